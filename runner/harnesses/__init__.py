@@ -1,0 +1,64 @@
+"""The agent CLIs. One module per kind, pure: command line, files and environment in; stream lines ->
+transcript events; exit and events -> outcome.
+
+A harness module offers:
+
+`KINDS`   `{"claude-code": Options}`, the name in the skill file and the Pydantic model of its options;
+`PROGRAM` the program that must be in the sandbox, or None when the skill names it;
+`MODEL`   the `ModelAccess` by which it reaches its model, or None;
+`launch(task: Task) -> Launch`;
+`Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
+          events, and whose `outcome(exit: Exit, changed: bool) -> Outcome` judges the whole.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
+from runner.sandboxes import Exit, Places, Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAccess:
+    """How a harness is pointed at its model: the host's key goes to the gateway, never to the harness."""
+
+    key_variable: str  # on the host: "ANTHROPIC_API_KEY"
+    upstream_variable: str  # on the host: where the model really is, "ANTHROPIC_BASE_URL"
+    upstream: str  # when the variable is not set: "https://api.anthropic.com"
+    header: str  # how the real key is sent: "x-api-key" or "authorization"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a harness is asked to do, in the terms of the sandbox it runs in."""
+
+    spec: HarnessSpec
+    prompt: str
+    limits: Limits
+    places: Places
+    model_url: str = ""  # the gateway's base URL for this run; empty: no model
+    model_token: str = ""  # the placeholder that stands for the real key inside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    argv: tuple[str, ...]
+    stdin: bytes = b""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)  # name in the exchange folder -> content
+
+
+class Reader(Protocol):
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]: ...
+
+    def outcome(self, exit: Exit, changed: bool) -> Outcome: ...
+
+
+class Harness(Protocol):
+    KINDS: Mapping[str, type[Any]]
+    PROGRAM: str | None
+    MODEL: ModelAccess | None
+    Reader: type[Reader]
+
+    def launch(self, task: Task) -> Launch: ...

@@ -1,0 +1,116 @@
+"""What isolates the harness. One module per kind; the module's name is the kind's name.
+
+A sandbox module offers `open(spec) -> ContextManager[Sandbox]` and
+`resolve(image, say) -> str` (the image's digest, pulled with progress where it is missing).
+Call order: resolve once per image; open; put and exec as often as wished; seal once, before anything
+untrusted runs; get after it. Leaving the context destroys everything, also after a failure, also twice.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from runner.model import Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A host path that the sandbox sees, read-only, at `target`."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """What to open. `workspace` is writable inside; everything in `mounts` is read-only."""
+
+    run_id: str
+    attempt: int = 1
+    worker: str = ""
+    purpose: Literal["run", "verify"] = "run"
+    image: str = ""
+    workspace: Path
+    exchange: Path  # an empty host folder for the files that go in and out
+    mounts: tuple[Mount, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = Resources()
+    setup_network: bool = False  # open network until seal(), for set-up commands only
+    gateway: bool = False  # after seal(): reach the gateway, and nothing else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Paths as a program inside the sandbox sees them."""
+
+    workspace: str
+    exchange: str
+    home: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Limits on one command. None: no limit."""
+
+    timeout: float | None = None
+    idle: float | None = None
+    output: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a command ended."""
+
+    cause: Literal["exited", "timeout", "idle", "output", "memory", "cancelled"]
+    code: int | None  # None when it was stopped; negative: died by that signal
+    duration: float
+    output_bytes: int
+
+
+Stream = Literal["stdout", "stderr"]
+OnOutput = Callable[[Stream, bytes], None]
+
+
+class Sandbox(Protocol):
+    places: Places
+
+    def exec(
+        self,
+        argv: tuple[str, ...],
+        *,
+        on_output: OnOutput,
+        stdin: bytes = b"",
+        variables: Mapping[str, str] | None = None,
+        caps: Caps = Caps(),  # noqa: B008 - frozen
+    ) -> Exit:
+        """Run `argv` in the workspace, hand its output on as it flows, and return how it ended.
+
+        Standard input holds `stdin` and is then closed. When a cap is reached the whole process group
+        or container dies, and nothing more can be run here. `on_output` may raise: the command is then
+        stopped and the exception goes on. Raises RunnerError when the sandbox itself breaks.
+        """
+        ...
+
+    def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
+        """Write a file into the exchange folder; return its path as seen from inside."""
+        ...
+
+    def get(self, name: str, limit: int) -> bytes | None:
+        """Read at most `limit` bytes of a plain file from the exchange folder; None when there is none.
+
+        Whatever the harness put there, this never follows a link and never blocks.
+        """
+        ...
+
+    def seal(self) -> None:
+        """Cut the set-up network: from here on only the gateway, if any, is reachable."""
+        ...
+
+    def gateway_host(self) -> str:
+        """The address of the host's gateway as seen from inside."""
+        ...
+
+
+Opener = Callable[[SandboxSpec], AbstractContextManager[Sandbox]]
