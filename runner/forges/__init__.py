@@ -3,17 +3,11 @@
 Every method that writes is safe to repeat: asked twice for the same thing, it finds what it made.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remote:
-    """What git talks to. `variables` carry the credential; the URL never does."""
-
-    url: str
-    variables: Mapping[str, str] = field(default_factory=dict)
+from runner.model import Remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

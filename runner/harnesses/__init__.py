@@ -15,8 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
-from runner.sandboxes import Exit, Places, Stream
+from runner.model import Exit, HarnessSpec, Limits, Outcome, Places, Stream, TranscriptEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

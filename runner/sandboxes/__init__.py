@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from runner.model import Resources
+from runner.model import Exit, Places, Resources, Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +42,6 @@ class SandboxSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Paths as a program inside the sandbox sees them."""
-
-    workspace: str
-    exchange: str
-    home: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
     """Limits on one command. None: no limit."""
 
@@ -59,17 +50,6 @@ class Caps:
     output: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
-    """How a command ended."""
-
-    cause: Literal["exited", "timeout", "idle", "output", "memory", "cancelled"]
-    code: int | None  # None when it was stopped; negative: died by that signal
-    duration: float
-    output_bytes: int
-
-
-Stream = Literal["stdout", "stderr"]
 OnOutput = Callable[[Stream, bytes], None]
 
 

@@ -1,0 +1,3 @@
+"""The real parts that tests share, each in its own module under tests/parts."""
+
+pytest_plugins: list[str] = []
