@@ -8,7 +8,7 @@ A harness module offers:
 `MODEL`   the `ModelAccess` by which it reaches its model, or None;
 `launch(task: Task) -> Launch`;
 `Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
-          events, and whose `outcome(exit: Exit, changed: bool) -> Outcome` judges the whole.
+          events, and whose `outcome(ended: Exit, changed: bool) -> Outcome` judges the whole.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,7 +51,7 @@ class Launch:
 class Reader(Protocol):
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]: ...
 
-    def outcome(self, exit: Exit, changed: bool) -> Outcome: ...
+    def outcome(self, ended: Exit, changed: bool) -> Outcome: ...
 
 
 class Harness(Protocol):

@@ -63,7 +63,7 @@ class Sandbox(Protocol):
         on_output: OnOutput,
         stdin: bytes = b"",
         variables: Mapping[str, str] | None = None,
-        caps: Caps = Caps(),  # noqa: B008 - frozen
+        caps: Caps = Caps(),
     ) -> Exit:
         """Run `argv` in the workspace, hand its output on as it flows, and return how it ended.
 
