@@ -1,0 +1,88 @@
+"""What came out of a run, what the rules said of it, and what was published."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """One path that differs between the pinned base and the tree that the harness left."""
+
+    path: str  # bytes that are not UTF-8 are kept as surrogate escapes
+    change: Literal["added", "modified", "deleted"]
+    kind: Literal["file", "symlink", "submodule", "special"] = "file"
+    mode: int = 0o100644  # as git writes it; 0 when deleted
+    old_mode: int = 0  # 0 when added
+    size: int = 0
+    binary: bool = False
+    additions: int = 0
+    deletions: int = 0
+    target: str = ""  # of a symlink
+    omitted: str = ""  # why its content was not read; empty: it is in the patch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What the harness asked for in its own words, one JSON line each. Untrusted."""
+
+    kind: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a run asks to publish. Untrusted data until the policy has allowed it."""
+
+    base_sha: str
+    tree_sha: str
+    changes: tuple[FileChange, ...] = ()
+    patch_sha256: str = ""
+    patch_bytes: int = 0
+    declared: tuple[Declared, ...] = ()
+    summary: str = ""
+    truncated: str = ""  # why the list of changes is not whole; empty: it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One cause for which the policy refused a proposal."""
+
+    rule: str  # "path_outside", "protected_path", "secret", ...
+    subject: str  # the path, or the name of the text
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One verification command and what came of it."""
+
+    command: str
+    exit_code: int | None  # None: it was stopped
+    duration: float
+    output: str  # the end of what it printed
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What was published. The key makes publishing idempotent."""
+
+    kind: str  # "pull_request"
+    key: str
+    action: Literal["created", "updated", "adopted", "unchanged"]
+    url: str
+    number: int | None = None
+    sha: str = ""
+    branch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file kept with a run; the store holds its path, size and digest."""
+
+    name: str  # "patch", "transcript.raw", "transcript.jsonl", "prompt", "proposal.json", ...
+    path: str
+    size: int
+    sha256: str
+    media_type: str = "application/octet-stream"

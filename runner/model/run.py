@@ -1,0 +1,44 @@
+"""A run as the store keeps it and as people watch it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from runner.model.ends import End, Phase, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One logical piece of work."""
+
+    id: str
+    repository: str
+    skill: str
+    trigger: str
+    trigger_key: str
+    base_sha: str
+    state: RunState
+    attempt: int = 1
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end: End | None = None
+    cost_usd: float | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    worker: str = ""
+    image_digest: str = ""
+    harness: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvent:
+    """One thing that happened in a run, for people who watch it."""
+
+    run_id: str
+    at: datetime
+    phase: Phase
+    message: str
+    state: RunState | None = None  # set when the run entered this state
+    data: Mapping[str, Any] = field(default_factory=dict)
