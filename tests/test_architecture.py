@@ -16,6 +16,7 @@ ORDER = [
     "globs",
     "units",
     "plugins",
+    "documents",
     "redact",
     "lines",
     "triggers",
