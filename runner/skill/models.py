@@ -1,0 +1,214 @@
+"""What `skill.yaml` may say. The schema, the reference in docs/ and the checks all come from here."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from runner import model
+from runner.documents import Many, Model, Text
+from runner.units import Duration, Maybe, Size
+
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
+Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?$")]
+Glob = Annotated[str, Field(pattern=r"^[^/\\\s]([^\\]*\S)?$", max_length=500)]
+
+
+class Network(Model):
+    """What the sandbox reaches besides the harness's model."""
+
+    allow: Annotated[Many[Host], Field(max_length=200)] = Field(
+        default=(), description="Named ecosystems (pypi, npm, ...) or exact host names"
+    )
+
+
+class ResourceOptions(Model):
+    """How much of the machine a run may use."""
+
+    cpus: Maybe[Annotated[float, Field(gt=0, le=1024)]] = Field(default=None, description="CPUs; default 2")
+    memory: Maybe[Size] = Field(default=None, description='Memory, such as "4g", which is the default')
+    pids: Maybe[Annotated[int, Field(ge=16, le=1_000_000)]] = Field(
+        default=None, description="Processes and threads; default 512"
+    )
+
+    def over(self, defaults: model.Resources) -> model.Resources:
+        """These resources, and `defaults` for what is not said here."""
+        return model.Resources(**_over(self, defaults))
+
+
+class EnvironmentOptions(Model):
+    """Where the harness works. Without an image, a dockerfile or a devcontainer, in the configured image."""
+
+    model_config = {
+        "json_schema_extra": {
+            "not": {
+                "anyOf": [
+                    {"required": ["image", "dockerfile"]},
+                    {"required": ["image", "devcontainer"]},
+                    {"required": ["dockerfile", "devcontainer"]},
+                ]
+            }
+        }
+    }
+
+    image: Maybe[Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$")]] = Field(
+        default=None, description="A container image", examples=["python:3.12-slim"]
+    )
+    dockerfile: Maybe[Glob] = Field(default=None, description="A Dockerfile in the repository")
+    devcontainer: Maybe[Glob] = Field(
+        default=None, description="A devcontainer.json; its safe subset is read"
+    )
+    sandbox: Maybe[Text] = Field(default=None, description="What isolates the harness; default docker")
+    setup: Many[Text] = Field(default=(), description="Shell commands that run first, with network access")
+    variables: dict[Variable, str] = Field(default={}, description="Environment variables")
+    secrets: Many[Variable] = Field(
+        default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"
+    )
+    network: Network = Field(default=Network(), description="What may be reached")
+    resources: ResourceOptions = Field(default=ResourceOptions(), description="How much may be used")
+
+    @model_validator(mode="after")
+    def _one_base(self) -> "EnvironmentOptions":
+        named = [name for name in ("image", "dockerfile", "devcontainer") if getattr(self, name)]
+        if len(named) > 1:
+            raise ValueError(f"names {' and '.join(named)}: keep one of them")
+        return self
+
+
+class LimitOptions(Model):
+    """When a run is stopped."""
+
+    timeout: Maybe[Duration] = Field(default=None, description="Wall-clock time; default 45m")
+    idle: Maybe[Duration] = Field(default=None, description="Time without output; default 10m")
+    output: Maybe[Size] = Field(default=None, description="What the harness may print; default 4g")
+    cost_usd: Maybe[Annotated[float, Field(gt=0)]] = Field(
+        default=None, description="US dollars; default none"
+    )
+    attempts: Maybe[Annotated[int, Field(ge=1, le=10)]] = Field(
+        default=None, description="Launches; default 1"
+    )
+
+    def over(self, defaults: model.Limits) -> model.Limits:
+        """These limits, and `defaults` for what is not said here."""
+        return model.Limits(**_over(self, defaults))
+
+
+def _over(options: Model, defaults: Any) -> dict[str, Any]:
+    said = {name: value for name in options.model_fields_set if (value := getattr(options, name)) is not None}
+    return {field.name: said.get(field.name, getattr(defaults, field.name)) for field in fields(defaults)}
+
+
+class AllowanceOptions(Model):
+    """What may come out. Everything else is refused."""
+
+    paths: Annotated[Many[Glob], Field(min_length=1)] = Field(
+        default=("**",), description="Globs of the paths that may change"
+    )
+    protected: Many[Glob] = Field(
+        default=(),
+        description="Globs of protected paths (CI, owners, agent instructions, skills) that may change too",
+    )
+    max_files: Annotated[int, Field(ge=1, le=10_000)] = Field(default=100, description="Changed files")
+    max_file_size: Maybe[Size] = Field(default=None, description="Bytes of one file; default 1m")
+    max_patch_size: Maybe[Size] = Field(default=None, description="Bytes of the whole patch; default 2m")
+    symlinks: bool = Field(default=False, description="Whether symbolic links may be added or changed")
+    submodules: bool = Field(default=False, description="Whether submodules may be added or changed")
+    mode_changes: bool = Field(default=False, description="Whether file modes may change")
+    binaries: bool = Field(default=False, description="Whether binary files may change")
+    deletions: bool = Field(default=True, description="Whether files may be deleted")
+
+
+def allowance(options: AllowanceOptions) -> model.Allowance:
+    """The record that the policy reads."""
+    defaults = model.Allowance()
+    return model.Allowance(
+        paths=options.paths,
+        protected=options.protected,
+        max_files=options.max_files,
+        max_file_bytes=options.max_file_size or defaults.max_file_bytes,
+        max_patch_bytes=options.max_patch_size or defaults.max_patch_bytes,
+        symlinks=options.symlinks,
+        submodules=options.submodules,
+        mode_changes=options.mode_changes,
+        binaries=options.binaries,
+        deletions=options.deletions,
+    )
+
+
+class _Input(Model):
+    description: str = Field(default="", description="What it is for")
+    required: bool = Field(default=False, description="Whether a run without it is refused")
+
+
+class StringInput(_Input):
+    """A text."""
+
+    type: Literal["string"]
+    default: Maybe[str] = None
+
+
+class NumberInput(_Input):
+    """A number."""
+
+    type: Literal["number"]
+    default: Maybe[float] = None
+
+
+class BooleanInput(_Input):
+    """True or false."""
+
+    type: Literal["boolean"]
+    default: Maybe[bool] = None
+
+
+class ChoiceInput(_Input):
+    """One of several texts."""
+
+    type: Literal["choice"]
+    options: Annotated[Many[Text], Field(min_length=1)] = Field(description="The texts to choose from")
+    default: Maybe[str] = None
+
+    @model_validator(mode="after")
+    def _default_is_an_option(self) -> "ChoiceInput":
+        if self.default is not None and self.default not in self.options:
+            raise ValueError(f"default `{self.default}` is not one of the options")
+        return self
+
+
+Input = Annotated[StringInput | NumberInput | BooleanInput | ChoiceInput, Field(discriminator="type")]
+
+
+class SkillFile(Model):
+    """What every skill file says; `on`, `harness` and `output` are added from the kinds that are installed."""
+
+    version: Literal[1] = Field(description="The version of this format", examples=["1"])
+    description: Maybe[Annotated[Text, Field(max_length=1024)]] = Field(
+        default=None, description="What the skill is for; default: the description in SKILL.md"
+    )
+    enabled: bool = Field(default=True, description="Whether triggers start it; it can still be run by hand")
+    on: Any = None
+    overlap: Literal["skip", "queue", "cancel_running"] = Field(
+        default="skip", description="When it is due while it still runs"
+    )
+    inputs: dict[InputName, Input] = Field(default={}, description="What a run may be given")
+    environment: EnvironmentOptions = Field(
+        default=EnvironmentOptions(), description="Where the harness works"
+    )
+    harness: Any
+    limits: LimitOptions = Field(default=LimitOptions(), description="When a run is stopped")
+    prompt: Maybe[Text] = Field(default=None, description="The instructions, in place of SKILL.md")
+    verify: Many[Text] = Field(
+        default=(), description="Shell commands that must pass on a clean tree with the patch applied"
+    )
+    on_verify_failure: Literal["refuse", "draft"] = Field(
+        default="refuse", description="Publish nothing, or a draft that says so"
+    )
+    output: Any
+
+
+def given(choice: Model) -> Mapping[str, Any]:
+    """The kinds that an `on` or `output` mapping names, with their options."""
+    named = {name: getattr(choice, name) for name in type(choice).model_fields}
+    return {name: options for name, options in named.items() if options is not None}

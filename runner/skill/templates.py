@@ -1,0 +1,148 @@
+"""The template language of prompts and titles: Jinja2 in its sandbox, with no undefined names and no files."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.exceptions import UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from runner.documents import closest
+from runner.skill.untrusted import Untrusted, bare, tainted
+
+FIELDS: Mapping[str, tuple[str, ...] | None] = {
+    "skill": ("name", "description", "path", "commit"),
+    "repository": ("name", "url", "default_branch"),
+    "run": ("id", "base_ref", "base_sha"),
+    "event": None,  # as the payload has it
+    "now": None,  # an aware UTC datetime
+    "inputs": None,  # as the skill declares them
+}
+"""The names that a template sees, and the fields of each where these are known beforehand."""
+
+_NO_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+NAME = "<skill>"
+
+Problem = tuple[int, str, str, str]
+"""Line in the template, the name that is wrong, message, hint."""
+
+
+class Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, in which what a filter makes of an untrusted value is untrusted too."""
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        self.globals = {"range": self.globals["range"]}
+        self.filters = {name: _spreading(function) for name, function in self.filters.items()}
+        self.tests = {name: _seeing(function) for name, function in self.tests.items()}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self._child(obj, attribute) if isinstance(obj, Untrusted) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return self._child(obj, argument) if isinstance(obj, Untrusted) else super().getitem(obj, argument)
+
+    def _child(self, obj: Untrusted, key: Any) -> Any:
+        child = obj.child(key)
+        return self.undefined(hint=obj.missing(key)) if child is None else child
+
+
+def _spreading(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def filtered(*args: Any, **kwargs: Any) -> Any:
+        source = tainted((args, kwargs))
+        if source is None:
+            return function(*args, **kwargs)
+        result = function(*bare(args), **bare(kwargs))
+        if isinstance(result, Iterator):
+            result = list(result)
+        return source.like(result)
+
+    return filtered
+
+
+def _seeing(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def tested(*args: Any, **kwargs: Any) -> Any:
+        return function(*bare(args), **bare(kwargs))
+
+    return tested
+
+
+@functools.cache
+def environment() -> Environment:
+    return Environment()
+
+
+def problems(source: str, inputs: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with a template, as far as that can be told before there is an event."""
+    try:
+        tree = environment().parse(source)
+    except TemplateSyntaxError as error:
+        yield (
+            error.lineno,
+            "",
+            f"not a valid template: {error.message}",
+            "see docs/skills.md for the template language",
+        )
+        return
+    local = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"} | {"loop"}
+    for node in tree.find_all(nodes.Node):
+        yield from _node_problems(node, local, inputs)
+
+
+def _node_problems(node: nodes.Node, local: set[str], inputs: Sequence[str]) -> Iterator[Problem]:
+    if isinstance(node, _NO_FILES):
+        yield node.lineno, "", "a template cannot read other files", "write the text here"
+    elif isinstance(node, nodes.Name) and node.name not in {*FIELDS, *local, "range"}:
+        yield (
+            node.lineno,
+            node.name,
+            f"unknown name `{node.name}` in the template",
+            closest(node.name, FIELDS),
+        )
+    elif isinstance(node, (nodes.Filter, nodes.Test)):
+        yield from _function_problems(node)
+    elif isinstance(node, (nodes.Getattr, nodes.Getitem)) and isinstance(node.node, nodes.Name):
+        yield from _field_problems(node, node.node.name, local, inputs)
+
+
+def _function_problems(node: nodes.Filter | nodes.Test) -> Iterator[Problem]:
+    filters = isinstance(node, nodes.Filter)
+    known = environment().filters if filters else environment().tests
+    if node.name not in known:
+        kind = "filter" if filters else "test"
+        yield (
+            node.lineno,
+            node.name,
+            f"unknown {kind} `{node.name}` in the template",
+            closest(node.name, known),
+        )
+
+
+def _field_problems(
+    node: nodes.Getattr | nodes.Getitem, owner: str, local: set[str], inputs: Sequence[str]
+) -> Iterator[Problem]:
+    known = inputs if owner == "inputs" else FIELDS.get(owner)
+    field = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
+    if known is None or owner in local or not isinstance(field, str) or field in known:
+        return
+    hint = closest(field, known)
+    if owner == "inputs":
+        hint = hint or f"declare it in skill.yaml: inputs: {{{field}: {{type: string}}}}"
+    yield node.lineno, f"{owner}.{field}", f"unknown variable `{owner}.{field}` in the template", hint
+
+
+def line_of(trace: TracebackType | None) -> int:
+    """The template's line that an exception came from; 1 when it is not known."""
+    line = 1
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == NAME:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+__all__ = ["FIELDS", "NAME", "Environment", "UndefinedError", "environment", "line_of", "problems"]

@@ -1,0 +1,129 @@
+"""The schedule: instants at which a skill is due, as five cron fields in a named time zone.
+
+The five fields are those of POSIX `crontab`, with names, ranges, lists and steps, and `7` for Sunday. Where
+both day fields are restricted, either one makes a day due, as in every cron.
+"""
+
+import re
+from datetime import datetime
+from itertools import product
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, Field, RootModel, WithJsonSchema
+
+from runner.documents import Many, Model, closest
+from runner.units import Duration, Maybe
+
+MACROS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+}
+
+_MONTHS = dict(zip("jan feb mar apr may jun jul aug sep oct nov dec".split(), range(1, 13), strict=True))
+_DAYS = dict(zip("sun mon tue wed thu fri sat".split(), range(7), strict=True))
+_FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of month", 1, 31, {}),
+    ("month", 1, 12, _MONTHS),
+    ("day of week", 0, 7, _DAYS),
+)
+_LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
+_PART = re.compile(r"(?:(\*)|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?")
+
+CRON = r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9A-Za-z*,/-]+( +[0-9A-Za-z*,/-]+){4})$"
+ZONE = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$"
+
+
+def check_cron(text: str) -> str:
+    """The expression itself. Raises ValueError where it is not one, or names a day that never comes."""
+    fields = MACROS.get(text, text).split()
+    if len(fields) != len(_FIELDS):
+        allowed = f"five fields, or one of {', '.join(MACROS)}"
+        raise ValueError(f"cron needs {allowed}; here are {len(fields)}")
+    _minutes, _hours, days, months, weekdays = (
+        _values(field, *known) for field, known in zip(fields, _FIELDS, strict=True)
+    )
+    every_weekday = len({day % 7 for day in weekdays}) == len(_DAYS)
+    if every_weekday and not any(day <= _LONGEST.get(month, 31) for day, month in product(days, months)):
+        raise ValueError("cron names a date that never comes")
+    return text
+
+
+def _values(field: str, name: str, low: int, high: int, names: dict[str, int]) -> set[int]:
+    values: set[int] = set()
+    for part in field.lower().split(","):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise ValueError(f"cron's {name} `{field}` is not made of numbers, names, `*`, `-`, `,` and `/`")
+        star, first, last, step = match.groups()
+        start = low if star else _number(first, name, low, high, names)
+        end = high if star or (step and not last) else start
+        end = _number(last, name, low, high, names) if last else end
+        if start > end:
+            raise ValueError(f"cron's {name} `{part}` runs backwards")
+        if step and int(step) == 0:
+            raise ValueError(f"cron's {name} `{part}` has a step of zero")
+        values.update(range(start, end + 1, int(step or 1)))
+    return values
+
+
+def _number(text: str, name: str, low: int, high: int, names: dict[str, int]) -> int:
+    number = int(text) if text.isdigit() else names.get(text, -1)
+    if not low <= number <= high:
+        raise ValueError(f"cron's {name} `{text}` is not in {low}-{high}")
+    return number
+
+
+def check_zone(text: str) -> str:
+    """The name itself. Raises ValueError where no such IANA time zone is known."""
+    try:
+        zone = ZoneInfo(text) if re.fullmatch(ZONE, text) else None
+    except (OSError, ValueError, KeyError):  # a folder of the database, or no zone at all
+        zone = None
+    if zone is None:
+        near = closest(text, sorted(available_timezones()))
+        raise ValueError(
+            f"unknown time zone; {near if near.startswith('did') else 'names are like Europe/Berlin'}"
+        )
+    return text
+
+
+Cron = Annotated[str, AfterValidator(check_cron), WithJsonSchema({"type": "string", "pattern": CRON})]
+Zone = Annotated[str, AfterValidator(check_zone), WithJsonSchema({"type": "string", "pattern": ZONE})]
+
+
+class Schedule(Model):
+    """One line of a timetable."""
+
+    cron: Cron = Field(
+        description="Five cron fields, or @hourly, @daily, @weekly, @monthly, @yearly",
+        examples=['"0 9 * * 1"'],
+    )
+    timezone: Zone = Field(default="UTC", description="An IANA time zone such as Europe/Berlin")
+    catch_up: Maybe[Duration] = Field(
+        default=None, description="A missed slot still runs, once, when no more than this has passed"
+    )
+    jitter: Maybe[Duration] = Field(
+        default=None, description="Start up to this much later, the same for a slot"
+    )
+
+
+class Timetable(RootModel[Annotated[Many[Schedule], Field(min_length=1)]]):
+    """When the skill is due."""
+
+
+KINDS = {"schedule": Timetable}
+
+
+def following(schedule: Schedule, after: datetime) -> datetime:
+    """The first instant later than `after` (aware) at which the schedule is due, in its own time zone."""
+    from croniter import croniter
+
+    local = after.astimezone(ZoneInfo(schedule.timezone))
+    due: datetime = croniter(MACROS.get(schedule.cron, schedule.cron), local).get_next(datetime)
+    return due

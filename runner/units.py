@@ -1,0 +1,51 @@
+"""Durations and sizes as people write them in files: "45m", "1h30m", "512m", "4g"."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+DURATION = r"^(?=.*[1-9])([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
+SIZE = r"^[1-9][0-9]{0,9}[bkmg]$"
+
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def seconds(text: object) -> float:
+    """Seconds in a duration such as "45m", "6h" or "1h30m". Raises ValueError."""
+    if not isinstance(text, str) or re.fullmatch(DURATION, text) is None:
+        raise ValueError('should be a duration such as "90s", "45m", "6h" or "1h30m"')
+    parts = re.findall(r"([0-9]+)([dhms])", text)
+    return float(sum(int(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def size(text: object) -> int:
+    """Bytes in a size such as "512m" or "4g"; the units are powers of 1024. Raises ValueError."""
+    if not isinstance(text, str) or re.fullmatch(SIZE, text) is None:
+        raise ValueError('should be a size such as "64k", "512m" or "4g"')
+    return int(text[:-1]) * _BYTES[text[-1]]
+
+
+Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": DURATION})]
+Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": "string", "pattern": SIZE})]
+
+
+class _Absent:
+    """Lets a field be left out, and so be None, without letting a file say `null`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return handler(source)["schema"]
+
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    Maybe: TypeAlias = T | None
+else:
+
+    class Maybe:
+        """`Maybe[T]`: T where the key is given, None where it is not."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return Annotated[item | None, _Absent()]
