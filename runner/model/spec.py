@@ -81,6 +81,7 @@ class Allowance:
 
     paths: tuple[str, ...] = ("**",)  # globs that a changed path must match
     protected: tuple[str, ...] = ()  # protected paths that the skill names, and so may change
+    guarded: tuple[str, ...] = ()  # protected besides what always is: the skills, and what is configured
     max_files: int = 100
     max_file_bytes: int = 1024**2
     max_patch_bytes: int = 2 * 1024**2

@@ -81,7 +81,7 @@ def refusals(changes: Sequence[FileChange], allowance: Allowance) -> Iterator[Re
 
 def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
     # Case is ignored where that refuses more: on many machines ".GITHUB" is ".github".
-    guarded = globs.matches(path, PROTECTED, ignore_case=True)
+    guarded = globs.matches(path, (*PROTECTED, *allowance.guarded), ignore_case=True)
     if guarded and not globs.matches(path, allowance.protected):
         yield Refusal(
             rule="protected_path",

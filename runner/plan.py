@@ -1,0 +1,223 @@
+"""(skill, trigger, configuration) -> RunSpec: everything resolved, so that nobody asks again. Pure."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from runner.documents import closest
+from runner.errors import RunnerError
+from runner.model import (
+    Allowance,
+    Environment,
+    HarnessSpec,
+    Limits,
+    OutputSpec,
+    Phase,
+    Reason,
+    Repository,
+    Resources,
+    RunSpec,
+    SkillRef,
+    Trigger,
+)
+from runner.skill import (
+    AllowanceOptions,
+    Context,
+    Skill,
+    Template,
+    allowance,
+    render_body,
+    render_prompt,
+    render_text,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What holds where the skill says nothing, and what was asked for in its place."""
+
+    sandbox: str
+    image: str
+    limits: Limits = Limits()
+    resources: Resources = Resources()
+    guarded: tuple[str, ...] = ()
+    force_sandbox: str | None = None  # the flags of one run go before the skill
+    force_image: str | None = None
+    force_harness: HarnessSpec | None = None
+    force_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The commit that the work starts from."""
+
+    repository: Repository
+    ref: str
+    sha: str
+
+
+def plan(
+    skill: Skill,
+    commit: str | None,
+    trigger: Trigger,
+    base: Base,
+    run_id: str,
+    now: datetime,
+    defaults: Defaults,
+) -> RunSpec:
+    """Resolve one run. `commit` is where the skill's text was read, None for files that are not committed.
+
+    Raises RunnerError: INVALID_INPUT where an input or an event's field is missing or wrong, UNSUPPORTED
+    where the skill asks for what this sandbox cannot give.
+    """
+    trigger = replace(trigger, inputs=resolve_inputs(skill, trigger.inputs))
+    reference = SkillRef(
+        name=skill.name, path=skill.path, commit=commit, digest=skill.digest, description=skill.description
+    )
+    context = _context(reference, trigger, base, run_id, now)
+    kind, options = skill.output
+    spec = RunSpec(
+        repository=base.repository,
+        base_ref=base.ref,
+        base_sha=base.sha,
+        skill=reference,
+        trigger=trigger,
+        prompt=render_prompt(skill.prompt, context).text,
+        environment=_environment(skill, defaults),
+        harness=_harness(skill, defaults),
+        limits=skill.options.limits.over(defaults.limits),
+        allowance=_allowance(options, defaults),
+        verify=tuple(skill.options.verify),
+        draft_on_failed_verify=skill.options.on_verify_failure == "draft",
+        output=OutputSpec(kind=kind, options=_rendered(skill, options, context)),
+    )
+    return replace(spec, digest=_digest(spec))
+
+
+def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every declared input. Raises RunnerError INVALID_INPUT naming the first that is wrong."""
+    declared = skill.options.inputs
+    for name in given:
+        if name not in declared:
+            raise _bad_input(f"the skill {skill.name} has no input `{name}`", closest(name, declared))
+    return {name: _input(name, option, given.get(name)) for name, option in declared.items()}
+
+
+def _input(name: str, option: Any, value: Any) -> Any:  # noqa: ANN401 - of the type that the skill declares
+    if value is None:
+        if option.required and option.default is None:
+            raise _bad_input(f"input `{name}` is required", f"--input {name}=VALUE")
+        return option.default
+    converted = _CONVERT[option.type](value)
+    if converted is None or (option.type == "choice" and converted not in option.options):
+        wanted = f"one of {', '.join(option.options)}" if option.type == "choice" else f"a {option.type}"
+        raise _bad_input(f"input `{name}` should be {wanted} (value: {value!r})", f"--input {name}=VALUE")
+    return converted
+
+
+def _number(value: object) -> float | int | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else number
+
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_CONVERT: Mapping[str, Callable[[object], Any]] = {
+    "string": str,
+    "choice": str,
+    "number": _number,
+    "boolean": lambda value: _BOOLEANS.get(str(value).lower()),
+}
+
+
+def _bad_input(message: str, hint: str) -> RunnerError:
+    return RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+
+
+def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: datetime) -> Context:
+    return Context(
+        skill={
+            "name": skill.name,
+            "description": skill.description,
+            "path": skill.path,
+            "commit": skill.commit or "",
+        },
+        repository=asdict(base.repository),
+        run={"id": run_id, "base_ref": base.ref, "base_sha": base.sha},
+        now=now,
+        event=trigger.event,
+        inputs=trigger.inputs,
+    )
+
+
+def _environment(skill: Skill, defaults: Defaults) -> Environment:
+    options = skill.options.environment
+    sandbox = defaults.force_sandbox or options.sandbox or defaults.sandbox
+    for name in ("dockerfile", "devcontainer"):
+        if getattr(options, name):
+            raise _unsupported(
+                skill, f"environment.{name}", "build the image, and name it in `environment.image`"
+            )
+    if options.network.allow and sandbox == "docker":
+        raise _unsupported(
+            skill,
+            "environment.network.allow",
+            "fetch what is needed in `environment.setup`, which has network access",
+        )
+    return Environment(
+        sandbox=sandbox,
+        image=defaults.force_image or options.image or defaults.image,
+        setup=tuple(options.setup),
+        variables=dict(options.variables),
+        secrets=tuple(options.secrets),
+        network=tuple(options.network.allow),
+        resources=options.resources.over(defaults.resources),
+    )
+
+
+def _unsupported(skill: Skill, key: str, hint: str) -> RunnerError:
+    message = f"{skill.file}: `{key}` cannot be honoured by this version, and is not skipped in silence"
+    return RunnerError(Phase.PLAN, Reason.UNSUPPORTED, message, hint=hint)
+
+
+def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
+    said = skill.options.harness
+    own = said.model_dump(exclude={"kind", "model"}, exclude_unset=False)
+    spec = defaults.force_harness or HarnessSpec(kind=said.kind, model=said.model, options=own)
+    return replace(spec, model=defaults.force_model or spec.model)
+
+
+def _allowance(options: Any, defaults: Defaults) -> Allowance:  # noqa: ANN401 - one of the outputs' models
+    said = allowance(options) if isinstance(options, AllowanceOptions) else Allowance(paths=())
+    return replace(said, guarded=defaults.guarded)
+
+
+def _rendered(skill: Skill, options: Any, context: Context) -> dict[str, Any]:  # noqa: ANN401
+    """The output's options with every text in them rendered."""
+    own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
+    dumped = options.model_dump(include=own)
+    return {name: _render(skill, value, context, name == "body") for name, value in dumped.items()}
+
+
+def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:  # noqa: ANN401 - as it comes
+    if isinstance(value, str):
+        template = Template(text=value, file=skill.file)
+        return render_body(template, context) if body else render_text(template, context)
+    if isinstance(value, (list, tuple)):
+        return tuple(_render(skill, item, context, body) for item in value)
+    return value
+
+
+def _digest(spec: RunSpec) -> str:
+    said = {item.name: getattr(spec, item.name) for item in fields(spec) if item.name != "digest"}
+    text = json.dumps(said, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - json asks for whatever it does not know
+    return value.isoformat() if isinstance(value, datetime) else asdict(value)
