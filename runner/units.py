@@ -3,7 +3,10 @@
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
+
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
 
 DURATION = r"^(?=.*[1-9])([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
 SIZE = r"^[1-9][0-9]{0,9}[bkmg]$"
@@ -31,11 +34,13 @@ Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "s
 Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": "string", "pattern": SIZE})]
 
 
-class _Absent:
+class Absent:
     """Lets a field be left out, and so be None, without letting a file say `null`."""
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return handler(source)["schema"]
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> "CoreSchema":
+        nullable: dict[str, Any] = dict(handler(source))
+        inner: CoreSchema = nullable["schema"]
+        return inner
 
 
 T = TypeVar("T")
@@ -47,5 +52,5 @@ else:
     class Maybe:
         """`Maybe[T]`: T where the key is given, None where it is not."""
 
-        def __class_getitem__(cls, item: Any) -> Any:
-            return Annotated[item | None, _Absent()]
+        def __class_getitem__(cls, item: type) -> object:
+            return Annotated[item | None, Absent()]

@@ -2,9 +2,10 @@
 
 from runner.documents.check import Many, Model, Text, check
 from runner.documents.faults import Fault, closest, raise_faults, shown
-from runner.documents.yaml import Document, Position, parse
+from runner.documents.yaml import Data, Document, Position, parse
 
 __all__ = [
+    "Data",
     "Document",
     "Fault",
     "Many",

@@ -2,12 +2,12 @@
 
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, RootModel, Strict, StringConstraints, ValidationError
 
 from runner.documents.faults import closest
-from runner.documents.yaml import Document, Path
+from runner.documents.yaml import Data, Document, Path
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -28,9 +28,8 @@ class Model(BaseModel):
 def check(model: type[M], document: Document) -> M | None:
     """The data as `model`, or None with the reasons added to the document's faults."""
     if not isinstance(document.data, dict):
-        hint = "write `key: value` lines"
         message = "file is empty" if document.data is None else "file is not a mapping"
-        document.fault((1, 1), message, document.data, hint)
+        document.fault((1, 1), message, document.data, "write `key: value` lines")
         return None
     try:
         return model.model_validate(document.data)
@@ -38,31 +37,51 @@ def check(model: type[M], document: Document) -> M | None:
         for problem in error.errors(include_url=False):
             if not _follows(document, problem):
                 _fault(model, document, problem)
+        _drop_echoes(document)
         return None
 
 
-def _follows(document: Document, problem: Any) -> bool:
-    """Whether a list is only called too short because its items are faulty, which is told already."""
-    value = _locate(document.data, problem["loc"])[1]
-    return problem["type"] == "too_short" and len(value) >= problem["ctx"]["min_length"]
+def _follows(document: Document, problem: Data) -> bool:
+    """Whether this only follows from what is told already.
+
+    A list counts as too short without its faulty items; what a fault of the text replaced has no value.
+    """
+    path, value = _locate(document.data, problem["loc"])
+    if problem["type"] == "too_short":
+        return len(value) >= int(problem["ctx"]["min_length"])
+    return value is None and any(f.line_column == document.value(path) for f in document.faults)
 
 
-def _fault(model: type[BaseModel], document: Document, problem: Any) -> None:
+def _drop_echoes(document: Document) -> None:
+    """A misspelt key is one fault, not also a missing one."""
+    meant = {f.hint for f in document.faults if f.message.startswith("unknown key")}
+    document.faults[:] = [
+        f for f in document.faults if f"did you mean {f.message.removesuffix(' is missing')}?" not in meant
+    ]
+
+
+def _fault(model: type[BaseModel], document: Document, problem: Data) -> None:
     kind, loc = problem["type"], problem["loc"]
     path, value = _locate(document.data, loc)
+    if kind == "union_tag_not_found":
+        kind, loc = "missing", (*loc, problem["ctx"]["discriminator"].strip("'"))
     if kind == "missing":
-        example = _example(model, (*path, loc[-1]))
+        example = _example(model, loc)
         document.fault(document.value(path), f"`{loc[-1]}` is missing", None, example)
     elif kind == "extra_forbidden":
         hint = closest(str(loc[-1]), known_keys(model, loc[:-1]))
         document.fault(document.key(path), f"unknown key `{loc[-1]}`", value, hint)
+    elif kind == "union_tag_invalid":
+        name = problem["ctx"]["discriminator"].strip("'")
+        hint = closest(problem["ctx"]["tag"], _expected(problem["ctx"]["expected_tags"]))
+        document.fault(document.value((*path, name)), f"unknown {name}", value[name], hint)
     elif loc and loc[-1] == "[key]":
         document.fault(document.key(path), _message(problem), path[-1], _hint(problem, value))
     else:
         document.fault(document.value(path), _message(problem), value, _hint(problem, value))
 
 
-def _locate(data: Any, loc: tuple[str | int, ...]) -> tuple[Path, Any]:
+def _locate(data: Data, loc: tuple[str | int, ...]) -> tuple[Path, Data]:
     """The part of `data` that `loc` speaks of: Pydantic also puts the names of union members into it."""
     path: list[str | int] = []
     for part in loc:
@@ -90,7 +109,7 @@ _PLAIN: dict[str, str] = {
 }
 
 
-def _message(problem: Any) -> str:
+def _message(problem: Data) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
@@ -104,10 +123,10 @@ def _message(problem: Any) -> str:
     return _PLAIN.get(kind) or text[:1].lower() + text[1:]
 
 
-def _hint(problem: Any, value: Any) -> str:
+def _hint(problem: Data, value: Data) -> str:
     kind = problem["type"]
     if kind == "literal_error" and isinstance(value, str):
-        return closest(value, (word.strip("' ") for word in _expected(problem)))
+        return closest(value, _expected(problem["ctx"]["expected"]))
     if kind == "string_type" and isinstance(value, (int, float, bool)):
         return "put it in quotes"
     if kind == "bool_type" and isinstance(value, str):
@@ -119,16 +138,27 @@ def _hint(problem: Any, value: Any) -> str:
     return ""
 
 
-def _expected(problem: Any) -> list[str]:
-    return str(problem["ctx"]["expected"]).replace(" or ", ", ").split(",")
+def _expected(text: str) -> list[str]:
+    return [word.strip("' ") for word in text.replace(" or ", ", ").split(",")]
 
 
 def known_keys(model: type[BaseModel], loc: Path) -> list[str]:
     """The keys that a mapping at `loc` may have."""
-    here: list[Any] = [model]
+    return sorted({key for one in _owners(model, loc) for key in one.model_fields})
+
+
+def _owners(model: type[BaseModel], loc: Path) -> list[type[BaseModel]]:
+    """The models that a mapping at `loc` may have to fit; a union's member is named in `loc` by its tag."""
+    here: list[type[BaseModel]] = [model]
     for part in loc:
-        here = [inner for one in here for inner in _step(one, part)] or here
-    return sorted({key for one in here for key in one.model_fields})
+        tagged = [one for one in here if str(part) in _tags(one)]
+        here = tagged or [inner for one in here for inner in _step(one, part)] or here
+    return here
+
+
+def _tags(model: type[BaseModel]) -> list[str]:
+    fields = (model.model_fields.get(name) for name in ("kind", "type"))
+    return [str(tag) for field in fields if field is not None for tag in get_args(field.annotation)]
 
 
 def _step(model: type[BaseModel], part: str | int) -> Iterator[type[BaseModel]]:
@@ -137,13 +167,16 @@ def _step(model: type[BaseModel], part: str | int) -> Iterator[type[BaseModel]]:
         yield from models_in(field.annotation)
 
 
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+_CONTAINERS: tuple[object, ...] = (list, tuple, dict, Annotated, Union, types.UnionType)
+
+
+def models_in(annotation: Data) -> Iterator[type[BaseModel]]:
     """Every model that an annotation speaks of, at any depth of lists, mappings and unions."""
     if isinstance(annotation, type) and issubclass(annotation, RootModel):
         yield from models_in(annotation.model_fields["root"].annotation)
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in (list, tuple, dict, Annotated, Union, types.UnionType):
+    elif get_origin(annotation) in _CONTAINERS:
         for argument in get_args(annotation):
             yield from models_in(argument)
 
@@ -155,10 +188,3 @@ def _example(model: type[BaseModel], loc: Path) -> str:
         if field is not None and field.examples:
             return f"write, for example, `{loc[-1]}: {field.examples[0]}`"
     return f"add `{loc[-1]}:`"
-
-
-def _owners(model: type[BaseModel], loc: Path) -> list[type[BaseModel]]:
-    here = [model]
-    for part in loc:
-        here = [inner for one in here for inner in _step(one, part)] or here
-    return here

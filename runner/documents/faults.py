@@ -10,6 +10,7 @@ from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
 _SHOWN = 60
+_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,6 +23,10 @@ class Fault:
     message: str
     value: str = ""  # as the file has it, on one line and shortened; empty: there is none
     hint: str = ""  # what to write instead
+
+    @property
+    def line_column(self) -> tuple[int, int]:
+        return self.line, self.column
 
     def __str__(self) -> str:
         value = f" (value: {self.value})" if self.value else ""
@@ -46,7 +51,9 @@ def closest(word: str, known: Iterable[str]) -> str:
     match = get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     if match:
         return f"did you mean `{match[0]}`?"
-    return f"known here: {', '.join(names)}" if names else ""
+    return (
+        f"known here: {', '.join(names[:_NAMED])}" + (", ..." if len(names) > _NAMED else "") if names else ""
+    )
 
 
 def raise_faults(faults: Sequence[Fault], phase: Phase, reason: Reason) -> NoReturn:

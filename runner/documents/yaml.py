@@ -11,8 +11,13 @@ from typing import Any
 
 from runner.documents.faults import Fault, shown
 
+Data = Any
+"""What a file can hold: text, numbers, true and false, None, and lists and mappings of these."""
+
 Path = tuple[str | int, ...]
 Position = tuple[int, int]
+Event = Any
+"""An event of the YAML parser, which has no types."""
 
 MAX_DEPTH = 32
 _BOM = "\ufeff"
@@ -30,7 +35,7 @@ class Document:
     """Plain data and where each part of it stands in the file. Positions count from 1."""
 
     file: str
-    data: Any = None
+    data: Data = None
     keys: dict[Path, Position] = field(default_factory=dict)
     values: dict[Path, Position] = field(default_factory=dict)
     blocks: set[Path] = field(default_factory=set)  # values that begin on the line after their mark
@@ -51,7 +56,7 @@ class Document:
         self.faults.append(Fault(self.file, *position, message, text, hint))
 
 
-class _Stop(Exception):
+class _StopReading(Exception):  # noqa: N818 - not an error but a way out
     """The rest of the text cannot be read."""
 
 
@@ -99,7 +104,7 @@ def _compose(document: Document, text: str, offset: int) -> None:
     except YAMLError as error:
         position = _character(text, getattr(error, "position", 0), offset)
         document.fault(position, "not valid YAML: a control character", None, "remove it")
-    except _Stop:
+    except _StopReading:
         pass
 
 
@@ -116,7 +121,7 @@ def _syntax_hint(problem: str) -> str:
     return "check indentation, quotes and brackets here and on the line before"
 
 
-def _events(text: str) -> Iterator[Any]:
+def _events(text: str) -> Iterator[Event]:
     """The parser's events: libyaml's where it is installed, some twenty times faster, or ruamel's own."""
     try:
         from _ruamel_yaml import CParser
@@ -133,7 +138,7 @@ def _events(text: str) -> Iterator[Any]:
 class _Composer:
     """Builds plain data from the parser's events, and notes where each part of it stands."""
 
-    def __init__(self, document: Document, events: Iterator[Any], offset: int) -> None:
+    def __init__(self, document: Document, events: Iterator[Event], offset: int) -> None:
         self.into = document
         self.events = events
         self.offset = offset
@@ -149,14 +154,14 @@ class _Composer:
                     return
                 self.into.data = self.node(next(self.events), ())
 
-    def mark(self, event: Any) -> Position:
+    def mark(self, event: Event) -> Position:
         return event.start_mark.line + self.offset + 1, event.start_mark.column + 1
 
-    def node(self, event: Any, path: Path) -> Any:
+    def node(self, event: Event, path: Path) -> Data:
         self.into.values[path] = self.mark(event)
         if len(path) > MAX_DEPTH:
             self.into.fault(self.mark(event), f"nested more than {MAX_DEPTH} levels deep")
-            raise _Stop
+            raise _StopReading
         match type(event).__name__:
             case "ScalarEvent":
                 return self.scalar(event, path)
@@ -170,7 +175,7 @@ class _Composer:
         self.into.fault(self.mark(event), "an alias", f"*{event.anchor}", hint)
         return None
 
-    def plain(self, event: Any) -> None:
+    def plain(self, event: Event) -> None:
         if event.anchor is not None:
             hint = "remove it, and write the value out where it is used"
             self.into.fault(self.mark(event), "an anchor", f"&{event.anchor}", hint)
@@ -179,20 +184,20 @@ class _Composer:
                 self.mark(event), "a tag", str(event.tag), "remove it: types follow from the schema"
             )
 
-    def scalar(self, event: Any, path: Path) -> Any:
+    def scalar(self, event: Event, path: Path) -> Data:
         self.plain(event)
         if event.style in ("|", ">"):
             self.into.blocks.add(path)
         return event.value if event.style or not event.implicit[0] else resolve(event.value)
 
-    def sequence(self, path: Path) -> list[Any]:
-        items: list[Any] = []
+    def sequence(self, path: Path) -> list[Data]:
+        items: list[Data] = []
         while type(event := next(self.events)).__name__ != "SequenceEndEvent":
             items.append(self.node(event, (*path, len(items))))
         return items
 
-    def mapping(self, path: Path) -> dict[str, Any]:
-        data: dict[str, Any] = {}
+    def mapping(self, path: Path) -> dict[str, Data]:
+        data: dict[str, Data] = {}
         while type(event := next(self.events)).__name__ != "MappingEndEvent":
             name = self.name(event, path)
             again = name in data
@@ -208,10 +213,10 @@ class _Composer:
                 data[name] = value
         return data
 
-    def name(self, event: Any, path: Path) -> str:
+    def name(self, event: Event, path: Path) -> str:
         if type(event).__name__ != "ScalarEvent":
             self.into.fault(self.mark(event), "a key that is not text", None, "write keys as plain words")
-            raise _Stop
+            raise _StopReading
         self.plain(event)
         if event.value == "<<" and not event.style:
             self.into.fault(
@@ -220,7 +225,7 @@ class _Composer:
         return str(event.value)
 
 
-def resolve(text: str) -> Any:
+def resolve(text: str) -> Data:
     """The value of a plain scalar by YAML 1.2's core rules; what is no number or word is text.
 
     A number without a fraction is an integer however it is written, as in JSON Schema.

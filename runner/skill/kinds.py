@@ -9,7 +9,10 @@ from pydantic import AfterValidator, BaseModel, Field, RootModel, create_model
 from runner import plugins
 from runner.documents import Model, Text
 from runner.skill.models import AllowanceOptions, SkillFile
-from runner.units import Maybe
+from runner.units import Absent
+
+TypeForm = Any
+"""An annotation that is made at run time."""
 
 
 @cache
@@ -48,13 +51,13 @@ def _choice(name: str, kinds: Mapping[str, type[BaseModel]], doc: str, extra: di
     return create_model(name, __base__=base, __doc__=doc, **fields)
 
 
-def _options(options: type[BaseModel]) -> Any:
+def _options(options: type[BaseModel]) -> TypeForm:
     bare = not issubclass(options, RootModel) and not any(
         field.is_required() for field in options.model_fields.values()
     )
     if not bare:
-        return Maybe[options]
-    return Annotated[options | None, AfterValidator(lambda said: options() if said is None else said)]
+        return Annotated[options | None, Absent()]
+    return Annotated[options | None, AfterValidator(lambda given: options() if given is None else given)]
 
 
 def _outputs() -> Mapping[str, type[BaseModel]]:
@@ -75,7 +78,7 @@ def _with_allowance(kind: str, options: type[BaseModel]) -> type[BaseModel]:
     return create_model(title, __base__=(options, AllowanceOptions), __doc__=options.__doc__)
 
 
-def _harness() -> Any:
+def _harness() -> TypeForm:
     models = [_with_kind(kind, options) for kind, options in plugins.kinds("harnesses").items()]
     if len(models) == 1:
         return models[0]

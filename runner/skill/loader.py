@@ -56,7 +56,7 @@ class Loaded:
 
 
 def load(files: Mapping[str, bytes]) -> Loaded:
-    """Every folder among `files` (path -> content) that holds a `skill.yaml`, and all that is wrong with them."""
+    """Every folder among `files` (path -> content) that holds a `skill.yaml`, and all that is wrong."""
     skills: dict[str, Skill] = {}
     faults: list[Fault] = []
     for path, inside in sorted(_folders(files).items()):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from runner import model
 from runner.documents import Many, Model, Text
@@ -38,20 +38,17 @@ class ResourceOptions(Model):
         return model.Resources(**_over(self, defaults))
 
 
+_TWO_BASES: JsonValue = [
+    {"required": ["image", "dockerfile"]},
+    {"required": ["image", "devcontainer"]},
+    {"required": ["dockerfile", "devcontainer"]},
+]
+
+
 class EnvironmentOptions(Model):
     """Where the harness works. Without an image, a dockerfile or a devcontainer, in the configured image."""
 
-    model_config = {
-        "json_schema_extra": {
-            "not": {
-                "anyOf": [
-                    {"required": ["image", "dockerfile"]},
-                    {"required": ["image", "devcontainer"]},
-                    {"required": ["dockerfile", "devcontainer"]},
-                ]
-            }
-        }
-    }
+    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": _TWO_BASES}})
 
     image: Maybe[Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$")]] = Field(
         default=None, description="A container image", examples=["python:3.12-slim"]
@@ -95,7 +92,7 @@ class LimitOptions(Model):
         return model.Limits(**_over(self, defaults))
 
 
-def _over(options: Model, defaults: Any) -> dict[str, Any]:
+def _over(options: Model, defaults: model.Limits | model.Resources) -> dict[str, Any]:
     said = {name: value for name in options.model_fields_set if (value := getattr(options, name)) is not None}
     return {field.name: said.get(field.name, getattr(defaults, field.name)) for field in fields(defaults)}
 
@@ -108,7 +105,7 @@ class AllowanceOptions(Model):
     )
     protected: Many[Glob] = Field(
         default=(),
-        description="Globs of protected paths (CI, owners, agent instructions, skills) that may change too",
+        description="Globs of protected paths (CI, owners, agents, skills) that may change too",
     )
     max_files: Annotated[int, Field(ge=1, le=10_000)] = Field(default=100, description="Changed files")
     max_file_size: Maybe[Size] = Field(default=None, description="Bytes of one file; default 1m")

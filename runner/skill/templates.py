@@ -1,15 +1,15 @@
-"""The template language of prompts and titles: Jinja2 in its sandbox, with no undefined names and no files."""
+"""The language of prompts and titles: Jinja2 in its sandbox, with no undefined names and no files."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import cast
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.exceptions import UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from runner.documents import closest
+from runner.documents import Data, closest
 from runner.skill.untrusted import Untrusted, bare, tainted
 
 FIELDS: Mapping[str, tuple[str, ...] | None] = {
@@ -25,6 +25,8 @@ FIELDS: Mapping[str, tuple[str, ...] | None] = {
 _NO_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 NAME = "<skill>"
 
+Function = Callable[..., Data]
+
 Problem = tuple[int, str, str, str]
 """Line in the template, the name that is wrong, message, hint."""
 
@@ -36,22 +38,22 @@ class Environment(ImmutableSandboxedEnvironment):
         super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
         self.globals = {"range": self.globals["range"]}
         self.filters = {name: _spreading(function) for name, function in self.filters.items()}
-        self.tests = {name: _seeing(function) for name, function in self.tests.items()}
+        self.tests = {name: _seeing(cast("Function", test)) for name, test in self.tests.items()}
 
-    def getattr(self, obj: Any, attribute: str) -> Any:
+    def getattr(self, obj: Data, attribute: str) -> Data:
         return self._child(obj, attribute) if isinstance(obj, Untrusted) else super().getattr(obj, attribute)
 
-    def getitem(self, obj: Any, argument: Any) -> Any:
+    def getitem(self, obj: Data, argument: Data) -> Data:
         return self._child(obj, argument) if isinstance(obj, Untrusted) else super().getitem(obj, argument)
 
-    def _child(self, obj: Untrusted, key: Any) -> Any:
+    def _child(self, obj: Untrusted, key: Data) -> Data:
         child = obj.child(key)
         return self.undefined(hint=obj.missing(key)) if child is None else child
 
 
-def _spreading(function: Callable[..., Any]) -> Callable[..., Any]:
+def _spreading(function: Function) -> Function:
     @functools.wraps(function)
-    def filtered(*args: Any, **kwargs: Any) -> Any:
+    def filtered(*args: Data, **kwargs: Data) -> Data:
         source = tainted((args, kwargs))
         if source is None:
             return function(*args, **kwargs)
@@ -63,9 +65,9 @@ def _spreading(function: Callable[..., Any]) -> Callable[..., Any]:
     return filtered
 
 
-def _seeing(function: Callable[..., Any]) -> Callable[..., Any]:
+def _seeing(function: Function) -> Function:
     @functools.wraps(function)
-    def tested(*args: Any, **kwargs: Any) -> Any:
+    def tested(*args: Data, **kwargs: Data) -> Data:
         return function(*bare(args), **bare(kwargs))
 
     return tested

@@ -1,4 +1,4 @@
-"""SKILL.md: an Agent Skills front matter, then the instructions; and the check of every template of a skill."""
+"""SKILL.md: an Agent Skills front matter, then instructions; and the check of every template."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from runner.documents import Document, Fault, Model, Text, check, parse
+from runner.documents import Data, Document, Fault, Model, Text, check, parse
 from runner.documents.yaml import Path
 from runner.skill.models import AllowanceOptions
 from runner.skill.prompt import Template
@@ -29,7 +29,7 @@ class FrontMatter(Model):
     description: Annotated[Text, Field(max_length=1024)]
     license: Maybe[str] = None
     compatibility: Maybe[Annotated[Text, Field(max_length=500)]] = None
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default={})
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ def check_templates(document: Document, data: Mapping[str, Any], prompt: Templat
         _check(document, template, inputs, column)
 
 
-def output_texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+def output_texts(value: Data, path: Path) -> Iterator[tuple[Path, str]]:
     """Every text of an output that is a template: all but what says which files may change."""
     if isinstance(value, str):
         yield path, value

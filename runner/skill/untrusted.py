@@ -9,7 +9,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+
+from runner.documents import Data, closest
 
 # Blank or joining code points that Unicode does not class as format characters, and variation selectors:
 # text hidden in these survives copying, and models read it.
@@ -44,11 +45,11 @@ def _hidden(char: str, before: str) -> bool:
     return char in _BLANK or char in _SELECTORS or unicodedata.category(char) in _HIDDEN
 
 
-def fence(event: Any) -> str:
+def fence(event: Data) -> str:
     """A mark that this event does not contain.
 
-    It follows from the whole event, so that the same event always gives the same prompt, and so that to write it
-    into an event one would have to find a text which holds a part of its own SHA-256.
+    It follows from the whole event, so that the same event always gives the same prompt, and so that to write
+    it into an event one would have to find a text which holds a part of its own SHA-256.
     """
     text = json.dumps(event, sort_keys=True, default=str)
     mark = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
@@ -57,7 +58,7 @@ def fence(event: Any) -> str:
     return mark
 
 
-Show = Callable[[Any], str]
+Show = Callable[[Data], str]
 
 
 class Untrusted:
@@ -65,7 +66,7 @@ class Untrusted:
 
     __slots__ = ("_path", "_show", "_value")
 
-    def __init__(self, value: Any, show: Show, path: str) -> None:
+    def __init__(self, value: Data, show: Show, path: str) -> None:
         self._value = value
         self._show = show
         self._path = path
@@ -118,25 +119,23 @@ class Untrusted:
 
     def missing(self, key: object) -> str:
         """What to say of a key that is not there."""
-        from runner.documents import closest
-
         if not isinstance(self._value, Mapping):
             return f"`{self._path}` is {_kind(self._value)}, it has no `{key}`"
         known = sorted(str(name) for name in self._value)[:40]
         hint = closest(str(key), known) or "it is empty"
         return f"`{self._path}` has no `{key}`; {visible(hint)[0]}"
 
-    def like(self, value: Any) -> "Untrusted":
+    def like(self, value: Data) -> "Untrusted":
         """Another value that was made from this one."""
         return Untrusted(value, self._show, self._path)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Data) -> str:
     names = {str: "a text", bool: "true or false", list: "a list", type(None): "null"}
     return names.get(type(value), "a number")
 
 
-def bare(value: Any) -> Any:
+def bare(value: Data) -> Data:
     """The value without its wrapping, at any depth of lists and mappings."""
     if isinstance(value, Untrusted):
         return value._value
@@ -147,7 +146,7 @@ def bare(value: Any) -> Any:
     return value
 
 
-def tainted(value: Any) -> "Untrusted | None":
+def tainted(value: Data) -> "Untrusted | None":
     """An untrusted value inside `value`, if there is one."""
     if isinstance(value, Untrusted):
         return value
@@ -155,12 +154,12 @@ def tainted(value: Any) -> "Untrusted | None":
     return next((found for item in items if (found := tainted(item)) is not None), None)
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Data) -> str:
     """A value of an event as text: texts as they are, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
-def fenced(value: Any, mark: str) -> tuple[str, int]:
+def fenced(value: Data, mark: str) -> tuple[str, int]:
     """A value between fences, and how many of its characters were spelled out."""
     text, count = visible(as_text(value))
     if "\n" not in text and len(text) <= _LINE:
@@ -168,7 +167,7 @@ def fenced(value: Any, mark: str) -> tuple[str, int]:
     return f"<untrusted-{mark}>\n{text}\n</untrusted-{mark}>", count
 
 
-def one_line(value: Any, limit: int = 200) -> str:
+def one_line(value: Data, limit: int = 200) -> str:
     """A value as a short line of plain text, for titles and labels."""
     text = " ".join(visible(as_text(value).replace("\r", "\n"))[0].split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -66,7 +66,7 @@ def trigger_key(kind: str, event: Mapping[str, Any]) -> str:
     return ":".join([kind, *known])
 
 
-def _at(event: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+def _at(event: Mapping[str, Any], path: tuple[str, ...]) -> str | int | None:
     here: Any = event if path else None
     for name in path:
         here = here.get(name) if isinstance(here, Mapping) else None
