@@ -17,6 +17,7 @@ ORDER = [
     "units",
     "plugins",
     "documents",
+    "options",
     "redact",
     "lines",
     "triggers",

@@ -30,17 +30,23 @@ class Fault:
 
     def __str__(self) -> str:
         value = f" (value: {self.value})" if self.value else ""
-        return f"{self.file}:{self.line}:{self.column}: {self.message}{value}"
+        return f"{plain(self.file)}:{self.line}:{self.column}: {plain(self.message)}{value}"
 
 
 def shown(value: object) -> str:
     """A value from a file on one short line, with nothing in it that a terminal would act on."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    plain = "".join(
+    return plain(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def plain(text: str) -> str:
+    """The text with every character spelled out that a terminal would act on, or not show."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
         char if unicodedata.category(char)[0] not in "CZ" or char == " " else f"\\u{{{ord(char):x}}}"
-        for char in text[: _SHOWN + 1]
+        for char in text
     )
-    return plain if len(text) <= _SHOWN else plain[: _SHOWN - 1] + "…"
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -93,7 +93,7 @@ def _with_kind(kind: str, options: type[BaseModel]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         "kind": (Literal[kind], Field(description="The harness")),
         "model": (
-            Maybe[Text],
+            Annotated[Text | None, Absent()],
             Field(default=None, description="The model, by the harness's own name for it"),
         ),
     }

@@ -1,19 +1,17 @@
 """What `skill.yaml` may say. The schema, the reference in docs/ and the checks all come from here."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from runner import model
 from runner.documents import Many, Model, Text
-from runner.units import Duration, Maybe, Size
+from runner.options import Glob, LimitOptions, ResourceOptions, Variable
+from runner.units import Maybe, Size
 
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?$")]
-Glob = Annotated[str, Field(pattern=r"^[^/\\\s]([^\\]*\S)?$", max_length=500)]
 
 
 class Network(Model):
@@ -22,20 +20,6 @@ class Network(Model):
     allow: Annotated[Many[Host], Field(max_length=200)] = Field(
         default=(), description="Named ecosystems (pypi, npm, ...) or exact host names"
     )
-
-
-class ResourceOptions(Model):
-    """How much of the machine a run may use."""
-
-    cpus: Maybe[Annotated[float, Field(gt=0, le=1024)]] = Field(default=None, description="CPUs; default 2")
-    memory: Maybe[Size] = Field(default=None, description='Memory, such as "4g", which is the default')
-    pids: Maybe[Annotated[int, Field(ge=16, le=1_000_000)]] = Field(
-        default=None, description="Processes and threads; default 512"
-    )
-
-    def over(self, defaults: model.Resources) -> model.Resources:
-        """These resources, and `defaults` for what is not said here."""
-        return model.Resources(**_over(self, defaults))
 
 
 _TWO_BASES: JsonValue = [
@@ -74,29 +58,6 @@ class EnvironmentOptions(Model):
         return self
 
 
-class LimitOptions(Model):
-    """When a run is stopped."""
-
-    timeout: Maybe[Duration] = Field(default=None, description="Wall-clock time; default 45m")
-    idle: Maybe[Duration] = Field(default=None, description="Time without output; default 10m")
-    output: Maybe[Size] = Field(default=None, description="What the harness may print; default 4g")
-    cost_usd: Maybe[Annotated[float, Field(gt=0)]] = Field(
-        default=None, description="US dollars; default none"
-    )
-    attempts: Maybe[Annotated[int, Field(ge=1, le=10)]] = Field(
-        default=None, description="Launches; default 1"
-    )
-
-    def over(self, defaults: model.Limits) -> model.Limits:
-        """These limits, and `defaults` for what is not said here."""
-        return model.Limits(**_over(self, defaults))
-
-
-def _over(options: Model, defaults: model.Limits | model.Resources) -> dict[str, Any]:
-    said = {name: value for name in options.model_fields_set if (value := getattr(options, name)) is not None}
-    return {field.name: said.get(field.name, getattr(defaults, field.name)) for field in fields(defaults)}
-
-
 class AllowanceOptions(Model):
     """What may come out. Everything else is refused."""
 
@@ -105,7 +66,7 @@ class AllowanceOptions(Model):
     )
     protected: Many[Glob] = Field(
         default=(),
-        description="Globs of protected paths (CI, owners, agents, skills) that may change too",
+        description="Globs of protected paths (CI, skills, ...) that may change",
     )
     max_files: Annotated[int, Field(ge=1, le=10_000)] = Field(default=100, description="Changed files")
     max_file_size: Maybe[Size] = Field(default=None, description="Bytes of one file; default 1m")
@@ -197,7 +158,7 @@ class SkillFile(Model):
     limits: LimitOptions = Field(default=LimitOptions(), description="When a run is stopped")
     prompt: Maybe[Text] = Field(default=None, description="The instructions, in place of SKILL.md")
     verify: Many[Text] = Field(
-        default=(), description="Shell commands that must pass on a clean tree with the patch applied"
+        default=(), description="Shell commands that must pass on a clean tree with the patch"
     )
     on_verify_failure: Literal["refuse", "draft"] = Field(
         default="refuse", description="Publish nothing, or a draft that says so"

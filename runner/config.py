@@ -1,0 +1,217 @@
+"""The configuration: defaults < skillrunner.yaml < environment < flags, with the origin kept per value."""
+
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from runner.documents import Data, Document, Fault, Many, Model, Text, check, parse, raise_faults
+from runner.documents.yaml import resolve
+from runner.model import Phase, Reason
+from runner.options import Glob, LimitOptions, ResourceOptions, Variable
+from runner.units import Maybe
+
+FILE = "skillrunner.yaml"
+PREFIX = "SKILLRUNNER_"
+MAX_FILE = 256 * 1024
+
+Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")]
+
+
+Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class HarnessConfig(Model):
+    """How one kind of harness is reached on this machine."""
+
+    binary: Maybe[Annotated[str, Field(pattern=r"^(/|~/)")]] = Field(
+        default=None, description="A program of this machine that the sandbox sees, read-only"
+    )
+    variables: dict[Variable, str] = Field(default={}, description="Environment variables of the harness")
+
+
+class Policy(Model):
+    """What is guarded besides the built-in protected paths."""
+
+    protected: Many[Glob] = Field(default=(), description="Further protected paths")
+
+
+class GitHub(Model):
+    """Where GitHub is, and which variable holds the token."""
+
+    api_url: Url = Field(default="https://api.github.com", description="The REST API")
+    git_url: Url = Field(
+        default="https://github.com", description="Where repositories are fetched and pushed"
+    )
+    token_env: Variable = Field(default="GITHUB_TOKEN", description="The variable that holds the token")
+
+
+class Bot(Model):
+    """Who commits."""
+
+    name: Text = Field(default="skillrunner[bot]", description="The name in commits")
+    email: Annotated[str, Field(pattern=r"^[^\s@<>]+@[^\s@<>]+$")] = Field(
+        default="skillrunner[bot]@users.noreply.github.com", description="The address in commits"
+    )
+
+
+class Config(Model):
+    """How the runner works here."""
+
+    forge: Literal["auto", "github", "local"] = Field(
+        default="auto", description="Where pull requests go; auto: GitHub where `origin` is there, else local"
+    )
+    sandbox: Text = Field(
+        default="docker", description="What isolates harnesses: docker, or process by choice"
+    )
+    image: str = Field(default="", description="The image of skills that name none")
+    skills: Annotated[Many[Glob], Field(min_length=1)] = Field(
+        default=("skills", ".agents/skills", ".github/skills"), description="Folders that hold skills"
+    )
+    state_dir: Text = Field(
+        default="~/.local/state/skillrunner", description="Where runs, mirrors and pull requests are kept"
+    )
+    harnesses: dict[Kind, HarnessConfig] = Field(default={}, description="By kind of harness")
+    limits: LimitOptions = Field(default=LimitOptions(), description="Limits of skills that state none")
+    resources: ResourceOptions = Field(
+        default=ResourceOptions(), description="Resources of skills that state none"
+    )
+    policy: Policy = Field(default=Policy(), description="What is guarded")
+    github: GitHub = Field(default=GitHub(), description="The forge")
+    bot: Bot = Field(default=Bot(), description="Who commits")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _root: Path = PrivateAttr(default=Path())
+
+    def origin(self, key: str) -> str:
+        """Where a value comes from: "default", a file, a variable or a flag. Keys are dotted: "bot.name"."""
+        return self._origins.get(key, "default")
+
+    @property
+    def state(self) -> Path:
+        """The folder for all that the runner keeps, absolute."""
+        return (self._root / Path(self.state_dir).expanduser()).absolute()
+
+
+def load_config(
+    root: Path,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Data] | None = None,
+) -> Config:
+    """The configuration of the repository at `root`.
+
+    `flags` maps dotted keys to values; None means that a flag was not given. Raises RunnerError
+    INVALID_CONFIG with every fault, each with its place.
+    """
+    variables = os.environ if environ is None else environ
+    path = file or root / FILE
+    layers = [*_state_home(variables), *_file_layer(path, required=file is not None)]
+    faults: list[Fault] = [fault for layer in layers for fault in layer.faults]
+    for layer in (*_variables(variables), *_flags(flags or {})):
+        faults.extend(layer.faults)
+        layers.append(layer)
+    if faults:
+        raise_faults(faults, Phase.LOAD, Reason.INVALID_CONFIG)
+    return _merged(layers, root)
+
+
+def config_faults(file: str, raw: bytes) -> list[Fault]:
+    """What is wrong with a configuration file."""
+    document = parse(file, raw.replace(b"\r\n", b"\n"), limit=MAX_FILE)
+    if not document.broken and document.data is not None:
+        check(Config, document)
+    return sorted(document.faults)
+
+
+def _merged(layers: list[Document], root: Path) -> Config:
+    data: dict[str, Data] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        for key, value in _leaves(layer.data or {}):
+            _put(data, key, value)
+            origins[key] = layer.file
+    config = Config.model_validate(data)
+    config._origins.update(origins)
+    config._root = root
+    return config
+
+
+def _file_layer(path: Path, *, required: bool) -> Iterator[Document]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        if required or not isinstance(error, FileNotFoundError):
+            document = Document(str(path))
+            document.fault((1, 1), f"cannot be read: {error.strerror}", None, "check the path")
+            yield document
+        return
+    document = parse(str(path), raw.replace(b"\r\n", b"\n"), limit=MAX_FILE)
+    if not document.broken and document.data is not None:
+        check(Config, document)
+    yield document
+
+
+def _state_home(variables: Mapping[str, str]) -> Iterator[Document]:
+    """The XDG base directory specification's place for state, where it is set."""
+    home = variables.get("XDG_STATE_HOME", "")
+    if home.startswith("/"):
+        yield Document("XDG_STATE_HOME", data={"state_dir": f"{home}/skillrunner"})
+
+
+def _variables(variables: Mapping[str, str]) -> Iterator[Document]:
+    keys = {PREFIX + key.replace(".", "_").upper(): key for key in _keys(Config)}
+    for name, text in sorted(variables.items()):
+        if name in keys and text:
+            yield _layer(name, keys[name], (text, resolve(text), [part.strip() for part in text.split(",")]))
+        elif name.startswith(PREFIX) and (near := get_close_matches(name, keys, n=1, cutoff=0.9)):
+            document = Document(name)
+            document.fault((1, 1), "is not a variable that is read", None, f"did you mean `{near[0]}`?")
+            yield document
+
+
+def _flags(flags: Mapping[str, Data]) -> Iterator[Document]:
+    for key, value in flags.items():
+        if value is not None:
+            yield _layer(f"--{key.replace('.', '-').replace('_', '-')}", key, (value,))
+
+
+def _layer(name: str, key: str, readings: tuple[Data, ...]) -> Document:
+    """One value as a layer of its own; the first reading that the model accepts."""
+    documents = []
+    for reading in readings:
+        data: dict[str, Data] = {}
+        _put(data, key, reading)
+        documents.append(Document(name, data=data))
+        if check(Config, documents[-1]) is not None:
+            return documents[-1]
+    return documents[0]
+
+
+def _keys(model: type[Model], before: str = "") -> Iterator[str]:
+    """The dotted keys of single values and lists."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Model):
+            yield from _keys(inner, f"{before}{name}.")
+        elif not str(inner).startswith("dict"):
+            yield before + name
+
+
+def _leaves(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Data]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{before}{key}.")
+        else:
+            yield before + key, value
+
+
+def _put(data: dict[str, Data], key: str, value: Data) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+    data[last] = value
