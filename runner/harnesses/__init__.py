@@ -26,6 +26,7 @@ class ModelAccess:
     upstream_variable: str  # on the host: where the model really is, "ANTHROPIC_BASE_URL"
     upstream: str  # when the variable is not set: "https://api.anthropic.com"
     header: str  # how the real key is sent: "x-api-key" or "authorization"
+    paths: tuple[str, ...]  # below the upstream: all that a harness needs of it, and the gateway lets through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Task:
     places: Places
     model_url: str = ""  # the gateway's base URL for this run; empty: no model
     model_token: str = ""  # the placeholder that stands for the real key inside
+    program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

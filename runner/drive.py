@@ -1,0 +1,236 @@
+"""Runs one harness in an open sandbox: puts what it needs there, and keeps what it says."""
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Self
+
+from runner.harnesses import Harness, Launch, Reader, Task
+from runner.lines import Lines, json_object
+from runner.model import Declared, Exit, Finish, Outcome, Places, Problem, Stream, TranscriptEvent
+from runner.redact import Redactor, plain
+from runner.sandboxes import Caps, Sandbox
+
+PROMPT = "prompt.md"
+OUTPUTS = "outputs.jsonl"
+RAW = "transcript.raw"
+COMPLAINTS = "stderr.log"
+TRANSCRIPT = "transcript.jsonl"
+
+_RAW_HEAD, _RAW_TAIL = 60 * 1024**2, 4 * 1024**2
+_TRANSCRIPT_BYTES = 64 * 1024**2
+_SPARE_BYTES = 1024**2  # beyond that, for end markers alone
+_STRING = 64 * 1024  # characters of one text in the transcript
+_DEEPEST = 32
+_DECLARED_BYTES = 1024**2
+_DECLARED_LINES = 100
+
+Watch = Callable[[TranscriptEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driven:
+    """What came of a harness, before its tree is looked at."""
+
+    ended: Exit
+    declared: tuple[Declared, ...]  # unmasked: the policy has to see them as they are
+    files: tuple[Path, ...]  # the raw stream, the complaints and the transcript; secrets are masked
+    events: int
+    reader: Reader = field(repr=False)
+    redactor: Redactor
+
+    def outcome(self, changed: bool) -> Outcome:
+        """The harness's own judgement. `changed`: it left a changed tree, or declared an output."""
+        found = self.reader.outcome(self.ended, changed or bool(self.declared))
+        return replace(
+            found,
+            message=plain(self.redactor.whole(found.message)),
+            summary=plain(self.redactor.whole(found.summary)),
+        )
+
+
+def drive(
+    sandbox: Sandbox,
+    harness: Harness,
+    task: Task,
+    folder: Path,
+    secrets: Collection[str],
+    observe: Watch,
+) -> Driven:
+    """Run the harness, keep its stream in `folder`, and hand every event to `observe` as it comes.
+
+    Nothing is written or observed that holds one of `secrets`. Raises RunnerError when the sandbox breaks;
+    a harness that fails is an outcome.
+    """
+    masked = {*secrets, task.model_token} - {""}
+    launch = harness.launch(task)
+    variables = _put(sandbox, task, launch)
+    caps = Caps(timeout=task.limits.timeout, idle=task.limits.idle, output=task.limits.output)
+    with Log(folder, harness.Reader(), masked, observe) as log:
+        ended = sandbox.exec(
+            launch.argv, on_output=log.take, stdin=launch.stdin, variables=variables, caps=caps
+        )
+        log.flush()
+        declared = tuple(_declared(sandbox, log.problem))
+    return Driven(
+        ended=ended,
+        declared=declared,
+        files=log.files,
+        events=log.events,
+        reader=log.reader,
+        redactor=Redactor(masked),
+    )
+
+
+def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
+    """The files that the harness finds; returns its variables."""
+    for name, content in launch.files.items():
+        sandbox.put(name, content)
+    return _common(sandbox.places) | {
+        **launch.variables,
+        "SKILLRUNNER_PROMPT": sandbox.put(PROMPT, task.prompt.encode()),
+        "SKILLRUNNER_OUTPUTS": sandbox.put(OUTPUTS, b"", 0o666),
+    }
+
+
+def _common(places: Places) -> dict[str, str]:
+    return {"HOME": places.home, "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def _declared(sandbox: Sandbox, problem: Callable[[str], None]) -> Iterator[Declared]:
+    """What the harness declared. A bad line is a problem, and the others still count."""
+    content = sandbox.get(OUTPUTS, _DECLARED_BYTES + 1) or b""
+    lines = [line for line in content[:_DECLARED_BYTES].splitlines() if line.strip()]
+    if len(content) > _DECLARED_BYTES:
+        problem(f"declared outputs are over {_DECLARED_BYTES} bytes: the rest is not read")
+        lines = lines[:-1]  # it may be cut
+    if len(lines) > _DECLARED_LINES:
+        problem(f"over {_DECLARED_LINES} declared outputs: the rest is not read")
+    for number, line in enumerate(lines[:_DECLARED_LINES], 1):
+        data = json_object(line)
+        if data is None or not isinstance(data.get("kind"), str):
+            problem(f'declared output {number} is not a JSON object with a "kind"')
+        else:
+            yield Declared(
+                kind=data["kind"], fields={key: value for key, value in data.items() if key != "kind"}
+            )
+
+
+class Log:
+    """The stream of one harness as files and as events."""
+
+    def __init__(self, folder: Path, reader: Reader, secrets: Collection[str], observe: Watch) -> None:
+        self.reader = reader
+        self.events = 0
+        self.files = tuple(folder / name for name in (RAW, COMPLAINTS, TRANSCRIPT))
+        self._observe = observe
+        self._mask = Redactor(secrets)
+        self._lines: dict[Stream, Lines] = {"stdout": Lines(), "stderr": Lines()}
+        self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(secrets), "stderr": Redactor(secrets)}
+        self._raw: dict[Stream, Ends] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        raw, complaints, transcript = (self._open.enter_context(path.open("wb")) for path in self.files)
+        self._raw = {"stdout": Ends(raw), "stderr": Ends(complaints)}
+        self._transcript = transcript
+        self._size = self._left_out = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._open:
+            self.flush()
+            for ends in self._raw.values():
+                ends.close()
+
+    def take(self, stream: Stream, data: bytes) -> None:
+        """More of what the harness prints."""
+        self._raw[stream].write(self._redactors[stream].feed(data))
+        for line in self._lines[stream].feed(data):
+            self._read(stream, line)
+        self._transcript.flush()
+
+    def flush(self) -> None:
+        """Both streams have ended: read what stands after the last line feed."""
+        for stream, lines in self._lines.items():
+            self._raw[stream].write(self._redactors[stream].end())
+            for line in lines.end():
+                self._read(stream, line)
+            if lines.cut:
+                self.problem(f"{lines.cut} lines of {stream} were longer than {lines.longest} bytes")
+                lines.cut = 0
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            self._write(
+                Problem(message=f"{left_out} further events are not in this transcript"), _SPARE_BYTES
+            )
+
+    def problem(self, message: str) -> None:
+        self._write(Problem(message=message))
+
+    def _read(self, stream: Stream, line: bytes) -> None:
+        for event in self.reader.read(stream, line):
+            self._write(event, _SPARE_BYTES if isinstance(event, Finish) else 0)
+
+    def _write(self, event: TranscriptEvent, spare: int = 0) -> None:
+        self.events += 1
+        if self._size >= _TRANSCRIPT_BYTES + spare:
+            self._left_out += 1
+            return
+        safe = {one.name: self._safe(getattr(event, one.name)) for one in fields(event)}
+        line = json.dumps({"at": _now(), **safe}, default=asdict).encode() + b"\n"
+        self._size += len(line)
+        self._transcript.write(line)
+        self._observe(replace(event, **safe))
+
+    def _safe(self, value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - a JSON value in, a JSON value out
+        """The value with secrets masked, control characters visible, and nothing too long or too deep."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict | list) and depth == _DEEPEST:
+            return "…"
+        if isinstance(value, dict):
+            return {self._text(key): self._safe(one, depth + 1) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._safe(one, depth + 1) for one in value]
+        return value
+
+    def _text(self, text: str) -> str:
+        text = plain(self._mask.whole(text))
+        return text if len(text) <= _STRING else f"{text[:_STRING]}… ({len(text) - _STRING} more characters)"
+
+
+@dataclass(slots=True)
+class Ends:
+    """Writes the beginning and the end of a stream to a file, and between them how much is missing."""
+
+    file: IO[bytes]
+    room: int = _RAW_HEAD
+    _tail: bytearray = field(default_factory=bytearray)
+    _missing: int = 0
+
+    def write(self, data: bytes) -> None:
+        head, rest = data[: self.room], data[self.room :]
+        self.room -= len(head)
+        self.file.write(head)
+        self._tail += rest
+        if len(self._tail) > 2 * _RAW_TAIL:
+            self._trim()
+
+    def close(self) -> None:
+        self._trim()
+        if self._missing:
+            self.file.write(f"\n[{self._missing} bytes are not kept]\n".encode())
+        self.file.write(self._tail)
+
+    def _trim(self) -> None:
+        spare = max(0, len(self._tail) - _RAW_TAIL)
+        self._missing += spare
+        del self._tail[:spare]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

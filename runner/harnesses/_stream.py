@@ -1,0 +1,53 @@
+"""Reading the objects of a harness's JSON lines: any field may be missing, or of any type."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_SHOWN = 2_000
+_ABSURD = 1e12  # no run has so many tokens or costs so much
+
+
+def shown(line: bytes) -> str:
+    """The beginning of a line as text."""
+    return line[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
+
+
+def unread(data: Mapping[str, Any]) -> str:
+    """The beginning of an object that no rule reads."""
+    return json.dumps(data)[:_SHOWN]
+
+
+def text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The mappings in a list; what else is in it does not count."""
+    value = data.get(key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def number(data: Mapping[str, Any], key: str) -> float:
+    """A number from 0 up; 0 when it is missing or absurd."""
+    value = data.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return value if math.isfinite(value) and 0 <= value < _ABSURD else 0
+
+
+def count(data: Mapping[str, Any], key: str) -> int:
+    return int(number(data, key))
+
+
+def status(data: Mapping[str, Any], key: str) -> int | None:
+    """An HTTP status; None when there is none."""
+    value = count(data, key)
+    return value if 100 <= value <= 599 else None

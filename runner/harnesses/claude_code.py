@@ -1,0 +1,223 @@
+"""Claude Code (`claude -p --output-format stream-json`), judged by its `result` line.
+
+Source: Claude Code docs, "Run Claude Code programmatically" and "CLI reference"; the shapes are those of 2.1.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from runner.documents import Many, Model, Text
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._judge import Tally, judge
+from runner.harnesses._stream import count, mapping, mappings, number, shown, status, text, unread
+from runner.lines import json_object
+from runner.model import (
+    Exit,
+    FileEdit,
+    Finish,
+    Message,
+    Metered,
+    Outcome,
+    Problem,
+    Reason,
+    Reasoning,
+    Session,
+    Stream,
+    ToolCall,
+    ToolResult,
+    TranscriptEvent,
+    Unknown,
+    Usage,
+)
+from runner.units import Maybe
+
+SYSTEM_PROMPT = "system-prompt.md"
+
+
+class ClaudeCode(Model):
+    """Claude Code, Anthropic's agent: the `claude` program in the sandbox."""
+
+    max_turns: Maybe[Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        default=None, description="Model turns before it is stopped; default: no limit but time and cost"
+    )
+    allowed_tools: Many[Text] = Field(
+        default=(),
+        description="The only tools it may use; default: all, because the sandbox is the limit",
+        examples=['["Read", "Edit", "Bash(make docs)"]'],
+    )
+    append_system_prompt: Maybe[Text] = Field(default=None, description="Text after its own system prompt")
+
+
+KINDS = {"claude-code": ClaudeCode}
+PROGRAM = "claude"
+MODEL = ModelAccess(
+    key_variable="ANTHROPIC_API_KEY",
+    upstream_variable="ANTHROPIC_BASE_URL",
+    upstream="https://api.anthropic.com",
+    header="x-api-key",
+    paths=("/v1/messages", "/v1/models", "/api/hello"),
+)
+
+_VARIABLES = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    # It retries ten times, also after a refused key: minutes before the first word about it.
+    "CLAUDE_CODE_MAX_RETRIES": "4",
+}
+
+
+def launch(task: Task) -> Launch:
+    """The prompt goes to standard input: it may be longer than a command line, and `ps` shows those."""
+    access = {"ANTHROPIC_BASE_URL": task.model_url, "ANTHROPIC_API_KEY": task.model_token}
+    system = task.spec.options.get("append_system_prompt")
+    return Launch(
+        argv=(task.program or PROGRAM, "-p", "--output-format", "stream-json", "--verbose", *_flags(task)),
+        stdin=task.prompt.encode(),
+        variables=_VARIABLES | (access if task.model_url else {}),
+        files={SYSTEM_PROMPT: system.encode()} if system else {},
+    )
+
+
+def _flags(task: Task) -> Iterator[str]:
+    options = task.spec.options
+    if task.spec.model:
+        yield from ("--model", task.spec.model)
+    if turns := options.get("max_turns"):
+        yield from ("--max-turns", str(turns))
+    if task.limits.cost_usd is not None:
+        yield from ("--max-budget-usd", str(task.limits.cost_usd))
+    if options.get("append_system_prompt"):
+        yield from ("--append-system-prompt-file", f"{task.places.exchange}/{SYSTEM_PROMPT}")
+    if allowed := options.get("allowed_tools"):
+        yield from ("--permission-mode", "dontAsk", "--allowed-tools", *allowed)
+    else:
+        yield "--dangerously-skip-permissions"
+
+
+class Reader:
+    """Lines of `stream-json` to events."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._metered: set[str] = set()  # messages whose tokens are counted: one message spans many lines
+        self._subtype = ""
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        if not line.strip():
+            return []
+        if stream == "stderr":
+            return self._tally.count([Message(role="system", text=shown(line))])
+        data = json_object(line)
+        return self._tally.count([Unknown(text=shown(line))] if data is None else self._events(data))
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        outcome = judge(self._tally, PROGRAM, ended, changed)
+        if outcome.reason is Reason.HARNESS_FAILED and self._subtype == "error_max_budget_usd":
+            return replace(outcome, reason=Reason.COST_LIMIT)
+        return outcome
+
+    def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        match data.get("type"):
+            case "system":
+                yield from _system(data)
+            case "assistant":
+                yield from self._assistant(mapping(data, "message"))
+            case "user":
+                yield from _results(data)
+            case "result":
+                self._subtype = text(data, "subtype")
+                yield from _result(data)
+            case _:
+                yield Unknown(text=unread(data))
+
+    def _assistant(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        for part in mappings(message, "content"):
+            yield from _part(part)
+        known = text(message, "id")
+        if known not in self._metered and (usage := _usage(mapping(message, "usage"))) != Usage():
+            self._metered.add(known)
+            yield Metered(usage=usage)
+
+
+def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    match text(data, "subtype"):
+        case "init":
+            yield Session(
+                session_id=text(data, "session_id"),
+                model=text(data, "model") or None,
+                version=text(data, "claude_code_version") or None,
+            )
+        case "api_retry":
+            again = f"attempt {count(data, 'attempt')} of {count(data, 'max_retries')} failed"
+            yield Problem(message=f"{again}: {text(data, 'error')}", status=status(data, "error_status"))
+        case _:
+            yield Unknown(text=unread(data))
+
+
+def _part(part: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    match part.get("type"):
+        case "text":
+            yield Message(text=text(part, "text"))
+        case "thinking":
+            yield Reasoning(text=text(part, "thinking"))
+        case "tool_use" | "server_tool_use":
+            yield ToolCall(call_id=text(part, "id"), tool=text(part, "name"), arguments=part.get("input"))
+        case _:
+            yield Unknown(text=unread(part))
+
+
+def _results(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    for part in mappings(mapping(data, "message"), "content"):
+        if part.get("type") == "tool_result":
+            ok = part.get("is_error") is not True
+            yield ToolResult(call_id=text(part, "tool_use_id"), ok=ok, output=_flat(part.get("content")))
+    edit = mapping(data, "tool_use_result")
+    if path := text(edit, "filePath"):
+        yield FileEdit(path=path, kind="add" if text(edit, "type") == "create" else "update")
+
+
+def _flat(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(text(part, "text") for part in parts if isinstance(part, dict))
+
+
+def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    """The last line. Its `subtype` says "success" after a provider's error too: `is_error` decides."""
+    models = mapping(data, "modelUsage")
+    cost = number(data, "total_cost_usd")
+    yield Metered(usage=_total(models, cost) if models else _usage(mapping(data, "usage"), cost), total=True)
+    for denied in mappings(data, "permission_denials"):
+        yield Problem(message=f"the tool {text(denied, 'tool_name')} was denied")
+    words = text(data, "result") or "; ".join(map(str, data.get("errors") or ())) or text(data, "subtype")
+    failed = data.get("is_error") is not False or text(data, "subtype") != "success"
+    if failed:
+        yield Problem(message=words, status=status(data, "api_error_status"), fatal=True)
+    yield Finish(ok=not failed, text=words)
+
+
+def _usage(usage: Mapping[str, Any], cost: float | None = None) -> Usage:
+    cached = count(usage, "cache_read_input_tokens")
+    return Usage(
+        tokens_in=count(usage, "input_tokens") + count(usage, "cache_creation_input_tokens") + cached,
+        tokens_out=count(usage, "output_tokens"),
+        tokens_cached=cached,
+        cost_usd=cost,
+    )
+
+
+def _total(models: Mapping[str, Any], cost: float) -> Usage:
+    """Over all models: `usage` beside it leaves out what helper models used."""
+    each = [mapping(models, name) for name in models]
+    cached = sum(count(one, "cacheReadInputTokens") for one in each)
+    created = sum(count(one, "cacheCreationInputTokens") for one in each)
+    return Usage(
+        tokens_in=sum(count(one, "inputTokens") for one in each) + created + cached,
+        tokens_out=sum(count(one, "outputTokens") for one in each),
+        tokens_cached=cached,
+        cost_usd=cost,
+    )

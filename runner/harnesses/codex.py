@@ -1,0 +1,191 @@
+"""Codex (`codex exec --json`), judged by `turn.completed` and `turn.failed`.
+
+Source: Codex docs, "Non-interactive mode" and "Configuration"; the shapes are those of 0.169.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from runner.documents import Model, Text
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._judge import Tally, judge
+from runner.harnesses._stream import count, mapping, mappings, shown, text, unread
+from runner.lines import json_object
+from runner.model import (
+    Exit,
+    FileEdit,
+    Finish,
+    Message,
+    Metered,
+    Outcome,
+    Problem,
+    Reasoning,
+    Session,
+    Stream,
+    ToolCall,
+    ToolResult,
+    TranscriptEvent,
+    Unknown,
+    Usage,
+)
+from runner.units import Maybe
+
+
+class Codex(Model):
+    """Codex, OpenAI's agent: the `codex` program in the sandbox."""
+
+    reasoning_effort: Maybe[Literal["minimal", "low", "medium", "high", "xhigh"]] = Field(
+        default=None, description="How long it thinks; default: the model's own"
+    )
+    append_system_prompt: Maybe[Text] = Field(default=None, description="Text after its own instructions")
+
+
+KINDS = {"codex": Codex}
+PROGRAM = "codex"
+MODEL = ModelAccess(
+    key_variable="OPENAI_API_KEY",
+    upstream_variable="OPENAI_BASE_URL",
+    upstream="https://api.openai.com/v1",
+    header="authorization",
+    paths=("/responses", "/models"),
+)
+
+_TOKEN = "SKILLRUNNER_MODEL_TOKEN"  # noqa: S105 - a variable's name
+_STATUS = re.compile(r"\bstatus(?: code)?:? (\d{3})\b")
+
+
+def launch(task: Task) -> Launch:
+    """Everything by flags, so no file in the home can change it; `-` reads the prompt from standard input."""
+    bypass = "--dangerously-bypass-approvals-and-sandbox"  # our sandbox is the limit
+    fixed = ("exec", "--json", "--ignore-user-config", "--skip-git-repo-check", bypass)
+    settings = [f"{key}={value}" for key, value in _settings(task)]
+    model = ("-m", task.spec.model) if task.spec.model else ()
+    return Launch(
+        argv=(
+            task.program or PROGRAM,
+            *fixed,
+            *model,
+            *(part for one in settings for part in ("-c", one)),
+            "-",
+        ),
+        stdin=task.prompt.encode(),
+        variables={_TOKEN: task.model_token} if task.model_url else {},
+    )
+
+
+def _settings(task: Task) -> Iterator[tuple[str, str]]:
+    """Keys of its configuration, with values in TOML."""
+    options = task.spec.options
+    yield "check_for_update_on_startup", "false"
+    yield "analytics.enabled", "false"
+    if effort := options.get("reasoning_effort"):
+        yield "model_reasoning_effort", json.dumps(effort)
+    if instructions := options.get("append_system_prompt"):
+        yield "developer_instructions", json.dumps(instructions)
+    if task.model_url:
+        yield "model_provider", '"skillrunner"'
+        yield "model_providers.skillrunner", _provider(task.model_url)
+
+
+def _provider(url: str) -> str:
+    values = {"name": "skillrunner", "base_url": url, "env_key": _TOKEN, "wire_api": "responses"}
+    # It gives up at once after 429, and after a few tries otherwise: the run's own attempts come on top.
+    retries = "request_max_retries=4,stream_max_retries=4"
+    return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in values.items()) + f",{retries}}}"
+
+
+class Reader:
+    """Lines of `--json` to events."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._said = ""  # the last message: there is no other summary
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        if not line.strip():
+            return []
+        if stream == "stderr":
+            return self._tally.count([Message(role="system", text=shown(line))])
+        data = json_object(line)
+        return self._tally.count([Unknown(text=shown(line))] if data is None else self._events(data))
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        return judge(self._tally, PROGRAM, ended, changed)
+
+    def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        match data.get("type"):
+            case "thread.started":
+                yield Session(session_id=text(data, "thread_id"))
+            case "turn.started":
+                pass
+            case "item.started" | "item.updated" | "item.completed" as stage:
+                yield from self._item(mapping(data, "item"), stage)
+            case "turn.completed":
+                yield Metered(usage=_usage(mapping(data, "usage")), total=True)
+                yield Finish(ok=True, text=self._said)
+            case "turn.failed":
+                message = text(mapping(data, "error"), "message")
+                yield Problem(message=message, status=_status(message), fatal=True)
+                yield Finish(ok=False, text=message)
+            case "error":
+                message = text(data, "message")
+                yield Problem(message=message, status=_status(message))
+            case _:
+                yield Unknown(text=unread(data))
+
+    def _item(self, item: Mapping[str, Any], stage: str) -> Iterator[TranscriptEvent]:
+        kind = text(item, "type")
+        if kind in _TOOLS:
+            yield from _tool(kind, item, stage)
+        elif stage != "item.completed":
+            return
+        elif kind == "agent_message":
+            self._said = text(item, "text")
+            yield Message(text=self._said)
+        elif kind == "reasoning":
+            yield Reasoning(text=text(item, "text"))
+        elif kind == "error":
+            yield Problem(message=text(item, "message"))
+        else:
+            yield Unknown(text=unread(item))
+
+
+_TOOLS = {
+    "command_execution": "command",
+    "file_change": "changes",
+    "mcp_tool_call": "arguments",
+    "web_search": "query",
+}
+_EDITS: Mapping[str, Literal["add", "update", "delete"]] = {"add": "add", "delete": "delete"}
+
+
+def _tool(kind: str, item: Mapping[str, Any], stage: str) -> Iterator[TranscriptEvent]:
+    call = text(item, "id")
+    if stage == "item.started":
+        name = f"{text(item, 'server')}/{text(item, 'tool')}" if kind == "mcp_tool_call" else kind
+        yield ToolCall(call_id=call, tool=name, arguments=item.get(_TOOLS[kind]))
+    elif stage == "item.completed":
+        # A command that ran and failed is a result like any other; one that could not run has no code.
+        ran = kind == "command_execution" and isinstance(item.get("exit_code"), int)
+        ok = ran or text(item, "status") in ("completed", "")
+        yield ToolResult(call_id=call, ok=ok, output=text(item, "aggregated_output"))
+        for change in mappings(item, "changes"):
+            yield FileEdit(path=text(change, "path"), kind=_EDITS.get(text(change, "kind"), "update"))
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    """Codex tells tokens, but no cost."""
+    return Usage(
+        tokens_in=count(usage, "input_tokens"),
+        tokens_out=count(usage, "output_tokens"),
+        tokens_cached=count(usage, "cached_input_tokens"),
+    )
+
+
+def _status(message: str) -> int | None:
+    found = _STATUS.search(message)
+    return int(found[1]) if found else None

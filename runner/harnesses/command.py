@@ -1,0 +1,58 @@
+"""Any program: the prompt on standard input, what it prints as its messages."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field
+
+from runner.documents import Many, Model, Text
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._judge import Tally, died, stop
+from runner.harnesses._stream import shown
+from runner.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
+
+
+class Command(Model):
+    """Any program, run in the workspace.
+
+    The prompt is on its standard input and in the file that SKILLRUNNER_PROMPT names. It declares outputs as
+    JSON lines in the file that SKILLRUNNER_OUTPUTS names.
+    """
+
+    command: Annotated[Many[Text], Field(min_length=1)] = Field(
+        description="The program and its arguments", examples=['["python3", "scripts/update.py"]']
+    )
+
+
+KINDS = {"command": Command}
+PROGRAM: str | None = None
+MODEL: ModelAccess | None = None
+
+
+def launch(task: Task) -> Launch:
+    """The skill's own command line, as it stands: no shell reads it."""
+    return Launch(argv=tuple(task.spec.options["command"]), stdin=task.prompt.encode())
+
+
+class Reader:
+    """Every line is a message: the program's on standard output, complaints on standard error."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        if not line.strip():
+            return []
+        told = Message(role="assistant" if stream == "stdout" else "system", text=shown(line))
+        return self._tally.count([told])
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        stopped = stop("the command", ended)
+        if stopped is not None:
+            return stopped
+        if ended.code != 0:
+            return died("the command", ended.code, "\n".join(self._tally.complaints))
+        if changed:
+            return Outcome(ok=True)
+        message = "the command changed no file and declared no output"
+        return Outcome(ok=False, reason=Reason.NO_CHANGES, message=message)

@@ -1,0 +1,140 @@
+"""What must not be shown: secrets, and characters that play tricks on whoever reads the text.
+
+Masked are the exact values of known secrets and of their lines, plain and in base64 (any alignment, both
+alphabets), hexadecimal, URL and JSON escapes. An encoding of the harness's own making is not found: a
+secret that must not leak should not be in the sandbox in the first place.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import quote, quote_plus
+
+MASK = b"***"
+SHORTEST = 6  # bytes; a shorter value occurs by chance, and masking it would shred the text
+
+_PICTURES = 0x2400  # where Unicode has a visible picture of each control character
+_UNSAFE = re.compile(
+    "\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+
+
+def plain(text: str) -> str:
+    """`text` with terminal control sequences, invisible and bidirectional characters made visible."""
+    return _UNSAFE.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    character = found[0]
+    if character == "\r\n":
+        return "\n"
+    code = ord(character)
+    return chr(_PICTURES + code) if code < 0x20 else f"\\u{{{code:x}}}"
+
+
+def encodings(value: str) -> Iterator[tuple[str, bytes]]:
+    """The forms in which a secret may appear: (name of the form, bytes). Some may be equal."""
+    raw = value.encode()
+    yield "plain", raw
+    yield "hexadecimal", raw.hex().encode()
+    yield "hexadecimal", raw.hex().upper().encode()
+    yield "URL-encoded", quote(value, safe="").encode()
+    yield "URL-encoded", quote_plus(value).encode()
+    yield "JSON-escaped", json.dumps(value)[1:-1].encode()
+    yield "JSON-escaped", json.dumps(value, ensure_ascii=False)[1:-1].encode()
+    for before in range(3):
+        core = _base64_core(raw, before)
+        yield "base64", core
+        yield "base64", core.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def _base64_core(raw: bytes, before: int) -> bytes:
+    """The characters of base64 that depend on `raw` alone, when `before` bytes stand in front of it."""
+    encoded = base64.b64encode(b"\0" * before + raw)
+    spare = (before + len(raw)) % 3
+    return encoded[(0, 2, 3)[before] : len(encoded) - (0, 3, 2)[spare]]
+
+
+@dataclass(slots=True, repr=False)  # its representation would show the secrets
+class Redactor:
+    """Masks secrets in a stream of bytes, also where a secret is spread over several chunks.
+
+    Only what could be the beginning of a secret is held back, so text flows on without delay.
+    """
+
+    _needles: tuple[bytes, ...]
+    _by_first: dict[int, tuple[bytes, ...]] = field(init=False)
+    _pattern: re.Pattern[bytes] = field(init=False)
+    _reach: int = field(init=False)  # how far back a secret may begin that is not complete yet
+    _held: bytes = b""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        self._needles = tuple(sorted(_needles(secrets), key=len, reverse=True))
+        self._by_first = {
+            first: tuple(needle for needle in self._needles if needle[0] == first)
+            for first in {needle[0] for needle in self._needles}
+        }
+        self._pattern = re.compile(b"|".join(map(re.escape, self._needles)) or b"(?!)")
+        self._reach = len(self._needles[0]) - 1 if self._needles else 0
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be shown now that `data` has come."""
+        data = self._held + data
+        keep = self._undecided(data)
+        shown, done = self._masked(data, keep)
+        self._held = data[done:]
+        return shown
+
+    def whole(self, text: str) -> str:
+        """All of a text, apart from the stream."""
+        data = text.encode("utf-8", "surrogatepass")
+        shown, _ = self._masked(data, len(data))
+        return shown.decode("utf-8", "surrogatepass") if MASK in shown else text
+
+    def end(self) -> bytes:
+        """What was held back: the stream has ended."""
+        shown, _ = self._masked(self._held, len(self._held))
+        self._held = b""
+        return shown
+
+    def _undecided(self, data: bytes) -> int:
+        """Where the end of `data` may be the beginning of a secret; its length when nowhere."""
+        for at in range(max(0, len(data) - self._reach), len(data)):
+            tail = data[at:] if data[at] in self._by_first else b""
+            if tail and any(
+                needle.startswith(tail) for needle in self._by_first[data[at]] if len(needle) > len(tail)
+            ):
+                return at
+        return len(data)
+
+    def _masked(self, data: bytes, keep: int) -> tuple[bytes, int]:
+        """`data` up to `keep`, or to the end of a secret that begins before it, masked; and where that is."""
+        parts = []
+        done = 0
+        for start, end in self._spans(data, keep):
+            parts += [data[done:start], MASK]
+            done = end
+        if done < keep:
+            parts.append(data[done:keep])
+        return b"".join(parts), max(done, keep)
+
+    def _spans(self, data: bytes, keep: int) -> Iterator[tuple[int, int]]:
+        """Where secrets stand that begin before `keep`; those that overlap as one."""
+        found = self._pattern.search(data)
+        while found and found.start() < keep:
+            start, end = found.span()
+            at = start + 1
+            while (inner := self._pattern.search(data, at)) and inner.start() < min(end, keep):
+                end, at = max(end, inner.end()), inner.start() + 1
+            yield start, end
+            found = self._pattern.search(data, end)
+
+
+def _needles(secrets: Collection[str]) -> set[bytes]:
+    values = {part for secret in secrets for part in (secret, secret.strip(), *secret.splitlines())}
+    forms = {form for value in values if len(value.encode()) >= SHORTEST for _, form in encodings(value)}
+    return {form for form in forms if len(form) >= SHORTEST}
