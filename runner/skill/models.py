@@ -139,7 +139,7 @@ Input = Annotated[StringInput | NumberInput | BooleanInput | ChoiceInput, Field(
 
 
 class SkillFile(Model):
-    """What every skill file says; `on`, `harness` and `output` are added from the kinds that are installed."""
+    """What every skill file says; `on`, `harness` and `output` are added from the installed kinds."""
 
     version: Literal[1] = Field(description="The version of this format", examples=["1"])
     description: Maybe[Annotated[Text, Field(max_length=1024)]] = Field(

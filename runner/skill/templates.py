@@ -1,7 +1,7 @@
 """The language of prompts and titles: Jinja2 in its sandbox, with no undefined names and no files."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import cast
 
@@ -78,8 +78,13 @@ def environment() -> Environment:
     return Environment()
 
 
-def problems(source: str, inputs: Sequence[str]) -> Iterator[Problem]:
+@functools.lru_cache(maxsize=1024)
+def problems(source: str, inputs: tuple[str, ...]) -> tuple[Problem, ...]:
     """What is wrong with a template, as far as that can be told before there is an event."""
+    return tuple(_problems(source, inputs))
+
+
+def _problems(source: str, inputs: tuple[str, ...]) -> Iterator[Problem]:
     try:
         tree = environment().parse(source)
     except TemplateSyntaxError as error:
@@ -95,7 +100,7 @@ def problems(source: str, inputs: Sequence[str]) -> Iterator[Problem]:
         yield from _node_problems(node, local, inputs)
 
 
-def _node_problems(node: nodes.Node, local: set[str], inputs: Sequence[str]) -> Iterator[Problem]:
+def _node_problems(node: nodes.Node, local: set[str], inputs: tuple[str, ...]) -> Iterator[Problem]:
     if isinstance(node, _NO_FILES):
         yield node.lineno, "", "a template cannot read other files", "write the text here"
     elif isinstance(node, nodes.Name) and node.name not in {*FIELDS, *local, "range"}:
@@ -125,7 +130,7 @@ def _function_problems(node: nodes.Filter | nodes.Test) -> Iterator[Problem]:
 
 
 def _field_problems(
-    node: nodes.Getattr | nodes.Getitem, owner: str, local: set[str], inputs: Sequence[str]
+    node: nodes.Getattr | nodes.Getitem, owner: str, local: set[str], inputs: tuple[str, ...]
 ) -> Iterator[Problem]:
     known = inputs if owner == "inputs" else FIELDS.get(owner)
     field = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)

@@ -102,7 +102,7 @@ def _body(document: Document, body: bytes, line: int) -> Template | None:
 def check_templates(document: Document, data: Mapping[str, Any], prompt: Template | None) -> None:
     """Add the faults in the skill's prompt, and in every text under `output`."""
     declared = data.get("inputs")
-    inputs = sorted(declared) if isinstance(declared, dict) else []
+    inputs = tuple(sorted(declared)) if isinstance(declared, dict) else ()
     if prompt is not None:
         column = document.value(("prompt",))[1] if prompt.file == document.file else 1
         _check(document, prompt, inputs, column)
@@ -122,7 +122,7 @@ def output_texts(value: Data, path: Path) -> Iterator[tuple[Path, str]]:
             yield from output_texts(item, (*path, key))
 
 
-def _check(document: Document, template: Template, inputs: list[str], column: int) -> None:
+def _check(document: Document, template: Template, inputs: tuple[str, ...], column: int) -> None:
     lines = template.text.split("\n")
     for number, text in enumerate(lines):
         for match in _DECEIVING.finditer(text):
