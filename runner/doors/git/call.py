@@ -105,11 +105,16 @@ class Git:
             raise failure(self.phase, self.directory, args, done)
         return done
 
-    def text(self, *args: str | Path, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> str:
+    def text(
+        self,
+        *args: str | Path,
+        stdin: bytes = b"",
+        ok: Sequence[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+    ) -> str:
         """What git printed, stripped; bytes that are not UTF-8 are kept as surrogate escapes."""
-        return (
-            self.run(*args, stdin=stdin, variables=variables).stdout.decode(errors="surrogateescape").strip()
-        )
+        done = self.run(*args, stdin=stdin, ok=ok, variables=variables)
+        return done.stdout.decode(errors="surrogateescape").strip()
 
 
 def environment(directory: Path, variables: Mapping[str, str]) -> dict[str, str]:
