@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import IO, Any, Self
 
 from runner.harnesses import Harness, Launch, Reader, Task
@@ -69,10 +70,13 @@ def drive(
     launch = harness.launch(task)
     variables = _put(sandbox, task, launch)
     caps = Caps(timeout=task.limits.timeout, idle=task.limits.idle, output=task.limits.output)
-    with Log(folder, harness.Reader(), masked, observe) as log:
-        ended = sandbox.exec(
-            launch.argv, on_output=log.take, stdin=launch.stdin, variables=variables, caps=caps
-        )
+    with Log(folder, harness.Reader(), masked, observe, task.limits.idle) as log:
+        try:
+            ended = sandbox.exec(
+                launch.argv, on_output=log.take, stdin=launch.stdin, variables=variables, caps=caps
+            )
+        except _Stalled as stalled:
+            ended = stalled.exit
         log.flush()
         declared = tuple(_declared(sandbox, log.problem))
     return Driven(
@@ -119,14 +123,26 @@ def _declared(sandbox: Sandbox, problem: Callable[[str], None]) -> Iterator[Decl
             )
 
 
-class Log:
-    """The stream of one harness as files and as events."""
+class _Stalled(Exception):  # noqa: N818 - it stops a command, and is not an error
+    """For the idle time the harness has told nothing but problems: it waits for a model that is not there."""
 
-    def __init__(self, folder: Path, reader: Reader, secrets: Collection[str], observe: Watch) -> None:
+    def __init__(self, ended: Exit) -> None:
+        self.exit = ended
+
+
+class Log:
+    """The stream of one harness as files and as events. Problems alone do not count as progress."""
+
+    def __init__(
+        self, folder: Path, reader: Reader, secrets: Collection[str], observe: Watch, idle: float
+    ) -> None:
         self.reader = reader
         self.events = 0
         self.files = tuple(folder / name for name in (RAW, COMPLAINTS, TRANSCRIPT))
         self._observe = observe
+        self._idle = idle
+        self._began = self._progress = monotonic()
+        self._taken = 0
         self._mask = Redactor(secrets)
         self._lines: dict[Stream, Lines] = {"stdout": Lines(), "stderr": Lines()}
         self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(secrets), "stderr": Redactor(secrets)}
@@ -152,6 +168,11 @@ class Log:
         for line in self._lines[stream].feed(data):
             self._read(stream, line)
         self._transcript.flush()
+        self._taken += len(data)
+        now = monotonic()
+        if now - self._progress > self._idle:
+            ended = Exit(cause="idle", code=None, duration=now - self._began, output_bytes=self._taken)
+            raise _Stalled(ended)
 
     def flush(self) -> None:
         """Both streams have ended: read what stands after the last line feed."""
@@ -173,6 +194,8 @@ class Log:
 
     def _read(self, stream: Stream, line: bytes) -> None:
         for event in self.reader.read(stream, line):
+            if not isinstance(event, Problem):
+                self._progress = monotonic()
             self._write(event, _SPARE_BYTES if isinstance(event, Finish) else 0)
 
     def _write(self, event: TranscriptEvent, spare: int = 0) -> None:

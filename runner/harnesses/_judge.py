@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.model import (
     Exit,
@@ -36,9 +36,10 @@ class Tally:
 
     session_id: str | None = None
     calls: int = 0
-    worked: int = 0  # tool calls that did what they should
+    worked: int = 0  # tool calls that ran: a command that failed ran too, a refused one did not
     finish: Finish | None = None
     problem: Problem | None = None  # the last one; a fatal one stays
+    stuck: Problem | None = None  # the last one, if nothing else came after it
     metered: Usage = Usage()  # the sum of single calls
     total: Usage | None = None  # what the harness itself says of the whole
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=10))  # the end of standard error
@@ -51,13 +52,14 @@ class Tally:
         return events
 
     def _add(self, event: TranscriptEvent) -> None:
+        self.stuck = event if isinstance(event, Problem) else None
         match event:
             case Session():
                 self.session_id = event.session_id or self.session_id
             case ToolCall():
                 self.calls += 1
             case ToolResult():
-                self.worked += event.ok
+                self.worked += event.ok or event.exit_code is not None
             case Problem() if event.fatal or self.problem is None or not self.problem.fatal:
                 self.problem = event
             case Metered(total=True):
@@ -92,14 +94,11 @@ def judge(tally: Tally, program: str, ended: Exit, changed: bool) -> Outcome:
 
     `changed`: it left a changed tree, or declared an output.
     """
-    stopped = stop(program, ended)
-    if stopped is not None:
-        return _made(tally, stopped)
+    if (stopped := stop(program, ended)) is not None:
+        return _made(tally, _explained(stopped, tally.stuck))
     if tally.finish is None or not tally.finish.ok or ended.code != 0:
         return _made(tally, _failure(tally, program, ended.code))
-    if changed:
-        return _made(tally, Outcome(ok=True))
-    return _made(tally, _nothing(tally, program))
+    return _made(tally, Outcome(ok=True) if changed else _nothing(tally, program))
 
 
 def stop(program: str, ended: Exit) -> Outcome | None:
@@ -117,16 +116,24 @@ def died(program: str, code: int | None, complaint: str) -> Outcome:
     return Outcome(ok=False, reason=Reason.HARNESS_FAILED, message=message[:_LONGEST])
 
 
+def _explained(stopped: Outcome, stuck: Problem | None) -> Outcome:
+    """An agent that waited in vain for its model is worth another attempt."""
+    if stuck is None or not stuck.provider or stopped.reason not in (Reason.IDLE, Reason.WALL_CLOCK):
+        return stopped
+    message = f"{stopped.message}; its last words: {stuck.message}"[:_LONGEST]
+    return replace(stopped, message=message, retryable=worth_retrying(stuck.status))
+
+
 def _failure(tally: Tally, program: str, code: int | None) -> Outcome:
     problem, finish = tally.problem, tally.finish
     complaint = "\n".join(tally.complaints)[-_LONGEST:]
-    if problem is not None and (problem.fatal or finish is None) and (code != 0 or problem.fatal):
-        return _provider(problem) if problem.status else _told(program, problem.message)
+    if problem is not None and problem.fatal:
+        return _provider(problem) if problem.provider else _told(program, problem.message)
     if finish is not None and not finish.ok:
         return _told(program, finish.text or complaint)
-    if code in _NOT_FOUND and finish is None and tally.session_id is None:
-        message = f"{program} could not be started in the sandbox (exit {code}): {complaint}"
-        return Outcome(ok=False, reason=Reason.HARNESS_MISSING, message=message[:_LONGEST])
+    if code in _NOT_FOUND and tally.session_id is None:
+        message = f"{program} could not be started in the sandbox (exit {code}): {complaint}"[:_LONGEST]
+        return Outcome(ok=False, reason=Reason.HARNESS_MISSING, message=message)
     if code != 0:
         return died(program, code, complaint)
     message = f"{program} exited with code 0, but its output has no end marker: it did not finish"
@@ -139,13 +146,10 @@ def _told(program: str, words: str) -> Outcome:
 
 
 def _provider(problem: Problem) -> Outcome:
-    message = f"the model's provider answered {problem.status}: {problem.message}"[:_LONGEST]
-    return Outcome(
-        ok=False,
-        reason=Reason.PROVIDER_ERROR,
-        message=message,
-        retryable=worth_retrying(problem.status),
-    )
+    what = f"answered {problem.status}" if problem.status else "could not be reached"
+    message = f"the model's provider {what}: {problem.message}"[:_LONGEST]
+    retryable = worth_retrying(problem.status)
+    return Outcome(ok=False, reason=Reason.PROVIDER_ERROR, message=message, retryable=retryable)
 
 
 def worth_retrying(status: int | None) -> bool:
@@ -164,11 +168,8 @@ def _nothing(tally: Tally, program: str) -> Outcome:
 
 
 def _made(tally: Tally, verdict: Outcome) -> Outcome:
-    return Outcome(
-        ok=verdict.ok,
-        reason=verdict.reason,
-        message=verdict.message,
-        retryable=verdict.retryable,
+    return replace(
+        verdict,
         summary=tally.finish.text if tally.finish else "",
         session_id=tally.session_id,
         usage=tally.usage,

@@ -3,6 +3,7 @@
 Source: Claude Code docs, "Run Claude Code programmatically" and "CLI reference"; the shapes are those of 2.1.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -35,6 +36,7 @@ from runner.model import (
 from runner.units import Maybe
 
 SYSTEM_PROMPT = "system-prompt.md"
+_EXIT_CODE = re.compile(r"Exit code (\d{1,3})\b")  # how the result of a shell command that failed begins
 
 
 class ClaudeCode(Model):
@@ -151,8 +153,10 @@ def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
                 version=text(data, "claude_code_version") or None,
             )
         case "api_retry":
-            again = f"attempt {count(data, 'attempt')} of {count(data, 'max_retries')} failed"
-            yield Problem(message=f"{again}: {text(data, 'error')}", status=status(data, "error_status"))
+            retry = f"{text(data, 'error')}: retry {count(data, 'attempt')} of {count(data, 'max_retries')}"
+            yield Problem(message=retry, status=status(data, "error_status"), provider=True)
+        case "permission_denied":
+            pass  # the result line lists them all
         case _:
             yield Unknown(text=unread(data))
 
@@ -172,11 +176,21 @@ def _part(part: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
 def _results(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     for part in mappings(mapping(data, "message"), "content"):
         if part.get("type") == "tool_result":
-            ok = part.get("is_error") is not True
-            yield ToolResult(call_id=text(part, "tool_use_id"), ok=ok, output=_flat(part.get("content")))
+            yield _tool_result(part)
     edit = mapping(data, "tool_use_result")
     if path := text(edit, "filePath"):
         yield FileEdit(path=path, kind="add" if text(edit, "type") == "create" else "update")
+
+
+def _tool_result(part: Mapping[str, Any]) -> ToolResult:
+    output = _flat(part.get("content"))
+    code = _EXIT_CODE.match(output)
+    return ToolResult(
+        call_id=text(part, "tool_use_id"),
+        ok=part.get("is_error") is not True,
+        output=output,
+        exit_code=int(code[1]) if code else None,
+    )
 
 
 def _flat(content: object) -> str:
@@ -193,11 +207,18 @@ def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     yield Metered(usage=_total(models, cost) if models else _usage(mapping(data, "usage"), cost), total=True)
     for denied in mappings(data, "permission_denials"):
         yield Problem(message=f"the tool {text(denied, 'tool_name')} was denied")
-    words = text(data, "result") or "; ".join(map(str, data.get("errors") or ())) or text(data, "subtype")
+    words = text(data, "result") or _errors(data) or text(data, "subtype")
     failed = data.get("is_error") is not False or text(data, "subtype") != "success"
     if failed:
-        yield Problem(message=words, status=status(data, "api_error_status"), fatal=True)
+        code = status(data, "api_error_status")
+        provider = code is not None or text(data, "terminal_reason") == "api_error"
+        yield Problem(message=words, status=code, provider=provider, fatal=True)
     yield Finish(ok=not failed, text=words)
+
+
+def _errors(data: Mapping[str, Any]) -> str:
+    errors = data.get("errors")
+    return "; ".join(map(str, errors)) if isinstance(errors, list) else ""
 
 
 def _usage(usage: Mapping[str, Any], cost: float | None = None) -> Usage:

@@ -56,6 +56,7 @@ MODEL = ModelAccess(
 
 _TOKEN = "SKILLRUNNER_MODEL_TOKEN"  # noqa: S105 - a variable's name
 _STATUS = re.compile(r"\bstatus(?: code)?:? (\d{3})\b")
+_NETWORK = re.compile(r"network|connection|disconnected|timed? ?out|overloaded|high demand", re.IGNORECASE)
 
 
 def launch(task: Task) -> Launch:
@@ -128,12 +129,11 @@ class Reader:
                 yield Metered(usage=_usage(mapping(data, "usage")), total=True)
                 yield Finish(ok=True, text=self._said)
             case "turn.failed":
-                message = text(mapping(data, "error"), "message")
-                yield Problem(message=message, status=_status(message), fatal=True)
-                yield Finish(ok=False, text=message)
+                problem = _problem(text(mapping(data, "error"), "message"), fatal=True)
+                yield problem
+                yield Finish(ok=False, text=problem.message)
             case "error":
-                message = text(data, "message")
-                yield Problem(message=message, status=_status(message))
+                yield _problem(text(data, "message"))
             case _:
                 yield Unknown(text=unread(data))
 
@@ -169,10 +169,13 @@ def _tool(kind: str, item: Mapping[str, Any], stage: str) -> Iterator[Transcript
         name = f"{text(item, 'server')}/{text(item, 'tool')}" if kind == "mcp_tool_call" else kind
         yield ToolCall(call_id=call, tool=name, arguments=item.get(_TOOLS[kind]))
     elif stage == "item.completed":
-        # A command that ran and failed is a result like any other; one that could not run has no code.
-        ran = kind == "command_execution" and isinstance(item.get("exit_code"), int)
-        ok = ran or text(item, "status") in ("completed", "")
-        yield ToolResult(call_id=call, ok=ok, output=text(item, "aggregated_output"))
+        code = item.get("exit_code")
+        yield ToolResult(
+            call_id=call,
+            ok=text(item, "status") in ("completed", ""),
+            output=text(item, "aggregated_output"),
+            exit_code=code if isinstance(code, int) and code >= 0 else None,
+        )
         for change in mappings(item, "changes"):
             yield FileEdit(path=text(change, "path"), kind=_EDITS.get(text(change, "kind"), "update"))
 
@@ -186,6 +189,13 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
     )
 
 
-def _status(message: str) -> int | None:
+def _problem(message: str, fatal: bool = False) -> Problem:
+    """Codex tells a refused request by the provider's own JSON answer, everything else in words."""
+    refused = json_object(message.encode())
+    if refused is not None:
+        said = text(mapping(refused, "error"), "message") or message
+        return Problem(message=said, status=400, provider=True, fatal=fatal)
     found = _STATUS.search(message)
-    return int(found[1]) if found else None
+    status = int(found[1]) if found else None
+    provider = status is not None or _NETWORK.search(message) is not None
+    return Problem(message=message, status=status, provider=provider, fatal=fatal)

@@ -53,6 +53,7 @@ class ToolResult:
     call_id: str
     ok: bool
     output: str = ""
+    exit_code: int | None = None  # of a command that ran, however it ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class Problem:
     type: Literal["error"] = "error"
     message: str
     status: int | None = None  # the model provider's HTTP status, where there is one
+    provider: bool = False  # the model's provider is the cause
     fatal: bool = False
 
 
