@@ -1,5 +1,7 @@
 """Data with positions -> a Pydantic model, or faults in the words of people who write files."""
 
+import json
+import os
 import types
 from collections.abc import Iterator
 from typing import Annotated, TypeVar, Union, get_args, get_origin
@@ -8,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, RootModel, Strict, StringConstraints
 
 from runner.documents.faults import closest
 from runner.documents.yaml import Data, Document, Path
+
+# Pydantic would import and search all installed packages for plugins of its own, which takes longer than
+# reading a skill; nothing but these models decides what a file may say.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -186,5 +192,5 @@ def _example(model: type[BaseModel], loc: Path) -> str:
     for one in _owners(model, loc[:-1]):
         field = one.model_fields.get(str(loc[-1]))
         if field is not None and field.examples:
-            return f"write, for example, `{loc[-1]}: {field.examples[0]}`"
+            return f"write, for example, `{loc[-1]}: {json.dumps(field.examples[0])}`"
     return f"add `{loc[-1]}:`"

@@ -31,6 +31,7 @@ Event = Any
 """An event of the YAML parser, which has no types."""
 
 MAX_DEPTH = 32
+_MERGE = "<<"
 _BOM = "\ufeff"
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -209,7 +210,7 @@ class _Composer:
                 first = self.into.keys[where][0]
                 message = f"key `{name}` is there already, on line {first}"
                 self.into.fault(self.mark(event), message, None, "keep one of them")
-            else:
+            elif name != _MERGE or event.style:
                 data[name] = value
         return data
 
@@ -219,7 +220,7 @@ class _Composer:
             raise _StopReading
         if event.anchor is not None or event.tag is not None:
             self.decorated(event)
-        if event.value == "<<" and not event.style:
+        if event.value == _MERGE and not event.style:
             self.into.fault(
                 self.mark(event), "a merge key", "<<", "write the keys out: merge keys are not read"
             )

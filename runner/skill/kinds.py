@@ -25,15 +25,19 @@ def skill_model() -> type[SkillFile]:
             triggers,
             Field(default=triggers(), description="What starts the skill; by hand it always can be"),
         ),
-        "harness": (_harness(), Field(description="The agent CLI that does the work")),
+        "harness": (
+            _harness(),
+            Field(description="The agent CLI that does the work", examples=[{"kind": "claude-code"}]),
+        ),
         "output": (
             Annotated[outputs, AfterValidator(_exactly_one)],
-            Field(description="What is published: exactly one kind"),
+            Field(description="What is published: exactly one kind", examples=[_OUTPUT_EXAMPLE]),
         ),
     }
     return create_model("Skill", __base__=SkillFile, __doc__="A skill file.", **fields)
 
 
+_OUTPUT_EXAMPLE = {"pull_request": {"title": "docs: update"}}
 _EXACTLY_ONE = {"minProperties": 1, "maxProperties": 1}
 
 

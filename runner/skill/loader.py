@@ -109,7 +109,8 @@ def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, lis
     prompt = _prompt(document, instructions)
     description = _description(document, instructions)
     data = document.data if isinstance(document.data, dict) else {}
-    texts.check_templates(document, data, prompt)
+    if not document.broken:
+        texts.check_templates(document, data, prompt)
     faults = [*document.faults, *instructions.faults]
     if options is None or faults or prompt is None:
         return None, faults

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
 from runner import model
 from runner.documents import Many, Model, Text
@@ -138,10 +138,19 @@ class ChoiceInput(_Input):
 Input = Annotated[StringInput | NumberInput | BooleanInput | ChoiceInput, Field(discriminator="type")]
 
 
+def _version(number: int) -> int:
+    if number != 1:
+        raise ValueError("should be 1, the version that this runner reads")
+    return number
+
+
+Version = Annotated[int, AfterValidator(_version), WithJsonSchema({"type": "integer", "const": 1})]
+
+
 class SkillFile(Model):
     """What every skill file says; `on`, `harness` and `output` are added from the installed kinds."""
 
-    version: Literal[1] = Field(description="The version of this format", examples=["1"])
+    version: Version = Field(description="The version of this format", examples=[1])
     description: Maybe[Annotated[Text, Field(max_length=1024)]] = Field(
         default=None, description="What the skill is for; default: the description in SKILL.md"
     )

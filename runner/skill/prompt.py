@@ -53,21 +53,20 @@ def render_prompt(template: Template, context: Context) -> Prompt:
     prompt is empty or longer than MAX_PROMPT bytes.
     """
     mark = fence(context.event)
-    escaped = 0
+    escaped: list[int] = []
 
     def show(value: Data) -> str:
-        nonlocal escaped
         text, count = fenced(value, mark)
-        escaped += count
+        escaped.append(count)
         return text
 
     text = _render(template, context, show, MAX_PROMPT)
     if not text.strip():
         raise _error(template, 1, "the prompt is empty", "write what the agent should do")
-    if f"untrusted-{mark}" in text:
-        _check_fences(template, text, mark)
+    if escaped:
+        _check_fences(template, text, mark, len(escaped))
         text = _NOTICE.format(mark=mark) + text
-    return Prompt(text=text, escaped=escaped)
+    return Prompt(text=text, escaped=sum(escaped))
 
 
 def render_text(template: Template, context: Context) -> str:
@@ -121,11 +120,12 @@ def _capped(template: Template, parts: Iterable[str], limit: int) -> str:
     return "".join(taken)
 
 
-def _check_fences(template: Template, text: str, mark: str) -> None:
-    """Joining texts before filtering them can cut a fence open; such a prompt is not sent."""
+def _check_fences(template: Template, text: str, mark: str, shown: int) -> None:
+    """`{% filter %}` works on text that is already fenced; a prompt whose fences it cut is not sent."""
     opened, closed = text.count(f"<untrusted-{mark}>"), text.count(f"</untrusted-{mark}>")
-    if opened != closed or opened + closed != text.count(f"untrusted-{mark}"):
-        hint = "filter the event's value itself, before it is joined with other text"
+    marks = text.lower().count(f"untrusted-{mark[:6]}")
+    if opened < shown or opened != closed or opened + closed != marks:
+        hint = "filter the event's value itself: `{{ event.x | upper }}`, not `{% filter upper %}`"
         raise _error(template, 1, "a filter cut the fence around an untrusted value", hint)
 
 

@@ -30,10 +30,14 @@ def schemas() -> Mapping[str, dict[str, Any]]:
 
 
 class _Generator(GenerateJsonSchema):
-    """Without titles that only repeat names, and without the default `null`, which no file may say."""
+    """No titles that only repeat names, no default `null`, which no file may say, no keys but those named."""
 
     def field_title_should_be_set(self, schema: Data) -> bool:
         return False
+
+    def dict_schema(self, schema: Data) -> dict[str, Any]:
+        made = super().dict_schema(schema)
+        return {**made, "additionalProperties": False} if "patternProperties" in made else made
 
     def default_schema(self, schema: Data) -> dict[str, Any]:
         made = super().default_schema(schema)

@@ -6,11 +6,13 @@ from types import TracebackType
 from typing import cast
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import UndefinedError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runner.documents import Data, closest
-from runner.skill.untrusted import Untrusted, bare, tainted
+from runner.skill.untrusted import Untrusted, as_text, bare, tainted
 
 FIELDS: Mapping[str, tuple[str, ...] | None] = {
     "skill": ("name", "description", "path", "commit"),
@@ -31,8 +33,22 @@ Problem = tuple[int, str, str, str]
 """Line in the template, the name that is wrong, message, hint."""
 
 
+class _Code(CodeGenerator):
+    """Makes `~` ask the environment, so that what is joined with an untrusted value is untrusted too."""
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja2's name
+        self.write("environment.joined((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+
 class Environment(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, in which what a filter makes of an untrusted value is untrusted too."""
+    """Jinja2's sandbox, in which whatever is made of an untrusted value is untrusted too."""
+
+    code_generator_class = _Code
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
 
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
@@ -45,6 +61,21 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Data, argument: Data) -> Data:
         return self._child(obj, argument) if isinstance(obj, Untrusted) else super().getitem(obj, argument)
+
+    def call_binop(self, context: Context, operator: str, left: Data, right: Data) -> Data:
+        return _spreading(super().call_binop)(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Function, *args: Data, **kwargs: Data) -> Data:  # noqa: N805
+        # The names are Jinja2's, so that a call may have keyword arguments of any name.
+        source = tainted((args, kwargs))
+        result = super().call(__context, __obj, *bare(args), **bare(kwargs))
+        return result if source is None else source.like(result)
+
+    def joined(self, parts: tuple[Data, ...]) -> Data:
+        """What `~` makes of its operands."""
+        source = tainted(parts)
+        text = "".join(as_text(bare(part)) if isinstance(part, Untrusted) else str(part) for part in parts)
+        return text if source is None else source.like(text)
 
     def _child(self, obj: Untrusted, key: Data) -> Data:
         child = obj.child(key)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from runner.documents import Data, Document, Fault, Model, Text, check, parse
+from runner.documents import Data, Document, Fault, Model, Text, check, parse, shown
 from runner.documents.yaml import Path
 from runner.skill.models import AllowanceOptions
 from runner.skill.prompt import Template
@@ -17,6 +17,7 @@ MAX_TEXT = 256 * 1024
 
 # What makes a text read differently than it looks: bidirectional controls and Unicode tags.
 _DECEIVING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+_BRACKETS = re.compile(r"\{[{%].*?[}%]\}")
 _TEMPLATE = re.compile(r"\{[{%#]")
 
 
@@ -138,7 +139,14 @@ def _check(document: Document, template: Template, inputs: tuple[str, ...], colu
         found = re.search(rf"\b{re.escape(name)}\b", text) if name else _TEMPLATE.search(text)
         at = column if template.file == document.file and line == 1 else 1
         place = (template.first_line + line - 1, at + (found.start() if found else 0))
-        document.faults.append(Fault(template.file, *place, message, text.strip()[:60], hint))
+        value = _expression(text, found.start() if found else 0)
+        document.faults.append(Fault(template.file, *place, message, value, hint))
+
+
+def _expression(text: str, index: int) -> str:
+    """The part of a line between template brackets that holds `index`, or the whole line."""
+    inside = (match[0] for match in _BRACKETS.finditer(text) if match.start() <= index < match.end())
+    return shown(next(inside, text.strip()))
 
 
 def _escape(char: str) -> str:

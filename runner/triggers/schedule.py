@@ -104,7 +104,7 @@ class Schedule(Model):
 
     cron: Cron = Field(
         description="Five cron fields, or @hourly, @daily, @weekly, @monthly, @yearly",
-        examples=['"0 9 * * 1"'],
+        examples=["0 9 * * 1"],
     )
     timezone: Zone = Field(default="UTC", description="An IANA time zone such as Europe/Berlin")
     catch_up: Maybe[Duration] = Field(
