@@ -166,8 +166,9 @@ def _state_home(variables: Mapping[str, str]) -> Iterator[Document]:
 def _variables(variables: Mapping[str, str]) -> Iterator[Document]:
     keys = {PREFIX + key.replace(".", "_").upper(): key for key in _keys(Config)}
     for name, text in sorted(variables.items()):
-        if name in keys and text:
-            yield _layer(name, keys[name], (text, resolve(text), [part.strip() for part in text.split(",")]))
+        if name in keys:
+            readings = (text, resolve(text), [part.strip() for part in text.split(",")])
+            yield from [_layer(name, keys[name], readings)] if text else []
         elif name.startswith(PREFIX) and (near := get_close_matches(name, keys, n=1, cutoff=0.9)):
             document = Document(name)
             document.fault((1, 1), "is not a variable that is read", None, f"did you mean `{near[0]}`?")

@@ -92,7 +92,7 @@ def test_whatever_is_taken_both_libraries_understand(text: str) -> None:
 
 @given(expressions)
 def test_what_never_comes_is_refused_as_the_libraries_do(text: str) -> None:
-    """Only where a weekday field begins with a star but is no plain star do crons differ in what they mean."""
+    """Where a weekday field holds a star but is no plain star, crons differ in what they mean."""
     assume(text.split()[4] == "*" or "*" not in text.split()[4])
     start = datetime(2026, 1, 1, tzinfo=UTC)
     try:
