@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,16 +29,23 @@ def open_folder(root: int, parts: Sequence[str]) -> int:
 
 def read_file(folder: int, name: str, limit: int) -> bytes:
     """The content of a plain file. Raises OSError: EFBIG above `limit` bytes, EINVAL for what is no file."""
+    return b"".join(chunks(folder, name, limit))
+
+
+def chunks(folder: int, name: str, limit: int) -> Iterator[bytes]:
+    """The content of a plain file, piece by piece. Raises as `read_file` does."""
     with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb", buffering=0) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a plain file")
-        content = bytearray()
-        while chunk := file.read(min(1024**2, limit + 1 - len(content))):
-            content += chunk
-        if len(content) > limit:
-            raise OSError(errno.EFBIG, f"more than {limit:,} bytes")
-        return bytes(content)
+            raise OSError(errno.EINVAL, "it is not a plain file")
+        left = limit
+        while found.st_size <= limit and (chunk := file.read(1024**2)):
+            left -= len(chunk)
+            if left < 0:
+                break
+            yield chunk
+        if left < 0 or found.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes")
 
 
 def give(root: Path, owner: tuple[int, int]) -> None:
