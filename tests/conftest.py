@@ -1,3 +1,6 @@
 """The real parts that tests share, each in its own module under tests/parts."""
 
-pytest_plugins: list[str] = []
+pytest_plugins = [
+    "tests.parts.cli",
+    "tests.parts.engine",
+]

@@ -5,7 +5,7 @@ sizes are bytes, costs are US dollars.
 """
 
 from runner.model.ends import End, Phase, Reason, RunState
-from runner.model.outside import Exit, Places, Remote, Stream
+from runner.model.outside import Caps, Exit, OnOutput, Places, Remote, Stream
 from runner.model.proposal import Artifact, Check, Declared, FileChange, Proposal, Receipt, Refusal
 from runner.model.run import Run, RunEvent
 from runner.model.spec import (
@@ -39,6 +39,7 @@ from runner.model.transcript import (
 __all__ = [
     "Allowance",
     "Artifact",
+    "Caps",
     "Check",
     "Declared",
     "End",
@@ -51,6 +52,7 @@ __all__ = [
     "Limits",
     "Message",
     "Metered",
+    "OnOutput",
     "Outcome",
     "OutputSpec",
     "Phase",

@@ -1,6 +1,6 @@
 """What passes through the doors to outside programs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,3 +33,15 @@ class Exit:
     code: int | None  # None when it was stopped; negative: died by that signal
     duration: float
     output_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Limits on one command. None: no limit."""
+
+    timeout: float | None = None
+    idle: float | None = None
+    output: int | None = None
+
+
+OnOutput = Callable[[Stream, bytes], None]

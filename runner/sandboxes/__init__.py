@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from runner.model import Exit, Places, Resources, Stream
+from runner.model import Caps, Exit, OnOutput, Places, Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +39,7 @@ class SandboxSpec:
     resources: Resources = Resources()
     setup_network: bool = False  # open network until seal(), for set-up commands only
     gateway: bool = False  # after seal(): reach the gateway, and nothing else
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caps:
-    """Limits on one command. None: no limit."""
-
-    timeout: float | None = None
-    idle: float | None = None
-    output: int | None = None
-
-
-OnOutput = Callable[[Stream, bytes], None]
+    lifetime: float = 24 * 3600.0  # seconds after which the sandbox ends by itself, should its runner be gone
 
 
 class Sandbox(Protocol):
@@ -63,7 +52,7 @@ class Sandbox(Protocol):
         on_output: OnOutput,
         stdin: bytes = b"",
         variables: Mapping[str, str] | None = None,
-        caps: Caps = Caps(),
+        caps: Caps | None = None,
     ) -> Exit:
         """Run `argv` in the workspace, hand its output on as it flows, and return how it ended.
 
@@ -94,3 +83,5 @@ class Sandbox(Protocol):
 
 
 Opener = Callable[[SandboxSpec], AbstractContextManager[Sandbox]]
+
+__all__ = ["Caps", "Exit", "Mount", "OnOutput", "Opener", "Places", "Resources", "Sandbox", "SandboxSpec"]

@@ -1,0 +1,204 @@
+"""The Docker engine, through its own SDK. Nothing else in the house talks to it."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import RunnerError
+from runner.model import Phase, Reason, Stream
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+RUN_LABEL = "skillrunner.run"
+_HEADER = 8  # bytes before each piece of a multiplexed stream: Docker Engine API, "Attach to a container"
+_STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
+_API_TIMEOUT = 120  # seconds for one call; streams have limits of their own
+
+
+@cache
+def client() -> "APIClient":
+    """The connection to the engine. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
+    from docker import APIClient
+    from docker.errors import DockerException
+    from docker.utils import kwargs_from_env
+
+    try:
+        return APIClient(**kwargs_from_env(), version="auto", timeout=_API_TIMEOUT)
+    except DockerException as error:
+        raise RunnerError(
+            Phase.SANDBOX,
+            Reason.ENGINE_UNAVAILABLE,
+            f"no Docker engine answers: {_plain(error)}",
+            hint="start Docker (systemctl start docker), or use --sandbox process, which isolates nothing",
+            retryable=True,
+        ) from error
+
+
+@contextmanager
+def speaking(what: str) -> Iterator[None]:
+    """The engine's errors inside become a RunnerError that says what was asked of it."""
+    import requests
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except (DockerException, requests.exceptions.RequestException) as error:
+        message = _plain(error)
+        full = "no space left on device" in message
+        raise RunnerError(
+            Phase.SANDBOX,
+            Reason.DISK_FULL if full else Reason.ENGINE_FAILED,
+            f"Docker could not {what}: {message}",
+            hint="docker system df" if full else "look at `docker info`, then run it again",
+            retryable=True,
+        ) from error
+
+
+def resolve(image: str, say: Callable[[str], None]) -> str:
+    """The digest of an image, pulled with progress where it is not there.
+
+    Raises RunnerError IMAGE_NOT_FOUND naming image, cause and the next command.
+    """
+    if not image:
+        raise _no_image(
+            image, "the skill names none, and none is configured", "write `image:` in skillrunner.yaml"
+        )
+    found = _inspect(image)
+    if found is None:
+        _pull(image, say)
+        found = _inspect(image)
+    if found is None:
+        raise _no_image(image, "it was pulled and is still not there", f"docker pull {image}")
+    digests = found.get("RepoDigests") or [found["Id"]]
+    return str(digests[0])
+
+
+def _inspect(image: str) -> dict[str, Any] | None:
+    from docker.errors import ImageNotFound
+
+    with speaking(f"look for the image {image}"):
+        try:
+            return dict(client().inspect_image(image))  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return None
+
+
+def _pull(image: str, say: Callable[[str], None]) -> None:
+    import requests
+    from docker.errors import APIError
+
+    say(f"pulling {image}")
+    name, tag = _name_and_tag(image)
+    seen: set[str] = set()
+    try:
+        for line in client().pull(name, tag=tag, stream=True, decode=True):
+            if "error" in line:
+                raise _no_image(image, str(line["error"]), f"docker pull {image}")
+            status = str(line.get("status", ""))
+            if status and "id" not in line and status not in seen:
+                seen.add(status)
+                say(status)
+    except (APIError, requests.exceptions.RequestException) as error:
+        raise _no_image(image, _plain(error), f"docker pull {image}") from error
+
+
+def _name_and_tag(image: str) -> tuple[str, str | None]:
+    if "@" in image:
+        return image, None
+    name, colon, tag = image.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (image, "latest")
+
+
+def _no_image(image: str, cause: str, hint: str) -> RunnerError:
+    return RunnerError(
+        Phase.SANDBOX,
+        Reason.IMAGE_NOT_FOUND,
+        f"the image {image or '(none)'} cannot be had: {cause}",
+        hint=hint,
+    )
+
+
+def remove(container: str) -> None:
+    """Kill and remove a container; one that is gone already is fine."""
+    from docker.errors import APIError
+
+    try:
+        client().remove_container(container, v=True, force=True)
+    except APIError as error:
+        if error.status_code not in (404, 409):  # 409: its removal is under way
+            raise
+
+
+def remove_network(network: str) -> None:
+    """Remove a network; one that is gone already is fine."""
+    from docker.errors import APIError
+
+    try:
+        client().remove_network(network)
+    except APIError as error:
+        if error.status_code != 404:
+            raise
+
+
+def sweep(alive: Callable[[str], bool]) -> list[str]:
+    """Remove the containers and networks of runs that are not alive; return their runs' ids."""
+    filters = {"label": [RUN_LABEL]}
+    with speaking("list what earlier runs left"):
+        swept = []
+        for container in client().containers(all=True, filters=filters):
+            if not alive(container["Labels"][RUN_LABEL]):
+                remove(container["Id"])
+                swept.append(container["Labels"][RUN_LABEL])
+        for network in client().networks(filters=filters):
+            if not alive(network["Labels"][RUN_LABEL]):
+                remove_network(network["Id"])
+        return sorted(set(swept))
+
+
+class Frames:
+    """Reads a multiplexed stream from an attached socket: pieces of standard output and error in turn."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._header = bytearray()
+        self._stream: Stream = "stdout"
+        self._left = 0  # bytes of the present piece that are still to come
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def decode(self, data: bytes) -> Iterable[tuple[Stream, bytes]]:
+        at = 0
+        while at < len(data):
+            if self._left:
+                piece = data[at : at + self._left]
+                self._left -= len(piece)
+                at += len(piece)
+                yield self._stream, piece
+            else:
+                taken = data[at : at + _HEADER - len(self._header)]
+                at += len(taken)
+                self._header += taken
+                self._begin()
+
+    def _begin(self) -> None:
+        if len(self._header) == _HEADER:
+            self._stream = _STREAMS.get(self._header[0], "stdout")
+            self._left = int.from_bytes(self._header[4:8], "big")
+            self._header.clear()
+
+
+def _plain(error: Exception) -> str:
+    """What the engine said, without the library's wrapping."""
+    explanation = getattr(error, "explanation", None)
+    if isinstance(explanation, bytes):
+        explanation = explanation.decode(errors="replace")
+    if explanation:
+        try:
+            return str(json.loads(explanation)["message"])
+        except (ValueError, KeyError, TypeError):
+            return str(explanation)
+    return str(error)

@@ -1,0 +1,56 @@
+"""The folder through which files go into a sandbox and come out of it.
+
+What lies there after a harness ran is untrusted: links, pipes and devices are never followed or opened for
+long, and nothing is read beyond its limit.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def put(
+    folder: Path, name: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None
+) -> None:
+    """Write a new file, in place of whatever has that name. `name` is a plain file name."""
+    where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(_plain(name), dir_fd=where)
+        file = os.open(_plain(name), _WRITE, mode, dir_fd=where)
+        with os.fdopen(file, "wb") as out:
+            out.write(data)
+            os.fchmod(out.fileno(), mode)
+            if owner is not None:
+                os.fchown(out.fileno(), *owner)
+    finally:
+        os.close(where)
+
+
+def get(folder: Path, name: str, limit: int) -> bytes | None:
+    """At most `limit` bytes of a plain file; None when there is no plain file of that name."""
+    try:
+        where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        file = os.open(_plain(name), _READ, dir_fd=where)
+    except OSError:
+        return None
+    finally:
+        os.close(where)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        return None
+    with os.fdopen(file, "rb") as opened:
+        return opened.read(limit)
+
+
+def _plain(name: str) -> str:
+    if "/" in name or name in ("", ".", "..") or "\0" in name:
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name

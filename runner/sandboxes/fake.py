@@ -1,0 +1,133 @@
+"""Runs nothing: a scripted stand-in, so that the stages around a sandbox can be tried without one.
+
+A command line is a little script of its own. Each argument is one step:
+`print:TEXT`, `complain:TEXT` (standard error), `echo` (standard input comes back), `fill:BYTES` of output,
+`write:PATH:TEXT` into the workspace, `put:NAME:TEXT` into the exchange folder, `variable:NAME`,
+`sleep:SECONDS`, `signal:NUMBER`, `exit:CODE`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from runner.doors.pump import CapReachedError, Meter
+from runner.errors import RunnerError
+from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
+from runner.sandboxes import SandboxSpec, exchange
+
+OWNER: tuple[int, int] | None = None
+_CHUNK = 64 * 1024
+
+
+def resolve(image: str, say: Callable[[str], None]) -> str:
+    say(f"no image is needed to pretend that {image or 'one'} is there")
+    return f"fake:{image}"
+
+
+@contextmanager
+def open(spec: SandboxSpec) -> Iterator["Fake"]:  # noqa: A001 - the name that every sandbox module has
+    sandbox = Fake(
+        spec, Places(workspace=str(spec.workspace), exchange=str(spec.exchange), home=str(spec.exchange))
+    )
+    try:
+        yield sandbox
+    finally:
+        sandbox.dead = True
+
+
+@dataclass(slots=True)
+class Fake:
+    spec: SandboxSpec
+    places: Places
+    dead: bool = False
+
+    def exec(
+        self,
+        argv: tuple[str, ...],
+        *,
+        on_output: OnOutput,
+        stdin: bytes = b"",
+        variables: Mapping[str, str] | None = None,
+        caps: Caps | None = None,
+    ) -> Exit:
+        if self.dead:
+            raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the sandbox is closed")
+        meter = Meter(caps or Caps())
+        script = _Script(self, meter, on_output, stdin, {**self.spec.variables, **(variables or {})})
+        try:
+            code = script.play(argv)
+        except CapReachedError as reached:
+            self.dead = True
+            return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.received)
+        return Exit(cause="exited", code=code, duration=meter.duration, output_bytes=meter.received)
+
+    def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
+        exchange.put(self.spec.exchange, name, data, mode)
+        return f"{self.places.exchange}/{name}"
+
+    def get(self, name: str, limit: int) -> bytes | None:
+        return exchange.get(self.spec.exchange, name, limit)
+
+    def seal(self) -> None:
+        """Nothing runs, so nothing can reach anything."""
+
+    def gateway_host(self) -> str:
+        return "127.0.0.1"
+
+
+@dataclass(slots=True)
+class _Script:
+    fake: Fake
+    meter: Meter
+    on_output: OnOutput
+    stdin: bytes
+    variables: Mapping[str, str]
+
+    def play(self, steps: tuple[str, ...]) -> int:
+        for step in steps:
+            name, _, rest = step.partition(":")
+            if name in ("exit", "signal"):
+                return int(rest) if name == "exit" else -int(rest)
+            getattr(self, f"do_{name}")(rest)
+        return 0
+
+    def _out(self, data: bytes) -> None:
+        self.on_output("stdout", data)
+        self.meter.took(len(data))
+
+    def do_print(self, text: str) -> None:
+        self._out(text.encode() + b"\n")
+
+    def do_complain(self, text: str) -> None:
+        self.on_output("stderr", text.encode() + b"\n")
+        self.meter.took(len(text) + 1)
+
+    def do_echo(self, _: str) -> None:
+        self._out(self.stdin)
+
+    def do_fill(self, count: str) -> None:
+        left = int(count)
+        while left:
+            size = min(left, _CHUNK)
+            self._out(b"x" * size)
+            left -= size
+
+    def do_write(self, rest: str) -> None:
+        name, _, text = rest.partition(":")
+        path = self.fake.spec.workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def do_put(self, rest: str) -> None:
+        name, _, text = rest.partition(":")
+        (self.fake.spec.exchange / name).write_text(text)
+
+    def do_variable(self, name: str) -> None:
+        self.do_print(self.variables.get(name, ""))
+
+    def do_sleep(self, seconds: str) -> None:
+        until = time.monotonic() + float(seconds)
+        while time.monotonic() < until:
+            time.sleep(0.01)
+            self.meter.check()

@@ -1,0 +1,92 @@
+"""No isolation: the harness runs as the user who started the runner. Only when asked for by name.
+
+It gets a process group of its own, a minimal environment and the same limits on time and output as
+elsewhere. It can still read and write whatever that user can, and reach any network.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from runner.doors import process
+from runner.errors import RunnerError
+from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
+from runner.sandboxes import SandboxSpec, exchange
+
+WARNING = (
+    "the process sandbox isolates NOTHING: the harness runs as you, on your files and your network."
+    " Use --sandbox docker for anything that you would not run yourself."
+)
+OWNER: tuple[int, int] | None = None  # the workspace belongs to whoever runs the runner
+GATEWAY = "127.0.0.1"
+
+
+def resolve(image: str, say: Callable[[str], None]) -> str:
+    """There is no image; what is said instead is a warning."""
+    say(WARNING)
+    return ""
+
+
+@contextmanager
+def open(spec: SandboxSpec) -> Iterator["Process"]:  # noqa: A001 - the name that every sandbox module has
+    """A place to run programs in, for as long as the context lasts."""
+    home = spec.exchange / "home"
+    home.mkdir(exist_ok=True)
+    sandbox = Process(
+        spec, Places(workspace=str(spec.workspace), exchange=str(spec.exchange), home=str(home))
+    )
+    try:
+        yield sandbox
+    finally:
+        sandbox.dead = True
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class Process:
+    spec: SandboxSpec
+    places: Places
+    dead: bool = False
+
+    def exec(
+        self,
+        argv: tuple[str, ...],
+        *,
+        on_output: OnOutput,
+        stdin: bytes = b"",
+        variables: Mapping[str, str] | None = None,
+        caps: Caps | None = None,
+    ) -> Exit:
+        if self.dead:
+            raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the sandbox is closed")
+        done = process.run(
+            argv,
+            cwd=self.spec.workspace,
+            variables={**_minimal(self.places.home), **self.spec.variables, **(variables or {})},
+            on_output=on_output,
+            stdin=stdin,
+            caps=caps,
+        )
+        self.dead = done.cause != "exited"
+        return done
+
+    def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
+        exchange.put(self.spec.exchange, name, data, mode)
+        return f"{self.places.exchange}/{name}"
+
+    def get(self, name: str, limit: int) -> bytes | None:
+        return exchange.get(self.spec.exchange, name, limit)
+
+    def seal(self) -> None:
+        """Nothing to cut: there was no isolation from the start."""
+
+    def gateway_host(self) -> str:
+        return GATEWAY
+
+
+def _minimal(home: str) -> dict[str, str]:
+    """What a program needs to start, and nothing of what the runner's own environment holds."""
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - as programs expect
