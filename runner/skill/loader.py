@@ -72,17 +72,15 @@ def load(files: Mapping[str, bytes]) -> Loaded:
 
 def _folders(files: Mapping[str, bytes]) -> Mapping[str, dict[str, bytes]]:
     """The skill folders, each with the files below it by their path inside."""
-    roots = {
-        str(PurePosixPath(path).parent)
-        for path in files
-        if path.rsplit("/", 1)[-1] in (SKILL_FILE, "skill.yml")
-    }
+    split = [path.rpartition("/") for path in files]
+    roots = {parent or "." for parent, _, name in split if name in (SKILL_FILE, "skill.yml")}
     folders: dict[str, dict[str, bytes]] = defaultdict(dict)
     for path, content in files.items():
-        for parent in PurePosixPath(path).parents:
-            if str(parent) in roots:
-                folders[str(parent)][str(PurePosixPath(path).relative_to(parent))] = content
-                break
+        parent = path.rpartition("/")[0]
+        while parent and parent not in roots:
+            parent = parent.rpartition("/")[0]
+        if (parent or ".") in roots:
+            folders[parent or "."][path.removeprefix(f"{parent}/")] = content
     return folders
 
 

@@ -1,7 +1,7 @@
 """The language of prompts and titles: Jinja2 in its sandbox, with no undefined names and no files."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import cast
 
@@ -12,17 +12,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runner.documents import Data, closest
+from runner.skill.names import FIELDS
 from runner.skill.untrusted import Untrusted, as_text, bare, tainted
-
-FIELDS: Mapping[str, tuple[str, ...] | None] = {
-    "skill": ("name", "description", "path", "commit"),
-    "repository": ("name", "url", "default_branch"),
-    "run": ("id", "base_ref", "base_sha"),
-    "event": None,  # as the payload has it
-    "now": None,  # an aware UTC datetime
-    "inputs": None,  # as the skill declares them
-}
-"""The names that a template sees, and the fields of each where these are known beforehand."""
 
 _NO_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 NAME = "<skill>"
@@ -183,4 +174,4 @@ def line_of(trace: TracebackType | None) -> int:
     return line
 
 
-__all__ = ["FIELDS", "NAME", "Environment", "UndefinedError", "environment", "line_of", "problems"]
+__all__ = ["NAME", "Environment", "UndefinedError", "environment", "line_of", "problems"]

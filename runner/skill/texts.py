@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from runner.documents import Data, Document, Fault, Model, Text, check, parse, shown
 from runner.documents.yaml import Path
 from runner.skill.models import AllowanceOptions
+from runner.skill.names import surely_right
 from runner.skill.prompt import Template
 from runner.units import Maybe
 
@@ -130,7 +131,7 @@ def _check(document: Document, template: Template, inputs: tuple[str, ...], colu
             position = (template.first_line + number, match.start() + 1)
             message = "a character that changes how the text around it looks"
             document.faults.append(Fault(template.file, *position, message, _escape(match[0]), "remove it"))
-    if _TEMPLATE.search(template.text) is None:
+    if surely_right(template.text, inputs):
         return
     from runner.skill.templates import problems
 

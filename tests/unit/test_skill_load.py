@@ -15,6 +15,8 @@ from runner.errors import ExitCode
 from runner.model import Limits, Resources
 from runner.skill import allowance, load
 from runner.skill.discover import discover, named
+from runner.skill.names import surely_right
+from runner.skill.templates import problems
 from tests.parts.skills import TEXT, YAML, folder, loaded, the_skill
 
 BROKEN = Path(__file__).parent.parent / "fixtures" / "broken"
@@ -340,3 +342,15 @@ def test_both_parsers_find_the_same(index: int, char: str) -> None:
         slow = loaded(slipped)
     assert bool(fast.faults) == bool(slow.faults)
     assert fast.skills == slow.skills
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["{{ ", "{{", "}}", " }}", "{%", "event", ".x", "inputs.depth", "run.id", "run.no", "{", "a"]
+        )
+    )
+)
+def test_the_short_way_never_takes_what_the_template_language_refuses(parts: list[str]) -> None:
+    source = "".join(parts)
+    assert not (surely_right(source, ("depth",)) and problems(source, ("depth",)))
