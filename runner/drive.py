@@ -231,7 +231,7 @@ class Ends:
     """Writes the beginning and the end of a stream to a file, and between them how much is missing."""
 
     file: IO[bytes]
-    room: int = _RAW_HEAD
+    room: int = field(default_factory=lambda: _RAW_HEAD)
     _tail: bytearray = field(default_factory=bytearray)
     _missing: int = 0
 

@@ -1,0 +1,75 @@
+"""The real agent CLIs, from npm, in pinned versions: one file each, which a sandbox mounts read-only."""
+
+import fcntl
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.parts.need import missing, require
+
+CACHE = Path(__file__).parent.parent.parent / ".cache" / "agents"
+CLAUDE = "2.1.329"
+CODEX = "0.169.0"
+_MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
+
+
+@pytest.fixture(scope="session")
+def claude_binary() -> Path:
+    """Claude Code's own program; it needs glibc and no Node.js."""
+    machine = _machine()
+    return _installed(
+        "claude", f"claude@npm:@anthropic-ai/claude-code-linux-{machine}@{CLAUDE}", CLAUDE, "claude"
+    )
+
+
+@pytest.fixture(scope="session")
+def codex_binary() -> Path:
+    """Codex's own program, linked statically."""
+    folder = f"vendor/{platform.machine()}-unknown-linux-musl/bin/codex"
+    return _installed("codex", f"codex@npm:@openai/codex@{CODEX}-linux-{_machine()}", CODEX, folder)
+
+
+def _machine() -> str:
+    machine = _MACHINES.get(platform.machine()) if platform.system() == "Linux" else None
+    if machine is None:
+        missing("a build of the agents for this machine", "run the tests on Linux, x86_64 or arm64")
+    return machine
+
+
+def _installed(name: str, package: str, version: str, path: str) -> Path:
+    """The program from an npm package, installed once for all test runs and all their workers."""
+    folder = CACHE / f"{name}-{version}"
+    program = folder / "node_modules" / name / path
+    with _alone(CACHE / f"{name}.lock"):
+        if not program.exists():
+            require(shutil.which("npm"), "npm", "install Node.js 20 or newer")
+            _install(package, folder)
+    return program
+
+
+def _install(package: str, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    done = subprocess.run(
+        ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", package],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    if done.returncode != 0:
+        shutil.rmtree(folder)
+        missing(package, f"npm could not install it: {done.stderr[-300:]}")
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
