@@ -159,7 +159,7 @@ def _described(path: str, was: Seen | None, now: os.stat_result) -> FileChange:
 
 def _same(here: int, name: str, was: Seen, now: os.stat_result) -> bool:
     """Whether a path that was touched holds what it held; this reads no more than the base holds."""
-    if index.git_mode(now.st_mode) != was.mode or now.st_size & 0xFFFFFFFF != was.size:
+    if index.git_mode(now.st_mode) != was.mode or now.st_size != was.size:
         return False
     hasher = index.blob_hasher(was.sha, now.st_size)
     if was.mode == SYMLINK:
@@ -194,21 +194,23 @@ def _folders(before: Mapping[str, Seen], walked: Walked) -> Iterator[FileChange]
 
 
 def _built(base: str, collected: _Collected, changeset: Changeset) -> Harvest:
-    """Let git make a tree and a patch of what was collected."""
-    truncated = collected.truncated
+    """Let git make a tree and a patch of what was collected, and the tree of the patch again."""
+    made, patch, refused = changeset.tree_of(base), b"", ""
     try:
         made = changeset.write(base, collected.edits)
+        patch = changeset.patch(base, made)
+        if changeset.apply(base, patch) != made:
+            refused = "the patch does not make the tree that it was made from"
     except RunnerError as error:
-        if error.reason is not Reason.GIT_FAILED:
+        if error.reason not in (Reason.GIT_FAILED, Reason.CONFLICT):
             raise
-        truncated = f"git refuses the changes: {error}"
-        made = changeset.tree_of(base)
+        refused = f"git refuses the changes: {error}"
     return Harvest(
         base_sha=base,
         tree_sha=made,
         changes=tuple(_counted(collected.changes, base, made, changeset)),
-        patch=changeset.patch(base, made),
-        truncated=truncated,
+        patch=patch,
+        truncated=collected.truncated or refused,
     )
 
 
