@@ -45,12 +45,14 @@ def discover(path: Path) -> Local:
         hint = "go into a git repository, or make one: git init"
         if "dubious ownership" in str(error):
             hint = f"say that you trust it: git config --global --add safe.directory {path}"
-        raise _not_one(path, str(error) or "no .git here", hint) from error
+            raise _not_one(path, "it belongs to another user", hint) from error
+        raise _not_one(path, "neither it nor a folder above is a repository", hint) from error
 
 
 def _read(path: Path, repo: "Repo") -> Local:
     if repo.working_tree_dir is None:
         raise _not_one(path, "it is a bare repository", "go to a checkout of it")
+    repo.git.rev_parse("--git-dir")  # git itself must agree, or all that follows looks empty
     if not repo.head.is_valid():
         message = f"{repo.working_tree_dir} has no commits yet"
         hint = "commit something first: git add -A && git commit"
