@@ -203,8 +203,9 @@ class Log:
         if self._size >= _TRANSCRIPT_BYTES + spare:
             self._left_out += 1
             return
-        safe = {one.name: self._safe(getattr(event, one.name)) for one in fields(event)}
-        line = json.dumps({"at": _now(), **safe}, default=asdict).encode() + b"\n"
+        said = (one.name for one in fields(event) if one.name != "type")
+        safe = {name: self._safe(getattr(event, name)) for name in said}
+        line = json.dumps({"at": _now(), "type": event.type, **safe}, default=asdict).encode() + b"\n"
         self._size += len(line)
         self._transcript.write(line)
         self._observe(replace(event, **safe))

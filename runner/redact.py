@@ -24,7 +24,7 @@ _UNSAFE = re.compile(
 
 def plain(text: str) -> str:
     """`text` with terminal control sequences, invisible and bidirectional characters made visible."""
-    return _UNSAFE.sub(_shown, text)
+    return text if text.isprintable() else _UNSAFE.sub(_shown, text)
 
 
 def _shown(found: re.Match[str]) -> str:
@@ -92,8 +92,10 @@ class Redactor:
     def whole(self, text: str) -> str:
         """All of a text, apart from the stream."""
         data = text.encode("utf-8", "surrogatepass")
+        if self._pattern.search(data) is None:
+            return text
         shown, _ = self._masked(data, len(data))
-        return shown.decode("utf-8", "surrogatepass") if MASK in shown else text
+        return shown.decode("utf-8", "surrogatepass")
 
     def end(self) -> bytes:
         """What was held back: the stream has ended."""
