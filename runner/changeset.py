@@ -113,26 +113,20 @@ class Changeset:
     def merge(self, base: str, onto: str, tree: str) -> str | Conflict:
         """`onto` with the change from `base` to `tree` made: a tree, or the paths that conflict.
 
-        The histories of `base` and `onto` play no part. Renames are not followed: a change would
-        move to a path that no policy has seen.
+        The histories of `base` and `onto` play no part. Where git would follow a rename, and so make the
+        change at a path that no policy has seen, that is a conflict too.
         """
         root = self._synthetic(self.tree_of(base))
         ours = self._synthetic(self.tree_of(onto), root)
         theirs = self._synthetic(tree, root)
-        flags = (
-            "-c",
-            "merge.renames=false",
-            "merge-tree",
-            "--write-tree",
-            "--name-only",
-            "--no-messages",
-            "-z",
-        )
-        done = self._git.run(*flags, ours, theirs, ok=(0, 1, 129))
+        flags = ("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z")
+        done = self._git.run("-c", "merge.renames=true", *flags, ours, theirs, ok=(0, 1, 129))
         if done.code == 129:
             raise self._too_old()
         found, *paths = done.stdout.decode(errors="surrogateescape").rstrip("\0").split("\0")
-        return Conflict(tuple(sorted(set(filter(None, paths))))) if done.code else found
+        if not done.code:
+            paths = list(self.stats(onto, found).keys() - self.stats(base, tree).keys())
+        return Conflict(tuple(sorted(set(filter(None, paths))))) if done.code or paths else found
 
     def commit(
         self,

@@ -53,17 +53,14 @@ class Mirror:
         """
         with self._locked():
             if not (self.directory / "HEAD").exists():
-                self._create(remote)
-                return self._update(remote, want) or True
+                return self._create(remote, want)
             self._drop_stale_locks()
             try:
-                return self._update(remote, want)
+                return _update(self.git, remote, want)
             except RunnerError as error:
                 if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or self.healthy():
                     raise
-                tree.remove(self.directory)
-                self._create(remote)
-                return self._update(remote, want) or True
+                return self._create(remote, want)
 
     def resolve(self, ref: str) -> str:
         """The commit that a branch, tag, full ref or commit name means here. Raises REF_NOT_FOUND."""
@@ -86,7 +83,7 @@ class Mirror:
             yield
         finally:
             with self._locked():
-                self.git.run("update-ref", "-d", ref)
+                self.git.run("update-ref", "-d", ref, ok=(0, 1, 128))  # a damaged mirror is gone by now
 
     def forget(self, living: set[str]) -> None:
         """Drop the refs of runs that are not among `living`: their process died."""
@@ -106,47 +103,18 @@ class Mirror:
         with self._locked():
             tree.remove(self.directory)
 
-    def _create(self, remote: Remote) -> None:
+    def _create(self, remote: Remote, want: Sequence[str]) -> bool:
         """Make the mirror aside and move it into its place: it is there whole, or not at all."""
         aside = self.directory.with_suffix(f".{os.getpid()}.new")
         tree.remove(aside)
         try:
-            self._clone(remote, aside)
+            _clone(remote, aside)
+            _update(Git(aside), remote, want)
             tree.remove(self.directory)
             aside.rename(self.directory)
         finally:
             tree.remove(aside)
-
-    def _clone(self, remote: Remote, aside: Path) -> None:
-        above = Git(aside.parent)
-        if _plain_folder(remote.url):  # hard links instead of a transfer
-            flags = ("--quiet", "--bare", "--template=")
-            above.run("clone", *flags, "--", remote.url, aside)
-            Git(aside).run("remote", "remove", "origin")
-        else:
-            above.run("init", "--quiet", "--bare", "--template=", aside)
-
-    def _update(self, remote: Remote, want: Sequence[str]) -> bool:
-        there = _refs(self.git.text("ls-remote", "--", remote.url, variables=remote.variables))
-        here = _refs(self.git.text("show-ref", ok=(0, 1)))
-        missing = [ref for ref in want if ref not in there and not self._has(ref)]
-        wanted = [f"+{ref}:{ref}" for ref in want if ref in there and there[ref] != here.get(ref)] + missing
-        if _shared(there) == _shared(here) and not wanted:
-            return False
-        flags = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--force")
-        refspecs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", *wanted)
-        config = ("-c", "fetch.unpackLimit=1")
-        self.git.run(*config, "fetch", *flags, "--", remote.url, *refspecs, variables=remote.variables)
-        self._tidy()
         return True
-
-    def _has(self, sha: str) -> bool:
-        return self.git.run("cat-file", "-e", "--end-of-options", sha, ok=(0, 1, 128)).code == 0
-
-    def _tidy(self) -> None:
-        """Roll many small packs into few; this keeps every object."""
-        if len(list((self.objects / "pack").glob("*.pack"))) > _MANY_PACKS:
-            self.git.run("repack", "--quiet", "-d", "--geometric=2")
 
     def _drop_stale_locks(self) -> None:
         """We hold the only lock that counts, so git's own are those of a process that was killed."""
@@ -159,6 +127,40 @@ class Mirror:
         with self.directory.with_suffix(".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _clone(remote: Remote, aside: Path) -> None:
+    above = Git(aside.parent)
+    if _plain_folder(remote.url):  # hard links instead of a transfer
+        above.run("clone", "--quiet", "--bare", "--template=", "--", remote.url, aside)
+        Git(aside).run("remote", "remove", "origin")
+    else:
+        above.run("init", "--quiet", "--bare", "--template=", aside)
+
+
+def _update(git: Git, remote: Remote, want: Sequence[str]) -> bool:
+    there = _refs(git.text("ls-remote", "--", remote.url, variables=remote.variables))
+    here = _refs(git.text("show-ref", ok=(0, 1)))
+    absent = [ref for ref in want if ref not in there and not _has(git, ref)]
+    wanted = [f"+{ref}:{ref}" for ref in want if ref in there and there[ref] != here.get(ref)] + absent
+    if _shared(there) == _shared(here) and not wanted:
+        return False
+    flags = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--force")
+    refspecs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", *wanted)
+    config = ("-c", "fetch.unpackLimit=1")
+    git.run(*config, "fetch", *flags, "--", remote.url, *refspecs, variables=remote.variables)
+    _tidy(git)
+    return True
+
+
+def _has(git: Git, sha: str) -> bool:
+    return git.run("cat-file", "-e", "--end-of-options", sha, ok=(0, 1, 128)).code == 0
+
+
+def _tidy(git: Git) -> None:
+    """Roll many small packs into few; this keeps every object."""
+    if len(list((git.directory / "objects" / "pack").glob("*.pack"))) > _MANY_PACKS:
+        git.run("repack", "--quiet", "-d", "--geometric=2")
 
 
 def _plain_folder(url: str) -> bool:

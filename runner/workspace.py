@@ -72,8 +72,8 @@ def checkout(
     with ExitStack() as stack:
         with _system_errors():
             place = stack.enter_context(_place(mirror, name, keep))
-            stack.enter_context(mirror.keep(name, sha))
             with _doubting(mirror):
+                stack.enter_context(mirror.keep(name, sha))
                 path = _lay_out(stack, job, place, layered=layered and not keep)
                 if change is not None:
                     _put_on_top(path, change, owner)
