@@ -210,7 +210,7 @@ class Log:
         self._transcript.write(line)
         self._observe(replace(event, **safe))
 
-    def _safe(self, value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - a JSON value in, a JSON value out
+    def _safe(self, value: Any, depth: int = 0) -> Any:
         """The value with secrets masked, control characters visible, and nothing too long or too deep."""
         if isinstance(value, str):
             return self._text(value)

@@ -119,12 +119,12 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *args: Any) -> None:  # noqa: ANN401 - as the class below takes them
+    def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as below
+    def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             full = len(self._open) >= _CONNECTIONS
             self._open.add(request)
@@ -133,12 +133,12 @@ class _Server(ThreadingHTTPServer):
         else:
             super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as below
+    def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._open.discard(request)
         super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as below
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news, and a traceback may hold what must not be shown."""
 
     def cut(self) -> None:
