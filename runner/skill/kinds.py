@@ -78,7 +78,7 @@ def takes_files(kind: str) -> bool:
 
 
 def _with_allowance(kind: str, options: type[BaseModel]) -> type[BaseModel]:
-    title = "".join(word.title() for word in kind.split("_"))
+    title = "".join(word.title() for word in kind.split("_")) + "Output"
     return create_model(title, __base__=(options, AllowanceOptions), __doc__=options.__doc__)
 
 
@@ -93,7 +93,7 @@ def _harness() -> TypeForm:
 
 
 def _with_kind(kind: str, options: type[BaseModel]) -> type[BaseModel]:
-    title = "".join(word.title() for word in kind.split("-"))
+    title = "".join(word.title() for word in kind.split("-")) + "Harness"
     fields: dict[str, Any] = {
         "kind": (Literal[kind], Field(description="The harness")),
         "model": (
