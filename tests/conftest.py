@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.parts.cli",
     "tests.parts.engine",
     "tests.parts.model_server",
+    "tests.parts.patience",
 ]
