@@ -25,7 +25,7 @@ from runner.model import Phase, Reason
 
 _LARGEST = 32 * 1024**2  # bytes of a request: what Anthropic's API takes at most
 _PIECE = 64 * 1024
-_CONNECTIONS = 64
+_CONNECTIONS = 32
 _CLIENT_TIMEOUT = 60.0  # seconds without a byte of a request that has begun, or between two requests
 _UPSTREAM_TIMEOUT = 600.0  # seconds without a byte of the answer: models may think for minutes
 

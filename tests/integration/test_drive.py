@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from runner import drive as driving
 from runner.drive import Driven, drive
 from runner.harnesses import Task, claude_code, codex, command
+from runner.lines import Lines
 from runner.model import Declared, HarnessSpec, Limits, Message, Problem, Reason, TranscriptEvent
 from runner.sandboxes import SandboxSpec, process
+from tests.parts.recordings import FOLDER
 
 SECRET = "s3cr3t-value-1234567890"
 
@@ -235,6 +238,31 @@ def test_long_and_deep_values_are_cut(bench: Bench) -> None:
     first, second = bench.transcript()
     assert "…" in json.dumps(first["arguments"], ensure_ascii=False)
     assert second["arguments"].endswith("… (34464 more characters)")
+
+
+def test_long_lists_nested_too_deeply(bench: Bench) -> None:
+    part = '{"type":"tool_use","id":"i","name":"t","input":' + "[" * 100 + "]" * 100 + "}"
+    (bench.workspace / "line").write_text(f'{{"type":"assistant","message":{{"content":[{part}]}}}}\n')
+    bench.drive("cat line", harness=claude_code)
+    assert "…" in json.dumps(bench.transcript()[0]["arguments"], ensure_ascii=False)
+
+
+def test_a_line_without_end_is_cut_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driving, "Lines", lambda: Lines(longest=1000))
+    bench.drive("head -c 5000 /dev/zero | tr '\\0' x; echo; echo next")
+    assert bench.texts() == ["x" * 1000, "next"]
+    assert bench.problems() == ["1 lines of stdout were longer than 1000 bytes"]
+
+
+@pytest.mark.parametrize("recording", sorted(path.name for path in FOLDER.iterdir()))
+def test_transcripts_follow_their_schema(bench: Bench, recording: str) -> None:
+    schema = json.loads((FOLDER.parent.parent / "schemas/transcript.schema.json").read_text())
+    harness = claude_code if recording.startswith("claude") else codex
+    bench.drive(f"cat {FOLDER / recording}", harness=harness)
+    kept = bench.transcript()
+    assert kept[0]["type"] == "session"
+    for line in kept:
+        Draft202012Validator(schema).validate(line)
 
 
 def test_an_observer_that_fails_stops_the_harness(bench: Bench) -> None:

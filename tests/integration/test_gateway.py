@@ -2,12 +2,16 @@
 
 import http.client
 import json
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +22,8 @@ from runner.gateway import model_proxy
 from runner.gateway.model_proxy import Gateway, open_gateway
 from runner.harnesses import ModelAccess, claude_code, codex
 from runner.model import Reason
-from tests.parts.model_server import ModelServer
+from tests.parts.model_server import ModelServer, Server
+from tests.parts.need import require
 
 KEY = "sk-real-key-0123456789"
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
@@ -150,7 +155,9 @@ def test_connections_are_bounded(gateway: Gateway, monkeypatch: pytest.MonkeyPat
 
 
 @contextmanager
-def upstream(answer: bytes, hold: threading.Event | None = None) -> Iterator[str]:
+def upstream(
+    answer: bytes, hold: threading.Event | None = None, certificate: Path | None = None
+) -> Iterator[str]:
     """A server that answers everything with these bytes, and then hangs up or holds the line."""
 
     class Raw(BaseHTTPRequestHandler):
@@ -164,11 +171,16 @@ def upstream(answer: bytes, hold: threading.Event | None = None) -> Iterator[str
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Raw)
+    server = Server(("127.0.0.1", 0), Raw)
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        scheme = "https" if certificate is not None else "http"
+        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
@@ -236,6 +248,38 @@ def test_pieces_pass_before_the_answer_is_whole() -> None:
             connection.request("GET", f"{url.path}/v1/models")
             assert connection.getresponse().read1(100) == b"first"
         hold.set()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody vouches for."""
+    require(shutil.which("openssl"), "openssl", "install openssl")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        ["openssl", *made, *names, "-keyout", str(path), "-out", f"{path}.crt"],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_upstream_must_prove_who_it_is(
+    certificate: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+    with upstream(answer, certificate=certificate) as address:
+        status, _, body = asked(address)
+    if trusted:
+        assert (status, body) == (200, b"hi")
+    else:
+        assert status == 502
+        assert b"certificate" in body.lower()
 
 
 def test_when_the_run_is_over_so_is_its_access(model_server: ModelServer) -> None:

@@ -205,6 +205,16 @@ def test_cached_tokens_count_as_input() -> None:
     assert found.usage == Usage(tokens_in=29, tokens_out=34, tokens_cached=4, cost_usd=0.5)
 
 
+def test_a_stop_after_several_calls_adds_them_up() -> None:
+    def call(key: str, tokens: int) -> Any:
+        message = {"id": key, "content": [], "usage": {"input_tokens": tokens, "output_tokens": 1}}
+        return {"type": "assistant", "message": message}
+
+    stream = lines(call("a", 100), call("a", 100), call("b", 20), call("b", 20))
+    found = judged(claude_code, stream, stopped("timeout"), True)
+    assert found.usage == Usage(tokens_in=120, tokens_out=2)
+
+
 HOSTILE = [
     {"type": "assistant", "message": None},
     {"type": "assistant", "message": {"id": [], "content": {"type": "text"}, "usage": {"input_tokens": "9"}}},

@@ -1,0 +1,96 @@
+"""What every harness must do, ours and third parties', whatever its program prints."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import plugins
+from runner.harnesses import ModelAccess
+from runner.model import Finish, Metered
+from tests.parts.recordings import exited, read, stopped, task
+
+OPTIONS: dict[str, dict[str, Any]] = {"command": {"command": ("true",)}}
+KINDS = plugins.names("harnesses")
+CAUSES = ("timeout", "idle", "output", "memory", "cancelled")
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+words = st.sampled_from(
+    ["assistant", "user", "system", "result", "turn.failed", "turn.completed", "item.completed", "error"]
+)
+keys = st.sampled_from(["message", "item", "usage", "error", "content", "modelUsage", "subtype", "errors"])
+objects = st.builds(lambda kind, rest: {**rest, "type": kind}, words, st.dictionaries(keys, values))
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def module(kind: str) -> Any:
+    return plugins.module("harnesses", kind)
+
+
+def test_it_says_what_it_needs(module: Any, kind: str) -> None:
+    assert module.KINDS[kind].model_config["extra"] == "forbid"
+    assert module.PROGRAM is None or module.PROGRAM
+    assert module.MODEL is None or isinstance(module.MODEL, ModelAccess)
+    for access in [module.MODEL] if module.MODEL else []:
+        assert access.upstream.startswith("https://")
+        assert access.paths
+        assert all(path.startswith("/") for path in access.paths)
+
+
+def test_neither_prompt_nor_token_is_on_the_command_line(module: Any, kind: str) -> None:
+    asked = task(kind, model="m", **OPTIONS.get(kind, {}))
+    launch = module.launch(asked)
+    shown = " ".join(launch.argv)
+    assert asked.prompt.encode() == launch.stdin
+    assert asked.prompt.strip() not in shown
+    assert asked.model_token not in shown
+    assert launch == module.launch(asked)
+    if module.PROGRAM:
+        assert launch.argv[0] == module.PROGRAM
+
+
+def test_no_output_and_no_change_is_no_success(module: Any) -> None:
+    outcome = module.Reader().outcome(exited(0), False)
+    assert not outcome.ok
+    assert outcome.reason is not None
+    assert outcome.message
+
+
+@pytest.mark.parametrize("code", [1, 127, 143, -9])
+def test_a_bad_exit_is_never_a_success(module: Any, code: int) -> None:
+    assert not module.Reader().outcome(exited(code), True).ok
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_what_was_stopped_is_never_a_success(module: Any, cause: str) -> None:
+    assert not module.Reader().outcome(stopped(cause), True).ok
+
+
+def test_each_cause_of_a_stop_has_its_own_reason(module: Any) -> None:
+    assert len({module.Reader().outcome(stopped(cause), True).reason for cause in CAUSES}) == len(CAUSES)
+
+
+@pytest.mark.parametrize("harness", KINDS)
+@given(
+    lines=st.lists(objects.map(lambda data: json.dumps(data).encode()) | st.binary(max_size=40), max_size=6)
+)
+def test_nothing_that_it_prints_breaks_the_reader(harness: str, lines: list[bytes]) -> None:
+    reader = plugins.module("harnesses", harness).Reader()
+    events = read(reader, b"\n".join(lines), b"\n".join(lines))
+    outcome = reader.outcome(exited(0), True)
+    assert outcome.usage.tokens_in >= 0
+    assert all(event.usage.tokens_out >= 0 for event in events if isinstance(event, Metered))
+    ends = [event for event in events if isinstance(event, Finish)]
+    if outcome.ok and ends:
+        assert ends[-1].ok
