@@ -5,7 +5,6 @@ build a tree from these bytes in a private repository. Whatever cannot or must n
 the reason, for the policy to refuse; content is taken byte for byte, with no conversion of any kind.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -58,14 +57,10 @@ class Harvest:
 def harvest(workspace: Workspace, allowance: Allowance, changeset: Changeset) -> Harvest:
     """Take what differs from the base out of `workspace`. Raises RunnerError only for our own trouble."""
     before = index.read(workspace.index, workspace.base_sha)
-    try:
+    with tree.system_errors(Phase.PROPOSAL):
         with tempfile.TemporaryDirectory(dir=workspace.place) as scratch:
             walked = walk(workspace.path, before, Ignored(Path(scratch), changeset.directory))
         collected = _collect(workspace.path, before, walked, allowance)
-    except OSError as error:
-        reason = Reason.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Reason.GIT_FAILED
-        message = f"the workspace {workspace.path} could not be read: {error}"
-        raise RunnerError(Phase.PROPOSAL, reason, message) from error
     return _built(workspace.base_sha, collected, changeset)
 
 

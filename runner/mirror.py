@@ -123,10 +123,11 @@ class Mirror:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        with self.directory.with_suffix(".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        with tree.system_errors():
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            with self.directory.with_suffix(".lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
 
 
 def _clone(remote: Remote, aside: Path) -> None:

@@ -9,7 +9,11 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from runner.errors import RunnerError
+from runner.model import Phase, Reason
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -74,3 +78,20 @@ def remove(root: Path) -> None:
 
 def _call(*argv: str) -> int:
     return subprocess.run(argv, capture_output=True, check=False).returncode
+
+
+@contextmanager
+def system_errors(phase: Phase = Phase.CHECKOUT) -> Iterator[None]:
+    """What the operating system refuses becomes a RunnerError: a full disk, or a folder that is not ours."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        message = f"no space is left: {error}" if full else f"the file system said no: {error}"
+        hint = (
+            "free some space, or move state_dir in skillrunner.yaml to a larger disk"
+            if full
+            else "let the user who runs skillrunner own its state_dir, then run it again"
+        )
+        reason = Reason.DISK_FULL if full else Reason.GIT_FAILED
+        raise RunnerError(phase, reason, message, hint=hint, retryable=full) from error

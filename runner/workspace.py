@@ -7,7 +7,6 @@ Git's own index, written by our checkout and copied away before the agent starts
 each file looked; `harvest` compares against it. After that we never run git in the workspace again.
 """
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -70,7 +69,7 @@ def checkout(
     """
     job = _Job(mirror, sha, url or mirror.url, owner)
     with ExitStack() as stack:
-        with _system_errors():
+        with tree.system_errors():
             place = stack.enter_context(_place(mirror, name, keep))
             with _doubting(mirror):
                 stack.enter_context(mirror.keep(name, sha))
@@ -212,25 +211,3 @@ def _doubting(mirror: Mirror) -> Iterator[None]:
         raise RunnerError(
             Phase.CHECKOUT, Reason.GIT_FAILED, message, hint="run it again", retryable=True
         ) from error
-
-
-@contextmanager
-def _system_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _from_system(error) from error
-
-
-def _from_system(error: OSError) -> RunnerError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "free some space, or move state_dir in skillrunner.yaml to a larger disk"
-        return RunnerError(
-            Phase.CHECKOUT,
-            Reason.DISK_FULL,
-            f"no space for the workspace: {error}",
-            hint=hint,
-            retryable=True,
-        )
-    hint = "let the user who runs skillrunner own its state_dir, then run it again"
-    return RunnerError(Phase.CHECKOUT, Reason.GIT_FAILED, f"no workspace could be made: {error}", hint=hint)

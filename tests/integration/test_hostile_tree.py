@@ -274,6 +274,30 @@ def test_fifty_thousand_files(here: Scene) -> None:
     assert len(found.changes) == 10_000
 
 
+def test_more_folders_than_anybody_needs(here: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.walk._NEW_ENTRIES", 50)
+    with here.workspace() as workspace:
+        for number in range(60):
+            (workspace.path / f"empty{number}").mkdir()
+        (workspace.path / "docs/a.md").write_text("changed\n")
+        found = here.harvest(workspace)
+    assert found.truncated == "there are more than 50 new files and folders"
+    assert all(change.change != "deleted" for change in found.changes)
+
+
+def test_all_content_together_is_bounded(here: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.harvest._MAX_TOTAL", 100)
+    with here.workspace() as workspace:
+        for number in range(3):
+            (workspace.path / f"f{number}").write_bytes(b"x" * 60)
+        found = by_path(here.harvest(workspace))
+    assert [found[f"f{number}"].omitted for number in range(3)] == [
+        "",
+        "it has more than 40 bytes",
+        "it has more than 40 bytes",
+    ]
+
+
 def test_an_endless_folder(here: Scene) -> None:
     with here.workspace() as workspace:
         inner = os.open(workspace.path, os.O_RDONLY)

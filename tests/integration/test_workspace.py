@@ -339,6 +339,36 @@ def test_a_full_disk_is_said(here: Scene, tmp_path: Path) -> None:
 
 
 @ROOT_ONLY
+def test_a_disk_that_fills_up_later_is_said_too(here: Scene, tmp_path: Path) -> None:
+    commit(here.source, {"big": b"the same line\n" * 100_000})
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=True)
+    try:
+        mirror = Mirror(small, here.mirror.url)
+        mirror.fetch(Remote(url=f"file://{here.source}"))
+        for layered in (True, False):
+            with (
+                pytest.raises(RunnerError) as caught,
+                checkout(mirror, mirror.resolve("main"), "one", layered=layered),
+            ):
+                pytest.fail("a checkout without space")
+            assert caught.value.reason is Reason.DISK_FULL
+        assert [path.name for path in (small / "workspaces").iterdir()] == [".lock"]
+        assert mirror.healthy()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_state_folder_that_cannot_be_is_said(here: Scene, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    mirror = Mirror(tmp_path / "file", here.mirror.url)
+    with pytest.raises(RunnerError, match="Not a directory") as caught:
+        mirror.fetch(here.remote)
+    assert "state_dir" in caught.value.hint
+
+
+@ROOT_ONLY
 def test_without_overlayfs_it_is_a_plain_checkout(
     here: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

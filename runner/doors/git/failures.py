@@ -36,7 +36,7 @@ class _Cause(NamedTuple):
 
 _CAUSES = (
     _Cause(
-        r"No space left on device|Disk quota exceeded|disk full",
+        r"No space left on device|Disk quota exceeded|unable to write file",  # git's checkout gives no cause
         Reason.DISK_FULL,
         "free some space, or move state_dir in skillrunner.yaml to a larger disk",
         True,
