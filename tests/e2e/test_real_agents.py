@@ -1,53 +1,18 @@
 """The real agents in the real sandbox, through the gateway, against a model that plays a script."""
 
 import json
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.drive import Driven, drive
-from runner.gateway.model_proxy import open_gateway
-from runner.harnesses import Task, claude_code, codex
-from runner.model import (
-    FileEdit,
-    HarnessSpec,
-    Limits,
-    Outcome,
-    Problem,
-    Reason,
-    Session,
-    ToolCall,
-    TranscriptEvent,
-    Usage,
-)
-from runner.sandboxes import Mount, SandboxSpec, docker
-from tests.parts.model_server import ModelServer, Script
+from runner.model import FileEdit, Limits, Problem, Reason, Session, ToolCall, Usage
+from tests.parts.model_server import ModelServer, Request, Script
+from tests.parts.sessions import AGENTS, GOOD, KEY, PROMPT, WRITE, Ran, run_agent
 
-pytestmark = [pytest.mark.docker, pytest.mark.real_cli, pytest.mark.xdist_group("real_cli")]
+pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 
-KEY = "sk-the-real-key-0123456789abcdef"
-WRITE: Sequence[Any] = [{"say": "I will write it."}, {"write": {"path": "hello.txt", "content": "hello\n"}}]
-GOOD: Script = [WRITE, [{"shell": "cat hello.txt; exit 3"}], [{"say": "Done."}]]
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    driven: Driven
-    outcome: Outcome
-    workspace: Path
-    kept: Path
-    seen: list[TranscriptEvent]
-    requests: list[Any]
-
-    def of(self, kind: type) -> list[Any]:
-        return [event for event in self.seen if isinstance(event, kind)]
-
-
-AGENTS = {"claude": (claude_code, "claude-sonnet-4-5"), "codex": (codex, "gpt-5.5")}
 Run = Callable[..., Ran]
 
 
@@ -61,42 +26,21 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, local_image: str, model_
     """Runs an agent on a script, as a run of a skill does."""
 
     def go(agent: str, script: Script, limits: Limits | None = None, **options: Any) -> Ran:
-        module: Any
-        module, model = AGENTS[agent]
-        folders = [tmp_path / name for name in ("workspace", "exchange", "kept")]
-        for folder in folders:
-            folder.mkdir()
-        workspace, exchange, kept = folders
-        if docker.OWNER is not None:
-            os.chown(workspace, *docker.OWNER)
         binary = request.getfixturevalue(f"{agent}_binary")
-        spec = SandboxSpec(
-            run_id=f"test-{os.getpid()}-{id(script):x}",
-            image=local_image,
-            workspace=workspace,
-            exchange=exchange,
-            mounts=(Mount(source=binary, target=f"/opt/skillrunner/bin/{agent}"),),
-            gateway=True,
-        )
-        name = f"{agent}-{tmp_path.name}"
-        seen: list[TranscriptEvent] = []
-        with docker.open(spec) as sandbox:
-            sandbox.seal()
-            upstream = model_server.url(name, script)
-            with open_gateway(module.MODEL, KEY, sandbox.gateway_host(), upstream) as gateway:
-                task = Task(
-                    spec=HarnessSpec(kind=agent, model=model, options=options),
-                    prompt="Write hello.txt, please.\n",
-                    limits=limits or Limits(timeout=90),
-                    places=sandbox.places,
-                    model_url=gateway.url,
-                    model_token=gateway.token,
-                )
-                driven = drive(sandbox, module, task, kept, [KEY], seen.append)
-        changed = any(workspace.iterdir())
-        return Ran(driven, driven.outcome(changed), workspace, kept, seen, model_server.asked(name))
+        upstream = model_server.url(_name(agent, tmp_path), script)
+        return run_agent(agent, binary, local_image, tmp_path, upstream, limits, options)
 
     return go
+
+
+@pytest.fixture
+def requests(agent: str, tmp_path: Path, model_server: ModelServer) -> Callable[[], list[Request]]:
+    """What the model was asked in this test."""
+    return lambda: model_server.asked(_name(agent, tmp_path))
+
+
+def _name(agent: str, folder: Path) -> str:
+    return f"{agent}-{folder.name}"
 
 
 def test_a_good_run(run: Run, agent: str) -> None:
@@ -115,14 +59,16 @@ def test_a_good_run(run: Run, agent: str) -> None:
     assert types[-1] == "end"
 
 
-def test_the_model_is_asked_with_the_real_key_and_the_prompt(run: Run, agent: str) -> None:
-    ran = run(agent, GOOD)
+def test_the_model_is_asked_with_the_real_key_and_the_prompt(
+    run: Run, agent: str, requests: Callable[[], list[Request]]
+) -> None:
+    run(agent, GOOD)
     header = {"claude": ("x-api-key", KEY), "codex": ("authorization", f"Bearer {KEY}")}[agent]
-    assert len(ran.requests) == 3
-    for request in ran.requests:
+    assert len(requests()) == 3
+    for request in requests():
         assert request.headers[header[0]] == header[1]
-        assert "Write hello.txt, please." in json.dumps(request.body)
-    assert KEY not in json.dumps([request.body for request in ran.requests])
+        assert PROMPT.strip() in json.dumps(request.body)
+        assert KEY not in json.dumps(request.body)
 
 
 def test_no_key_is_in_the_sandbox(run: Run, agent: str) -> None:
@@ -132,7 +78,7 @@ def test_no_key_is_in_the_sandbox(run: Run, agent: str) -> None:
     seen = (ran.workspace / "seen.txt").read_bytes()
     assert b"SKILLRUNNER_PROMPT=" in seen
     assert KEY.encode() not in seen
-    assert b"Write hello.txt" not in seen
+    assert PROMPT.strip().encode() not in seen
 
 
 def test_a_refused_key_is_the_providers_error(run: Run, agent: str) -> None:
@@ -203,9 +149,9 @@ def test_claudes_tools_are_limited(run: Run) -> None:
     assert not (ran.workspace / "hello.txt").exists()
 
 
-def test_instructions_reach_the_model(run: Run, agent: str) -> None:
-    ran = run(agent, GOOD, append_system_prompt='Say "please".\nAlways.')
-    assert json.dumps('Say "please".\nAlways.')[1:-1] in json.dumps(ran.requests[0].body)
+def test_instructions_reach_the_model(run: Run, agent: str, requests: Callable[[], list[Request]]) -> None:
+    run(agent, GOOD, append_system_prompt='Say "please".\nAlways.')
+    assert json.dumps('Say "please".\nAlways.')[1:-1] in json.dumps(requests()[0].body)
 
 
 def test_an_upstream_that_is_gone(

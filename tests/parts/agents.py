@@ -20,18 +20,24 @@ _MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
 
 @pytest.fixture(scope="session")
 def claude_binary() -> Path:
-    """Claude Code's own program; it needs glibc and no Node.js."""
-    machine = _machine()
-    return _installed(
-        "claude", f"claude@npm:@anthropic-ai/claude-code-linux-{machine}@{CLAUDE}", CLAUDE, "claude"
-    )
+    return claude()
 
 
 @pytest.fixture(scope="session")
 def codex_binary() -> Path:
+    return codex()
+
+
+def claude() -> Path:
+    """Claude Code's own program; it needs glibc and no Node.js."""
+    package = f"claude@npm:@anthropic-ai/claude-code-linux-{_machine()}@{CLAUDE}"
+    return _installed("claude", package, CLAUDE, "claude")
+
+
+def codex() -> Path:
     """Codex's own program, linked statically."""
-    folder = f"vendor/{platform.machine()}-unknown-linux-musl/bin/codex"
-    return _installed("codex", f"codex@npm:@openai/codex@{CODEX}-linux-{_machine()}", CODEX, folder)
+    package = f"codex@npm:@openai/codex@{CODEX}-linux-{_machine()}"
+    return _installed("codex", package, CODEX, f"vendor/{platform.machine()}-unknown-linux-musl/bin/codex")
 
 
 def _machine() -> str:

@@ -17,6 +17,7 @@ import shlex
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
@@ -300,16 +301,24 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def model_server() -> Iterator[ModelServer]:
+@contextmanager
+def serving() -> Iterator[ModelServer]:
     """On this machine's loopback: what runs in a sandbox reaches it through the gateway alone."""
     server = Server(("127.0.0.1", 0), Handler)
     model = ModelServer(f"http://127.0.0.1:{server.server_address[1]}")
     server.RequestHandlerClass = type("Handler", (Handler,), {"model": model})
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    yield model
-    model.stopping.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield model
+    finally:
+        model.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[ModelServer]:
+    with serving() as model:
+        yield model

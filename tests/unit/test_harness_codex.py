@@ -83,6 +83,7 @@ NONE = Usage()
         ("codex-ok", 0, True, None, False, RUN),
         ("codex-ok", 0, False, Reason.NO_CHANGES, False, RUN),
         ("codex-ok", 1, True, Reason.HARNESS_FAILED, False, RUN),
+        ("codex-529-twice", 0, True, None, False, RUN),
         ("codex-unknown-model", 0, True, None, False, RUN),
         ("codex-lying", 0, False, Reason.NO_EVIDENCE, False, ONE),
         ("codex-401", 1, False, Reason.PROVIDER_ERROR, False, NONE),

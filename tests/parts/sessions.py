@@ -1,0 +1,77 @@
+"""A session of a real agent as a run of a skill has it: in a container, through the gateway."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.drive import Driven, drive
+from runner.gateway.model_proxy import open_gateway
+from runner.harnesses import Task, claude_code, codex
+from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
+from runner.sandboxes import Mount, SandboxSpec, docker
+from tests.parts.model_server import Script
+
+AGENTS: Mapping[str, tuple[Any, str]] = {
+    "claude": (claude_code, "claude-sonnet-4-5"),
+    "codex": (codex, "gpt-5.5"),
+}
+KEY = "sk-the-real-key-0123456789abcdef"
+PROMPT = "Write hello.txt, please.\n"
+WRITE: Sequence[Any] = [{"say": "I will write it."}, {"write": {"path": "hello.txt", "content": "hello\n"}}]
+GOOD: Script = [WRITE, [{"shell": "cat hello.txt; exit 3"}], [{"say": "Done."}]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    driven: Driven
+    outcome: Outcome
+    workspace: Path
+    kept: Path
+    seen: list[TranscriptEvent]
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.seen if isinstance(event, kind)]
+
+
+def run_agent(
+    agent: str,
+    binary: Path,
+    image: str,
+    folder: Path,
+    upstream: str,
+    limits: Limits | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Ran:
+    """Let `agent` do what the model at `upstream` says, in new folders below `folder`."""
+    module, model = AGENTS[agent]
+    workspace, exchange, kept = (folder / name for name in ("workspace", "exchange", "kept"))
+    for one in (workspace, exchange, kept):
+        one.mkdir()
+    if docker.OWNER is not None:
+        os.chown(workspace, *docker.OWNER)
+    spec = SandboxSpec(
+        run_id=f"test-{os.getpid()}-{abs(hash(folder)):x}",
+        image=image,
+        workspace=workspace,
+        exchange=exchange,
+        mounts=(Mount(source=binary, target=f"/opt/skillrunner/bin/{module.PROGRAM}"),),
+        gateway=True,
+    )
+    seen: list[TranscriptEvent] = []
+    with (
+        docker.open(spec) as sandbox,
+        open_gateway(module.MODEL, KEY, sandbox.gateway_host(), upstream) as gateway,
+    ):
+        sandbox.seal()
+        task = Task(
+            spec=HarnessSpec(kind=agent, model=model, options=options or {}),
+            prompt=PROMPT,
+            limits=limits or Limits(timeout=90),
+            places=sandbox.places,
+            model_url=gateway.url,
+            model_token=gateway.token,
+        )
+        driven = drive(sandbox, module, task, kept, [KEY], seen.append)
+    return Ran(driven, driven.outcome(any(workspace.iterdir())), workspace, kept, seen)
