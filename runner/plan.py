@@ -106,7 +106,7 @@ def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _input(name, option, given.get(name)) for name, option in declared.items()}
 
 
-def _input(name: str, option: Any, value: Any) -> Any:  # noqa: ANN401 - of the type that the skill declares
+def _input(name: str, option: Any, value: Any) -> Any:
     if value is None:
         if option.required and option.default is None:
             raise _bad_input(f"input `{name}` is required", f"--input {name}=VALUE")
@@ -192,19 +192,19 @@ def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
     return replace(spec, model=defaults.force_model or spec.model)
 
 
-def _allowance(options: Any, defaults: Defaults) -> Allowance:  # noqa: ANN401 - one of the outputs' models
+def _allowance(options: Any, defaults: Defaults) -> Allowance:
     said = allowance(options) if isinstance(options, AllowanceOptions) else Allowance(paths=())
     return replace(said, guarded=defaults.guarded)
 
 
-def _rendered(skill: Skill, options: Any, context: Context) -> dict[str, Any]:  # noqa: ANN401
+def _rendered(skill: Skill, options: Any, context: Context) -> dict[str, Any]:
     """The output's options with every text in them rendered."""
     own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
     dumped = options.model_dump(include=own)
     return {name: _render(skill, value, context, name == "body") for name, value in dumped.items()}
 
 
-def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:  # noqa: ANN401 - as it comes
+def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:
     if isinstance(value, str):
         template = Template(text=value, file=skill.file)
         return render_body(template, context) if body else render_text(template, context)
@@ -219,5 +219,5 @@ def _digest(spec: RunSpec) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - json asks for whatever it does not know
+def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else asdict(value)

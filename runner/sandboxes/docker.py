@@ -96,7 +96,7 @@ def _creation(spec: SandboxSpec, network: Network | None) -> dict[str, Any]:
     }
 
 
-def _host_config(spec: SandboxSpec, network: Network | None) -> Any:  # noqa: ANN401 - the SDK's own type
+def _host_config(spec: SandboxSpec, network: Network | None) -> Any:
     final = network.id if network is not None else "none"
     return docker.client().create_host_config(
         auto_remove=True,
