@@ -1,0 +1,5 @@
+"""`python -m runner` is `skillrunner`."""
+
+from runner.cli import main
+
+main()
