@@ -94,6 +94,7 @@ def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
     for name, content in launch.files.items():
         sandbox.put(name, content)
     return _common(sandbox.places) | {
+        **task.variables,
         **launch.variables,
         "SKILLRUNNER_PROMPT": sandbox.put(PROMPT, task.prompt.encode()),
         "SKILLRUNNER_OUTPUTS": sandbox.put(OUTPUTS, b"", 0o666),

@@ -1,9 +1,10 @@
 """One run's own page in the store: every state, event, file and finding of it goes through here."""
 
+import errno
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from runner.model import (
     Artifact,
     Check,
     End,
-    Outcome,
     Phase,
     Reason,
     Receipt,
     Refusal,
     RunEvent,
     RunState,
+    Usage,
 )
 from runner.store import Store
 
@@ -35,12 +36,11 @@ class Record:
     folder: Path  # the run's files
     observe: Observe
     phase: Phase = Phase.PLAN
-    last_states: list[RunState] = field(default_factory=list)
+    spent: Usage = Usage()
 
     def enter(self, state: RunState, message: str = "") -> None:
         """The run is in `state` from now on."""
         self.store.enter(self.run_id, state, _now())
-        self.last_states.append(state)
         self._tell(message or state.value, state=state)
 
     @contextmanager
@@ -85,9 +85,9 @@ class Record:
         self.store.add_receipt(self.run_id, receipt)
         self.note(f"{receipt.kind.replace('_', ' ')} {receipt.action}: {receipt.url}")
 
-    def finish(self, end: End, outcome: Outcome) -> None:
+    def finish(self, end: End) -> None:
         """The run has ended; nothing changes it any more."""
-        self.store.finish(self.run_id, end, _now(), outcome.usage)
+        self.store.finish(self.run_id, end, _now(), self.spent)
         self.phase = end.phase
         self._tell(end.message or end.state.value, state=end.state)
 
@@ -104,8 +104,6 @@ def _now() -> datetime:
 
 
 def _from_os(phase: Phase, error: OSError) -> RunnerError:
-    import errno
-
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunnerError(
             phase,

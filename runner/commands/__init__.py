@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.wire import Here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,3 +16,11 @@ class Options:
     config: Path | None = None
     state_dir: Path | None = None
     quiet: bool = False
+
+
+def here(options: Options, **flags: str | None) -> "Here":
+    """The repository and the configuration that the options name; `flags` are configuration keys."""
+    from runner import wire
+
+    state_dir = str(options.state_dir.absolute()) if options.state_dir else None
+    return wire.here(options.root, options.config, {**flags, "state_dir": state_dir})

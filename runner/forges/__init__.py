@@ -44,7 +44,8 @@ class Finding:
 
 
 class Forge(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def remote(self) -> Remote: ...
 

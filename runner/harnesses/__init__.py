@@ -40,6 +40,7 @@ class Task:
     model_url: str = ""  # the gateway's base URL for this run; empty: no model
     model_token: str = ""  # the placeholder that stands for the real key inside
     program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
+    variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,4 +17,4 @@ FILES = True
 
 def publish(offer: Offer, forge: Forge, changeset: Changeset) -> Receipt:
     """The run itself is the receipt."""
-    return Receipt(kind="none", key=offer.spec.trigger.key, action="unchanged", url=f"run:{offer.run_id}")
+    return Receipt(kind="none", key=offer.spec.trigger.key, action="created", url=f"run:{offer.run_id}")

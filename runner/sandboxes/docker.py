@@ -19,8 +19,11 @@ USER = (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)
 OWNER: tuple[int, int] | None = None if os.getuid() else USER
 """To whom the workspace must belong; None: it does already."""
 
+TOOLS = "/opt/skillrunner/bin"
+"""The folder, on the PATH inside, for programs of this machine."""
+
 PLACES = Places(workspace="/workspace", exchange="/skillrunner", home="/skillrunner/home")
-_PATH = "/opt/skillrunner/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PATH = f"{TOOLS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TMP = "rw,exec,nosuid,nodev,size=1g,mode=1777"
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
 

@@ -17,6 +17,7 @@ from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
 from runner.sandboxes import SandboxSpec, exchange
 
 OWNER: tuple[int, int] | None = None
+TOOLS = ""  # nothing is mounted: programs are where they are
 _CHUNK = 64 * 1024
 
 

@@ -20,6 +20,7 @@ WARNING = (
     " Use --sandbox docker for anything that you would not run yourself."
 )
 OWNER: tuple[int, int] | None = None  # the workspace belongs to whoever runs the runner
+TOOLS = ""  # nothing is mounted: programs are where they are
 GATEWAY = "127.0.0.1"
 
 

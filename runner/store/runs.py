@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, and_, delete, insert, or_, select, update
 
 from runner.errors import RunnerError
 from runner.model import (
@@ -50,8 +50,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / "skillrunner.db"
-        self.engine: Engine = database.connect(self._path)
+        self.path = folder / "skillrunner.db"
+        self.engine: Engine = database.connect(self.path)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -62,11 +62,11 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with database.speaking(self._path), self.engine.begin() as connection:
+        with database.speaking(self.path), self.engine.begin() as connection:
             yield connection
 
     def _read(self, query: Select[Any]) -> Sequence[Any]:
-        with database.speaking(self._path), self.engine.connect() as connection:
+        with database.speaking(self.path), self.engine.connect() as connection:
             return connection.execute(query).mappings().all()
 
     # --- writing --------------------------------------------------------------------------------
@@ -82,8 +82,8 @@ class Store:
             changes["started_at"] = rows.instant(at)
         self._change(run_id, changes)
 
-    def note(self, run_id: str, **changes: str) -> None:
-        """Facts that became known while it runs, such as `image_digest`."""
+    def note(self, run_id: str, **changes: str | int) -> None:
+        """Facts that became known while it runs: `image_digest`, `attempt`."""
         self._change(run_id, changes)
 
     def finish(self, run_id: str, end: End, at: datetime, usage: Usage) -> None:
@@ -107,8 +107,11 @@ class Store:
             connection.execute(insert(tables.events).values(**rows.event_row(event)))
 
     def add_artifact(self, run_id: str, artifact: Artifact) -> None:
+        table = tables.artifacts
+        same = and_(table.c.run_id == run_id, table.c.name == artifact.name)
         with self._writing() as connection:
-            connection.execute(insert(tables.artifacts).values(run_id=run_id, **asdict(artifact)))
+            connection.execute(delete(table).where(same))
+            connection.execute(insert(table).values(run_id=run_id, **asdict(artifact)))
 
     def add_receipt(self, run_id: str, receipt: Receipt) -> None:
         with self._writing() as connection:
@@ -125,8 +128,9 @@ class Store:
             {"run_id": run_id, "position": position, **asdict(record)}
             for position, record in enumerate(records)
         ]
-        if values:
-            with self._writing() as connection:
+        with self._writing() as connection:
+            connection.execute(delete(table).where(table.c.run_id == run_id))  # of an earlier attempt
+            if values:
                 connection.execute(insert(table), values)
 
     def sweep_lost(self, at: datetime | None = None) -> list[str]:

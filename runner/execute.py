@@ -1,0 +1,82 @@
+"""THE main path: one run, from its spec to its receipt, one call per stage."""
+
+from runner import stages
+from runner.changeset import Changeset
+from runner.errors import RunnerError
+from runner.harvest import harvest
+from runner.model import End, Phase, Reason, Receipt, RunSpec, RunState
+from runner.outputs import Offer
+from runner.record import Record
+from runner.stages import Job, Parts
+from runner.verify import set_up
+from runner.workspace import Change
+
+
+def execute(spec: RunSpec, record: Record, parts: Parts) -> End:
+    """Carry out `spec`. Every way out is stored as an end with a reason."""
+    end = End(state=RunState.ERROR, phase=Phase.PLAN, message="an unexpected error: this is a bug")
+    try:
+        for attempt in range(1, spec.limits.attempts + 1):
+            end = _attempt(Job(spec, record, parts, attempt))
+            if not end.retryable or attempt == spec.limits.attempts:
+                break
+            record.note(f"attempt {attempt} ended: {end.message}; trying again")
+    finally:
+        record.finish(end)
+    return end
+
+
+def _attempt(job: Job) -> End:
+    job.record.store.note(job.record.run_id, attempt=job.attempt)
+    try:
+        with stages.private_repository(job) as changeset:
+            return _ended(_run(job, changeset))
+    except RunnerError as error:
+        return error.end
+    except KeyboardInterrupt:
+        return RunnerError(job.record.phase, Reason.CANCELLED, "it was interrupted", hint="run it again").end
+
+
+def _run(job: Job, changeset: Changeset) -> Receipt:
+    spec, record = job.spec, job.record
+
+    record.enter(RunState.PREPARING)
+    stages.resolve_image(job)
+    with stages.workspace(job) as workspace:
+        with stages.sandbox(job, workspace) as sandbox:
+            with record.stage(Phase.SETUP):
+                set_up(sandbox, spec.environment.setup, spec.limits, record.note)
+            record.enter(RunState.RUNNING)
+            driven = stages.drive_harness(job, sandbox)
+        with record.stage(Phase.PROPOSAL):
+            harvested = harvest(workspace, spec.allowance, changeset)
+
+    outcome = driven.outcome(bool(harvested.changes))
+    record.spent = outcome.usage
+    proposal = harvested.proposal(driven.declared, outcome.summary)
+    stages.judge(job, outcome, proposal, harvested.patch)
+
+    record.enter(RunState.VERIFYING)
+    checks = stages.check(job, Change(harvested.tree_sha, changeset.objects))
+
+    record.enter(RunState.PUBLISHING)
+    offer = Offer(
+        spec=spec,
+        run_id=record.run_id,
+        proposal=proposal,
+        patch=harvested.patch,
+        outcome=outcome,
+        checks=checks,
+        bot=job.parts.bot,
+        again=job.parts.again,
+    )
+    return stages.publish(job, offer, changeset)
+
+
+def _ended(receipt: Receipt) -> End:
+    what = receipt.kind.replace("_", " ")
+    if receipt.action == "unchanged":
+        message = f"the {what} holds this already: {receipt.url}"
+        return RunnerError(Phase.PUBLISH, Reason.UNCHANGED, message).end
+    message = f"{what} {receipt.action}: {receipt.url}"
+    return End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message=message)

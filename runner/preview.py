@@ -1,0 +1,31 @@
+"""What a run would do, in words, before it does anything."""
+
+from collections.abc import Iterator
+
+from runner.model import RunSpec
+from runner.outputs.pull_request import branch
+
+
+def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    """A plan in lines: a name, and what holds for it."""
+    environment, limits, allowed = spec.environment, spec.limits, spec.allowance
+    yield "skill", f"{spec.skill.name} ({spec.skill.commit or 'not committed'})"
+    yield "started by", f"{spec.trigger.kind} {spec.trigger.subject}".rstrip()
+    yield "base", f"{spec.base_ref} at {spec.base_sha} of {spec.repository.name}"
+    yield "harness", f"{spec.harness.kind} {spec.harness.model or ''}".rstrip()
+    yield "sandbox", f"{environment.sandbox} {environment.image}".rstrip()
+    yield "secrets", ", ".join(environment.secrets) or "none"
+    yield "limits", f"{limits.timeout:.0f} s, {limits.idle:.0f} s idle, {limits.attempts} attempts"
+    yield "set-up", "; ".join(environment.setup) or "none"
+    yield "verify", "; ".join(spec.verify) or "nothing"
+    yield "output", spec.output.kind.replace("_", " ")
+    if spec.output.kind == "pull_request":
+        key = spec.output.options.get("key") or spec.trigger.subject or "default"
+        yield "branch", branch(spec.skill.name, str(key))
+        yield "title", str(spec.output.options.get("title"))
+    yield (
+        "allowed out",
+        f"{', '.join(allowed.paths)}: {allowed.max_files} files, {allowed.max_patch_bytes:,} bytes",
+    )
+    permitted = ("symlinks", "submodules", "mode_changes", "binaries", "deletions")
+    yield "also", ", ".join(name for name in permitted if getattr(allowed, name)) or "nothing more"

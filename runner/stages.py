@@ -1,0 +1,189 @@
+"""The stages of a run: each opens what its step of `execute.py` needs, and records what came of it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from runner import policy, tree
+from runner.changeset import Changeset
+from runner.drive import Driven, Watch, drive
+from runner.errors import RunnerError
+from runner.forges import Forge
+from runner.gateway.model_proxy import open_gateway
+from runner.harnesses import Harness, Task
+from runner.mirror import Mirror
+from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt, RunSpec
+from runner.outputs import Bot, Offer
+from runner.record import Record
+from runner.sandboxes import Mount, Sandbox, SandboxSpec
+from runner.verify import verify
+from runner.workspace import Change, Workspace, checkout
+
+_SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made with. `wire.py` chooses them; tests hand in others."""
+
+    sandbox: Any  # the module of the sandbox's kind
+    harness: Harness
+    output: Any  # the module of the output's kind
+    forge: Forge
+    mirror: Mirror
+    bot: Bot
+    secrets: Mapping[str, str]  # by name: what the skill asked for
+    model_key: str = ""
+    model_upstream: str = ""
+    program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
+    variables: Mapping[str, str]  # of the harness, as configured
+    watch: Watch
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at one run."""
+
+    spec: RunSpec
+    record: Record
+    parts: Parts
+    attempt: int
+
+
+def resolve_image(job: Job) -> None:
+    """Have the image at hand, and record which one it is."""
+    with job.record.stage(Phase.SANDBOX):
+        digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.note)
+    job.record.store.note(job.record.run_id, image_digest=digest)
+
+
+@contextmanager
+def private_repository(job: Job) -> Iterator[Changeset]:
+    """Where git works on what came out. It may hold what must not be kept, so it goes at the end."""
+    folder = job.record.folder / "changeset.git"
+    tree.remove(folder)
+    try:
+        yield Changeset(folder, job.parts.mirror.objects)
+    finally:
+        tree.remove(folder)
+
+
+@contextmanager
+def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
+    """A checkout of the base; `change` is put on top of it, for verification."""
+    spec, name = job.spec, job.record.run_id + ("-verify" if change else "")
+    done = checkout(
+        job.parts.mirror,
+        spec.base_sha,
+        name,
+        url=spec.repository.url,
+        owner=job.parts.sandbox.OWNER,
+        change=change,
+    )
+    message = f"{spec.base_ref} at {spec.base_sha[:12]}"
+    with job.record.stage(Phase.CHECKOUT, message), done as opened:
+        yield opened
+
+
+@contextmanager
+def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run") -> Iterator[Sandbox]:
+    """A sandbox over a workspace. Only that of the harness has the harness's program, and a gateway."""
+    environment, limits = job.spec.environment, job.spec.limits
+    exchange = place.place / "exchange"
+    exchange.mkdir()
+    opened = SandboxSpec(
+        run_id=job.record.run_id,
+        attempt=job.attempt,
+        purpose=purpose,
+        image=environment.image,
+        workspace=place.path,
+        exchange=exchange,
+        mounts=(*(Mount(source=path, target=str(path)) for path in place.objects), *_tools(job, purpose)),
+        variables=environment.variables,
+        resources=environment.resources,
+        setup_network=bool(environment.setup),
+        gateway=purpose == "run" and job.parts.harness.MODEL is not None,
+        lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
+    )
+    with job.record.stage(Phase.SANDBOX), job.parts.sandbox.open(opened) as made:
+        yield made
+
+
+def _tools(job: Job, purpose: str) -> Iterator[Mount]:
+    parts = job.parts
+    if purpose == "run" and parts.program is not None and parts.sandbox.TOOLS:
+        yield Mount(source=parts.program, target=f"{parts.sandbox.TOOLS}/{parts.harness.PROGRAM}")
+
+
+def drive_harness(job: Job, box: Sandbox) -> Driven:
+    """Run the harness with its secrets, and with a door to its model that needs no key inside."""
+    spec, parts = job.spec, job.parts
+    seen_as_is = parts.program is not None and not parts.sandbox.TOOLS
+    task = Task(
+        spec=spec.harness,
+        prompt=spec.prompt,
+        limits=spec.limits,
+        places=box.places,
+        program=str(parts.program) if seen_as_is else "",
+        variables={**parts.variables, **parts.secrets},
+    )
+    secrets = {*parts.secrets.values(), parts.model_key} - {""}
+    with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
+        if (model := parts.harness.MODEL) is not None:
+            opened = open_gateway(model, parts.model_key, box.gateway_host(), parts.model_upstream)
+            gateway = stack.enter_context(opened)
+            task = replace(task, model_url=gateway.url, model_token=gateway.token)
+        driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch)
+    for path in driven.files:
+        job.record.kept(path.name, path)
+    return driven
+
+
+def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
+    """Let pass what is good work and allowed. Raises RunnerError otherwise; what was found is recorded."""
+    run_id = job.record.run_id
+    with job.record.stage(Phase.POLICY, f"{len(proposal.changes)} changed files"):
+        declared = repr([item.fields for item in proposal.declared]).encode()
+        contents = {"patch": patch, "summary": proposal.summary.encode(), "declared outputs": declared}
+        refusals = policy.check(job.spec, proposal, contents, job.parts.secrets)
+        if not any(refusal.rule == "secret" for refusal in refusals):
+            job.record.keep("patch", patch, "text/x-diff")
+        job.record.refused(refusals)
+    if not outcome.ok:
+        reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
+        raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)
+    if refusals:
+        first = f"{refusals[0].subject} {refusals[0].message}"
+        more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
+        message, hint = f"the policy refused the proposal: {first}{more}", f"skillrunner show {run_id}"
+        raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)
+
+
+def check(job: Job, change: Change) -> tuple[Check, ...]:
+    """The verification commands' results. Raises RunnerError when one failed and no draft is wanted."""
+    spec = job.spec
+    if not spec.verify:
+        return ()
+    with workspace(job, change) as clean:
+        opened = sandbox(job, clean, "verify")
+        with job.record.stage(Phase.VERIFY):
+            checks = verify(opened, spec.environment.setup, spec.verify, spec.limits, job.record.note)
+    job.record.checked(checks)
+    failed = ", ".join(one.command for one in checks if not one.ok)
+    if failed and not spec.draft_on_failed_verify:
+        hint = f"skillrunner show {job.record.run_id}"
+        raise RunnerError(
+            Phase.VERIFY, Reason.VERIFICATION_FAILED, f"verification failed: {failed}", hint=hint
+        )
+    return checks
+
+
+def publish(job: Job, offer: Offer, changeset: Changeset) -> Receipt:
+    """Hand the offer to its output; the receipt is recorded."""
+    with job.record.stage(Phase.PUBLISH):
+        receipt: Receipt = job.parts.output.publish(offer, job.parts.forge, changeset)
+        job.record.published(receipt)
+        return receipt

@@ -1,0 +1,173 @@
+"""Configuration -> parts: the only place that chooses."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from runner import plugins
+from runner.config import Config, load_config
+from runner.documents import closest
+from runner.doors.git import Local, address, discover
+from runner.errors import RunnerError
+from runner.forges import Forge
+from runner.mirror import Mirror
+from runner.model import Limits, Phase, Reason, Repository, Resources, RunSpec
+from runner.outputs import Bot
+from runner.plan import Base, Defaults
+
+if TYPE_CHECKING:
+    from runner.drive import Watch
+    from runner.stages import Parts
+    from runner.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The repository that the command line stands in, and how the runner is configured there."""
+
+    local: Local
+    config: Config
+
+
+def here(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Here:
+    """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
+    local = discover(root)
+    return Here(local, load_config(local.root, file=config, flags=flags))
+
+
+@contextmanager
+def store(config: Config) -> Iterator["Store"]:
+    """The store of the configured state directory; runs whose process is gone are ended first."""
+    from runner.store import Store
+
+    opened = Store(config.state)
+    try:
+        opened.sweep_lost()
+        yield opened
+    finally:
+        opened.close()
+
+
+def forge(place: Here, runs: "Store") -> Forge:
+    """Where pull requests go. Raises RunnerError when it is to be GitHub and `origin` is not there."""
+    kind, slug = place.config.forge, github_slug(place)
+    if kind == "github" or (kind == "auto" and slug):
+        return _github(place, slug)
+    from runner.forges.local import Local as LocalForge
+    from runner.store import PullRequests
+
+    path = _local_path(place)
+    table = PullRequests(runs.engine, runs.path, str(path))
+    return LocalForge(path, table, place.config.bot.name)
+
+
+def github_slug(place: Here) -> str | None:
+    """The "owner/name" of `origin`, where that is on the configured GitHub."""
+    found = address(place.local.remotes.get("origin", ""))
+    return found[1] if found and found[0] == urlsplit(place.config.github.git_url).hostname else None
+
+
+def _github(place: Here, slug: str | None) -> Forge:
+    from runner.doors.github import GitHub as Door
+    from runner.forges.github import GitHub
+
+    options = place.config.github
+    if slug is None:
+        origin = place.local.remotes.get("origin", "(there is none)")
+        raise RunnerError(
+            Phase.PLAN,
+            Reason.FORGE_NOT_FOUND,
+            f"the remote `origin` is not on {options.git_url}: {origin}",
+            hint="git remote set-url origin ..., or use the local forge: --forge local",
+        )
+    token = os.environ.get(options.token_env, "")
+    return GitHub(Door(api_url=options.api_url, repository=slug, token=token), options.git_url)
+
+
+def _local_path(place: Here) -> Path:
+    """`origin` where that is a folder of this machine, else the repository itself."""
+    origin = place.local.remotes.get("origin", "").removeprefix("file://")
+    path = (place.local.root / origin).resolve()
+    return path if origin and path.is_dir() else place.local.root
+
+
+def base(place: Here, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
+    """The commit to work on: the head of the branch `wanted`, or of the default branch, on the forge."""
+    remote, path = target.remote(), _local_path(place)
+    mirror = Mirror(place.config.state, remote.url)
+    mirror.fetch(remote)
+    its_own = target.name == "local" and path == place.local.root
+    default = place.local.default_branch if its_own else target.default_branch()
+    name = github_slug(place) if target.name == "github" else path.name.removesuffix(".git")
+    repository = Repository(name=name or path.name, url=remote.url, default_branch=default)
+    ref = wanted or default
+    return Base(repository=repository, ref=ref, sha=mirror.resolve(f"refs/heads/{ref}")), mirror
+
+
+def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
+    """What holds where a skill says nothing; `force` holds what the flags of this run ask for."""
+    folders = tuple(f"{folder.rstrip('/')}/**" for folder in config.skills)
+    return Defaults(
+        sandbox=config.sandbox,
+        image=config.image,
+        limits=config.limits.over(Limits()),
+        resources=config.resources.over(Resources()),
+        guarded=(*folders, *config.policy.protected),
+        **force,
+    )
+
+
+def parts(place: Here, spec: RunSpec, target: Forge, mirror: Mirror, watch: "Watch", again: bool) -> "Parts":
+    """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing."""
+    from runner.stages import Parts
+
+    harness: Any = _module("harnesses", spec.harness.kind)
+    configured = place.config.harnesses.get(spec.harness.kind)
+    bot = place.config.bot
+    return Parts(
+        sandbox=_module("sandboxes", spec.environment.sandbox),
+        harness=harness,
+        output=_module("outputs", spec.output.kind),
+        forge=target,
+        mirror=mirror,
+        bot=Bot(name=bot.name, email=bot.email),
+        secrets={name: secret(name, f"the skill {spec.skill.name}") for name in spec.environment.secrets},
+        model_key=secret(harness.MODEL.key_variable, spec.harness.kind) if harness.MODEL else "",
+        model_upstream=os.environ.get(harness.MODEL.upstream_variable, "") if harness.MODEL else "",
+        program=_program(configured.binary if configured else None, spec.harness.kind),
+        variables=dict(configured.variables) if configured else {},
+        watch=watch,
+        again=again,
+    )
+
+
+def _module(family: str, kind: str) -> Any:
+    try:
+        return plugins.module(family, kind)
+    except KeyError:
+        hint = closest(kind, plugins.names(family))
+        message = f"there is no `{kind}` among the {family}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint) from None
+
+
+def secret(name: str, whose: str) -> str:
+    """A secret by its name, from the environment. Raises RunnerError SECRET_MISSING."""
+    value = os.environ.get(name, "")
+    if not value:
+        message = f"{whose} needs {name}, and the environment does not hold it"
+        raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=f"export {name}=...")
+    return value
+
+
+def _program(configured: str | None, kind: str) -> Path | None:
+    if configured is None:
+        return None
+    path = Path(configured).expanduser().resolve()
+    if not path.is_file():
+        message = f"harnesses.{kind}.binary: there is no file {path}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint="correct it in skillrunner.yaml")
+    return path
