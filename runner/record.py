@@ -26,6 +26,12 @@ from runner.store import Store
 
 Observe = Callable[[RunEvent], None]
 
+_BEGINS = {
+    RunState.RUNNING: Phase.HARNESS,
+    RunState.VERIFYING: Phase.VERIFY,
+    RunState.PUBLISHING: Phase.PUBLISH,
+}
+
 
 @dataclass(slots=True)
 class Record:
@@ -41,18 +47,23 @@ class Record:
     def enter(self, state: RunState, message: str = "") -> None:
         """The run is in `state` from now on."""
         self.store.enter(self.run_id, state, _now())
+        self.phase = _BEGINS.get(state, self.phase)
         self._tell(message or state.value, state=state)
 
     @contextmanager
     def stage(self, phase: Phase, message: str = "") -> Iterator[None]:
-        """What happens inside belongs to `phase`; an operating system's error there becomes a RunnerError."""
-        self.phase = phase
+        """What happens inside belongs to `phase`; an operating system's error there becomes a RunnerError.
+
+        After a failure the phase stays, so that the end of the run names it.
+        """
+        before, self.phase = self.phase, phase
         if message:
             self._tell(message)
         try:
             yield
         except OSError as error:
             raise _from_os(phase, error) from error
+        self.phase = before
 
     def note(self, message: str, **data: Any) -> None:
         self._tell(message, data=data)
@@ -83,7 +94,6 @@ class Record:
 
     def published(self, receipt: Receipt) -> None:
         self.store.add_receipt(self.run_id, receipt)
-        self.note(f"{receipt.kind.replace('_', ' ')} {receipt.action}: {receipt.url}")
 
     def finish(self, end: End) -> None:
         """The run has ended; nothing changes it any more."""

@@ -84,7 +84,9 @@ def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
         change=change,
     )
     message = f"{spec.base_ref} at {spec.base_sha[:12]}"
-    with job.record.stage(Phase.CHECKOUT, message), done as opened:
+    with ExitStack() as stack:
+        with job.record.stage(Phase.CHECKOUT, message):
+            opened = stack.enter_context(done)
         yield opened
 
 
@@ -108,7 +110,9 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
         gateway=purpose == "run" and job.parts.harness.MODEL is not None,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
     )
-    with job.record.stage(Phase.SANDBOX), job.parts.sandbox.open(opened) as made:
+    with ExitStack() as stack:
+        with job.record.stage(Phase.SANDBOX):
+            made = stack.enter_context(job.parts.sandbox.open(opened))
         yield made
 
 

@@ -1,0 +1,70 @@
+"""Killed at any boundary between two steps and started again, a run ends in exactly one pull request."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.parts.cli import Project, skill_files
+
+KILLED = Path(__file__).parent.parent / "parts" / "killed.py"
+YAML = """
+description: Write a file
+on: {release: {}}
+harness: {kind: command, command: [sh, -c, "cat > docs/new.md"]}
+verify: [test -f docs/new.md]
+output: {pull_request: {title: "docs: {{ event.release.tag_name }}", paths: ["docs/**"], labels: [documentation]}}
+"""
+RELEASE = '{"action": "published", "release": {"id": 7, "tag_name": "v1.1.0"}, "sender": {"login": "ada"}}'
+
+STEPS = [
+    ("runner.store.runs:Store.create_run", "after"),
+    ("runner.stages:resolve_image", "after"),
+    ("runner.stages:drive_harness", "before"),
+    ("runner.stages:drive_harness", "after"),
+    ("runner.execute:harvest", "after"),
+    ("runner.stages:judge", "after"),
+    ("runner.stages:check", "before"),
+    ("runner.stages:check", "after"),
+    ("runner.changeset:Changeset.push", "before"),
+    ("runner.changeset:Changeset.push", "after"),
+    ("runner.forges.local:Local.create", "after"),
+    ("runner.forges.local:Local.add_labels", "after"),
+    ("runner.store.runs:Store.add_receipt", "before"),
+    ("runner.store.runs:Store.add_receipt", "after"),
+    ("runner.store.runs:Store.finish", "before"),
+    ("runner.store.runs:Store.finish", "after"),
+]
+
+
+@pytest.mark.parametrize(("step", "when"), STEPS)
+def test_killed_at_a_boundary_and_run_again(project: Project, step: str, when: str) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit(skill_files("docs-new", YAML))
+    (project.root / "release.json").write_text(RELEASE)
+    arguments = ["run", "docs-new", "--event", "release.json"]
+
+    killed = subprocess.run(
+        [sys.executable, str(KILLED), step, when, *arguments],
+        cwd=project.root,
+        env={**project.environment(), "PYTHONPATH": str(KILLED.parent.parent.parent)},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -9, killed.stderr
+
+    again = project.skillrunner(*arguments)
+    assert again.code == 0, again.err
+    (pull,) = project.skillrunner("pr", "list", "--json").json()
+    assert (pull["state"], pull["labels"]) == ("open", ["documentation"])
+    assert project.branches() == ["main", "skillrunner/docs-new/v1.1.0"]
+    commits = project.git("rev-list", "main..skillrunner/docs-new/v1.1.0", cwd=project.origin)
+    assert len(commits.split()) == 1
+
+    third = project.skillrunner(*arguments)
+    assert third.code == 0, third.err
+    states = [run["state"] for run in project.skillrunner("list", "--json").json()]
+    assert states[0] == "nothing_to_do"
+    assert states[-1] == ("succeeded" if step.endswith("finish") and when == "after" else "lost")
+    assert not [path for path in (project.state / "workspaces").iterdir() if path.is_dir()]
