@@ -14,7 +14,8 @@ description: Write a file
 on: {release: {}}
 harness: {kind: command, command: [sh, -c, "cat > docs/new.md"]}
 verify: [test -f docs/new.md]
-output: {pull_request: {title: "docs: {{ event.release.tag_name }}", paths: ["docs/**"], labels: [documentation]}}
+output:
+  pull_request: {title: "docs: {{ event.release.tag_name }}", paths: ["docs/**"], labels: [documentation]}
 """
 RELEASE = '{"action": "published", "release": {"id": 7, "tag_name": "v1.1.0"}, "sender": {"login": "ada"}}'
 
