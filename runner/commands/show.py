@@ -1,0 +1,96 @@
+"""`skillrunner show`: everything that is known of one run."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.commands import here
+
+if TYPE_CHECKING:
+    from runner.commands import Options
+    from runner.model import Run
+    from runner.store import Store
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole record.")
+@click.pass_obj
+def command(options: "Options", run: str, as_json: bool) -> None:
+    """Show RUN: its id, the beginning of it, or `latest`."""
+    from runner import wire
+
+    with wire.store(here(options).config) as runs:
+        found = runs.run(run)
+        if as_json:
+            click.echo(json.dumps(record_json(runs, found.id), default=str))
+            return
+        for line in lines(runs, found):
+            click.echo(line)
+
+
+def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
+    """The whole record of a run: its own fields, and lists of all that belongs to it."""
+    return {
+        **asdict(runs.run(run_id)),
+        "checks": [asdict(check) for check in runs.checks(run_id)],
+        "refusals": [asdict(refusal) for refusal in runs.refusals(run_id)],
+        "receipts": [asdict(receipt) for receipt in runs.receipts(run_id)],
+        "artifacts": [asdict(artifact) for artifact in runs.artifacts(run_id)],
+        "events": [{"seq": seq, **asdict(event)} for seq, event in runs.events(run_id)],
+        "spec": runs.spec(run_id),
+    }
+
+
+def lines(runs: "Store", run: "Run") -> Iterator[str]:
+    """A run for people."""
+    from runner.console import ago, one_line
+
+    yield f"{run.id}  {run.skill}  {run.state}"
+    if run.end is not None:
+        reason = f" ({run.end.phase}: {run.end.reason})" if run.end.reason else ""
+        yield f"  {one_line(run.end.message, 1000)}{reason}"
+        if run.end.hint:
+            yield f"  next: {run.end.hint}"
+    yield ""
+    yield from _facts(runs, run)
+    yield f"started     {ago(run.started_at)}, attempt {run.attempt}"
+    for refusal in runs.refusals(run.id):
+        yield f"refused     [{refusal.rule}] {one_line(refusal.subject)} {one_line(refusal.message, 300)}"
+    for check in runs.checks(run.id):
+        how = "stopped" if check.exit_code is None else f"exit {check.exit_code}"
+        yield f"{'passed' if check.ok else 'FAILED':<11} {check.command} ({how}, {check.duration:.1f} s)"
+        yield from (
+            f"            | {one_line(line)}" for line in check.output.splitlines()[-5:] if not check.ok
+        )
+    for receipt in runs.receipts(run.id):
+        yield f"published   {receipt.kind} {receipt.action}: {receipt.url} ({receipt.branch})"
+    yield from _states(runs, run)
+    for artifact in runs.artifacts(run.id):
+        yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"
+
+
+def _facts(runs: "Store", run: "Run") -> Iterator[str]:
+    spec = runs.spec(run.id)
+    skill = spec.get("skill", {})
+    yield f"skill       {run.skill}@{(skill.get('commit') or 'not committed')[:12]}"
+    yield f"started by  {run.trigger} {spec.get('trigger', {}).get('subject', '')}".rstrip()
+    yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
+    yield f"harness     {run.harness}"
+    yield f"image       {run.image_digest or 'none'}"
+    if run.tokens_in or run.cost_usd is not None:
+        cost = "unknown" if run.cost_usd is None else f"${run.cost_usd:.4f}"
+        yield f"cost        {cost}, {run.tokens_in:,} tokens in, {run.tokens_out:,} out"
+
+
+def _states(runs: "Store", run: "Run") -> Iterator[str]:
+    entered = [(event.at, event.state) for _, event in runs.events(run.id) if event.state]
+    steps = []
+    for (at, state), (after, _) in zip(entered, [*entered[1:], (run.ended_at, None)], strict=True):
+        took = f" {(after - at).total_seconds():.1f} s" if after and not state.ended else ""
+        steps.append(f"{state}{took}")
+    if steps:
+        yield f"states      {' → '.join(steps)}"
