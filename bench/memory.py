@@ -1,4 +1,4 @@
-"""Peak memory of the runner while a harness prints 1 GB, beside the same run with a harness that prints nothing.
+"""Peak memory of the runner while a harness prints 1 GB, beside a run whose harness prints nothing.
 
 The whole command line is measured, as the kernel accounts it. Goal: flat, and at most 100 MB.
 """
@@ -10,11 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.parts.cli import Project, make_project, skill_files
 
+ROOT = Path(__file__).parent.parent
 GOAL_MB = 100
 SKILL = """
 description: Print a lot

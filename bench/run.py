@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from runner.cli import group
 from tests.parts.cli import Project, make_project, skill_files
 
+ROOT = Path(__file__).parent.parent
 GOAL = 1.15
 SKILL = """
 description: Touch one file

@@ -29,7 +29,7 @@ def described(event: TranscriptEvent) -> str:
 
 
 class Progress:
-    """Shows a run's events as they come. On a terminal the last line lives; elsewhere lines are only added."""
+    """Shows a run's events as they come. On a terminal the last line lives, elsewhere lines are added."""
 
     def __init__(self, *, quiet: bool, stream: IO[str]) -> None:
         self._quiet = quiet

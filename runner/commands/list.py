@@ -70,7 +70,7 @@ def _list_skills(place: "Here", runs: "Store", as_json: bool) -> None:
     from runner.skill.discover import discover
 
     loaded = load(discover(place.local.root, place.config.skills).files)
-    last = {name: (runs.runs(limit=1, skill=name) or [None])[0] for name in loaded.skills}
+    last = {name: next(iter(runs.runs(limit=1, skill=name)), None) for name in loaded.skills}
     if as_json:
         found = [
             {

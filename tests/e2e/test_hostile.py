@@ -73,7 +73,7 @@ def test_nothing_runs_on_the_host_and_nothing_is_published(
     project: Project, request: pytest.FixtureRequest, tmp_path: Path, sandbox: str
 ) -> None:
     canary = tmp_path / "canary"
-    project.variables |= {"SKILLRUNNER_SANDBOX": sandbox, "DEPLOY_TOKEN": SECRET}
+    project.variables.update({"SKILLRUNNER_SANDBOX": sandbox, "DEPLOY_TOKEN": SECRET})
     if sandbox == "docker":
         project.variables["SKILLRUNNER_IMAGE"] = request.getfixturevalue("local_image")
     # The canary's path is outside the container, so a touched canary means that the host ran something.

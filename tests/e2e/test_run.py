@@ -115,7 +115,7 @@ def test_uncommitted_work_of_the_user_stays_out(project: Project) -> None:
 
 
 def test_secrets_reach_the_harness_and_nothing_else(project: Project, tmp_path: Path) -> None:
-    project.variables |= {"SKILLRUNNER_SANDBOX": "process", "DEPLOY_TOKEN": "s3cr3t-value-1234567890"}
+    project.variables.update({"SKILLRUNNER_SANDBOX": "process", "DEPLOY_TOKEN": "s3cr3t-value-1234567890"})
     project.commit(
         writing(
             "echo $DEPLOY_TOKEN; test -n $DEPLOY_TOKEN && echo ok > docs/a.md",
