@@ -76,6 +76,11 @@ def resolve(image: str, say: Callable[[str], None]) -> str:
     return str(digests[0])
 
 
+def present(image: str) -> bool:
+    """Whether the engine has the image already."""
+    return _inspect(image) is not None
+
+
 def _inspect(image: str) -> dict[str, Any] | None:
     from docker.errors import ImageNotFound
 

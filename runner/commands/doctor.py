@@ -1,0 +1,136 @@
+"""`skillrunner doctor`: what a run needs, what is there, and the next command."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.commands import here
+from runner.errors import ExitCode, RunnerError
+from runner.forges import Finding
+
+if TYPE_CHECKING:
+    from runner.commands import Options
+    from runner.wire import Here
+
+_GIT = (2, 38)  # `git merge-tree --write-tree`
+_ROOM = 2 * 1024**3  # bytes that should be free for workspaces
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with each value's origin.")
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Check git, Docker, images, the token, the skills and the disk. Exits with 1 where something fails."""
+    options: Options = context.obj
+    place = here(options)
+    findings = [finding for look in _LOOKS for finding in _caught(look, place)]
+    if as_json:
+        click.echo(json.dumps({"findings": [asdict(one) for one in findings], "config": _config(place)}))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject:<10} {finding.message}")
+            if finding.hint:
+                click.echo(f"      next: {finding.hint}")
+    if not all(finding.ok for finding in findings):
+        context.exit(ExitCode.FAILED)
+
+
+def _caught(look: Callable[["Here"], Iterator[Finding]], place: "Here") -> list[Finding]:
+    try:
+        return list(look(place))
+    except RunnerError as error:
+        subject = look.__name__.removeprefix("_look_at_")
+        return [Finding(ok=False, subject=subject, message=error.message, hint=error.hint)]
+
+
+def _look_at_git(place: "Here") -> Iterator[Finding]:
+    from runner.doors.git import Git
+
+    said = Git(place.local.root).text("version")
+    found = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    hint = "" if found >= _GIT else "install git 2.38 or newer"
+    yield Finding(ok=found >= _GIT, subject="git", message=said, hint=hint)
+
+
+def _look_at_docker(place: "Here") -> Iterator[Finding]:
+    if place.config.sandbox != "docker":
+        from runner.sandboxes.process import WARNING
+
+        yield Finding(ok=True, subject="sandbox", message=f"{place.config.sandbox}: {WARNING}")
+        return
+    from runner.doors import docker
+
+    version = docker.client().version()["Version"]
+    yield Finding(ok=True, subject="docker", message=f"engine {version} answers")
+    if not place.config.image:
+        message, hint = "no default image: every skill has to name one", "write `image:` in skillrunner.yaml"
+        yield Finding(ok=True, subject="image", message=message, hint=hint)
+    elif docker.present(place.config.image):
+        yield Finding(ok=True, subject="image", message=f"{place.config.image} is there")
+    else:
+        message = f"{place.config.image} is not there yet: the first run pulls it"
+        yield Finding(ok=True, subject="image", message=message, hint=f"docker pull {place.config.image}")
+
+
+def _look_at_skills(place: "Here") -> Iterator[Finding]:
+    from runner.skill import load
+    from runner.skill.discover import discover
+
+    found = discover(place.local.root, place.config.skills)
+    loaded = load(found.files)
+    faults = len(loaded.faults) + len(found.faults)
+    if faults:
+        message = f"{faults} faults, {len(loaded.skills)} valid skills"
+        yield Finding(ok=False, subject="skills", message=message, hint="skillrunner validate")
+    else:
+        names = ", ".join(loaded.skills) or "none yet"
+        hint = "" if loaded.skills else "skillrunner new NAME"
+        yield Finding(ok=True, subject="skills", message=names, hint=hint)
+    yield from _keys({skill.options.harness.kind for skill in loaded.skills.values()})
+
+
+def _keys(kinds: set[str]) -> Iterator[Finding]:
+    """Whether the model keys that the skills' harnesses need are at hand."""
+    from runner import plugins
+
+    for kind in sorted(kinds):
+        model = plugins.module("harnesses", kind).MODEL
+        if model is not None:
+            there = bool(os.environ.get(model.key_variable))
+            message = f"{model.key_variable} is {'set' if there else 'not set'}, for {kind}"
+            hint = "" if there else f"export {model.key_variable}=..."
+            yield Finding(ok=there, subject="key", message=message, hint=hint)
+
+
+def _look_at_forge(place: "Here") -> Iterator[Finding]:
+    from runner import wire
+
+    with wire.store(place.config) as runs:
+        yield from wire.forge(place, runs).doctor()
+
+
+def _look_at_disk(place: "Here") -> Iterator[Finding]:
+    free = shutil.disk_usage(
+        next(path for path in (place.config.state, *place.config.state.parents) if path.exists())
+    )
+    hint = "" if free.free >= _ROOM else "free some space, or move state_dir to a larger disk"
+    message = f"{free.free / 1024**3:.1f} GiB free at {place.config.state}"
+    yield Finding(ok=free.free >= _ROOM, subject="disk", message=message, hint=hint)
+
+
+_LOOKS = (_look_at_git, _look_at_docker, _look_at_skills, _look_at_forge, _look_at_disk)
+
+
+def _config(place: "Here") -> dict[str, dict[str, object]]:
+    """Every plain configuration value, and where it comes from."""
+    config = place.config
+    plain = {
+        name: value for name, value in config.model_dump(mode="json").items() if not isinstance(value, dict)
+    }
+    return {name: {"value": value, "origin": config.origin(name)} for name, value in plain.items()}

@@ -1,0 +1,41 @@
+"""`skillrunner init`: a configuration and a folder for skills."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from runner.commands import Options
+
+_CONFIG = """\
+# yaml-language-server: $schema=https://raw.githubusercontent.com/skillrunner/skillrunner/main/schemas/config.schema.json
+# How skillrunner works in this repository. Everything here is optional; the keys are described in
+# docs/configuration.md of skillrunner.
+
+# The container image of skills that name none. It needs git and the agent's CLI, or a CLI of this machine
+# that is mounted into it (see `harnesses`).
+image: python:3.12-slim
+
+# harnesses:
+#   claude-code: {binary: ~/.local/bin/claude}
+
+# limits: {timeout: 30m, cost_usd: 3}
+"""
+
+
+@click.command()
+@click.pass_obj
+def command(options: "Options") -> None:
+    """Prepare the repository: writes skillrunner.yaml and skills/, and touches nothing that is there."""
+    from runner.config import FILE
+    from runner.doors.git import discover
+
+    root = discover(options.root).root
+    config, skills = root / FILE, root / "skills"
+    if config.exists():
+        click.echo(f"{FILE} is there already")
+    else:
+        config.write_text(_CONFIG)
+        click.echo(f"wrote {FILE}")
+    skills.mkdir(exist_ok=True)
+    click.echo("next: skillrunner new NAME, and skillrunner doctor")
