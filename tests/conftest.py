@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.parts.agents",
     "tests.parts.cli",
     "tests.parts.engine",
+    "tests.parts.github",
     "tests.parts.model_server",
     "tests.parts.patience",
 ]

