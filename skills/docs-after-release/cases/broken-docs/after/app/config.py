@@ -1,0 +1,3 @@
+import os
+
+PORT = os.environ.get("APP_PORT", "80")

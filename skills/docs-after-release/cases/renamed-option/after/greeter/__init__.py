@@ -1,0 +1,6 @@
+def greet(name, times=2):
+    return name * times
+
+
+def farewell(name):
+    return name

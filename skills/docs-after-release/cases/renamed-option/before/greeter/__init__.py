@@ -1,0 +1,2 @@
+def greet(name, times=1):
+    return name * times
