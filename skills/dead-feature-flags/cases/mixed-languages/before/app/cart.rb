@@ -1,0 +1,4 @@
+# feature_enabled?(:new-checkout)
+def go
+  pay if feature_enabled?("new-checkout")
+end

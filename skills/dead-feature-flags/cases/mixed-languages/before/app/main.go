@@ -1,0 +1,8 @@
+package main
+
+// flag("new-checkout")
+
+func main() {
+	if features.isEnabled("new-checkout") {
+	}
+}

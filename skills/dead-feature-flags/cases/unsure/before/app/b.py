@@ -1,0 +1,3 @@
+if flag("f"):
+    text = """one
+    two"""

@@ -1,0 +1,2 @@
+def c(go):
+    return go() or flag("f")
