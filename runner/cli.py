@@ -47,7 +47,7 @@ class Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("-C", "--repo", "root", type=click.Path(path_type=Path), default=Path(), help="The repository.")
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where runs are kept.")

@@ -1,0 +1,61 @@
+"""Write docs/cli.md from the command line itself; with --check only tell whether it is up to date."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from runner.cli import VERBS, group
+from runner.errors import ExitCode
+
+PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
+CODES = {
+    ExitCode.OK: "it succeeded, or there was nothing to do",
+    ExitCode.FAILED: "the skill or the agent did not do it",
+    ExitCode.USAGE: "the command line was wrong",
+    ExitCode.INVALID: "a skill, a configuration or an input is not valid",
+    ExitCode.BLOCKED: "the policy refused, or a person's work goes first",
+    ExitCode.TIMED_OUT: "a limit on time was reached",
+    ExitCode.ERROR: "the runner or its surroundings broke",
+    ExitCode.BUG: "an error that nobody expected; a report was written",
+    ExitCode.INTERRUPTED: "Ctrl-C or SIGTERM",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(
+        (
+            "# The command line",
+            "",
+            "Made by `make generate` from the program itself.",
+            "",
+            *_help(group, "skillrunner"),
+            "## Exit codes",
+            "",
+            "| code | meaning |",
+            "|---|---|",
+            *(f"| {code.value} | {CODES[code]} |" for code in ExitCode),
+            "",
+        )
+    )
+
+
+def _help(command: click.Command, name: str, level: int = 2) -> Iterator[str]:
+    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    yield from (f"{'#' * level} {name}", "", "```text", command.get_help(context), "```", "")
+    if command is group:
+        for verb in VERBS:
+            found = group.get_command(context, verb)
+            assert found is not None
+            yield from _help(found, f"{name} {verb}", 3)
+    elif isinstance(command, click.Group):
+        for verb, below in command.commands.items():
+            yield from _help(below, f"{name} {verb}", 4)
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(PAGE.read_text() != page())
+    PAGE.write_text(page())

@@ -1,0 +1,72 @@
+"""The docs cannot drift: pages that are made are made anew, examples are run, keys are all there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.cli import VERBS, group
+from runner.config import Config, config_faults
+from runner.skill import load
+from scripts.cli_docs import PAGE, page
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+FRONT = b"---\nname: example\ndescription: x\n---\n\nDo it.\n"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_cli_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == page(), "run `make generate`"
+
+
+def test_every_verb_says_the_same_in_the_list_and_itself() -> None:
+    import click
+
+    for verb in VERBS:
+        command = group.get_command(click.Context(group), verb)
+        assert command is not None
+        assert command.get_short_help_str(200), verb
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "docs/skills.md"], ids=lambda path: path.name)
+def test_skills_in_the_docs_are_valid(path: Path) -> None:
+    examples = [text for text in blocks(path.read_text(), "yaml") if "version: 1" in text]
+    assert examples
+    for text in examples:
+        files = {"skills/example/skill.yaml": text.encode(), "skills/example/SKILL.md": FRONT}
+        assert [str(fault) for fault in load(files).faults] == []
+
+
+def test_the_configuration_in_the_docs_is_valid_and_whole() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    for example in blocks(text, "yaml"):
+        assert [str(fault) for fault in config_faults("skillrunner.yaml", example.encode())] == []
+    for key in Config.model_fields:
+        assert f"`{key}" in text, f"{key} is not described"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    script = ROOT / "skills/docs-after-release/scripts/check_docs.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(path.relative_to(ROOT))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_commands_in_the_docs_exist(path: Path) -> None:
+    named = re.findall(r"\bskillrunner (?:-\S+ )*([a-z]+)\b", "\n".join(blocks(path.read_text(), "sh")))
+    assert set(named) <= {*VERBS, "skillrunner"}
