@@ -12,7 +12,7 @@ _MENTION = re.compile(r"(?<![\w`/])@(?=[A-Za-z0-9])")
 _CLOSING = re.compile(
     r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)(?=(?:[\w.-]+/[\w.-]+)?#\d|https?://)", re.IGNORECASE
 )
-_REFERENCE = re.compile(r"(?<![\w&])(#|GH-)(?=\d)")
+_REFERENCE = re.compile(r"(?<!&)(#|\bGH-)(?=\d)")
 _IMAGE = re.compile(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])?")
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(\s*<?([^)\s>]*)>?[^)]*\)")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]]+\]:.*$", re.MULTILINE)
