@@ -1,0 +1,242 @@
+"""What a container can do, and what it cannot."""
+
+import ipaddress
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.doors import docker as door
+from runner.errors import RunnerError
+from runner.model import Caps, Reason, Resources
+from runner.sandboxes import Mount
+from tests.parts.rig import Rig, opened_rig
+
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+CONNECT = (
+    "python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' {} {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("id -u; id -g", b"1000\n1000\n" if os.getuid() == 0 else f"{os.getuid()}\n{os.getgid()}\n".encode()),
+        ("grep -c 'Cap[A-Z][a-z]*:\t0000000000000000' /proc/self/status", b"5\n"),
+        ("grep NoNewPrivs /proc/self/status", b"NoNewPrivs:\t1\n"),
+        ("touch /x /etc/x /usr/x 2>/dev/null || echo read-only", b"read-only\n"),
+        ("echo 'echo runs' > /tmp/x && chmod +x /tmp/x && /tmp/x", b"runs\n"),
+        ("touch $HOME/x $TMPDIR/x ./x && echo writable", b"writable\n"),
+        ("ls /var/run/docker.sock /run/docker.sock 2>/dev/null; echo none", b"none\n"),
+        ("cat /proc/1/comm", b"docker-init\n"),
+        ("env | cut -d= -f1 | sort | xargs", b"HOME HOSTNAME LANG PATH PWD TMPDIR\n"),
+    ],
+)
+def test_a_container_is_locked_down(container: Rig, command: str, expected: bytes) -> None:
+    container.run(container.open(), command, caps=Caps(timeout=30))
+    assert container.printed() == expected
+
+
+def test_a_file_from_inside_cannot_take_the_owners_rights(container: Rig) -> None:
+    """Root on the host meets what was written inside: it must be nobody's special file."""
+    sandbox = container.open()
+    container.run(sandbox, "mknod dev c 1 1; mount -t tmpfs x /tmp; chown 0 . ; echo tried")
+    assert container.printed() == b"tried\n"
+    assert list((container.folder / "workspace").iterdir()) == []
+
+
+def test_processes_are_limited(container: Rig) -> None:
+    sandbox = container.open(resources=Resources(pids=40))
+    bomb = "for n in $(seq 200); do sleep 5 & done; echo survived"
+    ended = container.run(sandbox, bomb, caps=Caps(timeout=30))
+    assert b"fork" in container.printed("stderr") or ended.code != 0
+    assert b"survived" not in container.printed()
+
+
+def test_out_of_memory_is_told_apart(container: Rig) -> None:
+    sandbox = container.open(resources=Resources(memory=64 * 1024**2))
+    ended = container.run(sandbox, "exec python3 -c 'x = bytearray(10**9)'", caps=Caps(timeout=60))
+    assert (ended.cause, ended.code) == ("memory", None)
+
+
+def test_a_kill_that_was_not_for_memory_is_an_exit(container: Rig) -> None:
+    ended = container.run(container.open(), "kill -KILL $$")
+    assert (ended.cause, ended.code) == ("exited", 137)
+
+
+def test_temporary_files_are_limited(container: Rig) -> None:
+    sandbox = container.open()
+    ended = container.run(sandbox, "head -c 1100000000 /dev/zero > /tmp/x", caps=Caps(timeout=60))
+    assert ended.code != 0
+    assert b"No space left" in container.printed("stderr")
+
+
+def test_without_a_network_nothing_is_reached(container: Rig) -> None:
+    sandbox = container.open()
+    container.run(sandbox, "ls /sys/class/net")
+    assert container.printed() == b"lo\n"
+
+
+def test_the_network_of_set_up_is_cut(container: Rig) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        connect = CONNECT.format(_bridge_address(), server.getsockname()[1])
+        sandbox = container.open(setup_network=True)
+        assert container.run(sandbox, connect).code == 0
+        sandbox.seal()
+        assert container.run(sandbox, connect).code != 0
+        container.out.clear()
+        container.run(sandbox, "ls /sys/class/net")
+        assert container.printed() == b"lo\n"
+
+
+def test_a_connection_from_set_up_does_not_outlive_it(container: Rig) -> None:
+    """A background child of a set-up command could keep a line open to somebody."""
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        server.settimeout(10)
+        sandbox = container.open(setup_network=True)
+        talk = "import socket, sys, time\ns = socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)\n"
+        talk += "while True: s.send(b'x'); time.sleep(0.05)"
+        where = f"{_bridge_address()} {server.getsockname()[1]}"
+        container.run(sandbox, f'python3 -c "{talk}" {where} >/dev/null 2>&1 & sleep 0.5')
+        line, _ = server.accept()
+        with line:
+            sandbox.seal()
+            line.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                _read_on(line)
+
+
+@pytest.mark.parametrize("setup", [False, True])
+def test_sealed_only_the_host_is_reached(container: Rig, setup: bool) -> None:
+    sandbox = container.open(gateway=True, setup_network=setup)
+    sandbox.seal()
+    host = sandbox.gateway_host()
+    with socket.create_server((host, 0)) as server:
+        assert container.run(sandbox, CONNECT.format(host, server.getsockname()[1])).code == 0
+    assert container.run(sandbox, CONNECT.format("8.8.8.8", 53)).code != 0
+    assert container.run(sandbox, CONNECT.format("169.254.169.254", 80)).code != 0
+
+
+def test_no_name_is_found_and_nobody_is_asked(container: Rig) -> None:
+    """Otherwise a name that holds a secret would carry it out."""
+    sandbox: Any = container.open(gateway=True)
+    look_up = "python3 -c 'import socket; socket.gethostbyname(\"example.com\")'"
+    assert container.run(sandbox, look_up).code != 0
+    assert door.client().inspect_container(sandbox.id)["HostConfig"]["Dns"] == ["127.0.0.1"]
+
+
+def test_two_runs_do_not_see_each_other(container: Rig, tmp_path: Path) -> None:
+    first: Any = container.open(gateway=True)
+    listen = "python3 -m http.server 8000 >/dev/null 2>&1 & sleep 1; echo up"
+    container.run(first, listen)
+    described = door.client().inspect_container(first.id)["NetworkSettings"]["Networks"]
+    address = next(iter(described.values()))["IPAddress"]
+    assert container.run(first, CONNECT.format(address, 8000)).code == 0
+    container.folder = tmp_path / "second"
+    container.folder.mkdir()
+    second = container.open(gateway=True)
+    assert container.run(second, CONNECT.format(address, 8000)).code != 0
+
+
+def test_a_sandbox_without_a_gateway_has_no_address_for_it(container: Rig) -> None:
+    with pytest.raises(RunnerError):
+        container.open().gateway_host()
+
+
+def _read_on(line: socket.socket) -> None:
+    while line.recv(1000):
+        pass
+
+
+def _bridge_address() -> str:
+    """The host's address on the default bridge: the first of its subnet."""
+    found = door.client().inspect_network("bridge")
+    return str(next(ipaddress.ip_network(found["IPAM"]["Config"][0]["Subnet"]).hosts()))
+
+
+def test_mounts_are_read_only_and_may_have_any_name(container: Rig, tmp_path: Path) -> None:
+    tool = tmp_path / "a:tool"
+    tool.mkdir()
+    (tool / "x").write_text("tool")
+    sandbox = container.open(mounts=(Mount(source=tool, target="/opt/tool"),))
+    container.run(sandbox, "cat /opt/tool/x; touch /opt/tool/y 2>/dev/null || echo ' read-only'")
+    assert container.printed() == b"tool read-only\n"
+
+
+def test_a_mount_that_is_missing_is_not_created(container: Rig, tmp_path: Path) -> None:
+    with pytest.raises(RunnerError) as caught:
+        container.open(mounts=(Mount(source=tmp_path / "nothing", target="/opt/tool"),))
+    assert str(tmp_path / "nothing") in caught.value.message
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_values_are_not_in_the_containers_description(container: Rig) -> None:
+    sandbox: Any = container.open()
+    container.run(sandbox, "echo $KEY", variables={"KEY": "value-of-a-secret"})
+    assert container.printed() == b"value-of-a-secret\n"
+    assert "value-of-a-secret" not in str(door.client().inspect_container(sandbox.id))
+
+
+def test_a_container_ends_by_itself_when_its_time_is_over(container: Rig) -> None:
+    """Nobody else would end it, were its runner killed."""
+    sandbox = container.open(lifetime=1)
+    with pytest.raises(RunnerError) as caught:
+        container.run(sandbox, "sleep 30", caps=Caps(timeout=20))
+    assert caught.value.reason is Reason.ENGINE_FAILED
+    assert "ended by itself" in caught.value.message
+
+
+def test_git_and_python_work_for_a_user_who_is_nobody(container: Rig) -> None:
+    sandbox = container.open()
+    script = """
+    git init -q . && git config user.email a@b && git config user.name a && echo x > x && git add x
+    git commit -q -m x && git log --format=%s
+    python3 -c "import json, ssl, subprocess, urllib.request; print('imported')"
+    """
+    ended = container.run(sandbox, script)
+    assert (ended.code, container.printed("stderr")) == (0, b"")
+    assert container.printed() == b"x\nimported\n"
+
+
+def test_nothing_is_left_behind(container: Rig) -> None:
+    spec = container.spec(gateway=True)
+    with pytest.raises(LookupError), container.module.open(spec):
+        raise LookupError
+    wanted = {"label": [f"{door.RUN_LABEL}={spec.run_id}"]}
+    assert door.client().containers(all=True, filters=wanted) == []
+    assert door.client().networks(filters=wanted) == []
+
+
+def test_a_run_tells_its_own_failure_first(container: Rig) -> None:
+    """Here the clean-up fails as well: the network still has a stranger in it."""
+    spec = container.spec(gateway=True)
+    opened = container.module.open(spec)
+    sandbox = opened.__enter__()
+    engine = door.client()
+    options = engine.create_host_config(auto_remove=True, network_mode=sandbox.network.id)
+    stranger = engine.create_container(spec.image, ["sleep", "60"], host_config=options)["Id"]
+    engine.start(stranger)
+    try:
+        assert opened.__exit__(LookupError, LookupError("the run's own"), None) is False
+        assert engine.networks(ids=[sandbox.network.id])
+    finally:
+        door.remove(stranger)
+        door.remove_network(sandbox.network.id)
+
+
+def test_an_image_without_any_program_is_said_plainly(engine: None, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    subprocess.run(["tar", "cf", "empty.tar", "file"], cwd=tmp_path, check=True)
+    packed = (tmp_path / "empty.tar").read_bytes()
+    door.client().import_image_from_data(packed, repository="skillrunner/empty", tag="test")
+    try:
+        with opened_rig("docker", "skillrunner/empty:test", tmp_path) as rig:
+            with pytest.raises(RunnerError) as caught:
+                rig.run(rig.open(), "true")
+            assert "the image's `sleep`" in caught.value.message
+            assert caught.value.hint == "docker run --rm --entrypoint sleep skillrunner/empty:test 1"
+    finally:
+        door.client().remove_image("skillrunner/empty:test", force=True)
