@@ -7,4 +7,5 @@ pytest_plugins = [
     "tests.parts.github",
     "tests.parts.model_server",
     "tests.parts.patience",
+    "tests.parts.rig",
 ]

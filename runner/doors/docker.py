@@ -1,9 +1,11 @@
 """The Docker engine, through its own SDK. Nothing else in the house talks to it."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import RunnerError
@@ -23,10 +25,9 @@ def client() -> "APIClient":
     """The connection to the engine. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
     from docker import APIClient
     from docker.errors import DockerException
-    from docker.utils import kwargs_from_env
 
     try:
-        return APIClient(**kwargs_from_env(), version="auto", timeout=_API_TIMEOUT)
+        return APIClient(**_address(), version="auto", timeout=_API_TIMEOUT)
     except DockerException as error:
         raise RunnerError(
             Phase.SANDBOX,
@@ -35,6 +36,40 @@ def client() -> "APIClient":
             hint="start Docker (systemctl start docker), or use --sandbox process, which isolates nothing",
             retryable=True,
         ) from error
+
+
+def _address() -> dict[str, Any]:
+    """Where the engine is: what DOCKER_HOST says, else the context that the `docker` command uses."""
+    from docker.context import ContextAPI
+    from docker.utils import kwargs_from_env
+
+    found = dict(kwargs_from_env())
+    if "base_url" not in found:
+        current = ContextAPI.get_current_context()
+        if current is not None and current.Host:
+            found["base_url"] = current.Host
+    if found.get("tls") or str(found.get("base_url")).startswith(("ssh:", "https:")):
+        raise RunnerError(
+            Phase.SANDBOX,
+            Reason.UNSUPPORTED,
+            f"the Docker engine at {found.get('base_url')} is on another machine and sees none of our files",
+            hint="unset DOCKER_HOST, or use a context of this machine: docker context use default",
+        )
+    return found
+
+
+def nameservers() -> list[str]:
+    """Name servers that a container can ask itself, for as long as it has a network.
+
+    Where the host's own one listens on a loopback address, an engine before 26.0 asks it on behalf of
+    containers, even of those whose network is internal (CVE-2024-29018). Naming others prevents that.
+    """
+    for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        with suppress(OSError):
+            found = re.findall(r"^nameserver[ \t]+(\S+)", Path(path).read_text(), re.MULTILINE)
+            if usable := [address for address in found if not address.startswith(("127.", "::1"))]:
+                return usable
+    return ["8.8.8.8", "8.8.4.4"]  # as the engine itself does when it finds none
 
 
 @contextmanager
@@ -135,6 +170,20 @@ def remove(container: str) -> None:
     except APIError as error:
         if error.status_code not in (404, 409):  # 409: its removal is under way
             raise
+
+
+def ends_within(container: str, seconds: int) -> bool:
+    """Whether a container has ended or does so within some seconds."""
+    import requests
+    from docker.errors import NotFound
+
+    try:
+        client().wait(container, timeout=seconds)
+    except NotFound:
+        return True
+    except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
+        return False
+    return True
 
 
 def remove_network(network: str) -> None:

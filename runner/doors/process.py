@@ -60,7 +60,7 @@ def _start(argv: tuple[str, ...], cwd: Path, variables: Mapping[str, str]) -> "s
             bufsize=0,
             start_new_session=True,
         )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+    except OSError as error:  # also: too many arguments, a script without an interpreter
         raise RunnerError(
             Phase.HARNESS,
             Reason.HARNESS_MISSING,

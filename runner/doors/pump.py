@@ -13,7 +13,8 @@ from runner.model import Caps, OnOutput, Stream
 
 _CHUNK = 256 * 1024
 _GLANCE = 0.05  # seconds between looks at whether the program has ended
-_LINGER = 0.2  # seconds that output may still come in after it has
+_LINGER = 0.2  # seconds of silence after which an ended program has nothing more to say
+_TAIL = 4 * 1024**2  # bytes that pipes and the engine may still hold of what an ended program printed
 
 Cause = Literal["timeout", "idle", "output"]
 
@@ -90,33 +91,53 @@ class Sink:
         """Write what fits now; whether there is more. A program need not read its input."""
         try:
             sent = os.write(self.descriptor, self.data[:_CHUNK]) if self.data else 0
+        except BlockingIOError:
+            sent = 0
         except (BrokenPipeError, ConnectionResetError):
             sent = len(self.data)
         self.data = self.data[sent:]
         return bool(self.data)
 
 
+@dataclass(slots=True)
+class _End:
+    """Tells when to stop reading: an ended program is heard out, a child that it left behind is not."""
+
+    ended: Callable[[], bool]
+    meter: Meter
+    since: float | None = None
+    received: int = 0
+
+    def reached(self, silent: bool) -> bool:
+        now = time.monotonic()
+        if self.since is None:
+            if self.ended():
+                self.since, self.received = now, self.meter.received
+            return False
+        if silent and now - max(self.since, self.meter.heard) > _LINGER:
+            return True
+        return self.meter.received - self.received > _TAIL
+
+
 def pump(
     sources: Sequence[Source], sink: Sink | None, meter: Meter, on_output: OnOutput, ended: Callable[[], bool]
 ) -> None:
-    """Hand on all output until it ends, or until the program has ended and nothing more comes.
+    """Hand on all output until it ends, or until the program has ended and nothing more of it comes.
 
-    A background child may hold the streams open for ever: `ended` tells that the program itself is gone.
-    Raises CapReachedError, and whatever `on_output` raises.
+    A background child may hold the streams open for ever, and even fill them: `ended` tells that the
+    program itself is gone. Raises CapReachedError, and whatever `on_output` raises.
     """
+    end = _End(ended, meter)
     with selectors.DefaultSelector() as selector:
         for source in sources:
             selector.register(source, selectors.EVENT_READ)
         _register_sink(selector, sources, sink)
-        gone_since: float | None = None
         while _reading(selector, sources):
             ready = selector.select(_GLANCE)
             for key, events in ready:
                 _serve(selector, key.fileobj, events, sink, meter, on_output)
             meter.check()
-            if not ready and gone_since is None and ended():
-                gone_since = time.monotonic()
-            if gone_since is not None and time.monotonic() - gone_since > _LINGER:
+            if end.reached(silent=not ready):
                 return
 
 

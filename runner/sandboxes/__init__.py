@@ -58,7 +58,9 @@ class Sandbox(Protocol):
 
         Standard input holds `stdin` and is then closed. When a cap is reached the whole process group
         or container dies, and nothing more can be run here. `on_output` may raise: the command is then
-        stopped and the exception goes on. Raises RunnerError when the sandbox itself breaks.
+        stopped and the exception goes on. A program that a signal ended has its negative number as code;
+        behind an engine it is 128 plus that number, as in a shell. Raises RunnerError HARNESS_MISSING when
+        there is no such program, and others when the sandbox itself breaks.
         """
         ...
 

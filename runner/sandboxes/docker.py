@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,16 @@ from typing import Any
 from runner.doors import docker
 from runner.doors.pump import CapReachedError, Meter, Sink, half_close, pump
 from runner.errors import RunnerError
-from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
-from runner.sandboxes import SandboxSpec, exchange
+from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Stream
+from runner.sandboxes import SandboxSpec, creation, exchange
+from runner.sandboxes.creation import PLACES, USER
 
-USER = (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)
 OWNER: tuple[int, int] | None = None if os.getuid() else USER
 """To whom the workspace must belong; None: it does already."""
 
-TOOLS = "/opt/skillrunner/bin"
-"""The folder, on the PATH inside, for programs of this machine."""
-
-PLACES = Places(workspace="/workspace", exchange="/skillrunner", home="/skillrunner/home")
-_PATH = f"{TOOLS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_TMP = "rw,exec,nosuid,nodev,size=1g,mode=1777"
+TOOLS = creation.TOOLS
+_MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+_NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
 
 resolve = docker.resolve
@@ -38,23 +35,30 @@ def open(spec: SandboxSpec) -> Iterator["Container"]:  # noqa: A001 - the name t
     container = None
     try:
         with docker.speaking(f"start a container from {spec.image}"):
-            container = docker.client().create_container(**_creation(spec, network))["Id"]
+            container = docker.client().create_container(**_arguments(spec, network))["Id"]
             docker.client().start(container)
         yield Container(spec, container, network)
-    finally:
-        with docker.speaking("remove the container"):
-            if container is not None:
-                docker.remove(container)
-            if network is not None:
-                docker.remove_network(network.id)
+    except BaseException:
+        with suppress(RunnerError):  # what went wrong first is what people need to hear
+            _remove(container, network)
+        raise
+    _remove(container, network)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An internal network: no route out of it, one address of the host on it."""
+    """An internal network: nothing beyond the host can be reached from it."""
 
     id: str
-    host: str
+    host: str  # the host's address on it
+
+
+def _remove(container: str | None, network: "Network | None") -> None:
+    with docker.speaking("remove the container"):
+        if container is not None:
+            docker.remove(container)
+        if network is not None:
+            docker.remove_network(network.id)
 
 
 def _make_home(folder: Path) -> None:
@@ -71,60 +75,18 @@ def _internal_network(spec: SandboxSpec) -> Network:
             f"skillrunner-{spec.run_id}-{spec.attempt}-{spec.purpose}",
             driver="bridge",
             internal=True,
-            labels=_labels(spec),
+            labels=creation.labels(spec),
         )
         described = docker.client().inspect_network(made["Id"])
         return Network(id=made["Id"], host=described["IPAM"]["Config"][0]["Gateway"])
 
 
-def _labels(spec: SandboxSpec) -> dict[str, str]:
-    return {
-        docker.RUN_LABEL: spec.run_id,
-        "skillrunner.attempt": str(spec.attempt),
-        "skillrunner.worker": spec.worker,
-        "skillrunner.purpose": spec.purpose,
-    }
-
-
-def _creation(spec: SandboxSpec, network: Network | None) -> dict[str, Any]:
-    return {
-        "image": spec.image,
-        # Idle, and not for ever: should the runner be gone, the container ends by itself.
-        "command": ["sleep", str(int(spec.lifetime))],
-        "entrypoint": "",
-        "user": f"{USER[0]}:{USER[1]}",
-        "working_dir": PLACES.workspace,
-        "labels": _labels(spec),
-        "host_config": _host_config(spec, network),
-    }
-
-
-def _host_config(spec: SandboxSpec, network: Network | None) -> Any:
-    final = network.id if network is not None else "none"
-    return docker.client().create_host_config(
-        auto_remove=True,
-        binds=_binds(spec),
-        cap_drop=["ALL"],
-        cpu_period=100_000,
-        cpu_quota=int(spec.resources.cpus * 100_000),
-        init=True,
-        ipc_mode="private",
-        mem_limit=spec.resources.memory,
-        memswap_limit=spec.resources.memory,
-        network_mode="bridge" if spec.setup_network else final,
-        pids_limit=spec.resources.pids,
-        read_only=True,
-        security_opt=["no-new-privileges"],
-        tmpfs={"/tmp": _TMP, "/run": "rw,nosuid,nodev,size=16m,mode=1777"},  # noqa: S108 - the container's own
-    )
-
-
-def _binds(spec: SandboxSpec) -> list[str]:
-    return [
-        f"{spec.workspace}:{PLACES.workspace}:rw",
-        f"{spec.exchange}:{PLACES.exchange}:rw",
-        *(f"{mount.source}:{mount.target}:ro" for mount in spec.mounts),
-    ]
+def _arguments(spec: SandboxSpec, network: Network | None) -> dict[str, Any]:
+    sealed = network.id if network is not None else "none"
+    names = docker.nameservers() if spec.setup_network else creation.NO_NAMES
+    options = creation.host_options(spec, sealed, names)
+    host_config = docker.client().create_host_config(**options)
+    return {**creation.options(spec), "host_config": host_config}
 
 
 @dataclass(slots=True)
@@ -134,6 +96,7 @@ class Container:
     network: Network | None
     places: Places = PLACES
     dead: bool = False
+    sealed: bool = False
 
     def exec(
         self,
@@ -147,22 +110,26 @@ class Container:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the container is gone")
         meter = Meter(caps or Caps())
+        heard = _Beginning(on_output)
         running = self._begin(argv, bool(stdin), variables or {})
         try:
             with docker.speaking(f"run {argv[0]} in the container"):
-                self._follow(running, stdin, meter, on_output)
-                return self._end(running, meter)
+                self._follow(running, stdin, meter, heard)
+                ended = self._end(running, meter)
         except CapReachedError as reached:
             self._kill()
             return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.received)
         except BaseException:
-            self._kill()
+            with suppress(RunnerError):  # what went wrong first is what people need to hear
+                self._kill()
             raise
+        heard.check(ended, argv[0])
+        return ended
 
     def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:
         # Values are given to the command alone: what is given to the container can be read by inspecting it.
-        environment = {"PATH": _PATH, "HOME": PLACES.home, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
-        with docker.speaking(f"run {argv[0]} in the container"):
+        environment = {"PATH": creation.PATH, "HOME": PLACES.home, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
+        with docker.speaking(f"run {argv[0]} in the container"), self._present():
             made = docker.client().exec_create(
                 self.id,
                 list(argv),
@@ -178,14 +145,14 @@ class Container:
         try:
             frames = docker.Frames(sock.fileno())
             sink = Sink(sock.fileno(), memoryview(stdin), lambda: half_close(sock)) if stdin else None
-            pump((frames,), sink, meter, on_output, _Ended(running))
+            pump((frames,), sink, meter, on_output, _Ended(self, running))
         finally:
             attached._response.close()  # the SDK holds the connection three times over
             attached.close()
             sock.close()
 
     def _end(self, running: str, meter: Meter) -> Exit:
-        while (state := docker.client().exec_inspect(running))["Running"]:
+        while (state := self.state(running))["Running"]:
             meter.check()
             time.sleep(0.05)
         code = state["ExitCode"]
@@ -197,15 +164,44 @@ class Container:
             output_bytes=meter.received,
         )
 
+    def state(self, running: str) -> dict[str, Any]:
+        """What the engine says of a command."""
+        with self._present():
+            return dict(docker.client().exec_inspect(running))
+
+    @contextmanager
+    def _present(self) -> Iterator[None]:
+        """The engine's complaint that there is no such container, in words that help."""
+        from docker.errors import APIError
+
+        try:
+            yield
+        except APIError as error:
+            if error.status_code not in (404, 409):
+                raise
+            raise self._gone() from error
+
+    def _gone(self) -> RunnerError:
+        return RunnerError(
+            Phase.SANDBOX,
+            Reason.ENGINE_FAILED,
+            "the container ended by itself: it lives from the image's `sleep`, "
+            f"and for at most {self.spec.lifetime:.0f} s",
+            hint=f"docker run --rm --entrypoint sleep {self.spec.image} 1",
+            retryable=True,
+        )
+
     def _kernel_killed(self) -> bool:
         """Whether the kernel ended something for want of memory: it counts that in the container's own group.
 
         The engine tells it of the container's first process only. The files are those of cgroup v2 and v1.
         """
-        look = ["cat", "/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"]
-        asked = docker.client().exec_create(self.id, look, stderr=False)
-        said = docker.client().exec_start(asked["Id"])
+        said = bytearray()
+        asked = self._begin(("cat", *_MEMORY_EVENTS), False, {})
+        self._follow(asked, b"", Meter(Caps(timeout=10)), lambda _, data: said.extend(data))
         counts = re.findall(rb"^oom_kill (\d+)$", said, re.MULTILINE)
+        if not counts and docker.ends_within(self.id, 1):
+            raise self._gone()
         return any(int(count) for count in counts)
 
     def _kill(self) -> None:
@@ -221,8 +217,9 @@ class Container:
         return exchange.get(self.spec.exchange, name, limit)
 
     def seal(self) -> None:
-        if not self.spec.setup_network:
+        if self.sealed or not self.spec.setup_network:
             return
+        self.sealed = True
         with docker.speaking("cut the container's network"):
             docker.client().disconnect_container_from_network(self.id, "bridge")
             if self.network is not None:
@@ -236,10 +233,33 @@ class Container:
         return self.network.host
 
 
+class _Beginning:
+    """Hands output on, and keeps how it began: there the engine says that it could not start a program."""
+
+    def __init__(self, on_output: OnOutput) -> None:
+        self._on_output = on_output
+        self._said = b""
+
+    def __call__(self, stream: Stream, data: bytes) -> None:
+        if len(self._said) < len(_NOT_STARTED):
+            self._said += data[:300]
+        self._on_output(stream, data)
+
+    def check(self, ended: Exit, program: str) -> None:
+        if ended.code in (126, 127) and self._said.startswith(_NOT_STARTED):
+            raise RunnerError(
+                Phase.HARNESS,
+                Reason.HARNESS_MISSING,
+                f"{program} cannot be run in the image: {self._said.decode(errors='replace').strip()}",
+                hint="install it in the image, or name another program in the skill's `harness`",
+            )
+
+
 class _Ended:
     """Whether a command has ended, asked rarely: each question is a call to the engine."""
 
-    def __init__(self, running: str, every: float = 0.5) -> None:
+    def __init__(self, container: Container, running: str, every: float = 0.5) -> None:
+        self._container = container
         self._running = running
         self._every = every
         self._next = time.monotonic() + every
@@ -248,7 +268,7 @@ class _Ended:
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + self._every
-        return not docker.client().exec_inspect(self._running)["Running"]
+        return not self._container.state(self._running)["Running"]
 
 
 def sweep(alive: Callable[[str], bool]) -> list[str]:

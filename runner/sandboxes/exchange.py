@@ -5,6 +5,7 @@ long, and nothing is read beyond its limit.
 """
 
 import os
+import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +20,7 @@ def put(
     """Write a new file, in place of whatever has that name. `name` is a plain file name."""
     where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        with suppress(FileNotFoundError):
-            os.unlink(_plain(name), dir_fd=where)
+        _clear(_plain(name), where)
         file = os.open(_plain(name), _WRITE, mode, dir_fd=where)
         with os.fdopen(file, "wb") as out:
             out.write(data)
@@ -29,6 +29,14 @@ def put(
                 os.fchown(out.fileno(), *owner)
     finally:
         os.close(where)
+
+
+def _clear(name: str, where: int) -> None:
+    with suppress(FileNotFoundError):
+        try:
+            os.unlink(name, dir_fd=where)
+        except (IsADirectoryError, PermissionError):  # the latter is what POSIX says of a folder
+            shutil.rmtree(name, dir_fd=where)
 
 
 def get(folder: Path, name: str, limit: int) -> bytes | None:

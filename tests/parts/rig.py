@@ -1,0 +1,64 @@
+"""A sandbox to try things in, whatever its kind."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from runner import plugins
+from runner.model import Exit
+from runner.sandboxes import Sandbox, SandboxSpec, fake
+
+
+class Rig:
+    """A sandbox of one kind, and the same small programs in the language that it runs."""
+
+    def __init__(self, module: ModuleType, image: str, folder: Path) -> None:
+        self.module, self.image, self.folder = module, image, folder
+        self.stack = ExitStack()
+        self.out: list[tuple[str, bytes]] = []
+
+    def spec(self, **fields: Any) -> SandboxSpec:
+        workspace, exchange = self.folder / "workspace", self.folder / "exchange"
+        for path in (workspace, exchange):
+            path.mkdir(exist_ok=True)
+            if self.module.OWNER:
+                os.chown(path, *self.module.OWNER)
+        return SandboxSpec(
+            run_id=f"test-{os.getpid()}-{self.folder.name}",
+            image=self.image,
+            workspace=workspace,
+            exchange=exchange,
+            **fields,
+        )
+
+    def open(self, **fields: Any) -> Sandbox:
+        return self.stack.enter_context(self.module.open(self.spec(**fields)))
+
+    def run(self, sandbox: Sandbox, shell: str, script: tuple[str, ...] = (), **options: Any) -> Exit:
+        """Run `shell` with sh, or `script` in the fake's language."""
+        argv = script if self.module is fake else ("sh", "-c", shell)
+        options.setdefault("on_output", lambda stream, data: self.out.append((stream, data)))
+        return sandbox.exec(argv, **options)
+
+    def printed(self, stream: str = "stdout") -> bytes:
+        return b"".join(data for name, data in self.out if name == stream)
+
+
+@contextmanager
+def opened_rig(kind: str, image: str, folder: Path) -> Iterator[Rig]:
+    """Whatever was opened in it is closed at the end."""
+    made = Rig(plugins.module("sandboxes", kind), image, folder)
+    with made.stack:
+        yield made
+
+
+@pytest.fixture
+def container(tmp_path: Path, local_image: str) -> Iterator[Rig]:
+    """A rig of containers."""
+    with opened_rig("docker", local_image, tmp_path) as made:
+        yield made
