@@ -31,7 +31,7 @@ PRINTS = {
 
 def peak(project: Project, skill: str) -> tuple[float, float]:
     """Seconds and peak MB of one run, from wait4."""
-    command = ["/usr/bin/env", "python3", "-c", _MEASURE, *project.command("run", skill, "-q")]
+    command = ["/usr/bin/env", "python3", "-c", _MEASURE, *project.command("-q", "run", skill)]
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *command[2:]],

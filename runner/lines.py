@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-LONGEST = 16 * 1024**2
+LONGEST = 8 * 1024**2
 
 
 @dataclass(slots=True)
