@@ -1,7 +1,8 @@
 """Build a small container image from what this machine itself has, where no registry can be reached.
 
 It holds a shell, the usual tools, git, and the Python that runs this script, each with the shared libraries
-that it needs. Prints the image's tag; does nothing when the same image is there already.
+that it needs. Prints the image's tag; does nothing when the same image is there already, but for letting
+`skillrunner/local:latest` point to it.
 
 Usage: local_image.py [--with HOST_PATH:IMAGE_PATH ...]
 """
@@ -75,8 +76,9 @@ def build(extra: Files) -> str:
     try:
         api.inspect_image(f"{REPOSITORY}:{tag}")  # type: ignore[no-untyped-call]
     except ImageNotFound:
-        with archive(files) as packed:
+        with archive({**compiled(files), **files}) as packed:
             api.import_image_from_data(packed.read(), repository=REPOSITORY, tag=tag)
+    api.tag(f"{REPOSITORY}:{tag}", REPOSITORY, "latest")
     return f"{REPOSITORY}:{tag}"
 
 
@@ -96,6 +98,19 @@ def python() -> Files:
         for path in walk(folder):
             files[f"usr/local/lib/{version}/{path.relative_to(folder)}"] = path
     return files
+
+
+def compiled(files: Files) -> Files:
+    """Python's own cache of these files, as far as it is there: without it each start compiles all again.
+
+    It is no part of the digest: it grows while Python is used.
+    """
+    cached = {}
+    for name, path in files.items():
+        cache = path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc"
+        if path.suffix == ".py" and cache.exists():
+            cached[f"{Path(name).parent}/__pycache__/{cache.name}"] = cache
+    return cached
 
 
 def git() -> Files:
@@ -164,7 +179,8 @@ def archive(files: Files) -> io.BytesIO:
 
 def add(tar: tarfile.TarFile, name: str, path: Path) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size = path.stat().st_size
+    status = path.stat()
+    entry.size, entry.mtime = status.st_size, int(status.st_mtime)  # Python's cache is good for one time only
     entry.mode = 0o755 if os.access(path, os.X_OK) else 0o644
     with path.open("rb") as file:
         tar.addfile(entry, file)

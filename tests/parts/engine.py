@@ -3,11 +3,14 @@
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,56 +19,85 @@ from tests.parts.need import missing
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".cache"
+STARTED = CACHE / "dockerd.pid"  # of an engine that tests started
+_PATIENCE = 60.0  # seconds for an engine to start or to stop
 
 
 def answers() -> bool:
-    return (shutil.which("docker") is not None and _info()) or _sdk_answers()
-
-
-def _info() -> bool:
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
-
-
-def _sdk_answers() -> bool:
-    from docker import from_env
-    from docker.errors import DockerException
-
-    try:
-        from_env(timeout=5).close()
-    except DockerException:
-        return False
-    return True
-
-
-def _start_engine() -> None:
-    """Start an engine that outlives this test process: several of them may share it."""
-    log = (CACHE / "dockerd.log").open("wb")
-    subprocess.Popen(["dockerd"], stdout=log, stderr=log, start_new_session=True)
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not answers():
-        time.sleep(0.3)
+    """Whether an engine answers. Asked elsewhere: where none does, the SDK leaves a socket to complain of."""
+    ask = "from runner.doors.docker import client; client()"
+    return (
+        subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[None]:
-    """An engine that answers; started where nobody has and we may."""
+    """An engine that answers. It is started where there is none and we may, and stopped by its last user."""
     CACHE.mkdir(exist_ok=True)
-    with (CACHE / "engine.lock").open("w") as lock:
+    with (CACHE / "engine.users").open("w") as users:
+        with _alone("engine"):
+            if not answers() and os.getuid() == 0 and shutil.which("dockerd"):
+                _start()
+            fcntl.flock(users, fcntl.LOCK_SH)
+        if not answers():
+            missing("a Docker engine", "start one, or install docker.io")
+        yield
+        docker.client().close()
+        with _alone("engine"):
+            if STARTED.exists() and _is_last(users):
+                _stop(int(STARTED.read_text()))
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not answers() and os.getuid() == 0 and shutil.which("dockerd"):
-            _start_engine()
-    if not answers():
-        missing("a Docker engine", "start one, or install docker.io")
-    yield
-    docker.client().close()
+        yield
+
+
+def _is_last(users: IO[str]) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _start() -> None:
+    with (CACHE / "dockerd.log").open("wb") as log:
+        started = subprocess.Popen(["dockerd"], stdout=log, stderr=log, start_new_session=True)
+    STARTED.write_text(str(started.pid))
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until and started.poll() is None and not answers():
+        time.sleep(0.2)
+    started.returncode = 0  # it outlives this process: other users may still need it
+
+
+def _stop(pid: int) -> None:
+    STARTED.unlink()
+    if _program(pid) != "dockerd":
+        return
+    os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until and _program(pid) == "dockerd":
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.1)
+
+
+def _program(pid: int) -> str:
+    """The name of a running program; empty when there is none, or when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/exe").readlink().name
+    return ""
 
 
 @pytest.fixture(scope="session")
 def local_image(engine: None) -> str:
-    """The tag of an image with a shell, git and Python."""
-    with (CACHE / "image.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "scripts/local_image.py")], capture_output=True, text=True, check=True
-        )
+    """The tag of an image with a shell, git and Python, built once for all workers."""
+    build = [sys.executable, str(ROOT / "scripts/local_image.py")]
+    with _alone("image"):
+        done = subprocess.run(build, capture_output=True, text=True, check=True)
     return done.stdout.strip()
