@@ -159,11 +159,27 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
     if not outcome.ok:
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
         raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)
+    _check_cost(job, outcome)
     if refusals:
         first = f"{refusals[0].subject} {refusals[0].message}"
         more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
         message, hint = f"the policy refused the proposal: {first}{more}", f"skillrunner show {run_id}"
         raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)
+
+
+def _check_cost(job: Job, outcome: Outcome) -> None:
+    """A run that cost more than it may publishes nothing; a cost that nobody told is not held against it."""
+    limit, cost = job.spec.limits.cost_usd, outcome.usage.cost_usd
+    if limit is None:
+        return
+    if cost is None:
+        job.record.note(
+            f"{job.spec.harness.kind} does not tell its cost: the limit of ${limit} is not checked"
+        )
+    elif cost > limit:
+        message = f"it cost ${cost:.4f}, more than the ${limit} of `limits.cost_usd`"
+        hint = "raise the limit, or give the skill less to do"
+        raise RunnerError(Phase.HARNESS, Reason.COST_LIMIT, message, hint=hint)
 
 
 def check(job: Job, change: Change) -> tuple[Check, ...]:

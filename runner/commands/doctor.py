@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -128,9 +128,14 @@ _LOOKS = (_look_at_git, _look_at_docker, _look_at_skills, _look_at_forge, _look_
 
 
 def _config(place: "Here") -> dict[str, dict[str, object]]:
-    """Every plain configuration value, and where it comes from."""
-    config = place.config
-    plain = {
-        name: value for name, value in config.model_dump(mode="json").items() if not isinstance(value, dict)
-    }
-    return {name: {"value": value, "origin": config.origin(name)} for name, value in plain.items()}
+    """Every configuration value, and where it comes from; keys are dotted."""
+    leaves = _leaves(place.config.model_dump(mode="json"))
+    return {key: {"value": value, "origin": place.config.origin(key)} for key, value in leaves}
+
+
+def _leaves(data: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{before}{name}.")
+        else:
+            yield before + name, value

@@ -140,7 +140,8 @@ class Container:
         return str(made["Id"])
 
     def _follow(self, running: str, stdin: bytes, meter: Meter, on_output: OnOutput) -> None:
-        attached: Any = docker.client().exec_start(running, socket=True)
+        with self._present():
+            attached: Any = docker.client().exec_start(running, socket=True)
         sock: Any = getattr(attached, "_sock", attached)
         try:
             frames = docker.Frames(sock.fileno())

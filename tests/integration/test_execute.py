@@ -19,6 +19,7 @@ from runner.model import (
     Environment,
     HarnessSpec,
     Limits,
+    Outcome,
     OutputSpec,
     Phase,
     Reason,
@@ -30,6 +31,7 @@ from runner.model import (
     RunState,
     SkillRef,
     Trigger,
+    Usage,
 )
 from runner.outputs import Bot
 from runner.record import Record
@@ -151,6 +153,24 @@ def test_a_patch_with_a_secret_is_not_kept(scene: Scene) -> None:
     assert end.reason is Reason.POLICY_REFUSED
     assert "patch" not in {artifact.name for artifact in scene.store.artifacts(run_id)}
     assert [refusal.rule for refusal in scene.store.refusals(run_id)] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "state", "reason"),
+    [
+        (0.5, RunState.SUCCEEDED, None),
+        (0.51, RunState.FAILED, Reason.COST_LIMIT),
+        (None, RunState.SUCCEEDED, None),
+    ],
+)
+def test_cost_over_the_limit_publishes_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, cost: float | None, state: RunState, reason: Reason | None
+) -> None:
+    told = Outcome(ok=True, usage=Usage(cost_usd=cost))
+    monkeypatch.setattr(plugins.module("harnesses", "command").Reader, "outcome", lambda *_: told)
+    _, end = scene.run(scene.spec("write:a:x", limits=Limits(cost_usd=0.5)))
+    assert (end.state, end.reason) == (state, reason)
+    assert any("does not tell its cost" in event.message for event in scene.events) is (cost is None)
 
 
 class Flaky:
