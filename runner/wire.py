@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,10 +46,20 @@ def store(config: Config) -> Iterator["Store"]:
 
     opened = Store(config.state)
     try:
-        opened.sweep_lost()
+        if lost := opened.sweep_lost():
+            _sweep(set(lost))
         yield opened
     finally:
         opened.close()
+
+
+def _sweep(lost: set[str]) -> None:
+    """Remove what lost runs left in their sandboxes; what cannot be removed now ends by itself later."""
+    for kind in plugins.names("sandboxes"):
+        sweep = getattr(plugins.module("sandboxes", kind), "sweep", None)
+        if sweep is not None:
+            with suppress(RunnerError):
+                sweep(lambda run: run not in lost)
 
 
 def forge(place: Here, runs: "Store") -> Forge:

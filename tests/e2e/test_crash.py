@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.doors import docker
 from tests.parts.cli import Project, skill_files
 
 KILLED = Path(__file__).parent.parent / "parts" / "killed.py"
@@ -69,3 +70,32 @@ def test_killed_at_a_boundary_and_run_again(project: Project, step: str, when: s
     assert states[0] == "nothing_to_do"
     assert states[-1] == ("succeeded" if step.endswith("finish") and when == "after" else "lost")
     assert not [path for path in (project.state / "workspaces").iterdir() if path.is_dir()]
+
+
+@pytest.mark.docker
+def test_the_container_of_a_killed_run_is_removed(project: Project, local_image: str) -> None:
+    project.variables["SKILLRUNNER_IMAGE"] = local_image
+    slow = YAML.replace("cat > docs/new.md", "echo begun; sleep 300").replace("release: {}", "manual: {}")
+    slow = slow.replace("docs: {{ event.release.tag_name }}", "docs")
+    project.commit(skill_files("docs-new", slow))
+    running = subprocess.Popen(
+        project.command("run", "docs-new"),
+        cwd=project.root,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if b"begins" in line:
+            break
+    running.kill()
+    running.wait()
+    running.stderr.close()
+    (run_folder,) = (project.state / "runs").iterdir()
+    label = {"label": f"skillrunner.run={run_folder.name}"}
+    assert docker.client().containers(filters=label)
+
+    (run,) = project.skillrunner("list", "--json").json()
+    assert run["state"] == "lost"
+    assert docker.client().containers(all=True, filters=label) == []
