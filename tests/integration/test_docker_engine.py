@@ -12,6 +12,7 @@ import pytest
 from runner.doors import docker as door
 from runner.errors import RunnerError
 from runner.model import Reason
+from tests.parts.registry import registry
 from tests.parts.rig import Rig
 
 pytestmark = pytest.mark.xdist_group("docker")
@@ -46,6 +47,32 @@ def test_a_missing_image_names_the_next_command(engine: None) -> None:
     assert "no/such-image:1" in caught.value.message
     assert caught.value.hint == "docker pull localhost:1/no/such-image:1"
     assert said == ["pulling localhost:1/no/such-image:1"]
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("tag", [":1", "", "@digest"])
+def test_an_image_that_is_not_there_is_pulled_with_progress(engine: None, tag: str) -> None:
+    said: list[str] = []
+    with registry() as (address, digest):
+        image = f"{address}/team/tool" + tag.replace("digest", digest)
+        try:
+            assert door.resolve(image, said.append) == f"{address}/team/tool@{digest}"
+            first = list(said)
+            assert door.resolve(image, said.append) == f"{address}/team/tool@{digest}"
+        finally:
+            door.client().remove_image(door.client().inspect_image(image)["Id"], force=True)
+    assert first[0] == f"pulling {image}"
+    assert any("Downloaded newer image" in line for line in first)
+    assert said == first
+
+
+@pytest.mark.docker
+def test_a_registry_that_does_not_have_the_image_is_quoted(engine: None) -> None:
+    with registry() as (address, _), pytest.raises(RunnerError) as caught:
+        door.resolve(f"{address}/no/tool:1", lambda _: None)
+    assert caught.value.reason is Reason.IMAGE_NOT_FOUND
+    assert f"{address}/no/tool:1" in caught.value.message
+    assert "manifest unknown" in caught.value.message
 
 
 def test_no_image_at_all_is_said() -> None:

@@ -1,0 +1,97 @@
+"""A registry with one image, for engines of this machine: they talk plain HTTP to loopback addresses.
+
+It speaks as much of the OCI distribution specification as a pull needs.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import platform
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_UNKNOWN = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _layer() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        entry = tarfile.TarInfo("hello")
+        entry.size = 5
+        tar.addfile(entry, io.BytesIO(b"hello"))
+    return packed.getvalue()
+
+
+def _image() -> tuple[bytes, dict[str, bytes]]:
+    """A manifest, and the blobs that it names."""
+    layer = _layer()
+    packed = gzip.compress(layer, mtime=0)
+    described = {
+        "architecture": _MACHINES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+    }
+    config = json.dumps(described).encode()
+    blobs = {_digest(blob): blob for blob in (packed, config)}
+    manifest: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": _MANIFEST,
+        "config": _entry("application/vnd.docker.container.image.v1+json", config),
+        "layers": [_entry("application/vnd.docker.image.rootfs.diff.tar.gzip", packed)],
+    }
+    return json.dumps(manifest).encode(), blobs
+
+
+def _entry(kind: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": kind, "size": len(data), "digest": _digest(data)}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    manifest, blobs = _image()
+
+    def do_GET(self) -> None:
+        _, _, last = self.path.rpartition("/")
+        if "/manifests/" in self.path and "/no/" not in self.path:
+            self._answer(200, self.manifest, _MANIFEST)
+        elif last in self.blobs:
+            self._answer(200, self.blobs[last], "application/octet-stream")
+        else:
+            self._answer(200 if self.path == "/v2/" else 404, _UNKNOWN, "application/json")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _answer(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Docker-Content-Digest", _digest(body))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@contextmanager
+def registry() -> Iterator[tuple[str, str]]:
+    """The registry's address, and its image's digest. Any name but one with `/no/` is that image."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}", _digest(_Handler.manifest)
+        finally:
+            server.shutdown()
