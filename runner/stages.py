@@ -149,7 +149,8 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
 def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
     """Let pass what is good work and allowed. Raises RunnerError otherwise; what was found is recorded."""
     run_id = job.record.run_id
-    with job.record.stage(Phase.POLICY, f"{len(proposal.changes)} changed files"):
+    count = len(proposal.changes)
+    with job.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):
         declared = repr([item.fields for item in proposal.declared]).encode()
         contents = {"patch": patch, "summary": proposal.summary.encode(), "declared outputs": declared}
         refusals = policy.check(job.spec, proposal, contents, job.parts.secrets)

@@ -76,7 +76,8 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
 def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     spec = runs.spec(run.id)
     skill = spec.get("skill", {})
-    yield f"skill       {run.skill}@{(skill.get('commit') or 'not committed')[:12]}"
+    commit = skill.get("commit")
+    yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"
     yield f"started by  {run.trigger} {spec.get('trigger', {}).get('subject', '')}".rstrip()
     yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
     yield f"harness     {run.harness}"
