@@ -1,0 +1,68 @@
+"""What people see: untrusted text is harmless on a terminal, and a live line only where there is one."""
+
+import io
+import os
+import pty
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runner.console import Progress, ago, described, one_line, table
+from runner.model import Message, Metered, Phase, RunEvent, RunState, ToolCall, Usage
+
+NOW = datetime.now(UTC)
+
+
+def event(message: str = "begins", state: RunState | None = None) -> RunEvent:
+    return RunEvent(run_id="r", at=NOW, phase=Phase.HARNESS, message=message, state=state)
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    stream = io.StringIO()
+    with Progress(quiet=False, stream=stream) as progress:
+        progress.observe(event("hello \x1b[31mred\nnext"))
+        progress.transcript(Message(text="unseen"))
+    (line,) = stream.getvalue().splitlines()
+    assert line[9:] == "harness   hello ␛[31mred next"
+
+
+def test_quiet_says_nothing() -> None:
+    stream = io.StringIO()
+    with Progress(quiet=True, stream=stream) as progress:
+        progress.observe(event())
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_gets_a_live_line() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as stream, Progress(quiet=False, stream=stream) as progress:
+        progress.observe(event("begins", RunState.RUNNING))
+        progress.transcript(ToolCall(call_id="1", tool="Bash", arguments={"command": "make\x1b]0;x\x07"}))
+        progress.transcript(Metered(usage=Usage(cost_usd=0.5)))
+        shown = str(progress._line())
+        stream.flush()
+        printed = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "begins" in printed
+    assert "harness Bash" in shown
+    assert "\x1b" not in shown
+    assert shown.endswith("$0.50")
+
+
+def test_words_for_events() -> None:
+    assert described(Message(text="a\nb")) == "a b"
+    assert described(ToolCall(call_id="1", tool="Read")) == "Read"
+    assert described(Metered(usage=Usage())) == ""
+    assert one_line("x" * 200, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    ("before", "words"), [(5, "just now"), (150, "2 min ago"), (7_300, "2 h ago"), (200_000, "2 d ago")]
+)
+def test_how_long_ago(before: int, words: str) -> None:
+    assert ago(NOW - timedelta(seconds=before)) == words
+    assert ago(None) == "never"
+
+
+def test_tables_are_aligned() -> None:
+    assert list(table([("a", "bbb")], heads=("XX", "Y"))) == ["XX  Y", "a   bbb"]

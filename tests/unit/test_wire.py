@@ -1,0 +1,85 @@
+"""The parts are chosen in one place, and what cannot be chosen is named with the way out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import wire
+from runner.errors import RunnerError
+from runner.model import Reason
+from tests.parts.cli import Project, skill_files
+
+YAML = "on: {manual: {}}\nharness: {kind: command, command: [x]}\noutput: {none: {}}\n"
+
+
+@pytest.fixture
+def place(project: Project, monkeypatch: pytest.MonkeyPatch) -> wire.Here:
+    monkeypatch.setenv("SKILLRUNNER_STATE_DIR", str(project.state))
+    project.commit(skill_files("s", YAML))
+    return wire.here(project.root, None, {})
+
+
+def with_origin(place: wire.Here, url: str) -> wire.Here:
+    return replace(place, local=replace(place.local, remotes={"origin": url}))
+
+
+@pytest.mark.parametrize(
+    ("url", "forge", "name"),
+    [
+        ("https://github.com/o/r.git", "auto", "github"),
+        ("git@github.com:o/r.git", "auto", "github"),
+        ("https://elsewhere.example/o/r", "auto", "local"),
+        ("https://github.com/o/r.git", "local", "local"),
+    ],
+)
+def test_the_forge_follows_from_origin(place: wire.Here, url: str, forge: Any, name: str) -> None:
+    found = replace(with_origin(place, url), config=place.config.model_copy(update={"forge": forge}))
+    with wire.store(found.config) as runs:
+        assert wire.forge(found, runs).name == name
+
+
+def test_github_needs_an_origin_there(place: wire.Here) -> None:
+    found = replace(
+        with_origin(place, "https://elsewhere.example/o/r"),
+        config=place.config.model_copy(update={"forge": "github"}),
+    )
+    with wire.store(found.config) as runs, pytest.raises(RunnerError) as caught:
+        wire.forge(found, runs)
+    assert caught.value.reason is Reason.FORGE_NOT_FOUND
+    assert "--forge local" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--sandbox", "dokcer"), "no `dokcer` among the sandboxes"),
+        (("--harness", "cluade-code"), "no `cluade-code` among the harnesses"),
+    ],
+)
+def test_unknown_kinds_are_named(project: Project, arguments: tuple[str, ...], words: str) -> None:
+    project.commit(skill_files("s", YAML))
+    done = project.skillrunner("run", "s", *arguments)
+    assert (done.code, words in done.out + done.err) == (3, True), done.err
+    assert "did you mean" in done.out + done.err
+
+
+def test_a_configured_program_must_be_there(project: Project) -> None:
+    config = "sandbox: process\nharnesses: {command: {binary: /no/such/program}}\n"
+    project.commit({**skill_files("s", YAML), "skillrunner.yaml": config})
+    done = project.skillrunner("run", "s")
+    assert "there is no file /no/such/program" in done.out + done.err
+
+
+def test_secrets_come_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET", "value")
+    assert wire.secret("A_SECRET", "x") == "value"
+    with pytest.raises(RunnerError) as caught:
+        wire.secret("NOT_SET_HERE", "the skill s")
+    assert caught.value.hint == "export NOT_SET_HERE=..."
+
+
+def test_state_lies_where_it_is_said(place: wire.Here, tmp_path: Path) -> None:
+    assert place.config.state == Path(place.config.state_dir)
+    assert wire.defaults(place.config, {}).guarded == ("skills/**", ".agents/skills/**", ".github/skills/**")
