@@ -178,7 +178,8 @@ class Container:
         try:
             yield
         except APIError as error:
-            if error.status_code not in (404, 409):
+            # While it removes a container the engine calls that an error of its own, with status 500.
+            if error.status_code not in (404, 409) and "is not running" not in str(error):
                 raise
             raise self._gone() from error
 
