@@ -69,6 +69,7 @@ def _run(job: Job, changeset: Changeset) -> Receipt:
         checks=checks,
         bot=job.parts.bot,
         again=job.parts.again,
+        say=record.note,
     )
     return stages.publish(job, offer, changeset)
 

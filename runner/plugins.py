@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-FAMILIES = ("triggers", "harnesses", "outputs", "sandboxes")
-
 
 def kinds(family: str) -> Mapping[str, "type[BaseModel]"]:
     """The kinds of a family that have options, and the model of these; sorted by name."""

@@ -4,6 +4,7 @@
 reason that says why. `FILES = True` marks a kind that publishes changed files.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.model import Check, Outcome, Proposal, RunSpec
@@ -29,6 +30,7 @@ class Offer:
     checks: tuple[Check, ...]
     bot: Bot
     again: bool = False  # propose what was closed unmerged
+    say: Callable[[str], None] = lambda _: None  # for what is no failure, and should be known
 
     @property
     def verified(self) -> bool:

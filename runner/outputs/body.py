@@ -26,11 +26,6 @@ def body(offer: Offer, found: Marker) -> str:
     return text.rstrip() + end
 
 
-def same_apart_from_the_run(one: str, other: str) -> bool:
-    """Whether two bodies say the same, but for the facts of the run that wrote them."""
-    return one.split(_FOOTER)[0] == other.split(_FOOTER)[0]
-
-
 def _sections(offer: Offer) -> Iterator[str]:
     if not offer.verified:
         yield "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
@@ -77,9 +72,6 @@ def _check(check: Check) -> str:
     head = f"{'✅' if check.ok else '❌'} {_code(check.command)} ({how}, {check.duration:.1f} s)"
     output = check.output.strip()[-_OUTPUT:]
     return f"{head}\n\n{fenced(output)}" if output else head
-
-
-_FOOTER = "\n\n---\n"
 
 
 def _footer(offer: Offer) -> str:

@@ -94,7 +94,9 @@ def publish(offer: Offer, forge: Forge, changeset: Changeset) -> Receipt:
     pull, action = _open_or_update(offer, place, sha, forge)
     forge.add_labels(pull.number, _missing_labels(offer, pull))
     if action == "created":
-        forge.request_reviewers(pull.number, list(offer.spec.output.options.get("reviewers", ())))
+        reviewers = list(offer.spec.output.options.get("reviewers", ()))
+        for warning in forge.request_reviewers(pull.number, reviewers):
+            offer.say(warning)
     return _receipt(offer, place, pull, sha, action)
 
 

@@ -229,3 +229,13 @@ def test_nothing_published_by_choice(scene: Scene, tmp_path: Path) -> None:
     assert end.state is RunState.SUCCEEDED
     assert scene.store.receipts(run_id)[0].url == f"run:{run_id}"
     assert scene.project.branches() == ["main"]
+
+
+def test_a_warning_of_the_forge_is_heard(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Local, "request_reviewers", lambda *_: ["nobody was not asked for a review"])
+    spec = scene.spec(
+        "write:a:x", output=OutputSpec(kind="pull_request", options={"title": "t", "reviewers": ("nobody",)})
+    )
+    _, end = scene.run(spec)
+    assert end.state is RunState.SUCCEEDED
+    assert "nobody was not asked for a review" in [event.message for event in scene.events]

@@ -286,11 +286,11 @@ def test_discover(source: Path, tmp_path: Path) -> None:
     found = discover(root / "docs")
     assert found.root == root
     assert found.head_sha == git(source, "rev-parse", "main")
-    assert (found.branch, found.default_branch, found.dirty) == ("feature", "main", False)
+    assert (found.branch, found.default_branch) == ("feature", "main")
     assert found.remotes == {"origin": str(source), "hub": "https://github.com/owner/name.git"}
     (root / "new").touch()
     git(root, "checkout", "--quiet", "--detach")
-    assert (discover(root).branch, discover(root).dirty) == (None, True)
+    assert discover(root).branch is None
 
 
 def test_default_branch_without_a_remote(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ class Local:
     branch: str | None  # None: no branch is checked out
     default_branch: str
     remotes: Mapping[str, str] = field(default_factory=dict)  # name -> URL, without credentials
-    dirty: bool = False  # something is not committed
 
 
 def discover(path: Path) -> Local:
@@ -63,7 +62,6 @@ def _read(path: Path, repo: "Repo") -> Local:
         branch=None if repo.head.is_detached else repo.active_branch.name,
         default_branch=_default_branch(repo),
         remotes={remote.name: _bare(remote.url) for remote in repo.remotes},
-        dirty=repo.is_dirty(untracked_files=True),
     )
 
 
