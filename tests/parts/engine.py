@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from runner.doors import docker
 from tests.parts.need import missing
 
 ROOT = Path(__file__).parent.parent.parent
-CACHE = ROOT / ".cache"
+CACHE = Path(tempfile.gettempdir()) / f"skillrunner-tests-{os.getuid()}"  # one engine for all checkouts
 STARTED = CACHE / "dockerd.pid"  # of an engine that tests started
 _PATIENCE = 60.0  # seconds for an engine to start or to stop
 
