@@ -9,13 +9,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,16 +100,15 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
 @contextmanager
 def running(argv: list[str], log: Path, **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as out:
-        process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **options)
+        process = subprocess.Popen(
+            argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, **options
+        )
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with suppress(ProcessLookupError):  # its children too: fcgiwrap leaves its own behind
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def npm_install(folder: Path, package: str, wanted: str) -> Path:
