@@ -133,16 +133,18 @@ def _pull(image: str, say: Callable[[str], None]) -> None:
     say(f"pulling {image}")
     name, tag = _name_and_tag(image)
     seen: set[str] = set()
+    failure = ""
     try:
         for line in client().pull(name, tag=tag, stream=True, decode=True):
-            if "error" in line:
-                raise _no_image(image, str(line["error"]), f"docker pull {image}")
+            failure = failure or str(line.get("error", ""))  # read on: it frees the connection
             status = str(line.get("status", ""))
             if status and "id" not in line and status not in seen:
                 seen.add(status)
                 say(status)
     except (APIError, requests.exceptions.RequestException) as error:
         raise _no_image(image, _plain(error), f"docker pull {image}") from error
+    if failure:
+        raise _no_image(image, failure, f"docker pull {image}")
 
 
 def _name_and_tag(image: str) -> tuple[str, str | None]:

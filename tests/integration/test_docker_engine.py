@@ -75,6 +75,15 @@ def test_a_registry_that_does_not_have_the_image_is_quoted(engine: None) -> None
     assert "manifest unknown" in caught.value.message
 
 
+@pytest.mark.docker
+def test_a_pull_that_breaks_off_is_quoted(engine: None) -> None:
+    with registry() as (address, _), pytest.raises(RunnerError) as caught:
+        door.resolve(f"{address}/broken/tool:1", lambda _: None)
+    assert caught.value.reason is Reason.IMAGE_NOT_FOUND
+    assert caught.value.hint == f"docker pull {address}/broken/tool:1"
+    assert "unknown blob" in caught.value.message
+
+
 def test_no_image_at_all_is_said() -> None:
     with pytest.raises(RunnerError) as caught:
         door.resolve("", lambda _: None)

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import platform
 import tarfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from threading import Thread
 from typing import Any
 
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_GZIP = b"\x1f\x8b"
 _UNKNOWN = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -28,8 +30,9 @@ def _layer() -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         entry = tarfile.TarInfo("hello")
-        entry.size = 5
-        tar.addfile(entry, io.BytesIO(b"hello"))
+        content = os.urandom(16)  # no other test run has this image, and none removes it
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
     return packed.getvalue()
 
 
@@ -59,13 +62,14 @@ def _entry(kind: str, data: bytes) -> dict[str, Any]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    manifest, blobs = _image()
+    manifest: bytes
+    blobs: dict[str, bytes]
 
     def do_GET(self) -> None:
         _, _, last = self.path.rpartition("/")
         if "/manifests/" in self.path and "/no/" not in self.path:
             self._answer(200, self.manifest, _MANIFEST)
-        elif last in self.blobs:
+        elif last in self.blobs and not ("/broken/" in self.path and self.blobs[last][:2] == _GZIP):
             self._answer(200, self.blobs[last], "application/octet-stream")
         else:
             self._answer(200 if self.path == "/v2/" else 404, _UNKNOWN, "application/json")
@@ -88,10 +92,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def registry() -> Iterator[tuple[str, str]]:
-    """The registry's address, and its image's digest. Any name but one with `/no/` is that image."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+    """The registry's address, and its image's digest. It is known by any name.
+
+    But for two: in `no/...` there is no image, and one in `broken/...` lacks its layer.
+    """
+    manifest, blobs = _image()
+    handler = type("Handler", (_Handler,), {"manifest": manifest, "blobs": blobs})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         try:
-            yield f"127.0.0.1:{server.server_port}", _digest(_Handler.manifest)
+            yield f"127.0.0.1:{server.server_port}", _digest(manifest)
         finally:
             server.shutdown()
