@@ -107,8 +107,9 @@ def resolve(image: str, say: Callable[[str], None]) -> str:
         found = _inspect(image)
     if found is None:
         raise _no_image(image, "it was pulled and is still not there", f"docker pull {image}")
-    digests = found.get("RepoDigests") or [found["Id"]]
-    return str(digests[0])
+    digests = [str(digest) for digest in found.get("RepoDigests") or ()]
+    own = [digest for digest in digests if digest.startswith(f"{_name_and_tag(image)[0]}@")]
+    return [*own, *digests, str(found["Id"])][0]
 
 
 def present(image: str) -> bool:

@@ -60,7 +60,7 @@ def test_words_for_events() -> None:
     ("before", "words"), [(5, "just now"), (150, "2 min ago"), (7_300, "2 h ago"), (200_000, "2 d ago")]
 )
 def test_how_long_ago(before: int, words: str) -> None:
-    assert ago(NOW - timedelta(seconds=before)) == words
+    assert ago(datetime.now(UTC) - timedelta(seconds=before)) == words
     assert ago(None) == "never"
 
 
