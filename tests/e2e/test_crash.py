@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import overlay
 from runner.doors import docker
 from tests.parts.cli import Project, skill_files
 
@@ -99,3 +100,5 @@ def test_the_container_of_a_killed_run_is_removed(project: Project, local_image:
     (run,) = project.skillrunner("list", "--json").json()
     assert run["state"] == "lost"
     assert docker.client().containers(all=True, filters=label) == []
+    for tree in (project.state / "workspaces").glob("*/tree"):
+        overlay.unmount(tree)  # the next run would; what is mounted cannot be cleared away
