@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from runner.harnesses._judge import added
 from runner.model import Message, Metered, RunEvent, ToolCall, TranscriptEvent, Usage
 from runner.redact import plain
 
@@ -69,7 +70,7 @@ class Progress:
         """The agent did something."""
         self._doing = described(event) or self._doing
         if isinstance(event, Metered):
-            self._usage = event.usage
+            self._usage = event.usage if event.total else added(self._usage, event.usage)
 
     def _print(self, text: str, bold: bool) -> None:
         if self._live is None:
@@ -83,8 +84,15 @@ class Progress:
         from rich.text import Text
 
         elapsed = int(time.monotonic() - self._began)
-        spent = f" ${self._usage.cost_usd:.2f}" if self._usage.cost_usd is not None else ""
-        return Text(f"{elapsed // 60:d}:{elapsed % 60:02d} {self._phase} {self._doing}{spent}", style="dim")
+        text = f"{elapsed // 60:d}:{elapsed % 60:02d} {self._phase} {self._doing}{spent(self._usage)}"
+        return Text(text, style="dim")
+
+
+def spent(usage: Usage) -> str:
+    """Tokens in and out and US dollars, as far as they are known, to stand behind something else."""
+    known = usage.tokens_in or usage.tokens_out
+    tokens = f" {usage.tokens_in:,} in, {usage.tokens_out:,} out" if known else ""
+    return tokens + (f" ${usage.cost_usd:.2f}" if usage.cost_usd is not None else "")
 
 
 def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str]) -> Iterator[str]:

@@ -42,17 +42,18 @@ def page() -> str:
     )
 
 
-def _help(command: click.Command, name: str, level: int = 2) -> Iterator[str]:
-    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
-    yield from (f"{'#' * level} {name}", "", "```text", command.get_help(context), "```", "")
-    if command is group:
-        for verb in VERBS:
-            found = group.get_command(context, verb)
+def _help(
+    command: click.Command, name: str, level: int = 2, parent: click.Context | None = None
+) -> Iterator[str]:
+    """The help of a command and of those below it, as the program itself prints it: `-h` is inherited."""
+    context = click.Context(command, parent, info_name=name, terminal_width=100, **command.context_settings)
+    path = context.command_path
+    yield from (f"{'#' * level} {path}", "", "```text", command.get_help(context), "```", "")
+    if isinstance(command, click.Group):
+        for verb in VERBS if command is group else command.commands:
+            found = command.get_command(context, verb)
             assert found is not None
-            yield from _help(found, f"{name} {verb}", 3)
-    elif isinstance(command, click.Group):
-        for verb, below in command.commands.items():
-            yield from _help(below, f"{name} {verb}", 4)
+            yield from _help(found, verb, level + 1, context)
 
 
 if __name__ == "__main__":

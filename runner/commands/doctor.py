@@ -13,6 +13,7 @@ import click
 from runner.commands import here
 from runner.errors import ExitCode, RunnerError
 from runner.forges import Finding
+from runner.redact import plain
 
 if TYPE_CHECKING:
     from runner.commands import Options
@@ -34,11 +35,18 @@ def command(context: click.Context, as_json: bool) -> None:
         click.echo(json.dumps({"findings": [asdict(one) for one in findings], "config": _config(place)}))
     else:
         for finding in findings:
-            click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject:<10} {finding.message}")
+            click.echo(plain(f"{_level(finding):<4}  {finding.subject:<10} {finding.message}"))
             if finding.hint:
-                click.echo(f"      next: {finding.hint}")
+                click.echo(plain(f"      next: {finding.hint}"))
     if not all(finding.ok for finding in findings):
         context.exit(ExitCode.FAILED)
+
+
+def _level(finding: Finding) -> str:
+    """What works but leaves something to do is a warning; only a failure counts for the exit code."""
+    if not finding.ok:
+        return "FAIL"
+    return "warn" if finding.hint else "ok"
 
 
 def _caught(look: Callable[["Here"], Iterator[Finding]], place: "Here") -> list[Finding]:

@@ -1,8 +1,13 @@
 """`skillrunner init`: a configuration and a folder for skills."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
+from runner.errors import RunnerError
+from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.commands import Options
@@ -32,10 +37,22 @@ def command(options: "Options") -> None:
 
     root = discover(options.root).root
     config, skills = root / FILE, root / "skills"
-    if config.exists():
-        click.echo(f"{FILE} is there already")
-    else:
-        config.write_text(_CONFIG)
-        click.echo(f"wrote {FILE}")
-    skills.mkdir(exist_ok=True)
+    with writing():
+        if config.exists():
+            click.echo(f"{FILE} is there already")
+        else:
+            config.write_text(_CONFIG)
+            click.echo(f"wrote {FILE}")
+        skills.mkdir(exist_ok=True)
     click.echo("next: skillrunner new NAME, and skillrunner doctor")
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A file of the repository that cannot be written becomes a RunnerError that names it."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{error.filename} cannot be written: {error.strerror}"
+        hint = "check what is there, and who may write to it"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint) from error

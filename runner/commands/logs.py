@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.commands import here
+from runner.lines import json_object
 from runner.redact import plain
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
         found = runs.run(run)
         path = runs.run_folder(found.id) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):
-            text = line if raw or as_json else described(json.loads(line))
+            text = line if raw or as_json else described(json_object(line.encode()))
             if text:
                 click.echo(plain(text))
         end = runs.run(found.id).end
@@ -67,8 +68,10 @@ def _lines(path: Path, runs: "Store", follow: bool) -> Iterator[str]:
             yield rest
 
 
-def described(event: dict[str, Any]) -> str:
-    """One event of a transcript for people."""
+def described(event: Mapping[str, Any] | None) -> str:
+    """One event of a transcript for people; None is what a process wrote that was killed meanwhile."""
+    if event is None:
+        return "! the transcript was cut here"
     kind = event.get("type")
     if kind == "message":
         return str(event.get("text", ""))

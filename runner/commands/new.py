@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.commands import here
+from runner.commands.init import writing
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
@@ -68,11 +69,12 @@ def command(options: "Options", name: str, trigger: str, harness: str) -> None:
     if folder.exists():
         message = f"{folder.relative_to(place.local.root)} is there already"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="choose another name")
-    folder.mkdir(parents=True)
     yaml = _YAML.replace("TRIGGER", _TRIGGERS[trigger]).replace("HARNESS", _HARNESSES[harness])
-    for file, text in (("skill.yaml", yaml), ("SKILL.md", _PROMPT)):
-        (folder / file).write_text(text.replace("NAME", name))
-        click.echo(f"wrote {(folder / file).relative_to(place.local.root)}")
+    with writing():
+        folder.mkdir(parents=True)
+        for file, text in (("skill.yaml", yaml), ("SKILL.md", _PROMPT)):
+            (folder / file).write_text(text.replace("NAME", name))
+            click.echo(f"wrote {(folder / file).relative_to(place.local.root)}")
     click.echo(
         f"next: write the instructions, then skillrunner validate, then skillrunner run {name} --dry-run"
     )

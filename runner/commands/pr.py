@@ -56,7 +56,7 @@ def list_(options: "Options", every: bool, as_json: bool) -> None:
         (
             str(pull.number),
             pull.state + (" draft" if pull.draft else ""),
-            pull.branch,
+            one_line(pull.branch),
             one_line(pull.title, 60),
         )
         for pull in pulls
@@ -79,9 +79,8 @@ def show(options: "Options", number: int, as_json: bool) -> None:
         click.echo(json.dumps({**asdict(pull), "comments": list(comments)}))
         return
     draft, labels = (" draft" if pull.draft else ""), ", ".join(pull.labels)
-    click.echo(
-        f"{plain(pull.title)}\n#{number} {pull.state}{draft}: {pull.branch} → {pull.base}  {labels}".rstrip()
-    )
+    click.echo(plain(pull.title))
+    click.echo(plain(f"#{number} {pull.state}{draft}: {pull.branch} → {pull.base}  {labels}".rstrip()))
     for text in (pull.body, *comments):
         click.echo("\n" + "\n".join(plain(line) for line in text.splitlines() if not line.startswith("<!--")))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.commands import here
+from runner.redact import plain
 
 if TYPE_CHECKING:
     from runner.commands import Options
@@ -29,7 +30,7 @@ def command(options: "Options", run: str, as_json: bool) -> None:
             click.echo(json.dumps(record_json(runs, found.id), default=str))
             return
         for line in lines(runs, found):
-            click.echo(line)
+            click.echo(plain(line))
 
 
 def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         reason = f" ({run.end.phase}: {run.end.reason})" if run.end.reason else ""
         yield f"  {one_line(run.end.message, 1000)}{reason}"
         if run.end.hint:
-            yield f"  next: {run.end.hint}"
+            yield f"  next: {one_line(run.end.hint, 300)}"
     yield ""
     yield from _facts(runs, run)
     yield f"started     {ago(run.started_at)}, attempt {run.attempt}"
@@ -62,7 +63,8 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         yield f"refused     [{refusal.rule}] {one_line(refusal.subject)} {one_line(refusal.message, 300)}"
     for check in runs.checks(run.id):
         how = "stopped" if check.exit_code is None else f"exit {check.exit_code}"
-        yield f"{'passed' if check.ok else 'FAILED':<11} {check.command} ({how}, {check.duration:.1f} s)"
+        said = f"{one_line(check.command)} ({how}, {check.duration:.1f} s)"
+        yield f"{'passed' if check.ok else 'FAILED':<11} {said}"
         yield from (
             f"            | {one_line(line)}" for line in check.output.splitlines()[-5:] if not check.ok
         )
@@ -74,11 +76,13 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
 
 
 def _facts(runs: "Store", run: "Run") -> Iterator[str]:
+    from runner.console import one_line
+
     spec = runs.spec(run.id)
     skill = spec.get("skill", {})
     commit = skill.get("commit")
     yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"
-    yield f"started by  {run.trigger} {spec.get('trigger', {}).get('subject', '')}".rstrip()
+    yield f"started by  {run.trigger} {one_line(spec.get('trigger', {}).get('subject', ''))}".rstrip()
     yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"

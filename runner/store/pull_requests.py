@@ -33,13 +33,14 @@ class PullRequests:
         return self.get(number), True
 
     def _insert(self, new: NewPullRequest, author: str) -> int:
-        last = select(func.coalesce(func.max(pull_requests.c.number), 0)).where(self._here())
+        # In one statement: between two, another process could take the same number.
+        following = select(func.coalesce(func.max(pull_requests.c.number), 0) + 1).where(self._here())
         with database.speaking(self.path), self.engine.begin() as connection:
-            number = int(connection.execute(last).scalar_one()) + 1
-            connection.execute(
-                insert(pull_requests).values(
+            number = connection.execute(
+                insert(pull_requests)
+                .values(
                     repository=self.repository,
-                    number=number,
+                    number=following.scalar_subquery(),
                     state="open",
                     branch=new.branch,
                     open_branch=new.branch,
@@ -50,8 +51,9 @@ class PullRequests:
                     author=author,
                     created_at=rows.instant(datetime.now(UTC)),
                 )
-            )
-        return number
+                .returning(pull_requests.c.number)
+            ).scalar_one()
+        return int(number)
 
     def find(self, branch: str) -> list[PullRequest]:
         """All of a branch, newest first."""

@@ -137,9 +137,17 @@ class Store:
         """End every run as lost whose process is gone; return their ids."""
         active = self._read(select(tables.runs).where(tables.runs.c.state.in_(_ACTIVE)))
         gone = [row["id"] for row in active if not is_held(self.run_folder(row["id"]))]
-        for run_id in gone:
-            self.finish(run_id, _LOST, at or datetime.now(UTC), Usage())
-        return gone
+        return [run_id for run_id in gone if self._lose(run_id, at or datetime.now(UTC))]
+
+    def _lose(self, run_id: str, at: datetime) -> bool:
+        """End a run as lost, unless it ended, or another process found it lost, since it was looked at."""
+        try:
+            self.finish(run_id, _LOST, at, Usage())
+        except RunnerError as error:
+            if error.reason is not Reason.WORKER_LOST:
+                raise
+            return False
+        return True
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.console import Progress, ago, described, one_line, table
+from runner.console import Progress, ago, described, one_line, spent, table
 from runner.model import Message, Metered, Phase, RunEvent, RunState, ToolCall, Usage
 
 NOW = datetime.now(UTC)
@@ -38,7 +38,8 @@ def test_a_terminal_gets_a_live_line() -> None:
     with os.fdopen(theirs, "w") as stream, Progress(quiet=False, stream=stream) as progress:
         progress.observe(event("begins", RunState.RUNNING))
         progress.transcript(ToolCall(call_id="1", tool="Bash", arguments={"command": "make\x1b]0;x\x07"}))
-        progress.transcript(Metered(usage=Usage(cost_usd=0.5)))
+        progress.transcript(Metered(usage=Usage(tokens_in=1_000, tokens_out=20, cost_usd=0.2)))
+        progress.transcript(Metered(usage=Usage(tokens_in=500, tokens_out=5, cost_usd=0.3)))
         shown = str(progress._line())
         stream.flush()
         printed = os.read(ours, 65536).decode()
@@ -46,7 +47,15 @@ def test_a_terminal_gets_a_live_line() -> None:
     assert "begins" in printed
     assert "harness Bash" in shown
     assert "\x1b" not in shown
-    assert shown.endswith("$0.50")
+    assert shown.endswith(" 1,500 in, 25 out $0.50")
+
+
+def test_the_harness_s_own_total_goes_before_what_is_added_up() -> None:
+    with Progress(quiet=True, stream=io.StringIO()) as progress:
+        progress.transcript(Metered(usage=Usage(tokens_in=7)))
+        progress.transcript(Metered(usage=Usage(tokens_in=5, tokens_out=1), total=True))
+        assert str(progress._line()).endswith(" 5 in, 1 out")
+    assert spent(Usage()) == ""
 
 
 def test_words_for_events() -> None:

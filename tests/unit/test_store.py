@@ -186,3 +186,52 @@ def test_one_open_pull_request_for_a_branch(store: Store) -> None:
     assert [pull.number for pull in table.all("open")] == [2]
     with pytest.raises(KeyError):
         table.get(9)
+
+
+def test_two_processes_number_pull_requests_without_a_clash(store: Store) -> None:
+    script = (
+        "import sys, pathlib\nfrom runner.forges import NewPullRequest\n"
+        "from runner.store import PullRequests, Store\n"
+        "store = Store(pathlib.Path(sys.argv[1])); table = PullRequests(store.engine, store.path, 'here')\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "for at in range(40):\n"
+        " new = NewPullRequest(branch=f'{sys.argv[2]}/{at}', base='main', title='t', body='x')\n"
+        " assert table.insert(new, 'bot')[1]\n"
+    )
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(store.folder), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ},
+        )
+        for name in "ab"
+    ]
+    for process in several:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in several:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    assert [process.wait(timeout=60) for process in several] == [0, 0]
+    for process in several:
+        process.communicate()
+    numbers = [pull.number for pull in PullRequests(store.engine, store.path, "here").all()]
+    assert numbers == list(range(80, 0, -1))
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_run(run(1), {})
+    store.create_run(run(2), {})
+
+    def ends_now(folder: Path) -> bool:
+        if folder.name == "run-001":
+            store.finish("run-001", DONE, NOW, Usage())
+        return False
+
+    monkeypatch.setattr("runner.store.runs.is_held", ends_now)
+    assert store.sweep_lost() == ["run-002"]
+    assert store.run("run-001").end == DONE
