@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,18 +25,36 @@ if TYPE_CHECKING:
     from runner.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
-    """The repository that the command line stands in, and how the runner is configured there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A repository that skills work for, and how the runner is configured for it."""
+
+    config: Config
+    root: Path  # where the runner stands: a checkout, or any folder
+    origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
+    default_branch: str = ""  # of `root` itself
+    token: str = field(default="", repr=False)  # for the forge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here(Place):
+    """The repository that the command line stands in."""
 
     local: Local
-    config: Config
 
 
 def here(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Here:
     """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
     local = discover(root)
-    return Here(local, load_config(local.root, file=config, flags=flags))
+    loaded = load_config(local.root, file=config, flags=flags)
+    return Here(
+        config=loaded,
+        root=local.root,
+        origin=local.remotes.get("origin", ""),
+        default_branch=local.default_branch,
+        token=os.environ.get(loaded.github.token_env, ""),
+        local=local,
+    )
 
 
 @contextmanager
@@ -62,7 +80,7 @@ def _sweep(lost: set[str]) -> None:
                 sweep(lambda run: run not in lost)
 
 
-def forge(place: Here, runs: "Store") -> Forge:
+def forge(place: Place, runs: "Store") -> Forge:
     """Where pull requests go. Raises RunnerError when it is to be GitHub and `origin` is not there."""
     kind, slug = place.config.forge, github_slug(place)
     if kind == "github" or (kind == "auto" and slug):
@@ -75,43 +93,41 @@ def forge(place: Here, runs: "Store") -> Forge:
     return LocalForge(path, table, place.config.bot.name)
 
 
-def github_slug(place: Here) -> str | None:
+def github_slug(place: Place) -> str | None:
     """The "owner/name" of `origin`, where that is on the configured GitHub."""
-    found = address(place.local.remotes.get("origin", ""))
+    found = address(place.origin)
     return found[1] if found and found[0] == urlsplit(place.config.github.git_url).hostname else None
 
 
-def _github(place: Here, slug: str | None) -> Forge:
+def _github(place: Place, slug: str | None) -> Forge:
     from runner.doors.github import GitHub as Door
     from runner.forges.github import GitHub
 
     options = place.config.github
     if slug is None:
-        origin = place.local.remotes.get("origin", "(there is none)")
         raise RunnerError(
             Phase.PLAN,
             Reason.FORGE_NOT_FOUND,
-            f"the remote `origin` is not on {options.git_url}: {origin}",
+            f"the remote `origin` is not on {options.git_url}: {place.origin or '(there is none)'}",
             hint="git remote set-url origin ..., or use the local forge: --forge local",
         )
-    token = os.environ.get(options.token_env, "")
-    return GitHub(Door(api_url=options.api_url, repository=slug, token=token), options.git_url)
+    return GitHub(Door(api_url=options.api_url, repository=slug, token=place.token), options.git_url)
 
 
-def _local_path(place: Here) -> Path:
+def _local_path(place: Place) -> Path:
     """`origin` where that is a folder of this machine, else the repository itself."""
-    origin = place.local.remotes.get("origin", "").removeprefix("file://")
-    path = (place.local.root / origin).resolve()
-    return path if origin and path.is_dir() else place.local.root
+    origin = place.origin.removeprefix("file://")
+    path = (place.root / origin).resolve()
+    return path if origin and path.is_dir() else place.root
 
 
-def base(place: Here, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
+def base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
     """The commit to work on: the head of the branch `wanted`, or of the default branch, on the forge."""
     remote, path = target.remote(), _local_path(place)
     mirror = Mirror(place.config.state, remote.url)
     mirror.fetch(remote)
-    its_own = target.name == "local" and path == place.local.root
-    default = place.local.default_branch if its_own else target.default_branch()
+    its_own = target.name == "local" and path == place.root
+    default = place.default_branch if its_own else target.default_branch()
     name = github_slug(place) if target.name == "github" else path.name.removesuffix(".git")
     repository = Repository(name=name or path.name, url=remote.url, default_branch=default)
     ref = wanted or default
@@ -131,7 +147,7 @@ def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
     )
 
 
-def parts(place: Here, spec: RunSpec, target: Forge, mirror: Mirror, watch: "Watch", again: bool) -> "Parts":
+def parts(place: Place, spec: RunSpec, target: Forge, mirror: Mirror, watch: "Watch", again: bool) -> "Parts":
     """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing."""
     from runner.stages import Parts
 

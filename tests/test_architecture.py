@@ -48,6 +48,7 @@ ORDER = [
     "execute",
     "wire",
     "intake",
+    "launch",
     "preview",
     "console",
     "commands",

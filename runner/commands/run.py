@@ -1,11 +1,8 @@
 """`skillrunner run`: one run of one skill, here and now."""
 
 import json
-import os
-import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.commands import here
-from runner.errors import RunnerError, exit_code
-from runner.model import End, HarnessSpec, Phase, Reason, Run, RunSpec, RunState
+from runner.errors import exit_code
+from runner.model import End, HarnessSpec
 
 if TYPE_CHECKING:
     from runner.commands import Options
-    from runner.mirror import Mirror
+    from runner.forges import Forge
+    from runner.launch import Start
     from runner.store import Store
     from runner.wire import Here
 
@@ -83,89 +81,36 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
 def _run(place: "Here", runs: "Store", wish: Wish, quiet: bool) -> int:
     from runner import wire
     from runner.console import Progress
-    from runner.execute import execute
-    from runner.record import Record
-    from runner.store import hold, new_run_id
+    from runner.launch import launch, terminable
+    from runner.store import new_run_id
 
     run_id = new_run_id(datetime.now(UTC))
-    folder = runs.run_folder(run_id)
-    with Progress(quiet=quiet, stream=sys.stderr) as progress, _terminable():
+    with Progress(quiet=quiet, stream=sys.stderr) as progress, terminable():
         target = wire.forge(place, runs)
-        _need_token(target, place)
-        spec, mirror = _plan(place, target, wish, run_id)
-        with hold(folder):
-            runs.create_run(_record_of(spec, run_id), _as_data(spec))
-            record = Record(runs, run_id, folder, progress.observe)
-            record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
-            try:
-                parts = wire.parts(place, spec, target, mirror, progress.transcript, wish.again)
-            except RunnerError as error:
-                record.finish(error.end)
-                end = error.end
-            else:
-                end = execute(spec, record, parts)
+        start = _start(place, target, wish, run_id)
+        end = launch(place, runs, target, start, progress.observe, progress.transcript)
     _tell(runs, run_id, end, wish.as_json, quiet)
     return exit_code(end)
 
 
-def _plan(place: "Here", target: Any, wish: Wish, run_id: str) -> tuple[RunSpec, "Mirror"]:
+def _start(place: "Here", target: "Forge", wish: Wish, run_id: str) -> "Start":
     from runner import intake, wire
-    from runner.plan import plan
+    from runner.launch import Start
 
     skill = intake.skill(place, wish.skill)
     trigger = intake.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
     _, options = skill.output
-    start, mirror = wire.base(place, target, wish.base or getattr(options, "base", None))
-    commit = intake.commit_of(place, skill)
-    defaults = wire.defaults(place.config, wish.force)
-    return plan(skill, commit, trigger, start, run_id, datetime.now(UTC), defaults), mirror
-
-
-def _need_token(target: Any, place: "Here") -> None:
-    name = place.config.github.token_env
-    if target.name == "github" and not os.environ.get(name):
-        raise RunnerError(
-            Phase.PLAN,
-            Reason.FORGE_DENIED,
-            f"pull requests go to GitHub, and {name} is not set",
-            hint=f"export {name}=..., or keep the pull request on this machine: --forge local",
-        )
-
-
-def _record_of(spec: RunSpec, run_id: str) -> Run:
-    return Run(
-        id=run_id,
-        repository=spec.repository.name,
-        skill=spec.skill.name,
-        trigger=spec.trigger.kind,
-        trigger_key=spec.trigger.key,
-        base_sha=spec.base_sha,
-        state=RunState.QUEUED,
-        created_at=datetime.now(UTC),
-        worker=f"{os.uname().nodename}:{os.getpid()}",
-        harness=spec.harness.kind,
+    base, mirror = wire.base(place, target, wish.base or getattr(options, "base", None))
+    return Start(
+        run_id=run_id,
+        skill=skill,
+        commit=intake.commit_of(place, skill),
+        trigger=trigger,
+        base=base,
+        mirror=mirror,
+        force=wish.force,
+        again=wish.again,
     )
-
-
-def _as_data(spec: RunSpec) -> Mapping[str, Any]:
-    """The spec as it is stored. The event may be large, and holds what strangers wrote: its key is enough."""
-    from dataclasses import asdict, replace
-
-    return asdict(replace(spec, prompt="", trigger=replace(spec.trigger, event={})))
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """A polite request to end is an interruption: the container goes, and the run gets its end."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
@@ -183,11 +128,12 @@ def _tell(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> N
 
 def _preview(place: "Here", runs: "Store", wish: Wish) -> None:
     from runner import wire
+    from runner.launch import as_data, planned
     from runner.preview import facts
 
-    spec, _ = _plan(place, wire.forge(place, runs), wish, "dry-run")
+    spec = planned(place, _start(place, wire.forge(place, runs), wish, "dry-run"))
     if wish.as_json:
-        click.echo(json.dumps({**_as_data(spec), "prompt": spec.prompt}, default=str))
+        click.echo(json.dumps({**as_data(spec), "prompt": spec.prompt}, default=str))
         return
     click.echo(spec.prompt.rstrip())
     click.echo("\n--- plan " + "-" * 60)

@@ -22,7 +22,7 @@ def place(project: Project, monkeypatch: pytest.MonkeyPatch) -> wire.Here:
 
 
 def with_origin(place: wire.Here, url: str) -> wire.Here:
-    return replace(place, local=replace(place.local, remotes={"origin": url}))
+    return replace(place, origin=url)
 
 
 @pytest.mark.parametrize(

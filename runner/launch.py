@@ -1,0 +1,111 @@
+"""From a skill and what starts it to a run that has ended: the same for a person, the Action and a worker."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from runner import wire
+from runner.errors import RunnerError
+from runner.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger
+from runner.plan import Base, plan
+from runner.skill import Skill
+
+if TYPE_CHECKING:
+    from runner.drive import Watch
+    from runner.forges import Forge
+    from runner.mirror import Mirror
+    from runner.record import Observe
+    from runner.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One run that is wanted."""
+
+    run_id: str
+    skill: Skill
+    commit: str | None  # where the skill's text was read; None: from files that are not committed
+    trigger: Trigger
+    base: Base
+    mirror: "Mirror"
+    force: Mapping[str, Any] = field(default_factory=dict)  # see `runner.plan.Defaults`
+    again: bool = False  # propose what was closed unmerged
+
+
+def planned(place: wire.Place, start: Start) -> RunSpec:
+    """What the run would do. Raises RunnerError where it cannot be done."""
+    defaults = wire.defaults(place.config, start.force)
+    now = datetime.now(UTC)
+    return plan(start.skill, start.commit, start.trigger, start.base, start.run_id, now, defaults)
+
+
+def launch(
+    place: wire.Place, runs: "Store", target: "Forge", start: Start, observe: "Observe", watch: "Watch"
+) -> End:
+    """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
+    from runner.execute import execute
+    from runner.record import Record
+    from runner.store import hold
+
+    _need_token(target, place)
+    spec = planned(place, start)
+    folder = runs.run_folder(start.run_id)
+    with hold(folder), terminable():
+        runs.create_run(_record_of(spec, start.run_id), as_data(spec))
+        record = Record(runs, start.run_id, folder, observe)
+        record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
+        try:
+            parts = wire.parts(place, spec, target, start.mirror, watch, start.again)
+        except RunnerError as error:
+            record.finish(error.end)
+            return error.end
+        return execute(spec, record, parts)
+
+
+def _need_token(target: "Forge", place: wire.Place) -> None:
+    name = place.config.github.token_env
+    if target.name == "github" and not place.token:
+        raise RunnerError(
+            Phase.PLAN,
+            Reason.FORGE_DENIED,
+            f"pull requests go to GitHub, and {name} is not set",
+            hint=f"export {name}=..., or keep the pull request on this machine: --forge local",
+        )
+
+
+def _record_of(spec: RunSpec, run_id: str) -> Run:
+    return Run(
+        id=run_id,
+        repository=spec.repository.name,
+        skill=spec.skill.name,
+        trigger=spec.trigger.kind,
+        trigger_key=spec.trigger.key,
+        base_sha=spec.base_sha,
+        state=RunState.QUEUED,
+        created_at=datetime.now(UTC),
+        worker=f"{os.uname().nodename}:{os.getpid()}",
+        harness=spec.harness.kind,
+    )
+
+
+def as_data(spec: RunSpec) -> Mapping[str, Any]:
+    """The spec as it is stored. The event may be large, and holds what strangers wrote: its key is enough."""
+    return asdict(replace(spec, prompt="", trigger=replace(spec.trigger, event={})))
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """A polite request to end is an interruption: the container goes, and the run gets its end."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
