@@ -10,6 +10,7 @@ What a line of a timetable means on the days when clocks change depends on its h
   passes of an hour that comes twice. What no clock showed is not due.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from runner.triggers.schedule import Schedule, fields, parts
 # Inside this file instants are naive and in UTC, walls are naive and local: wall = instant + offset.
 
 _TICK = timedelta(microseconds=1)
-_DAY = timedelta(days=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _LOOKBACK = 2 * _DAY  # more than any clock was ever put back at once
 _REMEMBERED = 4096  # entries of each cache below: a few megabytes
 
@@ -54,10 +55,15 @@ def slots(schedule: Schedule, after: datetime, until: datetime) -> Iterator[Slot
         yield Slot(due=due.replace(tzinfo=UTC), key=key, schedule=schedule)
 
 
-def following(schedule: Schedule, after: datetime) -> datetime:
-    """The first instant later than `after` (aware) at which the schedule is due, in its own time zone."""
+def next_due(schedule: Schedule, after: datetime) -> datetime:
+    """The first instant later than `after` (aware) at which the schedule is due, in UTC."""
     due, _ = next(_instants(_rule(schedule.cron), schedule.timezone, _naive(after)))
-    return due.replace(tzinfo=UTC).astimezone(ZoneInfo(schedule.timezone))
+    return due.replace(tzinfo=UTC)
+
+
+def following(schedule: Schedule, after: datetime) -> datetime:
+    """The same in the schedule's own time zone, to be shown."""
+    return next_due(schedule, after).astimezone(ZoneInfo(schedule.timezone))
 
 
 def jittered(slot: Slot, whose: str = "") -> datetime:
@@ -86,7 +92,8 @@ class _Rule:
 
 @lru_cache(_REMEMBERED)
 def _rule(cron: str) -> _Rule:
-    """croniter gets lists of numbers only: what it makes of steps and full fields differs by release."""
+    """croniter gets plain numbers: 7.0 leaves Sunday out of the weekdays `1/3`, and takes a full day field for
+    a restriction or not by what stands in the other one."""
     named, written = fields(cron), parts(cron)
     days = "*" if named.every_day else ",".join(map(str, named.days))
     weekdays = "*" if named.every_weekday else ",".join(map(str, named.weekdays))
@@ -178,8 +185,10 @@ def _walls(rule: _Rule, begin: datetime) -> Iterator[datetime]:
     """Each wall time that the expression names, from `begin` on, as if no clock ever changed."""
     for day in _days(rule.days, begin):
         for hour in rule.hours:
-            if day + timedelta(hours=hour + 1) > begin:
-                walls = (day.replace(hour=hour, minute=minute) for minute in rule.minutes)
+            start = day.replace(hour=hour)
+            if start + _HOUR > begin:
+                past = bisect_left(rule.minutes, begin.minute) if start <= begin else 0
+                walls = (start.replace(minute=minute) for minute in rule.minutes[past:])
                 yield from (wall for wall in walls if wall >= begin)
 
 
