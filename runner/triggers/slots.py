@@ -92,8 +92,9 @@ class _Rule:
 
 @lru_cache(_REMEMBERED)
 def _rule(cron: str) -> _Rule:
-    """croniter gets plain numbers: 7.0 leaves Sunday out of the weekdays `1/3`, and takes a full day field for
-    a restriction or not by what stands in the other one."""
+    """croniter gets plain numbers: 7.0 leaves Sunday out of the weekdays `1/3`, and takes a full day field as
+    a restriction or not by what stands in the other one.
+    """
     named, written = fields(cron), parts(cron)
     days = "*" if named.every_day else ",".join(map(str, named.days))
     weekdays = "*" if named.every_weekday else ",".join(map(str, named.weekdays))
