@@ -144,7 +144,11 @@ def test_every_trigger_is_there_with_github_names() -> None:
         ("release", {"types": ["published", "edited"], "tags": ["v*"], "prereleases": False}),
         (
             "issues",
-            {"types": ["labeled"], "labels": ["docs"], "actor": {"permission": "triage", "bots": True}},
+            {
+                "types": ["labeled"],
+                "labels": ["docs"],
+                "actor": {"permission": "triage", "bots": ["renovate[bot]"]},
+            },
         ),
         ("issue_comment", {"command": "/docs"}),
         (
