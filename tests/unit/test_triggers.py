@@ -257,3 +257,12 @@ def test_no_payload_breaks_the_reading(event: dict[str, Any]) -> None:
     kind = event_kind(event) or "webhook"
     assert trigger_key(kind, event).startswith(f"{kind}:")
     assert isinstance(subject(kind, event), str)
+
+
+def test_two_labels_in_one_second_are_two_events() -> None:
+    issue = {"id": 1, "updated_at": "2026-11-21T12:00:00Z"}
+    keys = {
+        trigger_key("issues", {"action": "labeled", "issue": issue, "label": {"node_id": node}})
+        for node in ("A", "B")
+    }
+    assert len(keys) == 2
