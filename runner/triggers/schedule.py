@@ -1,13 +1,13 @@
 """The schedule: instants at which a skill is due, as five cron fields in a named time zone.
 
 The five fields are those of POSIX `crontab`, with names, ranges, lists and steps, and `7` for Sunday. Where
-both day fields are restricted, either one makes a day due, as in every cron.
+both day fields are restricted, either one makes a day due, as in every cron; a field that leaves nothing out
+(`*`, `*/1`, `0-6`) restricts nothing. Which instants that makes stands in `slots.py`.
 """
 
 import re
-from datetime import datetime
 from itertools import product
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, RootModel, WithJsonSchema
@@ -41,24 +41,54 @@ CRON = r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9A-Za-z*,/-]+( +[0-9A-Za-z*,
 ZONE = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$"
 
 
+class Fields(NamedTuple):
+    """What a cron expression names, as rising numbers; Sunday is 0."""
+
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: tuple[int, ...]
+    months: tuple[int, ...]
+    weekdays: tuple[int, ...]
+
+    @property
+    def every_day(self) -> bool:
+        return len(self.days) == 31
+
+    @property
+    def every_weekday(self) -> bool:
+        return len(self.weekdays) == 7
+
+
+def parts(text: str) -> list[str]:
+    """The expression's fields as they are written, a macro written out."""
+    return MACROS.get(text, text).lower().split()
+
+
+def fields(text: str) -> Fields:
+    """What the expression names. Raises ValueError where it is none."""
+    written = parts(text)
+    if len(written) != len(_FIELDS):
+        allowed = f"five fields, or one of {', '.join(MACROS)}"
+        raise ValueError(f"cron needs {allowed}; here are {len(written)}")
+    minutes, hours, days, months, weekdays = (
+        _values(field, *known) for field, known in zip(written, _FIELDS, strict=True)
+    )
+    named = (minutes, hours, days, months, {day % 7 for day in weekdays})
+    return Fields(*(tuple(sorted(values)) for values in named))
+
+
 def check_cron(text: str) -> str:
     """The expression itself. Raises ValueError where it is not one, or names a day that never comes."""
-    fields = MACROS.get(text, text).split()
-    if len(fields) != len(_FIELDS):
-        allowed = f"five fields, or one of {', '.join(MACROS)}"
-        raise ValueError(f"cron needs {allowed}; here are {len(fields)}")
-    _minutes, _hours, days, months, weekdays = (
-        _values(field, *known) for field, known in zip(fields, _FIELDS, strict=True)
-    )
-    every_weekday = len({day % 7 for day in weekdays}) == len(_DAYS)
-    if every_weekday and not any(day <= _LONGEST.get(month, 31) for day, month in product(days, months)):
+    named = fields(text)
+    comes = any(day <= _LONGEST.get(month, 31) for day, month in product(named.days, named.months))
+    if named.every_weekday and not comes:
         raise ValueError("cron names a date that never comes")
     return text
 
 
 def _values(field: str, name: str, low: int, high: int, names: dict[str, int]) -> set[int]:
     values: set[int] = set()
-    for part in field.lower().split(","):
+    for part in field.split(","):
         match = _PART.fullmatch(part)
         if match is None:
             raise ValueError(f"cron's {name} `{field}` is not made of numbers, names, `*`, `-`, `,` and `/`")
@@ -108,7 +138,9 @@ class Schedule(Model):
     )
     timezone: Zone = Field(default="UTC", description="An IANA time zone such as Europe/Berlin")
     catch_up: Maybe[Duration] = Field(
-        default=None, description="A missed slot still runs, once, when no more than this has passed"
+        default=None,
+        description="A missed slot still runs, once, when no more than this has passed"
+        " (default: until the next slot, at most 6h)",
     )
     jitter: Maybe[Duration] = Field(
         default=None, description="Start up to this much later, the same for a slot"
@@ -120,12 +152,3 @@ class Timetable(RootModel[Annotated[Many[Schedule], Field(min_length=1)]]):
 
 
 KINDS = {"schedule": Timetable}
-
-
-def following(schedule: Schedule, after: datetime) -> datetime:
-    """The first instant later than `after` (aware) at which the schedule is due, in its own time zone."""
-    from croniter import croniter
-
-    local = after.astimezone(ZoneInfo(schedule.timezone))
-    due: datetime = croniter(MACROS.get(schedule.cron, schedule.cron), local).get_next(datetime)
-    return due

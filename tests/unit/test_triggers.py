@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from runner import plugins
 from runner.triggers import event_kind, subject, trigger_key
-from runner.triggers.schedule import MACROS, Schedule, check_cron, check_zone, following
+from runner.triggers.schedule import MACROS, Schedule, check_cron, check_zone
+from runner.triggers.slots import following
 
 NAMES = {"issue_comment", "issues", "manual", "pull_request", "push", "release", "run_completed", "schedule"}
 
