@@ -9,7 +9,7 @@ from runner.errors import RunnerError
 from runner.model.decision import Cause, Decision, Event, Facts, History, Verdict
 from runner.skill import Skill
 from runner.triggers.schedule import Schedule
-from runner.triggers.slots import Slot, slots
+from runner.triggers.slots import Slot, line_of, slots
 
 DEFAULT_WINDOW = timedelta(hours=6)
 """How late a slot may start where its skill says nothing; never later than the slot after it."""
@@ -162,7 +162,7 @@ def _refused(skill: Skill, option: Any, facts: Facts) -> str:
 
 def line(skill: Skill, schedule: Schedule) -> str:
     """The name of one line of a skill's timetable, under which is kept how far it was decided."""
-    return f"{skill.name} {schedule.cron}@{schedule.timezone}"
+    return f"{skill.name} {line_of(schedule)}"
 
 
 def on_slots(

@@ -290,6 +290,13 @@ def test_no_slot_is_due_from_before_the_skill_was_there() -> None:
     assert due(HOURLY, marked(HOURLY, LONG_AGO), since=NOW) == []
 
 
+def test_a_line_has_one_name_however_it_is_spelled() -> None:
+    text = "on: {schedule: [{cron: '@daily'}]}\n"
+    decision = one(due(text, History(), NOW, NOW - timedelta(hours=13)))
+    assert decision.key.startswith("schedule:0 0 * * *@UTC:")
+    assert marked(text, NOW).since == {"it 0 0 * * *@UTC": NOW}
+
+
 def test_without_a_window_six_hours_count() -> None:
     text = "on: {schedule: [{cron: '0 6 * * *'}]}\n"
     since = marked(text, NOW - timedelta(days=1))
