@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from runner import preview
 from runner.action import report
 from runner.action.happenings import happening
+from runner.action.preflight import dangers, refuse
 from runner.action.presence import Presence
 from runner.action.runs import Ran, Step, carry_out, force, of_slot, start, with_ids
 from runner.action.surroundings import Job, read
-from runner.action.trusted import Trusted, trust
+from runner.action.trusted import Trusted, trust, workflow_file
 from runner.decide import on_event, on_slots
 from runner.errors import ExitCode, RunnerError, exit_code
 from runner.launch import planned
@@ -49,6 +50,7 @@ def main(environ: Mapping[str, str], command: str) -> int:
 
 
 def _step(job: Job, presence: Presence, trusted: Trusted, command: str) -> tuple[int, dict[str, str]]:
+    _preflight(job, presence, trusted)
     _annotate(presence, trusted)
     now = datetime.now(UTC)
     event = happening(job, now)
@@ -78,6 +80,18 @@ def _preview(step: Step, decisions: Sequence[Decision], event: Event | None) -> 
             step.presence.say(spec.prompt.rstrip())
             for name, value in preview.facts(spec):
                 step.presence.say(f"{name:<12} {value}")
+
+
+def _preflight(job: Job, presence: Presence, trusted: Trusted) -> None:
+    """Refuse to run from a workflow that hands strangers what it holds."""
+    raw = workflow_file(job, trusted)
+    allowed = [name.strip() for name in job.inputs["allow"].replace("\n", ",").split(",") if name.strip()]
+    found = dangers(job.workflow, raw, job.action_repository) if raw is not None else []
+    refuse(found, allowed)
+    if raw is None:
+        presence.say(
+            f"the workflow's own file ({job.workflow or 'unknown'}) is not in the repository: unchecked"
+        )
 
 
 def _annotate(presence: Presence, trusted: Trusted) -> None:

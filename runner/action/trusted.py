@@ -126,6 +126,23 @@ def _config(job: Job, mirror: Path, sha: str, flags: Mapping[str, Any]) -> Confi
     return config.model_copy(update={"skills": tuple(str(folder / one) for one in config.skills)})
 
 
+def workflow_file(job: Job, trusted: Trusted) -> bytes | None:
+    """The file of the workflow that runs this step, as it runs; None where it cannot be had."""
+    if not job.workflow:
+        return None
+    for sha in (job.workflow_sha, trusted.sha):
+        try:
+            trusted.mirror.fetch(trusted.remote, *([sha] if sha else []))
+            found = files_at(trusted.mirror.directory, sha or trusted.sha, [job.workflow])
+        except RunnerError as error:
+            if error.reason not in (Reason.REF_NOT_FOUND, Reason.GIT_FAILED):
+                raise
+        else:
+            if job.workflow in found:
+                return found[job.workflow]
+    return None
+
+
 def _introduced(mirror: Mirror, sha: str, path: str) -> datetime:
     """When the folder came to the branch as it is now: the commit, or the merge, that last changed it."""
     git = Git(mirror.directory)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.parts.act import Act, example, happened_in
+from tests.parts.act import FILE, Act, example, happened_in, workflow
 from tests.parts.cli import clean_environment, skill_files
 from tests.parts.github import repository
 
@@ -183,6 +183,22 @@ def test_the_default_branch_alone_says_what_runs(act: Act) -> None:
     done = act("pull_request", payload)
     assert done.code == 0, done.log
     assert done.verdicts == {"note": "started"}
+
+
+def test_a_dangerous_workflow_is_refused(act: Act) -> None:
+    commit(act, "note", "{release: {}}")
+    payload = happened_in(example("release", "published"), act.project)
+    text = workflow({"sandbox": "process"}, "release")
+    act.project.commit({FILE: text.replace("permissions: {}", "permissions: write-all")})
+    refused = act("release", payload)
+    assert refused.code != 0
+    assert refused.said(f"{FILE}:4: ")
+    assert refused.said("[write_all]")
+    assert titles(act) == []
+    allowed = act("release", payload, allow="write_all")
+    assert allowed.verdicts == {"note": "started"}
+    act.project.commit({FILE: text})
+    assert act("release", payload).verdicts == {"note": "skipped: duplicate"}
 
 
 HOSTILE = """

@@ -18,6 +18,7 @@ from tests.parts.need import require
 
 ROOT = Path(__file__).parent.parent.parent
 ACTION = "acme/skillrunner@0123456789abcdef0123456789abcdef01234567"
+FILE = ".github/workflows/skillrunner.yml"
 EXAMPLES = "@octokit/webhooks-examples@7.6.1"
 
 
@@ -147,6 +148,7 @@ class Act:
             "GITHUB_SERVER_URL": self.github.url,
             "GITHUB_REPOSITORY": repository(self.project),
             "GITHUB_RUN_ID": str(self.runs),
+            "GITHUB_WORKFLOW_REF": f"{repository(self.project)}/{FILE}@refs/heads/main",
             "RUNNER_TEMP": str(folder / "temp"),
             "LEFT": str(folder / "left"),
         }
