@@ -9,7 +9,7 @@ import pytest
 
 from tests.parts.act import FILE, Act, example, happened_in, workflow
 from tests.parts.cli import clean_environment, skill_files
-from tests.parts.github import repository
+from tests.parts.github import APP_ID, repository
 
 pytestmark = [pytest.mark.emulator, pytest.mark.git_http]
 
@@ -157,6 +157,33 @@ def test_a_dry_run_starts_and_stores_nothing(act: Act) -> None:
     assert done.said("Do the work.")
     assert titles(act) == []
     assert "refs/skillrunner" not in act.project.git("for-each-ref", cwd=act.project.origin)
+
+
+def test_as_an_app(act: Act) -> None:
+    commit(act, "note", "{release: {}}")
+    payload = happened_in(example("release", "published"), act.project)
+    done = act("release", payload, app_id=APP_ID, app_private_key=act.github.app_key, token="")
+    assert done.code == 0, done.log
+    (pull,) = act.github.api("GET", f"/repos/{repository(act.project)}/pulls")
+    assert pull["user"]["login"] == "skillrunner-test[bot]"
+    assert "PRIVATE KEY" not in done.log
+    assert not any(token in done.log for token in act.github.tokens)
+    theirs = happened_in(example("issues", "opened"), act.project)
+    commit(act, "answer", "{issues: {actor: {bots: ['skillrunner-test[bot]']}}}")
+    theirs["sender"] = {"login": "skillrunner-test[bot]", "type": "Bot"}
+    own = act("issues", theirs, app_id=APP_ID, app_private_key=act.github.app_key)
+    assert own.verdicts == {"answer": "skipped: actor"}
+    assert own.said("which is us")
+
+
+def test_a_run_follows_another_and_none_runs_for_ever(act: Act) -> None:
+    commit(act, "first", "{release: {}, run_completed: {skill: second, states: [succeeded, nothing_to_do]}}")
+    commit(act, "second", "{run_completed: {skill: first, states: [succeeded, nothing_to_do]}}")
+    done = act("release", happened_in(example("release", "published"), act.project))
+    assert done.code == 0, done.log
+    assert sorted(titles(act)) == ["docs: first", "docs: second"]
+    started = [line["skill"] for line in stored(act) if line.get("verdict") == "started"]
+    assert started == ["first", "second", "first", "second"]
 
 
 def test_an_invalid_skill_is_annotated_and_the_others_run(act: Act) -> None:

@@ -62,7 +62,8 @@ class Step:
 
 def workflow(inputs: Mapping[str, str], on: str) -> str:
     """A dispatcher written by hand: one job, one step."""
-    given = "".join(f"          {name}: {json.dumps(value)}\n" for name, value in inputs.items())
+    said = {"token": "${{ secrets.GITHUB_TOKEN }}"} | dict(inputs)
+    given = "".join(f"          {name}: {json.dumps(value)}\n" for name, value in said.items())
     return f"""
 name: Skillrunner
 on: {on}
@@ -78,7 +79,6 @@ jobs:
       - id: skillrunner
         uses: {ACTION}
         with:
-          token: ${{{{ secrets.GITHUB_TOKEN }}}}
 {given}      - if: always()
         shell: bash
         env:
