@@ -120,6 +120,11 @@ def refuse(found: Collection[Danger], allowed: Collection[str]) -> None:
         raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, "\n".join(lines), hint=hint)
 
 
+def overrides(allow: str) -> list[str]:
+    """The rules that the Action's input `allow` names: "head_checkout, unpinned", or one a line."""
+    return allow.replace(",", " ").split()
+
+
 def _danger(file: str, rule: str, line: int, message: str, *, fatal: bool | None = None) -> Danger:
     decided = rule not in _NOT_FATAL if fatal is None else fatal
     return Danger(file=file, rule=rule, line=line, message=message, hint=HINTS[rule], fatal=decided)
@@ -235,17 +240,18 @@ def _runner(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
 
 def _token(workflow: Workflow, job: Job, action: str) -> Iterator[Danger]:
     for step in action_steps(job, action):
-        if not _own_token(step):
-            message = "pull requests that are opened with GitHub's default token start no workflows, so no CI"
+        if has_default_token(step):
+            message = "CI does not start by itself on pull requests that GitHub's default token opened"
             yield _danger(workflow.file, "default_token", step.line, message)
 
 
-def _own_token(step: Step) -> bool:
-    if _given(step, "app-id"):
-        return True
+def has_default_token(step: Step) -> bool:
+    """Whether the step publishes with the token that GitHub gives to every job."""
+    if _given(step, "command") == "plan" or _given(step, "app-id"):
+        return False
     token = _given(step, "token")
     read_from = {path for _, inside in expressions(token) for path in paths(inside)}
-    return bool(token) and not (read_from and read_from <= _DEFAULT_TOKEN)
+    return not token or (bool(read_from) and read_from <= _DEFAULT_TOKEN)
 
 
 def _given(step: Step, name: str) -> str:

@@ -20,6 +20,7 @@ from runner.model import Phase, Reason
 from tests.parts.need import require
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
+DOCS = Path(__file__).parent.parent.parent / "docs"
 FILE = ".github/workflows/skills.yml"
 CHECKOUT = f"actions/checkout@{SHA}"
 
@@ -253,6 +254,10 @@ DANGEROUS: dict[str, tuple[set[str], str]] = {
     "no token": ({"default_token"}, workflow(inputs="skill: x")),
     "default token": ({"default_token"}, workflow(inputs="token: ${{ secrets.GITHUB_TOKEN }}")),
     "default token by index": ({"default_token"}, workflow(inputs="Token: ${{ github [ 'token' ] }}")),
+    "default token twice": (
+        {"default_token"},
+        workflow(inputs="token: ${{ github.token || secrets.GITHUB_TOKEN }}"),
+    ),
     "empty app": ({"default_token"}, workflow(inputs='app-id: ""')),
     "reusable workflow": (
         {"secrets_inherit", "unpinned"},
@@ -315,6 +320,7 @@ SAFE = {
     "one secret": workflow(inputs="token: ${{ secrets.BOT_TOKEN || github.token }}"),
     "one secret by index": workflow(inputs="token: ${{ secrets['BOT_TOKEN'] }}"),
     "a token of another step": workflow(inputs="token: ${{ steps.app.outputs.token }}"),
+    "a step that plans": workflow(inputs="command: plan"),
     "self-hosted elsewhere": workflow(on="release").replace("ubuntu-latest", "self-hosted"),
     "another's job": "on: pull_request_target\npermissions: write-all\njobs:\n  x:\n    runs-on: a\n"
     "    steps: [{uses: actions/checkout@v4}, {run: 'echo ${{ github.event.issue.title }}'}]\n",
@@ -481,6 +487,21 @@ def test_an_override_of_no_rule_is_refused() -> None:
         refuse([], ["head-checkout"])
     assert "head-checkout" in caught.value.message
     assert "`head_checkout`" in caught.value.hint
+
+
+def examples(page: str) -> list[str]:
+    text = (DOCS / page).read_text()
+    return [
+        one for one in re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if "jobs:" in one
+    ]
+
+
+def test_the_docs_name_every_rule_and_their_workflows_are_as_they_say() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", (DOCS / "action-security.md").read_text(), re.MULTILINE)
+    assert set(named) == set(HINTS)
+    assert [rules(text) for text in examples("action-security.md")] == [{"unpinned"}]
+    for text in examples("action.md"):
+        refuse(look(text), ())
 
 
 ZIZMOR = {
