@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from runner import preview
 from runner.action import report
 from runner.action.happenings import happening
-from runner.action.preflight import dangers, refuse
+from runner.action.preflight import dangers, overrides, refuse, unreadable
 from runner.action.presence import Presence
 from runner.action.runs import Ran, Step, carry_out, force, of_slot, start, with_ids
 from runner.action.surroundings import Job, read
@@ -83,15 +83,20 @@ def _preview(step: Step, decisions: Sequence[Decision], event: Event | None) -> 
 
 
 def _preflight(job: Job, presence: Presence, trusted: Trusted) -> None:
-    """Refuse to run from a workflow that hands strangers what it holds."""
+    """Refuse to run from a workflow that hands strangers what it holds; what is less is only said."""
+    if not job.workflow:
+        presence.say("GITHUB_WORKFLOW_REF is not set, as it is on GitHub: the workflow's file is not checked")
+        return
     raw = workflow_file(job, trusted)
-    allowed = [name.strip() for name in job.inputs["allow"].replace("\n", ",").split(",") if name.strip()]
-    found = dangers(job.workflow, raw, job.action_repository) if raw is not None else []
-    refuse(found, allowed)
     if raw is None:
-        presence.say(
-            f"the workflow's own file ({job.workflow or 'unknown'}) is not in the repository: unchecked"
-        )
+        found = [
+            unreadable(job.workflow, f"it is not in {job.repository} at {job.workflow_sha or 'its head'}")
+        ]
+    else:
+        found = dangers(job.workflow, raw, job.action_repository)
+    refuse(found, overrides(job.inputs["allow"]))
+    for danger in found:
+        presence.say(f"{danger}: {danger.hint}")
 
 
 def _annotate(presence: Presence, trusted: Trusted) -> None:

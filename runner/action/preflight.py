@@ -87,7 +87,7 @@ def dangers(file: str, raw: bytes, action: str) -> list[Danger]:
     try:
         workflow = read_workflow(file, raw)
     except Unreadable as cause:
-        return [_danger(file, "unreadable", cause.line, f"the workflow cannot be read: {cause.message}")]
+        return [unreadable(file, cause.message, cause.line)]
     jobs = [job for job in workflow.jobs if _uses_in(job, action)]
     found = {
         danger
@@ -96,6 +96,11 @@ def dangers(file: str, raw: bytes, action: str) -> list[Danger]:
         for danger in rule(workflow, job, action)
     }
     return sorted(found, key=lambda danger: (danger.line, danger.rule, danger.message))
+
+
+def unreadable(file: str, why: str, line: int = 1) -> Danger:
+    """What is found where nothing can be looked at."""
+    return _danger(file, "unreadable", line, f"the workflow cannot be read: {why}")
 
 
 def uses_action(raw: bytes, action: str) -> bool:

@@ -127,20 +127,15 @@ def _config(job: Job, mirror: Path, sha: str, flags: Mapping[str, Any]) -> Confi
 
 
 def workflow_file(job: Job, trusted: Trusted) -> bytes | None:
-    """The file of the workflow that runs this step, as it runs; None where it cannot be had."""
-    if not job.workflow:
+    """The file of the workflow that runs this step, as of the commit that it runs from; None: not to be had."""
+    sha = job.workflow_sha or trusted.sha
+    try:
+        trusted.mirror.fetch(trusted.remote, sha)
+        return files_at(trusted.mirror.directory, sha, [job.workflow]).get(job.workflow)
+    except RunnerError as error:
+        if error.reason not in (Reason.REF_NOT_FOUND, Reason.GIT_FAILED):
+            raise
         return None
-    for sha in (job.workflow_sha, trusted.sha):
-        try:
-            trusted.mirror.fetch(trusted.remote, *([sha] if sha else []))
-            found = files_at(trusted.mirror.directory, sha or trusted.sha, [job.workflow])
-        except RunnerError as error:
-            if error.reason not in (Reason.REF_NOT_FOUND, Reason.GIT_FAILED):
-                raise
-        else:
-            if job.workflow in found:
-                return found[job.workflow]
-    return None
 
 
 def _introduced(mirror: Mirror, sha: str, path: str) -> datetime:

@@ -216,6 +216,10 @@ def test_a_dangerous_workflow_is_refused(act: Act) -> None:
     commit(act, "note", "{release: {}}")
     payload = happened_in(example("release", "published"), act.project)
     text = workflow({"sandbox": "process"}, "release")
+    act.checked = True
+    absent = act("release", payload)
+    assert absent.code != 0
+    assert absent.said("[unreadable]")
     act.project.commit({FILE: text.replace("permissions: {}", "permissions: write-all")})
     refused = act("release", payload)
     assert refused.code != 0

@@ -111,6 +111,7 @@ class Act:
     github: GitHub
     action: Path
     image: str = ""  # of the job's container; empty: the job runs on the host itself
+    checked: bool = False  # whether the workflow's file is committed, as FILE
     runs: int = 0
 
     def __call__(self, event: str, payload: Mapping[str, Any] | None = None, **inputs: str) -> Step:
@@ -148,7 +149,9 @@ class Act:
             "GITHUB_SERVER_URL": self.github.url,
             "GITHUB_REPOSITORY": repository(self.project),
             "GITHUB_RUN_ID": str(self.runs),
-            "GITHUB_WORKFLOW_REF": f"{repository(self.project)}/{FILE}@refs/heads/main",
+            "GITHUB_WORKFLOW_REF": f"{repository(self.project)}/{FILE}@refs/heads/main"
+            if self.checked
+            else "",
             "RUNNER_TEMP": str(folder / "temp"),
             "LEFT": str(folder / "left"),
         }
