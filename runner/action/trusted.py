@@ -127,7 +127,7 @@ def _config(job: Job, mirror: Path, sha: str, flags: Mapping[str, Any]) -> Confi
 
 
 def workflow_file(job: Job, trusted: Trusted) -> bytes | None:
-    """The file of the workflow that runs this step, as of the commit that it runs from; None: not to be had."""
+    """The file of the workflow that runs this step, at the commit that it runs from; None: not to be had."""
     sha = job.workflow_sha or trusted.sha
     try:
         trusted.mirror.fetch(trusted.remote, sha)
