@@ -1,7 +1,7 @@
 """The configuration: defaults < skillrunner.yaml < environment < flags, with the origin kept per value."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -102,15 +102,17 @@ def load_config(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, Data] | None = None,
+    read: Callable[[Path], bytes] = Path.read_bytes,
 ) -> Config:
     """The configuration of the repository at `root`.
 
-    `flags` maps dotted keys to values; None means that a flag was not given. Raises RunnerError
-    INVALID_CONFIG with every fault, each with its place.
+    `flags` maps dotted keys to values; None means that a flag was not given. `read` gets the file's content
+    from elsewhere than the disk, and raises OSError as a disk would. Raises RunnerError INVALID_CONFIG with
+    every fault, each with its place.
     """
     variables = os.environ if environ is None else environ
     path = file or root / FILE
-    layers = [*_state_home(variables), *_file_layer(path, required=file is not None)]
+    layers = [*_state_home(variables), *_file_layer(path, read, required=file is not None)]
     faults: list[Fault] = [fault for layer in layers for fault in layer.faults]
     for layer in (*_variables(variables), *_flags(flags or {})):
         faults.extend(layer.faults)
@@ -141,9 +143,9 @@ def _merged(layers: list[Document], root: Path) -> Config:
     return config
 
 
-def _file_layer(path: Path, *, required: bool) -> Iterator[Document]:
+def _file_layer(path: Path, read: Callable[[Path], bytes], *, required: bool) -> Iterator[Document]:
     try:
-        raw = path.read_bytes()
+        raw = read(path)
     except OSError as error:
         if required or not isinstance(error, FileNotFoundError):
             document = Document(str(path))

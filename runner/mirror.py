@@ -62,6 +62,13 @@ class Mirror:
                     raise
                 return self._create(remote, want)
 
+    def fetch_ref(self, remote: Remote, ref: str) -> str:
+        """Bring one ref of any name here, and return where it is."""
+        with self._locked():
+            flags = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--force")
+            self.git.run("fetch", *flags, "--", remote.url, f"+{ref}:{ref}", variables=remote.variables)
+            return self.git.text("rev-parse", ref)
+
     def resolve(self, ref: str) -> str:
         """The commit that a branch, tag, full ref or commit name means here. Raises REF_NOT_FOUND."""
         for candidate in (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):

@@ -44,6 +44,7 @@ class Defaults:
     limits: Limits = Limits()
     resources: Resources = Resources()
     guarded: tuple[str, ...] = ()
+    verify: tuple[str, ...] = ()  # besides what the skill verifies
     force_sandbox: str | None = None  # the flags of one run go before the skill
     force_image: str | None = None
     force_harness: HarnessSpec | None = None
@@ -90,7 +91,7 @@ def plan(
         harness=_harness(skill, defaults),
         limits=skill.options.limits.over(defaults.limits),
         allowance=_allowance(options, defaults),
-        verify=tuple(skill.options.verify),
+        verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
         output=OutputSpec(kind=kind, options=_rendered(skill, options, context)),
     )

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
 from runner.triggers.schedule import Schedule
-from runner.triggers.slots import Slot, next_due, slots
+from runner.triggers.slots import Slot, line_of, next_due, slots
 
 MOST_OF_A_LINE = 1_000
 MOST = 100_000
@@ -52,9 +52,9 @@ class Timetable:
         before = self._lines.get(owner, [])
         if [line.schedule for line in before] == list(schedules):
             return
-        reached = {_name(line.schedule): line.reached for line in before}
+        reached = {line_of(line.schedule): line.reached for line in before}
         self.remove(owner)
-        lines = [_Line(owner, schedule, reached.get(_name(schedule), now)) for schedule in schedules]
+        lines = [_Line(owner, schedule, reached.get(line_of(schedule), now)) for schedule in schedules]
         if lines:
             self._lines[owner] = lines
         for line in lines:
@@ -94,7 +94,3 @@ class Timetable:
 
     def _push(self, line: _Line) -> None:
         heappush(self._heap, (next_due(line.schedule, line.reached), next(self._numbers), line))
-
-
-def _name(schedule: Schedule) -> tuple[str, str]:
-    return schedule.cron, schedule.timezone

@@ -33,6 +33,8 @@ LOADED_BY_NAME = (
     "libpthread.so.0",
     "librt.so.1",
     "libm.so.6",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
 )
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 UNUSED = {
@@ -117,7 +119,8 @@ def git() -> Files:
     """git's helpers; most of them are the one program under other names, and are left out."""
     where = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
     program = Path(shutil.which("git") or "").resolve()
-    files = {f"{where.lstrip('/')}/git": program}
+    started_by_name = ("git", "git-upload-pack", "git-receive-pack")  # when one repository clones another
+    files = {f"{where.lstrip('/')}/{name}": program for name in started_by_name}
     for path in Path(where).iterdir():
         if path.is_file() and not path.is_symlink() and not path.samefile(program):
             files[str(path).lstrip("/")] = path

@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.parts.model_server",
     "tests.parts.patience",
     "tests.parts.rig",
+    "tests.parts.act",
 ]

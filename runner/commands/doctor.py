@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,13 @@ _ROOM = 2 * 1024**3  # bytes that should be free for workspaces
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with each value's origin.")
+@click.option("--action", is_flag=True, help="Check the workflows that use the GitHub Action instead.")
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
+def command(context: click.Context, as_json: bool, action: bool) -> None:
     """Check git, Docker, images, the token, the skills and the disk. Exits with 1 where something fails."""
     options: Options = context.obj
     place = here(options)
-    findings = [finding for look in _LOOKS for finding in _caught(look, place)]
+    findings = [finding for look in _looks(action) for finding in _caught(look, place)]
     if as_json:
         click.echo(json.dumps({"findings": [asdict(one) for one in findings], "config": _config(place)}))
     else:
@@ -49,11 +50,19 @@ def _level(finding: Finding) -> str:
     return "warn" if finding.hint else "ok"
 
 
+def _looks(action: bool) -> Iterable[Callable[["Here"], Iterator[Finding]]]:
+    if not action:
+        return _LOOKS
+    from runner.action.doctor import LOOKS
+
+    return LOOKS
+
+
 def _caught(look: Callable[["Here"], Iterator[Finding]], place: "Here") -> list[Finding]:
     try:
         return list(look(place))
     except RunnerError as error:
-        subject = look.__name__.removeprefix("_look_at_")
+        subject = look.__name__.rpartition("look_at_")[2]
         return [Finding(ok=False, subject=subject, message=error.message, hint=error.hint)]
 
 

@@ -94,6 +94,20 @@ class GitHub:
         if not any(marker in (item["body"] or "") for item in self.door.pages(path)):
             self.door.call("POST", path, {"body": f"{body}\n\n{marker}"})
 
+    def permission(self, login: str) -> str:
+        """What `login` may do on the repository: "none", "read", "triage", "write", "maintain" or "admin".
+
+        GitHub's "Get repository permissions for a user": `permission` knows four of them, `role_name` all.
+        """
+        try:
+            found = self.door.get(f"/collaborators/{login}/permission")
+        except RunnerError as error:
+            if error.reason is Reason.FORGE_NOT_FOUND:
+                return "none"
+            raise
+        role = str(found.get("role_name") or "")
+        return role if role in ("triage", "maintain") else str(found["permission"])
+
     def _settled(self, call: Callable[[], object]) -> None:
         for attempt in range(1, _SETTLING + 1):
             try:

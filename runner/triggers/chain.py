@@ -1,6 +1,7 @@
 """The end of another skill's run starts the skill."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,6 +28,14 @@ class RunCompleted(Model):
     states: Annotated[Many[End], Field(min_length=1)] = Field(
         default=("succeeded",), description="Only if it ended in one of these states"
     )
+
+    def misses(self, payload: Mapping[str, Any]) -> str:
+        """Why the run that ended is not one that the skill follows; empty: it is."""
+        run = payload.get("run", {})
+        if run.get("skill") != self.skill:
+            return f"it follows {self.skill}, and this was a run of {run.get('skill')}"
+        wanted = ", ".join(self.states)
+        return "" if run.get("state") in self.states else f"`states` holds {wanted}, not {run.get('state')}"
 
 
 KINDS = {"run_completed": RunCompleted}

@@ -16,16 +16,20 @@ _SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "run_completed": ("run", "id"),
 }
 
+# Two labels, or two people, can come to an issue within the same second.
+_WHOM = (("label", "node_id"), ("assignee", "node_id"), ("requested_reviewer", "node_id"))
+
 # The parts of a payload that tell one happening from the next; see GitHub's "Webhook events and payloads".
 _KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "release": (("release", "id"), ("action",)),
-    "issues": (("issue", "id"), ("action",), ("issue", "updated_at")),
+    "issues": (("issue", "id"), ("action",), ("issue", "updated_at"), *_WHOM),
     "issue_comment": (("comment", "id"), ("action",), ("comment", "updated_at")),
     "pull_request": (
         ("pull_request", "id"),
         ("action",),
         ("pull_request", "head", "sha"),
         ("pull_request", "updated_at"),
+        *_WHOM,
     ),
     "push": (("ref",), ("after",)),
     "workflow_run": (("workflow_run", "id"), ("workflow_run", "run_attempt"), ("action",)),
@@ -33,7 +37,7 @@ _KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "run_completed": (("run", "id"),),
 }
 
-_OPTIONAL = frozenset({"updated_at", "run_attempt", "sha"})
+_OPTIONAL = frozenset({"updated_at", "run_attempt", "sha", "node_id"})
 
 
 def event_kind(payload: Mapping[str, Any]) -> str | None:

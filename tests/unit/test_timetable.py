@@ -54,7 +54,7 @@ def test_putting_anew_what_is_due_already_loses_nothing() -> None:
     table = Timetable()
     table.put("docs", [HOURLY], START)
     late = START + HOUR + MINUTE
-    table.put("docs", [NIGHTLY, HOURLY.model_copy(update={"jitter": 5.0})], late)
+    table.put("docs", [NIGHTLY, Schedule(cron="0 * * * *")], late)
     assert [slot.due for _, slot in table.due(late)] == [datetime(2026, 3, 28, 23, tzinfo=UTC)]
 
 

@@ -145,7 +145,11 @@ def test_every_trigger_is_there_with_github_names() -> None:
         ("release", {"types": ["published", "edited"], "tags": ["v*"], "prereleases": False}),
         (
             "issues",
-            {"types": ["labeled"], "labels": ["docs"], "actor": {"permission": "triage", "bots": True}},
+            {
+                "types": ["labeled"],
+                "labels": ["docs"],
+                "actor": {"permission": "triage", "bots": ["renovate[bot]"]},
+            },
         ),
         ("issue_comment", {"command": "/docs"}),
         (
@@ -254,3 +258,12 @@ def test_no_payload_breaks_the_reading(event: dict[str, Any]) -> None:
     kind = event_kind(event) or "webhook"
     assert trigger_key(kind, event).startswith(f"{kind}:")
     assert isinstance(subject(kind, event), str)
+
+
+def test_two_labels_in_one_second_are_two_events() -> None:
+    issue = {"id": 1, "updated_at": "2026-11-21T12:00:00Z"}
+    keys = {
+        trigger_key("issues", {"action": "labeled", "issue": issue, "label": {"node_id": node}})
+        for node in ("A", "B")
+    }
+    assert len(keys) == 2

@@ -1,0 +1,59 @@
+"""A process that decides on slots of a repository, as an Action or a worker does, and tells its runs.
+
+Usage: claimant.py REMOTE STATE_DIR COUNT NAME. It waits for a line, then decides on each of COUNT slots.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runner.action.runs import with_ids
+from runner.decide import on_slots
+from runner.ledger import Ledger
+from runner.mirror import Mirror
+from runner.model import End, Phase, Remote, RunState
+from runner.model.decision import Verdict
+from runner.skill import load
+from tests.parts.cli import skill_files
+
+YAML = """
+on: {{schedule: [{{cron: "0 {hour} * * *", catch_up: 20d}}]}}
+overlap: queue
+harness: {{kind: command, command: [x]}}
+output: {{none: {{}}}}
+"""
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(url: str, state: str, count: int) -> None:
+    names = [f"s{at:03}" for at in range(count)]
+    files = {
+        path: text.encode()
+        for at, name in enumerate(names)
+        for path, text in skill_files(name, YAML.format(hour=at % 24)).items()
+    }
+    skills = load(files).skills
+    remote, mirror = Remote(url=url), Mirror(Path(state), url)
+    mirror.fetch(remote)
+    ledger = Ledger(mirror, remote)
+    now = datetime(2026, 11, 21, 23, 59, tzinfo=UTC)
+    since = dict.fromkeys(names, datetime(2026, 11, 20, 23, 59, tzinfo=UTC))
+    tell("ready")
+    sys.stdin.readline()
+    for name in names:
+        mine = {name: skills[name]}
+        settled = ledger.settle(
+            lambda history, mine=mine: with_ids(on_slots(mine, since, history, now), now), now
+        )
+        for decision in settled:
+            if decision.verdict is Verdict.STARTED:
+                tell(f"run {decision.name}")
+                ledger.ended(decision, End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH), "", now)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
