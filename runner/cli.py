@@ -25,6 +25,7 @@ VERBS = {
     "logs": "Show what the agent did; -f follows it live.",
     "diff": "Show what a run proposed.",
     "pr": "Work with the pull requests of the local forge.",
+    "workflow": "Write or check the workflow file for GitHub Actions.",
     "action": "Decide and run inside a GitHub workflow.",
     "doctor": "Check what a run needs, and say the next command.",
 }

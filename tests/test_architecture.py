@@ -41,6 +41,7 @@ ORDER = [
     "timetable",
     "decide",
     "plan",
+    "workflow",
     "policy",
     "store",
     "record",

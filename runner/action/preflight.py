@@ -57,7 +57,7 @@ HINTS = {
     "(Settings, Actions, General)",
     "no_timeout": "state one: `timeout-minutes: 60`",
     "default_token": "use a GitHub App: `app-id: ${{ vars.SKILLRUNNER_APP_ID }}` and "
-    "`app-private-key: ${{ secrets.SKILLRUNNER_APP_KEY }}` (docs/action-security.md)",
+    "`app-private-key: ${{ secrets.SKILLRUNNER_APP_PRIVATE_KEY }}` (docs/action-security.md)",
 }
 """Every rule, and what to do about it."""
 

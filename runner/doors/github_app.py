@@ -102,8 +102,8 @@ def _key(text: str) -> "RSAPrivateKey":
 
 _KEY_HINT = (
     "generate a private key in the App's settings on GitHub, store the whole file as a secret "
-    "(gh secret set SKILLRUNNER_APP_KEY < the-file.pem), and write "
-    "`app-private-key: ${{ secrets.SKILLRUNNER_APP_KEY }}`"
+    "(gh secret set SKILLRUNNER_APP_PRIVATE_KEY < the-file.pem), and write "
+    "`app-private-key: ${{ secrets.SKILLRUNNER_APP_PRIVATE_KEY }}`"
 )
 
 
