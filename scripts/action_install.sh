@@ -25,13 +25,12 @@ place="${RUNNER_TOOL_CACHE:-${RUNNER_TEMP:-/tmp}}/skillrunner/$digest"
 what="$source"
 [ -n "$version" ] && what="skillrunner==$version"
 aside="$place.$$"
-if command -v uv > /dev/null; then
-  uv venv --quiet --python-preference managed --python ">=3.11" "$aside" 2> /dev/null || uv venv --quiet "$aside"
-  uv pip install --quiet --python "$aside/bin/python" --constraint "$source/constraints.txt" "$what"
-else
-  python3 -m venv "$aside"
-  "$aside/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$source/constraints.txt" "$what"
-fi
+python3 -m venv "$aside"
+uv=$(command -v uv) || {
+  "$aside/bin/python" -m pip install --quiet --disable-pip-version-check uv
+  uv="$aside/bin/uv"
+}
+"$uv" pip install --quiet --python "$aside/bin/python" --constraint "$source/constraints.txt" "$what"
 # Environments cannot be moved, so the finished one is found by a link; the slower of two installers loses.
 ln -sTn "$aside" "$place" 2> /dev/null || rm -rf "$aside"
 [ -x "$place/bin/skillrunner" ] || { echo "::error::skillrunner could not be installed into $place" ; exit 1; }
