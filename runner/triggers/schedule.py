@@ -43,17 +43,25 @@ ZONE = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$"
 
 def check_cron(text: str) -> str:
     """The expression itself. Raises ValueError where it is not one, or names a day that never comes."""
-    fields = MACROS.get(text, text).split()
-    if len(fields) != len(_FIELDS):
-        allowed = f"five fields, or one of {', '.join(MACROS)}"
-        raise ValueError(f"cron needs {allowed}; here are {len(fields)}")
-    _minutes, _hours, days, months, weekdays = (
-        _values(field, *known) for field, known in zip(fields, _FIELDS, strict=True)
-    )
+    _minutes, _hours, days, months, weekdays = values(text)
     every_weekday = len({day % 7 for day in weekdays}) == len(_DAYS)
     if every_weekday and not any(day <= _LONGEST.get(month, 31) for day, month in product(days, months)):
         raise ValueError("cron names a date that never comes")
     return text
+
+
+def fields(text: str) -> list[str]:
+    """The five fields, also of a macro. Raises ValueError where there are more or fewer."""
+    found = MACROS.get(text, text).split()
+    if len(found) != len(_FIELDS):
+        allowed = f"five fields, or one of {', '.join(MACROS)}"
+        raise ValueError(f"cron needs {allowed}; here are {len(found)}")
+    return found
+
+
+def values(text: str) -> list[set[int]]:
+    """What each of the five fields names; Sunday is 0 or 7. Raises ValueError where one names nothing."""
+    return [_values(field, *known) for field, known in zip(fields(text), _FIELDS, strict=True)]
 
 
 def _values(field: str, name: str, low: int, high: int, names: dict[str, int]) -> set[int]:
@@ -127,5 +135,11 @@ def following(schedule: Schedule, after: datetime) -> datetime:
     from croniter import croniter
 
     local = after.astimezone(ZoneInfo(schedule.timezone))
-    due: datetime = croniter(MACROS.get(schedule.cron, schedule.cron), local).get_next(datetime)
+    due: datetime = croniter(_spelled(schedule.cron), local).get_next(datetime)
     return due
+
+
+def _spelled(text: str) -> str:
+    """Ranges as lists of numbers: croniter takes `5-5` for every hour, not for the fifth."""
+    named = zip(fields(text), values(text), strict=True)
+    return " ".join(",".join(map(str, sorted(those))) if "-" in field else field for field, those in named)
