@@ -19,6 +19,7 @@ VERBS = {
     "init": "Prepare a repository for skills.",
     "new": "Make a skill that validates as it is.",
     "validate": "Check skill files.",
+    "workflow": "Work with the GitHub workflow of the skills.",
     "run": "Run a skill now.",
     "list": "List runs, or skills.",
     "show": "Show a run: states, checks, causes, cost, receipts.",

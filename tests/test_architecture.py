@@ -39,6 +39,7 @@ ORDER = [
     "outputs",
     "skill",
     "plan",
+    "workflow",
     "policy",
     "store",
     "record",
