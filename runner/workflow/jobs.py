@@ -67,7 +67,7 @@ def _job(skill: Skill, use: Use) -> Mapping[str, Any]:
     overlap = _OVERLAP[skill.options.overlap]
     return {
         "needs": _PLAN,
-        "if": f"{keys} != null",
+        "if": keys,  # a list is true, nothing is not
         "runs-on": use.runs_on,
         "timeout-minutes": _minutes(skill, use),
         "permissions": {**_RECORD, **_publishing(skill)},

@@ -32,8 +32,8 @@ def _mapping(tree: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _item(item: object) -> Iterator[str]:
-    lines = list(_mapping(item)) if isinstance(item, Mapping) else [_scalar(item)]
-    yield f"- {lines[0]}"
+    lines = list(_mapping(item)) if isinstance(item, Mapping) and item else [_scalar(item)]
+    yield f"- {lines[0]}".rstrip()
     yield from (f"  {line}" for line in lines[1:])
 
 

@@ -10,7 +10,7 @@ from runner.model import Limits, Phase, Reason
 
 FILE = ".github/workflows/skillrunner.yml"
 FIND_ACTION = (
-    "git ls-remote https://github.com/OWNER/skillrunner 'refs/tags/v*' prints each release's commit (`^{}`);\n"
+    "git ls-remote https://github.com/OWNER/skillrunner 'refs/tags/v*' prints each release's commit (^{});\n"
     "then skillrunner workflow sync --action 'OWNER/skillrunner@COMMIT # TAG'"
 )
 
