@@ -1,7 +1,8 @@
 """What a run may publish: one module per kind, with `KINDS` and a `publish` that is safe to repeat.
 
 `publish(offer, forge, changeset) -> Receipt` raises RunnerError where nothing was published, with the
-reason that says why. `FILES = True` marks a kind that publishes changed files.
+reason that says why. `FILES = True` marks a kind that publishes changed files, and `PERMISSIONS` says what
+GitHub's token must be allowed for it, in the words of a workflow's `permissions:`.
 """
 
 from collections.abc import Callable

@@ -49,6 +49,7 @@ class PullRequestOptions(Model):
 
 KINDS = {"pull_request": PullRequestOptions}
 FILES = True
+PERMISSIONS = {"contents": "write", "pull-requests": "write"}
 
 
 def branch(skill: str, key: str) -> str:

@@ -43,11 +43,12 @@ def pokes(schedule: Schedule) -> list[str]:
 def _zone(name: str) -> tuple[frozenset[int], tuple[_Change, ...]]:
     """The offsets of a zone in minutes, and when they change."""
     zone = ZoneInfo(name)
-    days = (_FROM + timedelta(days=count) for count in range((_UNTIL - _FROM).days + 1))
+    days = [_FROM + timedelta(days=count) for count in range((_UNTIL - _FROM).days + 1)]
+    known = [(day, _offset(zone, day)) for day in days]
     changes = [
         _change(zone, day, following)
-        for day, following in pairwise(days)
-        if _offset(zone, day) != _offset(zone, following)
+        for (day, before), (following, after) in pairwise(known)
+        if before != after
     ]
     offsets = {_offset(zone, _FROM), *(change.after for change in changes)}
     return frozenset(offsets), tuple(changes)

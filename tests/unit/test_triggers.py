@@ -124,6 +124,13 @@ def test_the_next_slot_of_a_morning_in_berlin() -> None:
     assert following(Schedule(cron="@daily"), after) - after == timedelta(hours=12)
 
 
+def test_a_range_of_one_number_is_that_number() -> None:
+    after = datetime(2026, 6, 1, tzinfo=UTC)
+    due = following(Schedule(cron="7-7 5-5 * * mon-1"), after)
+    assert due == datetime(2026, 6, 1, 5, 7, tzinfo=UTC)
+    assert following(Schedule(cron="7-7 5-5 * * mon-1"), due) - due == timedelta(days=7)
+
+
 @pytest.mark.parametrize(
     "name", ["", "Europe", "Europe/Berln", "../etc/passwd", "/etc/localtime", "a" * 300, "Europe/\x00"]
 )
