@@ -89,16 +89,29 @@ def publish(offer: Offer, forge: Forge, changeset: Changeset) -> Receipt:
     _respect_a_closed_one(offer, place)
     _respect_human_commits(offer, place, forge, changeset)
     if place.open is not None and _is_proposed(offer, place):
-        forge.add_labels(place.open.number, _missing_labels(offer, place.open))
+        _label(offer, place.open, forge)
         return _receipt(offer, place, place.open, place.head or "", "unchanged")
     sha = _push(offer, place, tree, changeset)
     pull, action = _open_or_update(offer, place, sha, forge)
-    forge.add_labels(pull.number, _missing_labels(offer, pull))
+    _label(offer, pull, forge)
     if action == "created":
         reviewers = list(offer.spec.output.options.get("reviewers", ()))
         for warning in forge.request_reviewers(pull.number, reviewers):
             offer.say(warning)
     return _receipt(offer, place, pull, sha, action)
+
+
+def _label(offer: Offer, pull: PullRequest, forge: Forge) -> None:
+    """The pull request is there: a label that cannot be set, as nobody made it perhaps, fails nothing."""
+    labels = _missing_labels(offer, pull)
+    try:
+        forge.add_labels(pull.number, labels)
+    except RunnerError as error:
+        if error.reason not in (Reason.FORGE_DENIED, Reason.FORGE_REJECTED, Reason.FORGE_NOT_FOUND):
+            raise
+        offer.say(
+            f"the labels {', '.join(labels)} were not set: {error.message}; make them in the repository"
+        )
 
 
 def _look(offer: Offer, forge: Forge, changeset: Changeset) -> _Place:

@@ -140,6 +140,18 @@ def test_a_lost_answer_makes_no_second_pull_request(ready: Project, github: GitH
     assert len(pulls(github, ready)) == 1
 
 
+def test_labels_that_may_not_be_made_fail_nothing(ready: Project, github: GitHub) -> None:
+    github.fault = lambda method, path: (403, {}) if method == "POST" and path.endswith("/labels") else None
+    run(ready)
+    (pull,) = pulls(github, ready)
+    assert pull["labels"] == []
+    shown = ready.skillrunner("show", "latest", "--json").out
+    assert "the labels documentation were not set" in shown
+    github.fault = None
+    assert "nothing_to_do" in run(ready)
+    assert [label["name"] for label in pulls(github, ready)[0]["labels"]] == ["documentation"]
+
+
 def test_trouble_that_passes_is_waited_out(ready: Project, github: GitHub) -> None:
     answers = [(502, {}), (429, {"Retry-After": "1"}), (403, {"Retry-After": "0"})]
     github.fault = lambda method, _: answers.pop() if answers and method == "GET" else None
