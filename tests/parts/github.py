@@ -183,7 +183,8 @@ class _Proxy(BaseHTTPRequestHandler):
         if self.path == "/_may_use_git":
             basic = self.headers.get("Authorization", "").removeprefix("Basic ")
             _, _, token = base64.b64decode(basic).decode(errors="replace").partition(":")
-            self._answer(204 if token in self.github.tokens else 401, {}, b"")
+            allowed = token in self.github.tokens
+            self._answer(204 if allowed else 401, {} if allowed else {"WWW-Authenticate": "Basic"}, b"")
             return
         ours = self.headers.get("X-From") != "test"
         fault = self.github.fault(self.command, self.path) if ours and self.github.fault else None
