@@ -65,7 +65,7 @@ def workflow(inputs: Mapping[str, str], on: str) -> str:
     said = {"token": "${{ secrets.GITHUB_TOKEN }}"} | dict(inputs)
     given = "".join(f"          {name}: {json.dumps(value)}\n" for name, value in said.items())
     return f"""
-name: Skillrunner
+name: Skillrunner {os.getpid()}
 on: {on}
 permissions: {{}}
 jobs:
