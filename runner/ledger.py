@@ -86,7 +86,7 @@ class Ledger:
                 return
             if time.monotonic() > until:
                 break
-            self.sleep(random.uniform(0, min(0.05 * 2**attempt, 5)))  # noqa: S311 - spreads load
+            self.sleep(random.uniform(0, min(0.05 * 2**attempt, 1)))  # noqa: S311 - spreads load
         message = f"{REF} of {self.remote.url} could not be written: others were quicker each time"
         raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint="run it again", retryable=True)
 

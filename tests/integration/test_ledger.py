@@ -151,6 +151,7 @@ def race(project: Project, url: str, count: int, several: int) -> Counter[str]:
                 url,
                 str(project.home / f"racer-{at}"),
                 str(count),
+                str(at * count // several),
             ],
             cwd=ROOT,
             env={**os.environ, **project.variables},

@@ -1,6 +1,7 @@
 """A process that decides on slots of a repository, as an Action or a worker does, and tells its runs.
 
-Usage: claimant.py REMOTE STATE_DIR COUNT NAME. It waits for a line, then decides on each of COUNT slots.
+Usage: claimant.py REMOTE STATE_DIR COUNT FIRST. It waits for a line, then decides on each of COUNT slots,
+beginning with the one numbered FIRST.
 """
 
 import sys
@@ -29,7 +30,7 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def main(url: str, state: str, count: int) -> None:
+def main(url: str, state: str, count: int, first: int) -> None:
     names = [f"s{at:03}" for at in range(count)]
     files = {
         path: text.encode()
@@ -44,7 +45,7 @@ def main(url: str, state: str, count: int) -> None:
     since = dict.fromkeys(names, datetime(2026, 11, 20, 23, 59, tzinfo=UTC))
     tell("ready")
     sys.stdin.readline()
-    for name in names:
+    for name in names[first:] + names[:first]:
         mine = {name: skills[name]}
         settled = ledger.settle(
             lambda history, mine=mine: with_ids(on_slots(mine, since, history, now), now), now
@@ -56,4 +57,4 @@ def main(url: str, state: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
