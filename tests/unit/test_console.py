@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import select
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,6 +34,14 @@ def test_quiet_says_nothing() -> None:
     assert stream.getvalue() == ""
 
 
+def _read_until(terminal: int, sought: str) -> str:
+    """What a terminal was sent: it arrives in pieces, and the first may be no more than "hide the cursor"."""
+    printed = ""
+    while sought not in printed and select.select([terminal], [], [], 10)[0]:
+        printed += os.read(terminal, 65536).decode(errors="replace")
+    return printed
+
+
 def test_a_terminal_gets_a_live_line() -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as stream, Progress(quiet=False, stream=stream) as progress:
@@ -42,7 +51,7 @@ def test_a_terminal_gets_a_live_line() -> None:
         progress.transcript(Metered(usage=Usage(tokens_in=500, tokens_out=5, cost_usd=0.3)))
         shown = str(progress._line())
         stream.flush()
-        printed = os.read(ours, 65536).decode()
+        printed = _read_until(ours, "begins")
     os.close(ours)
     assert "begins" in printed
     assert "harness Bash" in shown
