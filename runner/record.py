@@ -97,16 +97,20 @@ class Record:
 
     def finish(self, end: End) -> None:
         """The run has ended; nothing changes it any more."""
-        self.store.finish(self.run_id, end, _now(), self.spent)
         self.phase = end.phase
-        self._tell(end.message or end.state.value, state=end.state)
+        told = self._event(end.message or end.state.value, end.state)
+        self.store.finish(self.run_id, end, told.at, self.spent, told)
+        self.observe(told)
 
     def _tell(self, message: str, state: RunState | None = None, data: dict[str, Any] | None = None) -> None:
-        event = RunEvent(
-            run_id=self.run_id, at=_now(), phase=self.phase, message=message, state=state, data=data or {}
-        )
+        event = self._event(message, state, data)
         self.store.add_event(event)
         self.observe(event)
+
+    def _event(self, message: str, state: RunState | None, data: dict[str, Any] | None = None) -> RunEvent:
+        return RunEvent(
+            run_id=self.run_id, at=_now(), phase=self.phase, message=message, state=state, data=data or {}
+        )
 
 
 def _now() -> datetime:

@@ -24,7 +24,7 @@ REPOSITORY = "skillrunner/local"
 TOOLS = """
 sh bash env cat cp mv rm ls ln mkdir rmdir mktemp touch chmod head tail sort uniq wc tr cut tee seq sleep date
 true false test [ echo printf pwd basename dirname readlink realpath id stat du df dd od sha256sum base64
-find xargs grep sed awk diff ps kill timeout nproc uname tar gzip git
+find xargs grep sed awk diff chown ps kill timeout nproc uname tar gzip git
 """.split()  # noqa: SIM905 - a list of words reads best as words
 LOADED_BY_NAME = (
     "libnss_files.so.2",

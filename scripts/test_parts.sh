@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# Installs the servers that the tests talk to: a container engine, and nginx in front of git's own HTTP
-# backend. As root on Debian or Ubuntu it does so; elsewhere it says what is missing and goes on, and the
-# tests that need a missing part are skipped visibly (with CI set they fail).
+# Installs what the tests talk to: a container engine, PostgreSQL, systemd's own checks, and nginx in front of
+# git's HTTP backend. As root on Debian or Ubuntu it does so; elsewhere it says what is missing and goes on, and
+# the tests that need a missing part are skipped visibly (with CI set they fail).
 set -euo pipefail
 
 declare -A packages=(
   [dockerd]=docker.io
   [nginx]=nginx-light
   [fcgiwrap]=fcgiwrap
+  [initdb]=postgresql
+  [systemd-analyze]=systemd
 )
+postgres=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | paste -sd:) || true
 missing=()
 for program in "${!packages[@]}"; do
-  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("${packages[$program]}")
+  PATH="$PATH:/usr/sbin:/sbin:$postgres" command -v "$program" >/dev/null || missing+=("${packages[$program]}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

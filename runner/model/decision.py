@@ -45,6 +45,7 @@ class Decision:
     at: datetime
     due: datetime | None = None  # the slot's instant
     run_id: str = ""
+    host: str = ""  # who decided: where the run is, if one was started
     expires: datetime | None = None  # a started run that has told no end by then has none to tell
 
     @property
@@ -68,11 +69,15 @@ class Event:
 
     kind: str  # a trigger's kind
     key: str  # the same for every delivery of one happening
+    other_keys: tuple[
+        str, ...
+    ] = ()  # an event that has one in common was delivered before, as one with its key
     at: datetime
     payload: Mapping[str, Any] = field(default_factory=dict)  # untrusted
     subject: str = ""  # what it is about, as people name it
     only: str = ""  # the one skill that is meant; empty: whichever asks for it
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    delivery: str = ""  # GitHub's id of the delivery, by which people find it in the webhook's settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +91,30 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Purse:
+    """What may be spent in one day (UTC), in US dollars, and what was. None: as much as it takes."""
+
+    daily: float | None = None
+    skill_daily: float | None = None
+    spent: float = 0.0  # by all skills of all repositories
+    by_skill: Mapping[str, float] = field(default_factory=dict)  # of one repository
+
+    def empty_for(self, skill: str) -> str:
+        """Why a skill may spend nothing more today; empty: it may."""
+        mine = self.by_skill.get(skill, 0.0)
+        if self.daily is not None and self.spent >= self.daily:
+            return f"today (UTC) ${self.spent:.2f} are spent, and all skills may spend ${self.daily:.2f}"
+        if self.skill_daily is not None and mine >= self.skill_daily:
+            return f"today (UTC) {skill} has spent ${mine:.2f}, and a skill may spend ${self.skill_daily:.2f}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What was decided before, in one repository."""
 
     decided: Mapping[str, Decision] = field(default_factory=dict)  # by deduplication key
     active: Mapping[str, Decision] = field(default_factory=dict)  # by skill: its run that has not ended
     since: Mapping[str, datetime] = field(default_factory=dict)  # by schedule line: the last decided slot
-    paused: frozenset[str] = frozenset()  # names of skills
+    paused: frozenset[str] = frozenset()  # names of skills; "*": all of them
+    purse: Purse = Purse()

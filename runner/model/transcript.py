@@ -15,6 +15,15 @@ class Usage:
     tokens_cached: int = 0  # part of tokens_in
     cost_usd: float | None = None
 
+    def __add__(self, other: "Usage") -> "Usage":
+        costs = [one.cost_usd for one in (self, other) if one.cost_usd is not None]
+        return Usage(
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+            tokens_cached=self.tokens_cached + other.tokens_cached,
+            cost_usd=sum(costs) if costs else None,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:

@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
@@ -16,51 +17,115 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-VERSION = "0001"
+VERSION = "0002"
 """The newest revision in migrations/versions."""
+
+FILE = "skillrunner.db"
+"""The database's name in a state directory, where no server has it."""
 
 _BUSY = 30_000  # milliseconds to wait for another process's write
 
 
-def connect(path: Path) -> Engine:
-    """The database at `path`, made where it is not there, migrated where it is older.
+_PATIENCE = {
+    "connect_timeout": 10,  # seconds
+    "tcp_user_timeout": 15_000,  # milliseconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+"""A server that cannot be reached any more is noticed before others take a worker for dead. The words are
+libpq's ("Connection Strings" in PostgreSQL's documentation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the rows are: a file, or a PostgreSQL server that several workers share."""
+
+    url: str  # as SQLAlchemy reads it
+
+    @property
+    def place(self) -> str:
+        """The same for messages: a path, or a URL without its password."""
+        found = make_url(self.url)
+        return found.database or "" if self.is_file else found.render_as_string(hide_password=True)
+
+    @property
+    def is_file(self) -> bool:
+        return self.url.startswith("sqlite:")
+
+
+def in_file(path: Path) -> Database:
+    return Database(f"sqlite:///{path}")
+
+
+def on_server(url: str) -> Database:
+    """A PostgreSQL database by its usual URL. Raises RunnerError INVALID_CONFIG when it is none."""
+    try:
+        found = make_url(url)
+    except ArgumentError as error:
+        raise _no_url(url) from error
+    if found.get_backend_name() != "postgresql":
+        raise _no_url(url)
+    return Database(found.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+
+
+def _no_url(url: str) -> RunnerError:
+    scheme = url.split(":")[0]
+    message = f"the database's URL should begin with postgresql:// (value: {scheme}:...)"
+    hint = "postgresql://user@host/database; the password can stand in PGPASSWORD or ~/.pgpass"
+    return RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+
+
+def connect(database: Database) -> Engine:
+    """The database, made where it is not there, migrated where it is older.
 
     Raises RunnerError STORE_FAILED when it is damaged, newer than this program, or cannot be written; what
     is in it stays as it is. DISK_FULL when there is no room.
     """
-    with speaking(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = create_engine(f"sqlite:///{path}")
-        event.listen(engine, "connect", _prepare)
+    with speaking(database):
+        if database.is_file:
+            Path(database.place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            engine = create_engine(database.url)
+            event.listen(engine, "connect", _prepare)
+        else:
+            engine = create_engine(
+                database.url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=_PATIENCE
+            )
         with engine.connect() as connection:
             found = _version(connection)
         if found != VERSION:
-            _migrate(engine, found, path)
+            _migrate(engine, found, database)
         return engine
 
 
 @contextmanager
-def speaking(path: Path) -> Iterator[None]:
+def speaking(database: Database) -> Iterator[None]:
     """The database's errors inside become a RunnerError that says how to go on; broken rules stay."""
     try:
         yield
     except IntegrityError:
         raise
     except (DatabaseError, sqlite3.DatabaseError) as error:
-        raise _explained(path, str(getattr(error, "orig", error))) from error
+        raise _explained(database, str(getattr(error, "orig", error)).strip()) from error
     except OSError as error:
-        raise _explained(path, error.strerror or str(error)) from error
+        raise _explained(database, error.strerror or str(error)) from error
 
 
-def _explained(path: Path, message: str) -> RunnerError:
+def _explained(database: Database, message: str) -> RunnerError:
+    where = database.place
     if "full" in message or "No space" in message:
         hint = "free some space, or move state_dir in skillrunner.yaml to a larger disk"
-        return RunnerError(Phase.STORE, Reason.DISK_FULL, f"{path}: {message}", hint=hint, retryable=True)
+        return RunnerError(Phase.STORE, Reason.DISK_FULL, f"{where}: {message}", hint=hint, retryable=True)
     if "malformed" in message or "not a database" in message:
-        hint = f"nothing was changed. Try `sqlite3 {path} .recover`, or move the file away to begin anew"
-        return RunnerError(Phase.STORE, Reason.STORE_FAILED, f"{path} is damaged: {message}", hint=hint)
-    hint = f"check that {path.parent} can be written, and that no other program locks the file"
-    return RunnerError(Phase.STORE, Reason.STORE_FAILED, f"{path}: {message}", hint=hint, retryable=True)
+        hint = (
+            "nothing was changed. Try `skillrunner worker restore BACKUP --force` or "
+            f"`sqlite3 {where} .recover`, or move the file away to begin anew"
+        )
+        return RunnerError(Phase.STORE, Reason.STORE_FAILED, f"{where} is damaged: {message}", hint=hint)
+    hint = "check that the server runs, and that this user may use the database"
+    if database.is_file:
+        hint = f"check that {Path(where).parent} can be written, and that no other program locks the file"
+    return RunnerError(Phase.STORE, Reason.STORE_FAILED, f"{where}: {message}", hint=hint, retryable=True)
 
 
 def _prepare(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
@@ -79,24 +144,29 @@ def _version(connection: Connection) -> str | None:
     """The revision that the database is at; asked without Alembic, which takes long to import."""
     try:
         return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    except OperationalError as error:
-        if "no such table" in str(error.orig):
+    except (OperationalError, ProgrammingError) as error:
+        connection.rollback()
+        if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
             return None
         raise
 
 
-def _migrate(engine: Engine, found: str | None, path: Path) -> None:
+_MIGRATION = 0x736B696C  # the number of the lock that a PostgreSQL server keeps for us
+
+
+def _migrate(engine: Engine, found: str | None, database: Database) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    alone = "BEGIN IMMEDIATE" if database.is_file else f"SELECT pg_advisory_xact_lock({_MIGRATION})"
     try:
         with engine.connect() as connection:
             # Only one process migrates: the others wait here, and then find the work done.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            if _version(connection) != VERSION:
+            connection.exec_driver_sql(alone)
+            if not _is_current(connection):
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
             connection.commit()
@@ -104,6 +174,12 @@ def _migrate(engine: Engine, found: str | None, path: Path) -> None:
         raise RunnerError(
             Phase.STORE,
             Reason.STORE_FAILED,
-            f"{path} was written by a newer skillrunner (revision {found}; this one knows {VERSION})",
+            f"{database.place} is of a newer skillrunner (revision {found}; this one knows {VERSION})",
             hint="install the newer skillrunner, or name another state_dir",
         ) from error
+
+
+def _is_current(connection: Connection) -> bool:
+    """Asked while we hold the lock: a table that is absent must not end the transaction."""
+    known = inspect(connection).has_table("alembic_version")
+    return known and _version(connection) == VERSION

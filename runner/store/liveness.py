@@ -1,8 +1,9 @@
-"""Which runs are alive: each holds a lock on a file of its own, which falls when its process dies."""
+"""Who is alive on this machine: each holds a lock on a file of its own, which falls when its process dies."""
 
 import fcntl
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _LOCK = "lock"
@@ -27,3 +28,16 @@ def is_held(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def mark(folder: Path) -> str:
+    """What tells this state directory from every other one, on any machine; made when first asked for."""
+    path, mine = folder / "place", uuid.uuid4().hex
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = folder / f"place.{mine}"
+        aside.write_text(mine)
+        with suppress(FileExistsError):
+            path.hardlink_to(aside)
+        aside.unlink()
+    return path.read_text()

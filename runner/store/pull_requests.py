@@ -4,14 +4,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from runner.forges import NewPullRequest, PullRequest
-from runner.store import database, rows
+from runner.store import rows
+from runner.store.database import Database, speaking
 from runner.store.tables import comments, pull_requests
 
 
@@ -20,22 +20,24 @@ class PullRequests:
     """The pull requests of one repository."""
 
     engine: Engine
-    path: Path  # of the database, for messages
+    database: Database
     repository: str
 
     def insert(self, new: NewPullRequest, author: str) -> tuple[PullRequest, bool]:
         """Open one; where the branch has an open one already, that one and False."""
-        try:
-            number = self._insert(new, author)
-        except IntegrityError:
-            found = [pull for pull in self.find(new.branch) if pull.state == "open"]
-            return found[0], False
-        return self.get(number), True
+        while True:
+            try:
+                return self.get(self._insert(new, author)), True
+            except IntegrityError:
+                found = [pull for pull in self.find(new.branch) if pull.state == "open"]
+                if found:
+                    return found[0], False
+                # Somebody else took the number at the same moment: the next one is free.
 
     def _insert(self, new: NewPullRequest, author: str) -> int:
         # In one statement: between two, another process could take the same number.
         following = select(func.coalesce(func.max(pull_requests.c.number), 0) + 1).where(self._here())
-        with database.speaking(self.path), self.engine.begin() as connection:
+        with speaking(self.database), self.engine.begin() as connection:
             number = connection.execute(
                 insert(pull_requests)
                 .values(
@@ -76,14 +78,14 @@ class PullRequests:
         if fields.get("state", "open") != "open":
             changes["open_branch"] = None
         where = (self._here(), pull_requests.c.number == number)
-        with database.speaking(self.path), self.engine.begin() as connection:
+        with speaking(self.database), self.engine.begin() as connection:
             connection.execute(update(pull_requests).where(*where).values(**changes))
 
     def comment(self, number: int, body: str, marker: str) -> bool:
         """Add a comment, unless there is one with this marker; whether it was added."""
         values = {"repository": self.repository, "number": number, "body": body, "marker": marker}
         try:
-            with database.speaking(self.path), self.engine.begin() as connection:
+            with speaking(self.database), self.engine.begin() as connection:
                 at = rows.instant(datetime.now(UTC))
                 connection.execute(insert(comments).values(**values, created_at=at))
         except IntegrityError:
@@ -97,7 +99,7 @@ class PullRequests:
             .where(comments.c.repository == self.repository, comments.c.number == number)
             .order_by(comments.c.id)
         )
-        with database.speaking(self.path), self.engine.connect() as connection:
+        with speaking(self.database), self.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def _here(self) -> Any:
@@ -105,7 +107,7 @@ class PullRequests:
 
     def _records(self, *where: Any) -> list[PullRequest]:
         query = select(pull_requests).where(self._here(), *where).order_by(pull_requests.c.number.desc())
-        with database.speaking(self.path), self.engine.connect() as connection:
+        with speaking(self.database), self.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
 
 

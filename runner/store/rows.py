@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from runner.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
+from runner.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState, Usage
 
 _TIMES = ("created_at", "started_at", "ended_at")
 _END = ("end_phase", "end_reason", "end_message", "end_hint", "end_retryable")
@@ -35,6 +35,10 @@ def end_row(end: End) -> dict[str, Any]:
         "end_hint": end.hint,
         "end_retryable": int(end.retryable),
     }
+
+
+def usage_row(usage: Usage) -> dict[str, Any]:
+    return {"cost_usd": usage.cost_usd, "tokens_in": usage.tokens_in, "tokens_out": usage.tokens_out}
 
 
 def _end(row: RowMapping) -> End | None:

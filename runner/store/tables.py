@@ -44,6 +44,7 @@ runs = Table(
     Index("runs_newest", "created_at", "id"),
     Index("runs_of_skill", "repository", "skill", "created_at", "id"),
     Index("runs_in_state", "state", "created_at", "id"),
+    Index("runs_ended", "ended_at"),
 )
 
 events = Table(
@@ -135,4 +136,101 @@ comments = Table(
     Column("marker", Text, nullable=False),
     Column("created_at", String(32), nullable=False),
     UniqueConstraint("repository", "number", "marker", name="one_comment_for_a_marker"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("skill", String(64), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("trigger", String(40), nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("cause", String(20)),
+    Column("message", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("due", String(32)),
+    Column("run_id", String(40), nullable=False, default=""),
+    Column("host", Text, nullable=False, default=""),
+    Column("expires", String(32)),
+    Index("decisions_newest", "repository", "skill", "at"),
+    Index("decisions_of_run", "run_id"),
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("repository", Text, nullable=False),
+    Column("skill", String(64), nullable=False),
+    Column("priority", Integer, nullable=False),  # a lower one goes first
+    Column("not_before", String(32), nullable=False),
+    Column("work", Text, nullable=False),  # JSON: what is to be done
+    Column("admitted_at", String(32)),  # when it was given to the engine
+    Column("owner", String(80), nullable=False, default=""),  # the worker that carries it out
+    Column("turn", Integer, nullable=False, default=0),  # how often it was given to an engine
+    Column("stop", Text, nullable=False, default=""),  # why it is to be stopped
+    Column("told", Integer, nullable=False, default=0),  # its end was told to whoever waits for it
+    Index("queue_order", "admitted_at", "priority", "not_before"),
+    Index("queue_of_worker", "owner"),
+    Index("queue_untold", "told"),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("line", Text, primary_key=True),
+    Column("since", String(32), nullable=False),
+)
+
+heard = Table(
+    "heard",
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("source", String(10), nullable=False),  # "webhook" or "poll"
+    Column("at", String(32), nullable=False, index=True),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("repository", Text, nullable=False),
+    Column("event", Text, nullable=False),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("data", Text, nullable=False),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("repository", Text, primary_key=True),  # empty: all of them
+    Column("skill", String(64), primary_key=True),  # empty: all of them
+    Column("reason", Text, nullable=False, default=""),
+    Column("at", String(32), nullable=False),
+    Column("resumed_at", String(32)),  # set: it is held no longer
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("place", String(40), nullable=False),  # its state directory, which may be one of many of a name
+    Column("pid", Integer, nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("capacity", Integer, nullable=False),
+    Column("silence", Float, nullable=False),  # seconds without a beat after which others take over
+    Column("state", String(20), nullable=False),  # running, draining, stopped, lost
+    Column("beats", Integer, nullable=False, default=0),
+    Column("started_at", String(32), nullable=False),
+    Column("seen_at", String(32), nullable=False),
+    Index("workers_in_state", "state", "seen_at"),
 )

@@ -21,9 +21,9 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DONE = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message="done")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "state")
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    made = Store(tmp_path / "state", "" if request.param == "sqlite" else request.getfixturevalue("postgres"))
     yield made
     made.close()
 
@@ -38,6 +38,7 @@ def run(number: int = 1, **changes: object) -> Run:
         base_sha="b" * 40,
         state=RunState.QUEUED,
         created_at=NOW + timedelta(seconds=number // 2),
+        worker=f"{os.uname().nodename}:1",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -167,12 +168,12 @@ def test_several_may_make_the_same_store_at_once(tmp_path: Path) -> None:
 
 
 def test_one_open_pull_request_for_a_branch(store: Store) -> None:
-    table = PullRequests(store.engine, store.path, "here")
+    table = PullRequests(store.engine, store.database, "here")
     new = NewPullRequest(branch="b", base="main", title="t", body="x", draft=True)
     first, created = table.insert(new, "bot")
     assert (first.number, created, first.draft, first.author) == (1, True, True, "bot")
     assert table.insert(new, "bot") == (first, False)
-    assert PullRequests(store.engine, store.path, "elsewhere").insert(new, "bot")[0].number == 1
+    assert PullRequests(store.engine, store.database, "elsewhere").insert(new, "bot")[0].number == 1
 
     table.update(1, labels=["a"], title="new")
     assert (table.get(1).labels, table.get(1).title) == (("a",), "new")
@@ -192,15 +193,17 @@ def test_two_processes_number_pull_requests_without_a_clash(store: Store) -> Non
     script = (
         "import sys, pathlib\nfrom runner.forges import NewPullRequest\n"
         "from runner.store import PullRequests, Store\n"
-        "store = Store(pathlib.Path(sys.argv[1])); table = PullRequests(store.engine, store.path, 'here')\n"
+        "store = Store(pathlib.Path(sys.argv[1]), sys.argv[3])\n"
+        "table = PullRequests(store.engine, store.database, 'here')\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "for at in range(40):\n"
         " new = NewPullRequest(branch=f'{sys.argv[2]}/{at}', base='main', title='t', body='x')\n"
         " assert table.insert(new, 'bot')[1]\n"
     )
+    server = "" if store.database.is_file else store.database.url
     several = [
         subprocess.Popen(
-            [sys.executable, "-c", script, str(store.folder), name],
+            [sys.executable, "-c", script, str(store.folder), name, server],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ},
@@ -217,7 +220,7 @@ def test_two_processes_number_pull_requests_without_a_clash(store: Store) -> Non
     assert [process.wait(timeout=60) for process in several] == [0, 0]
     for process in several:
         process.communicate()
-    numbers = [pull.number for pull in PullRequests(store.engine, store.path, "here").all()]
+    numbers = [pull.number for pull in PullRequests(store.engine, store.database, "here").all()]
     assert numbers == list(range(80, 0, -1))
 
 

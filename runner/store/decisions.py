@@ -1,0 +1,246 @@
+"""The decisions of one repository in the store, and with each start the run that waits in the queue.
+
+A decision and its run are stored in one transaction: no crash leaves one without the other.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, select, text, update
+
+from runner.errors import RunnerError
+from runner.model import Phase, Reason, Run
+from runner.model.decision import Cause, Decision, History, Verdict
+from runner.store import rows
+from runner.store.database import speaking
+from runner.store.records import ACTIVE
+from runner.store.runs import Store
+from runner.store.tables import decisions, pauses, queue, runs, schedules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a started run is to do: everything that the worker who takes it needs."""
+
+    run: Run
+    data: Mapping[str, Any]  # JSON
+    priority: int = 5
+    not_before: datetime | None = None  # None: at once, whatever the clock says
+    replaces: bool = False  # the runs of its skill that have not ended are to end
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The decisions of one repository."""
+
+    store: Store
+    repository: str
+
+    def settle(
+        self,
+        decide: Callable[[History], Sequence[Decision]],
+        work: Callable[[Decision], Work],
+    ) -> list[Decision]:
+        """Let `decide` look at what is known; keep its decisions and the runs that they start, in one step.
+
+        A decision on what was decided before is returned, and not kept: the first one stands.
+        """
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            self._alone(connection)
+            known = _Decided(connection, self.repository)
+            history = History(
+                decided=known,
+                active=_active(connection, self.repository),
+                since=_since(connection, self.repository),
+                paused=_paused(connection, self.repository),
+            )
+            settled = list(decide(history))
+            for decision in settled:
+                if decision.name not in known:
+                    self._keep(connection, decision, work)
+            connection.commit()
+        return settled
+
+    def history(self) -> History:
+        """What stands in the way of a start, whatever is decided."""
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return History(
+                active=_active(connection, self.repository),
+                paused=_paused(connection, self.repository),
+            )
+
+    def knows(self, decision: Decision) -> bool:
+        """Whether there is a decision on the same slot or event."""
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return decision.name in _Decided(connection, self.repository)
+
+    def amend(self, decision: Decision) -> None:
+        """Keep what became of a decision to start when no run came to be."""
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(update(decisions).where(self._is(decision)).values(**_row(decision)))
+
+    def find(self, skill: str, key: str) -> Decision | None:
+        """The decision on one slot or event."""
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return _Decided(connection, self.repository).get(f"{skill} {key}")
+
+    def _alone(self, connection: Connection) -> None:
+        """Nobody else decides for this repository until we commit."""
+        if self.store.database.is_file:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            number = zlib.crc32(self.repository.encode())
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+    def _is(self, decision: Decision) -> Any:
+        return and_(
+            decisions.c.repository == self.repository,
+            decisions.c.skill == decision.skill,
+            decisions.c.key == decision.key,
+        )
+
+    def _keep(self, connection: Connection, decision: Decision, work: Callable[[Decision], Work]) -> None:
+        connection.execute(insert(decisions).values(repository=self.repository, **_row(decision)))
+        if decision.due is not None:
+            _reach(connection, self.repository, decision)
+        if decision.verdict is Verdict.STARTED:
+            _enqueue(connection, work(decision))
+
+
+class _Decided(Mapping[str, Decision]):
+    """What was decided, looked up as it is asked for: there may be years of it."""
+
+    def __init__(self, connection: Connection, repository: str) -> None:
+        self._connection = connection
+        self._repository = repository
+
+    def __getitem__(self, name: str) -> Decision:
+        skill, _, key = name.partition(" ")
+        query = select(decisions).where(
+            decisions.c.repository == self._repository,
+            decisions.c.skill == skill,
+            decisions.c.key == key,
+        )
+        row = self._connection.execute(query).mappings().first()
+        if row is None:
+            raise KeyError(name)
+        return _record(row)
+
+    def __iter__(self) -> Iterator[str]:
+        query = select(decisions.c.skill, decisions.c.key).where(decisions.c.repository == self._repository)
+        return (f"{skill} {key}" for skill, key in self._connection.execute(query))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _active(connection: Connection, repository: str) -> dict[str, Decision]:
+    """Of each skill the run that has not ended, of those that a decision started."""
+    query = (
+        select(decisions)
+        .join(runs, runs.c.id == decisions.c.run_id)
+        .where(decisions.c.repository == repository, runs.c.state.in_(ACTIVE))
+        .order_by(decisions.c.at)
+    )
+    return {row["skill"]: _record(row) for row in connection.execute(query).mappings()}
+
+
+def _since(connection: Connection, repository: str) -> dict[str, datetime]:
+    query = select(schedules.c.line, schedules.c.since).where(schedules.c.repository == repository)
+    return {line: datetime.fromisoformat(since) for line, since in connection.execute(query)}
+
+
+def _paused(connection: Connection, repository: str) -> frozenset[str]:
+    """The skills that are paused; "*" where all of the repository are."""
+    here = pauses.c.repository.in_(("", repository))
+    query = select(pauses.c.skill).where(here, pauses.c.resumed_at.is_(None))
+    return frozenset(skill or "*" for (skill,) in connection.execute(query))
+
+
+def _reach(connection: Connection, repository: str, decision: Decision) -> None:
+    """The line of the slot was decided up to here."""
+    line = f"{decision.skill} {decision.key.removeprefix('schedule:').split(':', 1)[0]}"
+    where = and_(schedules.c.repository == repository, schedules.c.line == line)
+    due = rows.instant(decision.due)
+    known = connection.execute(select(schedules.c.since).where(where)).scalar()
+    if known is None:
+        connection.execute(insert(schedules).values(repository=repository, line=line, since=due))
+    elif due is not None and due > known:
+        connection.execute(update(schedules).where(where).values(since=due))
+
+
+def _enqueue(connection: Connection, work: Work) -> None:
+    connection.execute(insert(runs).values(**rows.run_row(work.run), spec="{}"))
+    connection.execute(
+        insert(queue).values(
+            run_id=work.run.id,
+            repository=work.run.repository,
+            skill=work.run.skill,
+            priority=work.priority,
+            not_before=rows.instant(work.not_before) or "",
+            work=json.dumps(work.data, default=str),
+        )
+    )
+    if work.replaces:
+        _replace(connection, work)
+
+
+def _replace(connection: Connection, work: Work) -> None:
+    """Ask for the end of the skill's other runs; those that nobody has taken end here and now."""
+    why = f"run {work.run.id} takes its place: `overlap` is cancel_running"
+    others = and_(
+        queue.c.repository == work.run.repository,
+        queue.c.skill == work.run.skill,
+        queue.c.run_id != work.run.id,
+    )
+    active = select(runs.c.id).where(runs.c.state.in_(ACTIVE))
+    connection.execute(update(queue).where(others, queue.c.run_id.in_(active)).values(stop=why))
+    # Asked only now: one that is taken at this moment is either still free here, or stopped by its taker.
+    free = select(queue.c.run_id).where(others, queue.c.stop == why, queue.c.owner == "")
+    end = RunnerError(Phase.PLAN, Reason.CANCELLED, why).end
+    ended = rows.end_row(end) | {"ended_at": rows.instant(work.run.created_at)}
+    waits = and_(runs.c.id.in_(free), runs.c.state.in_(ACTIVE))
+    connection.execute(update(runs).where(waits).values(**ended))
+
+
+def _row(decision: Decision) -> dict[str, Any]:
+    row = asdict(decision)
+    return row | {name: rows.instant(row[name]) for name in ("at", "due", "expires")}
+
+
+def _record(row: Mapping[Any, Any]) -> Decision:
+    return Decision(
+        key=row["key"],
+        skill=row["skill"],
+        trigger=row["trigger"],
+        verdict=Verdict(row["verdict"]),
+        cause=Cause(row["cause"]) if row["cause"] else None,
+        message=row["message"],
+        at=datetime.fromisoformat(row["at"]),
+        due=rows.moment(row["due"]),
+        run_id=row["run_id"],
+        host=row["host"],
+        expires=rows.moment(row["expires"]),
+    )
+
+
+def search(
+    store: Store, skill: str, repository: str | None, at: datetime | None, event: str | None
+) -> tuple[str, Decision] | None:
+    """The newest decision for a skill, and its repository; of a slot at or before `at`, or an event's."""
+    query = select(decisions).where(decisions.c.skill == skill)
+    if repository is not None:
+        query = query.where(decisions.c.repository == repository)
+    if event is not None:
+        query = query.where(decisions.c.key.contains(event, autoescape=True))
+    order = decisions.c.at
+    if at is not None:
+        query, order = query.where(decisions.c.due <= rows.instant(at)), decisions.c.due
+    newest = query.order_by(order.desc(), decisions.c.due.desc(), decisions.c.key.desc()).limit(1)
+    with speaking(store.database), store.engine.connect() as connection:
+        found = connection.execute(newest).mappings().first()
+    return (found["repository"], _record(found)) if found else None

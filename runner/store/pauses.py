@@ -1,0 +1,44 @@
+"""What is held: skills, repositories, or everything, until a human says that it goes on."""
+
+from datetime import datetime
+
+from sqlalchemy import and_, delete, func, insert, select, true, update
+
+from runner.store import rows
+from runner.store.database import speaking
+from runner.store.runs import Store
+from runner.store.tables import pauses
+
+
+def pause(store: Store, repository: str, skill: str, reason: str, at: datetime) -> None:
+    """Hold what is due; an empty repository or skill means all of them."""
+    here = and_(pauses.c.repository == repository, pauses.c.skill == skill)
+    values = {"repository": repository, "skill": skill, "reason": reason, "at": rows.instant(at)}
+    with speaking(store.database), store.engine.begin() as connection:
+        connection.execute(delete(pauses).where(here))
+        connection.execute(insert(pauses).values(**values))
+
+
+def resume(store: Store, repository: str, skill: str, at: datetime) -> bool:
+    """Hold it no longer; tell whether it was held. Without a repository: the skill of any."""
+    anywhere = true() if skill and not repository else pauses.c.repository == repository
+    held = and_(anywhere, pauses.c.skill == skill, pauses.c.resumed_at.is_(None))
+    with speaking(store.database), store.engine.begin() as connection:
+        ended = update(pauses).where(held).values(resumed_at=rows.instant(at))
+        return bool(connection.execute(ended).rowcount)
+
+
+def resumed_at(store: Store, repository: str, skill: str) -> datetime | None:
+    """When somebody last said that a skill goes on."""
+    concerned = and_(pauses.c.repository.in_(("", repository)), pauses.c.skill.in_(("", skill)))
+    with speaking(store.database), store.engine.connect() as connection:
+        query = select(func.max(pauses.c.resumed_at)).where(concerned)
+        return rows.moment(connection.execute(query).scalar())
+
+
+def paused(store: Store) -> list[dict[str, str]]:
+    """Everything that is held: repository and skill (empty: all of them), reason and since when."""
+    columns = (pauses.c.repository, pauses.c.skill, pauses.c.reason, pauses.c.at)
+    query = select(*columns).where(pauses.c.resumed_at.is_(None)).order_by(pauses.c.at)
+    with speaking(store.database), store.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,123 @@
+"""What is known of runs: reading the store."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, Select, and_, or_, select
+
+from runner.errors import RunnerError
+from runner.model import Artifact, Check, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
+from runner.store import rows, tables
+from runner.store.database import FILE, connect, in_file, on_server, speaking
+
+ACTIVE = [state for state in RunState if not state.ended]
+
+
+class Records:
+    """The runs in one state directory. `folder` is that directory."""
+
+    def __init__(self, folder: Path, server: str = "") -> None:
+        """`server` is the URL of a PostgreSQL database; empty: a file in the folder holds the rows."""
+        self.folder = folder
+        self.database = on_server(server) if server else in_file(folder / FILE)
+        self.engine: Engine = connect(self.database)
+
+    @property
+    def name(self) -> str:
+        """The same on every machine that shares the store, and no other store's."""
+        where = self.database.place if not self.database.is_file else f"{os.uname().nodename}:{self.path}"
+        return hashlib.sha256(where.encode()).hexdigest()[:16]
+
+    @property
+    def path(self) -> Path:
+        return self.folder.absolute() / FILE
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def run_folder(self, run_id: str, attempt: int = 1) -> Path:
+        """Where the files of a run are; those of a later attempt of a worker's lie in a folder of their own.
+
+        Whoever was taken for dead and comes back late so writes into no file of its successor's.
+        """
+        folder = self.folder / "runs" / run_id
+        return folder / f"attempt-{attempt}" if attempt > 1 else folder
+
+    def files_of(self, run: Run) -> Path:
+        """Where the files of a run's last attempt are."""
+        folder = self.run_folder(run.id, run.attempt)
+        return folder if folder.is_dir() else self.run_folder(run.id)
+
+    def run(self, name: str) -> Run:
+        """The run of an id, of the beginning of one, or the `latest`. Raises RunnerError when none is."""
+        if name == "latest":
+            found = self.runs(limit=1)
+        else:
+            query = select(tables.runs).where(tables.runs.c.id.startswith(name, autoescape=True)).limit(2)
+            found = [rows.run_record(row) for row in self._read(query)]
+        if len(found) != 1:
+            several = f"several runs begin with {name!r}" if found else f"there is no run {name!r}"
+            raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, several, hint="skillrunner list")
+        return found[0]
+
+    def runs(
+        self,
+        *,
+        limit: int = 20,
+        before: Run | None = None,
+        skill: str | None = None,
+        repository: str | None = None,
+        state: RunState | None = None,
+        ended: bool = False,
+    ) -> list[Run]:
+        """Runs, newest first; the next page is the one `before` the last run of this one."""
+        runs = tables.runs
+        query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+        if skill is not None:
+            query = query.where(runs.c.skill == skill)
+        if repository is not None:
+            query = query.where(runs.c.repository == repository)
+        if state is not None:
+            query = query.where(runs.c.state == state)
+        if ended:
+            query = query.where(runs.c.state.not_in(ACTIVE))
+        if before is not None:
+            at = rows.instant(before.created_at)
+            same = and_(runs.c.created_at == at, runs.c.id < before.id)
+            query = query.where(or_(runs.c.created_at < at, same))
+        return [rows.run_record(row) for row in self._read(query)]
+
+    def spec(self, run_id: str) -> Mapping[str, Any]:
+        """What the run was to do, as it was planned."""
+        (row,) = self._read(select(tables.runs.c.spec).where(tables.runs.c.id == run_id))
+        spec: Mapping[str, Any] = json.loads(row["spec"])
+        return spec
+
+    def events(self, run_id: str, after: int = 0) -> list[tuple[int, RunEvent]]:
+        """What happened in a run, each with its number; those numbered higher than `after`."""
+        events = tables.events
+        query = select(events).where(events.c.run_id == run_id, events.c.seq > after).order_by(events.c.seq)
+        return [(row["seq"], rows.event_record(row)) for row in self._read(query)]
+
+    def artifacts(self, run_id: str) -> list[Artifact]:
+        return [rows.artifact_record(row) for row in self._of(tables.artifacts, run_id, "name")]
+
+    def receipts(self, run_id: str) -> list[Receipt]:
+        return [rows.receipt_record(row) for row in self._of(tables.receipts, run_id, "kind")]
+
+    def checks(self, run_id: str) -> list[Check]:
+        return [rows.check_record(row) for row in self._of(tables.checks, run_id, "position")]
+
+    def refusals(self, run_id: str) -> list[Refusal]:
+        return [rows.refusal_record(row) for row in self._of(tables.refusals, run_id, "position")]
+
+    def _of(self, table: Any, run_id: str, order: str) -> Sequence[Any]:
+        return self._read(select(table).where(table.c.run_id == run_id).order_by(table.c[order]))
+
+    def _read(self, query: Select[Any]) -> Sequence[Any]:
+        with speaking(self.database), self.engine.connect() as connection:
+            return connection.execute(query).mappings().all()

@@ -1,0 +1,99 @@
+"""The workers that share a store: who lives, who died, and who finds that out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+
+from runner.store import rows
+from runner.store.database import speaking
+from runner.store.runs import Store
+from runner.store.tables import queue, workers
+
+LIVING = ("running", "draining")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One worker process, from its start to its end."""
+
+    id: str
+    host: str
+    place: str  # the mark of its state directory
+    pid: int
+    version: str
+    capacity: int
+    silence: float  # seconds without a beat after which others take over its runs
+    state: str  # "running", "draining", "stopped" or "lost"
+    beats: int = 0
+    started_at: datetime
+    seen_at: datetime
+
+    @property
+    def lives(self) -> bool:
+        """As far as anybody has found out."""
+        return self.state in LIVING
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """All of a store."""
+
+    store: Store
+
+    def register(self, worker: Worker) -> None:
+        row = {one.name: getattr(worker, one.name) for one in fields(worker)}
+        times = {name: rows.instant(row[name]) for name in ("started_at", "seen_at")}
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(insert(workers).values(**row | times))
+
+    def beat(self, worker: str, now: datetime, state: str = "running") -> bool:
+        """Say that `worker` lives; False: others took it for dead, and its runs are no longer its own."""
+        alive = and_(workers.c.id == worker, workers.c.state.in_(LIVING))
+        said = {"seen_at": rows.instant(now), "state": state, "beats": workers.c.beats + 1}
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            return bool(connection.execute(update(workers).where(alive).values(**said)).rowcount)
+
+    def leave(self, worker: str, now: datetime) -> None:
+        """The worker ended as it should."""
+        self.beat(worker, now, "stopped")
+
+    def living(self) -> list[Worker]:
+        """The workers that nobody has found dead."""
+        return self._all(workers.c.state.in_(LIVING))
+
+    def bury(self, dead: Iterable[Worker]) -> list[str]:
+        """Have it on record that workers are dead, each as it was last seen; return those that were not yet.
+
+        Each is told to one caller only. One that has said a word since it was seen lives.
+        """
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            return [one.id for one in dead if self._bury(connection, one)]
+
+    def _bury(self, connection: Connection, one: Worker) -> bool:
+        as_seen = and_(workers.c.id == one.id, workers.c.beats == one.beats, workers.c.state.in_(LIVING))
+        return bool(connection.execute(update(workers).where(as_seen).values(state="lost")).rowcount)
+
+    def all(self, since: datetime) -> list[Worker]:
+        """Workers that were seen since then, the newest first."""
+        return self._all(workers.c.seen_at >= rows.instant(since))
+
+    def forget(self, before: datetime, place: str) -> list[str]:
+        """Drop those of a state directory that ended before then and have no run on record; tell them."""
+        old = and_(workers.c.state.not_in(LIVING), workers.c.seen_at < rows.instant(before))
+        unused = workers.c.id.not_in(select(queue.c.owner))
+        gone = delete(workers).where(old, unused, workers.c.place == place).returning(workers.c.id)
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            return list(connection.execute(gone).scalars())
+
+    def _all(self, where: ColumnElement[bool]) -> list[Worker]:
+        query = select(workers).where(where).order_by(workers.c.started_at.desc())
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return [_record(row) for row in connection.execute(query).mappings()]
+
+
+def _record(row: Any) -> Worker:
+    times = {name: datetime.fromisoformat(row[name]) for name in ("started_at", "seen_at")}
+    return Worker(**{**row, **times})
