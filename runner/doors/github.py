@@ -8,7 +8,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,12 @@ class GitHub:
             session.headers["Authorization"] = f"Bearer {self.token}"
         return session
 
+    def at(self, repository: str) -> "GitHub":
+        """Another repository's API, over the same connections: for one thread at a time."""
+        other = replace(self, repository=repository)
+        vars(other)["session"] = self.session
+        return other
+
     def get(self, path: str, **parameters: str | int) -> Any:
         return self.call("GET", path, parameters=parameters).json()
 
@@ -70,8 +76,11 @@ class GitHub:
         path: str,
         data: Mapping[str, Any] | None = None,
         parameters: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> "Response":
         """One request, repeated where that is right. `path` is below the repository unless it has a host.
+
+        With an `If-None-Match` among `headers`, the answer may be 304: nothing has changed.
 
         Raises RunnerError: FORGE_DENIED, FORGE_NOT_FOUND, FORGE_REJECTED (422), FORGE_RATE_LIMITED,
         FORGE_UNAVAILABLE. After the last of these a POST may have succeeded all the same: look it up.
@@ -79,7 +88,7 @@ class GitHub:
         url = path if path.startswith("http") else self._url(path)
         waited = 0.0
         for attempt in itertools.count(1):
-            response = self._send(method, url, data, parameters, attempt)
+            response = self._send(method, url, data, parameters, headers, attempt)
             if response is None or (response.status_code >= 500 and method in _SAFE and attempt < _TRIES):
                 self.sleep(_backoff(attempt))
                 continue
@@ -104,6 +113,7 @@ class GitHub:
         url: str,
         data: Mapping[str, Any] | None,
         parameters: Mapping[str, str | int] | None,
+        headers: Mapping[str, str] | None,
         attempt: int,
     ) -> "Response | None":
         """The answer; None when the connection broke and asking again can do no harm."""
@@ -111,7 +121,13 @@ class GitHub:
 
         try:
             return self.session.request(
-                method, url, json=data, params=parameters, timeout=_TIMEOUT, allow_redirects=method == "GET"
+                method,
+                url,
+                json=data,
+                params=parameters,
+                headers=headers,
+                timeout=_TIMEOUT,
+                allow_redirects=method == "GET",
             )
         except (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError) as error:
             if method in _SAFE and attempt < _TRIES:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 _SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "release": ("release", "tag_name"),
@@ -16,28 +18,47 @@ _SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "run_completed": ("run", "id"),
 }
 
-# Two labels, or two people, can come to an issue within the same second.
-_WHOM = (("label", "node_id"), ("assignee", "node_id"), ("requested_reviewer", "node_id"))
+# Two labels, or two people, can come to an issue within the same second. GitHub's issue events tell a label
+# and a milestone by their names alone, so these are what a webhook's payload is read for too.
+_WHOM = (
+    ("label", "name"),
+    ("milestone", "title"),
+    ("assignee", "node_id"),
+    ("requested_reviewer", "node_id"),
+    ("requested_team", "node_id"),
+)
 
 # The parts of a payload that tell one happening from the next; see GitHub's "Webhook events and payloads".
 _KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "release": (("release", "id"), ("action",)),
-    "issues": (("issue", "id"), ("action",), ("issue", "updated_at"), *_WHOM),
-    "issue_comment": (("comment", "id"), ("action",), ("comment", "updated_at")),
-    "pull_request": (
-        ("pull_request", "id"),
-        ("action",),
-        ("pull_request", "head", "sha"),
-        ("pull_request", "updated_at"),
-        *_WHOM,
-    ),
+    "issues": (("issue", "id"), ("action",), *_WHOM),
+    "issue_comment": (("comment", "id"), ("action",)),
+    "pull_request": (("pull_request", "id"), ("action",), *_WHOM),
     "push": (("ref",), ("after",)),
     "workflow_run": (("workflow_run", "id"), ("workflow_run", "run_attempt"), ("action",)),
     "check_run": (("check_run", "id"), ("action",)),
     "run_completed": (("run", "id"),),
 }
 
-_OPTIONAL = frozenset({"updated_at", "run_attempt", "sha", "node_id"})
+# What can happen again: only its time tells one from the next.
+_WHEN: Mapping[str, tuple[str, ...]] = {
+    "issues": ("issue", "updated_at"),
+    "issue_comment": ("comment", "updated_at"),
+    "pull_request": ("pull_request", "updated_at"),
+}
+
+# What cannot, or is told from the next by more than its time.
+_NOT_WHEN: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("issues", "opened"): (),
+    ("issues", "deleted"): (),
+    ("issue_comment", "created"): (),
+    ("issue_comment", "deleted"): (),
+    ("pull_request", "opened"): (),
+    ("pull_request", "synchronize"): ("pull_request", "head", "sha"),
+}
+
+_OPTIONAL = frozenset({"updated_at", "run_attempt", "sha", "node_id", "name", "title"})
+_MEANT_AS_ONE = 60  # seconds; twice as long as two hosts' times for one happening may lie apart
 
 
 def event_kind(payload: Mapping[str, Any]) -> str | None:
@@ -61,13 +82,49 @@ def subject(kind: str, event: Mapping[str, Any]) -> str:
 
 def trigger_key(kind: str, event: Mapping[str, Any]) -> str:
     """The deduplication key: the same for every delivery of one happening, such as "release:12:published"."""
+    when = _at(event, _when(kind, event))
+    return _stem(kind, event) if when is None else f"{_stem(kind, event)}:{when}"
+
+
+def other_keys(kind: str, event: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys of which another delivery of the same happening has at least one in common, besides its own.
+
+    A webhook's payload carries the time of the issue, GitHub's list of events that of the event, and they may
+    lie a second apart. Minutes that begin at the full and at the half bring together what is at most half a
+    minute apart; the same thing done twice to one issue within that time counts once.
+    """
+    path, when = _when(kind, event), _at(event, _when(kind, event))
+    if path != _WHEN.get(kind) or not isinstance(when, str):
+        return ()
+    try:
+        seconds = int(datetime.fromisoformat(when).timestamp())
+    except (ValueError, OverflowError):
+        return ()
+    shifted = seconds + _MEANT_AS_ONE // 2
+    return tuple(
+        f"{_stem(kind, event)}@{name}{at // _MEANT_AS_ONE}"
+        for name, at in (("full", seconds), ("half", shifted))
+    )
+
+
+def _when(kind: str, event: Mapping[str, Any]) -> tuple[str, ...]:
+    return _NOT_WHEN.get((kind, str(event.get("action"))), _WHEN.get(kind, ()))
+
+
+def _stem(kind: str, event: Mapping[str, Any]) -> str:
+    """The key without a time."""
     paths = _KEYS.get(kind, ())
     parts = [(path[-1], _at(event, path)) for path in paths]
-    known = [str(value) for name, value in parts if value is not None]
+    known = [_quoted(name, value) for name, value in parts if value is not None]
     missing = any(value is None and name not in _OPTIONAL for name, value in parts)
     if not paths or missing or (kind == "release" and event.get("action") == "edited"):
         known.append(_digest(event))
     return ":".join([kind, *known])
+
+
+def _quoted(name: str, value: str | int) -> str:
+    """A name that somebody gave may hold anything, and a key is shown and compared."""
+    return quote(str(value), safe="", errors="replace") if name in ("name", "title") else str(value)
 
 
 def _at(event: Mapping[str, Any], path: tuple[str, ...]) -> str | int | None:
