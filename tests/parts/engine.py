@@ -97,6 +97,58 @@ def _program(pid: int) -> str:
     return ""
 
 
+class OwnEngine:
+    """An engine that nobody else uses, and that may be stopped; its containers have no network."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.host = f"unix://{home}/docker.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        places = [f"--{name}-root={self.home}/{name}" for name in ("data", "exec")]
+        options = ["--bridge=none", "--iptables=false", "--ip6tables=false", f"--pidfile={self.home}/pid"]
+        with (self.home / "log").open("ab") as log:
+            command = ["dockerd", f"--host={self.host}", *places, *options]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + _PATIENCE
+        while not self._answers():
+            assert time.monotonic() < until, (self.home / "log").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        asked = ["docker", f"--host={self.host}", "version"]
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+    def image(self) -> str:
+        """The tag of the local image, there as well."""
+        build = [sys.executable, str(ROOT / "scripts/local_image.py")]
+        environment = {**os.environ, "DOCKER_HOST": self.host}
+        done = subprocess.run(build, capture_output=True, text=True, check=True, env=environment)
+        return done.stdout.strip()
+
+    def stop(self) -> None:
+        """As a restart of the service does it: the containers end."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_PATIENCE)
+            self._process = None
+
+
+@pytest.fixture
+def own_engine() -> Iterator[OwnEngine]:
+    if os.getuid() != 0 or not shutil.which("dockerd") or not shutil.which("docker"):
+        missing("an engine of our own", "run this as root, with docker.io installed")
+    home = Path(tempfile.mkdtemp(prefix="skillrunner-engine-"))
+    made = OwnEngine(home)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def local_image(engine: None) -> str:
     """The tag of an image with a shell, git and Python, built once for all workers."""
