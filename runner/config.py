@@ -13,6 +13,7 @@ from runner.documents.yaml import resolve
 from runner.model import Phase, Reason
 from runner.options import Glob, LimitOptions, ResourceOptions, Variable
 from runner.units import Maybe
+from runner.worker_config import WorkerConfig
 
 FILE = "skillrunner.yaml"
 PREFIX = "SKILLRUNNER_"
@@ -82,6 +83,7 @@ class Config(Model):
     policy: Policy = Field(default=Policy(), description="What is guarded")
     github: GitHub = Field(default=GitHub(), description="The forge")
     bot: Bot = Field(default=Bot(), description="Who commits")
+    worker: WorkerConfig = Field(default=WorkerConfig(), description="The daemon that runs what is due")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _root: Path = PrivateAttr(default=Path())

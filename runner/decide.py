@@ -39,6 +39,8 @@ class _Book:
             return made.no(Cause.DUPLICATE, f"decided before: {before.message}")
         if paused := _paused(skill, self.history):
             return made.no(Cause.PAUSED, paused, Verdict.HELD)
+        if empty := self.history.purse.empty_for(skill.name):
+            return made.no(Cause.BUDGET, empty, Verdict.HELD)
         if active and skill.options.overlap == "skip":
             return made.no(
                 Cause.OVERLAP, f"run {active} of {skill.name} has not ended, and `overlap` is skip"
@@ -82,7 +84,8 @@ class _Maker:
 def _paused(skill: Skill, history: History) -> str:
     if not skill.options.enabled:
         return f"{skill.file} says `enabled: false`"
-    return "somebody paused it: skillrunner worker resume" if skill.name in history.paused else ""
+    paused = {skill.name, "*"} & history.paused
+    return "somebody paused it: `skillrunner worker resume` goes on" if paused else ""
 
 
 # --- events -----------------------------------------------------------------------------------------

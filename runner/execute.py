@@ -1,5 +1,7 @@
 """THE main path: one run, from its spec to its receipt, one call per stage."""
 
+from collections.abc import Callable
+
 from runner import stages
 from runner.changeset import Changeset
 from runner.errors import RunnerError
@@ -11,24 +13,33 @@ from runner.stages import Job, Parts
 from runner.verify import set_up
 from runner.workspace import Change
 
+PutOff = Callable[[End, int], bool]
+"""An attempt, by its number, has ended so. Whether it is tried again later, and the run has not ended."""
 
-def execute(spec: RunSpec, record: Record, parts: Parts) -> End:
-    """Carry out `spec`. Every way out is stored as an end with a reason."""
+
+def execute(
+    spec: RunSpec, record: Record, parts: Parts, first: int = 1, put_off: PutOff | None = None
+) -> End:
+    """Carry out `spec`. Every way out is stored as an end with a reason.
+
+    Attempts follow one another at once, or with `put_off` in calls of their own, of which `first` is the
+    number.
+    """
     end = End(state=RunState.ERROR, phase=Phase.PLAN, message="an unexpected error: this is a bug")
+    attempt, last = first, spec.limits.attempts if put_off is None else first
     try:
-        for attempt in range(1, spec.limits.attempts + 1):
-            end = _attempt(Job(spec, record, parts, attempt))
-            if not end.retryable or attempt == spec.limits.attempts:
-                break
+        while (end := _attempt(Job(spec, record, parts, attempt))).retryable and attempt < last:
             record.note(f"attempt {attempt} ended: {end.message}; trying again")
+            attempt += 1
     finally:
-        record.finish(end)
+        if put_off is None or not put_off(end, attempt):
+            record.finish(end)
     return end
 
 
 def _attempt(job: Job) -> End:
-    job.record.store.note(job.record.run_id, attempt=job.attempt)
     try:
+        job.record.store.note(job.record.run_id, attempt=job.attempt)
         with stages.private_repository(job) as changeset:
             return _ended(_run(job, changeset))
     except RunnerError as error:
@@ -52,7 +63,7 @@ def _run(job: Job, changeset: Changeset) -> Receipt:
             harvested = harvest(workspace, spec.allowance, changeset)
 
     outcome = driven.outcome(bool(harvested.changes))
-    record.spent = outcome.usage
+    record.spent += outcome.usage
     proposal = harvested.proposal(driven.declared, outcome.summary)
     stages.judge(job, outcome, proposal, harvested.patch)
 
@@ -70,6 +81,7 @@ def _run(job: Job, changeset: Changeset) -> Receipt:
         bot=job.parts.bot,
         again=job.parts.again,
         say=record.note,
+        stop=job.parts.stop,
     )
     return stages.publish(job, offer, changeset)
 

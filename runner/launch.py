@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from runner import wire
 from runner.errors import RunnerError
-from runner.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger
+from runner.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger, Usage
 from runner.plan import Base, plan
 from runner.skill import Skill
 
 if TYPE_CHECKING:
     from runner.drive import Watch
+    from runner.execute import PutOff
     from runner.forges import Forge
     from runner.mirror import Mirror
-    from runner.record import Observe
+    from runner.record import Observe, Record
     from runner.store import Store
+
+Later = Callable[[End, int, int, Usage], bool]
+"""How an attempt ended, its number, how many there may be, and what was spent until now: see `execute`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,11 @@ class Start:
     mirror: "Mirror"
     force: Mapping[str, Any] = field(default_factory=dict)  # see `runner.plan.Defaults`
     again: bool = False  # propose what was closed unmerged
+    queued: bool = False  # the run is stored already, and was waiting
+    stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
+    worker: str = ""  # the worker that carries it out
+    attempt: int = 1
+    put_off: Later | None = None  # attempts wait for each other in a queue
 
 
 def planned(place: wire.Place, start: Start) -> RunSpec:
@@ -53,17 +62,34 @@ def launch(
 
     _need_token(target, place)
     spec = planned(place, start)
-    folder = runs.run_folder(start.run_id)
-    with hold(folder), terminable():
-        runs.create_run(_record_of(spec, start.run_id), as_data(spec))
-        record = Record(runs, start.run_id, folder, observe)
+    folder = runs.run_folder(start.run_id, start.attempt)
+    with hold(folder):
+        if start.queued:
+            runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, as_data(spec))
+        else:
+            runs.create_run(_record_of(spec, start.run_id), as_data(spec))
+        record = Record(runs, start.run_id, folder, observe, spent=_spent(runs, start))
         record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
             parts = wire.parts(place, spec, target, start.mirror, watch, start.again)
         except RunnerError as error:
             record.finish(error.end)
             return error.end
-        return execute(spec, record, parts)
+        parts = replace(parts, stop=start.stop, worker=start.worker)
+        return execute(spec, record, parts, start.attempt, _put_off(start, spec, record))
+
+
+def _spent(runs: "Store", start: Start) -> Usage:
+    """What earlier attempts have spent."""
+    run = runs.run(start.run_id)
+    return Usage(tokens_in=run.tokens_in, tokens_out=run.tokens_out, cost_usd=run.cost_usd)
+
+
+def _put_off(start: Start, spec: RunSpec, record: "Record") -> "PutOff | None":
+    later = start.put_off
+    if later is None:
+        return None
+    return lambda end, attempt: later(end, attempt, spec.limits.attempts, record.spent)
 
 
 def _need_token(target: "Forge", place: wire.Place) -> None:

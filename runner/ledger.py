@@ -219,5 +219,6 @@ def _decision(line: Mapping[str, Any]) -> Decision:
         message=line["message"],
         at=times["at"],
         run_id=line.get("run_id", ""),
+        host=line.get("host", ""),
     )
     return replace(known, due=times.get("due"), expires=times.get("expires"))

@@ -1,6 +1,6 @@
 """The stages of a run: each opens what its step of `execute.py` needs, and records what came of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,8 @@ class Parts:
     variables: Mapping[str, str]  # of the harness, as configured
     watch: Watch
     again: bool = False
+    stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
+    worker: str = ""  # the worker that carries the run out
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class Job:
     record: Record
     parts: Parts
     attempt: int
+
+    @property
+    def name(self) -> str:
+        """No other attempt's, so that one whose process hangs holds nobody up."""
+        return self.record.run_id if self.attempt == 1 else f"{self.record.run_id}-{self.attempt}"
 
 
 def resolve_image(job: Job) -> None:
@@ -74,7 +81,7 @@ def private_repository(job: Job) -> Iterator[Changeset]:
 @contextmanager
 def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
     """A checkout of the base; `change` is put on top of it, for verification."""
-    spec, name = job.spec, job.record.run_id + ("-verify" if change else "")
+    spec, name = job.spec, job.name + ("-verify" if change else "")
     done = checkout(
         job.parts.mirror,
         spec.base_sha,
@@ -99,6 +106,7 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
     opened = SandboxSpec(
         run_id=job.record.run_id,
         attempt=job.attempt,
+        worker=job.parts.worker,
         purpose=purpose,
         image=environment.image,
         workspace=place.path,
@@ -107,6 +115,7 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup),
+        stop=job.parts.stop,
         gateway=purpose == "run" and job.parts.harness.MODEL is not None,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
     )
@@ -204,6 +213,7 @@ def check(job: Job, change: Change) -> tuple[Check, ...]:
 
 def publish(job: Job, offer: Offer, changeset: Changeset) -> Receipt:
     """Hand the offer to its output; the receipt is recorded."""
+    job.parts.stop()
     with job.record.stage(Phase.PUBLISH):
         receipt: Receipt = job.parts.output.publish(offer, job.parts.forge, changeset)
         job.record.published(receipt)

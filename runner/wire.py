@@ -1,7 +1,7 @@
 """Configuration -> parts: the only place that chooses."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ class Place:
     origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
     default_branch: str = ""  # of `root` itself
     token: str = field(default="", repr=False)  # for the forge
+    secrets: Collection[str] | None = None  # names that skills may ask for; None: all of the environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +60,12 @@ def here(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Here:
 
 @contextmanager
 def store(config: Config) -> Iterator["Store"]:
-    """The store of the configured state directory; runs whose process is gone are ended first."""
+    """The store that is configured; runs of this machine whose process is gone are ended first."""
     from runner.store import Store
 
-    opened = Store(config.state)
+    # A worker's database is for those who are given its address: who is not has a store of their own.
+    variable = config.worker.database
+    opened = Store(config.state, os.environ.get(variable, "") if variable else "")
     try:
         if lost := opened.sweep_lost():
             _sweep(set(lost))
@@ -77,7 +80,7 @@ def _sweep(lost: set[str]) -> None:
         sweep = getattr(plugins.module("sandboxes", kind), "sweep", None)
         if sweep is not None:
             with suppress(RunnerError):
-                sweep(lambda run: run not in lost)
+                sweep(lambda origin: origin.run_id not in lost)
 
 
 def forge(place: Place, runs: "Store") -> Forge:
@@ -89,7 +92,7 @@ def forge(place: Place, runs: "Store") -> Forge:
     from runner.store import PullRequests
 
     path = _local_path(place)
-    table = PullRequests(runs.engine, runs.path, str(path))
+    table = PullRequests(runs.engine, runs.database, str(path))
     return LocalForge(path, table, place.config.bot.name)
 
 
@@ -147,7 +150,14 @@ def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
     )
 
 
-def parts(place: Place, spec: RunSpec, target: Forge, mirror: Mirror, watch: "Watch", again: bool) -> "Parts":
+def parts(
+    place: Place,
+    spec: RunSpec,
+    target: Forge,
+    mirror: Mirror,
+    watch: "Watch",
+    again: bool,
+) -> "Parts":
     """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing."""
     from runner.stages import Parts
 
@@ -161,7 +171,7 @@ def parts(place: Place, spec: RunSpec, target: Forge, mirror: Mirror, watch: "Wa
         forge=target,
         mirror=mirror,
         bot=Bot(name=bot.name, email=bot.email),
-        secrets={name: secret(name, f"the skill {spec.skill.name}") for name in spec.environment.secrets},
+        secrets={name: _allowed_secret(place, name, spec) for name in spec.environment.secrets},
         model_key=secret(harness.MODEL.key_variable, spec.harness.kind) if harness.MODEL else "",
         model_upstream=os.environ.get(harness.MODEL.upstream_variable, "") if harness.MODEL else "",
         program=_program(configured.binary if configured else None, spec.harness.kind),
@@ -178,6 +188,15 @@ def _module(family: str, kind: str) -> Any:
         hint = closest(kind, plugins.names(family))
         message = f"there is no `{kind}` among the {family}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint) from None
+
+
+def _allowed_secret(place: Place, name: str, spec: RunSpec) -> str:
+    """A worker's environment holds what is for other repositories too: each gets what it was promised."""
+    if place.secrets is not None and name not in place.secrets:
+        message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
+        hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
+        raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
+    return secret(name, f"the skill {spec.skill.name}")
 
 
 def secret(name: str, whose: str) -> str:

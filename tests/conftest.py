@@ -5,8 +5,11 @@ pytest_plugins = [
     "tests.parts.cli",
     "tests.parts.engine",
     "tests.parts.github",
+    "tests.parts.image",
     "tests.parts.model_server",
     "tests.parts.patience",
     "tests.parts.rig",
     "tests.parts.act",
+    "tests.parts.postgres",
+    "tests.parts.workers",
 ]

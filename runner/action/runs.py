@@ -11,7 +11,7 @@ from runner.action.trusted import Trusted
 from runner.console import described
 from runner.decide import failed_to_start, on_event
 from runner.errors import RunnerError
-from runner.launch import Start, launch
+from runner.launch import Start, launch, terminable
 from runner.ledger import Ledger
 from runner.model import End, Receipt, RunEvent, TranscriptEvent, Trigger
 from runner.model.decision import Decision, Event, Facts, History, Verdict
@@ -114,9 +114,10 @@ def _run(step: Step, due: _Due) -> Ran:
     with presence.group(f"{decision.skill}: {decision.message}"):
         try:
             begin = start(step, decision, due.event, force(step.job))
-            end = launch(
-                step.trusted.place, step.trusted.runs, step.trusted.forge, begin, *_watching(presence)
-            )
+            with terminable():
+                end = launch(
+                    step.trusted.place, step.trusted.runs, step.trusted.forge, begin, *_watching(presence)
+                )
         except RunnerError as error:
             failed = failed_to_start(decision, error)
             step.ledger.amend(failed, _now())
@@ -164,10 +165,11 @@ def _following(step: Step, done: Ran, depth: int) -> list[_Due]:
     return [_Due(one, event, depth) for one in settled if one.verdict is Verdict.STARTED]
 
 
-def with_ids(decisions: Sequence[Decision], now: datetime) -> list[Decision]:
+def with_ids(decisions: Sequence[Decision], now: datetime, host: str = "action") -> list[Decision]:
     """Every decision to start names the run that it starts."""
     return [
-        replace(one, run_id=new_run_id(now)) if one.verdict is Verdict.STARTED else one for one in decisions
+        replace(one, run_id=new_run_id(now), host=host) if one.verdict is Verdict.STARTED else one
+        for one in decisions
     ]
 
 

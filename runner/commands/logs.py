@@ -34,7 +34,7 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
 
     with wire.store(here(options).config) as runs, interruptible():
         found = runs.run(run)
-        path = runs.run_folder(found.id) / (RAW if raw else TRANSCRIPT)
+        path = runs.files_of(found) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):
             text = line if raw or as_json else described(json_object(line.encode()))
             if text:

@@ -200,18 +200,19 @@ def remove_network(network: str) -> None:
             raise
 
 
-def sweep(alive: Callable[[str], bool]) -> list[str]:
-    """Remove the containers and networks of runs that are not alive; return their runs' ids."""
+def sweep(alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
+    """Remove what containers and networks of runs are not alive, by their labels; return their runs' ids."""
     filters = {"label": [RUN_LABEL]}
     with speaking("list what earlier runs left"):
         swept = []
         for container in client().containers(all=True, filters=filters):
-            if not alive(container["Labels"][RUN_LABEL]):
+            if not alive(container["Labels"]):
                 remove(container["Id"])
                 swept.append(container["Labels"][RUN_LABEL])
         for network in client().networks(filters=filters):
-            if not alive(network["Labels"][RUN_LABEL]):
+            if not alive(network["Labels"]):
                 remove_network(network["Id"])
+                swept.append(network["Labels"][RUN_LABEL])
         return sorted(set(swept))
 
 

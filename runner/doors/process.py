@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,14 +23,15 @@ def run(
     on_output: OnOutput,
     stdin: bytes = b"",
     caps: Caps | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> Exit:
     """Run a program with exactly `variables` as its environment, and hand on its output as it flows.
 
-    It leads a new session. When it ends, reaches a cap, or `on_output` raises, everything that is still in
-    its process group is killed; a child that began a session of its own is out of reach.
+    It leads a new session. When it ends, reaches a cap, or `on_output` or `stop` raises, everything that is
+    still in its process group is killed; a child that began a session of its own is out of reach.
     Raises RunnerError HARNESS_MISSING when there is no such program.
     """
-    meter = Meter(caps or Caps())
+    meter = Meter(caps or Caps(), stop)
     process = _start(argv, cwd, variables)
     try:
         _pump(process, stdin, meter, on_output)

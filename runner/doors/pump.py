@@ -32,6 +32,7 @@ class Meter:
     """Counts output and time against the caps, on a clock that no one can set."""
 
     caps: Caps
+    stop: Callable[[], None] = lambda: None  # asked all the time; raises when the program has to die
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     received: int = 0
@@ -43,6 +44,7 @@ class Meter:
             raise CapReachedError("output")
 
     def check(self) -> None:
+        self.stop()
         now = time.monotonic()
         if self.caps.timeout is not None and now - self.started >= self.caps.timeout:
             raise CapReachedError("timeout")

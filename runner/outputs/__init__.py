@@ -32,6 +32,9 @@ class Offer:
     bot: Bot
     again: bool = False  # propose what was closed unmerged
     say: Callable[[str], None] = lambda _: None  # for what is no failure, and should be known
+    stop: Callable[[], None] = lambda: (
+        None
+    )  # asked before anything is changed: raises when the run has to stop
 
     @property
     def verified(self) -> bool:

@@ -90,8 +90,11 @@ def publish(offer: Offer, forge: Forge, changeset: Changeset) -> Receipt:
     _respect_human_commits(offer, place, forge, changeset)
     if place.open is not None and _is_proposed(offer, place):
         _label(offer, place.open, forge)
-        return _receipt(offer, place, place.open, place.head or "", "unchanged")
+        action = "adopted" if _is_of_this_run(offer, place, changeset) else "unchanged"
+        return _receipt(offer, place, place.open, place.head or "", action)
+    offer.stop()
     sha = _push(offer, place, tree, changeset)
+    offer.stop()
     pull, action = _open_or_update(offer, place, sha, forge)
     _label(offer, pull, forge)
     if action == "created":
@@ -199,6 +202,12 @@ def _is_proposed(offer: Offer, place: _Place) -> bool:
         and found.patch == offer.proposal.patch_sha256
         and (place.open is not None and (place.open.draft or offer.verified))
     )
+
+
+def _is_of_this_run(offer: Offer, place: _Place, changeset: Changeset) -> bool:
+    """Whether an attempt of the same run pushed it, and was killed before it could tell."""
+    trailer = f"\n{_RUN}: {offer.run_id}\n"
+    return any(trailer in one.message for one in changeset.commits(place.base, place.head or place.base))
 
 
 def _push(offer: Offer, place: _Place, tree: str, changeset: Changeset) -> str:

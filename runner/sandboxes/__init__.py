@@ -39,7 +39,22 @@ class SandboxSpec:
     resources: Resources = Resources()
     setup_network: bool = False  # open network until seal(), for set-up commands only
     gateway: bool = False  # after seal(): reach the gateway, and nothing else
+    stop: Callable[[], None] = lambda: None  # asked while a command runs; raises when it has to die
     lifetime: float = 24 * 3600.0  # seconds after which the sandbox ends by itself, should its runner be gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose a sandbox is, as it is written on it."""
+
+    run_id: str
+    attempt: int
+    worker: str  # empty: somebody ran it by hand
+
+
+Alive = Callable[[Origin], bool]
+"""What outlives a killed runner is ended by `sweep(alive) -> list[str]` of its module: all that is not alive.
+It returns the ids of the runs."""
 
 
 class Sandbox(Protocol):
@@ -86,4 +101,16 @@ class Sandbox(Protocol):
 
 Opener = Callable[[SandboxSpec], AbstractContextManager[Sandbox]]
 
-__all__ = ["Caps", "Exit", "Mount", "OnOutput", "Opener", "Places", "Resources", "Sandbox", "SandboxSpec"]
+__all__ = [
+    "Alive",
+    "Caps",
+    "Exit",
+    "Mount",
+    "OnOutput",
+    "Opener",
+    "Origin",
+    "Places",
+    "Resources",
+    "Sandbox",
+    "SandboxSpec",
+]

@@ -1,11 +1,12 @@
 """What a container may do: pure, a spec in, the engine's options out."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from runner.doors.docker import RUN_LABEL
 from runner.model import Places
-from runner.sandboxes import SandboxSpec
+from runner.sandboxes import Origin, SandboxSpec
 
 USER = (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)
 TOOLS = "/opt/skillrunner/bin"
@@ -28,6 +29,16 @@ def labels(spec: SandboxSpec) -> dict[str, str]:
         "skillrunner.worker": spec.worker,
         "skillrunner.purpose": spec.purpose,
     }
+
+
+def origin(labels: Mapping[str, str]) -> Origin:
+    """Whose a container or network is."""
+    attempt = labels.get("skillrunner.attempt", "")
+    return Origin(
+        run_id=labels[RUN_LABEL],
+        attempt=int(attempt) if attempt.isdecimal() else 1,
+        worker=labels.get("skillrunner.worker", ""),
+    )
 
 
 def options(spec: SandboxSpec) -> dict[str, Any]:

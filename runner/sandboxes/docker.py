@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from runner.doors import docker
 from runner.doors.pump import CapReachedError, Meter, Sink, half_close, pump
 from runner.errors import RunnerError
 from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Stream
-from runner.sandboxes import SandboxSpec, creation, exchange
+from runner.sandboxes import Alive, SandboxSpec, creation, exchange
 from runner.sandboxes.creation import PLACES, USER
 
 OWNER: tuple[int, int] | None = None if os.getuid() else USER
@@ -109,7 +109,7 @@ class Container:
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the container is gone")
-        meter = Meter(caps or Caps())
+        meter = Meter(caps or Caps(), self.spec.stop)
         heard = _Beginning(on_output)
         running = self._begin(argv, bool(stdin), variables or {})
         try:
@@ -273,6 +273,6 @@ class _Ended:
         return not self._container.state(self._running)["Running"]
 
 
-def sweep(alive: Callable[[str], bool]) -> list[str]:
+def sweep(alive: Alive) -> list[str]:
     """Remove what crashed runs left behind; return their ids."""
-    return docker.sweep(alive)
+    return docker.sweep(lambda labels: alive(creation.origin(labels)))

@@ -54,7 +54,7 @@ class Fake:
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the sandbox is closed")
-        meter = Meter(caps or Caps())
+        meter = Meter(caps or Caps(), self.spec.stop)
         script = _Script(self, meter, on_output, stdin, {**self.spec.variables, **(variables or {})})
         try:
             code = script.play(argv)

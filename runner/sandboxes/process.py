@@ -6,14 +6,16 @@ elsewhere. It can still read and write whatever that user can, and reach any net
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from runner.doors import process
 from runner.errors import RunnerError
 from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
-from runner.sandboxes import SandboxSpec, exchange
+from runner.sandboxes import Alive, Origin, SandboxSpec, exchange
 
 WARNING = (
     "the process sandbox isolates NOTHING: the harness runs as you, on your files and your network."
@@ -22,6 +24,7 @@ WARNING = (
 OWNER: tuple[int, int] | None = None  # the workspace belongs to whoever runs the runner
 TOOLS = ""  # nothing is mounted: programs are where they are
 GATEWAY = "127.0.0.1"
+_MARK = "SKILLRUNNER_RUN"  # the variable by which a later runner knows whose a process is
 
 
 def resolve(image: str, say: Callable[[str], None]) -> str:
@@ -65,10 +68,16 @@ class Process:
         done = process.run(
             argv,
             cwd=self.spec.workspace,
-            variables={**_minimal(self.places.home), **self.spec.variables, **(variables or {})},
+            variables={
+                **_minimal(self.places.home),
+                **self.spec.variables,
+                **(variables or {}),
+                _MARK: f"{self.spec.run_id}/{self.spec.attempt}/{self.spec.worker}",
+            },
             on_output=on_output,
             stdin=stdin,
             caps=caps,
+            stop=self.spec.stop,
         )
         self.dead = done.cause != "exited"
         return done
@@ -91,3 +100,25 @@ def _minimal(home: str) -> dict[str, str]:
     """What a program needs to start, and nothing of what the runner's own environment holds."""
     path = os.environ.get("PATH", os.defpath)
     return {"PATH": path, "HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - as programs expect
+
+
+def sweep(alive: Alive) -> list[str]:
+    """Kill what crashed runs left running, where the system shows processes' variables; return their ids."""
+    swept = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it is another user's, or has just ended
+            origin = _origin((folder / "environ").read_bytes())
+            if origin is not None and not alive(origin):
+                os.kill(int(folder.name), signal.SIGKILL)
+                swept.add(origin.run_id)
+    return sorted(swept)
+
+
+def _origin(environment: bytes) -> Origin | None:
+    for variable in environment.split(b"\0"):
+        name, _, value = variable.decode(errors="replace").partition("=")
+        run_id, _, rest = value.partition("/")
+        attempt, _, worker = rest.partition("/")
+        if name == _MARK and attempt.isdecimal():
+            return Origin(run_id=run_id, attempt=int(attempt), worker=worker)
+    return None

@@ -223,7 +223,7 @@ def test_process_hands_on_nothing_of_the_environment(tmp_path: Path, monkeypatch
     with opened_rig("process", "", tmp_path) as rig:
         rig.run(rig.open(), "env")
     names = {line.split("=")[0] for line in rig.printed().decode().splitlines()}
-    assert names <= {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "SHLVL", "_", "OLDPWD"}
+    assert names <= {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "SHLVL", "_", "OLDPWD", "SKILLRUNNER_RUN"}
 
 
 def test_process_says_that_it_isolates_nothing() -> None:

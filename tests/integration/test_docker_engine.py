@@ -33,8 +33,8 @@ def test_what_a_crashed_runner_left_is_swept(local_image: str, tmp_path: Path, c
     alive = container.open()
     crashed = f"crashed-{tmp_path.name}"
     subprocess.run([sys.executable, "-c", CRASH, local_image, str(tmp_path), crashed], check=False)
-    assert door.sweep(lambda run: run != crashed) == [crashed]
-    assert door.sweep(lambda run: run != crashed) == []
+    assert door.sweep(lambda labels: labels[door.RUN_LABEL] != crashed) == [crashed]
+    assert door.sweep(lambda labels: labels[door.RUN_LABEL] != crashed) == []
     assert container.run(alive, "true").code == 0
 
 

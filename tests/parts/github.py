@@ -23,6 +23,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -388,7 +389,7 @@ def check_requests(calls: list[Call]) -> None:
 
     for call in calls:
         path, _, query = call.path.partition("?")
-        arguments = dict(part.split("=", 1) for part in query.split("&") if "=" in part)
+        arguments = dict(parse_qsl(query))
         data = json.dumps(call.body).encode() if call.body is not None else None
         request = MockRequest(
             "https://api.github.com",

@@ -9,7 +9,7 @@ import pytest
 from runner.decide import MOST, asks, failed_to_start, line, on_event, on_slots
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
-from runner.model.decision import Actor, Cause, Decision, Event, Facts, History, Verdict
+from runner.model.decision import Actor, Cause, Decision, Event, Facts, History, Purse, Verdict
 from runner.skill import Skill, load
 from tests.parts.cli import skill_files
 
@@ -323,3 +323,32 @@ def test_a_run_that_could_not_start_says_why() -> None:
     failed = failed_to_start(decision, error)
     assert (failed.verdict, failed.cause, failed.expires) == (Verdict.FAILED_TO_START, Cause.INVALID, None)
     assert failed.message == "X is not set; export X=..."
+
+
+@pytest.mark.parametrize(
+    ("purse", "words"),
+    [
+        (Purse(daily=10, spent=9.99), ""),
+        (Purse(daily=10, spent=12.345), "$12.35 are spent, and all skills may spend $10.00"),
+        (
+            Purse(skill_daily=2, spent=9, by_skill={"docs": 2.0}),
+            "docs has spent $2.00, and a skill may spend $2.00",
+        ),
+        (Purse(skill_daily=2, spent=9, by_skill={"other": 9.0}), ""),
+        (Purse(spent=1_000.0), ""),
+    ],
+)
+def test_what_is_due_is_held_when_the_days_money_is_spent(purse: Purse, words: str) -> None:
+    found = skills(docs="on: {release: {}}\n")
+    decision = one(on_event(found, released(), ADA, History(purse=purse), NOW))
+    assert (decision.verdict is Verdict.STARTED) == (not words)
+    assert decision.cause is (Cause.BUDGET if words else None)
+    assert words in decision.message
+    assert (decision.verdict is Verdict.HELD) == bool(words)
+
+
+def test_a_budget_holds_slots_too_and_says_so_once() -> None:
+    found = skills(docs="on: {schedule: [{cron: '0 12 * * *'}]}\n")
+    history = History(purse=Purse(daily=1, spent=2))
+    decision = one(on_slots(found, {"docs": NOW - timedelta(hours=1)}, history, NOW))
+    assert (decision.verdict, decision.cause, decision.due) == (Verdict.HELD, Cause.BUDGET, NOW)

@@ -1,0 +1,63 @@
+"""`skillrunner retry`: have a worker do a run again."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.errors import RunnerError
+from runner.model import Phase, Reason, Run, RunState
+from runner.model.decision import Decision, Verdict
+
+if TYPE_CHECKING:
+    from runner.commands import Options
+    from runner.store import Store
+
+
+@click.command()
+@click.argument("run")
+@click.option("--current", is_flag=True, help="With the skill as it is now, not as it was then.")
+@click.pass_obj
+def command(options: "Options", run: str, current: bool) -> None:
+    """Queue what RUN did once more: the same skill, the same event, on the newest code of its base."""
+    from runner.commands.worker import config_of, open_store
+
+    with open_store(config_of(options, None)) as store:
+        found = store.run(run)
+        if found.end is None:
+            message, hint = f"run {found.id} has not ended", f"skillrunner cancel {found.id}"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+        click.echo(f"queued: {_queue(store, found, current)}")
+
+
+def _queue(store: "Store", found: Run, current: bool) -> str:
+    from runner.store import new_run_id
+    from runner.store.decisions import Decisions, Work
+    from runner.store.waiting import Line
+
+    work, now = dict(Line(store).work(found.id)), datetime.now(UTC)
+    if current:
+        work["commit"] = ""
+    decision = Decision(
+        key=f"retry:{found.id}:{uuid.uuid4().hex[:8]}",
+        skill=found.skill,
+        trigger=found.trigger,
+        verdict=Verdict.STARTED,
+        message=f"somebody asked for run {found.id} again",
+        at=now,
+        run_id=new_run_id(now),
+    )
+    again = Run(
+        id=decision.run_id,
+        repository=found.repository,
+        skill=found.skill,
+        trigger=found.trigger,
+        trigger_key=decision.key,
+        base_sha=found.base_sha,
+        state=RunState.QUEUED,
+        created_at=now,
+        harness=found.harness,
+    )
+    Decisions(store, found.repository).settle(lambda _: [decision], lambda _: Work(run=again, data=work))
+    return again.id

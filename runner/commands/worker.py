@@ -1,0 +1,257 @@
+"""`skillrunner worker`: the daemon, and what people do with it."""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.errors import ExitCode, RunnerError, exit_code
+from runner.model import Phase, Reason
+
+if TYPE_CHECKING:
+    from runner.commands import Options
+    from runner.config import Config
+    from runner.store import Store
+    from runner.store.workers import Worker
+    from runner.worker.daemon import Daemon
+
+_GRACE = 5.0  # seconds that threads have to end once all work is done
+
+
+@click.group(invoke_without_command=True)
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--once", is_flag=True, help="Do what is due now, and end: for cron and Kubernetes jobs.")
+@click.pass_context
+def command(context: click.Context, /, config: Path | None, once: bool) -> None:
+    """Poll repositories, decide on everything that is due, and run it, until SIGTERM.
+
+    The first SIGTERM takes nothing more and waits for what runs, as long as `worker.drain` says; a second
+    one stops what runs.
+    """
+    options: Options = context.obj
+    loaded = config_of(options, config)
+    context.obj = (options, loaded)
+    if context.invoked_subcommand is None:
+        _log(options.quiet)
+        work(loaded, once)
+
+
+def config_of(options: "Options", file: Path | None) -> "Config":
+    """The worker's configuration; it needs no repository to stand in. Secrets in files are read as well."""
+    from runner.config import load_config
+    from runner.worker.variables import from_files
+
+    state = str(options.state_dir.absolute()) if options.state_dir else None
+    loaded = load_config(Path.cwd(), file=file or options.config, flags={"state_dir": state})
+    os.environ.update(from_files(loaded, os.environ))
+    return loaded
+
+
+@contextmanager
+def open_store(config: "Config") -> Iterator["Store"]:
+    """The store that the worker uses. Raises RunnerError when it cannot be opened."""
+    from runner.store import Store
+
+    variable = config.worker.database
+    server = os.environ.get(variable, "") if variable else ""
+    if variable and not server:
+        message = f"worker.database names {variable}, and the environment does not hold it"
+        hint = f"export {variable}=postgresql://user@host/database"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+    opened = Store(config.state, server)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def work(config: "Config", once: bool, **parts: Any) -> None:
+    """Be a worker until somebody asks us to leave; `parts` are those of the daemon that are not the usual."""
+    from runner.worker.credentials import Credentials
+    from runner.worker.daemon import Daemon
+    from runner.worker.faults import Faults
+    from runner.worker.roster import Roster
+
+    if not config.worker.repositories:
+        hint = "write `worker: {repositories: [owner/name]}` into skillrunner.yaml"
+        message = "worker.repositories is empty: there is nothing to work for"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+    with open_store(config) as store, _alone(store):
+        roster = Roster(config, Credentials(config), Faults())
+        daemon = Daemon(config=config, store=store, roster=roster, **parts)
+        try:
+            with _signals(daemon):
+                daemon.run(once=once)
+        except RunnerError as error:
+            _end_in_any_case(exit_code(error.end))
+            raise
+        _end_in_any_case(ExitCode.ERROR if daemon.hands.busy else ExitCode.OK)
+
+
+def _end_in_any_case(code: ExitCode) -> None:
+    """End the process, though a thread waits for a database, or for an engine, that may never come back."""
+    timer = threading.Timer(_GRACE, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+
+
+def _log(quiet: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@contextmanager
+def _alone(store: "Store") -> Iterator[None]:
+    """A database in a file serves one worker: a second one is refused, with the way out."""
+    import fcntl
+
+    if not store.database.is_file:
+        yield
+        return
+    with (store.folder / "worker.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another worker uses {store.database.place}, and a file serves only one"
+            hint = "give this one another state_dir, or let both share PostgreSQL: worker.database"
+            raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint) from error
+        yield
+
+
+@contextmanager
+def _signals(daemon: "Daemon") -> Iterator[None]:
+    before = {one: signal.signal(one, lambda *_: daemon.leave()) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option("--healthy", is_flag=True, help="Exit with 1 unless a worker of this host lives.")
+@click.pass_obj
+def status(given: tuple["Options", "Config"], /, as_json: bool, healthy: bool) -> None:
+    """Show the workers, what waits, and what is paused."""
+    from runner.console import ago, table
+    from runner.store.pauses import paused
+    from runner.store.waiting import Line
+    from runner.store.workers import Workers
+
+    with open_store(given[1]) as store:
+        now = datetime.now(UTC)
+        workers = Workers(store).all(now - timedelta(days=1))
+        if healthy:
+            _say_health(workers, now)
+            return
+        waiting, held = Line(store).waiting(now), paused(store)
+        if as_json:
+            found: dict[str, Any] = {"workers": [asdict(one) for one in workers]}
+            found |= {"waiting": [asdict(one) for one in waiting], "paused": held}
+            click.echo(json.dumps(found, default=str))
+            return
+        rows = [(one.id, one.state, str(one.capacity), ago(one.seen_at)) for one in workers]
+        for line in table(rows, heads=("WORKER", "STATE", "RUNS", "SEEN")):
+            click.echo(line)
+        click.echo(f"{len(waiting)} waiting")
+        for one in held:
+            what = " ".join(filter(None, (one["repository"], one["skill"]))) or "everything"
+            click.echo(f"paused: {what}: {one['reason']}")
+
+
+def _say_health(workers: "Sequence[Worker]", now: datetime) -> None:
+    """For containers: whether a worker of this host said within its time that it lives."""
+    host = os.uname().nodename
+    own = [one for one in workers if one.host == host and one.state in ("running", "draining")]
+    newest = max(own, key=lambda one: one.seen_at, default=None)
+    if newest is None:
+        click.echo(f"not healthy: no worker runs on {host}")
+    else:
+        lives = now - newest.seen_at <= timedelta(seconds=newest.silence)
+        last = f"last heard of {(now - newest.seen_at).total_seconds():.0f} s ago"
+        click.echo(f"{'healthy' if lives else 'not healthy'}: {newest.id} is {newest.state}, {last}")
+        if lives:
+            return
+    raise click.exceptions.Exit(ExitCode.FAILED)
+
+
+@command.command()
+@click.argument("skill", default="")
+@click.option("--repository", default="", help="Only there.")
+@click.option("--reason", default="somebody paused it", help="Why, for those who ask.")
+@click.pass_obj
+def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, reason: str) -> None:
+    """Hold SKILL, or everything: what is due is decided as held."""
+    from runner.store.pauses import pause as hold
+
+    with open_store(given[1]) as store:
+        hold(store, repository, skill, reason, datetime.now(UTC))
+    click.echo(f"paused: {' '.join(filter(None, (repository, skill))) or 'everything'}")
+
+
+@command.command()
+@click.argument("skill", default="")
+@click.option("--repository", default="", help="Only there.")
+@click.pass_obj
+def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) -> None:
+    """Hold SKILL, or everything, no longer."""
+    from runner.store.pauses import resume as go_on
+
+    with open_store(given[1]) as store:
+        if not go_on(store, repository, skill, datetime.now(UTC)):
+            message = f"{' '.join(filter(None, (repository, skill))) or 'everything'} was not paused"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner worker status")
+    click.echo(f"resumed: {' '.join(filter(None, (repository, skill))) or 'everything'}")
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.pass_obj
+def backup(given: tuple["Options", "Config"], /, file: Path, force: bool) -> None:
+    """Copy the database into FILE, and check the copy. A worker may go on meanwhile."""
+    from runner.store.backup import back_up
+
+    size = back_up(_database(given[1], "pg_dump --format=custom --file FILE {0}"), file, force=force)
+    click.echo(f"backed up: {file}, {size:,} bytes")
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace the database that is there; it is kept beside.")
+@click.pass_obj
+def restore(given: tuple["Options", "Config"], /, file: Path, force: bool) -> None:
+    """Put the database from FILE in its place. The worker, and whoever else uses it, has to end first."""
+    from runner.store.backup import restore as put_back
+
+    place = _database(given[1], "pg_restore --clean --if-exists {0} FILE")
+    aside = put_back(file, place, datetime.now(UTC), force=force)
+    click.echo(f"restored: {place}")
+    if aside is not None:
+        click.echo(f"what was there is now {aside}")
+
+
+def _database(config: "Config", instead: str) -> Path:
+    """The file with the database. Raises RunnerError where a server has it."""
+    from runner.store.database import FILE
+
+    if config.worker.database:
+        message = "the database is PostgreSQL's, and so are the tools that copy it"
+        hint = instead.format(f'--dbname "${config.worker.database}"')
+        raise RunnerError(Phase.STORE, Reason.UNSUPPORTED, message, hint=hint)
+    return config.state / FILE

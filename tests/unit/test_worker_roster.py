@@ -1,0 +1,69 @@
+"""Which repositories a worker serves, and with whose token."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.config import load_config
+from runner.errors import RunnerError
+from runner.model import Reason
+from runner.worker.credentials import Credentials
+from runner.worker.faults import Faults
+from runner.worker.roster import Roster
+
+
+def roster(tmp_path: Path, worker: str) -> Roster:
+    (tmp_path / "skillrunner.yaml").write_text(f"worker: {worker}\n")
+    config = load_config(tmp_path, environ={})
+    return Roster(config, Credentials(config), Faults())
+
+
+def test_names_and_folders_as_they_are(tmp_path: Path) -> None:
+    found = roster(tmp_path, "{repositories: [acme/web, ./here, '!acme/web', acme/api]}")
+    assert found.names() == ("./here", "acme/api")
+
+
+@pytest.mark.parametrize("app", ["{id: '1', private_key_env: KEY}"])
+def test_an_app_needs_names(tmp_path: Path, app: str) -> None:
+    with pytest.raises(RunnerError) as caught:
+        roster(tmp_path, f"{{repositories: ['acme/*'], app: {app}}}").names()
+    assert caught.value.reason is Reason.INVALID_CONFIG
+    assert "one by one" in caught.value.hint
+    assert roster(tmp_path, f"{{repositories: [acme/web, '!acme/x*'], app: {app}}}").names() == ("acme/web",)
+
+
+def test_what_github_cannot_tell_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = roster(tmp_path, "{repositories: ['acme/*', /srv/x]}")
+    answers: list[Any] = [["acme/a"], RunnerError(*_AWAY), ["acme/a", "acme/b"]]
+
+    def expand(_: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, RunnerError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(found._listing, "expand", expand)
+    assert [found.names() for _ in range(3)] == [
+        ("/srv/x", "acme/a"),
+        ("/srv/x", "acme/a"),
+        ("/srv/x", "acme/a", "acme/b"),
+    ]
+
+
+_AWAY: Any = ("publish", Reason.FORGE_UNAVAILABLE, "away")
+
+
+def test_a_token_for_each_and_none_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+    found = roster(tmp_path, "{repositories: [acme/web, /srv/x]}")
+    assert (found.token("acme/web"), found.token("/srv/x")) == ("a-token", "")
+
+
+@pytest.mark.parametrize(
+    "app", ["{id: '1'}", "{id: '1', private_key_env: NOT_SET}", "{id: '1', private_key_file: /nowhere/key}"]
+)
+def test_an_app_without_a_key_is_explained(tmp_path: Path, app: str) -> None:
+    with pytest.raises(RunnerError) as caught:
+        roster(tmp_path, f"{{repositories: [acme/web], app: {app}}}").token("acme/web")
+    assert "has no private key" in caught.value.message
