@@ -50,6 +50,19 @@ class GitHub(Model):
     token_env: Variable = Field(default="GITHUB_TOKEN", description="The variable that holds the token")
 
 
+class Gateway(Model):
+    """The only way out of a sandbox."""
+
+    image: Text = Field(
+        default="python:3.12-alpine", description="An image with Python, for sandboxes whose own has none"
+    )
+    private_hosts: Many[Text] = Field(
+        default=(),
+        description="Hosts that skills may name though their addresses are not on the public internet",
+        examples=[["pypi.internal.example"]],
+    )
+
+
 class Bot(Model):
     """Who commits."""
 
@@ -82,6 +95,7 @@ class Config(Model):
     )
     policy: Policy = Field(default=Policy(), description="What is guarded")
     github: GitHub = Field(default=GitHub(), description="The forge")
+    gateway: Gateway = Field(default=Gateway(), description="The only way out of a sandbox")
     bot: Bot = Field(default=Bot(), description="Who commits")
     worker: WorkerConfig = Field(default=WorkerConfig(), description="The daemon that runs what is due")
 

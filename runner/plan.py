@@ -164,12 +164,6 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
             raise _unsupported(
                 skill, f"environment.{name}", "build the image, and name it in `environment.image`"
             )
-    if options.network.allow and sandbox == "docker":
-        raise _unsupported(
-            skill,
-            "environment.network.allow",
-            "fetch what is needed in `environment.setup`, which has network access",
-        )
     return Environment(
         sandbox=sandbox,
         image=defaults.force_image or options.image or defaults.image,

@@ -11,7 +11,9 @@ from runner.changeset import Changeset
 from runner.drive import Driven, Watch, drive
 from runner.errors import RunnerError
 from runner.forges import Forge
-from runner.gateway.model_proxy import open_gateway
+from runner.gateway.allow import rules
+from runner.gateway.opening import EgressLog, model_door, open_gateway
+from runner.gateway.server import Gateway
 from runner.harnesses import Harness, Task
 from runner.mirror import Mirror
 from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt, RunSpec
@@ -21,6 +23,7 @@ from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.verify import verify
 from runner.workspace import Change, Workspace, checkout
 
+_TOLD = 10  # refused hosts of one run that its events tell of; all are in a file
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
 
@@ -39,6 +42,8 @@ class Parts:
     model_upstream: str = ""
     program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
     variables: Mapping[str, str]  # of the harness, as configured
+    helper: str = ""  # an image with Python, for sandboxes whose own has none
+    private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
     watch: Watch
     again: bool = False
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
@@ -116,7 +121,8 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
         resources=environment.resources,
         setup_network=bool(environment.setup),
         stop=job.parts.stop,
-        gateway=purpose == "run" and job.parts.harness.MODEL is not None,
+        gateway=purpose == "run" and _has_gateway(job),
+        helper=job.parts.helper,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
     )
     with ExitStack() as stack:
@@ -145,14 +151,40 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
     )
     secrets = {*parts.secrets.values(), parts.model_key} - {""}
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
-        if (model := parts.harness.MODEL) is not None:
-            opened = open_gateway(model, parts.model_key, box.gateway_host(), parts.model_upstream)
-            gateway = stack.enter_context(opened)
-            task = replace(task, model_url=gateway.url, model_token=gateway.token)
+        if _has_gateway(job):
+            gateway = stack.enter_context(_gateway(job, box))
+            ways = {} if parts.sandbox.NETWORK else gateway.proxy
+            task = replace(
+                task,
+                model_url=gateway.url if parts.harness.MODEL else "",
+                model_token=gateway.token,
+                variables={**ways, **task.variables},
+            )
         driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch)
     for path in driven.files:
         job.record.kept(path.name, path)
     return driven
+
+
+def _has_gateway(job: Job) -> bool:
+    return job.parts.harness.MODEL is not None or bool(job.spec.environment.network)
+
+
+@contextmanager
+def _gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
+    """The run's way out, for as long as its harness runs, and a record of who went or was sent back."""
+    parts = job.parts
+    log = EgressLog(job.record.folder / "egress.jsonl")
+    model = model_door(parts.harness.MODEL, parts.model_key, parts.model_upstream)
+    allowed = rules(job.spec.environment.network, parts.private_hosts)
+    try:
+        with open_gateway(box.listener(), model, allowed, log.told) as gateway:
+            yield gateway
+    finally:
+        if log.path.exists():
+            job.record.kept(log.path.name, log.path, "application/jsonl")
+        for what, times in log.refused.most_common(_TOLD):
+            job.record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:

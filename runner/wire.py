@@ -176,6 +176,8 @@ def parts(
         model_upstream=os.environ.get(harness.MODEL.upstream_variable, "") if harness.MODEL else "",
         program=_program(configured.binary if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
+        helper=place.config.gateway.image,
+        private_hosts=tuple(place.config.gateway.private_hosts),
         watch=watch,
         again=again,
     )

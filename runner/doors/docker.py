@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -189,19 +189,25 @@ def ends_within(container: str, seconds: int) -> bool:
     return True
 
 
-def remove_network(network: str) -> None:
-    """Remove a network; one that is gone already is fine."""
-    from docker.errors import APIError
+def output(container: str, argv: Sequence[str]) -> bytes:
+    """What a short command in a running container prints, also when it fails or cannot be run."""
+    made = client().exec_create(container, list(argv))
+    return bytes(client().exec_start(made["Id"]))
 
+
+def output_of(options: Mapping[str, Any], host: Mapping[str, Any]) -> bytes:
+    """The same of a container of its own, which is gone afterwards."""
+    container = client().create_container(**options, host_config=client().create_host_config(**host))["Id"]
     try:
-        client().remove_network(network)
-    except APIError as error:
-        if error.status_code != 404:
-            raise
+        client().start(container)
+        client().wait(container)
+        return bytes(client().logs(container))
+    finally:
+        remove(container)
 
 
 def sweep(alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
-    """Remove what containers and networks of runs are not alive, by their labels; return their runs' ids."""
+    """Remove the containers of runs that are not alive, by their labels; return their runs' ids."""
     filters = {"label": [RUN_LABEL]}
     with speaking("list what earlier runs left"):
         swept = []
@@ -209,10 +215,6 @@ def sweep(alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
             if not alive(container["Labels"]):
                 remove(container["Id"])
                 swept.append(container["Labels"][RUN_LABEL])
-        for network in client().networks(filters=filters):
-            if not alive(network["Labels"]):
-                remove_network(network["Id"])
-                swept.append(network["Labels"][RUN_LABEL])
         return sorted(set(swept))
 
 

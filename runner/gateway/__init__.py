@@ -1,1 +1,1 @@
-"""The only door between a sandbox and the world: today to the harness's model, and to nothing else."""
+"""The only door between a sandbox and the world: to the harness's model, and to hosts that a skill names."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 from typing import Literal, Protocol
 
 from runner.model import Caps, Exit, OnOutput, Places, Resources
@@ -38,7 +39,8 @@ class SandboxSpec:
     variables: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = Resources()
     setup_network: bool = False  # open network until seal(), for set-up commands only
-    gateway: bool = False  # after seal(): reach the gateway, and nothing else
+    gateway: bool = False  # a socket inside leads out, to whoever takes the listener
+    helper: str = ""  # an image with Python, which makes that socket where `image` has none
     stop: Callable[[], None] = lambda: None  # asked while a command runs; raises when it has to die
     lifetime: float = 24 * 3600.0  # seconds after which the sandbox ends by itself, should its runner be gone
 
@@ -91,11 +93,11 @@ class Sandbox(Protocol):
         ...
 
     def seal(self) -> None:
-        """Cut the set-up network: from here on only the gateway, if any, is reachable."""
+        """Cut the set-up network: from here on only the listener, if any, is reachable."""
         ...
 
-    def gateway_host(self) -> str:
-        """The address of the host's gateway as seen from inside."""
+    def listener(self) -> socket:
+        """A socket that listens on a loopback address inside. It is the caller's to close."""
         ...
 
 

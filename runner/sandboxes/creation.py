@@ -1,7 +1,7 @@
 """What a container may do: pure, a spec in, the engine's options out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.doors.docker import RUN_LABEL
@@ -54,11 +54,8 @@ def options(spec: SandboxSpec) -> dict[str, Any]:
     }
 
 
-def host_options(spec: SandboxSpec, sealed: str, names: list[str]) -> dict[str, Any]:
-    """Limits, and what is seen of the host.
-
-    `sealed` is the network that remains once set-up is over, `names` are the servers to ask for names.
-    """
+def host_options(spec: SandboxSpec, names: list[str]) -> dict[str, Any]:
+    """Limits, and what is seen of the host. `names` are the servers to ask for names."""
     return {
         "auto_remove": True,
         "cap_drop": ["ALL"],
@@ -72,12 +69,27 @@ def host_options(spec: SandboxSpec, sealed: str, names: list[str]) -> dict[str, 
         "mem_limit": spec.resources.memory,
         "memswap_limit": spec.resources.memory,
         "mounts": _mounts(spec),
-        "network_mode": "bridge" if spec.setup_network else sealed,
+        "network_mode": "bridge" if spec.setup_network else "none",
         "pids_limit": spec.resources.pids,
         "read_only": True,
         "security_opt": ["no-new-privileges"],
         "tmpfs": {"/tmp": _TMP, "/run": _RUN},  # noqa: S108 - the container's own
     }
+
+
+def beside(
+    spec: SandboxSpec, container: str, command: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same two for a helper that shares a container's network and exchange folder, for one command."""
+    mine = {"image": spec.helper, "command": list(command), "working_dir": "/"}
+    host = {
+        "cap_drop": ["ALL"],
+        "mounts": [_mount(str(spec.exchange), PLACES.exchange, False)],
+        "network_mode": f"container:{container}",
+        "read_only": True,
+        "security_opt": ["no-new-privileges"],
+    }
+    return options(spec) | mine, host
 
 
 def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:

@@ -1,10 +1,11 @@
-"""A container per run: not root, no capabilities, a read-only root, limits, no network but the gateway."""
+"""A container per run: not root, no capabilities, a read-only root, limits, and no network at all."""
 
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from runner.errors import RunnerError
 from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Stream
 from runner.sandboxes import Alive, SandboxSpec, creation, exchange
 from runner.sandboxes.creation import PLACES, USER
+from runner.sandboxes.hatch import hatch
 
 OWNER: tuple[int, int] | None = None if os.getuid() else USER
 """To whom the workspace must belong; None: it does already."""
 
 TOOLS = creation.TOOLS
+NETWORK = False  # there is none but the listener
 _MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
@@ -29,36 +32,27 @@ resolve = docker.resolve
 
 @contextmanager
 def open(spec: SandboxSpec) -> Iterator["Container"]:  # noqa: A001 - the name that every sandbox module has
-    """A running container, removed at the end with its network, whatever happened."""
+    """A running container, removed at the end, whatever happened."""
     _make_home(spec.exchange)
-    network = _internal_network(spec) if spec.gateway else None
     container = None
     try:
         with docker.speaking(f"start a container from {spec.image}"):
-            container = docker.client().create_container(**_arguments(spec, network))["Id"]
+            container = docker.client().create_container(**_arguments(spec))["Id"]
             docker.client().start(container)
-        yield Container(spec, container, network)
+        # Before anything else runs inside: nothing can then put something of its own in its place.
+        with hatch(spec, container) if spec.gateway else nullcontext() as opened:
+            yield Container(spec, container, opened)
     except BaseException:
         with suppress(RunnerError):  # what went wrong first is what people need to hear
-            _remove(container, network)
+            _remove(container)
         raise
-    _remove(container, network)
+    _remove(container)
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
-    """An internal network: nothing beyond the host can be reached from it."""
-
-    id: str
-    host: str  # the host's address on it
-
-
-def _remove(container: str | None, network: "Network | None") -> None:
-    with docker.speaking("remove the container"):
-        if container is not None:
+def _remove(container: str | None) -> None:
+    if container is not None:
+        with docker.speaking("remove the container"):
             docker.remove(container)
-        if network is not None:
-            docker.remove_network(network.id)
 
 
 def _make_home(folder: Path) -> None:
@@ -69,31 +63,17 @@ def _make_home(folder: Path) -> None:
         os.chown(home, *OWNER)
 
 
-def _internal_network(spec: SandboxSpec) -> Network:
-    with docker.speaking("make a network"):
-        made = docker.client().create_network(
-            f"skillrunner-{spec.run_id}-{spec.attempt}-{spec.purpose}",
-            driver="bridge",
-            internal=True,
-            labels=creation.labels(spec),
-        )
-        described = docker.client().inspect_network(made["Id"])
-        return Network(id=made["Id"], host=described["IPAM"]["Config"][0]["Gateway"])
-
-
-def _arguments(spec: SandboxSpec, network: Network | None) -> dict[str, Any]:
-    sealed = network.id if network is not None else "none"
+def _arguments(spec: SandboxSpec) -> dict[str, Any]:
     names = docker.nameservers() if spec.setup_network else creation.NO_NAMES
-    options = creation.host_options(spec, sealed, names)
-    host_config = docker.client().create_host_config(**options)
-    return {**creation.options(spec), "host_config": host_config}
+    host = docker.client().create_host_config(**creation.host_options(spec, names))
+    return creation.options(spec) | {"host_config": host}
 
 
 @dataclass(slots=True)
 class Container:
     spec: SandboxSpec
     id: str
-    network: Network | None
+    hatch: socket.socket | None
     places: Places = PLACES
     dead: bool = False
     sealed: bool = False
@@ -224,15 +204,13 @@ class Container:
         self.sealed = True
         with docker.speaking("cut the container's network"):
             docker.client().disconnect_container_from_network(self.id, "bridge")
-            if self.network is not None:
-                docker.client().connect_container_to_network(self.id, self.network.id)
 
-    def gateway_host(self) -> str:
-        if self.network is None:
+    def listener(self) -> socket.socket:
+        if self.hatch is None:
             raise RunnerError(
                 Phase.SANDBOX, Reason.ENGINE_FAILED, "this sandbox was opened without a gateway"
             )
-        return self.network.host
+        return self.hatch
 
 
 class _Beginning:

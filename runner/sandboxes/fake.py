@@ -6,6 +6,7 @@ A command line is a little script of its own. Each argument is one step:
 `sleep:SECONDS`, `signal:NUMBER`, `exit:CODE`.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from runner.sandboxes import SandboxSpec, exchange
 
 OWNER: tuple[int, int] | None = None
 TOOLS = ""  # nothing is mounted: programs are where they are
+NETWORK = False  # nothing runs that could use one
 _CHUNK = 64 * 1024
 
 
@@ -73,8 +75,8 @@ class Fake:
     def seal(self) -> None:
         """Nothing runs, so nothing can reach anything."""
 
-    def gateway_host(self) -> str:
-        return "127.0.0.1"
+    def listener(self) -> socket.socket:
+        return socket.create_server(("127.0.0.1", 0))
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ elsewhere. It can still read and write whatever that user can, and reach any net
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ WARNING = (
 )
 OWNER: tuple[int, int] | None = None  # the workspace belongs to whoever runs the runner
 TOOLS = ""  # nothing is mounted: programs are where they are
-GATEWAY = "127.0.0.1"
+NETWORK = True  # it is that of this machine
 _MARK = "SKILLRUNNER_RUN"  # the variable by which a later runner knows whose a process is
 
 
@@ -92,8 +93,8 @@ class Process:
     def seal(self) -> None:
         """Nothing to cut: there was no isolation from the start."""
 
-    def gateway_host(self) -> str:
-        return GATEWAY
+    def listener(self) -> socket.socket:
+        return socket.create_server(("127.0.0.1", 0))
 
 
 def _minimal(home: str) -> dict[str, str]:

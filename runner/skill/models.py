@@ -7,11 +7,14 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, WithJsonSchem
 
 from runner import model
 from runner.documents import Many, Model, Text
+from runner.gateway import allow
 from runner.options import Glob, LimitOptions, ResourceOptions, Variable
 from runner.units import Maybe, Size
 
 InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
-Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?$")]
+Host = Annotated[
+    str, AfterValidator(allow.check_entry), WithJsonSchema({"type": "string", "pattern": allow.PATTERN})
+]
 
 
 class Network(Model):

@@ -101,7 +101,6 @@ def test_an_image_is_known_by_its_digest(local_image: str) -> None:
 @pytest.mark.docker
 def test_removing_what_is_gone_is_fine(engine: None) -> None:
     door.remove("no-such-container")
-    door.remove_network("no-such-network")
 
 
 def test_no_engine_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

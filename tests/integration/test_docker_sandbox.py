@@ -21,6 +21,9 @@ CONNECT = (
 )
 
 
+DATAGRAM = 'import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("8.8.8.8", 53))'
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
@@ -110,14 +113,73 @@ def test_a_connection_from_set_up_does_not_outlive_it(container: Rig) -> None:
 
 
 @pytest.mark.parametrize("setup", [False, True])
-def test_sealed_only_the_host_is_reached(container: Rig, setup: bool) -> None:
+def test_sealed_only_the_listener_is_reached(container: Rig, setup: bool) -> None:
     sandbox = container.open(gateway=True, setup_network=setup)
     sandbox.seal()
-    host = sandbox.gateway_host()
-    with socket.create_server((host, 0)) as server:
-        assert container.run(sandbox, CONNECT.format(host, server.getsockname()[1])).code == 0
-    assert container.run(sandbox, CONNECT.format("8.8.8.8", 53)).code != 0
-    assert container.run(sandbox, CONNECT.format("169.254.169.254", 80)).code != 0
+    with sandbox.listener() as listener, socket.create_server(("0.0.0.0", 0)) as everywhere:
+        listener.settimeout(10)
+        ours = CONNECT.format(*listener.getsockname())
+        assert container.run(sandbox, f"{ours} && echo reached").code == 0
+        listener.accept()[0].close()
+        port = everywhere.getsockname()[1]
+        for address in ("127.0.0.1", _bridge_address(), *_own_addresses()):
+            assert container.run(sandbox, CONNECT.format(address, port)).code != 0
+    for address, port in (("8.8.8.8", 53), ("169.254.169.254", 80), ("fd00:ec2::254", 80), ("::1", 22)):
+        assert container.run(sandbox, CONNECT.format(address, port)).code != 0
+    assert container.run(sandbox, "python3 -c '" + DATAGRAM + "'").code != 0
+
+
+def test_the_listener_is_there_where_the_image_has_no_python(container: Rig, local_image: str) -> None:
+    """A helper makes it, from another image, next to the container."""
+    sandbox = container.open(gateway=True, mounts=(_no_python(container),), helper=local_image)
+    assert container.run(sandbox, "python3 -c ''").code in (126, 127)
+    with sandbox.listener() as listener:
+        listener.settimeout(10)
+        host, port = listener.getsockname()
+        container.run(sandbox, f"bash -c 'echo hello > /dev/tcp/{host}/{port}'")
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(6) == b"hello\n"
+
+
+def test_no_listener_can_be_had(container: Rig) -> None:
+    hidden = _no_python(container)
+    container.stack.close()
+    spec = container.spec(gateway=True, mounts=(hidden,), helper="localhost:1/none:1")
+    with pytest.raises(RunnerError) as caught, container.module.open(spec):
+        pass
+    assert caught.value.reason is Reason.IMAGE_NOT_FOUND
+    assert caught.value.hint == "docker pull localhost:1/none:1"
+    assert door.client().containers(all=True, filters={"label": f"{door.RUN_LABEL}={spec.run_id}"}) == []
+
+
+def test_something_else_is_handed_over(container: Rig) -> None:
+    """A program of the image that is called python3 and is not what it should be."""
+    hands = container.folder / "python3"
+    hands.write_text("#!/bin/sh\necho no listener\n")
+    hands.chmod(0o755)
+    masked = Mount(source=hands, target=_no_python(container).target)
+    spec = container.spec(gateway=True, mounts=(masked,), helper="")
+    with pytest.raises(RunnerError) as caught, container.module.open(spec):
+        pass
+    assert "the skill names none" not in caught.value.message
+    assert "no listener" in caught.value.message
+
+
+def _no_python(container: Rig) -> Mount:
+    """Hides the image's Python."""
+    container.run(container.open(), "readlink -f $(command -v python3)")
+    found = container.printed().decode().strip()
+    container.out.clear()
+    nothing = container.folder / "nothing"
+    nothing.touch()
+    return Mount(source=nothing, target=found)
+
+
+def _own_addresses() -> list[str]:
+    """This machine's addresses, as its neighbours know them."""
+    said = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout
+    return said.split()
 
 
 def test_no_name_is_found_and_nobody_is_asked(container: Rig) -> None:
@@ -128,22 +190,17 @@ def test_no_name_is_found_and_nobody_is_asked(container: Rig) -> None:
     assert door.client().inspect_container(sandbox.id)["HostConfig"]["Dns"] == ["127.0.0.1"]
 
 
-def test_two_runs_do_not_see_each_other(container: Rig, tmp_path: Path) -> None:
-    first: Any = container.open(gateway=True)
-    listen = "python3 -m http.server 8000 >/dev/null 2>&1 & sleep 1; echo up"
-    container.run(first, listen)
-    described = door.client().inspect_container(first.id)["NetworkSettings"]["Networks"]
-    address = next(iter(described.values()))["IPAddress"]
-    assert container.run(first, CONNECT.format(address, 8000)).code == 0
-    container.folder = tmp_path / "second"
-    container.folder.mkdir()
-    second = container.open(gateway=True)
-    assert container.run(second, CONNECT.format(address, 8000)).code != 0
+def test_a_run_has_no_neighbours(container: Rig) -> None:
+    """No device but the loopback one, which no other run shares."""
+    sandbox: Any = container.open(gateway=True)
+    container.run(sandbox, "tail -n +3 /proc/net/dev | cut -d: -f1 | xargs; tail -n +2 /proc/net/route")
+    assert container.printed() == b"lo\n"
+    assert list(door.client().inspect_container(sandbox.id)["NetworkSettings"]["Networks"]) == ["none"]
 
 
 def test_a_sandbox_without_a_gateway_has_no_address_for_it(container: Rig) -> None:
     with pytest.raises(RunnerError):
-        container.open().gateway_host()
+        container.open().listener()
 
 
 def _read_on(line: socket.socket) -> None:
@@ -207,24 +264,6 @@ def test_nothing_is_left_behind(container: Rig) -> None:
         raise LookupError
     wanted = {"label": [f"{door.RUN_LABEL}={spec.run_id}"]}
     assert door.client().containers(all=True, filters=wanted) == []
-    assert door.client().networks(filters=wanted) == []
-
-
-def test_a_run_tells_its_own_failure_first(container: Rig) -> None:
-    """Here the clean-up fails as well: the network still has a stranger in it."""
-    spec = container.spec(gateway=True)
-    opened = container.module.open(spec)
-    sandbox = opened.__enter__()
-    engine = door.client()
-    options = engine.create_host_config(auto_remove=True, network_mode=sandbox.network.id)
-    stranger = engine.create_container(spec.image, ["sleep", "60"], host_config=options)["Id"]
-    engine.start(stranger)
-    try:
-        assert opened.__exit__(LookupError, LookupError("the run's own"), None) is False
-        assert engine.networks(ids=[sandbox.network.id])
-    finally:
-        door.remove(stranger)
-        door.remove_network(sandbox.network.id)
 
 
 def test_an_image_without_any_program_is_said_plainly(engine: None, tmp_path: Path) -> None:

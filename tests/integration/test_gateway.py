@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from runner.errors import RunnerError
-from runner.gateway import model_proxy
-from runner.gateway.model_proxy import Gateway, open_gateway
+from runner.gateway import opening, server
+from runner.gateway.allow import Rules
+from runner.gateway.server import Gateway
 from runner.harnesses import ModelAccess, claude_code, codex
 from runner.model import Reason
 from tests.parts.model_server import ModelServer, Server
@@ -31,6 +32,17 @@ ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_token
 
 def access(upstream: str, **changes: Any) -> ModelAccess:
     return replace(claude_code.MODEL, upstream=upstream, **changes)
+
+
+@contextmanager
+def open_gateway(access: ModelAccess, key: str, listener: socket.socket, at: str = "") -> Iterator[Gateway]:
+    model = opening.model_door(access, key, at)
+    with opening.open_gateway(listener, model, Rules(), lambda _: None) as opened:
+        yield opened
+
+
+def loopback() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
 
 
 def call(
@@ -47,7 +59,7 @@ def call(
 @pytest.fixture
 def gateway(model_server: ModelServer) -> Iterator[Gateway]:
     upstream = model_server.url("gateway", [[{"say": "Hello."}]])
-    with open_gateway(access(upstream), KEY, "127.0.0.1") as opened:
+    with open_gateway(access(upstream), KEY, loopback()) as opened:
         yield opened
 
 
@@ -73,7 +85,7 @@ def test_the_key_is_put_in_and_the_placeholder_taken_out(gateway: Gateway, model
 
 def test_a_bearer_key(model_server: ModelServer) -> None:
     upstream = model_server.url("bearer", [[{"say": "Hello."}]])
-    with open_gateway(codex.MODEL, f" {KEY}\n", "127.0.0.1", upstream) as opened:
+    with open_gateway(codex.MODEL, f" {KEY}\n", loopback(), upstream) as opened:
         assert call(opened, "POST", "/responses", {"model": "m", "input": []})[0] == 200
     assert model_server.asked("bearer")[-1].headers["authorization"] == f"Bearer {KEY}"
 
@@ -103,9 +115,9 @@ def test_a_connection_serves_several_calls(gateway: Gateway) -> None:
         ("POST", "/v1/messages//x", 404),
         ("POST", "/v1/messagesx", 404),
         ("POST", "", 404),
-        ("PUT", "/v1/messages", 501),
-        ("DELETE", "/v1/messages", 501),
-        ("CONNECT", "/v1/messages", 501),
+        ("PUT", "/v1/messages", 404),
+        ("DELETE", "/v1/messages", 404),
+        ("CONNECT", "/v1/messages", 404),
     ],
 )
 def test_only_calls_of_the_model_pass(
@@ -145,7 +157,7 @@ def test_requests_are_bounded(gateway: Gateway, headers: str, status: int) -> No
 
 
 def test_connections_are_bounded(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_proxy, "_CONNECTIONS", 2)
+    monkeypatch.setattr(server, "_CONNECTIONS", 2)
     url = urlsplit(gateway.url)
     opened = [socket.create_connection((url.hostname, url.port), timeout=10) for _ in range(3)]
     assert opened[2].recv(1) == b""
@@ -188,7 +200,7 @@ def upstream(
 
 
 def asked(address: str, path: str = "/v1/models") -> tuple[int, dict[str, str], bytes]:
-    with open_gateway(access(address), KEY, "127.0.0.1") as opened:
+    with open_gateway(access(address), KEY, loopback()) as opened:
         return call(opened, "GET", path)
 
 
@@ -242,7 +254,7 @@ def test_an_answer_that_is_cut_looks_cut(answer: bytes) -> None:
 def test_pieces_pass_before_the_answer_is_whole() -> None:
     hold = threading.Event()
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
-    with upstream(head, hold) as address, open_gateway(access(address), KEY, "127.0.0.1") as opened:
+    with upstream(head, hold) as address, open_gateway(access(address), KEY, loopback()) as opened:
         url = urlsplit(opened.url)
         with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)) as connection:
             connection.request("GET", f"{url.path}/v1/models")
@@ -283,7 +295,7 @@ def test_the_upstream_must_prove_who_it_is(
 
 
 def test_when_the_run_is_over_so_is_its_access(model_server: ModelServer) -> None:
-    with open_gateway(access(model_server.address), KEY, "127.0.0.1") as opened:
+    with open_gateway(access(model_server.address), KEY, loopback()) as opened:
         url = urlsplit(opened.url)
         idle = socket.create_connection((url.hostname, url.port), timeout=10)
         call(opened, "HEAD", "/api/hello")
@@ -306,7 +318,7 @@ def test_when_the_run_is_over_so_is_its_access(model_server: ModelServer) -> Non
     ],
 )
 def test_addresses_that_would_show_the_key_are_refused(address: str) -> None:
-    with pytest.raises(RunnerError) as caught, open_gateway(access(address), KEY, "127.0.0.1"):
+    with pytest.raises(RunnerError) as caught, open_gateway(access(address), KEY, loopback()):
         pass
     assert caught.value.reason is Reason.INVALID_CONFIG
     assert "ANTHROPIC_BASE_URL" in caught.value.message
@@ -315,16 +327,10 @@ def test_addresses_that_would_show_the_key_are_refused(address: str) -> None:
 
 @pytest.mark.parametrize("key", ["", " \n", "two\nlines", "smörgås"])
 def test_keys_that_cannot_be_sent_are_refused(key: str) -> None:
-    with pytest.raises(RunnerError) as caught, open_gateway(claude_code.MODEL, key, "127.0.0.1"):
+    with pytest.raises(RunnerError) as caught, open_gateway(claude_code.MODEL, key, loopback()):
         pass
     assert caught.value.reason is Reason.SECRET_MISSING
     assert "lines" not in caught.value.message
-
-
-def test_an_address_that_is_not_ours() -> None:
-    with pytest.raises(RunnerError) as caught, open_gateway(claude_code.MODEL, KEY, "192.0.2.1"):
-        pass
-    assert caught.value.reason is Reason.ENGINE_FAILED
 
 
 def test_the_key_does_not_show(gateway: Gateway, capfd: pytest.CaptureFixture[str]) -> None:

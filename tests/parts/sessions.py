@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.drive import Driven, drive
-from runner.gateway.model_proxy import open_gateway
+from runner.gateway.allow import Rules
+from runner.gateway.opening import model_door, open_gateway
 from runner.harnesses import Task, claude_code, codex
 from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
 from runner.sandboxes import Mount, SandboxSpec, docker
@@ -62,7 +63,9 @@ def run_agent(
     seen: list[TranscriptEvent] = []
     with (
         docker.open(spec) as sandbox,
-        open_gateway(module.MODEL, KEY, sandbox.gateway_host(), upstream) as gateway,
+        open_gateway(
+            sandbox.listener(), model_door(module.MODEL, KEY, upstream), Rules(), lambda _: None
+        ) as gateway,
     ):
         sandbox.seal()
         task = Task(

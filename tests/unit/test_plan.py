@@ -133,7 +133,7 @@ def test_a_missing_event_field_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    ["dockerfile: Dockerfile", "devcontainer: .devcontainer/devcontainer.json", "network: {allow: [pypi]}"],
+    ["dockerfile: Dockerfile", "devcontainer: .devcontainer/devcontainer.json"],
 )
 def test_what_cannot_be_honoured_is_refused(environment: str) -> None:
     with pytest.raises(RunnerError) as caught:

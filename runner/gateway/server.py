@@ -1,0 +1,196 @@
+"""The gateway of one run: whatever connects from inside its sandbox arrives here, and is handed to a door.
+
+`open_gateway` puts the two doors on a listener: the model (model_proxy.py) and hosts by name (egress.py).
+"""
+
+import json
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+
+_PIECE = 64 * 1024
+_CONNECTIONS = 128
+_CLIENT_TIMEOUT = 60.0  # seconds without a byte of a request that has begun, or between two requests
+_HOP_BY_HOP = {
+    *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
+    *("transfer-encoding", "upgrade", "host", "content-length", "expect", "proxy-connection"),
+}
+
+Watch = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What a sandbox is told: where its gateway is, and what stands for the key of its model."""
+
+    address: str  # "127.0.0.1:40123"
+    token: str
+
+    @property
+    def url(self) -> str:
+        """Where the model seems to be."""
+        return f"http://{self.address}/{self.token}"
+
+    @property
+    def proxy(self) -> Mapping[str, str]:
+        """Variables by which programs find the way to the hosts that are allowed."""
+        url, none = f"http://run:{self.token}@{self.address}", "localhost,127.0.0.1,::1"
+        named = {"http_proxy": url, "https_proxy": url, "no_proxy": none}
+        return named | {name.upper(): value for name, value in named.items()} | {"NODE_USE_ENV_PROXY": "1"}
+
+
+class Door(Protocol):
+    """One kind of request: how it is answered."""
+
+    def serve(self, request: "Request") -> None:
+        """Raises OSError or HTTPException when whoever is behind the door cannot be reached."""
+        ...
+
+
+class Request(BaseHTTPRequestHandler):
+    """One connection from the sandbox. Its path holds the token, so nothing of it is logged."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "skillrunner"
+    sys_version = ""
+    timeout = _CLIENT_TIMEOUT
+    model: Door
+    egress: Door
+    asked = "it"  # who was asked, for an error
+    begun: bool
+
+    def do_GET(self) -> None:
+        self.begun = False
+        door = self.model if self.path.startswith("/") else self.egress
+        try:
+            door.serve(self)
+        except (OSError, HTTPException) as error:
+            self.close_connection = True  # what has begun ends here, visibly cut
+            if not self.begun:
+                self.answer(502, f"{self.asked} cannot be reached: {cause(error)}")
+
+    do_CONNECT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = do_GET  # noqa: N815 - the protocol's
+
+    @property
+    def has_content(self) -> bool:
+        return self.headers["Content-Length"] not in (None, "0") or "Transfer-Encoding" in self.headers
+
+    def refuse(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        """Answer without reading what else the request holds."""
+        self.close_connection = True
+        self.answer(status, message, headers)
+
+    def answer(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        """The gateway's own answer, in the form in which model APIs tell errors."""
+        content = json.dumps({"type": "error", "error": {"type": "gateway", "message": message}}).encode()
+        own = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        self._begin(status, {**(headers or {}), **own})
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _begin(self, status: int, headers: Mapping[str, str]) -> None:
+        self.begun = True
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def pass_on(self, answer: HTTPResponse, headers: Mapping[str, str], watch: Watch) -> None:
+        """Another's answer as it comes, piece by piece; `watch` sees each piece after it went on."""
+        length = answer.headers["Content-Length"]
+        bare = self.command == "HEAD" or answer.status in (204, 304)
+        framing = {"Content-Length": length or "0"} if length or bare else {"Transfer-Encoding": "chunked"}
+        self._begin(answer.status, {**headers, **framing})
+        sent = 0
+        while not bare and (piece := answer.read1(_PIECE)):
+            sent += len(piece)
+            self.wfile.write(piece if length is not None else b"%x\r\n%s\r\n" % (len(piece), piece))
+            watch(piece)
+        if length is None and not bare:
+            self.wfile.write(b"0\r\n\r\n")
+        elif not bare and sent < int(length):
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
+        """Nothing: see above."""
+
+
+def passed(headers: Mapping[str, str], dropped: frozenset[str]) -> dict[str, str]:
+    """The headers that belong to the other side: not those of one connection, and none of `dropped`."""
+    named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+    return {
+        name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP | dropped | named
+    }
+
+
+def cause(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
+@contextmanager
+def served(listener: socket.socket, doors: Callable[[str], tuple[Door, Door]]) -> Iterator[Gateway]:
+    """A gateway that answers on `listener`, which it closes at the end; `doors` gets the token.
+
+    They are the model's and that to other hosts.
+    """
+    token = secrets.token_urlsafe(32)
+    with listener:
+        model, egress = doors(token)
+        request = type("OfThisRun", (Request,), {"model": model, "egress": egress})
+        with _Server(listener, request).serving():
+            host, port = listener.getsockname()
+            yield Gateway(f"{host}:{port}", token)
+
+
+class _Server(ThreadingHTTPServer):
+    """Bounded in connections, silent about errors, and closed together with all that it has open."""
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, request: type[Request]) -> None:
+        super().__init__(listener.getsockname(), request, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.shutdown()
+            self._cut()
+            thread.join()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            full = len(self._open) >= _CONNECTIONS
+            self._open.add(request)
+        if full:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news, and a traceback may hold what must not be shown."""
+
+    def _cut(self) -> None:
+        """End the connections that are still open: the run is over, and so is its access."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):  # it may be closed already
+                    connection.shutdown(socket.SHUT_RDWR)
