@@ -66,7 +66,7 @@ def test_the_engine_finds_workspaces_by_the_path_that_the_worker_says(composed: 
     state = worker["environment"]["SKILLRUNNER_STATE_DIR"]
     mounts = {one["target"]: one["source"] for one in worker["volumes"]}
     assert mounts[state] == state
-    assert worker["network_mode"] == "host"
+    assert "network_mode" not in worker
 
 
 def test_the_worker_waits_for_a_database_without_a_network(composed: dict[str, Any]) -> None:
