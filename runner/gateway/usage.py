@@ -99,6 +99,11 @@ class Meter:
         self.told = bool(self._told) and not cut
         return _used(self._told)
 
+    @property
+    def so_far(self) -> Used:
+        """What the answer told by now; one that is no stream tells all at its end."""
+        return _used(self._told)
+
     def _begin(self, first: bytes) -> None:
         if first in (b"{", b"["):
             self._whole = bytearray()
