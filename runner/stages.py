@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,16 +11,20 @@ from runner.changeset import Changeset
 from runner.drive import Driven, Watch, drive
 from runner.errors import RunnerError
 from runner.forges import Forge
+from runner.gateway.budget import Account, Call
 from runner.gateway.model_proxy import open_gateway
+from runner.gateway.prices import Prices
 from runner.harnesses import Harness, Task
 from runner.mirror import Mirror
-from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt, RunSpec
+from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt, RunSpec, Usage
 from runner.outputs import Bot, Offer
 from runner.record import Record
+from runner.redact import Redactor, plain
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.verify import verify
 from runner.workspace import Change, Workspace, checkout
 
+CALLS = "calls.jsonl"
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
 
@@ -40,6 +44,7 @@ class Parts:
     program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
     variables: Mapping[str, str]  # of the harness, as configured
     watch: Watch
+    prices: Prices = field(default_factory=dict)  # the user's own, by model
     again: bool = False
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries the run out
@@ -53,11 +58,34 @@ class Job:
     record: Record
     parts: Parts
     attempt: int
+    account: Account
+
+    def stop(self) -> None:
+        """Raises RunnerError when what runs has to stop."""
+        self.parts.stop()
+        self.account.check()
 
     @property
     def name(self) -> str:
         """No other attempt's, so that one whose process hangs holds nobody up."""
         return self.record.run_id if self.attempt == 1 else f"{self.record.run_id}-{self.attempt}"
+
+
+def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
+    """What the run may spend on its model, and what its earlier attempts did."""
+    masked = Redactor({*parts.secrets.values(), parts.model_key} - {""})
+
+    def keep(call: Call) -> None:
+        with (record.folder / CALLS).open("ab") as file:
+            file.write(call.line())
+
+    return Account(
+        spec.limits.cost_usd,
+        parts.prices,
+        before=record.spent.cost_usd,
+        keep=keep,
+        shown=lambda name: plain(masked.whole(name)),
+    )
 
 
 def resolve_image(job: Job) -> None:
@@ -115,7 +143,7 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup),
-        stop=job.parts.stop,
+        stop=job.stop if purpose == "run" else job.parts.stop,
         gateway=purpose == "run" and job.parts.harness.MODEL is not None,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
     )
@@ -145,14 +173,35 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
     )
     secrets = {*parts.secrets.values(), parts.model_key} - {""}
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
+        stack.callback(_enter, job)
         if (model := parts.harness.MODEL) is not None:
-            opened = open_gateway(model, parts.model_key, box.gateway_host(), parts.model_upstream)
-            gateway = stack.enter_context(opened)
+            host, upstream = box.gateway_host(), parts.model_upstream
+            gateway = stack.enter_context(open_gateway(model, parts.model_key, host, upstream, job.account))
             task = replace(task, model_url=gateway.url, model_token=gateway.token)
         driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch)
     for path in driven.files:
         job.record.kept(path.name, path)
     return driven
+
+
+def _enter(job: Job) -> None:
+    """The gateway is closed: what it saw is the run's, however that goes on."""
+    job.record.spent += job.account.usage
+    calls = job.record.folder / CALLS
+    if calls.exists():
+        job.record.kept(CALLS, calls, "application/jsonl")
+
+
+def metered(job: Job, outcome: Outcome) -> Outcome:
+    """The outcome with what the gateway saw; the harness's own words count for what it did not see."""
+    seen, told = job.account.usage, outcome.usage
+    if job.account.calls == 0:
+        job.record.spent += told
+        return outcome
+    if seen.cost_usd is None and told.cost_usd is not None:
+        job.record.spent += Usage(cost_usd=told.cost_usd)
+        seen = replace(seen, cost_usd=told.cost_usd)
+    return replace(outcome, usage=seen)
 
 
 def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
@@ -166,6 +215,7 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
         if not any(refusal.rule == "secret" for refusal in refusals):
             job.record.keep("patch", patch, "text/x-diff")
         job.record.refused(refusals)
+    job.account.check()
     if not outcome.ok:
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
         raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)
@@ -178,9 +228,9 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
 
 
 def _check_cost(job: Job, outcome: Outcome) -> None:
-    """A run that cost more than it may publishes nothing; a cost that nobody told is not held against it."""
+    """What the gateway did not see: a cost that nobody told is not held against the run."""
     limit, cost = job.spec.limits.cost_usd, outcome.usage.cost_usd
-    if limit is None:
+    if limit is None or job.account.calls:
         return
     if cost is None:
         job.record.note(

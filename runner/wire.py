@@ -159,6 +159,7 @@ def parts(
     again: bool,
 ) -> "Parts":
     """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing."""
+    from runner.gateway.prices import configured as own_prices
     from runner.stages import Parts
 
     harness: Any = _module("harnesses", spec.harness.kind)
@@ -176,6 +177,7 @@ def parts(
         model_upstream=os.environ.get(harness.MODEL.upstream_variable, "") if harness.MODEL else "",
         program=_program(configured.binary if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
+        prices=own_prices(place.config.prices),
         watch=watch,
         again=again,
     )

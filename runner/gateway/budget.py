@@ -4,15 +4,17 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from http.client import HTTPException
 from typing import Any
 
 from runner.errors import RunnerError
 from runner.gateway.prices import Prices, cost, find
-from runner.gateway.usage import Meter, Used, dialect
+from runner.gateway.usage import Meter, Used, dialect, spends
 from runner.lines import json_object
 from runner.model import Phase, Reason, Usage
 
@@ -66,6 +68,21 @@ class Ongoing:
         with self._lock:
             if not self.ended:
                 self._meter.feed(piece)
+
+    @contextmanager
+    def heard_out(self, read: Callable[[], bytes]) -> Iterator[None]:
+        """Reads the answer to its end for a client that leaves before.
+
+        The call is paid for all the same, and who leaves early could spend without a limit.
+        """
+        try:
+            yield
+        except OSError:
+            with suppress(OSError, HTTPException):
+                while self.account.limit is not None and not self.ended and (piece := read()):
+                    self.feed(piece)
+                self.end(whole=True)
+            raise
 
     def end(self, whole: bool = False) -> None:
         """The answer has ended, `whole` or cut: it is entered in the account, once."""
@@ -134,8 +151,13 @@ class Account:
         if self._error is not None:
             raise self._error
 
-    def begin(self, path: str, body: bytes) -> Ongoing:
-        """A call is about to be made. Raises BudgetError when it must not be."""
+    def begin(self, method: str, path: str, body: bytes) -> Ongoing:
+        """A call is about to be made. Raises BudgetError when it must not be.
+
+        What costs nothing, such as a list of models, has ended for the account when it begins.
+        """
+        if method != "POST" or not spends(path):
+            return Ongoing(self, "", ended=True)
         asked = _model(path, body)
         with self._changed:
             before = self._before + self._cost + sum(one.so_far() for one in self._open)
@@ -168,8 +190,9 @@ class Account:
             self._unknown = self._unknown or call.cost is None
             if self._error is None and self.limit is not None:
                 self._error = self._verdict(call, self.limit)
-            self._keep(call)
             self._changed.notify_all()
+            shown = replace(call.used, model=self._shown(call.used.model))
+            self._keep(replace(call, used=shown))
 
     def settle(self, patience: float) -> None:
         """No more calls: wait at most `patience` seconds for those under way, then end them as they are."""

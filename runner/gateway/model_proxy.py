@@ -20,6 +20,9 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from runner.errors import RunnerError
+from runner.gateway import budget
+from runner.gateway.budget import Account, BudgetError, Ongoing
+from runner.gateway.usage import prepared
 from runner.harnesses import ModelAccess
 from runner.model import Phase, Reason
 
@@ -27,6 +30,7 @@ _LARGEST = 32 * 1024**2  # bytes of a request: what Anthropic's API takes at mos
 _PIECE = 64 * 1024
 _CONNECTIONS = 32
 _CLIENT_TIMEOUT = 60.0  # seconds without a byte of a request that has begun, or between two requests
+_LINGER = 2.0  # seconds at the end for answers that are about to tell what they cost
 _UPSTREAM_TIMEOUT = 600.0  # seconds without a byte of the answer: models may think for minutes
 
 _PATH = re.compile(r"(/[A-Za-z0-9_~:-][A-Za-z0-9_.~:-]*)+")  # no escapes, no empty or dotted segments
@@ -35,6 +39,7 @@ _CREDENTIALS = {"authorization", "x-api-key", "cookie", "set-cookie", "forwarded
 _HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
     *("transfer-encoding", "upgrade", "host", "content-length", "expect"),
+    "accept-encoding",  # without it `http.client` asks for identity: the meter reads no compressed answer
 }
 
 
@@ -47,12 +52,15 @@ class Gateway:
 
 
 @contextmanager
-def open_gateway(access: ModelAccess, key: str, host: str, upstream: str = "") -> Iterator[Gateway]:
-    """A gateway that listens on `host` while the context is open.
+def open_gateway(
+    access: ModelAccess, key: str, host: str, upstream: str = "", account: Account | None = None
+) -> Iterator[Gateway]:
+    """A gateway that listens on `host` while the context is open, and enters every call in `account`.
 
     `upstream` is where the model is when not at its usual place. Raises RunnerError when the address or the
     key cannot be right, or nothing can listen on `host`.
     """
+    account = account or Account()
     token = secrets.token_urlsafe(32)
     relay = type(
         "Relay",
@@ -62,6 +70,7 @@ def open_gateway(access: ModelAccess, key: str, host: str, upstream: str = "") -
             "credential": _credential(access, key),
             "token": token,
             "paths": access.paths,
+            "account": account,
         },
     )
     server = _listening(host, relay)
@@ -72,6 +81,7 @@ def open_gateway(access: ModelAccess, key: str, host: str, upstream: str = "") -
     finally:
         server.shutdown()
         server.server_close()
+        account.settle(_LINGER)
         server.cut()
         thread.join()
 
@@ -160,6 +170,7 @@ class _Relay(BaseHTTPRequestHandler):
     credential: tuple[str, str]
     token: str
     paths: tuple[str, ...]
+    account: Account
 
     def do_POST(self) -> None:
         self._begun = False
@@ -171,6 +182,8 @@ class _Relay(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         try:
             self._relay(body)
+        except BudgetError as error:
+            self._send(*budget.refusal(self._target()[1], error.message))
         except (OSError, HTTPException) as error:
             self.close_connection = True  # what has begun ends here, visibly cut
             if not self._begun:
@@ -201,24 +214,29 @@ class _Relay(BaseHTTPRequestHandler):
 
     def _relay(self, body: bytes) -> None:
         _, path, query = self._target()
+        call = self.account.begin(self.command, path, body)
         connection = _connect(self.upstream)
         try:
             target = self.upstream.path.rstrip("/") + path + (f"?{query}" if query else "")
-            connection.request(self.command, target, body=body or None, headers=self._forwarded())
+            sent = prepared(path, body) or None
+            connection.request(self.command, target, body=sent, headers=self._forwarded())
             answer = connection.getresponse()
+            call.status = answer.status
             if 300 <= answer.status < 400:
                 message = f"{self.upstream.hostname} redirects to elsewhere, and the gateway does not follow"
                 self._answer(502, message)
             else:
-                self._stream(answer)
+                with call.heard_out(lambda: answer.read1(_PIECE)):
+                    self._stream(answer, call)
         finally:
+            call.end()
             connection.close()
 
     def _forwarded(self) -> dict[str, str]:
         name, value = self.credential
         return {**_passed(dict(self.headers.items())), name: value}
 
-    def _stream(self, answer: HTTPResponse) -> None:
+    def _stream(self, answer: HTTPResponse, call: Ongoing) -> None:
         """The answer as it comes, piece by piece."""
         length = answer.headers["Content-Length"]
         bare = self.command == "HEAD" or answer.status in (204, 304)
@@ -231,18 +249,25 @@ class _Relay(BaseHTTPRequestHandler):
         else:
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        sent = 0
+        missing = int(length or 0)
         while not bare and (piece := answer.read1(_PIECE)):
-            sent += len(piece)
+            missing -= len(piece)
+            call.feed(piece)
+            if missing == 0:
+                call.end(whole=True)  # before the client has it all, and asks again
             self.wfile.write(piece if length is not None else b"%x\r\n%s\r\n" % (len(piece), piece))
+        call.end(whole=missing <= 0)
         if length is None and not bare:
             self.wfile.write(b"0\r\n\r\n")
-        elif not bare and sent < int(length):
+        elif not bare and missing > 0:
             self.close_connection = True
 
     def _answer(self, status: int, message: str) -> None:
         """The gateway's own answer, in the form in which model APIs tell errors."""
-        content = json.dumps({"type": "error", "error": {"type": "gateway", "message": message}}).encode()
+        self._send(status, {"type": "error", "error": {"type": "gateway", "message": message}})
+
+    def _send(self, status: int, told: Mapping[str, Any]) -> None:
+        content = json.dumps(told).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -34,7 +34,7 @@ def stream(tokens: int) -> bytes:
 
 
 def call(account: Account, body: bytes, status: int = 200, whole: bool = True, model: str = MODEL) -> None:
-    ongoing = account.begin(PATH, asking(model))
+    ongoing = account.begin("POST", PATH, asking(model))
     ongoing.status = status
     ongoing.feed(body)
     ongoing.end(whole)
@@ -50,7 +50,7 @@ def stopped(
     with pytest.raises(BudgetError):
         account.check()
     with pytest.raises(BudgetError):
-        account.begin(PATH, asking())
+        account.begin("POST", PATH, asking())
 
 
 def test_calls_add_up_to_the_last_digit() -> None:
@@ -109,7 +109,7 @@ def test_who_spent_it_all_may_end_but_ask_no_more() -> None:
     call(account, answer(1_000))
     account.check()
     with stopped(account):
-        account.begin(PATH, asking())
+        account.begin("POST", PATH, asking())
 
 
 def test_earlier_attempts_count() -> None:
@@ -120,21 +120,21 @@ def test_earlier_attempts_count() -> None:
     assert account.usage.cost_usd == 0.012
     again = Account(limit=0.1, before=0.1)
     with stopped(again):
-        again.begin(PATH, asking())
+        again.begin("POST", PATH, asking())
 
 
 def test_what_an_answer_has_told_counts_before_its_end() -> None:
     account = Account(limit=0.003)
-    ongoing = account.begin(PATH, asking())
+    ongoing = account.begin("POST", PATH, asking())
     ongoing.feed(stream(1_000))
     with stopped(account):
-        account.begin(PATH, asking())
+        account.begin("POST", PATH, asking())
 
 
 def test_a_model_without_a_price_is_refused_before_it_costs_anything() -> None:
     account = Account(limit=1)
     with stopped(account, Reason.INVALID_CONFIG) as caught:
-        account.begin(PATH, asking("mystery-1"))
+        account.begin("POST", PATH, asking("mystery-1"))
     assert "price of the model mystery-1" in caught.value.message
     assert (
         'prices: {"mystery-1": {input: ..., output: ..., cached: ..., cache_written: ...}}'
@@ -142,7 +142,7 @@ def test_a_model_without_a_price_is_refused_before_it_costs_anything() -> None:
     )
     gemini = Account(limit=1)
     with stopped(gemini, Reason.INVALID_CONFIG):
-        gemini.begin("/v1beta/models/mystery-1:generateContent", b"{}")
+        gemini.begin("POST", "/v1beta/models/mystery-1:generateContent", b"{}")
 
 
 def test_a_model_that_only_the_answer_names_needs_a_price_too() -> None:
@@ -207,7 +207,7 @@ def test_a_cut_answer_and_an_error_cost_nothing(body: bytes, status: int, whole:
 def test_what_is_under_way_at_the_end_counts_as_far_as_it_told() -> None:
     kept: list[Call] = []
     account = Account(keep=kept.append)
-    ongoing = account.begin(PATH, asking())
+    ongoing = account.begin("POST", PATH, asking())
     ongoing.feed(stream(1_000))
     account.settle(0)
     assert account.usage.tokens_in == 1_000
@@ -218,7 +218,7 @@ def test_what_is_under_way_at_the_end_counts_as_far_as_it_told() -> None:
 
 def test_the_end_waits_for_what_is_about_to_end() -> None:
     account = Account()
-    ongoing = account.begin(PATH, asking())
+    ongoing = account.begin("POST", PATH, asking())
     ongoing.status = 200
     ending = threading.Thread(target=finish, args=(ongoing,))
     ending.start()
@@ -235,7 +235,7 @@ def finish(ongoing: Ongoing) -> None:
 def test_names_of_models_are_made_fit_to_be_shown() -> None:
     account = Account(limit=1, shown=lambda name: name.replace("secret", "***"))
     with stopped(account, Reason.INVALID_CONFIG) as caught:
-        account.begin(PATH, asking("my-secret"))
+        account.begin("POST", PATH, asking("my-secret"))
     assert "secret" not in caught.value.message + caught.value.hint
 
 
