@@ -71,17 +71,18 @@ class Ongoing:
 
     @contextmanager
     def heard_out(self, read: Callable[[], bytes]) -> Iterator[None]:
-        """Reads the answer to its end for a client that leaves before.
+        """Where there is a limit, reads the answer to its end for a client that leaves before.
 
-        The call is paid for all the same, and who leaves early could spend without a limit.
+        Some answers tell what they cost only there: who never stayed so long would never reach the limit.
         """
         try:
             yield
         except OSError:
-            with suppress(OSError, HTTPException):
-                while self.account.limit is not None and not self.ended and (piece := read()):
-                    self.feed(piece)
-                self.end(whole=True)
+            if self.account.limit is not None:
+                with suppress(OSError, HTTPException):
+                    while not self.ended and (piece := read()):
+                        self.feed(piece)
+                    self.end(whole=True)
             raise
 
     def end(self, whole: bool = False) -> None:
