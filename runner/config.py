@@ -1,7 +1,7 @@
 """The configuration: defaults < skillrunner.yaml < environment < flags, with the origin kept per value."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 from runner.documents import Data, Document, Fault, Many, Model, Text, check, parse, raise_faults
 from runner.documents.yaml import resolve
 from runner.model import Phase, Reason
-from runner.options import Glob, LimitOptions, ResourceOptions, Variable
+from runner.options import Glob, LimitOptions, PriceOptions, ResourceOptions, Variable
 from runner.units import Maybe
 from runner.worker_config import WorkerConfig
 
@@ -23,6 +23,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")]
 
 
 Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
 
 
 class HarnessConfig(Model):
@@ -93,6 +94,9 @@ class Config(Model):
     resources: ResourceOptions = Field(
         default=ResourceOptions(), description="Resources of skills that state none"
     )
+    prices: dict[ModelName, PriceOptions] = Field(
+        default={}, description="By a model's name or a glob, before the published prices"
+    )
     policy: Policy = Field(default=Policy(), description="What is guarded")
     github: GitHub = Field(default=GitHub(), description="The forge")
     gateway: Gateway = Field(default=Gateway(), description="The only way out of a sandbox")
@@ -150,9 +154,9 @@ def _merged(layers: list[Document], root: Path) -> Config:
     data: dict[str, Data] = {}
     origins: dict[str, str] = {}
     for layer in layers:
-        for key, value in _leaves(layer.data or {}):
-            _put(data, key, value)
-            origins[key] = layer.file
+        for path, value in _leaves(layer.data or {}):
+            _put(data, path, value)
+            origins[".".join(path)] = layer.file
     config = Config.model_validate(data)
     config._origins.update(origins)
     config._root = root
@@ -204,7 +208,7 @@ def _layer(name: str, key: str, readings: tuple[Data, ...]) -> Document:
     documents = []
     for reading in readings:
         data: dict[str, Data] = {}
-        _put(data, key, reading)
+        _put(data, key.split("."), reading)
         documents.append(Document(name, data=data))
         if check(Config, documents[-1]) is not None:
             return documents[-1]
@@ -221,16 +225,17 @@ def _keys(model: type[Model], before: str = "") -> Iterator[str]:
             yield before + name
 
 
-def _leaves(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Data]]:
+def _leaves(data: Mapping[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Data]]:
+    """Single values with the keys that lead to them, which may hold dots themselves, as models' names do."""
     for key, value in data.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{before}{key}.")
+            yield from _leaves(value, (*before, key))
         else:
-            yield before + key, value
+            yield (*before, key), value
 
 
-def _put(data: dict[str, Data], key: str, value: Data) -> None:
-    *parents, last = key.split(".")
+def _put(data: dict[str, Data], path: Sequence[str], value: Data) -> None:
+    *parents, last = path
     for parent in parents:
         data = data.setdefault(parent, {})
     data[last] = value

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import IO, Any, Self
+from typing import IO, Any, Literal, Self
 
+from runner.gateway.budget import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Task
 from runner.lines import Lines, json_object
 from runner.model import Declared, Exit, Finish, Outcome, Places, Problem, Stream, TranscriptEvent
@@ -77,6 +78,8 @@ def drive(
             )
         except _Stalled as stalled:
             ended = stalled.exit
+        except BudgetError:  # told when the work until now is judged
+            ended = log.stopped("cancelled")
         log.flush()
         declared = tuple(_declared(sandbox, log.problem))
     return Driven(
@@ -172,8 +175,12 @@ class Log:
         self._taken += len(data)
         now = monotonic()
         if now - self._progress > self._idle:
-            ended = Exit(cause="idle", code=None, duration=now - self._began, output_bytes=self._taken)
-            raise _Stalled(ended)
+            raise _Stalled(self.stopped("idle"))
+
+    def stopped(self, cause: Literal["idle", "cancelled"]) -> Exit:
+        """How a command ended that was stopped for what is known here."""
+        duration = monotonic() - self._began
+        return Exit(cause=cause, code=None, duration=duration, output_bytes=self._taken)
 
     def flush(self) -> None:
         """Both streams have ended: read what stands after the last line feed."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from runner import stages
+from runner import access, stages
 from runner.changeset import Changeset
 from runner.errors import RunnerError
 from runner.harvest import harvest
+from runner.job import Job, Parts
 from runner.model import End, Phase, Reason, Receipt, RunSpec, RunState
 from runner.outputs import Offer
 from runner.record import Record
-from runner.stages import Job, Parts
 from runner.verify import set_up
 from runner.workspace import Change
 
@@ -28,13 +28,17 @@ def execute(
     end = End(state=RunState.ERROR, phase=Phase.PLAN, message="an unexpected error: this is a bug")
     attempt, last = first, spec.limits.attempts if put_off is None else first
     try:
-        while (end := _attempt(Job(spec, record, parts, attempt))).retryable and attempt < last:
+        while (end := _attempt(_job(spec, record, parts, attempt))).retryable and attempt < last:
             record.note(f"attempt {attempt} ended: {end.message}; trying again")
             attempt += 1
     finally:
         if put_off is None or not put_off(end, attempt):
             record.finish(end)
     return end
+
+
+def _job(spec: RunSpec, record: Record, parts: Parts, attempt: int) -> Job:
+    return Job(spec, record, parts, attempt, access.account(spec, record, parts))
 
 
 def _attempt(job: Job) -> End:
@@ -62,8 +66,7 @@ def _run(job: Job, changeset: Changeset) -> Receipt:
         with record.stage(Phase.PROPOSAL):
             harvested = harvest(workspace, spec.allowance, changeset)
 
-    outcome = driven.outcome(bool(harvested.changes))
-    record.spent += outcome.usage
+    outcome = access.metered(job, driven.outcome(bool(harvested.changes)))
     proposal = harvested.proposal(driven.declared, outcome.summary)
     stages.judge(job, outcome, proposal, harvested.patch)
 

@@ -45,6 +45,18 @@ class LimitOptions(Model):
         return model.Limits(**_over(self, defaults))
 
 
+Usd = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class PriceOptions(Model):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: Usd = Field(description="Input that neither came from a cache nor went into one")
+    output: Usd = Field(description="Output, with what the model thought")
+    cached: Usd = Field(description="Input that was read from a cache")
+    cache_written: Usd = Field(description="Input that was written to a cache")
+
+
 def _over(options: Model, defaults: model.Limits | model.Resources) -> dict[str, Any]:
     said = {name: value for name in options.model_fields_set if (value := getattr(options, name)) is not None}
     return {field.name: said.get(field.name, getattr(defaults, field.name)) for field in fields(defaults)}

@@ -1,68 +1,22 @@
 """The stages of a run: each opens what its step of `execute.py` needs, and records what came of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from runner import policy, tree
+from runner import access, policy, tree
 from runner.changeset import Changeset
-from runner.drive import Driven, Watch, drive
+from runner.drive import Driven, drive
 from runner.errors import RunnerError
-from runner.forges import Forge
-from runner.gateway.allow import rules
-from runner.gateway.opening import EgressLog, model_door, open_gateway
-from runner.gateway.server import Gateway
-from runner.harnesses import Harness, Task
-from runner.mirror import Mirror
-from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt, RunSpec
-from runner.outputs import Bot, Offer
-from runner.record import Record
+from runner.harnesses import Task
+from runner.job import Job
+from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt
+from runner.outputs import Offer
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.verify import verify
 from runner.workspace import Change, Workspace, checkout
 
-_TOLD = 10  # refused hosts of one run that its events tell of; all are in a file
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a run is made with. `wire.py` chooses them; tests hand in others."""
-
-    sandbox: Any  # the module of the sandbox's kind
-    harness: Harness
-    output: Any  # the module of the output's kind
-    forge: Forge
-    mirror: Mirror
-    bot: Bot
-    secrets: Mapping[str, str]  # by name: what the skill asked for
-    model_key: str = ""
-    model_upstream: str = ""
-    program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
-    variables: Mapping[str, str]  # of the harness, as configured
-    helper: str = ""  # an image with Python, for sandboxes whose own has none
-    private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
-    watch: Watch
-    again: bool = False
-    stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
-    worker: str = ""  # the worker that carries the run out
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One attempt at one run."""
-
-    spec: RunSpec
-    record: Record
-    parts: Parts
-    attempt: int
-
-    @property
-    def name(self) -> str:
-        """No other attempt's, so that one whose process hangs holds nobody up."""
-        return self.record.run_id if self.attempt == 1 else f"{self.record.run_id}-{self.attempt}"
 
 
 def resolve_image(job: Job) -> None:
@@ -120,8 +74,8 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup),
-        stop=job.parts.stop,
-        gateway=purpose == "run" and _has_gateway(job),
+        stop=job.stop if purpose == "run" else job.parts.stop,
+        gateway=purpose == "run" and access.is_needed(job),
         helper=job.parts.helper,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
     )
@@ -151,40 +105,12 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
     )
     secrets = {*parts.secrets.values(), parts.model_key} - {""}
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
-        if _has_gateway(job):
-            gateway = stack.enter_context(_gateway(job, box))
-            ways = {} if parts.sandbox.NETWORK else gateway.proxy
-            task = replace(
-                task,
-                model_url=gateway.url if parts.harness.MODEL else "",
-                model_token=gateway.token,
-                variables={**ways, **task.variables},
-            )
+        if access.is_needed(job):
+            task = access.told(task, job, stack.enter_context(access.gateway(job, box)))
         driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch)
     for path in driven.files:
         job.record.kept(path.name, path)
     return driven
-
-
-def _has_gateway(job: Job) -> bool:
-    return job.parts.harness.MODEL is not None or bool(job.spec.environment.network)
-
-
-@contextmanager
-def _gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
-    """The run's way out, for as long as its harness runs, and a record of who went or was sent back."""
-    parts = job.parts
-    log = EgressLog(job.record.folder / "egress.jsonl")
-    model = model_door(parts.harness.MODEL, parts.model_key, parts.model_upstream)
-    allowed = rules(job.spec.environment.network, parts.private_hosts)
-    try:
-        with open_gateway(box.listener(), model, allowed, log.told) as gateway:
-            yield gateway
-    finally:
-        if log.path.exists():
-            job.record.kept(log.path.name, log.path, "application/jsonl")
-        for what, times in log.refused.most_common(_TOLD):
-            job.record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
@@ -198,30 +124,16 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
         if not any(refusal.rule == "secret" for refusal in refusals):
             job.record.keep("patch", patch, "text/x-diff")
         job.record.refused(refusals)
+    job.account.check()
     if not outcome.ok:
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
         raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)
-    _check_cost(job, outcome)
+    access.check_cost(job, outcome)
     if refusals:
         first = f"{refusals[0].subject} {refusals[0].message}"
         more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
         message, hint = f"the policy refused the proposal: {first}{more}", f"skillrunner show {run_id}"
         raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)
-
-
-def _check_cost(job: Job, outcome: Outcome) -> None:
-    """A run that cost more than it may publishes nothing; a cost that nobody told is not held against it."""
-    limit, cost = job.spec.limits.cost_usd, outcome.usage.cost_usd
-    if limit is None:
-        return
-    if cost is None:
-        job.record.note(
-            f"{job.spec.harness.kind} does not tell its cost: the limit of ${limit} is not checked"
-        )
-    elif cost > limit:
-        message = f"it cost ${cost:.4f}, more than the ${limit} of `limits.cost_usd`"
-        hint = "raise the limit, or give the skill less to do"
-        raise RunnerError(Phase.HARNESS, Reason.COST_LIMIT, message, hint=hint)
 
 
 def check(job: Job, change: Change) -> tuple[Check, ...]:

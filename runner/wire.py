@@ -21,7 +21,7 @@ from runner.plan import Base, Defaults
 
 if TYPE_CHECKING:
     from runner.drive import Watch
-    from runner.stages import Parts
+    from runner.job import Parts
     from runner.store import Store
 
 
@@ -159,7 +159,8 @@ def parts(
     again: bool,
 ) -> "Parts":
     """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing."""
-    from runner.stages import Parts
+    from runner.gateway.prices import configured as own_prices
+    from runner.job import Parts
 
     harness: Any = _module("harnesses", spec.harness.kind)
     configured = place.config.harnesses.get(spec.harness.kind)
@@ -178,6 +179,7 @@ def parts(
         variables=dict(configured.variables) if configured else {},
         helper=place.config.gateway.image,
         private_hosts=tuple(place.config.gateway.private_hosts),
+        prices=own_prices(place.config.prices),
         watch=watch,
         again=again,
     )

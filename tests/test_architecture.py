@@ -49,6 +49,8 @@ ORDER = [
     "record",
     "drive",
     "verify",
+    "job",
+    "access",
     "stages",
     "execute",
     "wire",

@@ -44,6 +44,12 @@ class Attempt:
     received: int = 0
     seconds: float = 0.0
 
+    def feed(self, piece: bytes) -> None:
+        self.received += len(piece)
+
+    def end(self, whole: bool = False) -> None:
+        """Its end is told when the connection has ended."""
+
 
 Resolve = Callable[[str], list[str]]
 """The addresses of a host. Raises OSError when it has none."""
@@ -137,11 +143,7 @@ class Egress:
             sent = {**passed(dict(request.headers.items()), _PRIVATE), "Host": url.netloc}
             connection.request(request.command, target or "/", headers=sent)
             answer = connection.getresponse()
-
-            def count(piece: bytes) -> None:
-                attempt.received += len(piece)
-
-            request.pass_on(answer, passed(dict(answer.headers.items()), frozenset()), count)
+            request.pass_on(answer, passed(dict(answer.headers.items()), frozenset()), attempt)
 
 
 def _split(url: str) -> SplitResult:

@@ -12,7 +12,10 @@ from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
 from runner.errors import RunnerError
-from runner.gateway.server import Request, passed
+from runner.gateway import budget
+from runner.gateway.budget import Account, BudgetError
+from runner.gateway.server import PIECE, Request, passed
+from runner.gateway.usage import prepared
 from runner.harnesses import ModelAccess
 from runner.model import Phase, Reason
 
@@ -22,7 +25,11 @@ _UPSTREAM_TIMEOUT = 600.0  # seconds without a byte of the answer: models may th
 _PATH = re.compile(r"(/[A-Za-z0-9_~:-][A-Za-z0-9_.~:-]*)+")  # no escapes, no empty or dotted segments
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _METHODS = ("GET", "HEAD", "POST")
-_CREDENTIALS = frozenset({"authorization", "x-api-key", "cookie", "set-cookie", "forwarded"})
+_CREDENTIALS = frozenset(
+    {"authorization", "x-api-key", "x-goog-api-key", "cookie", "set-cookie", "forwarded"}
+)
+_NOT_ASKED = _CREDENTIALS | {"accept-encoding"}
+"""Without it `http.client` asks for the plain answer: the meter reads no compressed one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,25 +40,37 @@ class ModelProxy:
     credential: tuple[str, str] = field(repr=False)  # the header, and what it holds
     paths: tuple[str, ...]
     token: str = field(repr=False)
+    account: Account
 
     def serve(self, request: Request) -> None:
         if (refusal := self._refusal(request)) is not None:
             request.refuse(*refusal)
             return
         body = request.rfile.read(int(request.headers["Content-Length"] or 0))
-        _, path, query = _target(request)
         request.asked = self.upstream.hostname or ""
+        try:
+            self._relay(request, body)
+        except BudgetError as error:
+            request.tell(*budget.refusal(_target(request)[1], error.message))
+
+    def _relay(self, request: Request, body: bytes) -> None:
+        _, path, query = _target(request)
+        call = self.account.begin(request.command, path, body)
         connection = _connect(self.upstream)
         try:
             target = self.upstream.path.rstrip("/") + path + (f"?{query}" if query else "")
-            connection.request(request.command, target, body=body or None, headers=self._headers(request))
+            sent = prepared(path, body) or None
+            connection.request(request.command, target, body=sent, headers=self._headers(request))
             answer = connection.getresponse()
+            call.status = answer.status
             if 300 <= answer.status < 400:
                 message = f"{self.upstream.hostname} redirects to elsewhere, and the gateway does not follow"
                 request.answer(502, message)
             else:
-                request.pass_on(answer, passed(dict(answer.headers.items()), _CREDENTIALS), lambda _: None)
+                with call.heard_out(lambda: answer.read1(PIECE)):
+                    request.pass_on(answer, passed(dict(answer.headers.items()), _CREDENTIALS), call)
         finally:
+            call.end()
             connection.close()
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
@@ -70,7 +89,7 @@ class ModelProxy:
 
     def _headers(self, request: Request) -> dict[str, str]:
         name, value = self.credential
-        return {**passed(dict(request.headers.items()), _CREDENTIALS), name: value}
+        return {**passed(dict(request.headers.items()), _NOT_ASKED), name: value}
 
 
 class NoModel:
@@ -80,7 +99,7 @@ class NoModel:
         request.refuse(404, "this harness has no model")
 
 
-def model_proxy(access: ModelAccess, key: str, upstream: str, token: str) -> ModelProxy:
+def model_proxy(access: ModelAccess, key: str, upstream: str, token: str, account: Account) -> ModelProxy:
     """`upstream` is where the model is when not at its usual place; empty: there.
 
     Raises RunnerError when the address or the key cannot be right.
@@ -90,6 +109,7 @@ def model_proxy(access: ModelAccess, key: str, upstream: str, token: str) -> Mod
         credential=_credential(access, key),
         paths=access.paths,
         token=token,
+        account=account,
     )
 
 

@@ -10,32 +10,41 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from runner.gateway.allow import Rules
+from runner.gateway.budget import Account
 from runner.gateway.egress import Attempt, Egress
 from runner.gateway.model_proxy import NoModel, model_proxy
 from runner.gateway.server import Door, Gateway, served
 from runner.harnesses import ModelAccess
 
+_LINGER = 2.0  # seconds at the end for answers that are about to tell what they cost
 _MOST = 10_000  # attempts that are written down; after that they are counted
 
-Doors = Callable[[str], Door]
-"""Makes a door for a run, of which it gets the token."""
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDoor:
+    """What the door to a model takes; without `access` the harness has none."""
 
-def model_door(access: ModelAccess | None, key: str, upstream: str = "") -> Doors:
-    """The door to a model. Raises RunnerError, when it is opened, for an address or a key that cannot be."""
-    return lambda token: model_proxy(access, key, upstream, token) if access else NoModel()
+    access: ModelAccess | None = None
+    key: str = field(default="", repr=False)
+    upstream: str = ""  # where the model is; empty: at its usual place
+    account: Account = field(default_factory=Account)  # every call is entered there
 
 
 @contextmanager
 def open_gateway(
-    listener: socket.socket, model: Doors, rules: Rules, told: Callable[[Attempt], None]
+    listener: socket.socket, model: ModelDoor, rules: Rules, told: Callable[[Attempt], None]
 ) -> Iterator[Gateway]:
-    """A gateway that answers on `listener`, which it closes at the end; `told` hears of each attempt."""
+    """A gateway that answers on `listener`, which it closes at the end; `told` hears of each attempt.
+
+    Raises RunnerError when the model's address or key cannot be right.
+    """
 
     def doors(token: str) -> tuple[Door, Door]:
-        return model(token), Egress(rules=rules, token=token, told=told)
+        access = model.access
+        ours = model_proxy(access, model.key, model.upstream, token, model.account) if access else NoModel()
+        return ours, Egress(rules=rules, token=token, told=told)
 
-    with served(listener, doors) as gateway:
+    with served(listener, doors, lambda: model.account.settle(_LINGER)) as gateway:
         yield gateway
 
 

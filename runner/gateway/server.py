@@ -14,7 +14,7 @@ from http.client import HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-_PIECE = 64 * 1024
+PIECE = 64 * 1024  # bytes of an answer that are read at a time
 _CONNECTIONS = 128
 _CLIENT_TIMEOUT = 60.0  # seconds without a byte of a request that has begun, or between two requests
 _HOP_BY_HOP = {
@@ -22,7 +22,15 @@ _HOP_BY_HOP = {
     *("transfer-encoding", "upgrade", "host", "content-length", "expect", "proxy-connection"),
 }
 
-Watch = Callable[[bytes], None]
+
+class Ear(Protocol):
+    """Hears an answer as it passes."""
+
+    def feed(self, piece: bytes) -> None: ...
+
+    def end(self, whole: bool = False) -> None:
+        """The answer has ended, whole or cut. May be called again, which changes nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,11 @@ class Request(BaseHTTPRequestHandler):
 
     def answer(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         """The gateway's own answer, in the form in which model APIs tell errors."""
-        content = json.dumps({"type": "error", "error": {"type": "gateway", "message": message}}).encode()
+        self.tell(status, {"type": "error", "error": {"type": "gateway", "message": message}}, headers)
+
+    def tell(self, status: int, told: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        """An answer in any other form."""
+        content = json.dumps(told).encode()
         own = {"Content-Type": "application/json", "Content-Length": str(len(content))}
         self._begin(status, {**(headers or {}), **own})
         if self.command != "HEAD":
@@ -101,20 +113,23 @@ class Request(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def pass_on(self, answer: HTTPResponse, headers: Mapping[str, str], watch: Watch) -> None:
-        """Another's answer as it comes, piece by piece; `watch` sees each piece after it went on."""
+    def pass_on(self, answer: HTTPResponse, headers: Mapping[str, str], ear: Ear) -> None:
+        """Another's answer as it comes, piece by piece."""
         length = answer.headers["Content-Length"]
         bare = self.command == "HEAD" or answer.status in (204, 304)
         framing = {"Content-Length": length or "0"} if length or bare else {"Transfer-Encoding": "chunked"}
         self._begin(answer.status, {**headers, **framing})
-        sent = 0
-        while not bare and (piece := answer.read1(_PIECE)):
-            sent += len(piece)
+        missing = int(length or 0)
+        while not bare and (piece := answer.read1(PIECE)):
+            missing -= len(piece)
+            ear.feed(piece)
+            if missing == 0:
+                ear.end(whole=True)  # before the client has it all, and asks again
             self.wfile.write(piece if length is not None else b"%x\r\n%s\r\n" % (len(piece), piece))
-            watch(piece)
+        ear.end(whole=missing <= 0)
         if length is None and not bare:
             self.wfile.write(b"0\r\n\r\n")
-        elif not bare and sent < int(length):
+        elif not bare and missing > 0:
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
@@ -134,16 +149,21 @@ def cause(error: Exception) -> str:
 
 
 @contextmanager
-def served(listener: socket.socket, doors: Callable[[str], tuple[Door, Door]]) -> Iterator[Gateway]:
-    """A gateway that answers on `listener`, which it closes at the end; `doors` gets the token.
+def served(
+    listener: socket.socket,
+    doors: Callable[[str], tuple[Door, Door]],
+    settle: Callable[[], None] = lambda: None,
+) -> Iterator[Gateway]:
+    """A gateway that answers on `listener`, which it closes at the end.
 
-    They are the model's and that to other hosts.
+    `doors` makes the model's and that to other hosts, of a token. `settle` may wait at the end for answers
+    that are still to come, before they are cut.
     """
     token = secrets.token_urlsafe(32)
     with listener:
         model, egress = doors(token)
         request = type("OfThisRun", (Request,), {"model": model, "egress": egress})
-        with _Server(listener, request).serving():
+        with _Server(listener, request).serving(settle):
             host, port = listener.getsockname()
             yield Gateway(f"{host}:{port}", token)
 
@@ -161,13 +181,14 @@ class _Server(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     @contextmanager
-    def serving(self) -> Iterator[None]:
+    def serving(self, settle: Callable[[], None]) -> Iterator[None]:
         thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
             yield
         finally:
             self.shutdown()
+            settle()
             self._cut()
             thread.join()
 

@@ -89,8 +89,6 @@ def _flags(task: Task) -> Iterator[str]:
         yield from ("--model", task.spec.model)
     if turns := options.get("max_turns"):
         yield from ("--max-turns", str(turns))
-    if task.limits.cost_usd is not None:
-        yield from ("--max-budget-usd", str(task.limits.cost_usd))
     if options.get("append_system_prompt"):
         yield from ("--append-system-prompt-file", f"{task.places.exchange}/{SYSTEM_PROMPT}")
     if allowed := options.get("allowed_tools"):

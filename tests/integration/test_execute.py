@@ -12,6 +12,7 @@ from runner import plugins
 from runner.errors import RunnerError
 from runner.execute import execute
 from runner.forges.local import Local
+from runner.job import Parts
 from runner.mirror import Mirror
 from runner.model import (
     Allowance,
@@ -35,7 +36,6 @@ from runner.model import (
 )
 from runner.outputs import Bot
 from runner.record import Record
-from runner.stages import Parts
 from runner.store import PullRequests, Store, hold, new_run_id
 from tests.parts.cli import Project
 

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from runner.errors import RunnerError
-from runner.gateway import opening, server
-from runner.gateway.allow import Rules
+from runner.gateway import server
 from runner.gateway.server import Gateway
 from runner.harnesses import ModelAccess, claude_code, codex
 from runner.model import Reason
+from tests.parts.gateway import open_gateway
 from tests.parts.model_server import ModelServer, Server
 from tests.parts.need import require
 
@@ -32,17 +32,6 @@ ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_token
 
 def access(upstream: str, **changes: Any) -> ModelAccess:
     return replace(claude_code.MODEL, upstream=upstream, **changes)
-
-
-@contextmanager
-def open_gateway(access: ModelAccess, key: str, listener: socket.socket, at: str = "") -> Iterator[Gateway]:
-    model = opening.model_door(access, key, at)
-    with opening.open_gateway(listener, model, Rules(), lambda _: None) as opened:
-        yield opened
-
-
-def loopback() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0))
 
 
 def call(
@@ -59,7 +48,7 @@ def call(
 @pytest.fixture
 def gateway(model_server: ModelServer) -> Iterator[Gateway]:
     upstream = model_server.url("gateway", [[{"say": "Hello."}]])
-    with open_gateway(access(upstream), KEY, loopback()) as opened:
+    with open_gateway(access(upstream), KEY) as opened:
         yield opened
 
 
@@ -85,7 +74,7 @@ def test_the_key_is_put_in_and_the_placeholder_taken_out(gateway: Gateway, model
 
 def test_a_bearer_key(model_server: ModelServer) -> None:
     upstream = model_server.url("bearer", [[{"say": "Hello."}]])
-    with open_gateway(codex.MODEL, f" {KEY}\n", loopback(), upstream) as opened:
+    with open_gateway(codex.MODEL, f" {KEY}\n", upstream) as opened:
         assert call(opened, "POST", "/responses", {"model": "m", "input": []})[0] == 200
     assert model_server.asked("bearer")[-1].headers["authorization"] == f"Bearer {KEY}"
 
@@ -200,7 +189,7 @@ def upstream(
 
 
 def asked(address: str, path: str = "/v1/models") -> tuple[int, dict[str, str], bytes]:
-    with open_gateway(access(address), KEY, loopback()) as opened:
+    with open_gateway(access(address), KEY) as opened:
         return call(opened, "GET", path)
 
 
@@ -254,7 +243,7 @@ def test_an_answer_that_is_cut_looks_cut(answer: bytes) -> None:
 def test_pieces_pass_before_the_answer_is_whole() -> None:
     hold = threading.Event()
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
-    with upstream(head, hold) as address, open_gateway(access(address), KEY, loopback()) as opened:
+    with upstream(head, hold) as address, open_gateway(access(address), KEY) as opened:
         url = urlsplit(opened.url)
         with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)) as connection:
             connection.request("GET", f"{url.path}/v1/models")
@@ -295,7 +284,7 @@ def test_the_upstream_must_prove_who_it_is(
 
 
 def test_when_the_run_is_over_so_is_its_access(model_server: ModelServer) -> None:
-    with open_gateway(access(model_server.address), KEY, loopback()) as opened:
+    with open_gateway(access(model_server.address), KEY) as opened:
         url = urlsplit(opened.url)
         idle = socket.create_connection((url.hostname, url.port), timeout=10)
         call(opened, "HEAD", "/api/hello")
@@ -318,7 +307,7 @@ def test_when_the_run_is_over_so_is_its_access(model_server: ModelServer) -> Non
     ],
 )
 def test_addresses_that_would_show_the_key_are_refused(address: str) -> None:
-    with pytest.raises(RunnerError) as caught, open_gateway(access(address), KEY, loopback()):
+    with pytest.raises(RunnerError) as caught, open_gateway(access(address), KEY):
         pass
     assert caught.value.reason is Reason.INVALID_CONFIG
     assert "ANTHROPIC_BASE_URL" in caught.value.message
@@ -327,7 +316,7 @@ def test_addresses_that_would_show_the_key_are_refused(address: str) -> None:
 
 @pytest.mark.parametrize("key", ["", " \n", "two\nlines", "smörgås"])
 def test_keys_that_cannot_be_sent_are_refused(key: str) -> None:
-    with pytest.raises(RunnerError) as caught, open_gateway(claude_code.MODEL, key, loopback()):
+    with pytest.raises(RunnerError) as caught, open_gateway(claude_code.MODEL, key):
         pass
     assert caught.value.reason is Reason.SECRET_MISSING
     assert "lines" not in caught.value.message

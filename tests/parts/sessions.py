@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.drive import Driven, drive
-from runner.gateway.allow import Rules
-from runner.gateway.opening import model_door, open_gateway
 from runner.harnesses import Task, claude_code, codex
 from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
 from runner.sandboxes import Mount, SandboxSpec, docker
+from tests.parts.gateway import open_gateway
 from tests.parts.model_server import Script
 
 AGENTS: Mapping[str, tuple[Any, str]] = {
@@ -63,9 +62,7 @@ def run_agent(
     seen: list[TranscriptEvent] = []
     with (
         docker.open(spec) as sandbox,
-        open_gateway(
-            sandbox.listener(), model_door(module.MODEL, KEY, upstream), Rules(), lambda _: None
-        ) as gateway,
+        open_gateway(module.MODEL, KEY, upstream, listener=sandbox.listener()) as gateway,
     ):
         sandbox.seal()
         task = Task(

@@ -1,0 +1,108 @@
+"""A run's way out: its gateway, what it may spend there, and a record of both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from runner.errors import RunnerError
+from runner.gateway.allow import rules
+from runner.gateway.budget import Account, Call
+from runner.gateway.opening import EgressLog, ModelDoor, open_gateway
+from runner.gateway.server import Gateway
+from runner.harnesses import Task
+from runner.job import Job, Parts
+from runner.model import Outcome, Phase, Reason, RunSpec, Usage
+from runner.record import Record
+from runner.redact import Redactor, plain
+from runner.sandboxes import Sandbox
+
+CALLS = "calls.jsonl"
+EGRESS = "egress.jsonl"
+_TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
+
+
+def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
+    """What the run may spend on its model, and what its earlier attempts did."""
+    masked = Redactor({*parts.secrets.values(), parts.model_key} - {""})
+
+    def keep(call: Call) -> None:
+        with (record.folder / CALLS).open("ab") as file:
+            file.write(call.line())
+
+    return Account(
+        spec.limits.cost_usd,
+        parts.prices,
+        before=record.spent.cost_usd,
+        keep=keep,
+        shown=lambda name: plain(masked.whole(name)),
+    )
+
+
+def is_needed(job: Job) -> bool:
+    """Whether anything may be reached from inside."""
+    return job.parts.harness.MODEL is not None or bool(job.spec.environment.network)
+
+
+@contextmanager
+def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
+    """The way out, for as long as the harness runs. What went through, and what did not, is recorded."""
+    parts = job.parts
+    log = EgressLog(job.record.folder / EGRESS)
+    model = ModelDoor(
+        access=parts.harness.MODEL, key=parts.model_key, upstream=parts.model_upstream, account=job.account
+    )
+    allowed = rules(job.spec.environment.network, parts.private_hosts)
+    try:
+        with open_gateway(box.listener(), model, allowed, log.told) as opened:
+            yield opened
+    finally:
+        _enter(job, log)
+
+
+def _enter(job: Job, log: EgressLog) -> None:
+    """The gateway is closed: what it saw is the run's, however that goes on."""
+    record = job.record
+    record.spent += job.account.usage
+    for path in (record.folder / CALLS, record.folder / EGRESS):
+        if path.exists():
+            record.kept(path.name, path, "application/jsonl")
+    for what, times in log.refused.most_common(_TOLD):
+        record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
+
+
+def told(task: Task, job: Job, opened: Gateway) -> Task:
+    """The task with what a harness needs to know of its gateway."""
+    ways = {} if job.parts.sandbox.NETWORK else opened.proxy
+    return replace(
+        task,
+        model_url=opened.url if job.parts.harness.MODEL else "",
+        model_token=opened.token,
+        variables={**ways, **task.variables},
+    )
+
+
+def metered(job: Job, outcome: Outcome) -> Outcome:
+    """The outcome with what the gateway saw; the harness's own words count for what it did not see."""
+    seen, said = job.account.usage, outcome.usage
+    if job.account.calls == 0:
+        job.record.spent += said
+        return outcome
+    if seen.cost_usd is None and said.cost_usd is not None:
+        job.record.spent += Usage(cost_usd=said.cost_usd)
+        seen = replace(seen, cost_usd=said.cost_usd)
+    return replace(outcome, usage=seen)
+
+
+def check_cost(job: Job, outcome: Outcome) -> None:
+    """What the gateway did not see: a cost that nobody told is not held against the run."""
+    limit, cost = job.spec.limits.cost_usd, outcome.usage.cost_usd
+    if limit is None or job.account.calls:
+        return
+    if cost is None:
+        job.record.note(
+            f"{job.spec.harness.kind} does not tell its cost: the limit of ${limit} is not checked"
+        )
+    elif cost > limit:
+        message = f"it cost ${cost:.4f}, more than the ${limit} of `limits.cost_usd`"
+        hint = "raise the limit, or give the skill less to do"
+        raise RunnerError(Phase.HARNESS, Reason.COST_LIMIT, message, hint=hint)

@@ -1,0 +1,218 @@
+"""What a call of a model used, read from its answer as it streams by; no byte is changed or held back.
+
+Sources: Anthropic, "Messages API", "Streaming Messages"; OpenAI, "Responses API", "Chat Completions API",
+"Prompt caching"; Google, "Gemini API: generateContent" (UsageMetadata).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runner.lines import LONGEST, Lines, json_object
+
+Dialect = Literal["messages", "responses", "chat", "gemini"]
+
+_APIS: Mapping[str, Dialect] = {
+    "/messages/": "messages",
+    "/responses/": "responses",
+    "/chat/completions/": "chat",
+    ":generateContent/": "gemini",
+    ":streamGenerateContent/": "gemini",
+}
+_FREE = ("/count_tokens", "/input_tokens", "/cancel")
+_ABSURD = 10**12  # no call has so many tokens
+_NAME = 200  # characters of a model's name
+_MARKS = (b'"usage', b'"error"')  # what stands in the lines that matter; "usageMetadata" begins so too
+
+
+def dialect(path: str) -> Dialect | None:
+    """Which API a path of a model's provider belongs to; None where no model is called."""
+    return next((kind for part, kind in _APIS.items() if part in f"{path}/"), None)
+
+
+def spends(path: str) -> bool:
+    """Whether a POST there is paid for by what its answer tells, as far as is known."""
+    return dialect(path) is not None and not path.endswith(_FREE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """The tokens of one call, each counted once, so that a price goes with each number.
+
+    Anthropic's input_tokens leave out what went through the cache, as `input` does. OpenAI's input_tokens
+    and prompt_tokens and Google's promptTokenCount hold it, so it is taken out of them. Google's tokens of
+    tools' results are further input, and its thoughts are output; OpenAI's output holds its reasoning.
+    """
+
+    model: str = ""  # as the answer names it
+    input: int = 0  # neither read from a cache nor written to one
+    output: int = 0
+    cached: int = 0  # read from a cache
+    cache_written: int = 0
+    cache_written_1h: int = 0  # part of `cache_written`: kept for an hour, which costs more
+
+    @property
+    def prompt(self) -> int:
+        """All that was sent, by which some prices go."""
+        return self.input + self.cached + self.cache_written
+
+
+@dataclass(slots=True)
+class Meter:
+    """Reads one answer, plain or as server-sent events, in pieces that may be cut anywhere.
+
+    It needs the answer as it is: one with a Content-Encoding tells it nothing, so the gateway asks for none.
+    At most `longest` bytes are held; of what is longer (an answer with large pictures) nothing is told.
+    """
+
+    longest: int = LONGEST
+    failed: bool = False  # the answer says that it is an error
+    told: bool = False
+    _told: dict[str, Any] = field(default_factory=dict)  # the newest of each number, by the provider's name
+    _lines: Lines | None = None
+    _whole: bytearray | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """The next piece of the answer's body."""
+        if self._whole is None and self._lines is None:
+            piece = piece.lstrip()
+            if piece:
+                self._begin(piece[:1])
+        if self._lines is not None:
+            for line in self._lines.feed(piece):
+                self._line(line)
+        elif self._whole is not None:
+            self._whole += piece[: self.longest + 1 - len(self._whole)]
+
+    def end(self) -> Used:
+        """What the answer told, whole or not. `told` says from now on whether that is all of it."""
+        if self._lines is not None:
+            for line in self._lines.end():
+                self._line(line)
+            cut = self._lines.cut > 0
+        else:
+            body, self._whole = bytes(self._whole or b""), None
+            cut = len(body) > self.longest
+            for one in _objects(body) if not cut else ():
+                self._read(one)
+        self.told = bool(self._told) and not cut
+        return _used(self._told)
+
+    @property
+    def so_far(self) -> Used:
+        """What the answer told by now; one that is no stream tells all at its end."""
+        return _used(self._told)
+
+    def _begin(self, first: bytes) -> None:
+        if first in (b"{", b"["):
+            self._whole = bytearray()
+        else:
+            self._lines = Lines(self.longest)
+
+    def _line(self, line: bytes) -> None:
+        """An event's data. Providers write it in one line."""
+        if line.startswith(b"data:") and any(mark in line for mark in _MARKS):
+            self._read(json_object(line[5:]) or {})
+
+    def _read(self, told: Mapping[str, Any]) -> None:
+        """An event or a whole answer: the usage stands in it, or in the message or response that it holds."""
+        held = told.get("message") or told.get("response")
+        inner = held if isinstance(held, dict) else told
+        self.failed = self.failed or any(one.get("error") for one in (told, inner))
+        for one in (inner.get("usage"), told.get("usage"), told.get("usageMetadata")):
+            if isinstance(one, dict):
+                self._told.update({name: value for name, value in one.items() if value is not None})
+                self._name(inner)
+
+    def _name(self, inner: Mapping[str, Any]) -> None:
+        name = inner.get("model") or inner.get("modelVersion")
+        if isinstance(name, str):
+            self._told["model"] = name[:_NAME]
+
+
+def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:
+    """The answer, or the parts of a list of answers, of which the last may be cut."""
+    decoder, text = json.JSONDecoder(), body.decode("utf-8", "replace")
+    at = 1 if text.startswith("[") else 0
+    while at < len(text):
+        if text[at] in ", \t\r\n":
+            at += 1
+            continue
+        try:
+            one, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(one, dict):
+            yield one
+
+
+def _used(told: Mapping[str, Any]) -> Used:
+    model = told.get("model", "")
+    if "promptTokenCount" in told or "candidatesTokenCount" in told:
+        return _gemini(told, model)
+    if "prompt_tokens" in told or "completion_tokens" in told:
+        return _openai(told, model, "prompt_tokens", "completion_tokens")
+    if "input_tokens_details" in told or "total_tokens" in told:
+        return _openai(told, model, "input_tokens", "output_tokens")
+    return _anthropic(told, model)
+
+
+def _anthropic(told: Mapping[str, Any], model: str) -> Used:
+    written = _count(told, "cache_creation_input_tokens")
+    return Used(
+        model=model,
+        input=_count(told, "input_tokens"),
+        output=_count(told, "output_tokens"),
+        cached=_count(told, "cache_read_input_tokens"),
+        cache_written=written,
+        cache_written_1h=min(written, _count(_part(told, "cache_creation"), "ephemeral_1h_input_tokens")),
+    )
+
+
+def _openai(told: Mapping[str, Any], model: str, prompt: str, output: str) -> Used:
+    details, all_of_it = _part(told, f"{prompt}_details"), _count(told, prompt)
+    cached = min(all_of_it, _count(details, "cached_tokens"))
+    written = min(all_of_it - cached, _count(details, "cache_write_tokens"))
+    return Used(
+        model=model,
+        input=all_of_it - cached - written,
+        output=_count(told, output),
+        cached=cached,
+        cache_written=written,
+    )
+
+
+def _gemini(told: Mapping[str, Any], model: str) -> Used:
+    prompt = _count(told, "promptTokenCount")
+    cached = min(prompt, _count(told, "cachedContentTokenCount"))
+    return Used(
+        model=model,
+        input=prompt - cached + _count(told, "toolUsePromptTokenCount"),
+        output=_count(told, "candidatesTokenCount") + _count(told, "thoughtsTokenCount"),
+        cached=cached,
+    )
+
+
+def _part(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = told.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(told: Mapping[str, Any], key: str) -> int:
+    """A number of tokens; 0 when it is missing or absurd."""
+    value = told.get(key)
+    return value if type(value) is int and 0 <= value < _ABSURD else 0
+
+
+def prepared(path: str, body: bytes) -> bytes:
+    """The body to send: a stream of Chat Completions tells what it used only when it is asked to."""
+    if dialect(path) != "chat":
+        return body
+    asked = json_object(body)
+    if asked is None or asked.get("stream") is not True:
+        return body
+    options = _part(asked, "stream_options")
+    if options.get("include_usage") is True:
+        return body
+    return json.dumps({**asked, "stream_options": {**options, "include_usage": True}}).encode()

@@ -1,0 +1,61 @@
+"""What one attempt at a run is made with, and what it has come to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.drive import Watch
+from runner.forges import Forge
+from runner.gateway.budget import Account
+from runner.gateway.prices import Prices
+from runner.harnesses import Harness
+from runner.mirror import Mirror
+from runner.model import RunSpec
+from runner.outputs import Bot
+from runner.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made with. `wire.py` chooses them; tests hand in others."""
+
+    sandbox: Any  # the module of the sandbox's kind
+    harness: Harness
+    output: Any  # the module of the output's kind
+    forge: Forge
+    mirror: Mirror
+    bot: Bot
+    secrets: Mapping[str, str]  # by name: what the skill asked for
+    model_key: str = ""
+    model_upstream: str = ""
+    program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
+    variables: Mapping[str, str]  # of the harness, as configured
+    helper: str = ""  # an image with Python, for sandboxes whose own has none
+    private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
+    watch: Watch
+    prices: Prices = field(default_factory=dict)  # the user's own, by model
+    again: bool = False
+    stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
+    worker: str = ""  # the worker that carries the run out
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at one run."""
+
+    spec: RunSpec
+    record: Record
+    parts: Parts
+    attempt: int
+    account: Account
+
+    def stop(self) -> None:
+        """Raises RunnerError when what runs has to stop."""
+        self.parts.stop()
+        self.account.check()
+
+    @property
+    def name(self) -> str:
+        """No other attempt's, so that one whose process hangs holds nobody up."""
+        return self.record.run_id if self.attempt == 1 else f"{self.record.run_id}-{self.attempt}"

@@ -1,0 +1,135 @@
+"""What a run costs, counted at the gateway while real agents work: exact, and never far beyond the limit."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.gateway import prices
+from runner.gateway.prices import cost
+from runner.gateway.usage import Used
+from tests.parts.cli import Project, skill_files
+from tests.parts.model_server import TOKENS_IN, TOKENS_OUT, ModelServer, Script
+from tests.parts.sessions import AGENTS
+
+pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
+
+KINDS = {"claude": ("claude-code", "ANTHROPIC"), "codex": ("codex", "OPENAI")}
+YAML = """
+description: Write a page
+on: {{manual: {{}}}}
+harness: {{kind: {kind}, model: {model}}}
+limits: {{{limits}}}
+output: {{pull_request: {{title: "docs: a page"}}}}
+"""
+WORK: Script = [
+    [{"write": {"path": "docs/page.md", "content": "# Page\n"}}],
+    [{"shell": "cat docs/page.md"}],
+    [{"say": "Done."}],
+]
+ENDLESS: Script = [[{"shell": "true"}]] * 60
+
+
+class Bench:
+    """A project whose skill an agent carries out, by a script."""
+
+    def __init__(self, agent: str, binary: Path, image: str, project: Project, server: ModelServer) -> None:
+        self.agent, self.project, self.server = agent, project, server
+        self.model = AGENTS[agent][1]
+        self.kind, self.prefix = KINDS[agent]
+        self.config = f"harnesses:\n  {self.kind}: {{binary: {binary}}}\n"
+        project.variables.update(
+            {"SKILLRUNNER_IMAGE": image, f"{self.prefix}_API_KEY": "sk-the-real-key-0123"}
+        )
+
+    def run(self, script: Script, limits: str = "attempts: 1", config: str = "", model: str = "") -> Any:
+        """The record of a run."""
+        yaml = YAML.format(kind=self.kind, model=model or self.model, limits=limits)
+        self.project.commit({**skill_files("page", yaml), "skillrunner.yaml": self.config + config})
+        self.project.variables[f"{self.prefix}_BASE_URL"] = self.server.url(self.name, script)
+        return self.project.skillrunner("run", "page", "--json", timeout=250).json()
+
+    @property
+    def name(self) -> str:
+        return f"costs-{self.agent}-{self.project.home.parent.name}"
+
+    @property
+    def answers(self) -> int:
+        """How often the model was called."""
+        return len(self.server.asked(self.name))
+
+    def calls(self) -> list[dict[str, Any]]:
+        (path,) = self.project.state.rglob("calls.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    def price(self, answers: int) -> Decimal:
+        used = Used(input=TOKENS_IN, output=TOKENS_OUT)
+        return answers * cost(used, prices.published()[self.model])
+
+
+@pytest.fixture(params=AGENTS)
+def bench(
+    request: pytest.FixtureRequest, project: Project, local_image: str, model_server: ModelServer
+) -> Bench:
+    agent = str(request.param)
+    return Bench(agent, request.getfixturevalue(f"{agent}_binary"), local_image, project, model_server)
+
+
+def test_the_record_holds_what_the_answers_told_times_the_prices(bench: Bench) -> None:
+    record = bench.run(WORK, "cost_usd: 5")
+    assert record["state"] == "succeeded", record["end"]
+    assert bench.answers == 3
+    assert (record["tokens_in"], record["tokens_out"]) == (3 * TOKENS_IN, 3 * TOKENS_OUT)
+    assert Decimal(str(record["cost_usd"])) == bench.price(3)
+    for call in bench.calls():
+        assert (call["model"], call["status"], call["input"], call["output"]) == (
+            bench.model,
+            200,
+            TOKENS_IN,
+            TOKENS_OUT,
+        )
+        assert Decimal(str(call["cost_usd"])) == bench.price(1)
+        assert call.keys() == {
+            *("at", "model", "status", "seconds", "cost_usd"),
+            *("input", "output", "cached", "cache_written"),
+        }
+    assert "calls.jsonl" in {artifact["name"] for artifact in record["artifacts"]}
+    assert "does not tell its cost" not in bench.project.skillrunner("show", "latest").out
+
+
+def test_a_budget_stops_within_one_answer(bench: Bench) -> None:
+    record = bench.run(ENDLESS, "cost_usd: 0.05")
+    assert (record["state"], record["end"]["reason"]) == ("failed", "cost_limit"), record["end"]
+    spent = Decimal(str(record["cost_usd"]))
+    assert spent == bench.price(bench.answers)
+    assert Decimal("0.05") < spent <= Decimal("0.05") + bench.price(1)
+    assert record["end"]["message"] == f"it has cost ${spent:.4f}, and `limits.cost_usd` allows $0.05"
+    assert len(bench.calls()) == bench.answers
+    assert bench.project.branches() == ["main"]
+
+
+def test_ones_own_prices_hold_for_the_record_and_the_budget(bench: Bench) -> None:
+    own = f'prices:\n  "{bench.model[:6]}*": {{input: 0.5, output: 100, cached: 0, cache_written: 0}}\n'
+    record = bench.run(WORK, "cost_usd: 0.013", own)
+    assert record["state"] == "succeeded", record["end"]
+    assert record["cost_usd"] == 0.012
+
+
+def test_a_model_without_a_price_and_a_limit_go_not_together(bench: Bench) -> None:
+    record = bench.run(WORK, "cost_usd: 5", model="mystery-1")
+    assert (record["end"]["reason"], bench.answers) == ("invalid_config", 0), record["end"]
+    assert "mystery-1" in record["end"]["message"]
+    assert 'prices: {"mystery-1": {input: ' in record["end"]["hint"]
+
+
+def test_attempts_share_one_budget(bench: Bench) -> None:
+    """The first attempt ends with an error that may pass; the second has only what is left."""
+    script: Script = [[{"shell": "true"}], [{"shell": "true"}], [{"error": 429, "message": "later"}]]
+    limit = bench.price(3)
+    record = bench.run(script, f"attempts: 3, cost_usd: {limit}")
+    assert record["end"]["reason"] == "cost_limit", record["end"]
+    assert record["attempt"] == 2
+    spent = Decimal(str(record["cost_usd"]))
+    assert limit <= spent <= limit + bench.price(1)

@@ -1,0 +1,27 @@
+"""The gateway of a run that is none: on this machine's loopback, with a model and nothing else behind it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runner.gateway import opening
+from runner.gateway.allow import Rules
+from runner.gateway.budget import Account
+from runner.gateway.opening import ModelDoor
+from runner.gateway.server import Gateway
+from runner.harnesses import ModelAccess
+
+
+@contextmanager
+def open_gateway(
+    access: ModelAccess,
+    key: str,
+    upstream: str = "",
+    account: Account | None = None,
+    listener: socket.socket | None = None,
+) -> Iterator[Gateway]:
+    """On `listener`, which is closed at the end."""
+    model = ModelDoor(access=access, key=key, upstream=upstream, account=account or Account())
+    socket_ = listener or socket.create_server(("127.0.0.1", 0))
+    with opening.open_gateway(socket_, model, Rules(), lambda _: None) as opened:
+        yield opened
