@@ -5,6 +5,7 @@ Sources: Anthropic, "Messages API", "Streaming Messages"; OpenAI, "Responses API
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,22 +18,35 @@ _APIS: Mapping[str, Dialect] = {
     "/messages/": "messages",
     "/responses/": "responses",
     "/chat/completions/": "chat",
-    ":generateContent/": "gemini",
-    ":streamGenerateContent/": "gemini",
 }
-_FREE = ("/count_tokens", "/input_tokens", "/cancel")
+_OF_A_MODEL = re.compile(r"/models/([^/:]+):")  # how Gemini's API names the model and then what it should do
+_FREE = ("/count_tokens", "/input_tokens", ":countTokens", "/cancel")
 _ABSURD = 10**12  # no call has so many tokens
 _NAME = 200  # characters of a model's name
 
 
 def dialect(path: str) -> Dialect | None:
     """Which API a path of a model's provider belongs to; None where no model is called."""
+    if _OF_A_MODEL.search(path):
+        return "gemini"
     return next((kind for part, kind in _APIS.items() if part in f"{path}/"), None)
 
 
 def spends(path: str) -> bool:
-    """Whether a POST there is paid for by what its answer tells, as far as is known."""
+    """Whether a POST there costs something, as far as is known."""
     return dialect(path) is not None and not path.endswith(_FREE)
+
+
+def tells(path: str, asked: Mapping[str, Any]) -> bool:
+    """Whether the answer to a request tells what it used: that to a batch or a background job does not."""
+    return not re.search("/batches(/|$)|:batch", path) and asked.get("background") is not True
+
+
+def model_of(path: str, asked: Mapping[str, Any]) -> str:
+    """The name of the model that a request asks for; empty where it names none."""
+    found = _OF_A_MODEL.search(path)
+    name = found[1] if found else asked.get("model")
+    return name[:_NAME] if isinstance(name, str) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

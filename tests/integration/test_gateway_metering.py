@@ -201,5 +201,5 @@ def test_compressed_answers_pass_and_end_a_run_with_a_limit() -> None:
         open_gateway(claude_code.MODEL, KEY, "127.0.0.1", address, account) as gateway,
     ):
         assert call(gateway, "/v1/messages", ASK) == (200, b"\x1f\x8b\x08\x00")
-    with pytest.raises(BudgetError, match="did not tell"):
+    with pytest.raises(BudgetError, match="does not tell"):
         account.check()
