@@ -1,7 +1,6 @@
 """A run's account: what it spent on its model, what it may, and when that is enough."""
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +13,9 @@ from typing import Any
 
 from runner.errors import RunnerError
 from runner.gateway.prices import Prices, cost, find
-from runner.gateway.usage import Meter, Used, dialect, spends
+from runner.gateway.usage import Meter, Used, dialect, model_of, spends, tells
 from runner.lines import json_object
 from runner.model import Phase, Reason, Usage
-
-_IN_PATH = re.compile(r"/models/([^/:]+):")  # where Gemini's API names the model
 
 
 class BudgetError(RunnerError):
@@ -159,18 +156,24 @@ class Account:
         """
         if method != "POST" or not spends(path):
             return Ongoing(self, "", ended=True)
-        asked = _model(path, body)
+        asked = json_object(body) or {}
+        model = model_of(path, asked)
         with self._changed:
-            before = self._before + self._cost + sum(one.so_far() for one in self._open)
             if self._error is None and self.limit is not None:
-                if before >= self.limit:
-                    self._error = _spent(before, self.limit)
-                elif asked and find(asked, self._own) is None:
-                    self._error = _unpriced(self._shown(asked), self.limit)
+                self._error = self._objection(model, tells(path, asked), self.limit)
             self.check()
-            call = Ongoing(self, asked)
+            call = Ongoing(self, model)
             self._open.append(call)
             return call
+
+    def _objection(self, model: str, tells: bool, limit: Decimal) -> BudgetError | None:
+        """Why a call must not be made, by what is known before."""
+        spent = self._before + self._cost + sum(one.so_far() for one in self._open)
+        if spent >= limit:
+            return _spent(spent, limit)
+        if model and find(model, self._own) is None:
+            return _unpriced(self._shown(model), limit)
+        return None if tells else _silent(limit)
 
     def price(self, used: Used, asked: str) -> Decimal | None:
         """What the tokens cost: by the name that the answer tells, else by the name that was asked for."""
@@ -212,14 +215,6 @@ class Account:
         return _silent(limit) if call.cost is None else None
 
 
-def _model(path: str, body: bytes) -> str:
-    """The name of the model that a request asks for; empty where it names none."""
-    if found := _IN_PATH.search(path):
-        return found[1]
-    name = (json_object(body) or {}).get("model")
-    return name[:200] if isinstance(name, str) else ""
-
-
 def _spent(spent: Decimal, limit: Decimal) -> BudgetError:
     message = f"it has cost ${spent:.4f}, and `limits.cost_usd` allows ${limit}"
     hint = "raise the limit, or give the skill less to do"
@@ -237,8 +232,10 @@ def _unpriced(model: str, limit: Decimal) -> BudgetError:
 
 
 def _silent(limit: Decimal) -> BudgetError:
-    message = f"an answer of the model did not tell what it used, so the limit of ${limit} cannot be held"
-    hint = "look at calls.jsonl of the run; without limits.cost_usd such answers do no harm"
+    message = f"an answer of the model does not tell what it used, so the limit of ${limit} cannot be held"
+    hint = (
+        "batches, background jobs and very large answers do not: look at calls.jsonl, or drop limits.cost_usd"
+    )
     return BudgetError(Phase.HARNESS, Reason.COST_LIMIT, message, hint=hint)
 
 

@@ -5,11 +5,12 @@ Sources: Anthropic, "Messages API", "Streaming Messages"; OpenAI, "Responses API
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from runner.lines import LONGEST, Lines, json_object
+from runner.lines import LONGEST, json_object
 
 Dialect = Literal["messages", "responses", "chat", "gemini"]
 
@@ -17,23 +18,35 @@ _APIS: Mapping[str, Dialect] = {
     "/messages/": "messages",
     "/responses/": "responses",
     "/chat/completions/": "chat",
-    ":generateContent/": "gemini",
-    ":streamGenerateContent/": "gemini",
 }
-_FREE = ("/count_tokens", "/input_tokens", "/cancel")
+_OF_A_MODEL = re.compile(r"/models/([^/:]+):")  # how Gemini's API names the model and then what it should do
+_FREE = ("/count_tokens", "/input_tokens", ":countTokens", "/cancel")
 _ABSURD = 10**12  # no call has so many tokens
 _NAME = 200  # characters of a model's name
-_MARKS = (b'"usage', b'"error"')  # what stands in the lines that matter; "usageMetadata" begins so too
 
 
 def dialect(path: str) -> Dialect | None:
     """Which API a path of a model's provider belongs to; None where no model is called."""
+    if _OF_A_MODEL.search(path):
+        return "gemini"
     return next((kind for part, kind in _APIS.items() if part in f"{path}/"), None)
 
 
 def spends(path: str) -> bool:
-    """Whether a POST there is paid for by what its answer tells, as far as is known."""
+    """Whether a POST there costs something, as far as is known."""
     return dialect(path) is not None and not path.endswith(_FREE)
+
+
+def tells(path: str, asked: Mapping[str, Any]) -> bool:
+    """Whether the answer to a request tells what it used: that to a batch or a background job does not."""
+    return not re.search("/batches(/|$)|:batch", path) and asked.get("background") is not True
+
+
+def model_of(path: str, asked: Mapping[str, Any]) -> str:
+    """The name of the model that a request asks for; empty where it names none."""
+    found = _OF_A_MODEL.search(path)
+    name = found[1] if found else asked.get("model")
+    return name[:_NAME] if isinstance(name, str) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,49 +83,53 @@ class Meter:
     failed: bool = False  # the answer says that it is an error
     told: bool = False
     _told: dict[str, Any] = field(default_factory=dict)  # the newest of each number, by the provider's name
-    _lines: Lines | None = None
-    _whole: bytearray | None = None
+    _form: Literal["plain", "stream"] | None = None
+    _held: bytearray = field(default_factory=bytearray)
+    _cut: bool = False
 
     def feed(self, piece: bytes) -> None:
         """The next piece of the answer's body."""
-        if self._whole is None and self._lines is None:
+        if self._form is None:
             piece = piece.lstrip()
-            if piece:
-                self._begin(piece[:1])
-        if self._lines is not None:
-            for line in self._lines.feed(piece):
-                self._line(line)
-        elif self._whole is not None:
-            self._whole += piece[: self.longest + 1 - len(self._whole)]
+            if not piece:
+                return
+            self._form = "plain" if piece[:1] in (b"{", b"[") else "stream"
+        if self._form == "stream":
+            lines, found, piece = piece.rpartition(b"\n")
+            if found:
+                self._hold(lines)
+                self._read_lines()
+        self._hold(piece)
 
     def end(self) -> Used:
         """What the answer told, whole or not. `told` says from now on whether that is all of it."""
-        if self._lines is not None:
-            for line in self._lines.end():
-                self._line(line)
-            cut = self._lines.cut > 0
-        else:
-            body, self._whole = bytes(self._whole or b""), None
-            cut = len(body) > self.longest
-            for one in _objects(body) if not cut else ():
+        if self._form == "plain" and not self._cut:
+            for one in _objects(bytes(self._held)):
                 self._read(one)
-        self.told = bool(self._told) and not cut
-        return _used(self._told)
+        self._read_lines()
+        self.told = bool(self._told) and not self._cut
+        return self.so_far
 
     @property
     def so_far(self) -> Used:
         """What the answer told by now; one that is no stream tells all at its end."""
         return _used(self._told)
 
-    def _begin(self, first: bytes) -> None:
-        if first in (b"{", b"["):
-            self._whole = bytearray()
-        else:
-            self._lines = Lines(self.longest)
+    def _hold(self, part: bytes) -> None:
+        room = self.longest - len(self._held)
+        self._cut = self._cut or len(part) > room
+        self._held += part[:room]
+
+    def _read_lines(self) -> None:
+        """Only lines that matter are looked at: a model's words come in very many."""
+        if self._form == "stream" and _matters(self._held):
+            for line in bytes(self._held).split(b"\n"):
+                self._line(line)
+        self._held.clear()
 
     def _line(self, line: bytes) -> None:
         """An event's data. Providers write it in one line."""
-        if line.startswith(b"data:") and any(mark in line for mark in _MARKS):
+        if line.startswith(b"data:") and _matters(line):
             self._read(json_object(line[5:]) or {})
 
     def _read(self, told: Mapping[str, Any]) -> None:
@@ -129,6 +146,11 @@ class Meter:
         name = inner.get("model") or inner.get("modelVersion")
         if isinstance(name, str):
             self._told["model"] = name[:_NAME]
+
+
+def _matters(text: bytes | bytearray) -> bool:
+    """Whether lines may tell something; "usageMetadata" begins like "usage"."""
+    return b'"usage' in text or b'"error"' in text
 
 
 def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """What the harness did: its own stream, in one format for all harnesses."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from runner.model.ends import Reason
@@ -16,12 +17,12 @@ class Usage:
     cost_usd: float | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
-        costs = [one.cost_usd for one in (self, other) if one.cost_usd is not None]
+        costs = [Decimal(str(one.cost_usd)) for one in (self, other) if one.cost_usd is not None]
         return Usage(
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_out=self.tokens_out + other.tokens_out,
             tokens_cached=self.tokens_cached + other.tokens_cached,
-            cost_usd=sum(costs) if costs else None,
+            cost_usd=float(sum(costs)) if costs else None,  # as people add: 0.1 and 0.2 are 0.3
         )
 
 

@@ -173,6 +173,10 @@ def test_cost_over_the_limit_publishes_nothing(
     assert any("does not tell its cost" in event.message for event in scene.events) is (cost is None)
 
 
+def test_costs_of_attempts_add_up_as_people_add() -> None:
+    assert (Usage(cost_usd=0.1) + Usage(cost_usd=0.2) + Usage(tokens_in=1)).cost_usd == 0.3
+
+
 class Flaky:
     """A forge door that breaks so many times, and then works."""
 

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,11 @@ def post(base: str, path: str, body: Any, headers: dict[str, str] | None = None)
         return answer.status, answer.read()
 
 
+def _unnumbered(answer: bytes) -> bytes:
+    """Each answer of the model has an id of its own."""
+    return re.sub(rb"msg_[0-9]+", b"msg", answer)
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_an_answer_passes_unchanged_and_is_counted(model_server: ModelServer, streamed: bool) -> None:
     upstream = model_server.url(f"meter-{streamed}", [[{"say": "Hello. " * 10_000}]])
@@ -51,8 +57,7 @@ def test_an_answer_passes_unchanged_and_is_counted(model_server: ModelServer, st
         call(gateway, "/v1/messages/count_tokens", ask)
     direct = post(upstream, "/v1/messages", ask)
     assert passed[0] == direct[0] == 200
-    assert len(passed[1]) == len(direct[1])
-    assert passed[1].endswith(direct[1][-200:])
+    assert _unnumbered(passed[1]) == _unnumbered(direct[1])
     assert account.usage == Usage(tokens_in=TOKENS_IN, tokens_out=TOKENS_OUT, cost_usd=ONE)
     assert [(one.status, one.used.model) for one in kept] == [(200, MODEL)]
 
@@ -206,5 +211,5 @@ def test_compressed_answers_pass_and_end_a_run_with_a_limit() -> None:
         open_gateway(claude_code.MODEL, KEY, address, account) as gateway,
     ):
         assert call(gateway, "/v1/messages", ASK) == (200, b"\x1f\x8b\x08\x00")
-    with pytest.raises(BudgetError, match="did not tell"):
+    with pytest.raises(BudgetError, match="does not tell"):
         account.check()

@@ -181,11 +181,27 @@ def test_a_whole_answer_that_does_not_tell_stops_a_run_with_a_limit(body: bytes)
     call(account, body)
     with stopped(account) as caught:
         account.check()
-    assert "did not tell" in caught.value.message
+    assert "does not tell" in caught.value.message
     free = Account()
     call(free, body)
     free.check()
     assert free.usage.cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages/batches", {"requests": []}),
+        ("/responses", {"model": "gpt-5.5", "background": True}),
+        ("/v1beta/models/gemini-2.5-pro:batchGenerateContent", {}),
+    ],
+)
+def test_what_will_not_tell_is_not_even_asked_under_a_limit(path: str, body: dict[str, object]) -> None:
+    account = Account(limit=1)
+    with stopped(account) as caught:
+        account.begin("POST", path, json.dumps(body).encode())
+    assert "does not tell" in caught.value.message
+    Account().begin("POST", path, json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(

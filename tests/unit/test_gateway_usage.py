@@ -218,7 +218,7 @@ def test_only_so_much_is_held() -> None:
     found, meter = metered(*[b'{"a": "' + b"x" * 99] * 50, longest=1000)
     assert (found, meter.told) == (Used(), False)
     long = sse({"type": "x", "text": "usage" + "x" * 1000})
-    found, meter = metered(MESSAGES, long, longest=600)
+    found, meter = metered(*MESSAGES.splitlines(keepends=True), long, longest=600)
     assert (found, meter.told) == (ANTHROPIC, False)
 
 
@@ -234,7 +234,8 @@ def test_only_so_much_is_held() -> None:
         ("/v1/chat/completions", "chat", True),
         ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini", True),
         ("/v1beta/models/gemini-2.5-pro:streamGenerateContent", "gemini", True),
-        ("/v1beta/models/gemini-2.5-pro:countTokens", None, False),
+        ("/v1beta/models/gemini-2.5-pro:batchGenerateContent", "gemini", True),
+        ("/v1beta/models/gemini-2.5-pro:countTokens", "gemini", False),
         ("/v1/models", None, False),
         ("/notmessages", None, False),
     ],
