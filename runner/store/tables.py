@@ -230,6 +230,7 @@ workers = Table(
     Column("silence", Float, nullable=False),  # seconds without a beat after which others take over
     Column("state", String(20), nullable=False),  # running, draining, stopped, lost
     Column("beats", Integer, nullable=False, default=0),
+    Column("asked", Integer, nullable=False, default=0),  # to end: 1 when its runs have, 2 now
     Column("started_at", String(32), nullable=False),
     Column("seen_at", String(32), nullable=False),
     Index("workers_in_state", "state", "seen_at"),

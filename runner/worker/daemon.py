@@ -49,7 +49,8 @@ class Daemon:
     now: Callable[[], datetime] = utc
     carry: Carry = carry_out
     id: str = field(default_factory=lambda: f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}")
-    asked: int = 0  # how often somebody asked us to leave
+    signals: int = 0  # how often one asked us to leave
+    said: int = 0  # the same through the store
     notify: Notify = field(default_factory=supervisor)
     desk: Desk = field(init=False)
     lease: Lease = field(init=False)
@@ -59,6 +60,11 @@ class Daemon:
     # A queue, as a signal's handler may put something into it at any moment: an event has a lock.
     _woken: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
     _next: dict[str, float] = field(default_factory=dict)  # when what is done now and then is done again
+
+    @property
+    def asked(self) -> int:
+        """Whether to end: 1 when what runs has ended, 2 now. Who asks twice by a signal means now."""
+        return max(self.signals, self.said)
 
     @property
     def faults(self) -> Faults:
@@ -154,7 +160,7 @@ class Daemon:
             with self.faults.told("admit"):
                 self.hands.take(engine, beginners)
             with self.faults.told("heed"):
-                self.hands.heed()
+                self._heed()
             self._tell()
             if once and not self.desk.is_looking and self.hands.has_nothing_to_do():
                 return
@@ -194,8 +200,13 @@ class Daemon:
 
     def leave(self) -> None:
         """Take nothing more; asked again, stop what still runs. A signal's handler may call it."""
-        self.asked += 1
+        self.signals += 1
         self.wake()
+
+    def _heed(self) -> None:
+        """What people ask for through the store: that runs stop, or that this worker ends."""
+        self.hands.heed()
+        self.said = self.lease.workers.asked(self.id)
 
     def _drain(self) -> None:
         """Wait for what runs; when that takes too long, stop it."""
@@ -204,7 +215,7 @@ class Daemon:
         until = uptime() + self.config.worker.drain
         while self.hands.busy and self.stops.everything is None:
             with self.faults.told("heed"):
-                self.hands.heed()
+                self._heed()
             self.stops.everything = self._why_all(until)
             self._tell()
             self._sleep(0.1)
@@ -221,7 +232,7 @@ class Daemon:
         if not self.lease.holds():
             return taken_for_dead()
         if self.asked > 1:
-            return cancelled("the worker was asked twice to end")
+            return cancelled("the worker was asked to end now")
         if uptime() > until:
             return cancelled("the worker was to end, and waited as long as it may")
         return None
