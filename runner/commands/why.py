@@ -12,6 +12,7 @@ from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.commands import Options
+    from runner.config import Config
     from runner.model.decision import Decision
     from runner.store import Store
 
@@ -29,12 +30,13 @@ def command(
     """Say what became of what was due for SKILL: the last decision, that of a slot, or that of an event."""
     from runner.commands.worker import config_of, open_store
 
-    with open_store(config_of(options, None)) as store:
+    config = config_of(options, None)
+    with open_store(config) as store:
         found = _find(store, skill, at, event, repository)
         if as_json:
             click.echo(json.dumps({"repository": found[0], **asdict(found[1])}, default=str))
             return
-        for line in _told(store, *found):
+        for line in (*_told(store, *found), *_waits(store, config, found[1].run_id)):
             click.echo(line)
 
 
@@ -80,3 +82,13 @@ def _told(store: "Store", repository: str, decision: "Decision") -> list[str]:
         lines.append(f"run         {run.id} {run.state}: {end}")
         lines.append(f"next: skillrunner show {run.id}")
     return lines
+
+
+def _waits(store: "Store", config: "Config", run_id: str) -> list[str]:
+    """Why a run that may begin has not begun; nothing where it is only its turn that it waits for."""
+    from runner.admission import bounds_of, held_up
+    from runner.store.waiting import Line
+
+    bounds = bounds_of(config.worker)
+    reason = held_up(Line(store).scene(datetime.now(UTC), bounds.memory), bounds).get(run_id)
+    return [f"it waits    {reason}"] if reason else []

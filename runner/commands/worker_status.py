@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def status(given: tuple["Options", "Config"], /, as_json: bool, healthy: bool) -> None:
     """Show the workers, what waits, and what is paused."""
+    from runner.admission import bounds_of, held_up
     from runner.commands.worker import open_store
     from runner.console import ago, table
     from runner.store.pauses import paused
@@ -36,16 +38,21 @@ def status(given: tuple["Options", "Config"], /, as_json: bool, healthy: bool) -
         if healthy:
             _say_health(workers, now)
             return
-        waiting, held = Line(store).waiting(now), paused(store)
+        bounds, held = bounds_of(given[1].worker), paused(store)
+        scene = Line(store).scene(now, bounds.memory)
+        why = held_up(scene, bounds)
         if as_json:
+            waiting = [{**asdict(one), "why": why.get(one.run_id, "")} for one in scene.waiting]
             found: dict[str, Any] = {"workers": [asdict(one) for one in workers]}
-            found |= {"waiting": [asdict(one) for one in waiting], "paused": held}
+            found |= {"waiting": waiting, "paused": held}
             click.echo(json.dumps(found, default=str))
             return
         rows = [(one.id, one.state, str(one.capacity), ago(one.seen_at)) for one in workers]
         for line in table(rows, heads=("WORKER", "STATE", "RUNS", "SEEN")):
             click.echo(line)
-        click.echo(f"{len(waiting)} waiting")
+        click.echo(f"{len(scene.waiting)} waiting")
+        for reason, count in Counter(why.values()).items():
+            click.echo(f"  {count} wait: {reason}")
         for one in held:
             what = " ".join(filter(None, (one["repository"], one["skill"]))) or "everything"
             click.echo(f"paused: {what}: {one['reason']}")

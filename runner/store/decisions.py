@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, text, update
 
+from runner.admission import URGENCY, rank
 from runner.errors import RunnerError
 from runner.model import Phase, Reason, Run
 from runner.model.decision import Cause, Decision, History, Verdict
@@ -28,7 +29,7 @@ class Work:
 
     run: Run
     data: Mapping[str, Any]  # JSON
-    priority: int = 5
+    priority: int = URGENCY["normal"]
     not_before: datetime | None = None  # None: at once, whatever the clock says
     replaces: bool = False  # the runs of its skill that have not ended are to end
 
@@ -181,6 +182,7 @@ def _enqueue(connection: Connection, work: Work) -> None:
             repository=work.run.repository,
             skill=work.run.skill,
             priority=work.priority,
+            rank=rows.instant(rank(work.run.created_at, work.priority)),
             not_before=rows.instant(work.not_before) or "",
             work=json.dumps(work.data, default=str),
         )

@@ -164,6 +164,7 @@ queue = Table(
     Column("repository", Text, nullable=False),
     Column("skill", String(64), nullable=False),
     Column("priority", Integer, nullable=False),  # a lower one goes first
+    Column("rank", String(32), nullable=False),  # made of the priority and the time: the order of all
     Column("not_before", String(32), nullable=False),
     Column("work", Text, nullable=False),  # JSON: what is to be done
     Column("admitted_at", String(32)),  # when it was given to the engine
@@ -171,9 +172,18 @@ queue = Table(
     Column("turn", Integer, nullable=False, default=0),  # how often it was given to an engine
     Column("stop", Text, nullable=False, default=""),  # why it is to be stopped
     Column("told", Integer, nullable=False, default=0),  # its end was told to whoever waits for it
-    Index("queue_order", "admitted_at", "priority", "not_before"),
+    Index("queue_order", "admitted_at", "rank", "run_id"),
     Index("queue_of_worker", "owner"),
     Index("queue_untold", "told"),
+)
+
+begun = Table(
+    "begun",  # when workers began runs, as long ago as a rate may ask for
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("repository", Text, nullable=False),
+    Column("skill", String(64), nullable=False),
+    Column("at", String(32), nullable=False, index=True),
 )
 
 schedules = Table(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from runner import plugins, wire
+from runner.admission import URGENCY
 from runner.doors.git import files_at
 from runner.errors import RunnerError
 from runner.launch import Later, Start, launch
@@ -103,6 +104,7 @@ def work_of(repository: Watched, event: Event | None, decision: Decision) -> Wor
     return Work(
         run=run,
         data=data,
+        priority=URGENCY[skill.options.priority] - (decision.trigger == "manual"),
         not_before=_jittered(repository, decision),
         replaces=skill.options.overlap == "cancel_running",
     )
