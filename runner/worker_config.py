@@ -76,6 +76,13 @@ class WorkerConfig(Model):
         default=5,
         description="Failures in a row after which a skill is paused until a human resumes it; 0: never",
     )
+    grace: Duration = Field(
+        default=900.0,
+        description="A slot without a decision, or a repository that cannot be read, for so long is told",
+    )
+    alert: Maybe[Variable] = Field(
+        default=None, description="The variable with a URL that is told of what is wrong"
+    )
     retention: Duration = Field(default=90 * 86_400.0, description="How long ended runs are kept")
     free_disk: Size = Field(default=2 * 1024**3, description="Nothing is started where less is free")
     secrets: dict[Repository, Many[Variable]] = Field(

@@ -41,6 +41,7 @@ ORDER = [
     "skill",
     "timetable",
     "decide",
+    "trouble",
     "plan",
     "workflow",
     "policy",
@@ -141,9 +142,11 @@ def test_pure_rooms_open_no_doors() -> None:
             "harnesses",
             "timetable",
             "decide",
+            "trouble",
             "plan",
             "workflow",
             "policy",
+            "admission",
         }
     ]
     for path in pure:

@@ -84,11 +84,13 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
     from runner.worker.daemon import Daemon
     from runner.worker.faults import Faults
     from runner.worker.roster import Roster
+    from runner.worker.watchman import check_alert
 
     if not config.worker.repositories:
         hint = "write `worker: {repositories: [owner/name]}` into skillrunner.yaml"
         message = "worker.repositories is empty: there is nothing to work for"
         raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+    check_alert(config)
     with open_store(config) as store, _alone(store):
         roster = Roster(config, Credentials(config), Faults())
         daemon = Daemon(config=config, store=store, roster=roster, **parts)

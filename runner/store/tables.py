@@ -194,6 +194,33 @@ schedules = Table(
     Column("since", String(32), nullable=False),
 )
 
+watched = Table(
+    "watched",  # the repositories that workers serve
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("read_at", String(32), nullable=False),  # when somebody could last read it, or first tried
+    Column("fault", Text, nullable=False, default=""),  # why the last try failed; empty: it did not
+    Column("worker", String(80), nullable=False),  # who tried last
+)
+
+awaited = Table(
+    "awaited",  # of each skill with a schedule the first slot that nobody has decided
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("skill", String(64), primary_key=True),
+    Column("due", String(32), nullable=False, index=True),
+)
+
+alerts = Table(
+    "alerts",  # what is wrong and was told
+    metadata,
+    Column("kind", String(20), primary_key=True),
+    Column("repository", Text, primary_key=True),
+    Column("skill", String(64), primary_key=True),  # empty: the repository
+    Column("message", Text, nullable=False),
+    Column("since", String(32), nullable=False),
+)
+
 heard = Table(
     "heard",
     metadata,
@@ -224,6 +251,7 @@ pauses = Table(
     Column("repository", Text, primary_key=True),  # empty: all of them
     Column("skill", String(64), primary_key=True),  # empty: all of them
     Column("reason", Text, nullable=False, default=""),
+    Column("circuit", Integer, nullable=False, default=0),  # no human did it: the skill failed too often
     Column("at", String(32), nullable=False),
     Column("resumed_at", String(32)),  # set: it is held no longer
 )

@@ -110,7 +110,10 @@ class Daemon:
             if self.config.worker.listen is not None:
                 stack.enter_context(self._webhooks(self.config.worker.listen))
             self._loop(engine, lookers, beginners, once)
+            with self.faults.told("watch"):
+                self.desk.watchman.keep()
             self._drain()
+            self.desk.watchman.close()
         self.lease.check()
 
     def _webhooks(self, listen: str) -> AbstractContextManager[None]:
@@ -157,6 +160,8 @@ class Daemon:
             with self.faults.told("care"):
                 self._care(engine)
             self.desk.decide_slots()
+            with self.faults.told("watch"):
+                self._watch()
             with self.faults.told("admit"):
                 self.hands.take(engine, beginners)
             with self.faults.told("heed"):
@@ -236,6 +241,11 @@ class Daemon:
         if uptime() > until:
             return cancelled("the worker was to end, and waited as long as it may")
         return None
+
+    def _watch(self) -> None:
+        """After everything that is due was decided, if it can be."""
+        if self._is_time("watch", min(_CARE, self.config.worker.grace / 4)):
+            self.desk.watchman.watch()
 
     def _care(self, engine: Engine) -> None:
         """What is left undone by whoever died, and what is old."""
