@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.commands import instant
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
@@ -45,23 +46,14 @@ def _find(
 ) -> tuple[str, "Decision"]:
     from runner.store.decisions import search
 
-    instant = _instant(at) if at else None
-    found = search(store, skill, repository, instant, event)
+    when = instant("--at", at) if at else None
+    found = search(store, skill, repository, when, event)
     if found is None:
         what = f" at {at}" if at else f" on {event}" if event else ""
         message = f"nothing was decided for {skill}{what}"
         hint = "is it committed to the default branch, and does a worker poll it? skillrunner worker status"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
     return found
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"--at {text!r} is no time"
-        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="--at 2026-11-21T09:00") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _told(store: "Store", repository: str, decision: "Decision") -> list[str]:

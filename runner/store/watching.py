@@ -66,6 +66,12 @@ class Watching:
                 *_broken(connection),
             ]
 
+    def is_served(self, repository: str) -> bool:
+        """Whether a worker looked at it, and none has forgotten it since."""
+        query = select(watched.c.repository).where(watched.c.repository == repository)
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def repositories(self, skill: str) -> list[str]:
         """Where a skill of that name has a schedule, as far as workers have seen."""
         query = select(awaited.c.repository).where(awaited.c.skill == skill).order_by(awaited.c.repository)

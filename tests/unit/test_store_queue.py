@@ -483,3 +483,30 @@ def test_workers_are_asked_to_leave_once_and_only_while_they_live(store: Store) 
     for how, known in ((1, 1), (2, 2), (1, 2)):
         workers.ask_to_leave(["w", "x"], how)
         assert (workers.asked("w"), workers.asked("x"), workers.asked("nobody")) == (known, 0, 0)
+
+
+def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
+    """It is no overlap, nothing replaces it, and it says nothing of how far its schedule was decided."""
+    key = "backfill:schedule:* * * * *@UTC:x"
+    filled = run("run-1", trigger_key=key)
+    book = Decisions(store, "o/r")
+    work = Work(run=filled, data={})
+    book.settle(lambda _: [decision(key, "run-1", due=NOW)], lambda _: work)
+    enqueue(store, "run-2", skill="other")
+    enqueue(store, "run-3", replaces=True)
+    assert store.run("run-1").end is None
+
+    def decide(known: History) -> list[Decision]:
+        assert (set(known.active), known.since) == ({"other", "docs"}, {})
+        assert known.active["docs"].run_id == "run-3"
+        return []
+
+    book.settle(decide, no_work)
+
+
+def test_of_a_slot_that_was_filled_in_the_last_word_is_found(store: Store) -> None:
+    slot = "schedule:* * * * *@UTC:x"
+    book = Decisions(store, "o/r")
+    first, later = decision(slot, due=NOW), decision(f"backfill:{slot}", due=NOW, at=NOW + MINUTE)
+    book.settle(lambda _: [first, later], no_work)
+    assert search(store, "docs", None, NOW, None) == ("o/r", later)
