@@ -1,10 +1,11 @@
 """What tells that something is wrong, kept so that anybody can ask: also when no worker lives."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from runner.store import rows
@@ -24,24 +25,37 @@ class Watching:
     def looked(self, worker: str, faults: Mapping[str, str], now: datetime) -> None:
         """`worker` looked at repositories: each with what went wrong, or with nothing."""
         at = rows.instant(now)
-        read = [name for name, fault in faults.items() if not fault]
-        seen = {"read_at": at, "fault": "", "worker": worker}
-        known = update(watched).where(watched.c.repository.in_(read)).values(**seen)
+        read = watched.c.repository.in_([name for name, fault in faults.items() if not fault])
+        # Workers that do so at the same moment take the rows in one order: none waits for another in a ring.
+        known = select(watched.c.repository).where(read).order_by(watched.c.repository).with_for_update()
         with speaking(self.store.database), self.store.engine.begin() as connection:
-            there = set(connection.execute(known.returning(watched.c.repository)).scalars())
+            there = set(connection.execute(known).scalars())
+            connection.execute(update(watched).where(read).values(read_at=at, fault="", worker=worker))
             for name in sorted(set(faults) - there):
-                told = {"fault": faults[name], "worker": worker}
-                _put(connection, watched, {"repository": name}, told, {"read_at": at})
+                _tried(connection, name, faults[name], worker, at)
 
     def expect(self, repository: str, due: Mapping[str, datetime], *, decided: bool) -> None:
         """By skill the first slot to come. Unless all before it is `decided`, what is awaited stays."""
         here = awaited.c.repository == repository
+        to_come = {skill: rows.instant(at) for skill, at in due.items()}
         with speaking(self.store.database), self.store.engine.begin() as connection:
-            connection.execute(delete(awaited).where(here, awaited.c.skill.not_in(list(due))))
-            for skill, at in sorted(due.items()):
-                to_come = {"due": rows.instant(at)}
-                key = {"repository": repository, "skill": skill}
-                _put(connection, awaited, key, to_come if decided else {}, to_come)
+            query = select(awaited.c.skill, awaited.c.due).where(here)
+            known: dict[str, str] = {row.skill: row.due for row in connection.execute(query)}
+            if gone := set(known) - set(due):
+                connection.execute(delete(awaited).where(here, awaited.c.skill.in_(gone)))
+            later = sorted(one for one in due if one in known and known[one] != to_come[one])
+            if decided and later:
+                change = (
+                    update(awaited)
+                    .where(here, awaited.c.skill == bindparam("one"))
+                    .values(due=bindparam("at"))
+                )
+                connection.execute(change, [{"one": one, "at": to_come[one]} for one in later])
+            new = [
+                {"repository": repository, "skill": one, "due": to_come[one]}
+                for one in sorted(set(due) - set(known))
+            ]
+            _add(connection, awaited, new)
 
     def serve(self, worker: str, names: Collection[str]) -> None:
         """Forget the repositories that nobody serves any more, when `worker` serves just these.
@@ -115,24 +129,19 @@ def _key(one: Trouble) -> dict[str, str]:
     return dict(zip(("kind", "repository", "skill"), one.name, strict=True))
 
 
-def _put(
-    connection: Connection,
-    table: Table,
-    key: Mapping[str, str],
-    changed: Mapping[str, str | None],
-    new: Mapping[str, str | None],
-) -> None:
-    """Change a row, or make it with what is `new` as well."""
-    here = and_(*(table.c[name] == value for name, value in key.items()))
-    if changed and connection.execute(update(table).where(here).values(**changed)).rowcount:
-        return
-    if not changed and connection.execute(select(table.c[next(iter(key))]).where(here)).first():
-        return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(table).values(**{**key, **new, **changed}))
-    except IntegrityError:  # somebody else made it at this very moment, from the same facts
-        return
+def _tried(connection: Connection, name: str, fault: str, worker: str, at: str | None) -> None:
+    """Somebody looked at a repository for the first time, or in vain: when it was last read is as it was."""
+    told = {"fault": fault, "worker": worker}
+    change = update(watched).where(watched.c.repository == name).values(**told)
+    if not connection.execute(change).rowcount:
+        _add(connection, watched, [{"repository": name, "read_at": at, **told}])
+
+
+def _add(connection: Connection, table: Table, new: Sequence[Mapping[str, str | None]]) -> None:
+    """New rows; where somebody else makes one at this very moment, from the same facts, theirs stand."""
+    if new:
+        with suppress(IntegrityError), connection.begin_nested():
+            connection.execute(insert(table), new)
 
 
 def _awaited(connection: Connection, which: ColumnElement[bool]) -> list[Awaited]:

@@ -111,7 +111,7 @@ class Daemon:
                 stack.enter_context(self._webhooks(self.config.worker.listen))
             self._loop(engine, lookers, beginners, once)
             with self.faults.told("watch"):
-                self.desk.watchman.keep()
+                self.desk.watchman.watch()
             self._drain()
             self.desk.watchman.close()
         self.lease.check()

@@ -59,7 +59,8 @@ class Desk:
     def look(self, pool: ThreadPoolExecutor) -> None:
         """Have every repository looked at and listened to; one that is out of reach holds up no other."""
         names = self.roster.names()
-        self.watchman.serves(names)
+        if not self.faults.has("repositories"):
+            self.watchman.serves(names)
         for gone in set(self.watched) - set(names):
             self._gone(gone)
         for name in names:

@@ -29,7 +29,7 @@ class Watchman:
     config: Config
     store: Store
     now: Callable[[], datetime]
-    _served: frozenset[str] = frozenset()
+    _served: frozenset[str] | None = None  # None: that is not known yet
     _kept: frozenset[str] | None = None  # those that were served when that was last kept
     _looked: dict[str, str] = field(default_factory=dict)  # since that was kept: what went wrong, or nothing
     _due: dict[str, dict[str, datetime]] = field(default_factory=dict)  # by repository and skill
@@ -42,12 +42,12 @@ class Watchman:
 
     def serves(self, names: tuple[str, ...]) -> None:
         self._served = frozenset(names)
-        for gone in set(self._due) - self._served:
+        for gone in set(self._due) - set(names):
             del self._due[gone]
             self._fresh.pop(gone, None)
 
     def looked(self, name: str, fault: str) -> None:
-        self._looked[name] = fault
+        self._looked[name] = fault.removeprefix(f"{name}: ")
 
     def changed(self, found: Watched) -> None:
         """The skills of a repository are others; what comes next is not known before it is decided."""
@@ -82,7 +82,7 @@ class Watchman:
         for name, decided in list(self._fresh.items()):
             watching.expect(name, self._due[name], decided=decided)
             del self._fresh[name]
-        if self._served and self._served != self._kept:
+        if self._served is not None and self._served != self._kept:
             watching.serve(me, self._served)
             self._kept = self._served
 

@@ -129,12 +129,14 @@ def test_what_came_due_while_nobody_lived_waits_for_the_one_who_comes(days: Days
 def test_circuits_and_repositories_out_of_reach_are_told(days: Days, listener: Listener) -> None:
     pause(days.store, "o/r", "docs", "it failed 5 times in a row", NOW, circuit=True)
     for _ in range(20):
-        days.watchman.looked("o/r", "the token expired")
+        days.watchman.looked("o/r", "o/r: the token expired")
         days.pass_by(1)
     resume(days.store, "o/r", "docs", days.at)
     days.watchman.looked("o/r", "")
     days.pass_by(1)
     days.close()
+    told = next(one["message"] for one in listener.heard if one["kind"] == "unread")
+    assert told == "o/r could not be read for 15 min: the token expired"
     assert sorted(listener.facts()) == [
         ("circuit", "began", "docs"),
         ("circuit", "over", "docs"),
