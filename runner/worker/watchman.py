@@ -33,7 +33,8 @@ class Watchman:
     _kept: frozenset[str] | None = None  # those that were served when that was last kept
     _looked: dict[str, str] = field(default_factory=dict)  # since that was kept: what went wrong, or nothing
     _due: dict[str, dict[str, datetime]] = field(default_factory=dict)  # by repository and skill
-    _fresh: dict[str, bool] = field(default_factory=dict)  # what of it is not kept, and whether it is decided
+    _fresh: set[str] = field(default_factory=set)  # what of it is not kept
+    _open: set[str] = field(default_factory=set)  # of what nothing was decided since it changed
     _last: datetime | None = None  # when it was last asked what is wrong
     _since: datetime | None = None  # from then on it was asked again and again
     _messenger: ThreadPoolExecutor | None = None
@@ -44,22 +45,26 @@ class Watchman:
         self._served = frozenset(names)
         for gone in set(self._due) - set(names):
             del self._due[gone]
-            self._fresh.pop(gone, None)
+            self._fresh.discard(gone)
+            self._open.discard(gone)
 
     def looked(self, name: str, fault: str) -> None:
         self._looked[name] = fault.removeprefix(f"{name}: ")
 
     def changed(self, found: Watched) -> None:
-        """The skills of a repository are others; what comes next is not known before it is decided."""
+        """The skills of a repository are others; what was awaited before still is, until that is decided."""
         self._due[found.name] = self._coming(found, {}, self.now())
-        self._fresh[found.name] = False
+        self._open.add(found.name)
+        self._fresh.add(found.name)
 
     def decided(self, found: Watched, until: datetime) -> None:
         """All slots of a repository were decided up to then."""
-        before = self._due.get(found.name, {})
-        coming = self._coming(found, before if self._fresh.get(found.name, True) else {}, until)
-        if coming != before or not self._fresh.get(found.name, True):
-            self._due[found.name], self._fresh[found.name] = coming, True
+        name = found.name
+        coming = self._coming(found, {} if name in self._open else self._due[name], until)
+        if name in self._open or coming != self._due[name]:
+            self._due[name] = coming
+            self._fresh.add(name)
+        self._open.discard(name)
 
     def _coming(self, found: Watched, known: dict[str, datetime], decided: datetime) -> dict[str, datetime]:
         coming = {}
@@ -79,9 +84,9 @@ class Watchman:
         if looked:
             watching.looked(me, looked, self.now())
             self._looked = {}
-        for name, decided in list(self._fresh.items()):
-            watching.expect(name, self._due[name], decided=decided)
-            del self._fresh[name]
+        for name in sorted(self._fresh):
+            watching.expect(name, self._due[name], decided=name not in self._open)
+            self._fresh.discard(name)
         if self._served is not None and self._served != self._kept:
             watching.serve(me, self._served)
             self._kept = self._served

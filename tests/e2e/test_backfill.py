@@ -1,14 +1,21 @@
 """`backfill`: slots of the past that had no run get one, once, beside what comes due now."""
 
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.model import RunState
+from runner.ledger import Ledger
+from runner.mirror import Mirror
+from runner.model import Remote, RunState
 from runner.store.watching import Watching
-from tests.parts.cli import Done
-from tests.parts.workers import Team, long_ago
+from runner.triggers.schedule import Schedule
+from runner.triggers.slots import slots
+from tests.parts.cli import Done, Project
+from tests.parts.github import repository
+from tests.parts.racer import decision
+from tests.parts.workers import Team, long_ago, made
 
 NOTES = "grep -o 20..-..-.*:00+00:00 > {notes}/$(date +%s%N)"
 NONE = "{{none: {{}}}}"
@@ -118,3 +125,31 @@ def test_what_cannot_be_filled_in_says_why(team: Team) -> None:
     assert "more than 2 slots" in refused(*span, "--most", "2")
     assert team.project.skillrunner("worker", "pause", "docs").code == 0
     assert "docs is paused" in refused(*span)
+
+
+@pytest.mark.emulator
+@pytest.mark.git_http
+def test_a_slot_that_actions_ran_had_its_run(github_project: Project) -> None:
+    """On GitHub others decide as well: what they started is in the ledger that all share."""
+    folder = github_project.home / "machine-"
+    folder.mkdir()
+    (folder / "skillrunner.yaml").write_text(
+        f"sandbox: process\nworker: {{repositories: ['{repository(github_project)}'], poll: 1s}}\n"
+    )
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    with made(github_project) as team:
+        start, end = serve(team, "skip")
+        remote = Remote(url=str(github_project.origin))
+        mirror = Mirror(github_project.home / "mirror", remote.url)
+        mirror.fetch(remote)
+        schedule = Schedule.model_validate({"cron": "0 * * * *"})
+        first, *_ = slots(schedule, hour - timedelta(hours=3, minutes=1), hour)
+        theirs = decision(first.key, "run-of-actions", due=first.due, at=first.due)
+        Ledger(mirror, remote).settle(lambda _: [theirs], first.due)
+        command = [sys.executable, "-m", "runner", "worker", "--once"]
+        subprocess.run(command, cwd=folder, env=github_project.environment(), check=True, capture_output=True)
+        done = backfill(team, "--from", start, "--to", end)
+        assert done.code == 0, done.err
+        results = [line[22:].split("  ")[0].strip() for line in done.out.splitlines()]
+        assert results == ["had run", "queued", "queued"]
+        assert done.out.splitlines()[0].endswith("run-of-actions")

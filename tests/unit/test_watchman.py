@@ -126,6 +126,19 @@ def test_what_came_due_while_nobody_lived_waits_for_the_one_who_comes(days: Days
     assert listener.facts() == [("overdue", "began", "often")]
 
 
+def test_what_is_decided_at_the_second_try_is_decided(days: Days, listener: Listener) -> None:
+    """The forge was away when the worker came: what was kept by then is what the one before awaited."""
+    Watching(days.store).expect("o/r", {"daily": NOW - 300 * MINUTE}, decided=True)
+    found = repository(daily="0 9 * * *")
+    days.watchman.changed(found)
+    days.pass_by(10)
+    days.watchman.decided(found, days.at)
+    days.pass_by(10)
+    days.close()
+    assert listener.heard == []
+    assert Watching(days.store).troubles(days.at, MINUTE) == []
+
+
 def test_circuits_and_repositories_out_of_reach_are_told(days: Days, listener: Listener) -> None:
     pause(days.store, "o/r", "docs", "it failed 5 times in a row", NOW, circuit=True)
     for _ in range(20):
