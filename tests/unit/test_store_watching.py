@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DatabaseError
 
 from runner.store import Store
 from runner.store.pauses import pause, resume
@@ -81,3 +82,20 @@ def test_what_nobody_serves_any_more_is_forgotten(store: Store) -> None:
     watching.serve("w", {"o/mine"})
     others = set() if store.database.is_file else {"o/lost", "o/alive"}
     assert set(watching.repositories("a")) == others
+
+
+def test_whoever_is_stopped_with_a_lock_loses_it_in_time(postgres: str, tmp_path: Path) -> None:
+    """Else those that live would wait for the row for ever."""
+    stopped, lives = (Store(tmp_path / name, postgres) for name in "ab")
+    Watching(lives).looked("w", {"o/r": ""}, NOW)
+    with stopped.engine.connect() as connection:
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '100ms'")
+        connection.exec_driver_sql("UPDATE watched SET fault = 'stopped'")
+        Watching(lives).looked("w", {"o/r": ""}, NOW)
+        with pytest.raises(DatabaseError):
+            connection.exec_driver_sql("SELECT 1")
+    with lives.engine.connect() as connection:
+        known = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
+    assert known == "30s"
+    stopped.close()
+    lives.close()
