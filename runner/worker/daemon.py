@@ -237,7 +237,8 @@ class Daemon:
         if not self.lease.holds():
             return taken_for_dead()
         if self.asked > 1:
-            return cancelled("the worker was asked to end now")
+            how = "asked twice to end" if self.signals > 1 else "told to end now"
+            return cancelled(f"the worker was {how}")
         if uptime() > until:
             return cancelled("the worker was to end, and waited as long as it may")
         return None
