@@ -25,6 +25,7 @@ VERBS = {
     "workflow": "Work with the GitHub workflow of the skills.",
     "run": "Run a skill now.",
     "list": "List runs, or skills.",
+    "backfill": "Queue runs for slots of the past that had none.",
     "why": "Say what became of what was due.",
     "show": "Show a run: states, checks, causes, cost, receipts.",
     "logs": "Show what the agent did; -f follows it live.",

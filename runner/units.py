@@ -1,6 +1,7 @@
-"""Durations and sizes as people write them in files: "45m", "1h30m", "512m", "4g"."""
+"""Durations, sizes and rates as people write them in files: "45m", "1h30m", "512m", "4g", "20/h"."""
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
@@ -11,7 +12,11 @@ if TYPE_CHECKING:
 DURATION = r"^(?=.*[1-9])([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
 SIZE = r"^[1-9][0-9]{0,9}[bkmg]$"
 
+RATE = r"^[1-9][0-9]{0,5}/(min|h|d)$"
+
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_STRETCHES = {"min": 60, "h": 3_600, "d": 86_400}
+_UNITS = {length: unit for unit, length in _STRETCHES.items()}
 _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -30,8 +35,29 @@ def size(text: object) -> int:
     return int(text[:-1]) * _BYTES[text[-1]]
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many in any stretch of time that is so long."""
+
+    most: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.most}/{_UNITS[self.seconds]}"
+
+
+def rate(text: object) -> Rate:
+    """A rate such as "20/h"; the units are min, h and d. Raises ValueError."""
+    if not isinstance(text, str) or re.fullmatch(RATE, text) is None:
+        raise ValueError('should be a rate such as "5/min", "20/h" or "100/d"')
+    most, unit = text.split("/")
+    return Rate(int(most), _STRETCHES[unit])
+
+
 Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": DURATION})]
 Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": "string", "pattern": SIZE})]
+
+PerTime = Annotated[Rate, BeforeValidator(rate), WithJsonSchema({"type": "string", "pattern": RATE})]
 
 
 class Absent:

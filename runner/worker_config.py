@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runner.documents import Many, Model, Text
 from runner.options import Variable
-from runner.units import Duration, Maybe, Size
+from runner.units import Duration, Maybe, PerTime, Size
 
 Pattern = Annotated[str, Field(pattern=r"^!?([\w.*?-]+/[\w.*?-]+|[./~][^\s]*)$")]
 
@@ -18,6 +18,14 @@ class Concurrency(Model):
     total: Maybe[Annotated[int, Field(ge=1)]] = Field(default=None, description="In all workers together")
     repository: Maybe[Annotated[int, Field(ge=1)]] = Field(default=None, description="Of one repository")
     skill: Annotated[int, Field(ge=1)] = Field(default=1, description="Of one skill")
+
+
+class Rates(Model):
+    """How many runs may begin in any minute, hour or day, in all workers together."""
+
+    total: Maybe[PerTime] = Field(default=None, description="Of all skills", examples=["20/h"])
+    repository: Maybe[PerTime] = Field(default=None, description="Of one repository")
+    skill: Maybe[PerTime] = Field(default=None, description="Of one skill")
 
 
 class Budget(Model):
@@ -54,6 +62,7 @@ class WorkerConfig(Model):
         default=30.0, description="How often repositories are looked at", validate_default=False
     )
     concurrency: Concurrency = Field(default=Concurrency(), description="How many runs at a time")
+    rate: Rates = Field(default=Rates(), description="How many runs begin in a stretch of time")
     budget: Budget = Field(default=Budget(), description="What may be spent")
     app: Maybe[AppOptions] = Field(default=None, description="A GitHub App to work as")
     drain: Duration = Field(default=600.0, description="How long a worker that is to end waits for its runs")
@@ -66,6 +75,13 @@ class WorkerConfig(Model):
     circuit: Annotated[int, Field(ge=0)] = Field(
         default=5,
         description="Failures in a row after which a skill is paused until a human resumes it; 0: never",
+    )
+    grace: Duration = Field(
+        default=900.0,
+        description="A slot without a decision, or a repository that cannot be read, for so long is told",
+    )
+    alert: Maybe[Variable] = Field(
+        default=None, description="The variable with a URL that is told of what is wrong"
     )
     retention: Duration = Field(default=90 * 86_400.0, description="How long ended runs are kept")
     free_disk: Size = Field(default=2 * 1024**3, description="Nothing is started where less is free")

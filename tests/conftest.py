@@ -11,5 +11,6 @@ pytest_plugins = [
     "tests.parts.rig",
     "tests.parts.act",
     "tests.parts.postgres",
+    "tests.parts.listener",
     "tests.parts.workers",
 ]

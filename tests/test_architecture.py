@@ -41,6 +41,8 @@ ORDER = [
     "skill",
     "timetable",
     "decide",
+    "backfill",
+    "trouble",
     "plan",
     "workflow",
     "policy",
@@ -143,9 +145,12 @@ def test_pure_rooms_open_no_doors() -> None:
             "harnesses",
             "timetable",
             "decide",
+            "backfill",
+            "trouble",
             "plan",
             "workflow",
             "policy",
+            "admission",
         }
     ]
     for path in pure:

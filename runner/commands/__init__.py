@@ -1,8 +1,12 @@
 """One file per verb of the command line. What all of them are given stands here."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from runner.errors import RunnerError
+from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.wire import Here
@@ -16,6 +20,16 @@ class Options:
     config: Path | None = None
     state_dir: Path | None = None
     quiet: bool = False
+
+
+def instant(option: str, text: str) -> datetime:
+    """A time that an option gives, in ISO 8601; UTC if it is bare. Raises RunnerError."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        message, hint = f"{option} {text!r} is no time", f"{option} 2026-11-21T09:00"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint) from error
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def here(options: Options, **flags: str | None) -> "Here":

@@ -59,5 +59,14 @@ def _queue(store: "Store", found: Run, current: bool) -> str:
         created_at=now,
         harness=found.harness,
     )
-    Decisions(store, found.repository).settle(lambda _: [decision], lambda _: Work(run=again, data=work))
+    wanted = Work(run=again, data=work, priority=_urgency(store, found))
+    Decisions(store, found.repository).settle(lambda _: [decision], lambda _: wanted)
     return again.id
+
+
+def _urgency(store: "Store", found: Run) -> int:
+    """As it was, and before what no human waits for; a retry's retry goes no further."""
+    from runner.store.waiting import Line
+
+    by_hand = found.trigger == "manual" or found.trigger_key.startswith("retry:")
+    return Line(store).priority(found.id) - (not by_hand)

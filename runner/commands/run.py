@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class Wish:
     """What the command line asks for."""
 
-    skill: str
+    skill: str  # empty: that of the earlier run
     event: Path | None
+    from_run: str | None
     trigger: str | None
     inputs: tuple[str, ...]
     base: str | None
@@ -37,12 +38,13 @@ class Wish:
 
 
 @click.command()
-@click.argument("skill")
+@click.argument("skill", default="")
 @click.option(
     "--event", type=click.Path(path_type=Path, allow_dash=True), help="The payload of an event, as JSON."
 )
 @click.option("--trigger", help="The event's kind, where the payload does not tell.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="A value for one of its inputs.")
+@click.option("--from-run", metavar="RUN", help="With the event, inputs and base commit of an earlier run.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the prompt, the plan and what may come out; run nothing."
 )
@@ -60,15 +62,19 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
 
     The skill is read as it lies in the working tree; the work starts from the head of the base branch on the
     forge. Ctrl-C ends the run and removes its container.
+
+    With --from-run SKILL may be left out: then it is that of the earlier run, as it was.
     """
+    _check_usage(given)
     options: Options = context.obj
     forced = {name: given.pop(name) for name in ("sandbox", "image", "model")}
     force = {f"force_{name}": value for name, value in forced.items() if value is not None}
     if kind := given.pop("harness"):
         force["force_harness"] = HarnessSpec(kind=kind)
     forge = given.pop("forge")
-    wish = Wish(force=force, **given)
     from runner import wire
+
+    wish = Wish(force=force, **given)
 
     place = here(options, forge=forge)
     with wire.store(place.config) as runs:
@@ -76,6 +82,14 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
             _preview(place, runs, wish)
         else:
             context.exit(_run(place, runs, wish, options.quiet))
+
+
+def _check_usage(given: Mapping[str, Any]) -> None:
+    other = [f"--{name.rstrip('s')}" for name in ("event", "trigger", "inputs", "base") if given[name]]
+    if given["from_run"] and other:
+        raise click.UsageError(f"--from-run gives what {', '.join(other)} would: leave one of them out")
+    if not given["skill"] and not given["from_run"]:
+        raise click.UsageError("Missing argument 'SKILL'.")
 
 
 def _run(place: "Here", runs: "Store", wish: Wish, quiet: bool) -> int:
@@ -87,16 +101,18 @@ def _run(place: "Here", runs: "Store", wish: Wish, quiet: bool) -> int:
     run_id = new_run_id(datetime.now(UTC))
     with Progress(quiet=quiet, stream=sys.stderr) as progress, terminable():
         target = wire.forge(place, runs)
-        start = _start(place, target, wish, run_id)
+        start = _start(place, runs, target, wish, run_id)
         end = launch(place, runs, target, start, progress.observe, progress.transcript)
     _tell(runs, run_id, end, wish.as_json, quiet)
     return exit_code(end)
 
 
-def _start(place: "Here", target: "Forge", wish: Wish, run_id: str) -> "Start":
+def _start(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: str) -> "Start":
     from runner import intake, wire
     from runner.launch import Start
 
+    if wish.from_run:
+        return _start_again(place, runs, target, wish, run_id)
     skill = intake.skill(place, wish.skill)
     trigger = intake.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
     _, options = skill.output
@@ -107,6 +123,36 @@ def _start(place: "Here", target: "Forge", wish: Wish, run_id: str) -> "Start":
         commit=intake.commit_of(place, skill),
         trigger=trigger,
         base=base,
+        mirror=mirror,
+        force=wish.force,
+        again=wish.again,
+    )
+
+
+def _start_again(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: str) -> "Start":
+    """What an earlier run did, with its skill as it was, or with one of the working tree."""
+    from runner import intake, wire
+    from runner.launch import Start
+    from runner.store.waiting import Line
+    from runner.worker.carrying import skill_at, trigger_of
+
+    earlier = runs.run(wish.from_run or "")
+    work = Line(runs).work(earlier.id)
+    head, mirror = wire.base(place, target, None)
+    if wish.skill:
+        skill = intake.skill(place, wish.skill)
+        commit = intake.commit_of(place, skill)
+    else:
+        commit = work["commit"] or head.sha
+        skill = skill_at(mirror, commit, work["path"], earlier.skill)
+    _, options = skill.output
+    ref = getattr(options, "base", None) or head.ref
+    return Start(
+        run_id=run_id,
+        skill=skill,
+        commit=commit,
+        trigger=trigger_of(work),
+        base=replace(head, ref=ref, sha=mirror.resolve(earlier.base_sha)),
         mirror=mirror,
         force=wish.force,
         again=wish.again,
@@ -131,7 +177,7 @@ def _preview(place: "Here", runs: "Store", wish: Wish) -> None:
     from runner.launch import as_data, planned
     from runner.preview import facts
 
-    spec = planned(place, _start(place, wire.forge(place, runs), wish, "dry-run"))
+    spec = planned(place, _start(place, runs, wire.forge(place, runs), wish, "dry-run"))
     if wish.as_json:
         click.echo(json.dumps({**as_data(spec), "prompt": spec.prompt}, default=str))
         return

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.commands import instant
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.commands import Options
+    from runner.config import Config
     from runner.model.decision import Decision
     from runner.store import Store
 
@@ -29,12 +31,13 @@ def command(
     """Say what became of what was due for SKILL: the last decision, that of a slot, or that of an event."""
     from runner.commands.worker import config_of, open_store
 
-    with open_store(config_of(options, None)) as store:
+    config = config_of(options, None)
+    with open_store(config) as store:
         found = _find(store, skill, at, event, repository)
         if as_json:
             click.echo(json.dumps({"repository": found[0], **asdict(found[1])}, default=str))
             return
-        for line in _told(store, *found):
+        for line in (*_told(store, *found), *_waits(store, config, found[1].run_id)):
             click.echo(line)
 
 
@@ -43,23 +46,14 @@ def _find(
 ) -> tuple[str, "Decision"]:
     from runner.store.decisions import search
 
-    instant = _instant(at) if at else None
-    found = search(store, skill, repository, instant, event)
+    when = instant("--at", at) if at else None
+    found = search(store, skill, repository, when, event)
     if found is None:
         what = f" at {at}" if at else f" on {event}" if event else ""
         message = f"nothing was decided for {skill}{what}"
         hint = "is it committed to the default branch, and does a worker poll it? skillrunner worker status"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
     return found
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"--at {text!r} is no time"
-        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="--at 2026-11-21T09:00") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _told(store: "Store", repository: str, decision: "Decision") -> list[str]:
@@ -80,3 +74,13 @@ def _told(store: "Store", repository: str, decision: "Decision") -> list[str]:
         lines.append(f"run         {run.id} {run.state}: {end}")
         lines.append(f"next: skillrunner show {run.id}")
     return lines
+
+
+def _waits(store: "Store", config: "Config", run_id: str) -> list[str]:
+    """Why a run that may begin has not begun; nothing where it is only its turn that it waits for."""
+    from runner.admission import bounds_of, held_up
+    from runner.store.waiting import Line
+
+    bounds = bounds_of(config.worker)
+    reason = held_up(Line(store).scene(datetime.now(UTC), bounds.memory), bounds).get(run_id)
+    return [f"it waits    {reason}"] if reason else []

@@ -1,20 +1,20 @@
 """`skillrunner worker`: the daemon, and what people do with it."""
 
-import json
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.commands.worker_drain import drain
+from runner.commands.worker_status import status
 from runner.errors import ExitCode, RunnerError, exit_code
 from runner.model import Phase, Reason
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from runner.commands import Options
     from runner.config import Config
     from runner.store import Store
-    from runner.store.workers import Worker
     from runner.worker.daemon import Daemon
 
 _GRACE = 5.0  # seconds that threads have to end once all work is done
@@ -57,6 +56,10 @@ def config_of(options: "Options", file: Path | None) -> "Config":
     return loaded
 
 
+command.add_command(status)
+command.add_command(drain)
+
+
 @contextmanager
 def open_store(config: "Config") -> Iterator["Store"]:
     """The store that the worker uses. Raises RunnerError when it cannot be opened."""
@@ -81,11 +84,13 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
     from runner.worker.daemon import Daemon
     from runner.worker.faults import Faults
     from runner.worker.roster import Roster
+    from runner.worker.watchman import check_alert
 
     if not config.worker.repositories:
         hint = "write `worker: {repositories: [owner/name]}` into skillrunner.yaml"
         message = "worker.repositories is empty: there is nothing to work for"
         raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+    check_alert(config)
     with open_store(config) as store, _alone(store):
         roster = Roster(config, Credentials(config), Faults())
         daemon = Daemon(config=config, store=store, roster=roster, **parts)
@@ -140,54 +145,6 @@ def _signals(daemon: "Daemon") -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
-
-
-@command.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-@click.option("--healthy", is_flag=True, help="Exit with 1 unless a worker of this host lives.")
-@click.pass_obj
-def status(given: tuple["Options", "Config"], /, as_json: bool, healthy: bool) -> None:
-    """Show the workers, what waits, and what is paused."""
-    from runner.console import ago, table
-    from runner.store.pauses import paused
-    from runner.store.waiting import Line
-    from runner.store.workers import Workers
-
-    with open_store(given[1]) as store:
-        now = datetime.now(UTC)
-        workers = Workers(store).all(now - timedelta(days=1))
-        if healthy:
-            _say_health(workers, now)
-            return
-        waiting, held = Line(store).waiting(now), paused(store)
-        if as_json:
-            found: dict[str, Any] = {"workers": [asdict(one) for one in workers]}
-            found |= {"waiting": [asdict(one) for one in waiting], "paused": held}
-            click.echo(json.dumps(found, default=str))
-            return
-        rows = [(one.id, one.state, str(one.capacity), ago(one.seen_at)) for one in workers]
-        for line in table(rows, heads=("WORKER", "STATE", "RUNS", "SEEN")):
-            click.echo(line)
-        click.echo(f"{len(waiting)} waiting")
-        for one in held:
-            what = " ".join(filter(None, (one["repository"], one["skill"]))) or "everything"
-            click.echo(f"paused: {what}: {one['reason']}")
-
-
-def _say_health(workers: "Sequence[Worker]", now: datetime) -> None:
-    """For containers: whether a worker of this host said within its time that it lives."""
-    host = os.uname().nodename
-    own = [one for one in workers if one.host == host and one.state in ("running", "draining")]
-    newest = max(own, key=lambda one: one.seen_at, default=None)
-    if newest is None:
-        click.echo(f"not healthy: no worker runs on {host}")
-    else:
-        lives = now - newest.seen_at <= timedelta(seconds=newest.silence)
-        last = f"last heard of {(now - newest.seen_at).total_seconds():.0f} s ago"
-        click.echo(f"{'healthy' if lives else 'not healthy'}: {newest.id} is {newest.state}, {last}")
-        if lives:
-            return
-    raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 @command.command()

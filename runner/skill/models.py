@@ -162,6 +162,9 @@ class SkillFile(Model):
     overlap: Literal["skip", "queue", "cancel_running"] = Field(
         default="skip", description="When it is due while it still runs"
     )
+    priority: Literal["high", "normal", "low"] = Field(
+        default="normal", description="Which of the runs that wait for a worker go first"
+    )
     inputs: dict[InputName, Input] = Field(default={}, description="What a run may be given")
     environment: EnvironmentOptions = Field(
         default=EnvironmentOptions(), description="Where the harness works"

@@ -91,6 +91,7 @@ def connect(database: Database) -> Engine:
             engine = create_engine(
                 database.url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=_PATIENCE
             )
+            event.listen(engine, "connect", _let_go)
         with engine.connect() as connection:
             found = _version(connection)
         if found != VERSION:
@@ -138,6 +139,14 @@ def _prepare(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _let_go(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
+    """Who is stopped in the middle of a transaction must not hold its locks for ever: others wait."""
+    cursor = connection.cursor()
+    cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
+    cursor.close()
+    connection.commit()
 
 
 def _version(connection: Connection) -> str | None:

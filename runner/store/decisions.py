@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, text, update
 
+from runner.admission import URGENCY, rank
+from runner.backfill import PREFIX
 from runner.errors import RunnerError
 from runner.model import Phase, Reason, Run
 from runner.model.decision import Cause, Decision, History, Verdict
@@ -28,7 +30,7 @@ class Work:
 
     run: Run
     data: Mapping[str, Any]  # JSON
-    priority: int = 5
+    priority: int = URGENCY["normal"]
     not_before: datetime | None = None  # None: at once, whatever the clock says
     replaces: bool = False  # the runs of its skill that have not ended are to end
 
@@ -105,7 +107,7 @@ class Decisions:
 
     def _keep(self, connection: Connection, decision: Decision, work: Callable[[Decision], Work]) -> None:
         connection.execute(insert(decisions).values(repository=self.repository, **_row(decision)))
-        if decision.due is not None:
+        if decision.due is not None and not decision.key.startswith(PREFIX):
             _reach(connection, self.repository, decision)
         if decision.verdict is Verdict.STARTED:
             _enqueue(connection, work(decision))
@@ -143,10 +145,15 @@ def _active(connection: Connection, repository: str) -> dict[str, Decision]:
     query = (
         select(decisions)
         .join(runs, runs.c.id == decisions.c.run_id)
-        .where(decisions.c.repository == repository, runs.c.state.in_(ACTIVE))
+        .where(decisions.c.repository == repository, runs.c.state.in_(ACTIVE), _is_current())
         .order_by(decisions.c.at)
     )
     return {row["skill"]: _record(row) for row in connection.execute(query).mappings()}
+
+
+def _is_current() -> ColumnElement[bool]:
+    """What comes due now neither waits for the past that somebody fills in, nor takes its place."""
+    return runs.c.trigger_key.not_like(f"{PREFIX}%")
 
 
 def _since(connection: Connection, repository: str) -> dict[str, datetime]:
@@ -181,6 +188,7 @@ def _enqueue(connection: Connection, work: Work) -> None:
             repository=work.run.repository,
             skill=work.run.skill,
             priority=work.priority,
+            rank=rows.instant(rank(work.run.created_at, work.priority)),
             not_before=rows.instant(work.not_before) or "",
             work=json.dumps(work.data, default=str),
         )
@@ -197,7 +205,7 @@ def _replace(connection: Connection, work: Work) -> None:
         queue.c.skill == work.run.skill,
         queue.c.run_id != work.run.id,
     )
-    active = select(runs.c.id).where(runs.c.state.in_(ACTIVE))
+    active = select(runs.c.id).where(runs.c.state.in_(ACTIVE), _is_current())
     connection.execute(update(queue).where(others, queue.c.run_id.in_(active)).values(stop=why))
     # Asked only now: one that is taken at this moment is either still free here, or stopped by its taker.
     free = select(queue.c.run_id).where(others, queue.c.stop == why, queue.c.owner == "")
@@ -237,10 +245,10 @@ def search(
         query = query.where(decisions.c.repository == repository)
     if event is not None:
         query = query.where(decisions.c.key.contains(event, autoescape=True))
-    order = decisions.c.at
+    order = [decisions.c.at.desc(), decisions.c.due.desc()]
     if at is not None:
-        query, order = query.where(decisions.c.due <= rows.instant(at)), decisions.c.due
-    newest = query.order_by(order.desc(), decisions.c.due.desc(), decisions.c.key.desc()).limit(1)
+        query, order = query.where(decisions.c.due <= rows.instant(at)), order[::-1]
+    newest = query.order_by(*order, decisions.c.key.desc()).limit(1)
     with speaking(store.database), store.engine.connect() as connection:
         found = connection.execute(newest).mappings().first()
     return (found["repository"], _record(found)) if found else None

@@ -10,10 +10,18 @@ from runner.store.runs import Store
 from runner.store.tables import pauses
 
 
-def pause(store: Store, repository: str, skill: str, reason: str, at: datetime) -> None:
-    """Hold what is due; an empty repository or skill means all of them."""
+def pause(
+    store: Store, repository: str, skill: str, reason: str, at: datetime, *, circuit: bool = False
+) -> None:
+    """Hold what is due; an empty repository or skill means all of them. `circuit`: no human asked for it."""
     here = and_(pauses.c.repository == repository, pauses.c.skill == skill)
-    values = {"repository": repository, "skill": skill, "reason": reason, "at": rows.instant(at)}
+    values: dict[str, object] = {
+        "repository": repository,
+        "skill": skill,
+        "reason": reason,
+        "at": rows.instant(at),
+    }
+    values["circuit"] = int(circuit)
     with speaking(store.database), store.engine.begin() as connection:
         connection.execute(delete(pauses).where(here))
         connection.execute(insert(pauses).values(**values))

@@ -164,6 +164,7 @@ queue = Table(
     Column("repository", Text, nullable=False),
     Column("skill", String(64), nullable=False),
     Column("priority", Integer, nullable=False),  # a lower one goes first
+    Column("rank", String(32), nullable=False),  # made of the priority and the time: the order of all
     Column("not_before", String(32), nullable=False),
     Column("work", Text, nullable=False),  # JSON: what is to be done
     Column("admitted_at", String(32)),  # when it was given to the engine
@@ -171,9 +172,18 @@ queue = Table(
     Column("turn", Integer, nullable=False, default=0),  # how often it was given to an engine
     Column("stop", Text, nullable=False, default=""),  # why it is to be stopped
     Column("told", Integer, nullable=False, default=0),  # its end was told to whoever waits for it
-    Index("queue_order", "admitted_at", "priority", "not_before"),
+    Index("queue_order", "admitted_at", "rank", "run_id"),
     Index("queue_of_worker", "owner"),
     Index("queue_untold", "told"),
+)
+
+begun = Table(
+    "begun",  # when workers began runs, as long ago as a rate may ask for
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("repository", Text, nullable=False),
+    Column("skill", String(64), nullable=False),
+    Column("at", String(32), nullable=False, index=True),
 )
 
 schedules = Table(
@@ -181,6 +191,33 @@ schedules = Table(
     metadata,
     Column("repository", Text, primary_key=True),
     Column("line", Text, primary_key=True),
+    Column("since", String(32), nullable=False),
+)
+
+watched = Table(
+    "watched",  # the repositories that workers serve
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("read_at", String(32), nullable=False),  # when somebody could last read it, or first tried
+    Column("fault", Text, nullable=False, default=""),  # why the last try failed; empty: it did not
+    Column("worker", String(80), nullable=False),  # who tried last
+)
+
+awaited = Table(
+    "awaited",  # of each skill with a schedule the first slot that nobody has decided
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("skill", String(64), primary_key=True),
+    Column("due", String(32), nullable=False, index=True),
+)
+
+alerts = Table(
+    "alerts",  # what is wrong and was told
+    metadata,
+    Column("kind", String(20), primary_key=True),
+    Column("repository", Text, primary_key=True),
+    Column("skill", String(64), primary_key=True),  # empty: the repository
+    Column("message", Text, nullable=False),
     Column("since", String(32), nullable=False),
 )
 
@@ -214,6 +251,7 @@ pauses = Table(
     Column("repository", Text, primary_key=True),  # empty: all of them
     Column("skill", String(64), primary_key=True),  # empty: all of them
     Column("reason", Text, nullable=False, default=""),
+    Column("circuit", Integer, nullable=False, default=0),  # no human did it: the skill failed too often
     Column("at", String(32), nullable=False),
     Column("resumed_at", String(32)),  # set: it is held no longer
 )
@@ -230,6 +268,7 @@ workers = Table(
     Column("silence", Float, nullable=False),  # seconds without a beat after which others take over
     Column("state", String(20), nullable=False),  # running, draining, stopped, lost
     Column("beats", Integer, nullable=False, default=0),
+    Column("asked", Integer, nullable=False, default=0),  # to end: 1 when its runs have, 2 now
     Column("started_at", String(32), nullable=False),
     Column("seen_at", String(32), nullable=False),
     Index("workers_in_state", "state", "seen_at"),

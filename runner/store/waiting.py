@@ -2,27 +2,27 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, literal, or_, select, text, update
 
-from runner.admission import Busy, Waiting
+from runner.admission import Begun, Busy, Scene, Waiting
 from runner.errors import RunnerError
 from runner.model import Phase, Reason, RunEvent, RunState, Usage
 from runner.store import rows
 from runner.store.database import speaking
 from runner.store.records import ACTIVE
 from runner.store.runs import Store
-from runner.store.tables import events, queue, runs, workers
+from runner.store.tables import begun, events, queue, runs, workers
 from runner.store.workers import LIVING
 
 _TURN = 0x71756575  # the number of the lock that a PostgreSQL server keeps for whoever admits
 
 _FIRST = 50
 
-Choose = Callable[[Sequence[Waiting], Sequence[Busy]], Sequence[str]]
+Choose = Callable[[Scene], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +45,41 @@ class Line:
 
     store: Store
 
-    def admit(self, worker: str, room: int, choose: Choose, now: datetime) -> dict[str, int]:
+    def admit(
+        self, worker: str, room: int, choose: Choose, now: datetime, memory: timedelta | None = None
+    ) -> dict[str, int]:
         """Let `choose` say which runs begin, `room` at most, and make them `worker`'s, in one step for all.
 
-        Tells the turn of each. A worker that others took for dead gets none.
+        Tells the turn of each. A worker that others took for dead gets none. `memory`: how far back `choose`
+        is told of what began.
         """
         with speaking(self.store.database), self.store.engine.connect() as connection:
             if not _waiting(connection, now, 1):
                 return {}
             self._alone(connection)
-            chosen = _chosen(connection, room, choose, now) if _lives(connection, worker) else []
+            lives = _lives(connection, worker)
+            chosen = _chosen(connection, room, choose, now, memory) if lives else []
             if not chosen:
                 return {}
             here = queue.c.run_id.in_(chosen)
             taken = {"admitted_at": rows.instant(now), "owner": worker, "turn": queue.c.turn + 1}
             connection.execute(update(queue).where(here).values(**taken))
             connection.execute(update(runs).where(runs.c.id.in_(chosen)).values(worker=worker))
+            _note(connection, here, now)
             asked = connection.execute(select(queue.c.run_id, queue.c.turn).where(here))
             turns: dict[str, int] = {run_id: turn for run_id, turn in asked}  # noqa: C416 - rows are no pairs
             connection.commit()
         return {run_id: turns[run_id] for run_id in chosen}
+
+    def scene(self, now: datetime, memory: timedelta | None = None) -> Scene:
+        """What waits, what is carried out and what began, for those who only want to know."""
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return _scene(connection, _waiting(connection, now), now, memory)
+
+    def forget_begun(self, before: datetime) -> None:
+        """Drop what began so long ago that no rate asks for it."""
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(delete(begun).where(begun.c.at < rows.instant(before)))
 
     def waiting(self, now: datetime) -> list[Waiting]:
         """The runs that may begin, and nobody has begun."""
@@ -80,6 +95,12 @@ class Line:
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner run SKILL")
         work: Mapping[str, Any] = json.loads(found)
         return work
+
+    def priority(self, run_id: str) -> int:
+        """The number under which a run was queued."""
+        query = select(queue.c.priority).where(queue.c.run_id == run_id)
+        found: int = self.store.step(lambda connection: connection.execute(query).scalar_one())
+        return found
 
     def of(self, worker: str) -> list[Taken]:
         """The runs that `worker` carries out."""
@@ -215,22 +236,45 @@ def _lives(connection: Connection, worker: str) -> bool:
     return connection.execute(asked).first() is not None
 
 
-def _chosen(connection: Connection, room: int, choose: Choose, now: datetime) -> list[str]:
+def _chosen(
+    connection: Connection, room: int, choose: Choose, now: datetime, memory: timedelta | None
+) -> list[str]:
     """The most urgent are looked at first, and others only if these leave room: often thousands wait."""
-    busy = _busy(connection)
+    scene = _scene(connection, (), now, memory)
     for most in (_FIRST, None):
         waiting = _waiting(connection, now, most)
-        chosen = list(choose(waiting, busy))
+        chosen = list(choose(replace(scene, waiting=waiting)))
         if len(chosen) >= room or len(waiting) != most:
             break
     return chosen
+
+
+def _scene(
+    connection: Connection, waiting: Sequence[Waiting], now: datetime, memory: timedelta | None
+) -> Scene:
+    recent = _begun(connection, now - memory) if memory else []
+    return Scene(waiting=waiting, busy=_busy(connection), begun=recent, now=now)
+
+
+def _begun(connection: Connection, after: datetime) -> list[Begun]:
+    query = select(begun.c.repository, begun.c.skill, begun.c.at).where(begun.c.at > rows.instant(after))
+    return [
+        Begun(repository=repository, skill=skill, at=datetime.fromisoformat(at))
+        for repository, skill, at in connection.execute(query)
+    ]
+
+
+def _note(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
+    at = literal(rows.instant(now)).label("at")
+    chosen = select(queue.c.repository, queue.c.skill, at).where(which)
+    connection.execute(insert(begun).from_select(["repository", "skill", "at"], chosen))
 
 
 def _waiting(connection: Connection, now: datetime, most: int | None = None) -> list[Waiting]:
     """In the order of `admission`."""
     ready = queue.c.not_before <= rows.instant(now)
     columns = (queue.c.run_id, queue.c.repository, queue.c.skill, queue.c.priority, runs.c.created_at)
-    order = (queue.c.priority, runs.c.created_at, queue.c.run_id)
+    order = (queue.c.rank, queue.c.run_id)
     query = select(*columns).join_from(queue, runs).where(_unclaimed(), ready).order_by(*order).limit(most)
     return [
         Waiting(

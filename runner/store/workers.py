@@ -1,6 +1,6 @@
 """The workers that share a store: who lives, who died, and who finds that out."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ class Worker:
     silence: float  # seconds without a beat after which others take over its runs
     state: str  # "running", "draining", "stopped" or "lost"
     beats: int = 0
+    asked: int = 0  # to end: 1 when its runs have ended, 2 now
     started_at: datetime
     seen_at: datetime
 
@@ -56,6 +57,18 @@ class Workers:
         with speaking(self.store.database), self.store.engine.begin() as connection:
             return bool(connection.execute(update(workers).where(alive).values(**said)).rowcount)
 
+    def ask_to_leave(self, asked: Collection[str], how: int = 1) -> None:
+        """Ask living workers to end: 1 when their runs have ended, 2 now. Asking twice changes nothing."""
+        here = and_(workers.c.id.in_(asked), workers.c.state.in_(LIVING), workers.c.asked < how)
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(update(workers).where(here).values(asked=how))
+
+    def asked(self, worker: str) -> int:
+        """Whether somebody asked `worker` to end, and how: see `ask_to_leave`; 0: nobody did."""
+        query = select(workers.c.asked).where(workers.c.id == worker)
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return connection.execute(query).scalar() or 0
+
     def leave(self, worker: str, now: datetime) -> None:
         """The worker ended as it should."""
         self.beat(worker, now, "stopped")
@@ -63,6 +76,12 @@ class Workers:
     def living(self) -> list[Worker]:
         """The workers that nobody has found dead."""
         return self._all(workers.c.state.in_(LIVING))
+
+    def lost(self, some: Collection[str]) -> list[str]:
+        """Those of `some` that others found dead."""
+        query = select(workers.c.id).where(workers.c.id.in_(some), workers.c.state == "lost")
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return list(connection.execute(query).scalars())
 
     def bury(self, dead: Iterable[Worker]) -> list[str]:
         """Have it on record that workers are dead, each as it was last seen; return those that were not yet.

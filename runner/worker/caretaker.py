@@ -23,6 +23,7 @@ log = logging.getLogger("skillrunner.worker")
 
 _DECISIONS = timedelta(days=92)  # how long decisions are kept, which the shared ledger does as well
 _WORKERS = timedelta(days=7)
+_BEGUN = timedelta(days=2)  # twice the longest stretch that a rate can name
 
 
 @dataclass(slots=True)
@@ -125,6 +126,7 @@ class Caretaker:
             retention.remove(self.store, list(old))
             log.info("%d runs are older than they are kept, and are removed", len(old))
         retention.forget_decisions(self.store, min(before, now - _DECISIONS))
+        Line(self.store).forget_begun(now - _BEGUN)
         for worker in self.workers.forget(now - _WORKERS, self.place):
             tree.remove(self.store.folder / "workers" / worker)
 

@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from runner import plugins, wire
+from runner.admission import URGENCY
 from runner.doors.git import files_at
 from runner.errors import RunnerError
 from runner.launch import Later, Start, launch
+from runner.mirror import Mirror
 from runner.model import End, Phase, Reason, Run, RunEvent, RunState, Trigger, Usage
 from runner.model.decision import Decision, Event
 from runner.skill import Skill, load
@@ -103,6 +105,7 @@ def work_of(repository: Watched, event: Event | None, decision: Decision) -> Wor
     return Work(
         run=run,
         data=data,
+        priority=URGENCY[skill.options.priority] - (decision.trigger == "manual"),
         not_before=_jittered(repository, decision),
         replaces=skill.options.overlap == "cancel_running",
     )
@@ -188,14 +191,14 @@ def _start(job: Job, put_off: Later) -> Start:
     run, repository = job.run, job.repository
     work = Line(job.store).work(run.id)
     commit = work["commit"] or repository.base.sha  # none: as it is now
-    skill = _skill_at(repository, commit, work["path"], run.skill)
+    skill = skill_at(repository.mirror, commit, work["path"], run.skill)
     _, options = skill.output
     base, mirror = wire.base(repository.place, repository.forge, getattr(options, "base", None))
     return Start(
         run_id=run.id,
         skill=skill,
         commit=commit,
-        trigger=_trigger(work),
+        trigger=trigger_of(work),
         base=base,
         mirror=mirror,
         # What isolates is the worker's choice: a skill cannot ask to run on the bare machine.
@@ -208,7 +211,8 @@ def _start(job: Job, put_off: Later) -> Start:
     )
 
 
-def _trigger(work: Mapping[str, Any]) -> Trigger:
+def trigger_of(work: Mapping[str, Any]) -> Trigger:
+    """What started a run, from what was queued."""
     sender = work["event"].get("sender")
     return Trigger(
         kind=work["kind"],
@@ -221,9 +225,10 @@ def _trigger(work: Mapping[str, Any]) -> Trigger:
     )
 
 
-def _skill_at(repository: Watched, commit: str, path: str, name: str) -> Skill:
-    found = load(files_at(repository.mirror.directory, commit, [path])).skills
+def skill_at(mirror: Mirror, commit: str, path: str, name: str) -> Skill:
+    """A skill as it was at a commit. Raises RunnerError SKILL_NOT_FOUND."""
+    found = load(files_at(mirror.directory, commit, [path])).skills
     if name not in found:
-        message = f"{repository.name} has no valid skill {name} at {commit[:12]} any more"
+        message = f"{mirror.url} has no valid skill {name} at {commit[:12]} any more"
         raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint="skillrunner validate")
     return found[name]

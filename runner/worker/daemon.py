@@ -49,7 +49,8 @@ class Daemon:
     now: Callable[[], datetime] = utc
     carry: Carry = carry_out
     id: str = field(default_factory=lambda: f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}")
-    asked: int = 0  # how often somebody asked us to leave
+    signals: int = 0  # how often one asked us to leave
+    said: int = 0  # the same through the store
     notify: Notify = field(default_factory=supervisor)
     desk: Desk = field(init=False)
     lease: Lease = field(init=False)
@@ -59,6 +60,11 @@ class Daemon:
     # A queue, as a signal's handler may put something into it at any moment: an event has a lock.
     _woken: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
     _next: dict[str, float] = field(default_factory=dict)  # when what is done now and then is done again
+
+    @property
+    def asked(self) -> int:
+        """Whether to end: 1 when what runs has ended, 2 now. Who asks twice by a signal means now."""
+        return max(self.signals, self.said)
 
     @property
     def faults(self) -> Faults:
@@ -104,7 +110,10 @@ class Daemon:
             if self.config.worker.listen is not None:
                 stack.enter_context(self._webhooks(self.config.worker.listen))
             self._loop(engine, lookers, beginners, once)
+            with self.faults.told("watch"):
+                self.desk.watchman.watch()
             self._drain()
+            self.desk.watchman.close()
         self.lease.check()
 
     def _webhooks(self, listen: str) -> AbstractContextManager[None]:
@@ -151,10 +160,12 @@ class Daemon:
             with self.faults.told("care"):
                 self._care(engine)
             self.desk.decide_slots()
+            with self.faults.told("watch"):
+                self._watch()
             with self.faults.told("admit"):
                 self.hands.take(engine, beginners)
             with self.faults.told("heed"):
-                self.hands.heed()
+                self._heed()
             self._tell()
             if once and not self.desk.is_looking and self.hands.has_nothing_to_do():
                 return
@@ -194,8 +205,13 @@ class Daemon:
 
     def leave(self) -> None:
         """Take nothing more; asked again, stop what still runs. A signal's handler may call it."""
-        self.asked += 1
+        self.signals += 1
         self.wake()
+
+    def _heed(self) -> None:
+        """What people ask for through the store: that runs stop, or that this worker ends."""
+        self.hands.heed()
+        self.said = self.lease.workers.asked(self.id)
 
     def _drain(self) -> None:
         """Wait for what runs; when that takes too long, stop it."""
@@ -204,7 +220,7 @@ class Daemon:
         until = uptime() + self.config.worker.drain
         while self.hands.busy and self.stops.everything is None:
             with self.faults.told("heed"):
-                self.hands.heed()
+                self._heed()
             self.stops.everything = self._why_all(until)
             self._tell()
             self._sleep(0.1)
@@ -221,10 +237,16 @@ class Daemon:
         if not self.lease.holds():
             return taken_for_dead()
         if self.asked > 1:
-            return cancelled("the worker was asked twice to end")
+            how = "asked twice to end" if self.signals > 1 else "told to end now"
+            return cancelled(f"the worker was {how}")
         if uptime() > until:
             return cancelled("the worker was to end, and waited as long as it may")
         return None
+
+    def _watch(self) -> None:
+        """After everything that is due was decided, if it can be."""
+        if self._is_time("watch", min(_CARE, self.config.worker.grace / 4)):
+            self.desk.watchman.watch()
 
     def _care(self, engine: Engine) -> None:
         """What is left undone by whoever died, and what is old."""

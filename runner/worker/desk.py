@@ -24,6 +24,7 @@ from runner.worker.ears import Ears
 from runner.worker.faults import Faults
 from runner.worker.roster import Roster
 from runner.worker.watched import Watched, look, place_of
+from runner.worker.watchman import Watchman
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -41,11 +42,13 @@ class Desk:
     watched: dict[str, Watched] = field(default_factory=dict)
     timetable: Timetable = field(default_factory=Timetable)
     ears: Ears = field(init=False)
+    watchman: Watchman = field(init=False)
     _looking: dict[str, "Future[Watched | None]"] = field(default_factory=dict)
     _undecided: set[str] = field(default_factory=set)  # repositories in which something came due
 
     def __post_init__(self) -> None:
         self.ears = Ears(self.store)
+        self.watchman = Watchman(self.config, self.store, self.now)
 
     # --- repositories ---------------------------------------------------------------------------
 
@@ -56,6 +59,8 @@ class Desk:
     def look(self, pool: ThreadPoolExecutor) -> None:
         """Have every repository looked at and listened to; one that is out of reach holds up no other."""
         names = self.roster.names()
+        if not self.faults.has("repositories"):
+            self.watchman.serves(names)
         for gone in set(self.watched) - set(names):
             self._gone(gone)
         for name in names:
@@ -69,6 +74,7 @@ class Desk:
             if future.done():
                 del self._looking[name]
                 found = future.result()
+                self.watchman.looked(name, self.faults.present.get(name, ""))
                 if found is not None and found is not self.watched.get(name):
                     self._changed(name, found)
         return not self._looking
@@ -105,6 +111,7 @@ class Desk:
             self.timetable.remove((name, gone))
         is_new = name not in self.watched
         self.watched[name] = found
+        self.watchman.changed(found)
         for skill in found.skills.values():
             timetable = skill.triggers.get("schedule")
             if timetable is None:
@@ -136,6 +143,7 @@ class Desk:
             lambda decision: work_of(repository, None, decision),
             now,
         )
+        self.watchman.decided(repository, now)
         for one in decided:
             log.info("%s %s: %s: %s", name, one.skill, one.verdict, one.message)
 
@@ -226,5 +234,5 @@ class Desk:
         fresh = [run for run in last if since is None or (run.ended_at is not None and run.ended_at > since)]
         if is_broken(fresh, most) and skill not in Decisions(self.store, name).history().paused:
             reason = f"it failed {most} times in a row, the last time: {message}"
-            pause(self.store, name, skill, reason, self.now())
+            pause(self.store, name, skill, reason, self.now(), circuit=True)
             log.error("%s %s is paused: %s", name, skill, reason)

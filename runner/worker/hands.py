@@ -3,10 +3,10 @@
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from runner.admission import Bounds, Busy, Waiting, admit
+from runner.admission import Scene, Waiting, admit, bounds_of
 from runner.config import Config
 from runner.model import End
 from runner.queue import Engine
@@ -35,25 +35,27 @@ class Hands:
 
     def take(self, engine: Engine, beginners: ThreadPoolExecutor) -> None:
         """Take as many of the runs that wait as there may be."""
-        limits = self.config.worker.concurrency
-        room = limits.worker - len(self.busy)
+        room = self.config.worker.concurrency.worker - len(self.busy)
         if room <= 0 or not self.desk.watched or not self._has_room_on_disk():
             return
-        bounds = Bounds(total=limits.total, repository=limits.repository, skill=limits.skill)
+        bounds = bounds_of(self.config.worker)
 
-        def choose(waiting: Sequence[Waiting], busy: Sequence[Busy]) -> list[str]:
-            return admit(self._affordable(waiting), busy, room, bounds)
+        def choose(scene: Scene) -> list[str]:
+            return admit(replace(scene, waiting=self._affordable(scene.waiting)), room, bounds)
 
-        taken = Line(self.store).admit(self.worker, room, choose, self.now())
+        taken = Line(self.store).admit(self.worker, room, choose, self.now(), bounds.memory)
         self.busy.update(taken)
         for run_id, turn in taken.items():
             beginners.submit(self._begin, engine, run_id, turn)
 
     def has_nothing_to_do(self) -> bool:
-        """What was put off, or may not be afforded today, is for another time."""
+        """What was put off, or may not begin yet for a budget or a rate, is for another time."""
         if self.busy:
             return False
-        return not (self._has_room_on_disk() and self._affordable(Line(self.store).waiting(self.now())))
+        bounds = replace(bounds_of(self.config.worker), total=None, repository=None, skill=None)
+        scene = Line(self.store).scene(self.now(), bounds.memory)
+        scene = replace(scene, waiting=self._affordable(scene.waiting))
+        return not (self._has_room_on_disk() and admit(scene, 1, bounds))
 
     def _affordable(self, waiting: Sequence[Waiting]) -> list[Waiting]:
         """Those of repositories that we watch, and of skills that may spend something today."""

@@ -84,7 +84,7 @@ def settle(store: Store, name: str) -> Iterator[str]:
 def take(store: Store, name: str) -> Iterator[str]:
     """Take runs, two at a time, as long as there are any."""
     line, bounds = Line(store), Bounds(skill=None)
-    while taken := line.admit(name, 2, lambda some, busy: admit(some, busy, 2, bounds), NOW):
+    while taken := line.admit(name, 2, lambda scene: admit(scene, 2, bounds), NOW):
         yield from taken
 
 

@@ -42,9 +42,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
 
 
 def take(store: Store, name: str = "w", room: int = 9) -> dict[str, int]:
-    return Line(store).admit(
-        name, room, lambda some, busy: admit(some, busy, room, Bounds(skill=None)), NOW + MINUTE
-    )
+    return Line(store).admit(name, room, lambda scene: admit(scene, room, Bounds(skill=None)), NOW + MINUTE)
 
 
 def reason(action: Callable[[], object]) -> Reason:
@@ -149,7 +147,9 @@ def test_a_run_is_taken_put_back_and_taken_again(store: Store) -> None:
     assert take(store) == {}
     assert not Line(store).is_empty(["o/r"])
     assert Line(store).is_empty(["elsewhere"])
-    assert Line(store).admit("w", 9, lambda some, _: [one.run_id for one in some], later) == {"run-1": 2}
+    assert Line(store).admit("w", 9, lambda scene: [one.run_id for one in scene.waiting], later) == {
+        "run-1": 2
+    }
     assert not Line(store).put_back(taken, event("run-1"), 3), "that turn is over"
 
 
@@ -213,9 +213,9 @@ def test_runs_by_hand_count_as_busy(store: Store) -> None:
     enqueue(store, "run-1")
     bounds = Bounds(skill=1)
     line = Line(store)
-    assert line.admit("w", 9, lambda some, busy: admit(some, busy, 9, bounds), NOW) == {}
+    assert line.admit("w", 9, lambda scene: admit(scene, 9, bounds), NOW) == {}
     store.finish("by-hand", DONE, NOW, Usage())
-    assert line.admit("w", 9, lambda some, busy: admit(some, busy, 9, bounds), NOW) == {"run-1": 1}
+    assert line.admit("w", 9, lambda scene: admit(scene, 9, bounds), NOW) == {"run-1": 1}
 
 
 def test_one_that_could_begin_is_found_behind_many_that_cannot(store: Store) -> None:
@@ -223,13 +223,13 @@ def test_one_that_could_begin_is_found_behind_many_that_cannot(store: Store) -> 
         enqueue(store, f"run-{at:02}", skill="crowd")
     enqueue(store, "z-late", skill="other")
     line, bounds = Line(store), Bounds(skill=1)
-    taken = line.admit("w", 2, lambda some, busy: admit(some, busy, 2, bounds), NOW)
+    taken = line.admit("w", 2, lambda scene: admit(scene, 2, bounds), NOW)
     assert taken == {"run-00": 1, "z-late": 1}
 
 
 def test_the_clock_may_go_back_between_a_decision_and_its_run(store: Store) -> None:
     enqueue(store, "run-1")
-    assert Line(store).admit("w", 9, lambda some, _: [one.run_id for one in some], NOW - 120 * MINUTE)
+    assert Line(store).admit("w", 9, lambda scene: [one.run_id for one in scene.waiting], NOW - 120 * MINUTE)
 
 
 # --- whose a run is ---------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ def test_an_attempt_that_publishes_again_keeps_one_receipt(store: Store) -> None
 def test_runs_of_workers_are_not_lost_for_want_of_a_process_here(store: Store) -> None:
     enqueue(store, "waits")
     enqueue(store, "taken", skill="other")
-    Line(store).admit("w", 9, lambda some, _: ["taken"], NOW)
+    Line(store).admit("w", 9, lambda _: ["taken"], NOW)
     store.create_run(run("elsewhere", worker="another-machine:7"), {})
     lost = store.sweep_lost()
     assert lost == (["elsewhere"] if store.database.is_file else [])
@@ -445,3 +445,65 @@ def test_one_pass_removes_so_many(store: Store, monkeypatch: pytest.MonkeyPatch)
     for at in range(5):
         ended(store, f"run-{at}", 9 - at)
     assert list(retention.outdated(store, NOW, "here")) == ["run-0", "run-1"]
+
+
+# --- what began, and who goes first -----------------------------------------------------------------
+
+
+def test_what_began_is_known_as_far_back_as_somebody_asks(store: Store) -> None:
+    enqueue(store, "run-1")
+    take(store)
+    enqueue(store, "run-2", skill="other")
+    now = NOW + 30 * MINUTE
+    Line(store).admit("w", 1, lambda scene: [scene.waiting[0].run_id], now)
+    begun = Line(store).scene(now, 60 * MINUTE).begun
+    assert [(one.skill, one.at) for one in begun] == [("docs", NOW + MINUTE), ("other", now)]
+    assert [one.skill for one in Line(store).scene(now, 10 * MINUTE).begun] == ["other"]
+    assert Line(store).scene(now).begun == []
+    Line(store).forget_begun(now)
+    assert [one.skill for one in Line(store).scene(now, 60 * MINUTE).begun] == ["other"]
+
+
+def test_the_queue_is_in_the_order_of_urgency(store: Store) -> None:
+    for priority in (7, 5, 3, 4):
+        enqueue(store, f"run-{priority}", priority=priority)
+    assert [one.run_id for one in Line(store).waiting(NOW)] == ["run-3", "run-4", "run-5", "run-7"]
+    assert Line(store).priority("run-7") == 7
+    later = run("run-late", created_at=NOW + 121 * MINUTE)
+    enqueue(store, "run-late", run=later, priority=5)
+    assert [one.run_id for one in Line(store).waiting(NOW)][-2:] == ["run-7", "run-late"]
+
+
+def test_workers_are_asked_to_leave_once_and_only_while_they_live(store: Store) -> None:
+    workers = Workers(store)
+    workers.register(worker("x", state="stopped"))
+    for how, known in ((1, 1), (2, 2), (1, 2)):
+        workers.ask_to_leave(["w", "x"], how)
+        assert (workers.asked("w"), workers.asked("x"), workers.asked("nobody")) == (known, 0, 0)
+
+
+def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
+    """It is no overlap, nothing replaces it, and it says nothing of how far its schedule was decided."""
+    key = "backfill:schedule:* * * * *@UTC:x"
+    filled = run("run-1", trigger_key=key)
+    book = Decisions(store, "o/r")
+    work = Work(run=filled, data={})
+    book.settle(lambda _: [decision(key, "run-1", due=NOW)], lambda _: work)
+    enqueue(store, "run-2", skill="other")
+    enqueue(store, "run-3", replaces=True)
+    assert store.run("run-1").end is None
+
+    def decide(known: History) -> list[Decision]:
+        assert (set(known.active), known.since) == ({"other", "docs"}, {})
+        assert known.active["docs"].run_id == "run-3"
+        return []
+
+    book.settle(decide, no_work)
+
+
+def test_of_a_slot_that_was_filled_in_the_last_word_is_found(store: Store) -> None:
+    slot = "schedule:* * * * *@UTC:x"
+    book = Decisions(store, "o/r")
+    first, later = decision(slot, due=NOW), decision(f"backfill:{slot}", due=NOW, at=NOW + MINUTE)
+    book.settle(lambda _: [first, later], no_work)
+    assert search(store, "docs", None, NOW, None) == ("o/r", later)

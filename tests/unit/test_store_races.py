@@ -87,7 +87,7 @@ def taken_by_the_dead(store: Store) -> None:
     Workers(store).register(worker("dead"))
     for at in range(COUNT):
         enqueue(store, f"run-{at:03}")
-    Line(store).admit("dead", COUNT, lambda some, busy: admit(some, busy, COUNT, Bounds(skill=None)), NOW)
+    Line(store).admit("dead", COUNT, lambda scene: admit(scene, COUNT, Bounds(skill=None)), NOW)
 
 
 def test_what_the_dead_had_is_put_back_once(store: Store) -> None:

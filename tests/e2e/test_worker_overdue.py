@@ -1,0 +1,75 @@
+"""The dead-man alert: what is due and not decided is told, by workers that live, and by the store alone."""
+
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+from runner.store.watching import Watching
+from tests.parts.cli import Done
+from tests.parts.listener import Listener
+from tests.parts.workers import Team
+
+
+def status(team: Team, *argv: str) -> Done:
+    done = subprocess.run(
+        team.project.command("worker", "status", *argv),
+        cwd=next(team.project.home.glob("machine-*")),
+        env=team.project.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_anybody_can_ask_the_store_when_no_worker_lives(team: Team) -> None:
+    team.settings = "grace: 1s"
+    team.commit("often", "true", on="{schedule: [{cron: '* * * * *'}]}", output="{{none: {{}}}}")
+    first = team.start()
+    team.until(lambda: team.are_ended() and Watching(team.store).repositories("often"))
+    first.kill()
+    team.until(lambda: "overdue" in status(team, "--healthy").out, patience=150)
+    asked = status(team, "--healthy", "--anywhere")
+    assert asked.code == 1
+    assert f"overdue: {team.project.origin} often: the slot of " in asked.out
+    (found,) = status(team, "--json").json()["troubles"]
+    assert (found["kind"], found["skill"]) == ("overdue", "often")
+    assert "overdue: " in status(team).out
+    team.start()
+    team.until(lambda: status(team, "--healthy").code == 0 or "overdue" not in status(team, "--healthy").out)
+    assert status(team, "--alive").code == 0
+
+
+def test_a_worker_tells_a_url_what_is_wrong_and_when_it_is_over(team: Team, listener: Listener) -> None:
+    team.project.variables["HOOK"] = listener.url
+    team.settings = "grace: 1s, alert: HOOK, circuit: 1"
+    team.commit("fails", "exit 1")
+    team.start()
+    team.until(lambda: ("circuit", "began", "fails") in listener.facts())
+    due = {"docs": datetime.now(UTC) - timedelta(hours=1)}
+    Watching(team.store).looked("gone", {"acme/other": ""}, datetime.now(UTC))
+    Watching(team.store).expect("acme/other", due, decided=True)
+    team.until(lambda: ("overdue", "began", "docs") in listener.facts())
+    host = os.uname().nodename
+    asked = status(team, "--healthy")
+    assert asked.code == 1
+    assert asked.out.startswith(f"healthy: {host}-")
+    assert "overdue: acme/other docs: the slot of" in asked.out
+    aside = team.project.origin.rename(team.project.origin.with_suffix(".aside"))
+    team.until(lambda: ("unread", "began", "") in listener.facts())
+    aside.rename(team.project.origin)
+    Watching(team.store).expect("acme/other", {}, decided=True)
+    resumed = team.project.skillrunner("worker", "resume", "fails")
+    assert resumed.code == 0, resumed.err
+    over = {("unread", "over", ""), ("overdue", "over", "docs"), ("circuit", "over", "fails")}
+    team.until(lambda: over <= set(listener.facts()))
+    assert len(listener.facts()) == 6
+    assert listener.url not in team.workers[0].said()
+
+
+def test_an_alert_without_its_variable_ends_the_worker_at_once(team: Team) -> None:
+    team.settings = "alert: HOOK"
+    team.commit("never", "true", on="{manual: {}}")
+    one = team.start()
+    assert one.wait() == 3
+    assert "worker.alert names HOOK" in one.said()
