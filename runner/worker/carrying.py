@@ -222,7 +222,10 @@ def _trigger(work: Mapping[str, Any]) -> Trigger:
 
 
 def _skill_at(repository: Watched, commit: str, path: str, name: str) -> Skill:
-    found = load(files_at(repository.mirror.directory, commit, [path])).skills
+    is_known = commit == repository.base.sha and name in repository.skills  # read at that commit already
+    found = (
+        repository.skills if is_known else load(files_at(repository.mirror.directory, commit, [path])).skills
+    )
     if name not in found:
         message = f"{repository.name} has no valid skill {name} at {commit[:12]} any more"
         raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint="skillrunner validate")
