@@ -125,20 +125,19 @@ def _layers(stack: ExitStack, job: _Job, place: Path) -> Path | None:
 def _base(job: _Job, aside: Path) -> None:
     path = aside / "tree"
     path.mkdir(parents=True)
-    _repository(job, path)
-    _check_out(job, path)
-    (path / ".git" / "index").rename(aside / "index")
-    tree.remove(path / ".git")
+    _repository(job, path, aside / "git")
+    _check_out(job, path, aside / "git")
+    (path / ".git").unlink()  # it named the folder beside
 
 
 def _fill(job: _Job, place: Path, below: Path | None) -> None:
     path = place / "tree"
-    _repository(job, path)
+    _repository(job, path, path / ".git")
     _branches(job, path)
     if below is None:
-        _check_out(job, path)
+        _check_out(job, path, path / ".git")
     else:
-        (path / ".git" / "index").write_bytes((below / "index").read_bytes())
+        (path / ".git" / "index").write_bytes((below / "git" / "index").read_bytes())
         if job.owner is not None:
             tree.give(path / ".git", job.owner)
             os.chown(path, *job.owner)
@@ -147,11 +146,11 @@ def _fill(job: _Job, place: Path, below: Path | None) -> None:
     (place / "index").write_bytes((path / ".git" / "index").read_bytes())
 
 
-def _repository(job: _Job, path: Path) -> None:
-    """A `.git` that borrows the mirror's objects and stands on the commit."""
+def _repository(job: _Job, path: Path, git: Path) -> None:
+    """A repository for the files in `path` that borrows the mirror's objects and stands on the commit."""
     kind = "sha256" if len(job.sha) == 64 else "sha1"
-    Git(path).run("init", "--quiet", "--template=", f"--object-format={kind}", path)
-    git = path / ".git"
+    flags = ("--quiet", "--template=", f"--object-format={kind}")
+    Git(path).run("init", *flags, *((f"--separate-git-dir={git}",) if git.parent != path else ()), path)
     (git / "objects" / "info" / "alternates").write_text(f"{job.mirror.objects}\n")
     (git / "HEAD").write_text(f"{job.sha}\n")
     (git / "info").mkdir()
@@ -163,25 +162,23 @@ def _repository(job: _Job, path: Path) -> None:
 def _branches(job: _Job, path: Path) -> None:
     """Tell a `.git` of its origin, and of the branches and tags there, as a clone knows them."""
     git, quoted = path / ".git", re.sub(r'(["\\])', r"\\\1", job.url).replace("\n", "\\n")
-    with (git / "config").open("a") as config:
-        config.write(f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +{_THEIRS}*:{_KNOWN}*\n')
+    remote = f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +{_THEIRS}*:{_KNOWN}*\n'
+    with (git / "config").open("ab") as config:
+        config.write(os.fsencode(remote))
     listing = job.mirror.git.text("for-each-ref", "--format=%(objectname) %(refname)", _THEIRS, "refs/tags/")
-    lines = [
-        f"{line}\n" for line in listing.split("\n") if line
-    ]  # a name may hold what is a line end elsewhere
+    lines = [f"{line}\n" for line in listing.split("\n") if line]  # a name may hold other line ends
     head = (job.mirror.directory / "HEAD").read_text().strip().removeprefix("ref: ")
     own = [line for line in lines if line.endswith(f" {head}\n")]  # the branch that a clone makes
     known = [line.replace(f" {_THEIRS}", f" {_KNOWN}", 1) for line in lines]
-    (git / "packed-refs").write_text("".join((*own, *known)), errors="surrogateescape")
+    (git / "packed-refs").write_bytes(os.fsencode("".join((*own, *known))))
 
 
-def _check_out(job: _Job, path: Path) -> None:
-    git = Git(path)
-    git.run(*_FAST, "read-tree", "--reset", "-u", job.sha)
+def _check_out(job: _Job, path: Path, git: Path) -> None:
+    Git(path).run(*_FAST, "read-tree", "--reset", "-u", job.sha)
     if job.owner is not None:
         tree.give(path, job.owner)
-        git.run(*_FAST, "update-index", "-q", "--refresh", ok=(0, 1))
-        os.chown(path / ".git" / "index", *job.owner)
+        Git(path).run(*_FAST, "update-index", "-q", "--refresh", ok=(0, 1))
+        os.chown(git / "index", *job.owner)
 
 
 def _put_on_top(path: Path, change: Change, owner: tuple[int, int] | None) -> None:
