@@ -90,18 +90,22 @@ class Config(Model):
         default="~/.local/state/skillrunner", description="Where runs, mirrors and pull requests are kept"
     )
     harnesses: dict[Kind, HarnessConfig] = Field(default={}, description="By kind of harness")
-    limits: LimitOptions = Field(default=LimitOptions(), description="Limits of skills that state none")
+    limits: LimitOptions = Field(
+        default=LimitOptions.model_construct(), description="Limits of skills that state none"
+    )
     resources: ResourceOptions = Field(
-        default=ResourceOptions(), description="Resources of skills that state none"
+        default=ResourceOptions.model_construct(), description="Resources of skills that state none"
+    )
+    policy: Policy = Field(default=Policy.model_construct(), description="What is guarded")
+    github: GitHub = Field(default=GitHub.model_construct(), description="The forge")
+    bot: Bot = Field(default=Bot.model_construct(), description="Who commits")
+    worker: WorkerConfig = Field(
+        default=WorkerConfig.model_construct(), description="The daemon that runs what is due"
     )
     prices: dict[ModelName, PriceOptions] = Field(
         default={}, description="By a model's name or a glob, before the published prices"
     )
-    policy: Policy = Field(default=Policy(), description="What is guarded")
-    github: GitHub = Field(default=GitHub(), description="The forge")
-    gateway: Gateway = Field(default=Gateway(), description="The only way out of a sandbox")
-    bot: Bot = Field(default=Bot(), description="Who commits")
-    worker: WorkerConfig = Field(default=WorkerConfig(), description="The daemon that runs what is due")
+    gateway: Gateway = Field(default=Gateway.model_construct(), description="The only way out of a sandbox")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _root: Path = PrivateAttr(default=Path())

@@ -1,9 +1,9 @@
 """THE main path: one run, from its spec to its receipt, one call per stage."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from runner import access, stages
-from runner.changeset import Changeset
 from runner.errors import RunnerError
 from runner.harvest import harvest
 from runner.job import Job, Parts
@@ -43,16 +43,17 @@ def _job(spec: RunSpec, record: Record, parts: Parts, attempt: int) -> Job:
 
 def _attempt(job: Job) -> End:
     try:
-        job.record.store.note(job.record.run_id, attempt=job.attempt)
-        with stages.private_repository(job) as changeset:
-            return _ended(_run(job, changeset))
+        if job.attempt > 1:
+            job.record.store.note(job.record.run_id, attempt=job.attempt)
+        with ExitStack() as stack:
+            return _ended(_run(job, stack))
     except RunnerError as error:
         return error.end
     except KeyboardInterrupt:
         return RunnerError(job.record.phase, Reason.CANCELLED, "it was interrupted", hint="run it again").end
 
 
-def _run(job: Job, changeset: Changeset) -> Receipt:
+def _run(job: Job, stack: ExitStack) -> Receipt:
     spec, record = job.spec, job.record
 
     record.enter(RunState.PREPARING)
@@ -63,6 +64,7 @@ def _run(job: Job, changeset: Changeset) -> Receipt:
                 set_up(sandbox, spec.environment.setup, spec.limits, record.note)
             record.enter(RunState.RUNNING)
             driven = stages.drive_harness(job, sandbox)
+        changeset = stack.enter_context(stages.private_repository(job))
         with record.stage(Phase.PROPOSAL):
             harvested = harvest(workspace, spec.allowance, changeset)
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from runner import wire
 from runner.errors import RunnerError
+from runner.execute import PutOff, execute
 from runner.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger, Usage
 from runner.plan import Base, plan
+from runner.record import Observe, Record
 from runner.skill import Skill
+from runner.store import Store, hold
 
 if TYPE_CHECKING:
     from runner.drive import Watch
-    from runner.execute import PutOff
     from runner.forges import Forge
     from runner.mirror import Mirror
-    from runner.record import Observe, Record
-    from runner.store import Store
 
 Later = Callable[[End, int, int, Usage], bool]
 """How an attempt ended, its number, how many there may be, and what was spent until now: see `execute`."""
@@ -53,13 +53,9 @@ def planned(place: wire.Place, start: Start) -> RunSpec:
 
 
 def launch(
-    place: wire.Place, runs: "Store", target: "Forge", start: Start, observe: "Observe", watch: "Watch"
+    place: wire.Place, runs: Store, target: "Forge", start: Start, observe: Observe, watch: "Watch"
 ) -> End:
     """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
-    from runner.execute import execute
-    from runner.record import Record
-    from runner.store import hold
-
     _need_token(target, place)
     spec = planned(place, start)
     folder = runs.run_folder(start.run_id, start.attempt)
@@ -79,13 +75,13 @@ def launch(
         return execute(spec, record, parts, start.attempt, _put_off(start, spec, record))
 
 
-def _spent(runs: "Store", start: Start) -> Usage:
+def _spent(runs: Store, start: Start) -> Usage:
     """What earlier attempts have spent."""
     run = runs.run(start.run_id)
     return Usage(tokens_in=run.tokens_in, tokens_out=run.tokens_out, cost_usd=run.cost_usd)
 
 
-def _put_off(start: Start, spec: RunSpec, record: "Record") -> "PutOff | None":
+def _put_off(start: Start, spec: RunSpec, record: Record) -> PutOff | None:
     later = start.put_off
     if later is None:
         return None

@@ -71,7 +71,8 @@ class Mirror:
 
     def resolve(self, ref: str) -> str:
         """The commit that a branch, tag, full ref or commit name means here. Raises REF_NOT_FOUND."""
-        for candidate in (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):
+        short = () if ref.startswith("refs/") else (f"refs/heads/{ref}", f"refs/tags/{ref}")
+        for candidate in (*short, ref):
             args = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{commit}}")
             done = self.git.run(*args, ok=(0, 1, 128))
             if done.code == 0:
@@ -180,7 +181,7 @@ def _plain_folder(url: str) -> bool:
 
 
 def _refs(listing: str) -> dict[str, str]:
-    pairs = (re.split(r"[\t ]", line, maxsplit=1) for line in listing.splitlines())
+    pairs = (re.split(r"[\t ]", line, maxsplit=1) for line in listing.split("\n") if line)
     return {ref: sha for sha, ref in pairs}
 
 

@@ -46,9 +46,10 @@ class Record:
 
     def enter(self, state: RunState, message: str = "") -> None:
         """The run is in `state` from now on."""
-        self.store.enter(self.run_id, state, _now())
         self.phase = _BEGINS.get(state, self.phase)
-        self._tell(message or state.value, state=state)
+        told = self._event(message or state.value, state)
+        self.store.enter(self.run_id, state, told.at, told)
+        self.observe(told)
 
     @contextmanager
     def stage(self, phase: Phase, message: str = "") -> Iterator[None]:
@@ -102,8 +103,8 @@ class Record:
         self.store.finish(self.run_id, end, told.at, self.spent, told)
         self.observe(told)
 
-    def _tell(self, message: str, state: RunState | None = None, data: dict[str, Any] | None = None) -> None:
-        event = self._event(message, state, data)
+    def _tell(self, message: str, data: dict[str, Any] | None = None) -> None:
+        event = self._event(message, None, data)
         self.store.add_event(event)
         self.observe(event)
 

@@ -1,6 +1,7 @@
 """The stages of a run: each opens what its step of `execute.py` needs, and records what came of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
@@ -14,7 +15,7 @@ from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt
 from runner.outputs import Offer
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.verify import verify
-from runner.workspace import Change, Workspace, checkout
+from runner.workspace import Change, Workspace, prepared
 
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
@@ -39,9 +40,9 @@ def private_repository(job: Job) -> Iterator[Changeset]:
 
 @contextmanager
 def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
-    """A checkout of the base; `change` is put on top of it, for verification."""
+    """A place for the base, which the sandbox over it fills; `change` is put on top, for verification."""
     spec, name = job.spec, job.name + ("-verify" if change else "")
-    done = checkout(
+    done = prepared(
         job.parts.mirror,
         spec.base_sha,
         name,
@@ -58,7 +59,11 @@ def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
 
 @contextmanager
 def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run") -> Iterator[Sandbox]:
-    """A sandbox over a workspace. Only that of the harness has the harness's program, and a gateway."""
+    """A sandbox over a workspace, which is filled meanwhile.
+
+    Only that of the harness has the harness's program, and a gateway.
+    """
+    job.parts.stop()
     environment, limits = job.spec.environment, job.spec.limits
     exchange = place.place / "exchange"
     exchange.mkdir()
@@ -80,9 +85,18 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
     )
     with ExitStack() as stack:
-        with job.record.stage(Phase.SANDBOX):
+        with job.record.stage(Phase.SANDBOX), _meanwhile(place.fill):
             made = stack.enter_context(job.parts.sandbox.open(opened))
         yield made
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """`work` goes on in a thread beside the body, and has ended afterwards, whatever happened."""
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(work)
+        yield
+    going.result()
 
 
 def _tools(job: Job, purpose: str) -> Iterator[Mount]:

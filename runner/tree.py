@@ -70,6 +70,8 @@ def remove(root: Path) -> None:
 
     rm(1) and chmod(1) walk with descriptors, follow no link, and know no limit on the depth.
     """
+    if not os.path.lexists(root):
+        return
     if _call("rm", "-rf", "--", str(root)) and root.is_dir():
         _call("chmod", "-R", "u+rwX", "--", str(root))
         if _call("rm", "-rf", "--", str(root)):

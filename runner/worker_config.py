@@ -61,9 +61,13 @@ class WorkerConfig(Model):
     poll: Duration = Field(
         default=30.0, description="How often repositories are looked at", validate_default=False
     )
-    concurrency: Concurrency = Field(default=Concurrency(), description="How many runs at a time")
-    rate: Rates = Field(default=Rates(), description="How many runs begin in a stretch of time")
-    budget: Budget = Field(default=Budget(), description="What may be spent")
+    concurrency: Concurrency = Field(
+        default=Concurrency.model_construct(), description="How many runs at a time"
+    )
+    rate: Rates = Field(
+        default=Rates.model_construct(), description="How many runs begin in a stretch of time"
+    )
+    budget: Budget = Field(default=Budget.model_construct(), description="What may be spent")
     app: Maybe[AppOptions] = Field(default=None, description="A GitHub App to work as")
     drain: Duration = Field(default=600.0, description="How long a worker that is to end waits for its runs")
     silence: Duration = Field(

@@ -26,7 +26,11 @@ Many = Annotated[tuple[T, ...], Strict(strict=False)]
 
 
 class Model(BaseModel):
-    """What every model of a file has in common: nothing unknown, nothing guessed, nothing changed later."""
+    """What every model of a file has in common: nothing unknown, nothing guessed, nothing changed later.
+
+    Where one is another's default, `model_construct` makes it: it holds nothing that would have to be
+    checked, and a validator for it alone need not be built each time the program starts.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 

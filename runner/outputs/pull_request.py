@@ -5,23 +5,26 @@ request by its branch, and what was proposed by the hidden marker in the body.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from runner.changeset import Changeset, Commit, Conflict
 from runner.documents import Many, Model, Text
 from runner.errors import RunnerError
-from runner.forges import Forge, NewPullRequest, PullRequest
 from runner.model import Phase, Reason, Receipt, Remote
 from runner.outputs import Bot, Offer, marker
 from runner.outputs.body import body
 from runner.outputs.marker import Marker
 from runner.outputs.neutralise import one_line
 from runner.units import Maybe
+
+if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
+    from collections.abc import Sequence
+
+    from runner.changeset import Changeset, Commit, Conflict
+    from runner.forges import Forge, PullRequest
 
 _RUN = "Skillrunner-Run"
 _SKILL = "Skillrunner-Skill"
@@ -71,14 +74,14 @@ class _Place:
     branch: str
     head: str | None  # of the branch on the remote
     base: str  # the commit that the change is put on
-    pulls: Sequence[PullRequest]  # of the branch, newest first
+    pulls: "Sequence[PullRequest]"  # of the branch, newest first
 
     @property
-    def open(self) -> PullRequest | None:
+    def open(self) -> "PullRequest | None":
         return next((pull for pull in self.pulls if pull.state == "open"), None)
 
 
-def publish(offer: Offer, forge: Forge, changeset: Changeset) -> Receipt:
+def publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     """Push the change and open the pull request, or update the one that is there.
 
     Raises RunnerError where nothing is published: NO_CHANGES, CONFLICT, HUMAN_COMMIT, CLOSED_BY_HUMAN,
@@ -104,7 +107,7 @@ def publish(offer: Offer, forge: Forge, changeset: Changeset) -> Receipt:
     return _receipt(offer, place, pull, sha, action)
 
 
-def _label(offer: Offer, pull: PullRequest, forge: Forge) -> None:
+def _label(offer: Offer, pull: "PullRequest", forge: "Forge") -> None:
     """The pull request is there: a label that cannot be set, as nobody made it perhaps, fails nothing."""
     labels = _missing_labels(offer, pull)
     try:
@@ -117,7 +120,7 @@ def _label(offer: Offer, pull: PullRequest, forge: Forge) -> None:
         )
 
 
-def _look(offer: Offer, forge: Forge, changeset: Changeset) -> _Place:
+def _look(offer: Offer, forge: "Forge", changeset: "Changeset") -> _Place:
     remote, name = forge.remote(), branch(offer.spec.skill.name, key_of(offer))
     base = changeset.remote_head(remote, offer.spec.base_ref)
     if base is None:
@@ -133,13 +136,13 @@ def _look(offer: Offer, forge: Forge, changeset: Changeset) -> _Place:
     return _Place(remote=remote, branch=name, head=head, base=base, pulls=forge.pull_requests(name))
 
 
-def _tree(offer: Offer, place: _Place, changeset: Changeset) -> str:
+def _tree(offer: Offer, place: _Place, changeset: "Changeset") -> str:
     """The tree to publish: the patch on the pinned base, taken over onto the base as it is now."""
     pinned = offer.spec.base_sha
     tree: str | Conflict = changeset.apply(pinned, offer.patch)
     if place.base != pinned:
         tree = changeset.merge(pinned, place.base, str(tree))
-    if isinstance(tree, Conflict):
+    if not isinstance(tree, str):
         paths = ", ".join(tree.paths)
         raise RunnerError(
             Phase.PUBLISH,
@@ -170,7 +173,7 @@ def _respect_a_closed_one(offer: Offer, place: _Place) -> None:
         )
 
 
-def _respect_human_commits(offer: Offer, place: _Place, forge: Forge, changeset: Changeset) -> None:
+def _respect_human_commits(offer: Offer, place: _Place, forge: "Forge", changeset: "Changeset") -> None:
     """A commit by anybody else on the branch means hands off."""
     if place.head is None:
         return
@@ -189,7 +192,7 @@ def _respect_human_commits(offer: Offer, place: _Place, forge: Forge, changeset:
     )
 
 
-def _is_ours(commit: Commit, bot: Bot) -> bool:
+def _is_ours(commit: "Commit", bot: Bot) -> bool:
     return commit.committer_email == bot.email and f"\n{_RUN}: " in commit.message
 
 
@@ -204,13 +207,13 @@ def _is_proposed(offer: Offer, place: _Place) -> bool:
     )
 
 
-def _is_of_this_run(offer: Offer, place: _Place, changeset: Changeset) -> bool:
+def _is_of_this_run(offer: Offer, place: _Place, changeset: "Changeset") -> bool:
     """Whether an attempt of the same run pushed it, and was killed before it could tell."""
     trailer = f"\n{_RUN}: {offer.run_id}\n"
     return any(trailer in one.message for one in changeset.commits(place.base, place.head or place.base))
 
 
-def _push(offer: Offer, place: _Place, tree: str, changeset: Changeset) -> str:
+def _push(offer: Offer, place: _Place, tree: str, changeset: "Changeset") -> str:
     """The commit that the branch is on afterwards; nothing is pushed that is there already."""
     if place.head is not None and changeset.tree_of(place.head) == tree:
         ours = changeset.commits(place.base, place.head)
@@ -234,7 +237,7 @@ def _title(offer: Offer) -> str:
     return one_line(str(offer.spec.output.options["title"]), _TITLE)
 
 
-def _open_or_update(offer: Offer, place: _Place, sha: str, forge: Forge) -> tuple[PullRequest, str]:
+def _open_or_update(offer: Offer, place: _Place, sha: str, forge: "Forge") -> "tuple[PullRequest, str]":
     found = Marker(
         skill=offer.spec.skill.name,
         key=key_of(offer),
@@ -247,6 +250,8 @@ def _open_or_update(offer: Offer, place: _Place, sha: str, forge: Forge) -> tupl
         forge.update(place.open.number, title=_title(offer), body=text)
         return place.open, "updated"
     draft = bool(offer.spec.output.options.get("draft", True)) or not offer.verified
+    from runner.forges import NewPullRequest
+
     new = NewPullRequest(
         branch=place.branch, base=offer.spec.base_ref, title=_title(offer), body=text, draft=draft
     )
@@ -257,11 +262,11 @@ def _open_or_update(offer: Offer, place: _Place, sha: str, forge: Forge) -> tupl
     return pull, "adopted"
 
 
-def _missing_labels(offer: Offer, pull: PullRequest) -> list[str]:
+def _missing_labels(offer: Offer, pull: "PullRequest") -> list[str]:
     return [label for label in offer.spec.output.options.get("labels", ()) if label not in pull.labels]
 
 
-def _receipt(offer: Offer, place: _Place, pull: PullRequest, sha: str, action: str) -> Receipt:
+def _receipt(offer: Offer, place: _Place, pull: "PullRequest", sha: str, action: str) -> Receipt:
     return Receipt(
         kind="pull_request",
         key=f"{offer.spec.skill.name}/{key_of(offer)}",

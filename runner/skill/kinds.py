@@ -23,7 +23,10 @@ def skill_model() -> type[SkillFile]:
     fields: dict[str, Any] = {
         "on": (
             triggers,
-            Field(default=triggers(), description="What starts the skill; by hand it always can be"),
+            Field(
+                default=triggers.model_construct(),
+                description="What starts the skill; by hand it always can be",
+            ),
         ),
         "harness": (
             _harness(),

@@ -50,8 +50,10 @@ class EnvironmentOptions(Model):
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"
     )
-    network: Network = Field(default=Network(), description="What may be reached")
-    resources: ResourceOptions = Field(default=ResourceOptions(), description="How much may be used")
+    network: Network = Field(default=Network.model_construct(), description="What may be reached")
+    resources: ResourceOptions = Field(
+        default=ResourceOptions.model_construct(), description="How much may be used"
+    )
 
     @model_validator(mode="after")
     def _one_base(self) -> "EnvironmentOptions":
@@ -167,10 +169,10 @@ class SkillFile(Model):
     )
     inputs: dict[InputName, Input] = Field(default={}, description="What a run may be given")
     environment: EnvironmentOptions = Field(
-        default=EnvironmentOptions(), description="Where the harness works"
+        default=EnvironmentOptions.model_construct(), description="Where the harness works"
     )
     harness: Any
-    limits: LimitOptions = Field(default=LimitOptions(), description="When a run is stopped")
+    limits: LimitOptions = Field(default=LimitOptions.model_construct(), description="When a run is stopped")
     prompt: Maybe[Text] = Field(default=None, description="The instructions, in place of SKILL.md")
     verify: Many[Text] = Field(
         default=(), description="Shell commands that must pass on a clean tree with the patch"

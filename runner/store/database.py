@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+)
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
+from runner.store import tables
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -164,21 +178,41 @@ _MIGRATION = 0x736B696C  # the number of the lock that a PostgreSQL server keeps
 
 
 def _migrate(engine: Engine, found: str | None, database: Database) -> None:
+    alone = "BEGIN IMMEDIATE" if database.is_file else f"SELECT pg_advisory_xact_lock({_MIGRATION})"
+    with engine.connect() as connection:
+        # Only one process migrates: the others wait here, and then find the work done.
+        connection.exec_driver_sql(alone)
+        # Asked first: a table that is absent must not end the transaction.
+        known = _version(connection) if inspect(connection).has_table("alembic_version") else None
+        if known is None:
+            _make(connection)
+        elif known != VERSION:
+            _upgrade(connection, found, database)
+        connection.commit()
+
+
+def _make(connection: Connection) -> None:
+    """All tables as they are now, and the mark that Alembic would leave: it is needed for older ones alone.
+
+    As in Alembic's cookbook, "Building an Up to Date Database from Scratch".
+    """
+    tables.metadata.create_all(connection)
+    key = PrimaryKeyConstraint("version_num", name="alembic_version_pkc")
+    mark = Table("alembic_version", MetaData(), Column("version_num", String(32)), key)
+    mark.create(connection)
+    connection.execute(insert(mark).values(version_num=VERSION))
+
+
+def _upgrade(connection: Connection, found: str | None, database: Database) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    alone = "BEGIN IMMEDIATE" if database.is_file else f"SELECT pg_advisory_xact_lock({_MIGRATION})"
+    config.attributes["connection"] = connection
     try:
-        with engine.connect() as connection:
-            # Only one process migrates: the others wait here, and then find the work done.
-            connection.exec_driver_sql(alone)
-            if not _is_current(connection):
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-            connection.commit()
+        command.upgrade(config, "head")
     except CommandError as error:
         raise RunnerError(
             Phase.STORE,
@@ -186,9 +220,3 @@ def _migrate(engine: Engine, found: str | None, database: Database) -> None:
             f"{database.place} is of a newer skillrunner (revision {found}; this one knows {VERSION})",
             hint="install the newer skillrunner, or name another state_dir",
         ) from error
-
-
-def _is_current(connection: Connection) -> bool:
-    """Asked while we hold the lock: a table that is absent must not end the transaction."""
-    known = inspect(connection).has_table("alembic_version")
-    return known and _version(connection) == VERSION

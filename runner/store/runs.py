@@ -140,12 +140,15 @@ class Store(Records):
         """A run that was waiting is now known in full. Raises RunnerError when it is no longer ours."""
         self._change(run_id, {"base_sha": base_sha, "harness": harness, "spec": rows.as_json(spec)})
 
-    def enter(self, run_id: str, state: RunState, at: datetime) -> None:
-        """The run is in an active state from `at` on. Raises RunnerError when it has ended already."""
+    def enter(self, run_id: str, state: RunState, at: datetime, told: RunEvent | None = None) -> None:
+        """The run is in an active state from `at` on, of which `told` tells.
+
+        Raises RunnerError when it has ended already.
+        """
         changes: dict[str, Any] = {"state": state}
         if state is RunState.PREPARING:
             changes["started_at"] = rows.instant(at)
-        self._change(run_id, changes)
+        self._change(run_id, changes, told)
 
     def note(self, run_id: str, **changes: str | int) -> None:
         """Facts that became known while it runs: `image_digest`, `attempt`."""

@@ -91,7 +91,7 @@ class Actor(Model):
 class Event(Model):
     """What every event of the forge can be filtered by."""
 
-    actor: Actor = Field(default=Actor(), description="Who may start the skill")
+    actor: Actor = Field(default=Actor.model_construct(), description="Who may start the skill")
 
     def misses(self, payload: Mapping[str, Any]) -> str:
         """Why the event is not one that the skill asks for; empty: it is."""

@@ -191,7 +191,9 @@ def _start(job: Job, put_off: Later) -> Start:
     run, repository = job.run, job.repository
     work = Line(job.store).work(run.id)
     commit = work["commit"] or repository.base.sha  # none: as it is now
-    skill = skill_at(repository.mirror, commit, work["path"], run.skill)
+    # The newest commit's skills have been read already.
+    known = repository.skills.get(run.skill) if commit == repository.base.sha else None
+    skill = known or skill_at(repository.mirror, commit, work["path"], run.skill)
     _, options = skill.output
     base, mirror = wire.base(repository.place, repository.forge, getattr(options, "base", None))
     return Start(

@@ -1,6 +1,7 @@
 """The main path with a sandbox that only pretends: every end, stored with its reason."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner import plugins
+from runner import plugins, workspace
 from runner.errors import RunnerError
 from runner.execute import execute
 from runner.forges.local import Local
@@ -36,6 +37,7 @@ from runner.model import (
 )
 from runner.outputs import Bot
 from runner.record import Record
+from runner.sandboxes import SandboxSpec
 from runner.store import PullRequests, Store, hold, new_run_id
 from tests.parts.cli import Project
 
@@ -243,3 +245,55 @@ def test_a_warning_of_the_forge_is_heard(scene: Scene, monkeypatch: pytest.Monke
     _, end = scene.run(spec)
     assert end.state is RunState.SUCCEEDED
     assert "nobody was not asked for a review" in [event.message for event in scene.events]
+
+
+class Opened:
+    """The pretending sandbox, which counts how many of it are open."""
+
+    def __init__(self) -> None:
+        self.real, self.ever, self.now = plugins.module("sandboxes", "fake"), 0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    @contextmanager
+    def open(self, spec: SandboxSpec) -> Iterator[Any]:
+        self.ever, self.now = self.ever + 1, self.now + 1
+        try:
+            with self.real.open(spec) as box:
+                yield box
+        finally:
+            self.now -= 1
+
+
+def test_who_was_told_to_stop_opens_no_sandbox(scene: Scene) -> None:
+    def stop() -> None:
+        raise RunnerError(Phase.HARNESS, Reason.WORKER_LOST, "others took it for dead")
+
+    sandboxes = Opened()
+    _, end = scene.run(scene.spec("write:a:x"), sandbox=sandboxes, stop=stop)
+    assert (end.reason, sandboxes.ever) == (Reason.WORKER_LOST, 0)
+
+
+def test_a_workspace_that_cannot_be_filled_leaves_no_sandbox(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(workspace, "_fill", fail)
+    sandboxes = Opened()
+    _, end = scene.run(scene.spec("write:a:x"), sandbox=sandboxes)
+    assert (end.reason, end.phase) == (Reason.DISK_FULL, Phase.CHECKOUT)
+    assert (sandboxes.ever, sandboxes.now) == (1, 0)
+    assert [path.name for path in (scene.project.state / "workspaces").iterdir()] == [".lock"]
+
+
+def test_a_sandbox_that_cannot_be_opened_leaves_no_workspace(scene: Scene) -> None:
+    class Closed(Opened):
+        def open(self, spec: SandboxSpec) -> Any:
+            raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, f"no room for {spec.run_id}")
+
+    _, end = scene.run(scene.spec("write:a:x"), sandbox=Closed())
+    assert end.reason is Reason.ENGINE_FAILED
+    assert [path.name for path in (scene.project.state / "workspaces").iterdir()] == [".lock"]

@@ -14,7 +14,7 @@ from runner import overlay
 from runner.errors import RunnerError
 from runner.mirror import Mirror
 from runner.model import Reason, Remote
-from runner.workspace import Change, checkout
+from runner.workspace import Change, checkout, prepared
 from tests.parts.repos import BASE, Scene, by_path, commit, git, scene
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -111,6 +111,28 @@ def test_the_origin_is_the_repository(here: Scene) -> None:
         assert git(workspace.path, "remote", "get-url", "origin") == "https://github.com/o/n"
 
 
+def test_names_that_look_like_something_else(here: Scene) -> None:
+    sha = git(here.source, "rev-parse", "main")
+    git(here.source, "branch", "a\u2028b\u0085c", "main")
+    git(here.source, "tag", "-a", "v1", "-m", "one", "main")
+    mirror, url = fetched(here), 'ssh://git@host/a "b" \\c;#'
+    assert not mirror.fetch(here.remote)
+    with checkout(mirror, sha, "one", url=url) as workspace:
+        assert git(workspace.path, "remote", "get-url", "origin") == url
+        assert git(workspace.path, "rev-parse", "main", "v1^{commit}").split() == [sha, sha]
+        assert git(workspace.path, "rev-parse", "origin/a\u2028b\u0085c") == sha
+        assert git(workspace.path, "fsck", "--connectivity-only") == ""
+
+
+def test_it_is_empty_until_it_is_filled(here: Scene) -> None:
+    mirror = fetched(here)
+    with prepared(mirror, mirror.resolve("main"), "one", layered=False) as workspace:
+        assert list(workspace.path.iterdir()) == []
+        workspace.fill()
+        assert git(workspace.path, "status", "--porcelain") == ""
+        assert workspace.index.exists()
+
+
 def test_fetch_moves_only_on_change(here: Scene) -> None:
     assert here.mirror.fetch(here.remote)
     assert not here.mirror.fetch(here.remote)
@@ -175,6 +197,7 @@ def test_a_shallow_source_and_one_that_borrows(here: Scene, tmp_path: Path) -> N
         assert not (mirror.objects / "info/alternates").exists()
         with checkout(mirror, mirror.resolve("main"), name) as workspace:
             assert (workspace.path / "new").exists()
+            assert git(workspace.path, "log", "--format=%s").splitlines()[0] == "change"
 
 
 @ROOT_ONLY

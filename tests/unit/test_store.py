@@ -16,6 +16,7 @@ from runner.errors import RunnerError
 from runner.forges import NewPullRequest
 from runner.model import Check, End, Phase, Reason, Refusal, Run, RunEvent, RunState, Usage
 from runner.store import PullRequests, Store, hold, is_held, new_run_id
+from runner.store.database import VERSION
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DONE = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message="done")
@@ -148,6 +149,28 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunnerError) as caught:
         Store(tmp_path)
     assert "newer skillrunner" in caught.value.message
+
+
+def schema(path: Path) -> dict[str, str]:
+    with sqlite3.connect(path) as connection:
+        found = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
+    connection.close()
+    return {name: " ".join((sql or "").split()) for name, sql in found.items()}
+
+
+def test_a_database_made_anew_is_as_one_that_was_upgraded(tmp_path: Path) -> None:
+    Store(tmp_path / "new").close()
+    old = tmp_path / "old" / "skillrunner.db"
+    old.parent.mkdir()
+    with sqlite3.connect(old) as connection:
+        connection.execute(schema(tmp_path / "new/skillrunner.db")["alembic_version"])
+        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+    connection.close()
+    Store(tmp_path / "old").close()
+    assert schema(old) == schema(tmp_path / "new/skillrunner.db")
+    with sqlite3.connect(old) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(VERSION,)]
+    connection.close()
 
 
 def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
