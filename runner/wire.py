@@ -1,7 +1,7 @@
 """Configuration -> parts: the only place that chooses."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ class Place:
     root: Path  # where the runner stands: a checkout, or any folder
     origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
     default_branch: str = ""  # of `root` itself
-    token: str = field(default="", repr=False)  # for the forge
+    token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
     secrets: Collection[str] | None = None  # names that skills may ask for; None: all of the environment
 
 
@@ -53,7 +53,7 @@ def here(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Here:
         root=local.root,
         origin=local.remotes.get("origin", ""),
         default_branch=local.default_branch,
-        token=os.environ.get(loaded.github.token_env, ""),
+        token=lambda: os.environ.get(loaded.github.token_env, ""),
         local=local,
     )
 

@@ -17,7 +17,7 @@ from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import PreparedRequest, Response, Session
 
 _TIMEOUT = (10, 60)  # seconds: to connect, between bytes
 _TRIES = 4
@@ -28,11 +28,14 @@ _SAFE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})  # asked twice, the
 
 @dataclass
 class GitHub:
-    """One repository's API. `token` is in no message and no representation."""
+    """One repository's API. `token` is asked for with each request: an App's lives for an hour, a run longer.
+
+    It is in no message and no representation.
+    """
 
     api_url: str
     repository: str
-    token: str = field(repr=False)
+    token: Callable[[], str] = field(repr=False)
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
 
@@ -48,9 +51,13 @@ class GitHub:
                 "User-Agent": f"skillrunner/{__version__}",
             }
         )
-        if self.token:
-            session.headers["Authorization"] = f"Bearer {self.token}"
+        session.auth = self._sign
         return session
+
+    def _sign(self, request: "PreparedRequest") -> "PreparedRequest":
+        if token := self.token():
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
 
     def at(self, repository: str) -> "GitHub":
         """Another repository's API, over the same connections: for one thread at a time."""
@@ -83,7 +90,8 @@ class GitHub:
         With an `If-None-Match` among `headers`, the answer may be 304: nothing has changed.
 
         Raises RunnerError: FORGE_DENIED, FORGE_NOT_FOUND, FORGE_REJECTED (422), FORGE_RATE_LIMITED,
-        FORGE_UNAVAILABLE. After the last of these a POST may have succeeded all the same: look it up.
+        FORGE_UNAVAILABLE. After the last of these a POST may have succeeded all the same: look it up. What
+        asking for the token raises comes out as well.
         """
         url = path if path.startswith("http") else self._url(path)
         waited = 0.0

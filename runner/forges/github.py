@@ -21,12 +21,15 @@ class GitHub:
     name: str = "github"
 
     def remote(self) -> Remote:
-        """The repository over HTTPS; the token travels in a header that git sends to this origin alone."""
+        """The repository over HTTPS; the token travels in a header that git sends to this origin alone.
+
+        It is the token of this moment: ask for a remote when you use it, not before.
+        """
         origin = urlsplit(self.git_url)
         url = f"{self.git_url.rstrip('/')}/{self.door.repository}.git"
-        if not self.door.token:
+        if not (token := self.door.token()):
             return Remote(url=url)
-        basic = base64.b64encode(f"x-access-token:{self.door.token}".encode()).decode()
+        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         return Remote(
             url=url,
             variables={
@@ -120,7 +123,7 @@ class GitHub:
                 return
 
     def doctor(self) -> Sequence[Finding]:
-        if not self.door.token:
+        if not self.door.token():
             return [
                 Finding(
                     ok=False,

@@ -1,10 +1,11 @@
 """Where a worker decides: its repositories, what is due in them, and what follows from the end of a run."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from runner.config import Config
 from runner.decide import concerned, on_event, on_slots
@@ -41,6 +42,7 @@ class Desk:
     watched: dict[str, Watched] = field(default_factory=dict)
     timetable: Timetable = field(default_factory=Timetable)
     ears: Ears = field(init=False)
+    _listing: "Future[tuple[str, ...]] | None" = None
     _looking: dict[str, "Future[Watched | None]"] = field(default_factory=dict)
     _undecided: set[str] = field(default_factory=set)  # repositories in which something came due
 
@@ -54,8 +56,32 @@ class Desk:
         return name.lower() in (known.lower() for known in self.watched)
 
     def look(self, pool: ThreadPoolExecutor) -> None:
-        """Have every repository looked at and listened to; one that is out of reach holds up no other."""
-        names = self.roster.names()
+        """Have every repository looked at and listened to; one that is out of reach holds up no other.
+
+        Which ones there are is asked first, and elsewhere too: GitHub may not answer for a long time.
+        """
+        if self._listing is None:
+            self._listing = pool.submit(self.roster.names)
+            self._listing.add_done_callback(lambda _: self.wake())
+
+    def looked(self, pool: ThreadPoolExecutor) -> bool:
+        """Take in what was seen by now; tell whether every repository has been looked at."""
+        if self._listing is not None and self._listing.done():
+            names, self._listing = self._listing.result(), None
+            self._listed(names, pool)
+        for name, future in list(self._looking.items()):
+            if future.done():
+                del self._looking[name]
+                found = future.result()
+                if found is not None and found is not self.watched.get(name):
+                    self._changed(name, found)
+        return not self.is_looking
+
+    @property
+    def is_looking(self) -> bool:
+        return bool(self._looking) or self._listing is not None
+
+    def _listed(self, names: Sequence[str], pool: ThreadPoolExecutor) -> None:
         for gone in set(self.watched) - set(names):
             self._gone(gone)
         for name in names:
@@ -63,27 +89,10 @@ class Desk:
                 self._looking[name] = pool.submit(self._seen, name)
                 self._looking[name].add_done_callback(lambda _: self.wake())
 
-    def looked(self) -> bool:
-        """Take in what was seen by now; tell whether every repository has been looked at."""
-        for name, future in list(self._looking.items()):
-            if future.done():
-                del self._looking[name]
-                found = future.result()
-                if found is not None and found is not self.watched.get(name):
-                    self._changed(name, found)
-        return not self._looking
-
-    @property
-    def is_looking(self) -> bool:
-        return bool(self._looking)
-
     def _seen(self, name: str) -> Watched | None:
         seen = [before := self.watched.get(name)]
         with self.faults.told(name, f"{name}: "):
-            token = self.roster.token(name)
-            if before is not None and before.place.token != token:
-                before = None  # an App's token was renewed: what holds the old one is made anew
-            place = before.place if before else place_of(self.config, name, token)
+            place = before.place if before else place_of(self.config, name, partial(self.roster.token, name))
             seen.append(look(name, place, self.store, before))
             self.ears.login = self.roster.credentials.login
         if (found := seen[-1]) is not None:

@@ -1,6 +1,6 @@
 """A repository as a worker sees it: its head, its skills, and who may do what for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -36,7 +36,7 @@ class Watched:
         return self.loaded.skills
 
 
-def place_of(config: Config, name: str, token: str) -> wire.Place:
+def place_of(config: Config, name: str, token: Callable[[], str]) -> wire.Place:
     """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
     folder = name.startswith((".", "/", "~"))
     origin = str(Path(name).expanduser().resolve()) if folder else f"{config.github.git_url}/{name}"

@@ -338,7 +338,7 @@ class Adapter(BaseAdapter):
 
 
 def door(github: Scripted) -> Door:
-    made = Door(api_url="https://api.example", repository=NAME, token="t", sleep=lambda _: None)
+    made = Door(api_url="https://api.example", repository=NAME, token=lambda: "t", sleep=lambda _: None)
     session = Session()
     session.mount("https://", Adapter(github.answer))
     made.__dict__["session"] = session

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from requests import ConnectionError as Broken
-from requests import Response
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from runner.doors.github import GitHub
@@ -42,7 +44,7 @@ class Script:
 
 def door(*answers: Response | Exception) -> tuple[GitHub, Script, list[float]]:
     slept: list[float] = []
-    made = GitHub("https://api.example.com/", "o/r", TOKEN, sleep=slept.append, now=lambda: 1000.0)
+    made = GitHub("https://api.example.com/", "o/r", lambda: TOKEN, sleep=slept.append, now=lambda: 1000.0)
     script = Script(*answers)
     made.__dict__["session"] = script
     return made, script, slept
@@ -214,5 +216,38 @@ def test_git_gets_the_token_for_this_origin_alone() -> None:
     assert remote.url == "https://git.example.com/o/r.git"
     assert remote.variables["GIT_CONFIG_KEY_0"] == "http.https://git.example.com/.extraHeader"
     assert TOKEN not in remote.url + remote.variables["GIT_CONFIG_VALUE_0"]
-    assert Forge(GitHub("https://api", "o/r", ""), "https://g").remote().variables == {}
-    assert not Forge(GitHub("https://api", "o/r", ""), "https://g").doctor()[0].ok
+    assert Forge(GitHub("https://api", "o/r", str), "https://g").remote().variables == {}
+    assert not Forge(GitHub("https://api", "o/r", str), "https://g").doctor()[0].ok
+
+
+class Wire(BaseAdapter):
+    """Keeps what would go out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[str | None] = []
+
+    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
+        self.shown.append(request.headers.get("Authorization"))
+        made = answer(200)
+        made.request, made.url = request, str(request.url)
+        return made
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_each_request_shows_the_token_of_its_moment_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.example.com login me password mine\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    tokens = ["first", "second", ""]
+    made, wire = GitHub("https://api.example.com", "o/r", lambda: tokens.pop(0)), Wire()
+    made.session.mount("https://", wire)
+    made.get("")
+    made.at("o/other").get("")
+    made.get("")
+    assert wire.shown == ["Bearer first", "Bearer second", None]
