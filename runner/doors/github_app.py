@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from runner.doors.github import GitHub
+from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
@@ -74,6 +75,7 @@ def installation_token(
     repository: str,
     permissions: Mapping[str, str],
     welcome: Mapping[str, str] = MappingProxyType({}),
+    pacer: Pacer | None = None,
 ) -> Token:
     """A token for `repository` ("owner/name") alone, with `permissions` ({"contents": "write"}) alone.
 
@@ -83,7 +85,7 @@ def installation_token(
     App is suspended), FORGE_NOT_FOUND (the App is not installed there), FORGE_REJECTED (it lacks a
     permission), and what the door raises.
     """
-    app, slug, page = _app(api_url, app_id, private_key, repository)
+    app, slug, page = _app(api_url, app_id, private_key, repository, pacer)
     with _meaning(_not_installed(slug, repository, page), Reason.FORGE_NOT_FOUND):
         there = app.get("/installation")
     more = {name: level for name, level in welcome.items() if name in there.get("permissions", {})}
@@ -95,12 +97,12 @@ def installation_token(
         return _token(app, slug, there["id"], wanted)
 
 
-def owner_token(api_url: str, app_id: str, private_key: str, owner: str) -> Token:
+def owner_token(api_url: str, app_id: str, private_key: str, owner: str, pacer: Pacer | None = None) -> Token:
     """A token that lists the repositories of `owner` that the App is installed on, and does nothing else.
 
     Raises what `installation_token` raises.
     """
-    app, slug, page = _app(api_url, app_id, private_key, "")
+    app, slug, page = _app(api_url, app_id, private_key, "", pacer)
     there = [one["id"] for one in app.pages("app/installations") if _belongs(one, owner)]
     if not there:
         raise _not_installed(slug, owner, page)
@@ -108,10 +110,12 @@ def owner_token(api_url: str, app_id: str, private_key: str, owner: str) -> Toke
         return _token(app, slug, there[0], {"permissions": {"metadata": "read"}})
 
 
-def _app(api_url: str, app_id: str, private_key: str, repository: str) -> tuple[GitHub, str, str]:
+def _app(
+    api_url: str, app_id: str, private_key: str, repository: str, pacer: Pacer | None
+) -> tuple[GitHub, str, str]:
     """A door for the App itself, its slug, and the page where it is installed."""
     signed = _jwt(app_id, private_key, time.time())
-    app = GitHub(api_url=api_url, repository=repository, token=lambda: signed)
+    app = GitHub(api_url=api_url, repository=repository, token=lambda: signed, pacer=pacer or Pacer())
     with _meaning(_wrong_app(app_id), Reason.FORGE_DENIED, Reason.FORGE_NOT_FOUND):
         known = app.get("app")
     return app, known["slug"], known.get("html_url", "")

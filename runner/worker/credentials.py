@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.config import Config
 from runner.doors.github_app import Lasting, Token, installation_token, owner_token
+from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 from runner.worker.lease import uptime
@@ -23,6 +24,8 @@ class Credentials:
 
     config: Config
     login: str = ""
+    _of_the_app: Pacer = field(default_factory=Pacer)
+    _pacers: dict[str, Pacer] = field(default_factory=dict)
     _lasting: dict[tuple[str, str], Lasting] = field(default_factory=dict)
 
     def token(self, repository: str) -> str:
@@ -34,13 +37,18 @@ class Credentials:
         """A token that sees which repositories of `owner` there are. Raises RunnerError as `token` does."""
         return self._token("owner", owner, owner_token)
 
+    def pacer(self, owner: str) -> Pacer:
+        """The pace of what asks at an owner: a token is one for all, an App has an installation at each."""
+        mine = "" if self.config.worker.app is None else owner.lower()
+        return self._pacers.setdefault(mine, Pacer())
+
     def _token(self, what: str, name: str, new: Callable[..., Token]) -> str:
         app = self.config.worker.app
         if app is None:
             return os.environ.get(self.config.github.token_env, "")
 
         def ask() -> Token:
-            return new(self.config.github.api_url, app.id, self._key(), name)
+            return new(self.config.github.api_url, app.id, self._key(), name, pacer=self._of_the_app)
 
         lasting = self._lasting.setdefault((what, name), Lasting(ask, uptime))
         token = lasting()

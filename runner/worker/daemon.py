@@ -147,7 +147,7 @@ class Daemon:
             if self.desk.looked(lookers):
                 self.notify.ready()
             with self.faults.told("attend"):
-                self.desk.attend()
+                self.desk.attend(lookers)
             with self.faults.told("care"):
                 self._care(engine)
             self.desk.decide_slots()

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 
 from runner.config import Config
 from runner.decide import concerned, on_event, on_slots
@@ -24,7 +23,7 @@ from runner.worker.circuit import has_failed, is_broken
 from runner.worker.ears import Ears
 from runner.worker.faults import Faults
 from runner.worker.roster import Roster
-from runner.worker.watched import Watched, look, place_of
+from runner.worker.watched import Watched, look
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -47,7 +46,7 @@ class Desk:
     _undecided: set[str] = field(default_factory=set)  # repositories in which something came due
 
     def __post_init__(self) -> None:
-        self.ears = Ears(self.store)
+        self.ears = Ears(self.store, self.wake)
 
     # --- repositories ---------------------------------------------------------------------------
 
@@ -75,11 +74,11 @@ class Desk:
                 found = future.result()
                 if found is not None and found is not self.watched.get(name):
                     self._changed(name, found)
-        return not self.is_looking
+        return not self._looking and self._listing is None
 
     @property
     def is_looking(self) -> bool:
-        return bool(self._looking) or self._listing is not None
+        return bool(self._looking) or self._listing is not None or self.ears.is_asking
 
     def _listed(self, names: Sequence[str], pool: ThreadPoolExecutor) -> None:
         for gone in set(self.watched) - set(names):
@@ -92,7 +91,7 @@ class Desk:
     def _seen(self, name: str) -> Watched | None:
         seen = [before := self.watched.get(name)]
         with self.faults.told(name, f"{name}: "):
-            place = before.place if before else place_of(self.config, name, partial(self.roster.token, name))
+            place = before.place if before else self.roster.place(name)
             seen.append(look(name, place, self.store, before))
             self.ears.login = self.roster.credentials.login
         if (found := seen[-1]) is not None:
@@ -148,9 +147,9 @@ class Desk:
         for one in decided:
             log.info("%s %s: %s: %s", name, one.skill, one.verdict, one.message)
 
-    def attend(self) -> None:
-        """Decide on what was heard."""
-        self.ears.attend(self.watched, self.decide_event)
+    def attend(self, pool: ThreadPoolExecutor) -> None:
+        """Decide on what was heard, once it is known what deciding needs."""
+        self.ears.attend(self.watched, self.decide_event, pool)
 
     def decide_event(self, name: str, event: Event, facts: Facts) -> None:
         """Decide on something that happened in a repository that is watched."""

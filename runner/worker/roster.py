@@ -10,8 +10,10 @@ from runner.doors.github import GitHub as Door
 from runner.errors import RunnerError
 from runner.hearing import Repositories
 from runner.model import Reason
+from runner.wire import Place
 from runner.worker.credentials import Credentials
 from runner.worker.faults import Faults
+from runner.worker.watched import place_of
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -35,7 +37,10 @@ class Roster:
     def _door(self, owner: str) -> Door:
         """A door through which the repositories of `owner` can be listed."""
         token = partial(self.credentials.listing, owner)
-        return Door(api_url=self.config.github.api_url, repository="", token=token)
+        api = self.config.github.api_url
+        return Door(
+            api_url=api, repository="", token=token, pacer=self.credentials.pacer(owner), patience=0.0
+        )
 
     def names(self) -> tuple[str, ...]:
         """The repositories that the patterns mean now; what GitHub cannot tell now is as it was.
@@ -61,6 +66,11 @@ class Roster:
         else:
             self.faults.mend(subject)
         return self._known.get(pattern, ())
+
+    def place(self, name: str) -> Place:
+        """A repository, and how it is reached."""
+        token, pacer = partial(self.token, name), self.credentials.pacer(name.split("/")[0])
+        return place_of(self.config, name, token, pacer)
 
     def token(self, name: str) -> str:
         """What is shown to GitHub for a repository now; nothing for a folder. Raises RunnerError."""
