@@ -77,6 +77,7 @@ class GitHub:
     calls: list[Call] = field(default_factory=list)
     tokens: set[str] = field(default_factory=lambda: {TOKEN})  # that git takes: ours, and those of the App
     fault: Fault | None = None  # answers in place of the emulator, or after it: see `_Proxy`
+    down: bool = False  # nothing is served, the API as little as git
     life: float | None = None  # seconds that an App is told its tokens live; None: an hour, as GitHub's do
     dead: set[str] = field(default_factory=set)  # tokens that have ended
 
@@ -189,6 +190,9 @@ class _Proxy(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
+        if self.github.down and self.headers.get("X-From") != "test":
+            self._answer(502, {}, b"<html>Unicorn!</html>")
+            return
         if self.path == "/_may_use_git":
             basic = self.headers.get("Authorization", "").removeprefix("Basic ")
             _, _, token = base64.b64decode(basic).decode(errors="replace").partition(":")
@@ -357,6 +361,7 @@ def github(github_servers: GitHub) -> Iterator[GitHub]:
     github_servers.calls.clear()
     yield github_servers
     github_servers.fault = github_servers.life = None
+    github_servers.down = False
     check_requests(github_servers.calls)
 
 
