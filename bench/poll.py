@@ -135,7 +135,7 @@ class Poller:
 
     def _one(self, name: str) -> None:
         if not hasattr(self.local, "door"):
-            self.local.door = GitHub(api_url=self.url, repository="", token="t")
+            self.local.door = GitHub(api_url=self.url, repository="", token=lambda: "t")
         polled = poll(self.local.door.at(name), self.cursors[name], self.wanted, datetime.now(UTC))
         if polled.faults or polled.events:
             raise SystemExit(f"{name}: {polled.faults} {polled.events}")

@@ -241,7 +241,7 @@ def _not_pushed(branch: str, remote: Remote, said: str) -> RunnerError:
     why = "; ".join(line.split("\t")[2:]) or line
     told = "; ".join(found.strip() for found in re.findall(r"^remote: +(.+)$", said, re.MULTILINE))
     message = f"{branch} was not pushed to {remote.url}: {why}" + (f" ({told[:500]})" if told else "")
-    if re.search(r"stale info|cannot lock ref|fetch first|non-fast-forward|incorrect old value", line):
+    if re.search(r"stale info|cannot lock ref|fetch first|non-fast-forward|incorrect old value", line + told):
         hint = "somebody else wrote to the branch: look at it, then run it again"
         return RunnerError(Phase.PUBLISH, Reason.BRANCH_MOVED, message, hint=hint)
     if re.search(r"denied|permission|not allowed|without .workflows?. permission", said, re.IGNORECASE):

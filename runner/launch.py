@@ -90,7 +90,7 @@ def _put_off(start: Start, spec: RunSpec, record: Record) -> PutOff | None:
 
 def _need_token(target: "Forge", place: wire.Place) -> None:
     name = place.config.github.token_env
-    if target.name == "github" and not place.token:
+    if target.name == "github" and not place.token():
         raise RunnerError(
             Phase.PLAN,
             Reason.FORGE_DENIED,

@@ -1,7 +1,7 @@
 """Configuration -> parts: the only place that chooses."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from runner import plugins
 from runner.config import Config, load_config
 from runner.documents import closest
 from runner.doors.git import Local, address, discover
+from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.forges import Forge
 from runner.mirror import Mirror
@@ -33,7 +34,8 @@ class Place:
     root: Path  # where the runner stands: a checkout, or any folder
     origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
     default_branch: str = ""  # of `root` itself
-    token: str = field(default="", repr=False)  # for the forge
+    token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
+    pacer: Pacer = field(default_factory=Pacer, repr=False)  # of the token
     secrets: Collection[str] | None = None  # names that skills may ask for; None: all of the environment
 
 
@@ -53,7 +55,7 @@ def here(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Here:
         root=local.root,
         origin=local.remotes.get("origin", ""),
         default_branch=local.default_branch,
-        token=os.environ.get(loaded.github.token_env, ""),
+        token=lambda: os.environ.get(loaded.github.token_env, ""),
         local=local,
     )
 
@@ -114,7 +116,8 @@ def _github(place: Place, slug: str | None) -> Forge:
             f"the remote `origin` is not on {options.git_url}: {place.origin or '(there is none)'}",
             hint="git remote set-url origin ..., or use the local forge: --forge local",
         )
-    return GitHub(Door(api_url=options.api_url, repository=slug, token=place.token), options.git_url)
+    door = Door(api_url=options.api_url, repository=slug, token=place.token, pacer=place.pacer)
+    return GitHub(door, options.git_url)
 
 
 def _local_path(place: Place) -> Path:

@@ -3,7 +3,7 @@
 A pull request's copy of either is data. Nothing is read from the checkout that a workflow may have made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -76,16 +76,19 @@ def trust(job: Job, stack: ExitStack) -> Trusted:
     )
 
 
-def _credential(job: Job) -> tuple[str, str]:
-    """The token to work with, and the login that it has on GitHub where that is known."""
-    if not job.inputs["app-id"]:
-        return job.inputs["token"], ""
-    from runner.doors.github_app import installation_token
+def _credential(job: Job) -> tuple[Callable[[], str], str]:
+    """The token to work with, and the login that it has on GitHub where that is known.
 
-    found = installation_token(
-        job.api_url, job.inputs["app-id"], job.inputs["app-private-key"], job.repository, PERMISSIONS
-    )
-    return found.value, f"{found.slug}[bot]"
+    The job's own lives as long as the job; an App's is renewed, as a run may be longer than its hour.
+    """
+    if not job.inputs["app-id"]:
+        return lambda: job.inputs["token"], ""
+    from runner.doors.github_app import Lasting, installation_token
+
+    app = job.inputs["app-id"], job.inputs["app-private-key"]
+    token = Lasting(lambda: installation_token(job.api_url, *app, job.repository, PERMISSIONS))
+    token()
+    return token, f"{token.slug}[bot]"
 
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}

@@ -84,7 +84,9 @@ def _place(store: "Store", config: "Config", skill: str, name: str) -> "Watched"
     """The repository as it is now, which some worker serves. Raises RunnerError."""
     from runner.store.watching import Watching
     from runner.worker.credentials import Credentials
-    from runner.worker.watched import look, place_of
+    from runner.worker.faults import Faults
+    from runner.worker.roster import Roster
+    from runner.worker.watched import look
 
     known = Watching(store).repositories(skill)
     name = name or (known[0] if len(known) == 1 else "")
@@ -97,9 +99,7 @@ def _place(store: "Store", config: "Config", skill: str, name: str) -> "Watched"
         message = f"no worker that uses this store serves {name}: nothing would be run"
         hint = "name it under worker.repositories, and start a worker"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
-    folder = name.startswith((".", "/", "~"))
-    token = "" if folder else Credentials(config).token(name)
-    return look(name, place_of(config, name, token), store, None)
+    return look(name, Roster(config, Credentials(config), Faults()).place(name), store, None)
 
 
 def _skill(place: "Watched", name: str) -> "Skill":

@@ -13,28 +13,33 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runner import __version__
+from runner.doors.pacing import Kind, Pacer
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import PreparedRequest, Response, Session
 
 _TIMEOUT = (10, 60)  # seconds: to connect, between bytes
 _TRIES = 4
-_PATIENCE = 15 * 60.0  # seconds that one call may wait for limits in all
 _SECONDARY = 60.0
 _SAFE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})  # asked twice, they do what asked once does
 
 
 @dataclass
 class GitHub:
-    """One repository's API. `token` is in no message and no representation."""
+    """One repository's API. `token` is asked for with each request: an App's lives for an hour, a run longer.
+
+    It is in no message and no representation.
+    """
 
     api_url: str
     repository: str
-    token: str = field(repr=False)
+    token: Callable[[], str] = field(repr=False)
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
+    pacer: Pacer = field(default_factory=Pacer, repr=False)  # of the token, for all who have it
+    patience: float = 15 * 60.0  # seconds that one call may wait for limits in all
 
     @cached_property
     def session(self) -> "Session":
@@ -48,13 +53,23 @@ class GitHub:
                 "User-Agent": f"skillrunner/{__version__}",
             }
         )
-        if self.token:
-            session.headers["Authorization"] = f"Bearer {self.token}"
+        session.auth = self._sign
         return session
+
+    def _sign(self, request: "PreparedRequest") -> "PreparedRequest":
+        if token := self.token():
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
 
     def at(self, repository: str) -> "GitHub":
         """Another repository's API, over the same connections: for one thread at a time."""
-        other = replace(self, repository=repository)
+        return self._like(replace(self, repository=repository))
+
+    def hasty(self) -> "GitHub":
+        """The same for who comes again soon: it gives up where GitHub asks to wait."""
+        return self._like(replace(self, patience=0.0))
+
+    def _like(self, other: "GitHub") -> "GitHub":
         vars(other)["session"] = self.session
         return other
 
@@ -83,24 +98,27 @@ class GitHub:
         With an `If-None-Match` among `headers`, the answer may be 304: nothing has changed.
 
         Raises RunnerError: FORGE_DENIED, FORGE_NOT_FOUND, FORGE_REJECTED (422), FORGE_RATE_LIMITED,
-        FORGE_UNAVAILABLE. After the last of these a POST may have succeeded all the same: look it up.
+        FORGE_UNAVAILABLE. After the last of these a POST may have succeeded all the same: look it up. What
+        asking for the token raises comes out as well.
         """
         url = path if path.startswith("http") else self._url(path)
         waited = 0.0
         for attempt in itertools.count(1):
+            if waited + (pause := self.pacer.closed()) > self.patience:
+                raise _limited(method, url, pause)
             response = self._send(method, url, data, parameters, headers, attempt)
             if response is None or (response.status_code >= 500 and method in _SAFE and attempt < _TRIES):
                 self.sleep(_backoff(attempt))
                 continue
-            pause = _pause(response, self.now(), attempt)
-            if pause is None and response.ok:
+            asked = _pause(response, self.now(), attempt)
+            if asked is None and response.ok:
                 return response
-            if pause is None:
+            if asked is None:
                 raise failure(method, url, response)
-            waited += pause
-            if waited > _PATIENCE:
-                raise _limited(method, url, pause)
-            self.sleep(pause)
+            self.pacer.close(asked)
+            waited += asked
+            if waited <= self.patience:
+                self.sleep(asked)
         raise AssertionError("counting never ends")
 
     def _url(self, path: str) -> str:
@@ -120,15 +138,16 @@ class GitHub:
         from requests import exceptions
 
         try:
-            return self.session.request(
-                method,
-                url,
-                json=data,
-                params=parameters,
-                headers=headers,
-                timeout=_TIMEOUT,
-                allow_redirects=method == "GET",
-            )
+            with self.pacer.turn(_kind(method, url)):
+                return self.session.request(
+                    method,
+                    url,
+                    json=data,
+                    params=parameters,
+                    headers=headers,
+                    timeout=_TIMEOUT,
+                    allow_redirects=method == "GET",
+                )
         except (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError) as error:
             if method in _SAFE and attempt < _TRIES:
                 return None
@@ -141,6 +160,14 @@ class GitHub:
             ) from error
 
 
+def _kind(method: str, url: str) -> Kind:
+    if method in ("GET", "HEAD"):
+        return "read"
+    if method == "POST":
+        return "grant" if url.endswith("/access_tokens") else "create"
+    return "write"
+
+
 def _backoff(attempt: int) -> float:
     return float(2 ** (attempt - 1) + random.random())  # noqa: S311 - to spread load, not to hide anything
 
@@ -151,7 +178,7 @@ def _pause(response: "Response", now: float, attempt: int) -> float | None:
         return None
     headers = response.headers
     if headers.get("Retry-After", "").isdigit():
-        return float(headers["Retry-After"])
+        return max(1.0, float(headers["Retry-After"]))
     if headers.get("X-RateLimit-Remaining") == "0":
         return max(1.0, float(headers.get("X-RateLimit-Reset", now + _SECONDARY)) - now + 1)
     if response.status_code == 429 or "secondary rate limit" in response.text.lower():

@@ -6,14 +6,17 @@ token does that GitHub gives to every job.
 """
 
 import re
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from runner.doors.github import GitHub
+from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 _CLOCKS_DIFFER = 60  # seconds that GitHub advises to date a JWT back
 _LIFE = 9 * 60  # seconds; GitHub takes a JWT for ten minutes at the most
+_EARLY = 10 * 60.0  # seconds that a token must last for what is begun with it: a push, a poll
 _PEM = re.compile(r"(-----BEGIN [A-Z ]+-----)(.*?)(-----END [A-Z ]+-----)", re.DOTALL)
 
 
@@ -32,27 +36,97 @@ class Token:
     slug: str  # of the App: its login is "<slug>[bot]"
 
 
+@dataclass(slots=True)
+class Lasting:
+    """A token for as long as it is wanted: called, it gives one that is good at this moment.
+
+    Threads may share it. `clock` is one that no one can set, or a calendar set back would keep a token alive.
+    """
+
+    new: Callable[[], Token]
+    clock: Callable[[], float] = time.monotonic
+    slug: str = ""  # of the App, once it was called
+    _value: str = field(default="", repr=False)
+    _until: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __call__(self) -> str:
+        """Raises what `new` raises, unless the last token still lives: then that one is used."""
+        with self._lock:
+            now = self.clock()
+            if not self._value or self._until - now < _EARLY:
+                try:
+                    self._renew(now)
+                except RunnerError:
+                    if not self._value or self._until <= now:
+                        raise
+            return self._value
+
+    def _renew(self, now: float) -> None:
+        found = self.new()
+        self._value, self.slug = found.value, found.slug
+        self._until = now + (found.expires_at - datetime.now(UTC)).total_seconds()
+
+
 def installation_token(
-    api_url: str, app_id: str, private_key: str, repository: str, permissions: Mapping[str, str]
+    api_url: str,
+    app_id: str,
+    private_key: str,
+    repository: str,
+    permissions: Mapping[str, str],
+    welcome: Mapping[str, str] = MappingProxyType({}),
+    pacer: Pacer | None = None,
 ) -> Token:
     """A token for `repository` ("owner/name") alone, with `permissions` ({"contents": "write"}) alone.
 
-    `app_id` may be the App's client id too. Raises RunnerError: INVALID_CONFIG (the id or the key),
-    FORGE_DENIED (they do not belong together, or the App is suspended), FORGE_NOT_FOUND (the App is not
-    installed there), FORGE_REJECTED (it lacks a permission), and what the door raises.
+    Of what is `welcome`, it gets what the App was given there. `app_id` may be the App's client id too.
+
+    Raises RunnerError: INVALID_CONFIG (the id or the key), FORGE_DENIED (they do not belong together, or the
+    App is suspended), FORGE_NOT_FOUND (the App is not installed there), FORGE_REJECTED (it lacks a
+    permission), and what the door raises.
     """
-    app = GitHub(api_url=api_url, repository=repository, token=_jwt(app_id, private_key, time.time()))
-    with _meaning(_wrong_app(app_id), Reason.FORGE_DENIED, Reason.FORGE_NOT_FOUND):
-        known = app.get("app")
-    slug, page = known["slug"], known.get("html_url", "")
+    app, slug, page = _app(api_url, app_id, private_key, repository, pacer)
     with _meaning(_not_installed(slug, repository, page), Reason.FORGE_NOT_FOUND):
         there = app.get("/installation")
-    wanted = {"repositories": [repository.split("/")[-1]], "permissions": dict(permissions)}
+    more = {name: level for name, level in welcome.items() if name in there.get("permissions", {})}
+    wanted = {"repositories": [repository.split("/")[-1]], "permissions": {**permissions, **more}}
     with (
         _meaning(_too_little(slug, repository, permissions), Reason.FORGE_REJECTED),
         _meaning(_suspended(slug, repository), Reason.FORGE_DENIED),
     ):
-        given = app.call("POST", f"app/installations/{there['id']}/access_tokens", wanted).json()
+        return _token(app, slug, there["id"], wanted)
+
+
+def owner_token(api_url: str, app_id: str, private_key: str, owner: str, pacer: Pacer | None = None) -> Token:
+    """A token that lists the repositories of `owner` that the App is installed on, and does nothing else.
+
+    Raises what `installation_token` raises.
+    """
+    app, slug, page = _app(api_url, app_id, private_key, "", pacer)
+    there = [one["id"] for one in app.pages("app/installations") if _belongs(one, owner)]
+    if not there:
+        raise _not_installed(slug, owner, page)
+    with _meaning(_suspended(slug, owner), Reason.FORGE_DENIED):
+        return _token(app, slug, there[0], {"permissions": {"metadata": "read"}})
+
+
+def _app(
+    api_url: str, app_id: str, private_key: str, repository: str, pacer: Pacer | None
+) -> tuple[GitHub, str, str]:
+    """A door for the App itself, its slug, and the page where it is installed."""
+    signed = _jwt(app_id, private_key, time.time())
+    app = GitHub(api_url=api_url, repository=repository, token=lambda: signed, pacer=pacer or Pacer())
+    with _meaning(_wrong_app(app_id), Reason.FORGE_DENIED, Reason.FORGE_NOT_FOUND):
+        known = app.get("app")
+    return app, known["slug"], known.get("html_url", "")
+
+
+def _belongs(installation: Mapping[str, Any], owner: str) -> bool:
+    return str((installation.get("account") or {}).get("login", "")).lower() == owner.lower()
+
+
+def _token(app: GitHub, slug: str, installation: int, wanted: Mapping[str, Any]) -> Token:
+    given = app.call("POST", f"app/installations/{installation}/access_tokens", wanted).json()
     return Token(value=given["token"], expires_at=datetime.fromisoformat(given["expires_at"]), slug=slug)
 
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,14 +19,20 @@ class GitHub:
     door: Door
     git_url: str
     name: str = "github"
+    _seen: list[tuple[str, str]] = field(
+        default_factory=list, repr=False
+    )  # ETag and default branch, at most one
 
     def remote(self) -> Remote:
-        """The repository over HTTPS; the token travels in a header that git sends to this origin alone."""
+        """The repository over HTTPS; the token travels in a header that git sends to this origin alone.
+
+        It is the token of this moment: ask for a remote when you use it, not before.
+        """
         origin = urlsplit(self.git_url)
         url = f"{self.git_url.rstrip('/')}/{self.door.repository}.git"
-        if not self.door.token:
+        if not (token := self.door.token()):
             return Remote(url=url)
-        basic = base64.b64encode(f"x-access-token:{self.door.token}".encode()).decode()
+        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         return Remote(
             url=url,
             variables={
@@ -36,8 +42,19 @@ class GitHub:
             },
         )
 
+    def hasty(self) -> "GitHub":
+        """The same for who comes again soon: it gives up where GitHub asks to wait."""
+        return replace(self, door=self.door.hasty())
+
     def default_branch(self) -> str:
-        return str(self.door.get("")["default_branch"])
+        """A worker asks all the time: while nothing changed GitHub answers 304, and does not count that."""
+        seen = self._seen[-1:]
+        answer = self.door.call("GET", "", headers={"If-None-Match": seen[0][0]} if seen else None)
+        if seen and answer.status_code == 304:
+            return seen[0][1]
+        branch = str(answer.json()["default_branch"])
+        self._seen[:] = [(answer.headers["ETag"], branch)] if "ETag" in answer.headers else []
+        return branch
 
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
         owner = self.door.repository.split("/")[0]
@@ -120,7 +137,7 @@ class GitHub:
                 return
 
     def doctor(self) -> Sequence[Finding]:
-        if not self.door.token:
+        if not self.door.token():
             return [
                 Finding(
                     ok=False,

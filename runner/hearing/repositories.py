@@ -25,14 +25,16 @@ class _Page:
 
 @dataclass
 class Repositories:
-    """What the token of `door` can see, kept with its ETags: asked again, an unchanged list costs nothing.
+    """What can be seen at an owner, kept with its ETags: asked again, an unchanged list costs nothing.
 
+    `door` is the one through which an owner's repositories are listed: an App has a token for each owner.
     `say` is told once of each repository that a pattern means and that is left out.
     """
 
-    door: GitHub
+    door: Callable[[str], GitHub]
     say: Callable[[str], None]
-    _pages: dict[str, _Page] = field(default_factory=dict)
+    _doors: dict[str, GitHub] = field(default_factory=dict)
+    _pages: dict[tuple[str, str], _Page] = field(default_factory=dict)  # by owner and path
     _said: set[str] = field(default_factory=set)
     _person: set[str] = field(default_factory=set)  # owners that are no organisations
 
@@ -67,36 +69,38 @@ class Repositories:
 
     def _visible(self, owner: str) -> Sequence[tuple[str, str]]:
         """With an App's token what it is installed on, else the list of the organisation or person."""
-        if self.door.token.startswith("ghs_"):  # GitHub's "Token formats": an installation's
-            return self._all("installation/repositories")
+        if owner not in self._doors:
+            self._doors[owner] = self.door(owner)
+        if self._doors[owner].token().startswith("ghs_"):  # GitHub's "Token formats": an installation's
+            return self._all(owner, "installation/repositories")
         if owner not in self._person:
             try:
-                return self._all(f"orgs/{owner}/repos")
+                return self._all(owner, f"orgs/{owner}/repos")
             except RunnerError as error:
                 if error.reason is not Reason.FORGE_NOT_FOUND:
                     raise
         try:
-            found = self._all(f"users/{owner}/repos")
+            found = self._all(owner, f"users/{owner}/repos")
         except RunnerError as error:
             raise _no_owner(owner, error) if error.reason is Reason.FORGE_NOT_FOUND else error from None
         self._person.add(owner)
         return found
 
-    def _all(self, path: str) -> Sequence[tuple[str, str]]:
+    def _all(self, owner: str, path: str) -> Sequence[tuple[str, str]]:
         """Page by page until one is not full: one that is may get a successor and be as it was itself."""
         rows: list[tuple[str, str]] = []
         for number in itertools.count(1):
             name = f"{path}?per_page={_FULL}&page={number}"
-            page = self._pages[name] = self._page(name)
+            page = self._pages[owner, name] = self._page(owner, name)
             rows.extend(page.rows)
             if len(page.rows) < _FULL:
                 break
         return rows
 
-    def _page(self, name: str) -> _Page:
-        known = self._pages.get(name)
+    def _page(self, owner: str, name: str) -> _Page:
+        known = self._pages.get((owner, name))
         headers = {"If-None-Match": known.etag} if known and known.etag else None
-        answer = self.door.call("GET", name, headers=headers)
+        answer = self._doors[owner].call("GET", name, headers=headers)
         if known and answer.status_code == 304:
             return known
         with understood(name):

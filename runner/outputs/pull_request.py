@@ -87,6 +87,16 @@ def publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     Raises RunnerError where nothing is published: NO_CHANGES, CONFLICT, HUMAN_COMMIT, CLOSED_BY_HUMAN,
     BRANCH_MOVED, or what git or the forge said.
     """
+    try:
+        return _publish(offer, forge, changeset)
+    except RunnerError as error:
+        if error.reason is not Reason.BRANCH_MOVED:
+            raise
+        offer.say(f"{error.message}; looking at what is there now")
+    return _publish(offer, forge, changeset)
+
+
+def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     place = _look(offer, forge, changeset)
     tree = _tree(offer, place, changeset)
     _respect_a_closed_one(offer, place)

@@ -1,20 +1,21 @@
 """What a worker shows to GitHub: a token, or one that its App gets for each repository and renews in time."""
 
 import os
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from runner.config import Config
-from runner.doors.github_app import Token, installation_token
+from runner.doors.github_app import Lasting, Token, installation_token, owner_token
+from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
+from runner.worker.lease import uptime
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
-
-_EARLY = timedelta(minutes=10)
-"""A token of an App lives for an hour, and has to last for what is begun with it."""
+TO_HEAR = {"issues": "read", "actions": "read"}
+"""What polling needs for some events, and an App need not have: `issues`, `issue_comment`, `workflow_run`."""
 
 
 @dataclass(slots=True)
@@ -23,25 +24,36 @@ class Credentials:
 
     config: Config
     login: str = ""
-    _tokens: dict[str, Token] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _of_the_app: Pacer = field(default_factory=Pacer)
+    _pacers: dict[str, Pacer] = field(default_factory=dict)
+    _lasting: dict[tuple[str, str], Lasting] = field(default_factory=dict)
 
     def token(self, repository: str) -> str:
-        """The token for a repository. Raises RunnerError: of the App, or of its key."""
-        if self.config.worker.app is None:
-            return os.environ.get(self.config.github.token_env, "")
-        with self._lock:
-            known = self._tokens.get(repository)
-            if known is None or known.expires_at - datetime.now(UTC) < _EARLY:
-                known = self._tokens[repository] = self._new(repository)
-        return known.value
+        """The token for a repository at this moment. Raises RunnerError: of the App, or of its key."""
+        new = partial(installation_token, permissions=PERMISSIONS, welcome=TO_HEAR)
+        return self._token("repository", repository, new)
 
-    def _new(self, repository: str) -> Token:
+    def listing(self, owner: str) -> str:
+        """A token that sees which repositories of `owner` there are. Raises RunnerError as `token` does."""
+        return self._token("owner", owner, owner_token)
+
+    def pacer(self, owner: str) -> Pacer:
+        """The pace of what asks at an owner: a token is one for all, an App has an installation at each."""
+        mine = "" if self.config.worker.app is None else owner.lower()
+        return self._pacers.setdefault(mine, Pacer())
+
+    def _token(self, what: str, name: str, new: Callable[..., Token]) -> str:
         app = self.config.worker.app
-        assert app is not None
-        found = installation_token(self.config.github.api_url, app.id, self._key(), repository, PERMISSIONS)
-        self.login = f"{found.slug}[bot]"
-        return found
+        if app is None:
+            return os.environ.get(self.config.github.token_env, "")
+
+        def ask() -> Token:
+            return new(self.config.github.api_url, app.id, self._key(), name, pacer=self._of_the_app)
+
+        lasting = self._lasting.setdefault((what, name), Lasting(ask, uptime))
+        token = lasting()
+        self.login = f"{lasting.slug}[bot]"
+        return token
 
     def _key(self) -> str:
         app = self.config.worker.app

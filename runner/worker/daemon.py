@@ -153,10 +153,10 @@ class Daemon:
         while not self.asked and self.lease.holds():
             if self._is_time("look", self.config.worker.poll):
                 self.desk.look(lookers)
-            if self.desk.looked():
+            if self.desk.looked(lookers):
                 self.notify.ready()
             with self.faults.told("attend"):
-                self.desk.attend()
+                self.desk.attend(lookers)
             with self.faults.told("care"):
                 self._care(engine)
             self.desk.decide_slots()

@@ -23,7 +23,7 @@ from runner.worker.circuit import has_failed, is_broken
 from runner.worker.ears import Ears
 from runner.worker.faults import Faults
 from runner.worker.roster import Roster
-from runner.worker.watched import Watched, look, place_of
+from runner.worker.watched import Watched, look
 from runner.worker.watchman import Watchman
 
 log = logging.getLogger("skillrunner.worker")
@@ -43,11 +43,12 @@ class Desk:
     timetable: Timetable = field(default_factory=Timetable)
     ears: Ears = field(init=False)
     watchman: Watchman = field(init=False)
+    _listing: "Future[tuple[str, ...]] | None" = None
     _looking: dict[str, "Future[Watched | None]"] = field(default_factory=dict)
     _undecided: set[str] = field(default_factory=set)  # repositories in which something came due
 
     def __post_init__(self) -> None:
-        self.ears = Ears(self.store)
+        self.ears = Ears(self.store, self.wake)
         self.watchman = Watchman(self.config, self.store, self.now)
 
     # --- repositories ---------------------------------------------------------------------------
@@ -57,9 +58,34 @@ class Desk:
         return name.lower() in (known.lower() for known in self.watched)
 
     def look(self, pool: ThreadPoolExecutor) -> None:
-        """Have every repository looked at and listened to; one that is out of reach holds up no other."""
-        names = self.roster.names()
-        if not self.faults.has("repositories"):
+        """Have every repository looked at and listened to; one that is out of reach holds up no other.
+
+        Which ones there are is asked first, and elsewhere too: GitHub may not answer for a long time.
+        """
+        if self._listing is None:
+            self._listing = pool.submit(self.roster.names)
+            self._listing.add_done_callback(lambda _: self.wake())
+
+    def looked(self, pool: ThreadPoolExecutor) -> bool:
+        """Take in what was seen by now; tell whether every repository has been looked at."""
+        if self._listing is not None and self._listing.done():
+            names, self._listing = self._listing.result(), None
+            self._listed(names, pool)
+        for name, future in list(self._looking.items()):
+            if future.done():
+                del self._looking[name]
+                found = future.result()
+                self.watchman.looked(name, self.faults.present.get(name, ""))
+                if found is not None and found is not self.watched.get(name):
+                    self._changed(name, found)
+        return not self._looking and self._listing is None
+
+    @property
+    def is_looking(self) -> bool:
+        return bool(self._looking) or self._listing is not None or self.ears.is_asking
+
+    def _listed(self, names: tuple[str, ...], pool: ThreadPoolExecutor) -> None:
+        if self.roster.is_whole:
             self.watchman.serves(names)
         for gone in set(self.watched) - set(names):
             self._gone(gone)
@@ -68,28 +94,10 @@ class Desk:
                 self._looking[name] = pool.submit(self._seen, name)
                 self._looking[name].add_done_callback(lambda _: self.wake())
 
-    def looked(self) -> bool:
-        """Take in what was seen by now; tell whether every repository has been looked at."""
-        for name, future in list(self._looking.items()):
-            if future.done():
-                del self._looking[name]
-                found = future.result()
-                self.watchman.looked(name, self.faults.present.get(name, ""))
-                if found is not None and found is not self.watched.get(name):
-                    self._changed(name, found)
-        return not self._looking
-
-    @property
-    def is_looking(self) -> bool:
-        return bool(self._looking)
-
     def _seen(self, name: str) -> Watched | None:
         seen = [before := self.watched.get(name)]
         with self.faults.told(name, f"{name}: "):
-            token = self.roster.token(name)
-            if before is not None and before.place.token != token:
-                before = None  # an App's token was renewed: what holds the old one is made anew
-            place = before.place if before else place_of(self.config, name, token)
+            place = before.place if before else self.roster.place(name)
             seen.append(look(name, place, self.store, before))
             self.ears.login = self.roster.credentials.login
         if (found := seen[-1]) is not None:
@@ -147,9 +155,9 @@ class Desk:
         for one in decided:
             log.info("%s %s: %s: %s", name, one.skill, one.verdict, one.message)
 
-    def attend(self) -> None:
-        """Decide on what was heard."""
-        self.ears.attend(self.watched, self.decide_event)
+    def attend(self, pool: ThreadPoolExecutor) -> None:
+        """Decide on what was heard, once it is known what deciding needs."""
+        self.ears.attend(self.watched, self.decide_event, pool)
 
     def decide_event(self, name: str, event: Event, facts: Facts) -> None:
         """Decide on something that happened in a repository that is watched."""

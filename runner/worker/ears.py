@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ from runner.model.decision import Event, Facts
 from runner.store import Store
 from runner.store.inbox import Inbox
 from runner.triggers.github import KINDS
+from runner.worker.lease import uptime
 from runner.worker.watched import Watched
 
 if TYPE_CHECKING:
@@ -29,8 +33,10 @@ log = logging.getLogger("skillrunner.worker")
 @dataclass(slots=True)
 class Ears:
     store: Store
+    wake: Callable[[], None] = lambda: None  # there is something to do
     login: str = ""  # of the App that we work as
-    _said: dict[str, str] = field(default_factory=dict)
+    _asking: "dict[str, Future[list[_Known]]]" = field(default_factory=dict)  # by repository
+    _not_before: dict[str, float] = field(default_factory=dict)  # by repository that something failed for
 
     @property
     def inbox(self) -> Inbox:
@@ -42,7 +48,7 @@ class Ears:
         if not isinstance(repository.forge, GitHub) or not wanted:
             return 0
         cursor = Cursor.load(self.inbox.cursor(repository.name))
-        heard = poll(repository.forge.door, cursor, wanted, now)
+        heard = poll(repository.forge.door.hasty(), cursor, wanted, now)
         for name, error in heard.faults.items():
             log.warning("%s: its %s could not be read: %s", repository.name, name, error.message)
         return self.inbox.put(repository.name, heard.events, "poll", heard.cursor.dump())
@@ -57,7 +63,7 @@ class Ears:
         if not isinstance(forge, GitHub):
             return Facts()
         sources = Sources(
-            forge=forge,
+            forge=forge.hasty(),
             mirror=repository.mirror,
             remote=forge.remote(),
             repository=repository.name,
@@ -66,22 +72,87 @@ class Ears:
         )
         return facts(repository.skills, event, sources)
 
-    def attend(self, watched: Mapping[str, Watched], decide: Callable[[str, Event, Facts], None]) -> int:
-        """Have everything in the inbox decided; what cannot be looked up now stays there. Tell how many."""
-        count = 0
-        for number, name, event in self.inbox.waiting(list(watched)):
+    @property
+    def is_asking(self) -> bool:
+        return bool(self._asking)
+
+    def attend(
+        self,
+        watched: Mapping[str, Watched],
+        decide: Callable[[str, Event, Facts], None],
+        pool: Executor,
+    ) -> None:
+        """Have everything in the inbox decided. What deciding needs to know is looked up in `pool`.
+
+        What cannot be looked up now stays there, with all that came later to that repository, for a while.
+        """
+        for name, future in list(self._asking.items()):
+            if future.done():
+                del self._asking[name]
+                self._heed(name, future, watched, decide)
+        free = [name for name in watched if name not in self._asking and self._may_try(name)]
+        waiting = self.inbox.waiting(free) if free else []
+        for name, found in groupby(sorted(waiting, key=itemgetter(1, 0)), itemgetter(1)):
+            events = [(number, event) for number, _, event in found]
+            self._asking[name] = pool.submit(self._look_up, watched[name], events)
+            self._asking[name].add_done_callback(lambda _: self.wake())
+
+    def _may_try(self, name: str) -> bool:
+        return uptime() >= self._not_before.get(name, 0.0)
+
+    def _look_up(self, repository: Watched, events: Sequence[tuple[int, Event]]) -> "list[_Known]":
+        """What is known of each, up to the first that cannot be looked up now."""
+        found: list[_Known] = []
+        for number, event in events:
             try:
-                decide(name, event, self.facts(watched[name], event))
+                found.append(_Known(number, event, self.facts(repository, event)))
             except RunnerError as error:
-                if error.retryable or error.reason in _PASSES:
-                    log.warning("%s: %s waits in the inbox: %s", name, event.key, error.message)
-                    continue
-                log.error("%s: %s could not be decided: %s", name, event.key, error.message)
-            self.inbox.done(number)
-            count += 1
-        return count
+                found.append(_Known(number, event, error))
+                if _passes(error):
+                    break
+        return found
+
+    def _heed(
+        self,
+        name: str,
+        future: "Future[list[_Known]]",
+        watched: Mapping[str, Watched],
+        decide: Callable[[str, Event, Facts], None],
+    ) -> None:
+        self._not_before[name] = uptime() + _AGAIN
+        for one in future.result():
+            if name not in watched:
+                break
+            try:
+                decide(name, one.event, one.told())
+            except RunnerError as error:
+                if _passes(error):
+                    log.warning("%s: %s waits in the inbox: %s", name, one.event.key, error.message)
+                    return
+                log.error("%s: %s could not be decided: %s", name, one.event.key, error.message)
+            self.inbox.done(one.number)
+        del self._not_before[name]
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was looked up of an event, or why it could not be."""
+
+    number: int
+    event: Event
+    facts: Facts | RunnerError
+
+    def told(self) -> Facts:
+        if isinstance(self.facts, RunnerError):
+            raise self.facts
+        return self.facts
+
+
+def _passes(error: RunnerError) -> bool:
+    return error.retryable or error.reason in _PASSES
+
+
+_AGAIN = 15.0  # seconds after which what could not be looked up is looked up again
 _PASSES = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.STORE_FAILED})
 
 

@@ -37,9 +37,6 @@ class Faults:
             self.present[subject] = message
             log.error("%s", message, exc_info=bug)
 
-    def has(self, subject: str) -> bool:
-        return subject in self.present
-
     def mend(self, subject: str) -> None:
         if self.present.pop(subject, None) is not None:
             log.info("%s: it works again", subject)

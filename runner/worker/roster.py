@@ -1,21 +1,25 @@
 """Which repositories a worker serves at the moment, and what it shows to GitHub for each of them."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from runner.config import Config
 from runner.doors.github import GitHub as Door
 from runner.errors import RunnerError
 from runner.hearing import Repositories
-from runner.model import Phase, Reason
+from runner.model import Reason
+from runner.wire import Place
 from runner.worker.credentials import Credentials
 from runner.worker.faults import Faults
+from runner.worker.watched import place_of
 
 log = logging.getLogger("skillrunner.worker")
 
 _FOLDER = (".", "/", "~")
+_LISTING = "repositories "
+_GLOB = frozenset("*?[")
 
 
 @dataclass(slots=True)
@@ -25,43 +29,55 @@ class Roster:
     config: Config
     credentials: Credentials
     faults: Faults
-    _names: tuple[str, ...] = ()
+    _known: dict[str, Sequence[str]] = field(default_factory=dict)  # what each glob meant
     _listing: Repositories = field(init=False)
 
     def __post_init__(self) -> None:
-        token = os.environ.get(self.config.github.token_env, "")
-        door = Door(api_url=self.config.github.api_url, repository="", token=token)
-        self._listing = Repositories(door, log.warning)
+        self._listing = Repositories(self._door, log.warning)
+
+    def _door(self, owner: str) -> Door:
+        """A door through which the repositories of `owner` can be listed."""
+        token = partial(self.credentials.listing, owner)
+        api = self.config.github.api_url
+        return Door(
+            api_url=api, repository="", token=token, pacer=self.credentials.pacer(owner), patience=0.0
+        )
 
     def names(self) -> tuple[str, ...]:
         """The repositories that the patterns mean now; what GitHub cannot tell now is as it was.
 
-        Raises RunnerError INVALID_CONFIG for what is no pattern.
+        Raises RunnerError INVALID_CONFIG for what is no pattern, and for an App that has never worked.
         """
         patterns = self.config.worker.repositories
-        if self.config.worker.app is not None:
-            _named_one_by_one(patterns)
         folders = [one for one in patterns if one.startswith(_FOLDER)]
+        named = [name for one in patterns if one not in folders for name in self._meant(one)]
+        return (*folders, *self._listing.expand(named))
+
+    def _meant(self, pattern: str) -> Sequence[str]:
+        """A glob becomes names; an owner whose repositories cannot be listed takes none from the others."""
+        if pattern.startswith("!") or not set(pattern) & _GLOB:
+            return [pattern]
+        subject = f"{_LISTING}{pattern}"
         try:
-            found = self._listing.expand([one for one in patterns if not one.startswith(_FOLDER)])
+            self._known[pattern] = self._listing.expand([pattern])
         except RunnerError as error:
-            if error.reason is Reason.INVALID_CONFIG:
+            if error.reason is Reason.INVALID_CONFIG and pattern not in self._known:
                 raise
-            self.faults.tell("repositories", f"the list of repositories cannot be read: {error.message}")
-            return self._names or tuple(folders)
-        self.faults.mend("repositories")
-        self._names = (*folders, *found)
-        return self._names
+            self.faults.tell(subject, f"{pattern}: its repositories cannot be listed: {error.message}")
+        else:
+            self.faults.mend(subject)
+        return self._known.get(pattern, ())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every glob could be listed the last time, so that whoever is not named is not meant."""
+        return not any(subject.startswith(_LISTING) for subject in self.faults.present)
+
+    def place(self, name: str) -> Place:
+        """A repository, and how it is reached."""
+        token, pacer = partial(self.token, name), self.credentials.pacer(name.split("/")[0])
+        return place_of(self.config, name, token, pacer)
 
     def token(self, name: str) -> str:
-        """What is shown to GitHub for a repository; nothing for a folder. Raises RunnerError of the App."""
+        """What is shown to GitHub for a repository now; nothing for a folder. Raises RunnerError."""
         return "" if name.startswith(_FOLDER) else self.credentials.token(name)
-
-
-def _named_one_by_one(patterns: Sequence[str]) -> None:
-    """An App's tokens are each for one repository, and list no others."""
-    for pattern in patterns:
-        if set(pattern) & set("*?[") and not pattern.startswith(("!", *_FOLDER)):
-            message = f"worker.repositories: {pattern!r} is a glob, and worker.app gets a token for each name"
-            hint = "name the repositories one by one, or work with a token"
-            raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)

@@ -1,6 +1,6 @@
 """A repository as a worker sees it: its head, its skills, and who may do what for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -9,7 +9,9 @@ from pathlib import Path
 from runner import wire
 from runner.config import FILE, Config, load_config
 from runner.doors.git import Git, files_at
+from runner.doors.pacing import Pacer
 from runner.forges import Forge
+from runner.forges.github import GitHub
 from runner.mirror import Mirror
 from runner.plan import Base
 from runner.skill import Loaded, Skill, load
@@ -36,7 +38,7 @@ class Watched:
         return self.loaded.skills
 
 
-def place_of(config: Config, name: str, token: str) -> wire.Place:
+def place_of(config: Config, name: str, token: Callable[[], str], pacer: Pacer) -> wire.Place:
     """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
     folder = name.startswith((".", "/", "~"))
     origin = str(Path(name).expanduser().resolve()) if folder else f"{config.github.git_url}/{name}"
@@ -46,6 +48,7 @@ def place_of(config: Config, name: str, token: str) -> wire.Place:
         root=config.state,
         origin=origin,
         token=token,
+        pacer=pacer,
         secrets=allowed(config.worker.secrets, name),
     )
 
@@ -58,7 +61,7 @@ def allowed(secrets: Mapping[str, Sequence[str]], name: str) -> frozenset[str]:
 def look(name: str, place: wire.Place, runs: Store, before: Watched | None) -> Watched:
     """The repository as it is now; `before` itself where nothing moved. Raises RunnerError of the forge."""
     forge = before.forge if before else wire.forge(place, runs)
-    base, mirror = wire.base(place, forge, None)
+    base, mirror = wire.base(place, forge.hasty() if isinstance(forge, GitHub) else forge, None)
     if before is not None and before.base.sha == base.sha and before.base.ref == base.ref:
         return before
     own = _configured(place.config, mirror, base.sha)

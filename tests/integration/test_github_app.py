@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runner.doors.github import GitHub as Door
-from runner.doors.github_app import Token, installation_token
+from runner.doors.github_app import Token, installation_token, owner_token
 from runner.errors import RunnerError
 from runner.model import Reason
 from tests.parts.github import APP_ID, OWNER, GitHub, private_key
@@ -51,7 +51,7 @@ def test_the_token_works_for_what_it_was_asked_for(github: GitHub, repository: s
     assert token.slug == "skillrunner-test"
     assert timedelta(minutes=50) < token.expires_at - datetime.now(UTC) <= timedelta(hours=1)
     assert token.value not in repr(token)
-    door = Door(github.url, repository, token.value)
+    door = Door(github.url, repository, lambda: token.value)
     sha = door.get("/branches/main")["commit"]["sha"]
     door.call("POST", "/git/refs", {"ref": "refs/heads/skillrunner/a", "sha": sha})
     pull = {"title": "T", "head": "skillrunner/a", "base": "main", "body": ""}
@@ -60,11 +60,12 @@ def test_the_token_works_for_what_it_was_asked_for(github: GitHub, repository: s
 
 def test_the_token_works_for_nothing_else(github: GitHub, repository: str) -> None:
     token = ask(github, repository, permissions={"contents": "read", "metadata": "read"})
-    sha = Door(github.url, repository, token.value).get("/branches/main")["commit"]["sha"]
+    sha = Door(github.url, repository, lambda: token.value).get("/branches/main")["commit"]["sha"]
     data = {"ref": "refs/heads/b", "sha": sha}
+    other = ask(github, repository)
     for door in (
-        Door(github.url, repository, token.value),
-        Door(github.url, f"{OWNER}/another", ask(github, repository).value),
+        Door(github.url, repository, lambda: token.value),
+        Door(github.url, f"{OWNER}/another", lambda: other.value),
     ):
         with pytest.raises(RunnerError) as caught:
             door.call("POST", "/git/refs", data)
@@ -74,6 +75,20 @@ def test_the_token_works_for_nothing_else(github: GitHub, repository: str) -> No
         "repositories": ["for-the-app"],
         "permissions": {"contents": "read", "metadata": "read"},
     }
+
+
+def test_a_token_for_an_owner_lists_and_does_no_more(github: GitHub, repository: str) -> None:
+    token = owner_token(github.url, APP_ID, github.app_key, OWNER.upper())
+    door = Door(github.url, repository, lambda: token.value)
+    assert repository in {
+        one["full_name"] for one in door.get("installation/repositories", per_page=100)["repositories"]
+    }
+    with pytest.raises(RunnerError):
+        door.call("POST", "/git/refs", {"ref": "refs/heads/c", "sha": "a" * 40})
+    with pytest.raises(RunnerError) as caught:
+        owner_token(github.url, APP_ID, github.app_key, "alice")
+    assert caught.value.reason is Reason.FORGE_NOT_FOUND
+    assert "is not installed on alice" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Ear:
 
     def __init__(self, layered: Layered, repository: str) -> None:
         self.layered = layered
-        self.door = Door(api_url=layered.url, repository=repository, token=TOKEN)
+        self.door = Door(api_url=layered.url, repository=repository, token=lambda: TOKEN)
         self.stored = "{}"
         self.inbox = Inbox()
 
@@ -149,8 +149,8 @@ def test_a_webhook_and_a_poll_tell_of_one_happening_once(ear: Ear, github: GitHu
 
 
 def test_repositories_of_an_owner(layered: Layered, github: GitHub, repository: str) -> None:
-    door = Door(api_url=layered.url, repository="", token=TOKEN)
-    found = Repositories(door, lambda _: None)
+    door = Door(api_url=layered.url, repository="", token=lambda: TOKEN)
+    found = Repositories(lambda _: door, lambda _: None)
     assert repository in found.expand([f"{OWNER}/hearing-*"])
     layered.asked.clear()
     assert repository in found.expand([f"{OWNER}/hearing-*"])
@@ -160,8 +160,8 @@ def test_repositories_of_an_owner(layered: Layered, github: GitHub, repository: 
 
 
 def test_repositories_of_an_installation(layered: Layered, repository: str) -> None:
-    door = Door(api_url=layered.url, repository="", token="ghs_1")
-    assert repository in Repositories(door, lambda _: None).expand([f"{OWNER}/*"])
+    door = Door(api_url=layered.url, repository="", token=lambda: "ghs_1")
+    assert repository in Repositories(lambda _: door, lambda _: None).expand([f"{OWNER}/*"])
     assert layered.asked == [("/installation/repositories?per_page=100&page=1", 200)]
 
 

@@ -131,8 +131,18 @@ class OwnEngine:
         done = subprocess.run(build, capture_output=True, text=True, check=True, env=environment)
         return done.stdout.strip()
 
+    def freeze(self) -> None:
+        """It takes what it is asked, and answers nothing any more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """As a restart of the service does it: the containers end."""
+        self.thaw()
         if self._process is not None:
             self._process.terminate()
             self._process.wait(_PATIENCE)

@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -76,6 +77,9 @@ class GitHub:
     calls: list[Call] = field(default_factory=list)
     tokens: set[str] = field(default_factory=lambda: {TOKEN})  # that git takes: ours, and those of the App
     fault: Fault | None = None  # answers in place of the emulator, or after it: see `_Proxy`
+    down: bool = False  # nothing is served, the API as little as git
+    life: float | None = None  # seconds that an App is told its tokens live; None: an hour, as GitHub's do
+    dead: set[str] = field(default_factory=set)  # tokens that have ended
 
     def api(self, method: str, path: str, data: Any = None) -> Any:
         """A request by somebody else than the runner."""
@@ -88,6 +92,11 @@ class GitHub:
         with urllib.request.urlopen(request, timeout=20) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    def end_tokens(self) -> None:
+        """All that the App was given until now are good for nothing any more."""
+        self.dead |= {token for token in self.tokens if token != TOKEN}
+        self.tokens -= self.dead
 
     def writes(self) -> list[str]:
         return [f"{call.method} {call.path}" for call in self.calls if call.method != "GET"]
@@ -181,6 +190,9 @@ class _Proxy(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
+        if self.github.down and self.headers.get("X-From") != "test":
+            self._answer(502, {}, b"<html>Unicorn!</html>")
+            return
         if self.path == "/_may_use_git":
             basic = self.headers.get("Authorization", "").removeprefix("Basic ")
             _, _, token = base64.b64decode(basic).decode(errors="replace").partition(":")
@@ -188,6 +200,10 @@ class _Proxy(BaseHTTPRequestHandler):
             self._answer(204 if allowed else 401, {} if allowed else {"WWW-Authenticate": "Basic"}, b"")
             return
         ours = self.headers.get("X-From") != "test"
+        if self.headers.get("Authorization", "").removeprefix("Bearer ") in self.github.dead:
+            self._record(ours, raw, 401)
+            self._answer(401, {}, b'{"message": "Bad credentials"}')
+            return
         fault = self.github.fault(self.command, self.path) if ours and self.github.fault else None
         if isinstance(fault, tuple):
             self._record(ours, raw, fault[0])
@@ -201,7 +217,7 @@ class _Proxy(BaseHTTPRequestHandler):
         status, headers, body = self._pass_on(self.command, self.path, raw)
         self._record(ours, raw, status)
         if self.path.endswith("/access_tokens") and status == 201:
-            self.github.tokens.add(json.loads(body)["token"])
+            body = self._given(json.loads(body))
         if fault == "lost":
             self.close_connection = True
             return
@@ -214,12 +230,24 @@ class _Proxy(BaseHTTPRequestHandler):
             body = json.loads(raw) if raw else None
             self.github.calls.append(Call(self.command, self.path, body, status))
 
+    def _given(self, token: dict[str, Any]) -> bytes:
+        """An App's new token, which ends when the test wants it to."""
+        self.github.tokens.add(token["token"])
+        if self.github.life is not None:
+            ends = datetime.now(UTC) + timedelta(seconds=self.github.life)
+            token["expires_at"] = ends.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return json.dumps(token).encode()
+
     def _open_already(self, body: Any) -> bool:
         owner = self.path.split("/")[2]
         path = f"{self.path}?head={owner}:{body['head']}&state=open"
         return bool(json.loads(self._pass_on("GET", path, b"")[2]))
 
     def _pass_on(self, method: str, path: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+        if path.startswith("/installation/repositories?"):  # which the emulator does not know
+            page = path.partition("?")[2]
+            status, headers, body = self._pass_on("GET", f"/users/{OWNER}/repos?{page}", b"")
+            return status, headers, b'{"repositories": %s}' % body
         connection = HTTPConnection("127.0.0.1", self.upstream, timeout=30)
         names = ("Authorization", "Content-Type", "Accept", "Host")
         headers = {name: self.headers[name] for name in names if name in self.headers}
@@ -332,7 +360,8 @@ def github(github_servers: GitHub) -> Iterator[GitHub]:
     """The servers; every request of the test is held against GitHub's own description."""
     github_servers.calls.clear()
     yield github_servers
-    github_servers.fault = None
+    github_servers.fault = github_servers.life = None
+    github_servers.down = False
     check_requests(github_servers.calls)
 
 

@@ -28,6 +28,7 @@ from requests.adapters import BaseAdapter
 
 from runner.doors.github import GitHub as Door
 from runner.model.decision import Event
+from tests.parts.pace import pacer
 
 Answer = tuple[int, dict[str, str], bytes]
 NAME = "acme/lib"
@@ -338,7 +339,9 @@ class Adapter(BaseAdapter):
 
 
 def door(github: Scripted) -> Door:
-    made = Door(api_url="https://api.example", repository=NAME, token="t", sleep=lambda _: None)
+    made = Door(
+        api_url="https://api.example", repository=NAME, token=lambda: "t", sleep=lambda _: None, pacer=pacer()
+    )
     session = Session()
     session.mount("https://", Adapter(github.answer))
     made.__dict__["session"] = session

@@ -1,7 +1,8 @@
 """A worker process with a calendar of the tests' own, and hands that are quicker than a harness.
 
-Usage: worker_driver.py [--clock FILE] [--effects FILE]. FILE of the clock holds the seconds that are added to
-the time; with effects a run only notes there that it was carried out, next to all that the store keeps of it.
+Usage: worker_driver.py [--clock FILE] [--effects FILE] [--engine SECONDS]. FILE of the clock holds the
+seconds that are added to the time; with effects a run only notes there that it was carried out, next to all
+that the store keeps of it; SECONDS are how long a Docker engine may take for an answer.
 """
 
 import argparse
@@ -9,12 +10,14 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runner.commands.worker import work
 from runner.config import load_config
+from runner.doors import docker
 from runner.errors import RunnerError, exit_code
 from runner.model import End, Phase, RunState, Usage
 from runner.worker.carrying import Carry, Job
@@ -22,7 +25,9 @@ from runner.worker.carrying import Carry, Job
 
 def calendar(file: Path) -> Callable[[], datetime]:
     def now() -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=float(file.read_text()))
+        while not (seconds := file.read_text()):  # somebody is writing it
+            time.sleep(0.001)
+        return datetime.now(UTC) + timedelta(seconds=float(seconds))
 
     return now
 
@@ -46,7 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clock", type=Path)
     parser.add_argument("--effects", type=Path)
+    parser.add_argument("--engine", type=int, default=120)
     given = parser.parse_args()
+    docker._API_TIMEOUT = given.engine
     parts: dict[str, object] = {"now": calendar(given.clock)} if given.clock else {}
     parts |= {"carry": quick(given.effects)} if given.effects else {}
     form = "%(asctime)s %(levelname)-7s %(message)s"

@@ -27,7 +27,7 @@ YAML = """
 on: {on}
 overlap: {overlap}
 harness: {{kind: command, command: [sh, -c, {command!r}]}}
-limits: {{attempts: {attempts}}}
+limits: {{attempts: {attempts}{limits}}}
 output: {output}
 """
 PULL_REQUEST = '{{pull_request: {{title: "docs: {name}", paths: ["docs/**"], key: fixed}}}}'
@@ -90,6 +90,7 @@ class Team:
         on: str | None = None,
         overlap: str = "queue",
         attempts: int = 1,
+        limits: str = "",
         output: str = PULL_REQUEST,
         more: str = "",
         ago: timedelta = timedelta(hours=1),
@@ -99,6 +100,7 @@ class Team:
             "command": command,
             "overlap": overlap,
             "attempts": attempts,
+            "limits": f", {limits}" if limits else "",
             "output": output.format(name=name),
         }
         text = YAML.format(on=on or f"{{schedule: [{long_ago()}]}}", **said) + more

@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from requests import ConnectionError as Broken
-from requests import Response
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from runner.doors.github import GitHub
+from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.forges.github import GitHub as Forge
 from runner.model import Reason
+from tests.parts.pace import Clock
 
 TOKEN = "ghp_aVerySecretToken0123456789"
 
@@ -31,9 +35,11 @@ class Script:
     def __init__(self, *answers: Response | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, str]] = []
+        self.headers: list[Mapping[str, str]] = []
 
-    def request(self, method: str, url: str, **_: Any) -> Response:
+    def request(self, method: str, url: str, **given: Any) -> Response:
         self.asked.append((method, url))
+        self.headers.append(given["headers"] or {})
         found = self.answers.pop(0)
         if isinstance(found, Exception):
             raise found
@@ -42,7 +48,14 @@ class Script:
 
 def door(*answers: Response | Exception) -> tuple[GitHub, Script, list[float]]:
     slept: list[float] = []
-    made = GitHub("https://api.example.com/", "o/r", TOKEN, sleep=slept.append, now=lambda: 1000.0)
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.sleep(seconds)
+
+    pacer = Pacer(clock, clock.sleep)
+    made = GitHub("https://api.example.com/", "o/r", lambda: TOKEN, sleep, lambda: 1000.0, pacer)
     script = Script(*answers)
     made.__dict__["session"] = script
     return made, script, slept
@@ -54,6 +67,7 @@ def door(*answers: Response | Exception) -> tuple[GitHub, Script, list[float]]:
         (answer(429, Retry_After="7"), 7.0),
         (answer(403, Retry_After="3"), 3.0),
         (answer(403, X_RateLimit_Remaining="0", X_RateLimit_Reset="1030"), 31.0),
+        (answer(429, Retry_After="0"), 1.0),
         (answer(429), 60.0),
         (answer(403, {"message": "You have exceeded a secondary rate limit"}), 60.0),
     ],
@@ -71,6 +85,25 @@ def test_a_limit_that_does_not_end_is_given_up() -> None:
         made.call("POST", "/pulls", {})
     assert (caught.value.reason, caught.value.retryable) == (Reason.FORGE_RATE_LIMITED, True)
     assert slept == [60.0, 120.0, 240.0, 480.0]
+
+
+def test_who_is_hasty_gives_up_and_keeps_the_others_from_asking() -> None:
+    made, script, slept = door(answer(403, Retry_After="100"), answer(200, {}))
+    for one in (made.hasty(), made.hasty().at("o/other")):
+        with pytest.raises(RunnerError) as caught:
+            one.get("")
+        assert (caught.value.reason, caught.value.retryable) == (Reason.FORGE_RATE_LIMITED, True)
+        assert "100 s" in caught.value.message
+    assert (len(script.asked), slept) == (1, [])
+    made.get("")
+    assert made.pacer.clock() == 1100
+
+
+def test_writes_are_paced_and_reads_are_not() -> None:
+    made, _, slept = door(*(answer(200, {}) for _ in range(6)))
+    for method in ("GET", "POST", "GET", "PATCH", "DELETE", "GET"):
+        made.call(method, "/x")
+    assert (made.pacer.clock(), slept) == (1002, [])
 
 
 @pytest.mark.parametrize("trouble", [answer(502), answer(500), Broken("reset")])
@@ -214,5 +247,54 @@ def test_git_gets_the_token_for_this_origin_alone() -> None:
     assert remote.url == "https://git.example.com/o/r.git"
     assert remote.variables["GIT_CONFIG_KEY_0"] == "http.https://git.example.com/.extraHeader"
     assert TOKEN not in remote.url + remote.variables["GIT_CONFIG_VALUE_0"]
-    assert Forge(GitHub("https://api", "o/r", ""), "https://g").remote().variables == {}
-    assert not Forge(GitHub("https://api", "o/r", ""), "https://g").doctor()[0].ok
+    assert Forge(GitHub("https://api", "o/r", str), "https://g").remote().variables == {}
+    assert not Forge(GitHub("https://api", "o/r", str), "https://g").doctor()[0].ok
+
+
+class Wire(BaseAdapter):
+    """Keeps what would go out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[str | None] = []
+
+    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
+        self.shown.append(request.headers.get("Authorization"))
+        made = answer(200)
+        made.request, made.url = request, str(request.url)
+        return made
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_each_request_shows_the_token_of_its_moment_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.example.com login me password mine\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    tokens = ["first", "second", ""]
+    made, wire = GitHub("https://api.example.com", "o/r", lambda: tokens.pop(0)), Wire()
+    made.session.mount("https://", wire)
+    made.get("")
+    made.at("o/other").get("")
+    made.get("")
+    assert wire.shown == ["Bearer first", "Bearer second", None]
+
+
+def test_the_default_branch_costs_nothing_while_nothing_changed() -> None:
+    made, script, _ = forge(
+        answer(200, {"default_branch": "main"}, ETag='"1"'),
+        answer(304),
+        answer(200, {"default_branch": "trunk"}, ETag='"2"'),
+        answer(304),
+    )
+    assert [one.default_branch() for one in (made, made.hasty(), made, made)] == [
+        "main",
+        "main",
+        "trunk",
+        "trunk",
+    ]
+    assert [one.get("If-None-Match") for one in script.headers] == [None, '"1"', '"1"', '"2"']

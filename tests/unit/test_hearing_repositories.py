@@ -37,12 +37,12 @@ class Lists:
 
 
 def repositories(github: Lists, token: str = "ghp_x") -> tuple[Repositories, list[str]]:
-    door = GitHub(api_url="https://api.example", repository="", token=token, sleep=lambda _: None)
+    door = GitHub(api_url="https://api.example", repository="", token=lambda: token, sleep=lambda _: None)
     session = Session()
     session.mount("https://", Adapter(github.answer))
     door.__dict__["session"] = session
     said: list[str] = []
-    return Repositories(door, said.append), said
+    return Repositories(lambda _: door, said.append), said
 
 
 def rows(*names: str, **more: bool) -> list[dict[str, Any]]:

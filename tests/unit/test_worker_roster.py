@@ -7,7 +7,7 @@ import pytest
 
 from runner.config import load_config
 from runner.errors import RunnerError
-from runner.model import Reason
+from runner.model import Phase, Reason
 from runner.worker.credentials import Credentials
 from runner.worker.faults import Faults
 from runner.worker.roster import Roster
@@ -24,34 +24,26 @@ def test_names_and_folders_as_they_are(tmp_path: Path) -> None:
     assert found.names() == ("./here", "acme/api")
 
 
-@pytest.mark.parametrize("app", ["{id: '1', private_key_env: KEY}"])
-def test_an_app_needs_names(tmp_path: Path, app: str) -> None:
-    with pytest.raises(RunnerError) as caught:
-        roster(tmp_path, f"{{repositories: ['acme/*'], app: {app}}}").names()
-    assert caught.value.reason is Reason.INVALID_CONFIG
-    assert "one by one" in caught.value.hint
-    assert roster(tmp_path, f"{{repositories: [acme/web, '!acme/x*'], app: {app}}}").names() == ("acme/web",)
-
-
 def test_what_github_cannot_tell_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = roster(tmp_path, "{repositories: ['acme/*', /srv/x]}")
-    answers: list[Any] = [["acme/a"], RunnerError(*_AWAY), ["acme/a", "acme/b"]]
+    found = roster(tmp_path, "{repositories: ['acme/*', /srv/x, '!acme/c', 'other/*', some/one]}")
+    away = RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "away", hint="wait")
+    answers: dict[str, list[Any]] = {
+        "acme": [["acme/a"], away, ["acme/a", "acme/b", "acme/c"]],
+        "other": [away, ["other/y"], away],
+    }
 
-    def expand(_: Any) -> Any:
-        answer = answers.pop(0)
+    def visible(owner: str) -> list[tuple[str, str]]:
+        answer = answers[owner].pop(0)
         if isinstance(answer, RunnerError):
             raise answer
-        return answer
+        return [(name, "") for name in answer]
 
-    monkeypatch.setattr(found._listing, "expand", expand)
+    monkeypatch.setattr(found._listing, "_visible", visible)
     assert [found.names() for _ in range(3)] == [
-        ("/srv/x", "acme/a"),
-        ("/srv/x", "acme/a"),
-        ("/srv/x", "acme/a", "acme/b"),
+        ("/srv/x", "acme/a", "some/one"),
+        ("/srv/x", "acme/a", "other/y", "some/one"),
+        ("/srv/x", "acme/a", "acme/b", "other/y", "some/one"),
     ]
-
-
-_AWAY: Any = ("publish", Reason.FORGE_UNAVAILABLE, "away")
 
 
 def test_a_token_for_each_and_none_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
