@@ -51,6 +51,7 @@ def serve(team: Team, overlap: str, command: str = "true") -> tuple[str, str]:
 @pytest.mark.parametrize("place", ["team", "cluster"])
 def test_missed_slots_get_their_runs_one_after_the_other(place: str, request: pytest.FixtureRequest) -> None:
     team: Team = request.getfixturevalue(place)
+    team.settings = "silence: 60s"
     notes = team.project.home / "notes"
     notes.mkdir()
     start, end = serve(team, "skip", NOTES.format(notes=notes))

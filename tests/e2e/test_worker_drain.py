@@ -11,6 +11,7 @@ from tests.parts.cli import Done
 from tests.parts.racer import worker as record
 from tests.parts.workers import Team
 
+PATIENT = "silence: 60s"  # nobody is to die on a machine that has much to do
 WAITS = "touch ../begun; until test -e {go}; do sleep 0.1; done; date > docs/out.md"
 
 
@@ -40,6 +41,7 @@ def test_who_is_drained_takes_nothing_more_and_finishes_what_runs(
     place: str, request: pytest.FixtureRequest
 ) -> None:
     team: Team = request.getfixturevalue(place)
+    team.settings = PATIENT
     go = team.project.home / "go"
     team.commit("slow", WAITS.format(go=go))
     first = team.start()
@@ -59,6 +61,7 @@ def test_who_is_drained_takes_nothing_more_and_finishes_what_runs(
 
 
 def test_one_of_several_is_drained_by_how_its_id_begins(cluster: Team) -> None:
+    cluster.settings = PATIENT
     cluster.commit("never", "true", on="{manual: {}}")
     workers = [cluster.start(machine=name) for name in "ab"]
     cluster.until(lambda: len(living(cluster)) == 2)

@@ -17,7 +17,7 @@ def told(team: Team, *argv: str) -> str:
 
 
 def test_what_comes_too_often_waits_and_begins_later(cluster: Team) -> None:
-    cluster.settings += ", concurrency: {worker: 4}, rate: {total: 2/h}"
+    cluster.settings = "silence: 60s, concurrency: {worker: 4}, rate: {total: 2/h}"
     for name in ("one", "two", "three"):
         cluster.commit(name, "true")
     clock, effects = cluster.project.home / "clock", cluster.project.home / "effects"
