@@ -31,7 +31,7 @@ _UPSTREAM_TIMEOUT = 600.0  # seconds without a byte of the answer: models may th
 
 _PATH = re.compile(r"(/[A-Za-z0-9_~:-][A-Za-z0-9_.~:-]*)+")  # no escapes, no empty or dotted segments
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_CREDENTIALS = {"authorization", "x-api-key", "cookie", "set-cookie", "forwarded"}
+_CREDENTIALS = {"authorization", "x-api-key", "x-goog-api-key", "cookie", "set-cookie", "forwarded"}
 _HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
     *("transfer-encoding", "upgrade", "host", "content-length", "expect"),

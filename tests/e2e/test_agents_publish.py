@@ -22,7 +22,7 @@ output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
 
 
-@pytest.fixture(params=AGENTS)
+@pytest.fixture(params=KINDS)
 def agent_project(
     request: pytest.FixtureRequest, project: Project, local_image: str
 ) -> tuple[Project, str, str]:
