@@ -61,12 +61,21 @@ def launch(task: Task) -> Launch:
     """The configuration is one variable, which comes before the files of the repository and the home."""
     config = json.dumps(_config(task))
     system = task.spec.options.get("append_system_prompt")
+    titled = ("--title", "skillrunner")  # or it asks the model for one
     return Launch(
-        argv=(task.program or PROGRAM, "run", "--format", "json", "--auto"),  # our sandbox is the limit
+        argv=(
+            task.program or PROGRAM,
+            "run",
+            "--format",
+            "json",
+            "--auto",
+            *titled,
+        ),  # our sandbox is the limit
         stdin=task.prompt.encode(),
         variables={
             "OPENCODE_CONFIG_CONTENT": config,
             "OPENCODE_DISABLE_AUTOUPDATE": "1",
+            "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
             "OPENCODE_DISABLE_MODELS_FETCH": "1",
             **({_KEY: task.model_token} if task.model_url else {}),
         },

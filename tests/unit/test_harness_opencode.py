@@ -31,7 +31,7 @@ def config(**options: Any) -> Any:
 
 def test_everything_is_said_by_one_variable() -> None:
     launch = opencode.launch(task("opencode", model="qwen/qwen3-coder"))
-    assert launch.argv == ("opencode", "run", "--format", "json", "--auto")
+    assert launch.argv == ("opencode", "run", "--format", "json", "--auto", "--title", "skillrunner")
     assert launch.stdin == b"Do the work.\n"
     said = config(model="qwen/qwen3-coder")
     assert said["model"] == said["small_model"] == "skillrunner/qwen/qwen3-coder"
