@@ -20,7 +20,7 @@ on: {on}
 harness: {{kind: command, command: [sh, -c, "{command}"]}}
 output: {{pull_request: {{title: "docs: {name}", paths: ["docs/**"], key: fixed}}}}
 """
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 
 def until(condition: Callable[[], bool], log: Path) -> None:
@@ -73,7 +73,7 @@ def worker(project: Project) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]
             process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -98,7 +98,7 @@ def test_a_committed_schedule_runs_and_opens_its_pull_request(served: Project) -
         until(lambda: bool(ended(served, "often")), log)
         assert "skillrunner/often/fixed" in served.branches()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0, log.read_text()
+        assert process.wait(timeout=PATIENCE) == 0, log.read_text()
     first = ended(served, "often")[0]
     assert first["end"]["state"] == "succeeded"  # type: ignore[index]
 
@@ -124,7 +124,7 @@ def test_the_skills_are_those_of_the_last_look(served: Project) -> None:
 
 
 def test_a_worker_that_is_killed_leaves_a_lost_run_and_a_new_one_goes_on(served: Project) -> None:
-    commit(served, "slow", "{schedule: [{cron: '* * * * *'}]}", command="touch docs/begun; sleep 60", ago=90)
+    commit(served, "slow", "{schedule: [{cron: '* * * * *'}]}", command="touch docs/begun; sleep 600", ago=90)
     with worker(served) as (process, log):
         until(lambda: any(run["state"] == "running" for run in runs(served)), log)
         process.kill()
@@ -133,12 +133,12 @@ def test_a_worker_that_is_killed_leaves_a_lost_run_and_a_new_one_goes_on(served:
         until(lambda: any(run["state"] == "lost" for run in runs(served)), log)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert "skillrunner/slow/fixed" not in served.branches()
 
 
 def test_a_run_can_be_cancelled_and_a_skill_paused(served: Project) -> None:
-    commit(served, "slow", "{schedule: [{cron: '* * * * *'}]}", command="touch docs/begun; sleep 60", ago=90)
+    commit(served, "slow", "{schedule: [{cron: '* * * * *'}]}", command="touch docs/begun; sleep 600", ago=90)
     with worker(served) as (_, log):
         until(lambda: any(run["state"] == "running" for run in runs(served)), log)
         cancelled = served.skillrunner("cancel", "latest", "--reason", "not today")
@@ -179,7 +179,7 @@ def test_once_does_what_is_due_and_ends(served: Project) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert len(ended(served, "often")) >= 1

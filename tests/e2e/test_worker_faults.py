@@ -25,7 +25,7 @@ from tests.parts.cli import Project, skill_files
 from tests.parts.engine import OwnEngine
 from tests.parts.need import require
 from tests.parts.postgres import Server, server
-from tests.parts.workers import Team, Worker, long_ago, made, processes
+from tests.parts.workers import SILENCE, Team, Worker, long_ago, made, processes
 
 NONE = "{{none: {{}}}}"
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_a_worker_that_slept_too_long_stops_what_it_runs(cluster: Team, scratch:
     sleeper.signal(signal.SIGSTOP)
     time.sleep(1)
     assert hangs()
-    until = uptime() + 3.5
+    until = uptime() + SILENCE + 0.5
     cluster.until(lambda: uptime() > until)
     sleeper.signal(signal.SIGCONT)
     assert sleeper.wait() == 6
@@ -206,21 +206,30 @@ def many(team: Team, skills: int = 100) -> None:
     team.push("Many skills")
 
 
+TAKEN_FOR_DEAD = 6  # a worker's exit code: one that a busy machine left without its turn ends like this too
+
+
 def carry_on(team: Team, machines: int, kills: int, effects: Path) -> None:
     """Let workers work until all is done, and kill one of them at random, again and again."""
     chance = random.Random(1)
-    options = ("--effects", str(effects))
     names = [f"m{at}" if team.server else "" for at in range(machines)]
-    workers = {name: team.driver(*options, machine=name) for name in names}
+    workers: dict[str, Worker] = {}
+
+    def are_up() -> bool:
+        """As a supervisor does it: who has ended is started again."""
+        for name in names:
+            if name not in workers or workers[name].process.poll() is not None:
+                assert name not in workers or workers[name].wait() == TAKEN_FOR_DEAD, workers[name].said()
+                workers[name] = team.driver("--effects", str(effects), machine=name)
+        return True
+
     for at in range(1, kills + 1):
-        team.until(lambda at=at: done(effects) > COUNT * at // (kills + 2), 120)  # type: ignore[misc]
-        victim = chance.choice(names)
-        workers[victim].kill()
-        workers[victim] = team.driver(*options, machine=victim)
-    team.until(lambda: team.are_ended(COUNT), 120)
+        team.until(lambda at=at: are_up() and done(effects) > COUNT * at // (kills + 2), 300)  # type: ignore[misc]
+        workers.pop(chance.choice(names)).kill()
+    team.until(lambda: are_up() and team.are_ended(COUNT), 300)
     for worker in workers.values():
         worker.signal(signal.SIGTERM)
-        assert worker.wait() == 0, worker.said()
+        assert worker.wait() in (0, TAKEN_FOR_DEAD), worker.said()
 
 
 def done(effects: Path) -> int:
@@ -335,9 +344,10 @@ def test_what_does_not_end_in_time_is_stopped(team: Team, scratch: Path, asked: 
     team.commit("slow", first_hangs(scratch, "slow"))
     worker = team.start()
     team.until(lambda: begun(scratch))
-    for _ in range(asked):
+    worker.signal(signal.SIGTERM)
+    if asked == 2:  # signals that come before the first was taken in are one
+        team.until(lambda: Workers(team.store).living()[0].state == "draining")
         worker.signal(signal.SIGTERM)
-        time.sleep(0.2)
     assert worker.wait() == 0
     end = team.runs()[0].end
     assert end is not None
@@ -505,11 +515,12 @@ def test_success_without_work_is_none(team: Team) -> None:
 
 
 @pytest.fixture
-def outage(project: Project) -> Iterator[tuple[Team, Server]]:
-    with server() as its_own, made(project, its_own.database("workers"), "silence: 5s") as one:
+def outage(project: Project, request: pytest.FixtureRequest) -> Iterator[tuple[Team, Server]]:
+    with server() as its_own, made(project, its_own.database("workers"), request.param) as one:
         yield one, its_own
 
 
+@pytest.mark.parametrize("outage", ["silence: 20s"], indirect=True)
 def test_a_run_outlives_a_database_that_is_away_for_a_moment(
     outage: tuple[Team, Server], scratch: Path
 ) -> None:
@@ -519,7 +530,7 @@ def test_a_run_outlives_a_database_that_is_away_for_a_moment(
     team.until(lambda: begun(scratch))
     (scratch / "go").touch()
     database.stop()
-    time.sleep(1)
+    team.until(lambda: "could not be told that this worker lives" in worker.said())
     database.start()
     team.until(lambda: team.are_ended())
     assert team.states() == ["succeeded"]
@@ -528,9 +539,9 @@ def test_a_run_outlives_a_database_that_is_away_for_a_moment(
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert set(team.states()) == {"succeeded"}
-    assert "could not be told that this worker lives" in worker.said()
 
 
+@pytest.mark.parametrize("outage", ["silence: 5s"], indirect=True)
 def test_a_worker_that_is_cut_off_for_too_long_gives_up_what_it_runs(
     outage: tuple[Team, Server], scratch: Path
 ) -> None:
@@ -603,7 +614,7 @@ def test_a_worker_that_slept_too_long_removes_its_container(cluster: Team, local
     sleeper = begin_in_container(cluster, local_image)
     (run,) = cluster.runs()
     sleeper.signal(signal.SIGSTOP)
-    until = uptime() + 4
+    until = uptime() + SILENCE + 1
     cluster.until(lambda: uptime() > until)
     assert containers(run=run.id)
     sleeper.signal(signal.SIGCONT)
@@ -633,9 +644,9 @@ def test_an_engine_that_restarts_is_no_failure_of_the_skill(
     assert end.reason in (Reason.ENGINE_FAILED, Reason.ENGINE_UNAVAILABLE)
     team.commit("next", "cat > docs/next.md")
     team.until(lambda: team.runs("next") and team.runs("next")[0].attempt == 2)
-    assert team.states("next") == ["queued"]
+    assert team.states("next") != ["succeeded"]
     own_engine.start()
-    clock.write_text("31")
+    clock.write_text("7200")  # past its next turn, however long this took
     team.until(lambda: team.states("next") == ["succeeded"])
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0

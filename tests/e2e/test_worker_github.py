@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runner.ledger import REF
-from tests.e2e.test_worker import commit, ended, runs, until, worker
+from tests.e2e.test_worker import PATIENCE, commit, ended, runs, until, worker
 from tests.parts.act import Act, example, happened_in
 from tests.parts.cli import Project
 from tests.parts.github import GitHub, free_port, repository
@@ -46,7 +46,7 @@ def test_a_slot_and_a_release_open_their_pull_requests(served: Project, github: 
         github.api("POST", f"/repos/{repository(served)}/releases", {"tag_name": "v1", "name": "One"})
         until(lambda: bool(ended(served, "released")), log)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert titles(served, github) == ["docs: often", "docs: released"]
     ledger = served.git("show", f"{REF}:{datetime.now(UTC):%Y-%m-%d}.jsonl", cwd=served.origin)
     lines = [json.loads(line) for line in ledger.splitlines()]
@@ -69,7 +69,7 @@ def post(port: int, event: str, payload: dict[str, Any], secret: str = SECRET) -
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -19,6 +19,7 @@ from tests.parts.cli import Done, Project, skill_files
 YAML = (
     'on: {schedule: [{cron: "0 0 1 1 *"}]}\nharness: {kind: command, command: ["true"]}\noutput: {none: {}}\n'
 )
+PATIENCE = 90.0
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def heard(listener: socket.socket, word: str) -> list[str]:
 def test_a_supervisor_hears_that_it_works_lives_and_ends(served: Project, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(40)
+        listener.settimeout(PATIENCE)
         variables = {"NOTIFY_SOCKET": listener.getsockname(), "WATCHDOG_USEC": "200000"}
         with worker(served, variables) as process:
             before = heard(listener, "READY=1")
@@ -79,20 +80,20 @@ def test_a_supervisor_hears_that_it_works_lives_and_ends(served: Project, tmp_pa
             assert heard(listener, "WATCHDOG=1")
             process.send_signal(signal.SIGTERM)
             assert heard(listener, "STOPPING=1")
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_health_is_that_of_a_worker_of_this_host(served: Project) -> None:
     before = health(served)
     assert (before.code, before.out) == (1, f"not healthy: no worker runs on {os.uname().nodename}\n")
     with worker(served, {}) as process:
-        until = time.monotonic() + 40
+        until = time.monotonic() + PATIENCE
         while (now := health(served)).code:
             assert time.monotonic() < until, now
         assert now.out.startswith(f"healthy: {os.uname().nodename}-")
         assert "is running" in now.out
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert health(served).code == 1
 
 

@@ -98,7 +98,11 @@ def _program(pid: int) -> str:
 
 
 class OwnEngine:
-    """An engine that nobody else uses, and that may be stopped; its containers have no network."""
+    """An engine that nobody else uses, and that may be stopped; its containers have no network.
+
+    It has a network namespace of its own: an engine told to have no bridge removes `docker0` when it starts
+    (moby's `removeDefaultBridgeInterface`), and that is the bridge of the machine's engine.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -109,7 +113,7 @@ class OwnEngine:
         places = [f"--{name}-root={self.home}/{name}" for name in ("data", "exec")]
         options = ["--bridge=none", "--iptables=false", "--ip6tables=false", f"--pidfile={self.home}/pid"]
         with (self.home / "log").open("ab") as log:
-            command = ["dockerd", f"--host={self.host}", *places, *options]
+            command = ["unshare", "--net", "dockerd", f"--host={self.host}", *places, *options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         until = time.monotonic() + _PATIENCE
         while not self._answers():

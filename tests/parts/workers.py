@@ -21,7 +21,8 @@ from runner.worker.lease import uptime
 from tests.parts.cli import Project, clean_environment, skill_files
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 60.0
+PATIENCE = 90.0
+SILENCE = 6  # seconds after which workers of one database take each other for dead
 YAML = """
 on: {on}
 overlap: {overlap}
@@ -201,7 +202,7 @@ def team(project: Project) -> Iterator[Team]:
 @pytest.fixture
 def cluster(project: Project, postgres: str) -> Iterator[Team]:
     """Workers that share a PostgreSQL database."""
-    with made(project, postgres, "silence: 3s") as one:
+    with made(project, postgres, f"silence: {SILENCE}s") as one:
         yield one
 
 
