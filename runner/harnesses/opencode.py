@@ -61,16 +61,10 @@ def launch(task: Task) -> Launch:
     """The configuration is one variable, which comes before the files of the repository and the home."""
     config = json.dumps(_config(task))
     system = task.spec.options.get("append_system_prompt")
+    bypass = "--auto"  # our sandbox is the limit
     titled = ("--title", "skillrunner")  # or it asks the model for one
     return Launch(
-        argv=(
-            task.program or PROGRAM,
-            "run",
-            "--format",
-            "json",
-            "--auto",
-            *titled,
-        ),  # our sandbox is the limit
+        argv=(task.program or PROGRAM, "run", "--format", "json", bypass, *titled),
         stdin=task.prompt.encode(),
         variables={
             "OPENCODE_CONFIG_CONTENT": config,

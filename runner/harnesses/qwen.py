@@ -31,9 +31,7 @@ from runner.model import (
 from runner.units import Maybe
 
 SETTINGS = "qwen-settings.json"
-_EXIT_CODE = re.compile(
-    r"^Exit Code: (\d{1,3})$", re.MULTILINE
-)  # in the result of a shell command that failed
+_EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the result of a failed shell command
 _API_ERROR = re.compile(r"\[API Error: (?:(\d{3}) )?(.*)\]", re.DOTALL)
 
 

@@ -22,13 +22,13 @@ def put(
 
     Raises OSError when one of these is there and is no folder.
     """
-    *folders, name = name.split("/")
+    *folders, name = map(_plain, name.split("/"))
     where = os.open(folder, _FOLDER)
     for one in folders:
-        where = _entered(where, _plain(one), owner)
+        where = _entered(where, one, owner)
     try:
-        _clear(_plain(name), where)
-        file = os.open(_plain(name), _WRITE, mode, dir_fd=where)
+        _clear(name, where)
+        file = os.open(name, _WRITE, mode, dir_fd=where)
         with os.fdopen(file, "wb") as out:
             out.write(data)
             os.fchmod(out.fileno(), mode)
