@@ -9,10 +9,22 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any, Literal, Self
 
+from runner.errors import RunnerError
 from runner.gateway.budget import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Task
 from runner.lines import Lines, json_object
-from runner.model import Declared, Exit, Finish, Outcome, Places, Problem, Stream, TranscriptEvent
+from runner.model import (
+    Declared,
+    Exit,
+    Finish,
+    Outcome,
+    Phase,
+    Places,
+    Problem,
+    Reason,
+    Stream,
+    TranscriptEvent,
+)
 from runner.redact import Redactor, plain
 from runner.sandboxes import Caps, Sandbox
 
@@ -96,12 +108,24 @@ def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
     """The files that the harness finds; returns its variables."""
     for name, content in launch.files.items():
         sandbox.put(name, content)
+    _put_home(sandbox, launch)
     return _common(sandbox.places) | {
         **task.variables,
         **launch.variables,
         "SKILLRUNNER_PROMPT": sandbox.put(PROMPT, task.prompt.encode()),
         "SKILLRUNNER_OUTPUTS": sandbox.put(OUTPUTS, b"", 0o666),
     }
+
+
+def _put_home(sandbox: Sandbox, launch: Launch) -> None:
+    """What the harness finds in its home. Set-up commands may have put anything there before."""
+    for name, content in launch.home.items():
+        try:
+            sandbox.put(f"home/{name}", content)
+        except OSError as error:
+            message = f"~/{name} cannot be written in the sandbox: {error.strerror}"
+            hint = "look at what `environment.setup` puts into the home"
+            raise RunnerError(Phase.HARNESS, Reason.SETUP_FAILED, message, hint=hint) from error
 
 
 def _common(places: Places) -> dict[str, str]:

@@ -33,6 +33,7 @@ LOADED_BY_NAME = (
     "libpthread.so.0",
     "librt.so.1",
     "libm.so.6",
+    "libutil.so.1",
     "libgcc_s.so.1",
     "libstdc++.so.6",
 )

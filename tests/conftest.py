@@ -1,7 +1,6 @@
 """The real parts that tests share, each in its own module under tests/parts."""
 
 pytest_plugins = [
-    "tests.parts.agents",
     "tests.parts.cli",
     "tests.parts.engine",
     "tests.parts.github",

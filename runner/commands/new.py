@@ -25,6 +25,11 @@ _HARNESSES = {
     "claude-code": "{kind: claude-code, model: sonnet}",
     "codex": "{kind: codex}",
     "command": '{kind: command, command: ["sh", "-c", "cat > docs/NAME.md"]}',
+    "copilot": "{kind: copilot, model: gpt-4.1}",
+    "gemini": "{kind: gemini}",
+    "opencode": "{kind: opencode, model: gpt-5.5}",
+    "oz": "{kind: oz}\nenvironment: {secrets: [WARP_API_KEY]}",
+    "qwen": "{kind: qwen, model: qwen3-coder-plus}",
 }
 _YAML = """\
 # yaml-language-server: $schema=https://raw.githubusercontent.com/skillrunner/skillrunner/main/schemas/skill.schema.json

@@ -49,6 +49,7 @@ class Launch:
     stdin: bytes = b""
     variables: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)  # name in the exchange folder -> content
+    home: Mapping[str, bytes] = field(default_factory=dict)  # path below the home -> content
 
 
 class Reader(Protocol):

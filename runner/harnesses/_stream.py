@@ -2,11 +2,26 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from runner.lines import json_object
+from runner.model import Message, Stream, TranscriptEvent, Unknown
 
 _SHOWN = 2_000
 _ABSURD = 1e12  # no run has so many tokens or costs so much
+
+
+def parsed(
+    stream: Stream, line: bytes, rules: Callable[[Mapping[str, Any]], Iterable[TranscriptEvent]]
+) -> Iterable[TranscriptEvent]:
+    """What `rules` make of a line's object; complaints and noise are kept as they stand."""
+    if not line.strip():
+        return []
+    if stream == "stderr":
+        return [Message(role="system", text=shown(line))]
+    data = json_object(line)
+    return [Unknown(text=shown(line))] if data is None else rules(data)
 
 
 def shown(line: bytes) -> str:

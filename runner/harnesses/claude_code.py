@@ -12,23 +12,19 @@ from pydantic import Field
 
 from runner.documents import Many, Model, Text
 from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
-from runner.harnesses._stream import count, mapping, mappings, number, shown, status, text, unread
-from runner.lines import json_object
+from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
 from runner.model import (
     Exit,
     FileEdit,
     Finish,
-    Message,
     Metered,
     Outcome,
     Problem,
     Reason,
-    Reasoning,
     Session,
     Stream,
-    ToolCall,
-    ToolResult,
     TranscriptEvent,
     Unknown,
     Usage,
@@ -36,7 +32,7 @@ from runner.model import (
 from runner.units import Maybe
 
 SYSTEM_PROMPT = "system-prompt.md"
-_EXIT_CODE = re.compile(r"Exit code (\d{1,3})\b")  # how the result of a shell command that failed begins
+_EXIT_CODE = re.compile(r"\AExit code (\d{1,3})\b")  # how the result of a shell command that failed begins
 
 
 class ClaudeCode(Model):
@@ -106,12 +102,7 @@ class Reader:
         self._subtype = ""
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        if not line.strip():
-            return []
-        if stream == "stderr":
-            return self._tally.count([Message(role="system", text=shown(line))])
-        data = json_object(line)
-        return self._tally.count([Unknown(text=shown(line))] if data is None else self._events(data))
+        return self._tally.count(parsed(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         outcome = judge(self._tally, PROGRAM, ended, changed)
@@ -135,7 +126,7 @@ class Reader:
 
     def _assistant(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):
-            yield from _part(part)
+            yield from content_block(part)
         known = text(message, "id")
         if known not in self._metered and (usage := _usage(mapping(message, "usage"))) != Usage():
             self._metered.add(known)
@@ -159,43 +150,13 @@ def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
             yield Unknown(text=unread(data))
 
 
-def _part(part: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
-    match part.get("type"):
-        case "text":
-            yield Message(text=text(part, "text"))
-        case "thinking":
-            yield Reasoning(text=text(part, "thinking"))
-        case "tool_use" | "server_tool_use":
-            yield ToolCall(call_id=text(part, "id"), tool=text(part, "name"), arguments=part.get("input"))
-        case _:
-            yield Unknown(text=unread(part))
-
-
 def _results(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     for part in mappings(mapping(data, "message"), "content"):
         if part.get("type") == "tool_result":
-            yield _tool_result(part)
+            yield tool_result(part, _EXIT_CODE)
     edit = mapping(data, "tool_use_result")
     if path := text(edit, "filePath"):
         yield FileEdit(path=path, kind="add" if text(edit, "type") == "create" else "update")
-
-
-def _tool_result(part: Mapping[str, Any]) -> ToolResult:
-    output = _flat(part.get("content"))
-    code = _EXIT_CODE.match(output)
-    return ToolResult(
-        call_id=text(part, "tool_use_id"),
-        ok=part.get("is_error") is not True,
-        output=output,
-        exit_code=int(code[1]) if code else None,
-    )
-
-
-def _flat(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "\n".join(text(part, "text") for part in parts if isinstance(part, dict))
 
 
 def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:

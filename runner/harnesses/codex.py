@@ -13,7 +13,7 @@ from pydantic import Field
 from runner.documents import Model, Text
 from runner.harnesses import Launch, ModelAccess, Task
 from runner.harnesses._judge import Tally, judge
-from runner.harnesses._stream import count, mapping, mappings, shown, text, unread
+from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
 from runner.lines import json_object
 from runner.model import (
     Exit,
@@ -107,12 +107,7 @@ class Reader:
         self._said = ""  # the last message: there is no other summary
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        if not line.strip():
-            return []
-        if stream == "stderr":
-            return self._tally.count([Message(role="system", text=shown(line))])
-        data = json_object(line)
-        return self._tally.count([Unknown(text=shown(line))] if data is None else self._events(data))
+        return self._tally.count(parsed(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         return judge(self._tally, PROGRAM, ended, changed)

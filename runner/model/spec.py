@@ -61,7 +61,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessSpec:
-    kind: str  # "claude-code", "codex", "command"
+    kind: str  # "claude-code", "gemini", "command"
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # as the harness's own model validated them
 

@@ -82,7 +82,10 @@ class Sandbox(Protocol):
         ...
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
-        """Write a file into the exchange folder; return its path as seen from inside."""
+        """Write a file into the exchange folder; return its path as seen from inside.
+
+        The folder `home` there is the home inside. Raises OSError when a folder of `name` cannot be one.
+        """
         ...
 
     def get(self, name: str, limit: int) -> bytes | None:

@@ -10,6 +10,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -17,16 +18,34 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def put(
     folder: Path, name: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None
 ) -> None:
-    """Write a new file, in place of whatever has that name. `name` is a plain file name."""
-    where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    """Write a new file, in place of whatever has that name; folders that `name` has are made where missing.
+
+    Raises OSError when one of these is there and is no folder.
+    """
+    *folders, name = map(_plain, name.split("/"))
+    where = os.open(folder, _FOLDER)
+    for one in folders:
+        where = _entered(where, one, owner)
     try:
-        _clear(_plain(name), where)
-        file = os.open(_plain(name), _WRITE, mode, dir_fd=where)
+        _clear(name, where)
+        file = os.open(name, _WRITE, mode, dir_fd=where)
         with os.fdopen(file, "wb") as out:
             out.write(data)
             os.fchmod(out.fileno(), mode)
             if owner is not None:
                 os.fchown(out.fileno(), *owner)
+    finally:
+        os.close(where)
+
+
+def _entered(where: int, name: str, owner: tuple[int, int] | None) -> int:
+    """The folder `name` in the folder `where`, which is closed."""
+    try:
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o755, dir_fd=where)
+            if owner is not None:
+                os.chown(name, *owner, dir_fd=where, follow_symlinks=False)
+        return os.open(name, _FOLDER, dir_fd=where)
     finally:
         os.close(where)
 
@@ -42,7 +61,7 @@ def _clear(name: str, where: int) -> None:
 def get(folder: Path, name: str, limit: int) -> bytes | None:
     """At most `limit` bytes of a plain file; None when there is no plain file of that name."""
     try:
-        where = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        where = os.open(folder, _FOLDER)
     except OSError:
         return None
     try:

@@ -167,6 +167,25 @@ def test_what_lies_in_the_way_of_a_file_is_replaced_and_never_followed(rig: Rig,
     assert not (rig.folder / "exchange/elsewhere").exists()
 
 
+def test_files_go_into_the_home(rig: Rig) -> None:
+    sandbox = rig.open()
+    sandbox.put("home/.agent/settings.json", b"{}")
+    if rig.module is not fake:
+        ended = rig.run(sandbox, "cat ~/.agent/settings.json && touch ~/.agent/mine")
+        assert ended.code == 0
+    assert (rig.folder / "exchange/home/.agent/settings.json").read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize("trap", ["ln -s / home/x", "echo x > home/x"])
+def test_no_link_is_followed_into_the_home(rig: Rig, trap: str) -> None:
+    sandbox = rig.open()
+    subprocess.run(f"mkdir -p home; {trap}", shell=True, cwd=rig.folder / "exchange", check=True)
+    with pytest.raises(OSError, match=r"\[Errno"):
+        sandbox.put("home/x/never", b"ours")
+    with pytest.raises(ValueError, match="plain file name"):
+        sandbox.put("home/../never", b"ours")
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "", "..", "a\0b"])
 def test_only_plain_names_are_exchanged(rig: Rig, name: str) -> None:
     sandbox = rig.open()

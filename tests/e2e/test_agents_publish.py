@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from runner.harnesses import ModelAccess
+from tests.parts import agents
 from tests.parts.cli import Project, skill_files
 from tests.parts.model_server import ModelServer
+from tests.parts.protocols.steps import Script
 from tests.parts.sessions import AGENTS
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 
 KEY = "sk-the-real-key-0123456789abcdef"
-KINDS = {"claude": ("claude-code", "ANTHROPIC"), "codex": ("codex", "OPENAI")}
+KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini", "opencode": "opencode"}
 YAML = """
 description: Write a page
 on: {manual: {}}
@@ -22,30 +25,30 @@ output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
 
 
-@pytest.fixture(params=AGENTS)
-def agent_project(
-    request: pytest.FixtureRequest, project: Project, local_image: str
-) -> tuple[Project, str, str]:
-    """A project whose skill names a real agent; the model is not said yet."""
-    kind, prefix = KINDS[request.param]
-    binary = request.getfixturevalue(f"{request.param}_binary")
-    config = f"harnesses:\n  {kind}: {{binary: {binary}}}\n"
-    files = skill_files("page", YAML % (kind, AGENTS[request.param][1]))
-    project.commit({**files, "skillrunner.yaml": config})
-    project.variables.update({"SKILLRUNNER_IMAGE": local_image, f"{prefix}_API_KEY": KEY})
-    return project, request.param, prefix
+Made = tuple[Project, str, ModelAccess]
 
 
-def play(
-    made: tuple[Project, str, str], server: ModelServer, folder: Path, script: list[list[dict[str, object]]]
-) -> Project:
-    project, agent, prefix = made
-    project.variables[f"{prefix}_BASE_URL"] = server.url(f"publish-{agent}-{folder.name}", script)
+@pytest.fixture(params=["claude", "codex"])
+def agent_project(request: pytest.FixtureRequest, project: Project, local_image: str) -> Made:
+    """A project whose skill names a real agent; where the model is is not said yet."""
+    agent = str(request.param)
+    (module, model), kind, installed = AGENTS[agent], KINDS[agent], agents.AGENTS[agent]()
+    config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
+    image = agents.image_with(installed, module.PROGRAM) if installed.needs else local_image
+    project.commit({**skill_files("page", YAML % (kind, model)), "skillrunner.yaml": config})
+    project.variables.update({"SKILLRUNNER_IMAGE": image, module.MODEL.key_variable: KEY})
+    return project, agent, module.MODEL
+
+
+def play(made: Made, server: ModelServer, folder: Path, script: Script) -> Project:
+    project, agent, access = made
+    project.variables[access.upstream_variable] = server.url(f"publish-{agent}-{folder.name}", script)
     return project
 
 
+@pytest.mark.parametrize("agent_project", KINDS, indirect=True)
 def test_an_agent_opens_a_pull_request(
-    agent_project: tuple[Project, str, str], model_server: ModelServer, tmp_path: Path
+    agent_project: Made, model_server: ModelServer, tmp_path: Path
 ) -> None:
     write = {"write": {"path": "docs/page.md", "content": "# Page\n"}}
     script = [[{"say": "I will write it."}, write], [{"say": "Done: fixes #1, thanks @everyone."}]]
@@ -78,10 +81,10 @@ def test_an_agent_opens_a_pull_request(
     ],
 )
 def test_an_agent_that_does_nothing_opens_none(
-    agent_project: tuple[Project, str, str],
+    agent_project: Made,
     model_server: ModelServer,
     tmp_path: Path,
-    script: list[list[dict[str, object]]],
+    script: Script,
     state: str,
     reason: str,
 ) -> None:
@@ -92,9 +95,9 @@ def test_an_agent_that_does_nothing_opens_none(
     assert project.branches() == ["main"]
 
 
-def test_a_missing_key_is_named(agent_project: tuple[Project, str, str]) -> None:
-    project, _, prefix = agent_project
-    del project.variables[f"{prefix}_API_KEY"]
+def test_a_missing_key_is_named(agent_project: Made) -> None:
+    project, _, access = agent_project
+    del project.variables[access.key_variable]
     done = project.skillrunner("run", "page")
     assert done.code == 1
-    assert f"{prefix}_API_KEY" in done.out
+    assert access.key_variable in done.out

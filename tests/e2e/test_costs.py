@@ -11,7 +11,8 @@ from runner.gateway import prices
 from runner.gateway.prices import cost
 from runner.gateway.usage import Used
 from tests.parts.cli import Project, skill_files
-from tests.parts.model_server import TOKENS_IN, TOKENS_OUT, ModelServer, Script
+from tests.parts.model_server import ModelServer
+from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT, Script
 from tests.parts.sessions import AGENTS
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]

@@ -8,27 +8,28 @@ from typing import Any
 import pytest
 
 from runner.model import FileEdit, Limits, Problem, Reason, Session, ToolCall, Usage
-from tests.parts.model_server import ModelServer, Request, Script
-from tests.parts.sessions import AGENTS, GOOD, KEY, PROMPT, WRITE, Ran, run_agent
+from tests.parts import agents
+from tests.parts.model_server import ModelServer, Request
+from tests.parts.protocols.steps import Script
+from tests.parts.sessions import GOOD, KEY, PROMPT, WRITE, Ran, run_agent
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 
 Run = Callable[..., Ran]
 
 
-@pytest.fixture(params=AGENTS)
+@pytest.fixture(params=["claude", "codex"])
 def agent(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def run(request: pytest.FixtureRequest, tmp_path: Path, local_image: str, model_server: ModelServer) -> Run:
+def run(tmp_path: Path, local_image: str, model_server: ModelServer) -> Run:
     """Runs an agent on a script, as a run of a skill does."""
 
     def go(agent: str, script: Script, limits: Limits | None = None, **options: Any) -> Ran:
-        binary = request.getfixturevalue(f"{agent}_binary")
         upstream = model_server.url(_name(agent, tmp_path), script)
-        return run_agent(agent, binary, local_image, tmp_path, upstream, limits, options)
+        return run_agent(agent, agents.AGENTS[agent](), local_image, tmp_path, upstream, limits, options)
 
     return go
 

@@ -1,6 +1,7 @@
 """A harness in an open sandbox: what it finds, what is kept of what it says, and what never is."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from runner import drive as driving
+from runner import plugins
 from runner.drive import Driven, drive
-from runner.harnesses import Task, claude_code, codex, command
+from runner.errors import RunnerError
+from runner.harnesses import Task, claude_code, codex, command, gemini
 from runner.lines import Lines
 from runner.model import Declared, HarnessSpec, Limits, Message, Problem, Reason, TranscriptEvent
 from runner.sandboxes import SandboxSpec, process
@@ -28,7 +31,13 @@ class Bench:
         self.seen: list[TranscriptEvent] = []
 
     def drive(
-        self, script: str, *, harness: Any = command, limits: Limits | None = None, **more: Any
+        self,
+        script: str,
+        *,
+        harness: Any = command,
+        options: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
+        **more: Any,
     ) -> Driven:
         """Run a shell script in the place of the harness's program."""
         program = self.workspace.parent / "program"
@@ -37,7 +46,7 @@ class Bench:
         spec = SandboxSpec(run_id="r1", workspace=self.workspace, exchange=self.exchange)
         with process.open(spec) as sandbox:
             task = Task(
-                spec=HarnessSpec(kind="x", options={"command": [str(program)]}),
+                spec=HarnessSpec(kind="x", options={"command": [str(program)], **(options or {})}),
                 prompt="Do the work.\n",
                 limits=limits or Limits(timeout=30),
                 places=sandbox.places,
@@ -257,12 +266,31 @@ def test_a_line_without_end_is_cut_and_reported(bench: Bench, monkeypatch: pytes
 @pytest.mark.parametrize("recording", sorted(path.name for path in FOLDER.iterdir()))
 def test_transcripts_follow_their_schema(bench: Bench, recording: str) -> None:
     schema = json.loads((FOLDER.parent.parent / "schemas/transcript.schema.json").read_text())
-    harness = claude_code if recording.startswith("claude") else codex
+    agent = recording.partition("-")[0]
+    harness = plugins.module("harnesses", "claude-code" if agent == "claude" else agent)
     bench.drive(f"cat {FOLDER / recording}", harness=harness)
     kept = bench.transcript()
-    assert kept[0]["type"] == "session"
+    told = kept[:2] if agent != "copilot" else kept  # it tells its session in the end, if it comes to that
+    assert any(line["type"] == "session" for line in told) or recording == "copilot-hang.jsonl"
     for line in kept:
         Draft202012Validator(schema).validate(line)
+
+
+def test_a_harness_finds_its_files_in_the_home(bench: Bench) -> None:
+    driven = bench.drive(
+        'cat "$HOME/.gemini/GEMINI.md" >&2', harness=gemini, options={"append_system_prompt": "Be brief."}
+    )
+    assert driven.ended.code == 0
+    assert bench.texts() == ["Be brief."]
+
+
+def test_a_home_that_is_in_the_way_is_told(bench: Bench) -> None:
+    (bench.exchange / "home").mkdir()
+    (bench.exchange / "home/.gemini").symlink_to(bench.workspace)
+    with pytest.raises(RunnerError, match=r"~/\.gemini/settings\.json cannot be written") as caught:
+        bench.drive("true", harness=gemini)
+    assert caught.value.end.reason is Reason.SETUP_FAILED
+    assert list(bench.workspace.iterdir()) == []
 
 
 def test_an_observer_that_fails_stops_the_harness(bench: Bench) -> None:

@@ -16,7 +16,8 @@ from runner.gateway.prices import Price
 from runner.harnesses import Launch, Task, claude_code
 from runner.model import End, Environment, Exit, Limits, Outcome, Reason, RunState, Stream, Usage
 from tests.integration.test_execute import Scene, scene  # noqa: F401 - a fixture
-from tests.parts.model_server import TOKENS_IN, TOKENS_OUT, ModelServer
+from tests.parts.model_server import ModelServer
+from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT
 
 MODEL = "claude-sonnet-4-5"
 ONE = 0.00411

@@ -20,7 +20,8 @@ from runner.gateway.server import Gateway
 from runner.harnesses import claude_code, codex
 from runner.model import Reason, Usage
 from tests.parts.gateway import open_gateway
-from tests.parts.model_server import TOKENS_IN, TOKENS_OUT, ModelServer, Server
+from tests.parts.model_server import ModelServer, Server
+from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT
 
 KEY = "sk-real-key-0123456789"
 MODEL = "claude-sonnet-4-5"

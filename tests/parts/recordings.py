@@ -1,5 +1,6 @@
 """Recorded sessions of real agents, read back the way the drive reads them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,8 @@ def judged(module: Any, stdout: bytes, ended: Exit, changed: bool, stderr: bytes
     read(reader, stdout, stderr)
     found: Outcome = reader.outcome(ended, changed)
     return found
+
+
+def lines(*objects: Any) -> bytes:
+    """Objects as a harness prints them."""
+    return b"".join(json.dumps(one).encode() + b"\n" for one in objects)

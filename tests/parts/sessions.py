@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from runner.drive import Driven, drive
-from runner.harnesses import Task, claude_code, codex
+from runner.harnesses import Task, claude_code, codex, copilot, gemini, opencode, qwen
 from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
 from runner.sandboxes import Mount, SandboxSpec, docker
+from tests.parts.agents import Agent
 from tests.parts.gateway import open_gateway
-from tests.parts.model_server import Script
+from tests.parts.protocols.steps import Script
 
 AGENTS: Mapping[str, tuple[Any, str]] = {
     "claude": (claude_code, "claude-sonnet-4-5"),
     "codex": (codex, "gpt-5.5"),
+    "gemini": (gemini, "gemini-2.5-pro"),
+    "copilot": (copilot, "scripted"),
+    "opencode": (opencode, "scripted"),
+    "qwen": (qwen, "scripted"),
 }
 KEY = "sk-the-real-key-0123456789abcdef"
 PROMPT = "Write hello.txt, please.\n"
@@ -37,7 +42,7 @@ class Ran:
 
 def run_agent(
     agent: str,
-    binary: Path,
+    installed: Agent,
     image: str,
     folder: Path,
     upstream: str,
@@ -56,7 +61,10 @@ def run_agent(
         image=image,
         workspace=workspace,
         exchange=exchange,
-        mounts=(Mount(source=binary, target=f"/opt/skillrunner/bin/{module.PROGRAM}"),),
+        mounts=(
+            Mount(source=installed.program, target=f"/opt/skillrunner/bin/{module.PROGRAM}"),
+            *(Mount(source=path, target=str(path)) for path in installed.needs),
+        ),
         gateway=True,
     )
     seen: list[TranscriptEvent] = []
@@ -72,6 +80,7 @@ def run_agent(
             places=sandbox.places,
             model_url=gateway.url,
             model_token=gateway.token,
+            variables=gateway.proxy,
         )
         driven = drive(sandbox, module, task, kept, [KEY], seen.append)
     return Ran(driven, driven.outcome(any(workspace.iterdir())), workspace, kept, seen)

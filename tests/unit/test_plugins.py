@@ -27,7 +27,8 @@ def install(folder: Path, name: str, code: str) -> None:
 
 
 def test_our_own_kinds_have_option_models() -> None:
-    assert {"claude-code", "codex", "command"} <= set(plugins.kinds("harnesses"))
+    ours = {"claude-code", "codex", "command", "copilot", "gemini", "opencode", "oz", "qwen"}
+    assert ours <= set(plugins.kinds("harnesses"))
     assert plugins.module("harnesses", "command").__name__ == "runner.harnesses.command"
 
 

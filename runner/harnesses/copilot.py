@@ -1,0 +1,158 @@
+"""GitHub Copilot CLI (`copilot --output-format json`) on a model of one's own, judged by its `result` line.
+
+So it needs no GitHub account, and asks GitHub for nothing. It masks the placeholder for the key wherever it
+prints it. Source: `copilot help` and `copilot help environment`; the shapes are those of 1.0.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from runner.documents import Model, Text
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._judge import Tally, judge
+from runner.harnesses._stream import count, mapping, mappings, parsed, status, text, unread
+from runner.lines import json_object
+from runner.model import (
+    Exit,
+    FileEdit,
+    Finish,
+    Message,
+    Outcome,
+    Problem,
+    Reasoning,
+    Session,
+    Stream,
+    ToolCall,
+    ToolResult,
+    TranscriptEvent,
+    Unknown,
+)
+from runner.units import Maybe
+
+INSTRUCTIONS = ".copilot/copilot-instructions.md"
+
+
+class Copilot(Model):
+    """GitHub Copilot CLI, on any model that speaks OpenAI's APIs: the `copilot` program in the sandbox."""
+
+    wire_api: Maybe[Literal["completions", "responses"]] = Field(
+        default=None, description="How it speaks to the model; GPT-5 needs responses; default: completions"
+    )
+    append_system_prompt: Maybe[Text] = Field(
+        default=None, description="Instructions beside those of the repository's AGENTS.md"
+    )
+
+
+KINDS = {"copilot": Copilot}
+PROGRAM = "copilot"
+MODEL = ModelAccess(
+    key_variable="OPENAI_API_KEY",
+    upstream_variable="OPENAI_BASE_URL",
+    upstream="https://api.openai.com/v1",
+    header="authorization",
+    paths=("/chat/completions", "/responses", "/models"),
+)
+
+_DEFAULT_MODEL = "gpt-4.1"  # it chooses none for a provider that it does not know
+
+
+def launch(task: Task) -> Launch:
+    """Its own tools may do anything, because the sandbox is the limit; what needs GitHub is switched off."""
+    system = task.spec.options.get("append_system_prompt")
+    fixed = ("--output-format", "json", "--allow-all", "--no-ask-user")
+    return Launch(
+        argv=(task.program or PROGRAM, *fixed, "--no-auto-update", "--disable-builtin-mcps"),
+        stdin=task.prompt.encode(),
+        variables={
+            "COPILOT_MODEL": task.spec.model or _DEFAULT_MODEL,
+            "COPILOT_OFFLINE": "true",
+            **(_access(task) if task.model_url else {}),
+        },
+        home={INSTRUCTIONS: system.encode()} if system else {},
+    )
+
+
+def _access(task: Task) -> dict[str, str]:
+    return {
+        "COPILOT_PROVIDER_BASE_URL": task.model_url,
+        "COPILOT_PROVIDER_API_KEY": task.model_token,
+        "COPILOT_PROVIDER_WIRE_API": task.spec.options.get("wire_api") or "completions",
+    }
+
+
+class Reader:
+    """Lines of `--output-format json` to events. They tell no tokens and no cost."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._said = ""  # the last message: there is no other summary
+        self._refused: Problem | None = None  # the last call of the model that failed
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        return self._tally.count(parsed(stream, line, self._events))
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        return judge(self._tally, PROGRAM, ended, changed)
+
+    def _events(self, line: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        kind, data = text(line, "type"), mapping(line, "data")
+        match kind:
+            case "assistant.message":
+                self._said = text(data, "content") or self._said
+                yield from _message(data)
+            case "assistant.reasoning":
+                yield Reasoning(text=text(data, "content"))
+            case "tool.execution_start":
+                call, tool = text(data, "toolCallId"), text(data, "toolName")
+                yield ToolCall(call_id=call, tool=tool, arguments=data.get("arguments"))
+            case "tool.execution_complete":
+                yield from _completed(data)
+            case "model.call_failure":
+                self._refused = _refusal(data)
+                yield self._refused
+            case "session.error":
+                yield self._error(data)
+            case "result":
+                yield Session(session_id=text(line, "sessionId"))
+                yield Finish(ok=line.get("exitCode") == 0, text=self._said)
+            case _ if not kind.startswith(_STATES):
+                yield Unknown(text=unread(line))
+
+    def _error(self, data: Mapping[str, Any]) -> Problem:
+        """The end of a session. The provider's words tell more than its advice for people at a terminal."""
+        if self._refused is not None:
+            return replace(self._refused, fatal=True)
+        code = status(data, "statusCode")
+        return Problem(message=text(data, "message"), status=code, provider=code is not None, fatal=True)
+
+
+_STATES = ("session.", "assistant.", "model.", "tool.", "user.")  # what its screen shows besides
+
+
+def _message(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    if thought := text(data, "reasoningText"):
+        yield Reasoning(text=thought)
+    if said := text(data, "content"):
+        yield Message(text=said)
+
+
+def _completed(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    result, shell = mapping(data, "result"), mapping(data, "shellExecution")
+    yield ToolResult(
+        call_id=text(data, "toolCallId"),
+        ok=data.get("success") is True,
+        output=text(result, "content") or text(mapping(data, "error"), "message"),
+        exit_code=count(shell, "exitCode") if isinstance(shell.get("exitCode"), int) else None,
+    )
+    for edit in mappings(data, "fileEdits"):
+        yield FileEdit(path=text(edit, "path"), kind="add" if text(edit, "kind") == "create" else "update")
+
+
+def _refusal(data: Mapping[str, Any]) -> Problem:
+    """The provider's own words are JSON in the message."""
+    told = text(data, "errorMessage")
+    words = text(json_object(told.encode()) or {}, "message") or told
+    return Problem(message=words, status=status(data, "statusCode"), provider=True)

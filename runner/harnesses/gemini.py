@@ -1,0 +1,196 @@
+"""Gemini CLI (`gemini --output-format stream-json`), judged by its `result` line.
+
+Source: Gemini CLI docs, "Headless mode" and "Configuration"; the shapes are those of 0.61.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from runner.documents import Model, Text
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._judge import Tally, judge
+from runner.harnesses._stream import count, mapping, parsed, text, unread
+from runner.harnesses._stream import status as told_status
+from runner.lines import json_object
+from runner.model import (
+    Exit,
+    FileEdit,
+    Finish,
+    Message,
+    Metered,
+    Outcome,
+    Problem,
+    Session,
+    Stream,
+    ToolCall,
+    ToolResult,
+    TranscriptEvent,
+    Unknown,
+    Usage,
+)
+from runner.units import Maybe
+
+SETTINGS = ".gemini/settings.json"
+INSTRUCTIONS = ".gemini/GEMINI.md"
+_REFUSED = re.compile(rb"^Attempt \d+ failed with status (\d{3})\b")  # on standard error
+_API_ERROR = re.compile(r"\[API Error: (.*)\]", re.DOTALL)
+
+
+class Gemini(Model):
+    """Gemini CLI, Google's agent: the `gemini` program in the sandbox."""
+
+    max_turns: Maybe[Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        default=None, description="Model turns before it is stopped; default: no limit but time"
+    )
+    append_system_prompt: Maybe[Text] = Field(
+        default=None, description="Instructions beside those of the repository's GEMINI.md"
+    )
+
+
+KINDS = {"gemini": Gemini}
+PROGRAM = "gemini"
+MODEL = ModelAccess(
+    key_variable="GEMINI_API_KEY",
+    upstream_variable="GOOGLE_GEMINI_BASE_URL",
+    upstream="https://generativelanguage.googleapis.com",
+    header="x-goog-api-key",
+    paths=("/v1beta/models",),
+)
+
+
+def launch(task: Task) -> Launch:
+    """Its settings have to lie in the home: it takes none from a file that anybody but root may write."""
+    access = {"GOOGLE_GEMINI_BASE_URL": task.model_url, "GEMINI_API_KEY": task.model_token}
+    model = ("--model", task.spec.model) if task.spec.model else ()
+    bypass = ("--yolo", "--skip-trust")  # our sandbox is the limit
+    files = {SETTINGS: json.dumps(_settings(task)).encode()}
+    if system := task.spec.options.get("append_system_prompt"):
+        files[INSTRUCTIONS] = system.encode()
+    return Launch(
+        argv=(task.program or PROGRAM, "--output-format", "stream-json", *bypass, *model),
+        stdin=task.prompt.encode(),
+        variables={
+            "GEMINI_CLI_NO_RELAUNCH": "true",  # or a child of it outlives a signal
+            **(access if task.model_url else {}),
+        },
+        home=files,
+    )
+
+
+def _settings(task: Task) -> dict[str, Any]:
+    options = task.spec.options
+    settings: dict[str, Any] = {
+        # It tries ten times: minutes before the first word about it.
+        "general": {"enableAutoUpdate": False, "maxAttempts": 3},
+        "privacy": {"usageStatisticsEnabled": False},
+        "telemetry": {"enabled": False},
+        "security": {"folderTrust": {"enabled": False}},
+    }
+    if task.model_url:
+        settings["security"]["auth"] = {"selectedType": "gemini-api-key"}
+    if turns := options.get("max_turns"):
+        settings["model"] = {"maxSessionTurns": turns}
+    return settings
+
+
+class Reader:
+    """Lines of `stream-json` to events."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._said = ""  # the message that is being told, piece by piece
+        self._told = 0  # how much of it became events
+        self._edits: dict[str, str] = {}  # calls that edit a file -> its path
+        self._status: int | None = None  # with which the model refused last
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        events = parsed(stream, line, self._events)
+        if stream == "stderr" and (refused := _REFUSED.search(line)):
+            self._status = int(refused[1])
+            message = f"the model's provider answered {self._status}: it is asked again"
+            events = [*events, Problem(message=message, status=self._status, provider=True)]
+        return self._tally.count(events)
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        return judge(self._tally, PROGRAM, ended, changed)
+
+    def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        kind = data.get("type")
+        if kind == "message":
+            yield from self._message(data)
+            return
+        yield from self._spoken(len(self._said))
+        match kind:
+            case "init":
+                yield Session(session_id=text(data, "session_id"), model=text(data, "model") or None)
+            case "tool_use":
+                self._said, self._told = "", 0
+                yield self._call(data)
+            case "tool_result":
+                yield from self._tool_result(data)
+            case "error":
+                yield Problem(message=text(data, "message"))
+            case "result":
+                yield from self._result(data)
+            case _:
+                yield Unknown(text=unread(data))
+
+    def _message(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        """Pieces of a message become events line by line; the prompt, which it repeats, does not."""
+        if text(data, "role") == "assistant":
+            self._said += text(data, "content")
+            yield from self._spoken(self._said.rfind("\n") + 1)
+
+    def _spoken(self, end: int) -> Iterator[TranscriptEvent]:
+        if words := self._said[self._told : end].strip():
+            yield Message(text=words)
+        self._told = max(self._told, end)
+
+    def _call(self, data: Mapping[str, Any]) -> ToolCall:
+        call, tool = text(data, "tool_id"), text(data, "tool_name")
+        if tool in _EDITORS:
+            self._edits[call] = text(mapping(data, "parameters"), "file_path")
+        return ToolCall(call_id=call, tool=tool, arguments=data.get("parameters"))
+
+    def _tool_result(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        call, ok = text(data, "tool_id"), text(data, "status") == "success"
+        output = text(data, "output") or text(mapping(data, "error"), "message")
+        yield ToolResult(call_id=call, ok=ok, output=output)
+        if ok and (path := self._edits.get(call)):
+            yield FileEdit(path=path)
+
+    def _result(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        yield Metered(usage=_usage(mapping(data, "stats")), total=True)
+        ok, words = text(data, "status") == "success", self._said.strip()
+        if not ok:
+            problem = _problem(text(mapping(data, "error"), "message"), self._status)
+            yield problem
+            words = problem.message
+        yield Finish(ok=ok, text=words)
+
+
+_EDITORS = ("write_file", "replace")
+
+
+def _usage(stats: Mapping[str, Any]) -> Usage:
+    """Gemini CLI tells tokens, but no cost. What the model thought is in their total only."""
+    tokens_in = count(stats, "input_tokens")
+    return Usage(
+        tokens_in=tokens_in,
+        tokens_out=max(count(stats, "output_tokens"), count(stats, "total_tokens") - tokens_in),
+        tokens_cached=count(stats, "cached"),
+    )
+
+
+def _problem(message: str, status: int | None) -> Problem:
+    """The provider's answer is told as JSON, as its message alone, or as what the network said."""
+    refused = _API_ERROR.match(message)
+    if refused is None:
+        return Problem(message=message, fatal=True)
+    answer = mapping(json_object(refused[1].encode()) or {}, "error")
+    said = text(answer, "message") or refused[1]
+    return Problem(message=said, status=told_status(answer, "code") or status, provider=True, fatal=True)

@@ -1,0 +1,185 @@
+"""OpenCode (`opencode run --format json`), judged by its last `step_finish`: its stream has no end marker.
+
+Source: OpenCode docs, "CLI" and "Config"; the shapes are those of 1.18.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import Field
+
+from runner.documents import Model, Text
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._judge import Tally, judge
+from runner.harnesses._stream import count, mapping, parsed, status, text, unread
+from runner.model import (
+    Exit,
+    FileEdit,
+    Finish,
+    Message,
+    Metered,
+    Outcome,
+    Problem,
+    Reasoning,
+    Session,
+    Stream,
+    ToolCall,
+    ToolResult,
+    TranscriptEvent,
+    Unknown,
+    Usage,
+)
+from runner.units import Maybe
+
+INSTRUCTIONS = "opencode-instructions.md"
+
+
+class Opencode(Model):
+    """OpenCode, on any model that speaks Chat Completions: the `opencode` program in the sandbox."""
+
+    append_system_prompt: Maybe[Text] = Field(
+        default=None, description="Instructions beside those of the repository's AGENTS.md"
+    )
+
+
+KINDS = {"opencode": Opencode}
+PROGRAM = "opencode"
+MODEL = ModelAccess(
+    key_variable="OPENAI_API_KEY",
+    upstream_variable="OPENAI_BASE_URL",
+    upstream="https://api.openai.com/v1",
+    header="authorization",
+    paths=("/chat/completions", "/models"),
+)
+
+_DEFAULT_MODEL = "gpt-5.5"
+_KEY = "SKILLRUNNER_MODEL_TOKEN"
+
+
+def launch(task: Task) -> Launch:
+    """The configuration is one variable, which comes before the files of the repository and the home."""
+    config = json.dumps(_config(task))
+    system = task.spec.options.get("append_system_prompt")
+    bypass = "--auto"  # our sandbox is the limit
+    titled = ("--title", "skillrunner")  # or it asks the model for one
+    return Launch(
+        argv=(task.program or PROGRAM, "run", "--format", "json", bypass, *titled),
+        stdin=task.prompt.encode(),
+        variables={
+            "OPENCODE_CONFIG_CONTENT": config,
+            "OPENCODE_DISABLE_AUTOUPDATE": "1",
+            "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+            "OPENCODE_DISABLE_MODELS_FETCH": "1",
+            **({_KEY: task.model_token} if task.model_url else {}),
+        },
+        files={INSTRUCTIONS: system.encode()} if system else {},
+    )
+
+
+def _config(task: Task) -> dict[str, Any]:
+    config: dict[str, Any] = {"autoupdate": False, "share": "disabled"}
+    if task.spec.options.get("append_system_prompt"):
+        config["instructions"] = [f"{task.places.exchange}/{INSTRUCTIONS}"]
+    if task.model_url:
+        model = task.spec.model or _DEFAULT_MODEL
+        name = f"skillrunner/{model}"
+        config |= {"model": name, "small_model": name, "provider": {"skillrunner": _provider(task, model)}}
+    elif task.spec.model:
+        config["model"] = task.spec.model
+    return config
+
+
+def _provider(task: Task, model: str) -> dict[str, Any]:
+    return {
+        "npm": "@ai-sdk/openai-compatible",  # it is built in
+        "name": "skillrunner",
+        "options": {"baseURL": task.model_url, "apiKey": f"{{env:{_KEY}}}"},
+        "models": {model: {"name": model}},
+    }
+
+
+class Reader:
+    """Lines of `--format json` to events."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._begun = False
+        self._said = ""  # the last message: there is no other summary
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        return self._tally.count(parsed(stream, line, self._events))
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        return judge(self._tally, PROGRAM, ended, changed)
+
+    def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        session, part = text(data, "sessionID"), mapping(data, "part")
+        if session and not self._begun:
+            self._begun = True
+            yield Session(session_id=session)
+        match data.get("type"):
+            case "step_start":
+                pass
+            case "text":
+                self._said = text(part, "text")
+                yield Message(text=self._said)
+            case "reasoning":
+                yield Reasoning(text=text(part, "text"))
+            case "tool_use":
+                yield from _tool(part, mapping(part, "state"))
+            case "step_finish":
+                yield Metered(usage=_usage(part))
+                yield from self._step(text(part, "reason"))
+            case "error":
+                yield from _error(mapping(data, "error"))
+            case _:
+                yield Unknown(text=unread(data))
+
+    def _step(self, reason: str) -> Iterator[TranscriptEvent]:
+        """A step that did not end for tools was the last one."""
+        if reason == "stop":
+            yield Finish(ok=True, text=self._said)
+        elif reason != "tool-calls":
+            yield Finish(ok=False, text=f"the model's answer ended early: {reason}")
+
+
+def _tool(part: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    """A call is told once, when it has ended."""
+    call, tool = text(part, "callID"), text(part, "tool")
+    ok, given, metadata = (
+        text(state, "status") == "completed",
+        mapping(state, "input"),
+        mapping(state, "metadata"),
+    )
+    yield ToolCall(call_id=call, tool=tool, arguments=state.get("input"))
+    yield ToolResult(
+        call_id=call,
+        ok=ok,
+        output=text(state, "output") or text(state, "error"),
+        exit_code=count(metadata, "exit") if isinstance(metadata.get("exit"), int) else None,
+    )
+    if ok and tool in ("write", "edit"):
+        yield FileEdit(
+            path=text(given, "filePath"), kind="add" if metadata.get("exists") is False else "update"
+        )
+
+
+def _usage(part: Mapping[str, Any]) -> Usage:
+    """Tokens of one step. Its cost is not told: OpenCode has no price for a model behind a gateway."""
+    tokens = mapping(part, "tokens")
+    cache = mapping(tokens, "cache")
+    cached = count(cache, "read")
+    return Usage(
+        tokens_in=count(tokens, "input") + count(cache, "write") + cached,
+        tokens_out=count(tokens, "output") + count(tokens, "reasoning"),
+        tokens_cached=cached,
+    )
+
+
+def _error(error: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    data = mapping(error, "data")
+    words = text(data, "message") or text(error, "message") or text(error, "name")
+    provider = text(error, "name") == "APIError"
+    yield Problem(message=words, status=status(data, "statusCode"), provider=provider, fatal=True)
+    yield Finish(ok=False, text=words)

@@ -1,0 +1,172 @@
+"""Qwen Code (`qwen --output-format stream-json`), judged by its `result` line.
+
+Source: Qwen Code docs, "Headless mode" and "Configuration"; the shapes are those of 0.24.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from runner.documents import Model, Text
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._blocks import content_block, tool_result
+from runner.harnesses._judge import Tally, judge
+from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
+from runner.model import (
+    Exit,
+    FileEdit,
+    Finish,
+    Metered,
+    Outcome,
+    Problem,
+    Session,
+    Stream,
+    TranscriptEvent,
+    Unknown,
+    Usage,
+)
+from runner.units import Maybe
+
+SETTINGS = "qwen-settings.json"
+_EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the result of a failed shell command
+_API_ERROR = re.compile(r"\[API Error: (?:(\d{3}) )?(.*)\]", re.DOTALL)
+
+
+class Qwen(Model):
+    """Qwen Code, on any model that speaks Chat Completions: the `qwen` program in the sandbox."""
+
+    max_turns: Maybe[Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        default=None, description="Model turns before it is stopped; default: no limit but time"
+    )
+    append_system_prompt: Maybe[Text] = Field(default=None, description="Text after its own system prompt")
+
+
+KINDS = {"qwen": Qwen}
+PROGRAM = "qwen"
+MODEL = ModelAccess(
+    key_variable="OPENAI_API_KEY",
+    upstream_variable="OPENAI_BASE_URL",
+    upstream="https://api.openai.com/v1",
+    header="authorization",
+    paths=("/chat/completions", "/models"),
+)
+
+_SYSTEM_SETTINGS = {
+    "general": {"enableAutoUpdate": False},
+    "privacy": {"usageStatisticsEnabled": False},
+    "telemetry": {"enabled": False},
+    # Beside this it tries seven times, for about 80 seconds in all, and nothing can shorten that.
+    "model": {"generationConfig": {"maxRetries": 0}},
+}
+
+
+def launch(task: Task) -> Launch:
+    """Its system settings come before those of the repository and of the home."""
+    access = {"OPENAI_BASE_URL": task.model_url, "OPENAI_API_KEY": task.model_token}
+    return Launch(
+        argv=(task.program or PROGRAM, "--output-format", "stream-json", "--yolo", *_flags(task)),
+        stdin=task.prompt.encode(),
+        variables={
+            "QWEN_CODE_SUPPRESS_YOLO_WARNING": "1",  # our sandbox is the limit
+            "QWEN_CODE_SYSTEM_SETTINGS_PATH": f"{task.places.exchange}/{SETTINGS}",
+            **(access if task.model_url else {}),
+        },
+        files={SETTINGS: json.dumps(_SYSTEM_SETTINGS).encode()},
+    )
+
+
+def _flags(task: Task) -> Iterator[str]:
+    options = task.spec.options
+    if task.model_url:
+        yield from ("--auth-type", "openai")
+    if task.spec.model:
+        yield from ("--model", task.spec.model)
+    if turns := options.get("max_turns"):
+        yield from ("--max-session-turns", str(turns))
+    if system := options.get("append_system_prompt"):
+        yield from ("--append-system-prompt", system)
+
+
+class Reader:
+    """Lines of `stream-json` to events."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._edits: dict[str, str] = {}  # calls that edit a file -> its path
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        return self._tally.count(parsed(stream, line, self._events))
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        return judge(self._tally, PROGRAM, ended, changed)
+
+    def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        match data.get("type"):
+            case "system":
+                yield from _system(data)
+            case "assistant":
+                yield from self._assistant(mapping(data, "message"))
+            case "user":
+                yield from self._results(mapping(data, "message"))
+            case "result":
+                yield from _result(data)
+            case "stream_event":
+                pass  # the state of its screen
+            case _:
+                yield Unknown(text=unread(data))
+
+    def _assistant(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        for part in mappings(message, "content"):
+            if text(part, "name") in _EDITORS:
+                self._edits[text(part, "id")] = text(mapping(part, "input"), "file_path")
+            yield from content_block(part)
+        if (usage := _usage(mapping(message, "usage"))) != Usage():
+            yield Metered(usage=usage)
+
+    def _results(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        for part in mappings(message, "content"):
+            result = tool_result(part, _EXIT_CODE)
+            yield result
+            if result.ok and (path := self._edits.get(result.call_id)):
+                yield FileEdit(path=path)
+
+
+_EDITORS = ("write_file", "edit")
+
+
+def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    match text(data, "subtype"):
+        case "init":
+            yield Session(
+                session_id=text(data, "session_id"),
+                model=text(data, "model") or None,
+                version=text(data, "qwen_code_version") or None,
+            )
+        case "retry":
+            yield Problem(message="the model is asked again", provider=True)
+        case _:
+            yield Unknown(text=unread(data))
+
+
+def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    yield Metered(usage=_usage(mapping(data, "usage")), total=True)
+    words = text(data, "result") or text(mapping(data, "error"), "message") or text(data, "subtype")
+    ok = data.get("is_error") is False and text(data, "subtype") == "success"
+    if not ok:
+        refused = _API_ERROR.match(words)
+        status = int(refused[1]) if refused and refused[1] else None
+        said = refused[2] if refused else words
+        yield Problem(message=said, status=status, provider=refused is not None, fatal=True)
+    yield Finish(ok=ok, text=words)
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    """Qwen Code tells tokens, but no cost; those from a cache are among the input's."""
+    return Usage(
+        tokens_in=count(usage, "input_tokens"),
+        tokens_out=count(usage, "output_tokens"),
+        tokens_cached=count(usage, "cache_read_input_tokens"),
+    )

@@ -1,0 +1,54 @@
+"""The real agents that Node.js or their own makers start: each makes one change, through the gateway."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.model import FileEdit, Limits, Session, ToolCall, Usage
+from tests.parts import agents
+from tests.parts.model_server import ModelServer
+from tests.parts.sessions import KEY, PROMPT, WRITE, run_agent
+
+pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
+
+LOOK = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline > seen.txt 2>/dev/null; env >> seen.txt"
+SCRIPT = [WRITE, [{"shell": LOOK}], [{"say": "Done."}]]
+TOLD = Usage(tokens_in=3600, tokens_out=102)
+HEADERS = {"gemini": ("x-goog-api-key", KEY)}
+INSTRUCTIONS = 'Say "please".\nAlways.'
+
+
+@pytest.mark.parametrize(
+    ("agent", "usage"), [("copilot", Usage()), ("gemini", TOLD), ("opencode", TOLD), ("qwen", TOLD)]
+)
+def test_a_change_is_made_with_a_key_that_only_the_gateway_holds(
+    agent: str, usage: Usage, tmp_path: Path, local_image: str, model_server: ModelServer
+) -> None:
+    name = f"other-{agent}-{tmp_path.name}"
+    options = {"append_system_prompt": INSTRUCTIONS}
+    upstream = model_server.url(name, SCRIPT)
+    limits = Limits(timeout=200)
+    ran = run_agent(agent, agents.AGENTS[agent](), local_image, tmp_path, upstream, limits, options)
+
+    assert ran.outcome.ok, (ran.outcome, ran.seen)
+    assert (ran.workspace / "hello.txt").read_text() == "hello\n"
+    assert (ran.outcome.summary, ran.outcome.usage) == ("Done.", usage)
+    assert ran.outcome.session_id == ran.of(Session)[0].session_id
+    assert len(ran.of(ToolCall)) == 2
+    assert Path(ran.of(FileEdit)[0].path).name == "hello.txt"
+
+    seen = (ran.workspace / "seen.txt").read_bytes()
+    assert b"SKILLRUNNER_PROMPT=" in seen
+    assert KEY.encode() not in seen
+    assert PROMPT.strip().encode() not in seen
+
+    header, value = HEADERS.get(agent, ("authorization", f"Bearer {KEY}"))
+    work = [one for one in model_server.asked(name) if one.body.get("tools")]
+    assert len(work) == 3
+    for request in work:
+        body = json.dumps(request.body)
+        assert request.headers[header] == value
+        assert PROMPT.strip() in body
+        assert json.dumps(INSTRUCTIONS)[1:-1] in body
+        assert KEY not in body
