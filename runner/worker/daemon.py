@@ -97,10 +97,10 @@ class Daemon:
         with ExitStack() as stack:
             stack.enter_context(hold(self.store.folder / "workers" / self.id))
             stack.enter_context(self._registered())
-            engine = stack.enter_context(working(self.store.database.url, self.id, self.hands.handle))
             self.caretaker.listen()
-            self.caretaker.clear_sandboxes()
             stack.enter_context(self.lease.kept(self.caretaker.listen))
+            engine = stack.enter_context(working(self.store.database.url, self.id, self.hands.handle))
+            self.caretaker.clear_sandboxes()
             lookers = stack.enter_context(_pool(_LOOKERS, "look"))
             beginners = stack.enter_context(_pool(2, "begin"))
             if self.config.worker.listen is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from runner.commands.worker import work
 from runner.config import load_config
 from runner.doors import docker
+from runner.errors import RunnerError, exit_code
 from runner.model import End, Phase, RunState, Usage
 from runner.worker.carrying import Carry, Job
 
@@ -57,7 +58,12 @@ def main() -> None:
     parts |= {"carry": quick(given.effects)} if given.effects else {}
     form = "%(asctime)s %(levelname)-7s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
-    work(load_config(Path.cwd(), flags={"state_dir": os.environ["SKILLRUNNER_STATE_DIR"]}), False, **parts)
+    config = load_config(Path.cwd(), flags={"state_dir": os.environ["SKILLRUNNER_STATE_DIR"]})
+    try:
+        work(config, False, **parts)
+    except RunnerError as error:
+        sys.stderr.write(f"error: {error.message}\n")
+        raise SystemExit(exit_code(error.end)) from error
 
 
 if __name__ == "__main__":
