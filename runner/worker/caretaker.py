@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -89,17 +88,24 @@ class Caretaker:
         while engine.recover(dead):
             pass
 
-    def clear_sandboxes(self) -> None:
-        """Remove what dead workers of this store left on this machine, and nothing of anybody else's."""
+    def clear_sandboxes(self) -> bool:
+        """Remove what runs of this store left on this machine, and nothing of anybody else's.
+
+        Tell whether that could be done: an engine may be away. What is left ends by itself in time.
+        """
+        cleared = True
         rooms = self.config.state / "workspaces"
         if rooms.is_dir():
             workspace.sweep(rooms)
         for kind in plugins.names("sandboxes"):
             module: Any = plugins.module("sandboxes", kind)
             if hasattr(module, "sweep"):
-                with suppress(RunnerError):  # an engine that is away; what is left ends by itself in time
+                try:
                     for run_id in module.sweep(self._is_alive):
                         log.info("run %s left a %s sandbox, which is removed", run_id, kind)
+                except RunnerError:
+                    cleared = False
+        return cleared
 
     def _is_alive(self, origin: Origin) -> bool:
         if not origin.worker:

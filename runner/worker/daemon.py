@@ -4,7 +4,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ log = logging.getLogger("skillrunner.worker")
 _LOOKERS = 16
 _TICK = 1.0  # seconds between two looks at the queue where nothing else wakes the loop
 _CARE = 5.0  # seconds between two looks at who died and what was left
+_SWEEP = 10.0  # seconds between two tries to remove what an engine kept
 _LAST = 60.0  # seconds that runs which were stopped have to end
 
 
@@ -59,6 +60,7 @@ class Daemon:
     caretaker: Caretaker = field(init=False)
     # A queue, as a signal's handler may put something into it at any moment: an event has a lock.
     _woken: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
+    _swept: "Future[None] | None" = None
     _next: dict[str, float] = field(default_factory=dict)  # when what is done now and then is done again
 
     @property
@@ -158,7 +160,7 @@ class Daemon:
             with self.faults.told("attend"):
                 self.desk.attend(lookers)
             with self.faults.told("care"):
-                self._care(engine)
+                self._care(engine, lookers)
             self.desk.decide_slots()
             with self.faults.told("watch"):
                 self._watch()
@@ -248,7 +250,7 @@ class Daemon:
         if self._is_time("watch", min(_CARE, self.config.worker.grace / 4)):
             self.desk.watchman.watch()
 
-    def _care(self, engine: Engine) -> None:
+    def _care(self, engine: Engine, lookers: ThreadPoolExecutor) -> None:
         """What is left undone by whoever died, and what is old."""
         if self._is_time("care", min(_CARE, self.lease.silence / 6)):
             self.caretaker.take_over(engine, set(self.hands.busy))
@@ -256,8 +258,20 @@ class Daemon:
                 self.caretaker.buried = False
                 self.desk.find_left_behind(list(self.desk.watched))
             self.desk.tell_ends(self.id)
+        if (
+            self.hands.unswept
+            and self._is_time("sweep", _SWEEP)
+            and (self._swept is None or self._swept.done())
+        ):
+            self._swept = lookers.submit(self._sweep)
         if self._is_time("prune", self.config.worker.poll):
             self.caretaker.prune(engine)
+
+    def _sweep(self) -> None:
+        """Remove what a broken engine kept: it may still hang, so this has a thread of its own."""
+        self.hands.unswept = False
+        with self.faults.told("sweep"):
+            self.hands.unswept = not self.caretaker.clear_sandboxes()
 
 
 @contextmanager

@@ -8,13 +8,15 @@ from datetime import datetime
 
 from runner.admission import Scene, Waiting, admit, bounds_of
 from runner.config import Config
-from runner.model import End
+from runner.model import End, Reason
 from runner.queue import Engine
 from runner.store import Store
 from runner.store.waiting import Line, Taken
 from runner.worker.carrying import Carry, Job, Stops, cancelled, log
 from runner.worker.desk import Desk
 from runner.worker.faults import Faults
+
+_BROKEN = frozenset({Reason.ENGINE_FAILED, Reason.ENGINE_UNAVAILABLE})
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Hands:
     carry: Carry
     wake: Callable[[], None]
     busy: dict[str, int] = field(default_factory=dict)  # what was taken: the turns of runs
+    unswept: bool = False  # an engine broke, and may have kept what our runs had in it
     _threads: dict[str, object] = field(default_factory=dict)  # which of it some thread carries out
 
     def take(self, engine: Engine, beginners: ThreadPoolExecutor) -> None:
@@ -115,6 +118,7 @@ class Hands:
                 lost_again=self.config.worker.on_worker_lost == "retry",
             )
         )
+        self.unswept = self.unswept or end.reason in _BROKEN
         if self.store.run(run.id).end is not None:
             self._tell(run.id, end)
 

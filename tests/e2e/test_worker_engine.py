@@ -45,6 +45,7 @@ def test_an_engine_that_hangs_is_no_failure_of_the_skill(
         return team.states("next") == ["succeeded"]
 
     team.until(is_done, 240)
+    team.until(lambda: own_engine.containers() == [], 240)
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
 

@@ -124,6 +124,10 @@ class OwnEngine:
         asked = ["docker", f"--host={self.host}", "version"]
         return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
+    def containers(self) -> list[str]:
+        asked = ["docker", f"--host={self.host}", "ps", "--all", "--quiet"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+
     def image(self) -> str:
         """The tag of the local image, there as well."""
         build = [sys.executable, str(ROOT / "scripts/local_image.py")]

@@ -59,3 +59,11 @@ def test_an_app_without_a_key_is_explained(tmp_path: Path, app: str) -> None:
     with pytest.raises(RunnerError) as caught:
         roster(tmp_path, f"{{repositories: [acme/web], app: {app}}}").token("acme/web")
     assert "has no private key" in caught.value.message
+
+
+def test_a_token_has_one_pace_and_an_app_one_for_each_owner(tmp_path: Path) -> None:
+    token = roster(tmp_path, "{repositories: [acme/web, other/web]}")
+    assert token.place("acme/web").pacer is token.place("other/web").pacer
+    app = roster(tmp_path, "{repositories: [acme/web], app: {id: '1', private_key_env: KEY}}")
+    assert app.place("acme/web").pacer is app.place("ACME/api").pacer
+    assert app.place("acme/web").pacer is not app.place("other/web").pacer
