@@ -39,7 +39,8 @@ def execute(
 
 def _attempt(job: Job) -> End:
     try:
-        job.record.store.note(job.record.run_id, attempt=job.attempt)
+        if job.attempt > 1:
+            job.record.store.note(job.record.run_id, attempt=job.attempt)
         with ExitStack() as stack:
             return _ended(_run(job, stack))
     except RunnerError as error:
