@@ -167,12 +167,13 @@ class Changeset:
         flags = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow")
         self._git.run("fetch", *flags, "--", remote.url, *refspecs, variables=remote.variables)
 
-    def remote_head(self, remote: Remote, branch: str) -> str | None:
-        """The commit that `branch` is at on the remote, or None when there is no such branch."""
-        ref = f"refs/heads/{branch}"
-        lines = self._git.text("ls-remote", "--", remote.url, ref, variables=remote.variables).splitlines()
-        found = [line.split("\t")[0] for line in lines if line.endswith(f"\t{ref}")]
-        return found[0] if found else None
+    def remote_heads(self, remote: Remote, *branches: str) -> list[str | None]:
+        """The commits that `branches` are at on the remote; None where there is no such branch."""
+        refs = [f"refs/heads/{branch}" for branch in branches]
+        listing = self._git.text("ls-remote", "--", remote.url, *refs, variables=remote.variables)
+        pairs = (line.partition("\t") for line in listing.split("\n"))
+        found = {ref: sha for sha, _, ref in pairs}
+        return [found.get(ref) for ref in refs]
 
     def push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
         """Put `branch` of `remote` on `sha`, if it still is on `expected` (None: does not exist).

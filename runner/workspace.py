@@ -127,6 +127,7 @@ def _base(job: _Job, aside: Path) -> None:
     path.mkdir(parents=True)
     _repository(job, path, aside / "git")
     _check_out(job, path, aside / "git")
+    (aside / "git" / "index").rename(aside / "index")
     (path / ".git").unlink()  # it named the folder beside
 
 
@@ -137,7 +138,7 @@ def _fill(job: _Job, place: Path, below: Path | None) -> None:
     if below is None:
         _check_out(job, path, path / ".git")
     else:
-        (path / ".git" / "index").write_bytes((below / "git" / "index").read_bytes())
+        (path / ".git" / "index").write_bytes((below / "index").read_bytes())
         if job.owner is not None:
             tree.give(path / ".git", job.owner)
             os.chown(path, *job.owner)

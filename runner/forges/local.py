@@ -91,7 +91,7 @@ class Local:
         """Merge it into its base with a merge commit. Raises RunnerError: CONFLICT, REF_NOT_FOUND."""
         pull = self._open(number)
         remote = self.remote()
-        base, head = (changeset.remote_head(remote, ref) for ref in (pull.base, pull.branch))
+        base, head = changeset.remote_heads(remote, pull.base, pull.branch)
         if base is None or head is None:
             gone = pull.base if base is None else pull.branch
             raise RunnerError(

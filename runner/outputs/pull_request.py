@@ -132,7 +132,7 @@ def _label(offer: Offer, pull: "PullRequest", forge: "Forge") -> None:
 
 def _look(offer: Offer, forge: "Forge", changeset: "Changeset") -> _Place:
     remote, name = forge.remote(), branch(offer.spec.skill.name, key_of(offer))
-    base = changeset.remote_head(remote, offer.spec.base_ref)
+    base, head = changeset.remote_heads(remote, offer.spec.base_ref, name)
     if base is None:
         raise RunnerError(
             Phase.PUBLISH,
@@ -140,9 +140,9 @@ def _look(offer: Offer, forge: "Forge", changeset: "Changeset") -> _Place:
             f"the base branch {offer.spec.base_ref} is gone from {remote.url}",
             hint="name the branch in `output.pull_request.base`, or run it again if it was renamed",
         )
-    head = changeset.remote_head(remote, name)
-    names = [offer.spec.base_ref, *([name] if head else [])]
-    changeset.fetch(remote, *(f"+refs/heads/{one}:refs/looked/{one}" for one in names))
+    unknown = [*([offer.spec.base_ref] if base != offer.spec.base_sha else []), *([name] if head else [])]
+    if unknown:  # the pinned commit is borrowed from the mirror
+        changeset.fetch(remote, *(f"+refs/heads/{one}:refs/looked/{one}" for one in unknown))
     return _Place(remote=remote, branch=name, head=head, base=base, pulls=forge.pull_requests(name))
 
 

@@ -128,11 +128,10 @@ def test_push_creates_repeats_and_moves(changeset: Changeset, base: str, source:
     remote = Remote(url=str(source))
     one = made(changeset, changeset.write(base, [Edit("x", PLAIN, b"1")]), base)
     two = made(changeset, changeset.write(base, [Edit("x", PLAIN, b"2")]), base)
-    assert changeset.remote_head(remote, "bot/x") is None
+    assert changeset.remote_heads(remote, "bot/x") == [None]
     changeset.push(remote, one, "bot/x", None)
     changeset.push(remote, one, "bot/x", None)
-    assert changeset.remote_head(remote, "bot/x") == one
-    assert changeset.remote_head(remote, "x") is None
+    assert changeset.remote_heads(remote, "x", "bot/x") == [None, one]
     changeset.push(remote, two, "bot/x", one)
     assert git(source, "rev-parse", "bot/x") == two
 
