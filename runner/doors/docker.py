@@ -2,8 +2,9 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 RUN_LABEL = "skillrunner.run"
 _HEADER = 8  # bytes before each piece of a multiplexed stream: Docker Engine API, "Attach to a container"
 _STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
+PULL = 15 * 60.0  # seconds that the pull of an image may take; no limit of the skill counts it
+_SILENCE = 120.0  # seconds without a word about a pull
+_PASSES = re.compile(
+    r"toomanyrequests|takes longer|timed? ?out|connection re|unavailable|\b(429|50[0234])\b", re.IGNORECASE
+)
+"""What registries and engines say of things that may be better the next time."""
+
 _API_TIMEOUT = 120  # seconds for one call; streams have limits of their own
 
 
@@ -127,22 +135,47 @@ def _inspect(image: str) -> dict[str, Any] | None:
             return None
 
 
+def _pulling() -> "APIClient":
+    """A connection for one pull: the SDK's own would wait without end for an engine that says nothing."""
+    from docker import APIClient
+
+    class Impatient(APIClient):
+        answer: Any = None
+
+        def post(self, url: Any, data: Any = None, json: Any = None, **options: Any) -> Any:
+            self.answer = super().post(url, data, json, **{**options, "timeout": _SILENCE})
+            return self.answer
+
+        def close(self) -> None:
+            if self.answer is not None:
+                self.answer.close()
+            super().close()
+
+    return Impatient(**_address(), version="auto")
+
+
 def _pull(image: str, say: Callable[[str], None]) -> None:
     import requests
+    import urllib3
     from docker.errors import APIError
 
     say(f"pulling {image}")
     name, tag = _name_and_tag(image)
     seen: set[str] = set()
-    failure = ""
+    failure, until = "", time.monotonic() + PULL
     try:
-        for line in client().pull(name, tag=tag, stream=True, decode=True):
-            failure = failure or str(line.get("error", ""))  # read on: it frees the connection
-            status = str(line.get("status", ""))
-            if status and "id" not in line and status not in seen:
-                seen.add(status)
-                say(status)
-    except (APIError, requests.exceptions.RequestException) as error:
+        with closing(_pulling()) as engine:
+            lines = engine.pull(name, tag=tag, stream=True, decode=True)
+            for line in lines:
+                failure = failure or str(line.get("error", ""))  # read on: it frees the connection
+                status = str(line.get("status", ""))
+                if status and "id" not in line and status not in seen:
+                    seen.add(status)
+                    say(status)
+                if time.monotonic() > until:
+                    failure = f"its pull takes longer than {PULL:.0f} s"
+                    break
+    except (APIError, requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _no_image(image, _plain(error), f"docker pull {image}") from error
     if failure:
         raise _no_image(image, failure, f"docker pull {image}")
@@ -161,6 +194,7 @@ def _no_image(image: str, cause: str, hint: str) -> RunnerError:
         Reason.IMAGE_NOT_FOUND,
         f"the image {image or '(none)'} cannot be had: {cause}",
         hint=hint,
+        retryable=_PASSES.search(cause) is not None,
     )
 
 

@@ -84,6 +84,30 @@ def test_a_pull_that_breaks_off_is_quoted(engine: None) -> None:
     assert "unknown blob" in caught.value.message
 
 
+@pytest.mark.docker
+def test_a_registry_that_is_asked_too_often_may_answer_later(engine: None) -> None:
+    with registry() as (address, _), pytest.raises(RunnerError) as caught:
+        door.resolve(f"{address}/limited/tool:1", lambda _: None)
+    assert caught.value.reason is Reason.IMAGE_NOT_FOUND
+    assert "too" in caught.value.message
+    assert caught.value.retryable
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("limit", ["PULL", "_SILENCE"])
+def test_a_pull_has_a_time_limit_of_its_own(
+    engine: None, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own altogether, and for an engine that says nothing while nothing comes."""
+    monkeypatch.setattr(door, "_SILENCE", 60.0)
+    monkeypatch.setattr(door, limit, 0.0 if limit == "PULL" else 2.0)
+    with registry() as (address, _), pytest.raises(RunnerError) as caught:
+        door.resolve(f"{address}/slow/tool:1", lambda _: None)
+    assert caught.value.reason is Reason.IMAGE_NOT_FOUND
+    assert "takes longer" in caught.value.message or "timed out" in caught.value.message
+    assert caught.value.retryable
+
+
 def test_no_image_at_all_is_said() -> None:
     with pytest.raises(RunnerError) as caught:
         door.resolve("", lambda _: None)
