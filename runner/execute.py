@@ -54,10 +54,9 @@ def _attempt(job: Job) -> End:
 
 
 def _run(job: Job, stack: ExitStack) -> Receipt:
+    job.record.enter(RunState.PREPARING)
+    job = stages.resolve_image(job)
     spec, record = job.spec, job.record
-
-    record.enter(RunState.PREPARING)
-    stages.resolve_image(job)
     with stages.workspace(job) as workspace:
         with stages.sandbox(job, workspace) as sandbox:
             with record.stage(Phase.SETUP):

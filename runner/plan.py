@@ -159,14 +159,16 @@ def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: da
 def _environment(skill: Skill, defaults: Defaults) -> Environment:
     options = skill.options.environment
     sandbox = defaults.force_sandbox or options.sandbox or defaults.sandbox
-    for name in ("dockerfile", "devcontainer"):
-        if getattr(options, name):
-            raise _unsupported(
-                skill, f"environment.{name}", "build the image, and name it in `environment.image`"
-            )
+    if options.devcontainer:
+        raise _unsupported(
+            skill, "environment.devcontainer", "build the image, and name it in `environment.image`"
+        )
+    dockerfile = "" if defaults.force_image else options.dockerfile or ""
     return Environment(
         sandbox=sandbox,
-        image=defaults.force_image or options.image or defaults.image,
+        image="" if dockerfile else defaults.force_image or options.image or defaults.image,
+        dockerfile=dockerfile,
+        build_timeout=options.build_timeout,
         setup=tuple(options.setup),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),

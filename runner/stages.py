@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
-from runner import access, policy, tree
+from runner import access, images, policy, tree
 from runner.changeset import Changeset
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
@@ -20,11 +20,13 @@ from runner.workspace import Change, Workspace, prepared
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
 
-def resolve_image(job: Job) -> None:
-    """Have the image at hand, and record which one it is."""
+def resolve_image(job: Job) -> Job:
+    """Have the image at hand, built where that is asked for, and record which one it is."""
     with job.record.stage(Phase.SANDBOX):
+        job = images.settled(job)
         digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.note)
     job.record.store.note(job.record.run_id, image_digest=digest)
+    return job
 
 
 @contextmanager

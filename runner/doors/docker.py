@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 RUN_LABEL = "skillrunner.run"
 _HEADER = 8  # bytes before each piece of a multiplexed stream: Docker Engine API, "Attach to a container"
 _STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
-_API_TIMEOUT = 120  # seconds for one call; streams have limits of their own
+API_TIMEOUT = 120  # seconds for one call; streams have limits of their own
 
 
 @cache
 def client() -> "APIClient":
-    """The connection to the engine. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
+    """The shared connection to the engine. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
+    return connect()
+
+
+def connect() -> "APIClient":
+    """A connection of one's own, to be closed. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
     from docker import APIClient
     from docker.errors import DockerException
 
     try:
-        return APIClient(**_address(), version="auto", timeout=_API_TIMEOUT)
+        return APIClient(**_address(), version="auto", timeout=API_TIMEOUT)
     except DockerException as error:
         raise RunnerError(
             Phase.SANDBOX,

@@ -51,7 +51,9 @@ class Environment:
     """Where the harness works."""
 
     sandbox: str  # "docker", "process", "fake"
-    image: str  # empty: the sandbox has no images
+    image: str  # empty: the sandbox has no images, or it is still to be built
+    dockerfile: str = ""  # a path in the repository
+    build_timeout: float = 30 * 60  # seconds
     setup: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()  # names; values never enter a record

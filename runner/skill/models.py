@@ -9,7 +9,7 @@ from runner import model
 from runner.documents import Many, Model, Text
 from runner.gateway import allow
 from runner.options import Glob, LimitOptions, ResourceOptions, Variable
-from runner.units import Maybe, Size
+from runner.units import Duration, Maybe, Size
 
 InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[
@@ -40,7 +40,10 @@ class EnvironmentOptions(Model):
     image: Maybe[Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$")]] = Field(
         default=None, description="A container image", examples=["python:3.12-slim"]
     )
-    dockerfile: Maybe[Glob] = Field(default=None, description="A Dockerfile in the repository")
+    dockerfile: Maybe[Glob] = Field(
+        default=None, description="A Dockerfile in the repository, which is the context of the build"
+    )
+    build_timeout: Duration = Field(default=30 * 60, description="How long the image may take to build")
     devcontainer: Maybe[Glob] = Field(
         default=None, description="A devcontainer.json; its safe subset is read"
     )
