@@ -170,6 +170,7 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         dockerfile=dockerfile,
         build_timeout=options.build_timeout,
         setup=tuple(options.setup),
+        setup_key=tuple(options.setup_key),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
         network=tuple(options.network.allow),

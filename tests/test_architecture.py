@@ -55,6 +55,7 @@ ORDER = [
     "job",
     "access",
     "images",
+    "prepared",
     "stages",
     "execute",
     "wire",

@@ -55,6 +55,7 @@ class Environment:
     dockerfile: str = ""  # a path in the repository
     build_timeout: float = 30 * 60  # seconds
     setup: tuple[str, ...] = ()
+    setup_key: tuple[str, ...] = ()  # globs of what set-up reads; empty: its result is not kept
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()  # names; values never enter a record
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through

@@ -49,6 +49,10 @@ class EnvironmentOptions(Model):
     )
     sandbox: Maybe[Text] = Field(default=None, description="What isolates the harness; default docker")
     setup: Many[Text] = Field(default=(), description="Shell commands that run first, with network access")
+    setup_key: Many[Glob] = Field(
+        default=(),
+        description="Globs of the files that set-up reads, or `lockfiles`: with them, its result is kept",
+    )
     variables: dict[Variable, str] = Field(default={}, description="Environment variables")
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"

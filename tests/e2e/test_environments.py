@@ -57,3 +57,79 @@ def test_a_build_that_fails_ends_the_run(docked: Project, local_image: str) -> N
     assert "no such thing" in end["message"]
     run_id = json.loads(done.out)["id"]
     assert "no such thing" in (docked.state / "runs" / run_id / "image.log").read_text()
+
+
+SETUP = """
+on: {manual: {}}
+environment:
+  setup:
+    - mkdir -p $HOME/.local node_modules/x docs/.cache/empty && ln -s /usr/bin/env node_modules/link
+    - od -An -N8 -tx1 /dev/urandom | tee node_modules/x/a $HOME/.local/a > /tmp/a
+  setup_key: [lockfiles, "tools/*"]
+harness: {kind: command, command: [sh, -c, "cat node_modules/x/a ~/.local/a /tmp/a > docs/new.md; %s"]}
+verify: ["cat node_modules/x/a ~/.local/a /tmp/a | diff - docs/new.md && test -d docs/.cache/empty"]
+output: {pull_request: {title: "docs", paths: ["**"], protected: ["**"]}}
+"""
+
+
+@pytest.fixture
+def keeping(docked: Project) -> Project:
+    docked.commit(
+        {**skill_files("s", SETUP % "true"), ".gitignore": "node_modules/\n", "package.json": "{}\n"}
+    )
+    return docked
+
+
+def notes(project: Project) -> str:
+    done = project.skillrunner("run", "s", "--again")
+    assert done.code == 0, done.err
+    return done.err
+
+
+def test_what_set_up_made_is_used_again(keeping: Project) -> None:
+    first = notes(keeping)
+    assert first.count("set up: mkdir") == 1  # not for verification
+    assert "is kept for later runs" in first
+    made = made_by(keeping, "docs/new.md")
+    keeping.commit({"docs/guide.md": "Something else\n"})
+    second = notes(keeping)
+    assert "set up: mkdir" not in second
+    assert "set up from what is kept" in second
+    assert made_by(keeping, "docs/new.md") == made
+    keeping.commit({"package.json": '{"name": "x"}\n'})
+    assert notes(keeping).count("set up: mkdir") == 1
+    assert made_by(keeping, "docs/new.md") != made
+
+
+def test_a_patch_that_changes_what_set_up_reads_is_verified_with_its_own(docked: Project) -> None:
+    files = skill_files("s", (SETUP % "echo '{}' > package.json").replace("| diff - docs/new.md", "> /tmp/x"))
+    docked.commit({**files, ".gitignore": "node_modules/\n"})
+    assert notes(docked).count("set up: mkdir") == 2
+
+
+def test_what_lies_in_the_way_of_the_repositorys_own_is_not_put_back(keeping: Project) -> None:
+    notes(keeping)
+    keeping.git("rm", "-q", ".gitignore")
+    keeping.commit({"docs/.cache/empty": "now a file\n"})
+    done = keeping.skillrunner("run", "s")
+    assert "set up: mkdir" in done.err
+    assert (done.code, "mkdir" in done.out + done.err) == (1, True)
+
+
+def test_set_up_that_changes_the_repositorys_own_files_is_not_kept(docked: Project) -> None:
+    command = "environment: {setup: ['echo more >> docs/guide.md'], setup_key: [lockfiles]}"
+    docked.commit(skill_files("s", (SKILL % ("", "true")).replace("environment: {}", command)))
+    for _ in range(2):
+        said = notes(docked)
+        assert "not kept: set-up changes the repository's own docs/guide.md" in said
+        assert "set up: echo more" in said
+
+
+def test_a_damaged_archive_is_removed(keeping: Project) -> None:
+    notes(keeping)
+    (archive,) = (keeping.state / "prepared").glob("*.tar")
+    archive.write_bytes(b"no archive")
+    done = keeping.skillrunner("run", "s", "--json")
+    end = json.loads(done.out)["end"]
+    assert (end["reason"], end["retryable"]) == ("setup_failed", True)
+    assert not archive.exists()
