@@ -9,21 +9,39 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.doors.building import Build
-from runner.environments.context import DOCKERFILE, context
+from runner.doors.git import Git
+from runner.environments.context import DOCKERFILE, context, read
+from runner.environments.devcontainer import Devcontainer, devcontainer
 from runner.job import Job
+from runner.model import Phase
 from runner.redact import plain
+from runner.sandboxes.creation import PLACES
 
 LOG = "image.log"
 _PAUSE = 0.2  # seconds between looks at whether somebody else's build of the same image has ended
 
 
 def settled(job: Job) -> Job:
-    """The job with its image's name in its spec; the image is built where the spec names a Dockerfile."""
+    """The job with its image's name in its spec; the image is built where the spec names a Dockerfile.
+
+    Of a devcontainer the commands come before the skill's own, and its variables give way to the skill's.
+    """
     environment = job.spec.environment
-    if not environment.dockerfile:
-        return job
-    image = _built(job, environment.dockerfile)
-    return replace(job, spec=replace(job.spec, environment=replace(environment, image=image)))
+    if environment.devcontainer:
+        found = _devcontainer(job, environment.devcontainer)
+        image = environment.image or found.image or _built(job, found.dockerfile, found.context)
+        setup = (*found.setup, *environment.setup)
+        variables = {**found.variables, **environment.variables}
+        environment = replace(environment, image=image, setup=setup, variables=variables)
+    elif environment.dockerfile:
+        environment = replace(environment, image=_built(job, environment.dockerfile))
+    return replace(job, spec=replace(job.spec, environment=environment))
+
+
+def _devcontainer(job: Job, path: str) -> Devcontainer:
+    spec, git = job.spec, Git(job.parts.mirror.directory, phase=Phase.SANDBOX)
+    content = read(git, spec.skill.commit or spec.base_sha, path, "environment.devcontainer")
+    return devcontainer(path, content, PLACES.workspace)
 
 
 def _built(job: Job, path: str, folder: str = "") -> str:

@@ -133,3 +133,31 @@ def test_a_damaged_archive_is_removed(keeping: Project) -> None:
     end = json.loads(done.out)["end"]
     assert (end["reason"], end["retryable"]) == ("setup_failed", True)
     assert not archive.exists()
+
+
+def test_a_skill_works_in_a_devcontainer(docked: Project, local_image: str) -> None:
+    content = {
+        "image": local_image,
+        "containerEnv": {"A": "1", "B": "2"},
+        "postCreateCommand": "echo $A$B > ${containerWorkspaceFolder}/docs/new.md",
+    }
+    environment = "devcontainer: .devcontainer/devcontainer.json, variables: {B: '3'}"
+    files = skill_files("s", SKILL % (environment, "echo $A$B >> docs/new.md"))
+    docked.commit({**files, ".devcontainer/devcontainer.json": f"// ours\n{json.dumps(content)}"})
+    docked.variables["SKILLRUNNER_IMAGE"] = ""
+    done = docked.skillrunner("run", "s")
+    assert done.code == 0, done.err
+    assert made_by(docked, "docs/new.md") == "13\n13"
+
+
+def test_a_devcontainer_that_reaches_for_the_host_starts_nothing(docked: Project) -> None:
+    content = {"image": "x", "initializeCommand": f"touch {docked.home}/was-here"}
+    files = skill_files("s", SKILL % ("devcontainer: .devcontainer.json", "true"))
+    docked.commit({**files, ".devcontainer.json": json.dumps(content)})
+    done = docked.skillrunner("run", "s", "--json")
+    end = json.loads(done.out)["end"]
+    assert (end["reason"], "`initializeCommand`: it runs on the host" in end["message"]) == (
+        "unsupported",
+        True,
+    )
+    assert not (docked.home / "was-here").exists()

@@ -131,17 +131,6 @@ def test_a_missing_event_field_is_an_error() -> None:
     assert caught.value.reason is Reason.INVALID_INPUT
 
 
-@pytest.mark.parametrize(
-    "environment",
-    ["devcontainer: .devcontainer/devcontainer.json"],
-)
-def test_what_cannot_be_honoured_is_refused(environment: str) -> None:
-    with pytest.raises(RunnerError) as caught:
-        planned(skill(more=f"environment: {{{environment}}}\n"))
-    assert caught.value.reason is Reason.UNSUPPORTED
-    assert environment.split(":")[0] in caught.value.message
-
-
 def test_an_image_that_is_asked_for_goes_before_a_dockerfile() -> None:
     named = skill(more="environment: {dockerfile: env/Dockerfile, build_timeout: 5m}\n")
     made = planned(named).environment
