@@ -25,6 +25,7 @@ ORDER = [
     "worker_config",
     "config",
     "doors",
+    "secret",
     "tree",
     "mirror",
     "overlay",
