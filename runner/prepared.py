@@ -62,12 +62,13 @@ def prepared(job: Job, git: Git, found: str) -> Prepared | None:
 
 
 def _key(job: Job, tracked: Mapping[str, Entry]) -> str:
-    """The repository is part of it: a set-up command may run whatever lies there."""
+    """Repository and branch are part of it: a set-up command may run whatever lies there."""
     environment, spec = job.spec.environment, job.spec
     read = patterns(environment.setup_key, spec.skill.path)
     said = {
         "format": 1,
         "repository": spec.repository.url,
+        "branch": spec.base_ref,
         "image": job.image_digest,
         "user": job.parts.sandbox.OWNER or (os.getuid(), os.getgid()),
         "commands": environment.setup,
@@ -96,10 +97,11 @@ def _parents(paths: Collection[str]) -> set[str]:
     return {above for path in paths for above in _above(path)}
 
 
-def set_up(job: Job, box: Sandbox, kept: Prepared | None, place: Workspace) -> None:
+def set_up(job: Job, box: Sandbox, kept: Prepared | None, place: Workspace | None = None) -> None:
     """Run the set-up commands, or put back what they left the last time; then the network is cut.
 
-    Raises RunnerError SETUP_FAILED. That a result cannot be kept is noted, and is no failure.
+    A new result is kept where `place` is given: it has to hold nothing that an agent wrote. Raises
+    RunnerError SETUP_FAILED. That a result cannot be kept is noted, and is no failure.
     """
     spec, say = job.spec, job.record.note
     if kept is not None and kept.there:
@@ -107,7 +109,7 @@ def set_up(job: Job, box: Sandbox, kept: Prepared | None, place: Workspace) -> N
         return
     box.put(_MARK, b"")
     verify.set_up(box, spec.environment.setup, spec.limits, say)
-    if kept is not None:
+    if kept is not None and place is not None:
         try:
             size = _keep(job, box, kept, place)
         except (_NotKept, OSError) as error:

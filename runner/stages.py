@@ -178,7 +178,7 @@ def check(job: Job, change: Change) -> tuple[Check, ...]:
         opened = sandbox(job, clean, kept, "verify")
         checks = verify(
             opened,
-            lambda box: set_up(job, box, kept, clean),
+            lambda box: set_up(job, box, kept),
             spec.verify,
             spec.limits,
             job.record.note,

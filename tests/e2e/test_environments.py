@@ -105,6 +105,7 @@ def test_a_patch_that_changes_what_set_up_reads_is_verified_with_its_own(docked:
     files = skill_files("s", (SETUP % "echo '{}' > package.json").replace("| diff - docs/new.md", "> /tmp/x"))
     docked.commit({**files, ".gitignore": "node_modules/\n"})
     assert notes(docked).count("set up: mkdir") == 2
+    assert len(list((docked.state / "prepared").glob("*.tar"))) == 1  # nothing of what an agent wrote
 
 
 def test_what_lies_in_the_way_of_the_repositorys_own_is_not_put_back(keeping: Project) -> None:
