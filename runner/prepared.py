@@ -82,7 +82,7 @@ def _key(job: Job, tracked: Mapping[str, Entry]) -> str:
 def _fits(names: Path, tracked: Mapping[str, Entry]) -> bool:
     """Whether nothing that was made lies where the repository now has something of its own."""
     try:
-        made = os.fsdecode(names.read_bytes()).splitlines()
+        made = os.fsdecode(names.read_bytes()).split("\n")[:-1]
     except OSError:
         return False
     ours = {*tracked, *_parents(tracked)}

@@ -50,8 +50,8 @@ def _sources(text: str) -> list[str] | None:
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    for line in re.sub(r"\\[ \t]*\n", " ", "\n".join(lines)).splitlines():
+    lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]
+    for line in re.sub(r"\\[ \t]*\n", " ", "\n".join(lines)).split("\n"):
         word, _, rest = line.strip().partition(" ")
         yield word.upper(), rest.strip()
 
