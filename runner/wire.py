@@ -19,6 +19,7 @@ from runner.mirror import Mirror
 from runner.model import Limits, Phase, Reason, Repository, Resources, RunSpec
 from runner.outputs import Bot
 from runner.plan import Base, Defaults
+from runner.secret import Secrets
 
 if TYPE_CHECKING:
     from runner.drive import Watch
@@ -167,7 +168,7 @@ def parts(
 
     harness: Any = _module("harnesses", spec.harness.kind)
     configured = place.config.harnesses.get(spec.harness.kind)
-    bot = place.config.bot
+    bot, secrets = place.config.bot, Secrets(place.config.secrets)
     return Parts(
         sandbox=_module("sandboxes", spec.environment.sandbox),
         harness=harness,
@@ -175,8 +176,8 @@ def parts(
         forge=target,
         mirror=mirror,
         bot=Bot(name=bot.name, email=bot.email),
-        secrets={name: _allowed_secret(place, name, spec) for name in spec.environment.secrets},
-        model_key=secret(harness.MODEL.key_variable, spec.harness.kind) if harness.MODEL else "",
+        secrets={name: _allowed_secret(place, secrets, name, spec) for name in spec.environment.secrets},
+        model_key=secrets.value(harness.MODEL.key_variable, spec.harness.kind) if harness.MODEL else "",
         model_upstream=os.environ.get(harness.MODEL.upstream_variable, "") if harness.MODEL else "",
         program=_program(configured.binary if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
@@ -197,22 +198,13 @@ def _module(family: str, kind: str) -> Any:
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint) from None
 
 
-def _allowed_secret(place: Place, name: str, spec: RunSpec) -> str:
+def _allowed_secret(place: Place, secrets: Secrets, name: str, spec: RunSpec) -> str:
     """A worker's environment holds what is for other repositories too: each gets what it was promised."""
     if place.secrets is not None and name not in place.secrets:
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
         raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
-    return secret(name, f"the skill {spec.skill.name}")
-
-
-def secret(name: str, whose: str) -> str:
-    """A secret by its name, from the environment. Raises RunnerError SECRET_MISSING."""
-    value = os.environ.get(name, "")
-    if not value:
-        message = f"{whose} needs {name}, and the environment does not hold it"
-        raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=f"export {name}=...")
-    return value
+    return secrets.value(name, f"the skill {spec.skill.name}")
 
 
 def _program(configured: str | None, kind: str) -> Path | None:
