@@ -15,6 +15,7 @@ from runner.errors import RunnerError
 from runner.gateway import budget
 from runner.gateway.budget import Account, BudgetError
 from runner.gateway.server import PIECE, Request, passed
+from runner.gateway.tape import Tape
 from runner.gateway.usage import prepared
 from runner.harnesses import ModelAccess
 from runner.model import Phase, Reason
@@ -41,6 +42,7 @@ class ModelProxy:
     paths: tuple[str, ...]
     token: str = field(repr=False)
     account: Account
+    tape: Tape | None = None  # where the traffic is kept
 
     def serve(self, request: Request) -> None:
         if (refusal := self._refusal(request)) is not None:
@@ -55,22 +57,27 @@ class ModelProxy:
 
     def _relay(self, request: Request, body: bytes) -> None:
         _, path, query = _target(request)
+        below = path + (f"?{query}" if query else "")
         call = self.account.begin(request.command, path, body)
+        take = self.tape.begin(request.command, below, body, call) if self.tape else None
         connection = _connect(self.upstream)
         try:
-            target = self.upstream.path.rstrip("/") + path + (f"?{query}" if query else "")
+            target = self.upstream.path.rstrip("/") + below
             sent = prepared(path, body) or None
             connection.request(request.command, target, body=sent, headers=self._headers(request))
             answer = connection.getresponse()
             call.status = answer.status
+            if take is not None:
+                take.begins(answer.status, answer.headers["Content-Type"] or "")
             if 300 <= answer.status < 400:
                 message = f"{self.upstream.hostname} redirects to elsewhere, and the gateway does not follow"
                 request.answer(502, message)
             else:
                 with call.heard_out(lambda: answer.read1(PIECE)):
-                    request.pass_on(answer, passed(dict(answer.headers.items()), _CREDENTIALS), call)
+                    headers = passed(dict(answer.headers.items()), _CREDENTIALS)
+                    request.pass_on(answer, headers, take or call)
         finally:
-            call.end()
+            (take or call).end()
             connection.close()
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
@@ -99,7 +106,9 @@ class NoModel:
         request.refuse(404, "this harness has no model")
 
 
-def model_proxy(access: ModelAccess, key: str, upstream: str, token: str, account: Account) -> ModelProxy:
+def model_proxy(
+    access: ModelAccess, key: str, upstream: str, token: str, account: Account, tape: Tape | None = None
+) -> ModelProxy:
     """`upstream` is where the model is when not at its usual place; empty: there.
 
     Raises RunnerError when the address or the key cannot be right.
@@ -110,6 +119,7 @@ def model_proxy(access: ModelAccess, key: str, upstream: str, token: str, accoun
         paths=access.paths,
         token=token,
         account=account,
+        tape=tape,
     )
 
 
