@@ -30,6 +30,7 @@ _CHANCE: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), "<address>"),
+    (re.compile(r"\buntrusted-[0-9a-f]{20}\b"), "untrusted-<chance>"),
     # Claude Code names its build and a digest of the request in its instructions, and the user and the
     # workspace in paths.
     (re.compile(r"\b(cc_version|cch)=[\w.]+"), r"\1=<build>"),
