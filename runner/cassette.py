@@ -58,13 +58,13 @@ class Names:
     `places` are also put back, when an answer is replayed: a model repeats the paths that it was told.
     """
 
-    places: Mapping[str, str] = field(default_factory=dict)  # name -> value
+    places: Mapping[str, str] = field(default_factory=dict)  # value -> name
     others: Mapping[str, str] = field(default_factory=dict)
 
     def hidden(self, text: str) -> str:
         """The text with names in place of what differs."""
         text = self.placed(text)
-        for value, name in self._longest(self.others):
+        for value, name in _longest(self.others):
             text = text.replace(value, f"<{name}>")
         for pattern, name in _CHANCE:
             text = pattern.sub(name, text)
@@ -72,29 +72,26 @@ class Names:
 
     def placed(self, text: str) -> str:
         """The text with names in place of the places alone."""
-        for value, name in self._longest(self.places):
+        for value, name in _longest(self.places):
             text = re.sub(rf"(?<![\w.]){re.escape(value)}(?!\w)", f"<<{name}>>", text)
         return text
 
     def shown(self, text: str) -> str:
         """The places put back."""
-        for name, value in self.places.items():
+        for value, name in self.places.items():
             text = text.replace(f"<<{name}>>", value)
         return text
 
-    @staticmethod
-    def _longest(named: Mapping[str, str]) -> list[tuple[str, str]]:
-        known = [(value, name) for name, value in named.items() if value]
-        return sorted(known, key=lambda one: len(one[0]), reverse=True)
+
+def _longest(named: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is known, the longest first: one value may be the beginning of another."""
+    return sorted(((value, name) for value, name in named.items() if value), key=lambda one: -len(one[0]))
 
 
 def commit_names(shas: Sequence[str]) -> dict[str, str]:
     """Names for commits, whole and as git shortens them."""
-    return {
-        f"commit {number}{'' if size == len(sha) else f' in {size}'}": sha[:size]
-        for number, sha in enumerate(shas, 1)
-        for size in (len(sha), 12, 10, 9, 8, 7)
-    }
+    sizes = (None, 12, 10, 9, 8, 7)
+    return {sha[:size]: f"commit {number}" for number, sha in enumerate(shas, 1) for size in sizes}
 
 
 def compared(body: bytes, names: Names) -> tuple[str, ...]:
@@ -126,7 +123,13 @@ def _tools(tools: Any) -> Iterator[str]:
 
 
 def _flat(at: str, value: Any, names: Names) -> Iterator[str]:
-    """A value as lines, each with the place where it stands or below it."""
+    """A value as lines, each with the place where it stands or below it.
+
+    A text may stand alone or as the only part of a list: clients change that when they mark it for a cache.
+    """
+    match value:
+        case [{"type": "text", "text": str() as text, **others}] if others.keys() <= _UNSAID:
+            value = text
     if isinstance(value, Mapping):
         for key, one in value.items():
             if key not in _UNSAID:

@@ -161,12 +161,12 @@ def _trigger(case: cases.Case, run_id: str) -> Trigger:
 
 def _names(stage: Stage, run_id: str, repository: Path, commits: tuple[str, ...]) -> dict[str, str]:
     known = {
-        "run": run_id,
-        "repository": str(repository),
-        "state": str(stage.folder),
-        "today": datetime.now(UTC).date().isoformat(),
-        "today here": datetime.now().astimezone().date().isoformat(),
-        "kernel": os.uname().release,
+        run_id: "run",
+        str(repository): "repository",
+        str(stage.folder): "state",
+        datetime.now(UTC).date().isoformat(): "today",
+        datetime.now().astimezone().date().isoformat(): "today",
+        os.uname().release: "kernel",
     }
     return {**known, **commit_names(commits)}
 
@@ -174,7 +174,7 @@ def _names(stage: Stage, run_id: str, repository: Path, commits: tuple[str, ...]
 def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelDoor, Places], Any]:
     @contextmanager
     def end(door: ModelDoor, places: Places) -> Iterator[ModelDoor]:
-        inside = {"workspace": places.workspace, "exchange": places.exchange, "home": places.home}
+        inside = {places.workspace: "workspace", places.exchange: "exchange", places.home: "home"}
         ears.names = replace(ears.names, places=inside)
         if replay is None:
             yield door

@@ -20,8 +20,8 @@ from runner.cassette import (
 from runner.errors import RunnerError
 
 NAMES = Names(
-    places={"workspace": "/workspace", "exchange": "/exchange", "home": "/exchange/home"},
-    others={"run": "261121-abcdefgh", "today": "2026-11-21"},
+    places={"/workspace": "workspace", "/exchange": "exchange", "/exchange/home": "home"},
+    others={"261121-abcdefgh": "run", "2026-11-21": "today"},
 )
 
 
@@ -41,8 +41,7 @@ def test_what_a_request_says_becomes_lines() -> None:
         "model: m",
         "system: Be brief.",
         "messages[0].role: user",
-        "messages[0].content[0].type: text",
-        "messages[0].content[0].text:",
+        "messages[0].content:",
         "  one",
         "  two",
     )
@@ -68,7 +67,14 @@ def test_each_api_is_read(key: str) -> None:
 
 def test_what_the_cache_and_signatures_hold_does_not_count() -> None:
     held = {"text": "x", "cache_control": {"type": "ephemeral"}, "signature": "abc"}
-    assert lines(system=[held]) == ("system[0].text: x",)
+    assert lines(system=[held, {"type": "text"}])[0] == "system[0].text: x"
+
+
+def test_a_text_is_the_same_alone_and_in_a_list() -> None:
+    part = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+    assert lines(system=[part]) == lines(system="x") == ("system: x",)
+    assert lines(system=[part, part]) != lines(system="x")
+    assert lines(system=[{**part, "citations": []}]) != lines(system="x")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_what_differs_gets_a_name(text: str, hidden: str) -> None:
 
 
 def test_places_are_put_back() -> None:
-    here = Names(places={"workspace": "/tmp/x/tree", "exchange": "/tmp/x/e", "home": "/tmp/x/e/home"})
+    here = Names(places={"/tmp/x/tree": "workspace", "/tmp/x/e": "exchange", "/tmp/x/e/home": "home"})
     assert here.shown(NAMES.placed("cat /workspace/a /exchange/home/b")) == (
         "cat /tmp/x/tree/a /tmp/x/e/home/b"
     )
@@ -104,9 +110,7 @@ def test_places_are_put_back() -> None:
 def test_commits_have_names_in_each_length() -> None:
     sha = "0123456789abcdef0123456789abcdef01234567"
     names = Names(others=commit_names([sha]))
-    assert names.hidden(f"{sha} and {sha[:12]} and {sha[:7]}") == (
-        "<commit 1> and <commit 1 in 12> and <commit 1 in 7>"
-    )
+    assert names.hidden(f"{sha} and {sha[:12]} and {sha[:7]}") == ("<commit 1> and <commit 1> and <commit 1>")
 
 
 def test_a_difference_is_short_and_names_the_line() -> None:
