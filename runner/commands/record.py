@@ -1,6 +1,9 @@
 """`skillrunner record`: run a skill with its real model, and keep that as a case."""
 
-from collections.abc import Mapping
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.commands import here
-from runner.errors import ExitCode, RunnerError
-from runner.model import Phase, Reason, RunState
+from runner.errors import RunnerError
+from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.case import Case, Plain
@@ -19,6 +22,14 @@ if TYPE_CHECKING:
     from runner.wire import Here
 
 _MOST_FILES, _MOST_BYTES = 1000, 4 * 1024**2
+_WORTH_KEEPING = (
+    None,
+    Reason.NO_CHANGES,
+    Reason.NO_EVIDENCE,
+    Reason.POLICY_REFUSED,
+    Reason.VERIFICATION_FAILED,
+)
+"""How a run may end that says something about the skill, and not about the day on which it was recorded."""
 
 
 @click.command()
@@ -33,14 +44,14 @@ _MOST_FILES, _MOST_BYTES = 1000, 4 * 1024**2
 @click.option("--files", multiple=True, metavar="GLOB", help="Only these of its files; default: all.")
 @click.option("--sandbox", help="docker, or process, which isolates nothing.")
 @click.option("--image", help="Another container image.")
-@click.pass_context
-def command(context: click.Context, /, skill: str, name: str, **given: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def command(options: "Options", /, skill: str, name: str, as_json: bool, **given: Any) -> None:
     """Run SKILL with its real model, publish nothing, and keep the run as a case beside the skill.
 
     A new case starts from the files of the base branch's head, without skills. One that is there keeps what
     it starts from, and is recorded again: change its files and its case.yaml by hand as you like.
     """
-    options: Options = context.obj
     forced = {key: given.pop(key) for key in ("sandbox", "image")}
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
     from runner import intake
@@ -49,46 +60,67 @@ def command(context: click.Context, /, skill: str, name: str, **given: Any) -> N
 
     place = here(options, forge="local")
     found = intake.skill(place, skill)
-    case = _case(place, found, name, given)
-    with terminable(), opened(options.root, options.config, force) as stage:
-        _record(context, stage, found, case, options.quiet)
+    with (
+        terminable(),
+        _case(place, found, name, given) as case,
+        opened(options.root, options.config, force) as stage,
+    ):
+        came = _record(stage, found, case)
+    _tell(case, came, as_json, options.quiet)
 
 
-def _record(context: click.Context, stage: "Stage", skill: "Skill", case: "Case", quiet: bool) -> None:
+def _record(stage: "Stage", skill: "Skill", case: "Case") -> "Rehearsed":
+    """Raises RunnerError when what came of it is not worth keeping."""
     from runner import case as cases
     from runner.rehearse import rehearse
 
     came = rehearse(stage, skill, case, "record")
-    if came.end.state in (RunState.ERROR, RunState.CANCELLED):
-        raise RunnerError(came.end.phase, came.end.reason or Reason.ENGINE_FAILED, came.end.message)
+    end = came.end
+    if end.reason not in _WORTH_KEEPING:
+        message = f"nothing was recorded, the run ended {end.state}: {end.message}"
+        raise RunnerError(end.phase, end.reason or Reason.ENGINE_FAILED, message)
     cases.keep(case, came.harness, came.expected, came.patch, came.traffic)
-    _tell(case, came, quiet)
-    if came.end.state is RunState.TIMED_OUT:
-        context.exit(ExitCode.TIMED_OUT)
+    return came
 
 
-def _tell(case: "Case", came: "Rehearsed", quiet: bool) -> None:
+def _tell(case: "Case", came: "Rehearsed", as_json: bool, quiet: bool) -> None:
+    if as_json:
+        told = {"skill": case.skill, "case": case.name, "folder": str(case.folder)}
+        click.echo(json.dumps({**told, "requests": len(came.traffic), "expect": came.expected}))
+        return
     click.echo(f"{came.end.state}: {came.end.message}" if came.end.message else came.end.state)
     click.echo(f"recorded: {case.folder} ({len(came.traffic)} requests)")
     if not quiet:
         click.echo(f"  look at it, commit it, and replay it: skillrunner test {case.skill}")
 
 
-def _case(place: "Here", skill: "Skill", name: str, given: Mapping[str, Any]) -> "Case":
+@contextmanager
+def _case(place: "Here", skill: "Skill", name: str, given: Mapping[str, Any]) -> "Iterator[Case]":
+    """The case to record. A new one goes again when that fails."""
     from runner import case as cases
 
     folder = place.local.root / skill.path / cases.FOLDER / name
     if Path(name).name != name or name.startswith("."):
         raise _bad(f"{name!r} is no name of a case", "use letters, digits, dots and hyphens")
     if (folder / cases.FILE).exists():
-        if said := [f"--{key.rstrip('s') if key == 'inputs' else key}" for key, one in given.items() if one]:
-            raise _bad(
-                f"{folder} is there, and says what {', '.join(said)} would",
-                f"change {folder / cases.FILE}, or record another: --case NAME",
-            )
-    else:
+        _check_free(folder / cases.FILE, given)
+        yield cases.read(skill.name, folder)
+        return
+    if folder.exists():
+        raise _bad(f"{folder} is there, and holds no {cases.FILE}", "record another: --case NAME")
+    try:
         _create(place, skill, folder, given)
-    return cases.read(skill.name, folder)
+        yield cases.read(skill.name, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _check_free(file: Path, given: Mapping[str, Any]) -> None:
+    """A case that is there says itself what it starts from."""
+    if said := [f"--{'input' if key == 'inputs' else key}" for key, one in given.items() if one]:
+        message = f"{file} is there, and says what {', '.join(said)} would"
+        raise _bad(message, "change it, or record another: --case NAME")
 
 
 def _create(place: "Here", skill: "Skill", folder: Path, given: Mapping[str, Any]) -> None:

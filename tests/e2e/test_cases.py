@@ -129,6 +129,28 @@ def test_what_cannot_be_done_is_said(recorded: Project, args: tuple[str, ...], c
     assert done.code == code
 
 
+def test_a_recording_that_fails_leaves_nothing(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit(page("exit 3"))
+    done = project.skillrunner("record", "page", "--input", "page=x")
+    assert (done.code, "nothing was recorded" in done.err) == (1, True)
+    assert not (project.root / "skills/page/cases/recorded").exists()
+    project.commit(page("true"))
+    done = project.skillrunner("record", "page", "--input", "page=x", "--json")
+    assert (done.code, done.json()["expect"]["state"]) == (0, "nothing_to_do")
+    assert project.skillrunner("test").code == 0
+
+
+def test_a_base_that_is_too_large_is_said(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit({**page(), "data.bin": b"x" * 5_000_000, "docs/run": "x"})
+    done = project.skillrunner("record", "page")
+    assert (done.code, "--files" in done.err) == (3, True)
+    assert project.skillrunner("record", "page", "--files", "docs/**").code == 0
+    kept = project.root / CASE / "tree"
+    assert {path.name for path in kept.rglob("*") if path.is_file()} == {"guide.md", "run"}
+
+
 def test_a_faulty_case_names_its_line(recorded: Project) -> None:
     case = recorded.root / CASE / "case.yaml"
     case.write_text(case.read_text().replace("- files: tree", "- files: trees"))
