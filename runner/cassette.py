@@ -206,6 +206,70 @@ def _exchange(told: Any, before: tuple[str, ...]) -> Exchange:
     )
 
 
+_PIECES: Sequence[tuple[str | int, ...]] = (
+    ("delta", "partial_json"),
+    ("delta", "text"),
+    ("delta", "thinking"),
+    ("delta",),
+    ("choices", 0, "delta", "tool_calls", 0, "function", "arguments"),
+    ("choices", 0, "delta", "content"),
+)
+"""Where an event of a stream holds the next piece of a text, in the APIs that send texts in pieces."""
+
+
+def joined(stream: str) -> str:
+    """A stream of server-sent events, with each text in one piece: a path may be spread over several."""
+    events: list[str] = []
+    last: tuple[Any, str] | None = None  # what is around the piece, and the text until now
+    for event in re.split(r"(?<=\n)\r?\n", stream):
+        around = _around(event)
+        if around is not None and last is not None and around[0] == last[0]:
+            last = (last[0], last[1] + around[1])
+            events[-1] = _event(event, last[1])
+        else:
+            last = around
+            events.append(event)
+    return "\n".join(events)
+
+
+def _around(event: str) -> tuple[Any, str] | None:
+    """An event without its piece of text, and the piece; None where it holds none."""
+    data = _data(event)
+    if data is None or (path := _piece(data)) is None:
+        return None
+    *parents, last = path
+    holder = _at(data, parents)
+    text, holder[last] = holder[last], None
+    return {**data, "sequence_number": None, "obfuscation": None}, text
+
+
+def _event(event: str, text: str) -> str:
+    """The event with another text as its piece."""
+    data = _data(event) or {}
+    *parents, last = _piece(data) or ("",)
+    _at(data, parents)[last] = text
+    return re.sub(r"^data:.*$", lambda _: f"data: {json.dumps(data)}", event, count=1, flags=re.MULTILINE)
+
+
+def _data(event: str) -> dict[str, Any] | None:
+    found = re.findall(r"^data:(.*)$", event, re.MULTILINE)
+    data = json_object(found[0].encode("utf-8", "surrogateescape")) if len(found) == 1 else None
+    return None if data is None else dict(data)
+
+
+def _piece(data: Mapping[str, Any]) -> tuple[str | int, ...] | None:
+    return next((path for path in _PIECES if isinstance(_at(data, path), str)), None)
+
+
+def _at(value: Any, path: Sequence[str | int]) -> Any:
+    for key in path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
 def of_traffic(raw: bytes, names: Names) -> tuple[Exchange, ...]:
     """The cassette of a run, from the traffic that its gateway kept, in the order of the requests."""
     told = [one for line in raw.splitlines() if (one := json_object(line)) is not None]
@@ -216,7 +280,11 @@ def of_traffic(raw: bytes, names: Names) -> tuple[Exchange, ...]:
             asked=compared(one["body"].encode("utf-8", "surrogateescape"), names),
             status=one["status"],
             content_type=one["content_type"],
-            answer=names.placed(one["answer"]),
+            answer=names.placed(_answer(one["content_type"], one["answer"])),
         )
         for one in sorted(told, key=lambda one: int(one["number"]))
     )
+
+
+def _answer(content_type: str, answer: str) -> str:
+    return joined(answer) if content_type.startswith("text/event-stream") else answer

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.parts.cli import Project
+from tests.parts.model_server import ModelServer
+from tests.parts.sessions import KEY
 from tests.parts.shipped import ROOT, SCRIPTS, configuration
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
@@ -65,6 +67,35 @@ def test_a_cassette_that_holds_more_is_told(shipped: Project) -> None:
     done = shipped.skillrunner("test", "docs-after-release", timeout=300)
     assert done.code == 1
     assert "request 6 of 6 in the cassette never came" in done.out
+
+
+def test_a_real_agent_is_recorded_and_its_traffic_kept(shipped: Project, model_server: ModelServer) -> None:
+    skill, case = "docs-after-release", "renamed-option"
+    shipped.git("add", "-A")
+    shipped.git("commit", "-qm", "Skills")
+    shipped.git("push", "-q", "origin", "HEAD")
+    folder = shipped.root / "skills" / skill / "cases" / case
+    (folder / "traffic.jsonl").unlink()
+    shipped.variables.update(
+        {
+            "ANTHROPIC_API_KEY": KEY,
+            "ANTHROPIC_BASE_URL": model_server.url(f"case-{shipped.home.parent.name}", SCRIPTS[skill, case]),
+            "SKILLRUNNER_GATEWAY_RECORD": "true",
+        }
+    )
+    done = shipped.skillrunner("record", skill, "--case", case, "--json", timeout=300)
+    assert (done.code, done.json()["requests"]) == (0, 5), done.err
+    assert KEY not in (folder / "traffic.jsonl").read_text()
+    ran = shipped.skillrunner("run", skill, "--json", timeout=300)
+    kept = {one["name"]: Path(one["path"]) for one in ran.json()["artifacts"]}
+    text = kept["traffic.jsonl"].read_text()
+    assert "bring the docs up to date" in text.lower()
+    assert KEY not in text
+
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        del shipped.variables[name]
+    assert shipped.skillrunner("test", skill, timeout=300).code == 0
+    assert shipped.branches() == ["main"]
 
 
 def test_nothing_in_the_cases_is_of_this_machine() -> None:

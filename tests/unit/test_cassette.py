@@ -14,6 +14,7 @@ from runner.cassette import (
     compared,
     difference,
     dumped,
+    joined,
     loaded,
     of_traffic,
 )
@@ -176,3 +177,65 @@ def test_traffic_becomes_a_cassette_in_the_order_of_requests() -> None:
     made = of_traffic(b"\n".join([told(2), told(1), b"cut"]), NAMES)
     assert [one.asked for one in made] == [("model: m1",), ("model: m2",)]
     assert made[0].answer == "in <<workspace>>"
+
+
+# --- streams -------------------------------------------------------------------------------------
+
+
+def frame(**data: Any) -> str:
+    return f"event: {data.get('type', 'x')}\ndata: {json.dumps(data)}\n\n"
+
+
+def messages(key: str, kind: str, *pieces: str, index: int = 1) -> str:
+    return "".join(
+        frame(type="content_block_delta", index=index, delta={"type": kind, key: piece}) for piece in pieces
+    )
+
+
+def responses(*pieces: str) -> str:
+    kind = "response.function_call_arguments.delta"
+    return "".join(
+        frame(type=kind, item_id="i", delta=piece, sequence_number=number, obfuscation="x" * number)
+        for number, piece in enumerate(pieces)
+    )
+
+
+def chat(*pieces: str) -> str:
+    def chunk(piece: str) -> dict[str, Any]:
+        return {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}}
+
+    return "".join(f"data: {json.dumps({'id': 'c', 'choices': [chunk(piece)]})}\n\n" for piece in pieces)
+
+
+PATH = ('{"path": "/wo', "rkspa", 'ce/a"}')
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        messages("partial_json", "input_json_delta", *PATH),
+        messages("text", "text_delta", *PATH),
+        responses(*PATH),
+        chat(*PATH),
+    ],
+    ids=["arguments", "text", "responses", "chat"],
+)
+def test_a_path_in_pieces_is_found(stream: str) -> None:
+    start, end = frame(type="message_start"), frame(type="message_stop")
+    whole = joined(start + stream + end)
+    assert "/workspace/a" in whole
+    assert whole.count("data:") == 3
+    assert whole.startswith(start)
+    assert whole.endswith(end)
+    assert "<<workspace>>/a" in NAMES.placed(whole)
+
+
+def test_pieces_of_different_texts_stay_apart() -> None:
+    one = messages("text", "text_delta", "/work", index=0)
+    other = messages("text", "text_delta", "space", index=1)
+    assert joined(one + other) == one + other
+
+
+@pytest.mark.parametrize("stream", ["", "data: [DONE]\n\n", "data: {\n\n", ": ping\n\nx", "\r\n\r\n"])
+def test_a_stream_without_pieces_stays_as_it_is(stream: str) -> None:
+    assert joined(stream).replace("\r", "") == stream.replace("\r", "")
