@@ -86,6 +86,7 @@ def test_a_real_agent_is_recorded_and_its_traffic_kept(shipped: Project, model_s
     done = shipped.skillrunner("record", skill, "--case", case, "--json", timeout=300)
     assert (done.code, done.json()["requests"]) == (0, 5), done.err
     assert KEY not in (folder / "traffic.jsonl").read_text()
+    assert shipped.branches() == ["main"]
     ran = shipped.skillrunner("run", skill, "--json", timeout=300)
     kept = {one["name"]: Path(one["path"]) for one in ran.json()["artifacts"]}
     text = kept["traffic.jsonl"].read_text()
@@ -95,7 +96,6 @@ def test_a_real_agent_is_recorded_and_its_traffic_kept(shipped: Project, model_s
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
         del shipped.variables[name]
     assert shipped.skillrunner("test", skill, timeout=300).code == 0
-    assert shipped.branches() == ["main"]
 
 
 def test_nothing_in_the_cases_is_of_this_machine() -> None:
