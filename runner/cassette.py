@@ -64,10 +64,10 @@ class Names:
     def hidden(self, text: str) -> str:
         """The text with names in place of what differs."""
         text = self.placed(text)
-        for value, name in _longest(self.others):
-            text = text.replace(value, f"<{name}>")
         for pattern, name in _CHANCE:
             text = pattern.sub(name, text)
+        for value, name in _longest(self.others):
+            text = text.replace(value, f"<{name}>")
         return text
 
     def placed(self, text: str) -> str:

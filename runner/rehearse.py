@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from runner import case as cases
 from runner import wire
 from runner.access import TRAFFIC
-from runner.cassette import Exchange, Names, commit_names, difference, of_traffic
+from runner.cassette import Exchange, Names, commit_names, of_traffic
+from runner.errors import RunnerError
 from runner.execute import execute
 from runner.gateway.opening import ModelDoor
 from runner.gateway.replay import Replay, replaying
 from runner.launch import as_data, record_of
-from runner.model import Artifact, End, Places, RunSpec, Session, Trigger
+from runner.model import Artifact, End, Places, Reason, RunSpec, Session, Trigger
 from runner.outputs import Offer
 from runner.plan import plan
 from runner.record import Record
@@ -33,6 +34,15 @@ if TYPE_CHECKING:
 
 Mode = Literal["record", "test", "update"]
 """With the real model; with what was recorded; with its answers, whatever is asked."""
+
+_WORTH_KEEPING = (
+    None,
+    Reason.NO_CHANGES,
+    Reason.NO_EVIDENCE,
+    Reason.POLICY_REFUSED,
+    Reason.VERIFICATION_FAILED,
+)
+"""How a run may end that says something about the skill, and not about the day on which it was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +111,8 @@ def rehearse(stage: Stage, skill: Skill, case: cases.Case, mode: Mode) -> Rehear
     repository = stage.folder / run_id / "repository.git"
     commits = cases.build(case, stage.root / skill.path, skill.path, repository)
     spec, make = _planned(stage, skill, case, run_id, repository)
+    if mode != "record":
+        spec = replace(spec, environment=replace(spec.environment, network=()))
     ears = _Ears(Names(others=_names(stage, run_id, repository, commits)))
     replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
     record = Record(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
@@ -229,54 +241,10 @@ def _expected(stage: Stage, run_id: str, ears: _Ears, end: End) -> dict[str, Any
     return told
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a case says of a skill."""
-
-    skill: str
-    case: str
-    problems: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        return not self.problems
-
-
-def judged(case: cases.Case, came: Rehearsed, seconds: float) -> Verdict:
-    """How what came out compares with what is expected."""
-    wanted = case.options.expect
-    problems = list(came.problems)
-    if wanted is None:
-        problems.append(f"nothing is expected yet: skillrunner record {case.skill} --case {case.name}")
-    elif not problems:
-        told = wanted.model_dump(exclude_unset=True)
-        pairs = (
-            ("the outcome", _listed(told), _listed(came.expected)),
-            ("the patch", case.patch(), came.patch),
-        )
-        for what, before, now in pairs:
-            if differs := difference(before.splitlines(), now.splitlines(), ("expected", "came")):
-                problems.append(f"{what} differs from what is expected:\n{differs}")
-        if problems and came.end.message:
-            problems.append(f"the run ended {came.end.state}: {came.end.message}")
-    warnings = []
-    if case.options.harness and came.harness != case.options.harness:
-        warnings.append(f"recorded with {case.options.harness}, and this is {came.harness}")
-    return Verdict(
-        skill=case.skill,
-        case=case.name,
-        problems=tuple(problems),
-        warnings=tuple(warnings),
-        seconds=round(seconds, 2),
-    )
-
-
-def _listed(value: Any, at: str = "") -> str:
-    """A value as lines, one for each thing in it."""
-    if isinstance(value, Mapping):
-        return "".join(_listed(one, f"{at}.{key}" if at else str(key)) for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return "".join(_listed(one, f"{at}[{index}]") for index, one in enumerate(value))
-    return f"{at}: {value}\n"
+def keep(case: cases.Case, came: Rehearsed) -> None:
+    """What came out is expected from now on. Raises RunnerError when that would be no good case."""
+    end = came.end
+    if end.reason not in _WORTH_KEEPING:
+        message = f"nothing was recorded, the run ended {end.state}: {end.message}"
+        raise RunnerError(end.phase, end.reason or Reason.ENGINE_FAILED, message)
+    cases.keep(case, came.harness, came.expected, came.patch, came.traffic)

@@ -61,6 +61,7 @@ ORDER = [
     "case",
     "launch",
     "rehearse",
+    "appraise",
     "ledger",
     "loop_guard",
     "lookup",

@@ -17,19 +17,11 @@ from runner.model import Phase, Reason
 if TYPE_CHECKING:
     from runner.case import Case, Plain
     from runner.commands import Options
-    from runner.rehearse import Rehearsed, Stage
+    from runner.rehearse import Rehearsed
     from runner.skill import Skill
     from runner.wire import Here
 
 _MOST_FILES, _MOST_BYTES = 1000, 4 * 1024**2
-_WORTH_KEEPING = (
-    None,
-    Reason.NO_CHANGES,
-    Reason.NO_EVIDENCE,
-    Reason.POLICY_REFUSED,
-    Reason.VERIFICATION_FAILED,
-)
-"""How a run may end that says something about the skill, and not about the day on which it was recorded."""
 
 
 @click.command()
@@ -56,7 +48,7 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
     from runner import intake
     from runner.launch import terminable
-    from runner.rehearse import opened
+    from runner.rehearse import keep, opened, rehearse
 
     place = here(options, forge="local")
     found = intake.skill(place, skill)
@@ -65,22 +57,9 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
         _case(place, found, name, given) as case,
         opened(options.root, options.config, force) as stage,
     ):
-        came = _record(stage, found, case)
+        came = rehearse(stage, found, case, "record")
+        keep(case, came)
     _tell(case, came, as_json, options.quiet)
-
-
-def _record(stage: "Stage", skill: "Skill", case: "Case") -> "Rehearsed":
-    """Raises RunnerError when what came of it is not worth keeping."""
-    from runner import case as cases
-    from runner.rehearse import rehearse
-
-    came = rehearse(stage, skill, case, "record")
-    end = came.end
-    if end.reason not in _WORTH_KEEPING:
-        message = f"nothing was recorded, the run ended {end.state}: {end.message}"
-        raise RunnerError(end.phase, end.reason or Reason.ENGINE_FAILED, message)
-    cases.keep(case, came.harness, came.expected, came.patch, came.traffic)
-    return came
 
 
 def _tell(case: "Case", came: "Rehearsed", as_json: bool, quiet: bool) -> None:

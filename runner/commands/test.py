@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.errors import ExitCode, RunnerError
+from runner.model import Reason
 from runner.redact import plain
 
 if TYPE_CHECKING:
+    from runner.appraise import Verdict
     from runner.case import Case
     from runner.commands import Options
-    from runner.rehearse import Stage, Verdict
+    from runner.rehearse import Stage
     from runner.skill import Skill
 
 
@@ -81,13 +83,16 @@ def _wanted(stage: "Stage", names: Sequence[str], case: str | None) -> Iterable[
 
 def _verdict(stage: "Stage", skill: "Skill", case: "Case", update: bool) -> "Verdict":
     from runner import case as cases
-    from runner.rehearse import Verdict, judged, rehearse
+    from runner.appraise import Verdict, judged
+    from runner.rehearse import keep, rehearse
 
     began = time.monotonic()
     try:
         came = rehearse(stage, skill, case, "update" if update else "test")
+        if came.end.reason is Reason.CANCELLED:
+            raise KeyboardInterrupt
         if update:
-            cases.keep(case, came.harness, came.expected, came.patch, came.traffic)
+            keep(case, came)
             case = cases.read(case.skill, case.folder)
     except RunnerError as error:
         message = f"{error.message}\n{error.hint}".rstrip()

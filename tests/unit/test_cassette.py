@@ -89,6 +89,8 @@ def test_a_text_is_the_same_alone_and_in_a_list() -> None:
         ("Today is 2026-11-21.", "Today is <today>."),
         ("2026-10-01 stays", "2026-10-01 stays"),
         ("at 2026-10-01T10:00:00.123Z", "at <time>"),
+        ("at 2026-11-21 10:00", "at <time>"),
+        ("~/.claude/projects/-tmp-x-261121-abcdefgh-tree/x", "~/.claude/projects/<workspace>/x"),
         ("at 2026-10-01 10:00 +0200", "at <time> +0200"),
         ("0f0e0d0c-0102-4304-8506-0708090a0b0c", "<uuid>"),
         ("http://127.0.0.1:40123/x", "http://<address>/x"),
