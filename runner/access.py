@@ -1,7 +1,7 @@
 """A run's way out: its gateway, what it may spend there, and a record of both."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from runner.errors import RunnerError
@@ -9,6 +9,7 @@ from runner.gateway.allow import rules
 from runner.gateway.budget import Account, Call
 from runner.gateway.opening import EgressLog, ModelDoor, open_gateway
 from runner.gateway.server import Gateway
+from runner.gateway.tape import Tape
 from runner.harnesses import Task
 from runner.job import Job, Parts
 from runner.model import Outcome, Phase, Reason, RunSpec, Usage
@@ -18,12 +19,13 @@ from runner.sandboxes import Sandbox
 
 CALLS = "calls.jsonl"
 EGRESS = "egress.jsonl"
+TRAFFIC = "traffic.jsonl"
 _TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
 
 
 def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
     """What the run may spend on its model, and what its earlier attempts did."""
-    masked = Redactor({*parts.secrets.values(), parts.model_key} - {""})
+    masked = Redactor(_secrets(parts))
 
     def keep(call: Call) -> None:
         with (record.folder / CALLS).open("ab") as file:
@@ -38,6 +40,10 @@ def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
     )
 
 
+def _secrets(parts: Parts) -> set[str]:
+    return {*parts.secrets.values(), parts.model_key} - {""}
+
+
 def is_needed(job: Job) -> bool:
     """Whether anything may be reached from inside."""
     return job.parts.harness.MODEL is not None or bool(job.spec.environment.network)
@@ -49,13 +55,21 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
     parts = job.parts
     log = EgressLog(job.record.folder / EGRESS)
     model = ModelDoor(
-        access=parts.harness.MODEL, key=parts.model_key, upstream=parts.model_upstream, account=job.account
+        access=parts.harness.MODEL,
+        key=parts.model_key,
+        upstream=parts.model_upstream,
+        account=job.account,
+        tape=Tape(job.record.folder / TRAFFIC, _secrets(parts)) if parts.record else None,
     )
     allowed = rules(job.spec.environment.network, parts.private_hosts)
     try:
-        with open_gateway(box.listener(), model, allowed, log.told) as opened:
-            yield opened
+        with ExitStack() as stack:
+            if parts.model_end is not None:
+                model = stack.enter_context(parts.model_end(model, box.places))
+            yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.told))
     finally:
+        if model.tape is not None:
+            model.tape.close()
         _enter(job, log)
 
 
@@ -63,7 +77,7 @@ def _enter(job: Job, log: EgressLog) -> None:
     """The gateway is closed: what it saw is the run's, however that goes on."""
     record = job.record
     record.spent += job.account.usage
-    for path in (record.folder / CALLS, record.folder / EGRESS):
+    for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
         if path.exists():
             record.kept(path.name, path, "application/jsonl")
     for what, times in log.refused.most_common(_TOLD):

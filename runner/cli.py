@@ -24,6 +24,8 @@ VERBS = {
     "worker": "Work for repositories: poll, decide, and run what is due.",
     "workflow": "Work with the GitHub workflow of the skills.",
     "run": "Run a skill now.",
+    "record": "Run a skill with its real model, and keep that as a case.",
+    "test": "Replay the cases of skills, with no model and no network.",
     "list": "List runs, or skills.",
     "backfill": "Queue runs for slots of the past that had none.",
     "why": "Say what became of what was due.",

@@ -62,6 +62,9 @@ class Gateway(Model):
         description="Hosts that skills may name though their addresses are not on the public internet",
         examples=[["pypi.internal.example"]],
     )
+    record: bool = Field(
+        default=False, description="Keep what is said to models and by them, with each run: traffic.jsonl"
+    )
 
 
 class Bot(Model):

@@ -33,6 +33,15 @@ def skill(place: Here, name: str) -> Skill:
     raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
 
 
+def skills(place: Here) -> list[Skill]:
+    """All skills as they lie in the working tree. Raises RunnerError: all their faults."""
+    found = discover(place.local.root, place.config.skills)
+    loaded = load(found.files)
+    if faults := [*found.faults, *loaded.faults]:
+        raise_faults(faults, Phase.LOAD, Reason.INVALID_SKILL)
+    return list(loaded.skills.values())
+
+
 def commit_of(place: Here, found: Skill) -> str | None:
     """The commit that holds the skill as it lies here; None when it is not committed so."""
     committed = load(files_at(place.local.root, place.local.head_sha, [found.path])).skills.get(found.name)

@@ -1,6 +1,7 @@
 """What one attempt at a run is made with, and what it has come to."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,16 @@ from typing import Any
 from runner.drive import Watch
 from runner.forges import Forge
 from runner.gateway.budget import Account
+from runner.gateway.opening import ModelDoor
 from runner.gateway.prices import Prices
 from runner.harnesses import Harness
 from runner.mirror import Mirror
-from runner.model import RunSpec
+from runner.model import Places, RunSpec
 from runner.outputs import Bot
 from runner.record import Record
+
+ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
+"""Puts something else in the model's place, for a sandbox that has these places."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,8 @@ class Parts:
     secrets: Mapping[str, str]  # by name: what the skill asked for
     model_key: str = ""
     model_upstream: str = ""
+    model_end: ModelEnd | None = None
+    record: bool = False  # keep what is said to the model and by it
     program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
     variables: Mapping[str, str]  # of the harness, as configured
     helper: str = ""  # an image with Python, for sandboxes whose own has none

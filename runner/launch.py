@@ -63,7 +63,7 @@ def launch(
         if start.queued:
             runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, as_data(spec))
         else:
-            runs.create_run(_record_of(spec, start.run_id), as_data(spec))
+            runs.create_run(record_of(spec, start.run_id), as_data(spec))
         record = Record(runs, start.run_id, folder, observe, spent=_spent(runs, start))
         record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
@@ -99,7 +99,8 @@ def _need_token(target: "Forge", place: wire.Place) -> None:
         )
 
 
-def _record_of(spec: RunSpec, run_id: str) -> Run:
+def record_of(spec: RunSpec, run_id: str) -> Run:
+    """A run as it is stored when it begins."""
     return Run(
         id=run_id,
         repository=spec.repository.name,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from runner.job import Parts
     from runner.store import Store
 
+Find = Callable[[str, str], str]
+"""The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -161,14 +164,18 @@ def parts(
     mirror: Mirror,
     watch: "Watch",
     again: bool,
+    find: Find | None = None,
 ) -> "Parts":
-    """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing."""
+    """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing.
+
+    `find` gets secrets from elsewhere than the environment.
+    """
     from runner.gateway.prices import configured as own_prices
     from runner.job import Parts
 
     harness: Any = _module("harnesses", spec.harness.kind)
     configured = place.config.harnesses.get(spec.harness.kind)
-    bot, secrets = place.config.bot, Secrets(place.config.secrets)
+    bot, find = place.config.bot, find or Secrets(place.config.secrets).value
     return Parts(
         sandbox=_module("sandboxes", spec.environment.sandbox),
         harness=harness,
@@ -176,13 +183,14 @@ def parts(
         forge=target,
         mirror=mirror,
         bot=Bot(name=bot.name, email=bot.email),
-        secrets={name: _allowed_secret(place, secrets, name, spec) for name in spec.environment.secrets},
-        model_key=secrets.value(harness.MODEL.key_variable, spec.harness.kind) if harness.MODEL else "",
+        secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
+        model_key=find(harness.MODEL.key_variable, spec.harness.kind) if harness.MODEL else "",
         model_upstream=os.environ.get(harness.MODEL.upstream_variable, "") if harness.MODEL else "",
         program=_program(configured.binary if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
         helper=place.config.gateway.image,
         private_hosts=tuple(place.config.gateway.private_hosts),
+        record=place.config.gateway.record,
         prices=own_prices(place.config.prices),
         watch=watch,
         again=again,
@@ -198,13 +206,13 @@ def _module(family: str, kind: str) -> Any:
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint) from None
 
 
-def _allowed_secret(place: Place, secrets: Secrets, name: str, spec: RunSpec) -> str:
+def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
     """A worker's environment holds what is for other repositories too: each gets what it was promised."""
     if place.secrets is not None and name not in place.secrets:
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
         raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
-    return secrets.value(name, f"the skill {spec.skill.name}")
+    return find(name, f"the skill {spec.skill.name}")
 
 
 def _program(configured: str | None, kind: str) -> Path | None:

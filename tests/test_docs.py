@@ -10,6 +10,7 @@ from typing import get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
+from runner import case as cases
 from runner.cli import VERBS, group
 from runner.config import Config, config_faults
 from runner.skill import load
@@ -54,6 +55,14 @@ def test_skills_in_the_docs_are_valid(path: Path) -> None:
     for text in examples:
         files = {"skills/example/skill.yaml": text.encode(), "skills/example/SKILL.md": FRONT}
         assert [str(fault) for fault in load(files).faults] == []
+
+
+def test_the_case_in_the_docs_is_valid(tmp_path: Path) -> None:
+    (example,) = blocks((ROOT / "docs/testing-skills.md").read_text(), "yaml")
+    for step in ("before", "after"):
+        (tmp_path / step).mkdir()
+    (tmp_path / cases.FILE).write_text(example)
+    assert cases.read("example", tmp_path).options.expect is not None
 
 
 def test_the_configuration_in_the_docs_is_valid_and_whole() -> None:

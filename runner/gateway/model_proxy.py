@@ -19,6 +19,7 @@ from runner.errors import RunnerError
 from runner.gateway import budget
 from runner.gateway.budget import Account, BudgetError
 from runner.gateway.server import PIECE, Request, passed
+from runner.gateway.tape import Tape
 from runner.gateway.usage import prepared
 from runner.harnesses import ModelAccess
 from runner.model import Phase, Reason
@@ -49,6 +50,7 @@ class ModelProxy:
     paths: tuple[str, ...]
     token: str = field(repr=False)
     account: Account
+    tape: Tape | None = None  # where the traffic is kept
     _idle: list[tuple[float, HTTPConnection]] = field(default_factory=list)  # since when; the newest last
 
     def close(self) -> None:
@@ -68,20 +70,25 @@ class ModelProxy:
 
     def _relay(self, request: Request, body: bytes) -> None:
         _, path, query = _target(request)
+        below = path + (f"?{query}" if query else "")
         call = self.account.begin(request.command, path, body)
-        target = self.upstream.path.rstrip("/") + path + (f"?{query}" if query else "")
+        take = self.tape.begin(request.command, below, body, call) if self.tape else None
+        target = self.upstream.path.rstrip("/") + below
         ask = partial(_asked, request.command, target, prepared(path, body) or None, self._headers(request))
         try:
             with self._answer(ask) as answer:
                 call.status = answer.status
+                if take is not None:
+                    take.begins(answer.status, answer.headers["Content-Type"] or "")
                 if 300 <= answer.status < 400:
                     host = self.upstream.hostname
                     request.answer(502, f"{host} redirects to elsewhere, and the gateway does not follow")
                 else:
                     with call.heard_out(lambda: answer.read1(PIECE)):
-                        request.pass_on(answer, passed(dict(answer.headers.items()), _CREDENTIALS), call)
+                        headers = passed(dict(answer.headers.items()), _CREDENTIALS)
+                        request.pass_on(answer, headers, take or call)
         finally:
-            call.end()
+            (take or call).end()
 
     @contextmanager
     def _answer(self, ask: Ask) -> Iterator[HTTPResponse]:
@@ -148,7 +155,9 @@ class NoModel:
         """There is nothing to close."""
 
 
-def model_proxy(access: ModelAccess, key: str, upstream: str, token: str, account: Account) -> ModelProxy:
+def model_proxy(
+    access: ModelAccess, key: str, upstream: str, token: str, account: Account, tape: Tape | None = None
+) -> ModelProxy:
     """`upstream` is where the model is when not at its usual place; empty: there.
 
     Raises RunnerError when the address or the key cannot be right.
@@ -159,6 +168,7 @@ def model_proxy(access: ModelAccess, key: str, upstream: str, token: str, accoun
         paths=access.paths,
         token=token,
         account=account,
+        tape=tape,
     )
 
 

@@ -14,6 +14,7 @@ from runner.gateway.budget import Account
 from runner.gateway.egress import Attempt, Egress
 from runner.gateway.model_proxy import NoModel, model_proxy
 from runner.gateway.server import Door, Gateway, served
+from runner.gateway.tape import Tape
 from runner.harnesses import ModelAccess
 
 _LINGER = 2.0  # seconds at the end for answers that are about to tell what they cost
@@ -28,6 +29,7 @@ class ModelDoor:
     key: str = field(default="", repr=False)
     upstream: str = ""  # where the model is; empty: at its usual place
     account: Account = field(default_factory=Account)  # every call is entered there
+    tape: Tape | None = None  # where all that is said is kept; the caller closes it
 
 
 @contextmanager
@@ -40,12 +42,18 @@ def open_gateway(
     """
 
     def doors(token: str) -> tuple[Door, Door]:
-        access = model.access
-        ours = model_proxy(access, model.key, model.upstream, token, model.account) if access else NoModel()
-        return ours, Egress(rules=rules, token=token, told=told)
+        return _to_model(model, token), Egress(rules=rules, token=token, told=told)
 
     with served(listener, doors, lambda: model.account.settle(_LINGER)) as gateway:
         yield gateway
+
+
+def _to_model(model: ModelDoor, token: str) -> Door:
+    if model.access is None:
+        return NoModel()
+    if model.tape is not None:
+        model.tape.mask(token)
+    return model_proxy(model.access, model.key, model.upstream, token, model.account, model.tape)
 
 
 @dataclass(slots=True)

@@ -105,8 +105,13 @@ class Request(BaseHTTPRequestHandler):
 
     def tell(self, status: int, told: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         """An answer in any other form."""
-        content = json.dumps(told).encode()
-        own = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        self.give(status, "application/json", json.dumps(told).encode(), headers)
+
+    def give(
+        self, status: int, content_type: str, content: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """An answer of any content."""
+        own = {"Content-Type": content_type, "Content-Length": str(len(content))}
         self._begin(status, {**(headers or {}), **own})
         if self.command != "HEAD":
             self.wfile.write(content)

@@ -21,12 +21,12 @@ SKILLS = ROOT / "skills"
 def cases(skill: str) -> list[Any]:
     return [
         pytest.param(path.parent, id=path.parent.name)
-        for path in sorted(SKILLS.glob(f"{skill}/cases/*/case.yaml"))
+        for path in sorted(SKILLS.glob(f"{skill}/cases/*/scripts.yaml"))
     ]
 
 
 def read(case: Path) -> Any:
-    return YAML(typ="safe").load((case / "case.yaml").read_text())
+    return YAML(typ="safe").load((case / "scripts.yaml").read_text())
 
 
 def git(where: Path, *args: str) -> None:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from find_flags import arguments, git, read, references, registry
+sys.dont_write_bytecode = True  # a cache beside the scripts would be part of the change
+
+from find_flags import arguments, git, read, references, registry  # noqa: E402
 
 
 def removed(path: str) -> list[str]:

@@ -8,6 +8,7 @@ comments from strings. Needs Python 3.9 and git, nothing else.
 import argparse
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -105,7 +106,8 @@ def python_registry(text: str) -> dict[str, object]:
 def age(flag: str, path: str) -> int:
     """Days since the lines that name the flag in the registry last changed; 0 when git does not know."""
     stamps = git("log", "-1", "--format=%ct", f"-G[\"']?{re.escape(flag)}[\"']?\\s*:", "--", path).split()
-    return int((time.time() - int(stamps[0])) // 86_400) if stamps else 0
+    now = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return int((now - int(stamps[0])) // 86_400) if stamps else 0
 
 
 # --- the code -------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ import sys
 import textwrap
 from typing import NamedTuple, Union
 
-from find_flags import arguments, flag_of, git, read, registry
+sys.dont_write_bytecode = True  # a cache beside the scripts would be part of the change
+
+from find_flags import arguments, flag_of, git, read, registry  # noqa: E402
 
 Decided = Union[bool, str]  # True, False, or the text of what is left of an expression
 
