@@ -5,7 +5,7 @@ sizes are bytes, costs are US dollars.
 """
 
 from runner.model.ends import End, Phase, Reason, RunState
-from runner.model.outside import Caps, Exit, OnOutput, Places, Remote, Stream
+from runner.model.outside import Caps, Exit, OnOutput, Places, Remote, Say, Stream
 from runner.model.proposal import Artifact, Check, Declared, FileChange, Proposal, Receipt, Refusal
 from runner.model.run import Run, RunEvent
 from runner.model.spec import (
@@ -70,6 +70,7 @@ __all__ = [
     "RunEvent",
     "RunSpec",
     "RunState",
+    "Say",
     "Session",
     "SkillRef",
     "Stream",
