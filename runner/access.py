@@ -9,7 +9,7 @@ from runner.gateway.allow import rules
 from runner.gateway.budget import Account, Call
 from runner.gateway.opening import EgressLog, ModelDoor, open_gateway
 from runner.gateway.server import Gateway
-from runner.harnesses import Task
+from runner.harnesses import ModelAccess, Task, model_access
 from runner.job import Job, Parts
 from runner.model import Outcome, Phase, Reason, RunSpec, Usage
 from runner.record import Record
@@ -40,7 +40,11 @@ def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
 
 def is_needed(job: Job) -> bool:
     """Whether anything may be reached from inside."""
-    return job.parts.harness.MODEL is not None or bool(job.spec.environment.network)
+    return _model(job) is not None or bool(job.spec.environment.network)
+
+
+def _model(job: Job) -> ModelAccess | None:
+    return model_access(job.parts.harness, job.spec.harness.options)
 
 
 @contextmanager
@@ -49,7 +53,7 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
     parts = job.parts
     log = EgressLog(job.record.folder / EGRESS)
     model = ModelDoor(
-        access=parts.harness.MODEL, key=parts.model_key, upstream=parts.model_upstream, account=job.account
+        access=_model(job), key=parts.model_key, upstream=parts.model_upstream, account=job.account
     )
     allowed = rules(job.spec.environment.network, parts.private_hosts)
     try:
@@ -75,7 +79,7 @@ def told(task: Task, job: Job, opened: Gateway) -> Task:
     ways = {} if job.parts.sandbox.NETWORK else opened.proxy
     return replace(
         task,
-        model_url=opened.url if job.parts.harness.MODEL else "",
+        model_url=opened.url if _model(job) else "",
         model_token=opened.token,
         variables={**ways, **task.variables},
     )

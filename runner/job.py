@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.drive import Watch
 from runner.forges import Forge
 from runner.gateway.budget import Account
 from runner.gateway.prices import Prices
 from runner.harnesses import Harness
+from runner.log import Watch
 from runner.mirror import Mirror
 from runner.model import RunSpec
 from runner.outputs import Bot

@@ -49,6 +49,7 @@ ORDER = [
     "admission",
     "store",
     "record",
+    "log",
     "drive",
     "verify",
     "job",
