@@ -12,6 +12,7 @@ from runner.log import Log, Stalled, Watch
 from runner.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
 from runner.redact import Redactor, plain
 from runner.sandboxes import Caps, Sandbox
+from runner.steering import Mail, StoppedError
 
 PROMPT = "prompt.md"
 OUTPUTS = "outputs.jsonl"
@@ -48,9 +49,11 @@ def drive(
     folder: Path,
     secrets: Collection[str],
     observe: Watch,
+    mail: Mail | None = None,
 ) -> Driven:
     """Run the harness, keep its stream in `folder`, and hand every event to `observe` as it comes.
 
+    An agent that can be told something is told what comes by `mail`.
     Nothing is written or observed that holds one of `secrets`. Raises RunnerError when the sandbox breaks;
     a harness that fails is an outcome.
     """
@@ -59,16 +62,16 @@ def drive(
     variables = _put(sandbox, task, launch)
     caps = Caps(timeout=task.limits.timeout, idle=task.limits.idle, output=task.limits.output)
     reader = harness.Reader()
-    stdin: bytes | Say = launch.stdin
-    if isinstance(reader, Speaker):
-        reader.begin(task)
-        stdin = reader.say
     with Log(folder, reader, masked, observe, task.limits.idle) as log:
+        stdin: bytes | Say = launch.stdin
+        if isinstance(reader, Speaker):
+            reader.begin(task)
+            stdin = _voice(reader, mail or Mail(), log)
         try:
             ended = sandbox.exec(launch.argv, on_output=log.take, stdin=stdin, variables=variables, caps=caps)
         except Stalled as stalled:
             ended = stalled.exit
-        except BudgetError:  # told when the work until now is judged
+        except (BudgetError, StoppedError):  # told when the work until now is judged
             ended = log.stopped("cancelled")
         log.flush()
         declared = tuple(_declared(sandbox, log.problem))
@@ -80,6 +83,24 @@ def drive(
         reader=log.reader,
         redactor=Redactor(masked),
     )
+
+
+def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
+    """What the speaker says, after it has been told what came for the agent."""
+
+    def say() -> bytes | None:
+        for letter in mail.take():
+            if letter.stop:
+                speaker.interrupt()
+                mail.told(letter)
+            elif speaker.steer(letter.text):
+                log.told(letter.text)
+                mail.told(letter)
+            else:
+                mail.late(letter)
+        return speaker.say()
+
+    return say
 
 
 def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:

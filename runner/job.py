@@ -14,6 +14,7 @@ from runner.mirror import Mirror
 from runner.model import RunSpec
 from runner.outputs import Bot
 from runner.record import Record
+from runner.steering import Mail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +50,13 @@ class Job:
     parts: Parts
     attempt: int
     account: Account
+    mail: Mail = field(default_factory=Mail)
 
     def stop(self) -> None:
-        """Raises RunnerError when what runs has to stop."""
+        """Raises RunnerError, or StoppedError, when what runs has to stop."""
         self.parts.stop()
         self.account.check()
+        self.mail.check()
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from typing import IO, Any, Literal, Self
 
 from runner.harnesses import Reader
 from runner.lines import Lines
-from runner.model import Exit, Finish, Problem, Stream, TranscriptEvent
+from runner.model import Exit, Finish, Message, Problem, Stream, TranscriptEvent
 from runner.redact import Redactor, plain
 
 RAW = "transcript.raw"
@@ -95,6 +95,10 @@ class Log:
             self._write(
                 Problem(message=f"{left_out} further events are not in this transcript"), _SPARE_BYTES
             )
+
+    def told(self, text: str) -> None:
+        """Somebody said something to the agent."""
+        self._write(Message(role="user", text=text))
 
     def problem(self, message: str) -> None:
         self._write(Problem(message=message))

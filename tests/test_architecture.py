@@ -50,6 +50,7 @@ ORDER = [
     "store",
     "record",
     "log",
+    "steering",
     "drive",
     "verify",
     "job",
