@@ -58,7 +58,7 @@ def drive(
     a harness that fails is an outcome.
     """
     masked = {*secrets, task.model_token} - {""}
-    launch = harness.launch(task)
+    launch, mail = harness.launch(task), mail or Mail()
     variables = _put(sandbox, task, launch)
     caps = Caps(timeout=task.limits.timeout, idle=task.limits.idle, output=task.limits.output)
     reader = harness.Reader()
@@ -66,9 +66,14 @@ def drive(
         stdin: bytes | Say = launch.stdin
         if isinstance(reader, Speaker):
             reader.begin(task)
-            stdin = _voice(reader, mail or Mail(), log)
+            stdin = _voice(reader, mail, log)
         try:
             ended = sandbox.exec(launch.argv, on_output=log.take, stdin=stdin, variables=variables, caps=caps)
+            while (after := _resumed(harness, reader, task, ended, mail, log)) is not None:
+                left = replace(caps, timeout=max(1.0, task.limits.timeout - log.age))
+                ended = sandbox.exec(
+                    after.argv, on_output=log.take, stdin=after.stdin, variables=variables, caps=left
+                )
         except Stalled as stalled:
             ended = stalled.exit
         except (BudgetError, StoppedError):  # told when the work until now is judged
@@ -83,6 +88,21 @@ def drive(
         reader=log.reader,
         redactor=Redactor(masked),
     )
+
+
+def _resumed(
+    harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mail, log: Log
+) -> Launch | None:
+    """A session that has ended goes on with what came for the agent meanwhile; None: it is over."""
+    session = reader.outcome(ended, changed=True).session_id
+    if ended.cause != "exited" or not session or not getattr(harness, "RESUMES", False):
+        return None
+    letters = mail.take()
+    for letter in letters:
+        log.told(letter.text)
+        mail.told(letter)
+    prompt = "\n\n".join(letter.text for letter in letters)
+    return harness.launch(replace(task, prompt=prompt, resume=session)) if letters else None
 
 
 def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:

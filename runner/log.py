@@ -78,8 +78,7 @@ class Log:
 
     def stopped(self, cause: Literal["idle", "cancelled"]) -> Exit:
         """How a command ended that was stopped for what is known here."""
-        duration = monotonic() - self._began
-        return Exit(cause=cause, code=None, duration=duration, output_bytes=self._taken)
+        return Exit(cause=cause, code=None, duration=self.age, output_bytes=self._taken)
 
     def flush(self) -> None:
         """Both streams have ended: read what stands after the last line feed."""
@@ -95,6 +94,11 @@ class Log:
             self._write(
                 Problem(message=f"{left_out} further events are not in this transcript"), _SPARE_BYTES
             )
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return monotonic() - self._began
 
     def told(self, text: str) -> None:
         """Somebody said something to the agent."""

@@ -7,6 +7,7 @@ A harness module offers:
 `PROGRAM` the program that must be in the sandbox, or None when the skill names it;
 `MODEL`   the `ModelAccess` by which it reaches its model, or None; where an option `api` chooses among
           several, `MODELS` holds them by name;
+`RESUMES` whether a session that has ended can go on with another prompt; without it: no;
 `launch(task: Task) -> Launch`;
 `Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
           events, and whose `outcome(ended: Exit, changed: bool) -> Outcome` judges the whole. One that is
@@ -44,6 +45,7 @@ class Task:
     model_token: str = ""  # the placeholder that stands for the real key inside
     program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
     variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
+    resume: str = ""  # the session that goes on with the prompt, of a harness that RESUMES; empty: a new one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What every harness must do, ours and third parties', whatever its program prints."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,6 +60,16 @@ def test_neither_prompt_nor_token_is_on_the_command_line(module: Any, kind: str)
     assert launch == module.launch(asked)
     if module.PROGRAM:
         assert launch.argv[0] == module.PROGRAM
+
+
+def test_a_session_goes_on_with_another_prompt(module: Any, kind: str) -> None:
+    if not getattr(module, "RESUMES", False):
+        pytest.skip("its sessions end for good")
+    asked = task(kind, **OPTIONS.get(kind, {}))
+    first, after = module.launch(asked), module.launch(replace(asked, resume="session-1"))
+    assert set(after.argv) - set(first.argv) >= {"session-1"}
+    assert after.stdin == asked.prompt.encode()
+    assert after.variables == first.variables
 
 
 def test_a_speaker_says_something_and_can_be_stopped(module: Any, kind: str) -> None:

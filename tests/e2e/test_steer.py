@@ -25,12 +25,19 @@ harness: %s
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
 KINDS = {"claude": "claude-code", "acp-gemini": "acp"}
+RESUMING = {"codex": "codex", "gemini": "gemini", "opencode": "opencode"}
 
 
 def write(name: str) -> dict[str, Any]:
     return {"write": {"path": f"docs/{name}.md", "content": f"# {name}\n"}}
 
 
+SLOWLY = [
+    [{"say": "I will."}, write("page")],
+    [{"delay": 6}, {"say": "Done."}],
+    [{**write("other"), "heard": MESSAGE}, {"say": "More."}],
+    [{"say": "All done."}],
+]
 SCRIPT = [
     [{"say": "I will."}, write("page")],
     [{"delay": 90, "unheard": MESSAGE}, {**write("other"), "heard": MESSAGE}, {"say": "Done."}],
@@ -74,18 +81,21 @@ def steered(
 ) -> tuple[Project, str]:
     """A project whose agent waits for its model in its second call; and where it asks that."""
     agent = str(request.param)
+    kind = {**KINDS, **RESUMING}[agent]
     (module, model), options = AGENTS[agent], OPTIONS.get(agent, {})
     installed = agents.AGENTS[agent.removeprefix("acp-")]()
     access = model_access(module, options)
     assert access is not None
-    asked = json.dumps({"kind": KINDS[agent], "model": model, **options})
-    config = f"harnesses:\n  {KINDS[agent]}: {{binary: {installed.program}}}\n" if not installed.needs else ""
+    asked = json.dumps({"kind": kind, "model": model, **options})
+    config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
     project.commit({**skill_files("page", YAML % asked), "skillrunner.yaml": config})
     program = module.PROGRAM or options["command"][0]
     image = agents.image_with(installed, program) if installed.needs else local_image
     name = f"steer-{agent}-{tmp_path.name}"
     project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY})
-    project.variables[access.upstream_variable] = model_server.url(name, SCRIPT)
+    project.variables[access.upstream_variable] = model_server.url(
+        name, SLOWLY if agent in RESUMING else SCRIPT
+    )
     return project, name
 
 
@@ -122,6 +132,24 @@ def test_an_agent_that_is_stopped_leaves_what_it_has(
     assert "It is the wrong page." in record["end"]["message"]
     assert project.branches() == ["main"]
     assert "+# page" in project.skillrunner("diff", "latest").out
+
+
+@pytest.mark.docker
+@pytest.mark.real_cli
+@pytest.mark.parametrize("steered", RESUMING, indirect=True)
+def test_one_that_hears_nothing_goes_on_after_its_turn(
+    steered: tuple[Project, str], model_server: ModelServer
+) -> None:
+    project, name = steered
+    with running(project, "page") as process:
+        wait(lambda: len(model_server.asked(name)) >= 2, process)
+        assert project.skillrunner("steer", "latest", MESSAGE).code == 0
+        out, err = process.communicate(timeout=120)
+    record = json.loads(out)
+    assert record["state"] == "succeeded", (record["end"], err)
+    pages = project.git("ls-tree", "--name-only", "skillrunner/page/default:docs", cwd=project.origin)
+    assert {"page.md", "other.md"} <= set(pages.split())
+    assert any(event["message"] == f"the agent was told: {MESSAGE}" for event in record["events"])
 
 
 def test_what_hears_nothing_is_ended(project: Project, tmp_path: Path) -> None:
