@@ -94,8 +94,10 @@ def _resumed(
     harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mail, log: Log
 ) -> Launch | None:
     """A session that has ended goes on with what came for the agent meanwhile; None: it is over."""
-    session = reader.outcome(ended, changed=True).session_id
-    if ended.cause != "exited" or not session or not getattr(harness, "RESUMES", False):
+    if ended.cause != "exited" or not getattr(harness, "RESUMES", False):
+        return None
+    session = reader.outcome(ended, True).session_id
+    if not session:
         return None
     letters = mail.take()
     for letter in letters:

@@ -77,9 +77,8 @@ class Sandbox(Protocol):
         of output and a few times a second, until it returns None or the program has ended. When a cap is
         reached the whole process group or container dies, and nothing more can be run here. `on_output` and
         `stdin` may raise: the command is then stopped and the exception goes on. A program that a signal
-        ended has its negative number as code;
-        behind an engine it is 128 plus that number, as in a shell. Raises RunnerError HARNESS_MISSING when
-        there is no such program, and others when the sandbox itself breaks.
+        ended has its negative number as code; behind an engine it is 128 plus that number, as in a shell.
+        Raises RunnerError HARNESS_MISSING when there is no such program, and others when the sandbox breaks.
         """
         ...
 
