@@ -10,7 +10,7 @@ from runner.gateway.budget import Account, Call
 from runner.gateway.opening import EgressLog, ModelDoor, open_gateway
 from runner.gateway.server import Gateway
 from runner.gateway.tape import Tape
-from runner.harnesses import Task
+from runner.harnesses import ModelAccess, Task, model_access
 from runner.job import Job, Parts
 from runner.model import Outcome, Phase, Reason, RunSpec, Usage
 from runner.record import Record
@@ -46,7 +46,11 @@ def _secrets(parts: Parts) -> set[str]:
 
 def is_needed(job: Job) -> bool:
     """Whether anything may be reached from inside."""
-    return job.parts.harness.MODEL is not None or bool(job.spec.environment.network)
+    return _model(job) is not None or bool(job.spec.environment.network)
+
+
+def _model(job: Job) -> ModelAccess | None:
+    return model_access(job.parts.harness, job.spec.harness.options)
 
 
 @contextmanager
@@ -55,7 +59,7 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
     parts = job.parts
     log = EgressLog(job.record.folder / EGRESS)
     model = ModelDoor(
-        access=parts.harness.MODEL,
+        access=_model(job),
         key=parts.model_key,
         upstream=parts.model_upstream,
         account=job.account,
@@ -89,7 +93,7 @@ def told(task: Task, job: Job, opened: Gateway) -> Task:
     ways = {} if job.parts.sandbox.NETWORK else opened.proxy
     return replace(
         task,
-        model_url=opened.url if job.parts.harness.MODEL else "",
+        model_url=opened.url if _model(job) else "",
         model_token=opened.token,
         variables={**ways, **task.variables},
     )

@@ -31,6 +31,7 @@ VERBS = {
     "why": "Say what became of what was due.",
     "show": "Show a run: states, checks, causes, cost, receipts.",
     "logs": "Show what the agent did; -f follows it live.",
+    "steer": "Say something to an agent while it works, or stop it.",
     "diff": "Show what a run proposed.",
     "pr": "Work with the pull requests of the local forge.",
     "action": "Decide and run inside a GitHub workflow.",

@@ -1,48 +1,24 @@
 """Runs one harness in an open sandbox: puts what it needs there, and keeps what it says."""
 
-import json
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import monotonic
-from typing import IO, Any, Literal, Self
 
 from runner.errors import RunnerError
 from runner.gateway.budget import BudgetError
-from runner.harnesses import Harness, Launch, Reader, Task
-from runner.lines import Lines, json_object
-from runner.model import (
-    Declared,
-    Exit,
-    Finish,
-    Outcome,
-    Phase,
-    Places,
-    Problem,
-    Reason,
-    Stream,
-    TranscriptEvent,
-)
+from runner.harnesses import Harness, Launch, Reader, Speaker, Task
+from runner.lines import json_object
+from runner.log import Log, Stalled, Watch
+from runner.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
 from runner.redact import Redactor, plain
 from runner.sandboxes import Caps, Sandbox
+from runner.steering import Mail, StoppedError
 
 PROMPT = "prompt.md"
 OUTPUTS = "outputs.jsonl"
-RAW = "transcript.raw"
-COMPLAINTS = "stderr.log"
-TRANSCRIPT = "transcript.jsonl"
 
-_RAW_HEAD, _RAW_TAIL = 60 * 1024**2, 4 * 1024**2
-_TRANSCRIPT_BYTES = 64 * 1024**2
-_SPARE_BYTES = 1024**2  # beyond that, for end markers alone
-_STRING = 64 * 1024  # characters of one text in the transcript
-_DEEPEST = 32
 _DECLARED_BYTES = 1024**2
 _DECLARED_LINES = 100
-
-Watch = Callable[[TranscriptEvent], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,24 +49,34 @@ def drive(
     folder: Path,
     secrets: Collection[str],
     observe: Watch,
+    mail: Mail | None = None,
 ) -> Driven:
     """Run the harness, keep its stream in `folder`, and hand every event to `observe` as it comes.
 
+    An agent that can be told something is told what comes by `mail`.
     Nothing is written or observed that holds one of `secrets`. Raises RunnerError when the sandbox breaks;
     a harness that fails is an outcome.
     """
     masked = {*secrets, task.model_token} - {""}
-    launch = harness.launch(task)
+    launch, mail = harness.launch(task), mail or Mail()
     variables = _put(sandbox, task, launch)
     caps = Caps(timeout=task.limits.timeout, idle=task.limits.idle, output=task.limits.output)
-    with Log(folder, harness.Reader(), masked, observe, task.limits.idle) as log:
+    reader = harness.Reader()
+    with Log(folder, reader, masked, observe, task.limits.idle) as log:
+        stdin: bytes | Say = launch.stdin
+        if isinstance(reader, Speaker):
+            reader.begin(task)
+            stdin = _voice(reader, mail, log)
         try:
-            ended = sandbox.exec(
-                launch.argv, on_output=log.take, stdin=launch.stdin, variables=variables, caps=caps
-            )
-        except _Stalled as stalled:
+            ended = sandbox.exec(launch.argv, on_output=log.take, stdin=stdin, variables=variables, caps=caps)
+            while (after := _resumed(harness, reader, task, ended, mail, log)) is not None:
+                left = replace(caps, timeout=max(1.0, task.limits.timeout - log.age))
+                ended = sandbox.exec(
+                    after.argv, on_output=log.take, stdin=after.stdin, variables=variables, caps=left
+                )
+        except Stalled as stalled:
             ended = stalled.exit
-        except BudgetError:  # told when the work until now is judged
+        except (BudgetError, StoppedError):  # told when the work until now is judged
             ended = log.stopped("cancelled")
         log.flush()
         declared = tuple(_declared(sandbox, log.problem))
@@ -102,6 +88,41 @@ def drive(
         reader=log.reader,
         redactor=Redactor(masked),
     )
+
+
+def _resumed(
+    harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mail, log: Log
+) -> Launch | None:
+    """A session that has ended goes on with what came for the agent meanwhile; None: it is over."""
+    if ended.cause != "exited" or not getattr(harness, "RESUMES", False):
+        return None
+    session = reader.outcome(ended, True).session_id
+    if not session:
+        return None
+    letters = mail.take()
+    for letter in letters:
+        log.told(letter.text)
+        mail.told(letter)
+    prompt = "\n\n".join(letter.text for letter in letters)
+    return harness.launch(replace(task, prompt=prompt, resume=session)) if letters else None
+
+
+def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
+    """What the speaker says, after it has been told what came for the agent."""
+
+    def say() -> bytes | None:
+        for letter in mail.take():
+            if letter.stop:
+                speaker.interrupt()
+                mail.told(letter)
+            elif speaker.steer(letter.text):
+                log.told(letter.text)
+                mail.told(letter)
+            else:
+                mail.late(letter)
+        return speaker.say()
+
+    return say
 
 
 def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
@@ -149,144 +170,3 @@ def _declared(sandbox: Sandbox, problem: Callable[[str], None]) -> Iterator[Decl
             yield Declared(
                 kind=data["kind"], fields={key: value for key, value in data.items() if key != "kind"}
             )
-
-
-class _Stalled(Exception):  # noqa: N818 - it stops a command, and is not an error
-    """For the idle time the harness has told nothing but problems: it waits for a model that is not there."""
-
-    def __init__(self, ended: Exit) -> None:
-        self.exit = ended
-
-
-class Log:
-    """The stream of one harness as files and as events. Problems alone do not count as progress."""
-
-    def __init__(
-        self, folder: Path, reader: Reader, secrets: Collection[str], observe: Watch, idle: float
-    ) -> None:
-        self.reader = reader
-        self.events = 0
-        self.files = tuple(folder / name for name in (RAW, COMPLAINTS, TRANSCRIPT))
-        self._observe = observe
-        self._idle = idle
-        self._began = self._progress = monotonic()
-        self._taken = 0
-        self._mask = Redactor(secrets)
-        self._lines: dict[Stream, Lines] = {"stdout": Lines(), "stderr": Lines()}
-        self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(secrets), "stderr": Redactor(secrets)}
-        self._raw: dict[Stream, Ends] = {}
-        self._open = ExitStack()
-
-    def __enter__(self) -> Self:
-        raw, complaints, transcript = (self._open.enter_context(path.open("wb")) for path in self.files)
-        self._raw = {"stdout": Ends(raw), "stderr": Ends(complaints)}
-        self._transcript = transcript
-        self._size = self._left_out = 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._open:
-            self.flush()
-            for ends in self._raw.values():
-                ends.close()
-
-    def take(self, stream: Stream, data: bytes) -> None:
-        """More of what the harness prints."""
-        self._raw[stream].write(self._redactors[stream].feed(data))
-        for line in self._lines[stream].feed(data):
-            self._read(stream, line)
-        self._transcript.flush()
-        self._taken += len(data)
-        now = monotonic()
-        if now - self._progress > self._idle:
-            raise _Stalled(self.stopped("idle"))
-
-    def stopped(self, cause: Literal["idle", "cancelled"]) -> Exit:
-        """How a command ended that was stopped for what is known here."""
-        duration = monotonic() - self._began
-        return Exit(cause=cause, code=None, duration=duration, output_bytes=self._taken)
-
-    def flush(self) -> None:
-        """Both streams have ended: read what stands after the last line feed."""
-        for stream, lines in self._lines.items():
-            self._raw[stream].write(self._redactors[stream].end())
-            for line in lines.end():
-                self._read(stream, line)
-            if lines.cut:
-                self.problem(f"{lines.cut} lines of {stream} were longer than {lines.longest} bytes")
-                lines.cut = 0
-        if self._left_out:
-            left_out, self._left_out = self._left_out, 0
-            self._write(
-                Problem(message=f"{left_out} further events are not in this transcript"), _SPARE_BYTES
-            )
-
-    def problem(self, message: str) -> None:
-        self._write(Problem(message=message))
-
-    def _read(self, stream: Stream, line: bytes) -> None:
-        for event in self.reader.read(stream, line):
-            if not isinstance(event, Problem):
-                self._progress = monotonic()
-            self._write(event, _SPARE_BYTES if isinstance(event, Finish) else 0)
-
-    def _write(self, event: TranscriptEvent, spare: int = 0) -> None:
-        self.events += 1
-        if self._size >= _TRANSCRIPT_BYTES + spare:
-            self._left_out += 1
-            return
-        said = (one.name for one in fields(event) if one.name != "type")
-        safe = {name: self._safe(getattr(event, name)) for name in said}
-        line = json.dumps({"at": _now(), "type": event.type, **safe}, default=asdict).encode() + b"\n"
-        self._size += len(line)
-        self._transcript.write(line)
-        self._observe(replace(event, **safe))
-
-    def _safe(self, value: Any, depth: int = 0) -> Any:
-        """The value with secrets masked, control characters visible, and nothing too long or too deep."""
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, dict | list) and depth == _DEEPEST:
-            return "…"
-        if isinstance(value, dict):
-            return {self._text(key): self._safe(one, depth + 1) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self._safe(one, depth + 1) for one in value]
-        return value
-
-    def _text(self, text: str) -> str:
-        text = plain(self._mask.whole(text))
-        return text if len(text) <= _STRING else f"{text[:_STRING]}… ({len(text) - _STRING} more characters)"
-
-
-@dataclass(slots=True)
-class Ends:
-    """Writes the beginning and the end of a stream to a file, and between them how much is missing."""
-
-    file: IO[bytes]
-    room: int = field(default_factory=lambda: _RAW_HEAD)
-    _tail: bytearray = field(default_factory=bytearray)
-    _missing: int = 0
-
-    def write(self, data: bytes) -> None:
-        head, rest = data[: self.room], data[self.room :]
-        self.room -= len(head)
-        self.file.write(head)
-        self._tail += rest
-        if len(self._tail) > 2 * _RAW_TAIL:
-            self._trim()
-
-    def close(self) -> None:
-        self._trim()
-        if self._missing:
-            self.file.write(f"\n[{self._missing} bytes are not kept]\n".encode())
-        self.file.write(self._tail)
-
-    def _trim(self) -> None:
-        spare = max(0, len(self._tail) - _RAW_TAIL)
-        self._missing += spare
-        del self._tail[:spare]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.drive import Watch
 from runner.forges import Forge
 from runner.gateway.budget import Account
 from runner.gateway.opening import ModelDoor
 from runner.gateway.prices import Prices
 from runner.harnesses import Harness
+from runner.log import Watch
 from runner.mirror import Mirror
 from runner.model import Places, RunSpec
 from runner.outputs import Bot
 from runner.record import Record
+from runner.steering import Mail
 
 ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
 """Puts something else in the model's place, for a sandbox that has these places."""
@@ -57,11 +58,13 @@ class Job:
     attempt: int
     account: Account
     image_digest: str = ""  # once it is known
+    mail: Mail = field(default_factory=Mail)
 
     def stop(self) -> None:
-        """Raises RunnerError when what runs has to stop."""
+        """Raises RunnerError, or StoppedError, when what runs has to stop."""
         self.parts.stop()
         self.account.check()
+        self.mail.check()
 
     @property
     def name(self) -> str:

@@ -18,8 +18,8 @@ from runner.skill import Skill
 from runner.store import Store, hold
 
 if TYPE_CHECKING:
-    from runner.drive import Watch
     from runner.forges import Forge
+    from runner.log import Watch
     from runner.mirror import Mirror
 
 Later = Callable[[End, int, int, Usage], bool]

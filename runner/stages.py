@@ -1,9 +1,10 @@
 """The stages of a run: each opens what its step of `execute.py` needs, and records what came of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from runner import access, images, policy, tree
@@ -11,12 +12,14 @@ from runner.changeset import Changeset
 from runner.doors.git import Git
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
-from runner.harnesses import Task
+from runner.harnesses import Speaker, Task
 from runner.job import Job
-from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt
+from runner.model import Check, Letter, Outcome, Phase, Proposal, Reason, Receipt
 from runner.outputs import Offer
 from runner.prepared import Prepared, prepared, set_up
+from runner.redact import Redactor, plain
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
+from runner.store import messages
 from runner.verify import verify
 from runner.workspace import Change, Workspace
 from runner.workspace import prepared as prepared_workspace
@@ -139,10 +142,27 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
         if access.is_needed(job):
             task = access.told(task, job, stack.enter_context(access.gateway(job, box)))
-        driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch)
+        stack.enter_context(_mail(job, Redactor(secrets)))
+        driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch, job.mail)
     for path in driven.files:
         job.record.kept(path.name, path)
     return driven
+
+
+def _mail(job: Job, masked: Redactor) -> AbstractContextManager[None]:
+    """The agent is told what people say to it, and the run's events tell of that."""
+    store, run_id = job.record.store, job.record.run_id
+
+    def note(letters: Sequence[Letter], told: bool) -> None:
+        if told:
+            messages.delivered(store, letters, datetime.now(UTC))
+        for letter in letters:
+            what = "the agent was told" if told else "the agent was not told, it is too late"
+            what = "the agent was asked to stop" if letter.stop else what
+            job.record.note(f"{what}: {plain(masked.whole(letter.text))}", letter=letter.id)
+
+    speaks = issubclass(job.parts.harness.Reader, Speaker)
+    return job.mail.open(lambda: messages.waiting(store, run_id), note, speaks)
 
 
 def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
@@ -157,6 +177,9 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
             job.record.keep("patch", patch, "text/x-diff")
         job.record.refused(refusals)
     job.account.check()
+    if job.mail.why:
+        hint = f"skillrunner diff {run_id} shows what it did until then"
+        raise RunnerError(Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {job.mail.why}", hint=hint)
     if not outcome.ok:
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
         raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)

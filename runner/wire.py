@@ -15,6 +15,7 @@ from runner.doors.git import Local, address, discover
 from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.forges import Forge
+from runner.harnesses import model_access
 from runner.mirror import Mirror
 from runner.model import Limits, Phase, Reason, Repository, Resources, RunSpec
 from runner.outputs import Bot
@@ -22,8 +23,8 @@ from runner.plan import Base, Defaults
 from runner.secret import Secrets
 
 if TYPE_CHECKING:
-    from runner.drive import Watch
     from runner.job import Parts
+    from runner.log import Watch
     from runner.store import Store
 
 Find = Callable[[str, str], str]
@@ -174,6 +175,7 @@ def parts(
     from runner.job import Parts
 
     harness: Any = _module("harnesses", spec.harness.kind)
+    model = model_access(harness, spec.harness.options)
     configured = place.config.harnesses.get(spec.harness.kind)
     bot, find = place.config.bot, find or Secrets(place.config.secrets).value
     return Parts(
@@ -184,8 +186,8 @@ def parts(
         mirror=mirror,
         bot=Bot(name=bot.name, email=bot.email),
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
-        model_key=find(harness.MODEL.key_variable, spec.harness.kind) if harness.MODEL else "",
-        model_upstream=os.environ.get(harness.MODEL.upstream_variable, "") if harness.MODEL else "",
+        model_key=find(model.key_variable, spec.harness.kind) if model else "",
+        model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
         program=_program(configured.binary if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
         helper=place.config.gateway.image,

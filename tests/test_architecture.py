@@ -52,6 +52,8 @@ ORDER = [
     "admission",
     "store",
     "record",
+    "log",
+    "steering",
     "drive",
     "verify",
     "job",

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import plugins
 from runner.action.preflight import Danger, action_steps, dangers, has_default_token, overrides, uses_action
 from runner.action.workflow_file import MAX_FILE, Job, Permissions, Step, Unreadable, read_workflow
 from runner.forges import Finding
+from runner.harnesses import model_of
 
 if TYPE_CHECKING:
     from runner.wire import Here
@@ -121,7 +121,7 @@ def _needed(place: "Here") -> Mapping[str, set[str]]:
     for skill in load(discover(place.local.root, place.config.skills).files).skills.values():
         for name in skill.options.environment.secrets:
             needed[name].add(skill.name)
-        model = plugins.module("harnesses", skill.options.harness.kind).MODEL
+        model = model_of(skill.options.harness)
         if model is not None:
             needed[model.key_variable].add(skill.name)
     return needed

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -109,20 +109,19 @@ def _look_at_skills(place: "Here") -> Iterator[Finding]:
         names = ", ".join(loaded.skills) or "none yet"
         hint = "" if loaded.skills else "skillrunner new NAME"
         yield Finding(ok=True, subject="skills", message=names, hint=hint)
-    yield from _keys({skill.options.harness.kind for skill in loaded.skills.values()})
+    yield from _keys([skill.options.harness for skill in loaded.skills.values()])
 
 
-def _keys(kinds: set[str]) -> Iterator[Finding]:
+def _keys(asked: Iterable[Any]) -> Iterator[Finding]:
     """Whether the model keys that the skills' harnesses need are at hand."""
-    from runner import plugins
+    from runner.harnesses import model_of
 
-    for kind in sorted(kinds):
-        model = plugins.module("harnesses", kind).MODEL
-        if model is not None:
-            there = bool(os.environ.get(model.key_variable))
-            message = f"{model.key_variable} is {'set' if there else 'not set'}, for {kind}"
-            hint = "" if there else f"export {model.key_variable}=..."
-            yield Finding(ok=there, subject="key", message=message, hint=hint)
+    needed = {(one.kind, model.key_variable) for one in asked if (model := model_of(one)) is not None}
+    for kind, variable in sorted(needed):
+        there = bool(os.environ.get(variable))
+        message = f"{variable} is {'set' if there else 'not set'}, for {kind}"
+        hint = "" if there else f"export {variable}=..."
+        yield Finding(ok=there, subject="key", message=message, hint=hint)
 
 
 def _look_at_forge(place: "Here") -> Iterator[Finding]:

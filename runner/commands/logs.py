@@ -30,7 +30,7 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
     """Show what the agent did in RUN: an id, the beginning of one, or `latest`."""
     from runner import wire
     from runner.console import interruptible
-    from runner.drive import RAW, TRANSCRIPT
+    from runner.log import RAW, TRANSCRIPT
 
     with wire.store(here(options).config) as runs, interruptible():
         found = runs.run(run)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from runner.doors.pump import CapReachedError, Meter, Pipe, Sink, pump
+from runner.doors.pump import CapReachedError, Meter, Pipe, Sink, once, pump
 from runner.errors import RunnerError
-from runner.model import Caps, Exit, OnOutput, Phase, Reason
+from runner.model import Caps, Exit, OnOutput, Phase, Reason, Say
 
 _GRACE = 2.0  # seconds between asking a group to end and killing it
 
@@ -21,7 +21,7 @@ def run(
     cwd: Path,
     variables: Mapping[str, str],
     on_output: OnOutput,
-    stdin: bytes = b"",
+    stdin: bytes | Say = b"",
     caps: Caps | None = None,
     stop: Callable[[], None] = lambda: None,
 ) -> Exit:
@@ -70,11 +70,12 @@ def _start(argv: tuple[str, ...], cwd: Path, variables: Mapping[str, str]) -> "s
         ) from error
 
 
-def _pump(process: "subprocess.Popen[bytes]", stdin: bytes, meter: Meter, on_output: OnOutput) -> None:
+def _pump(process: "subprocess.Popen[bytes]", stdin: bytes | Say, meter: Meter, on_output: OnOutput) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    sink = Sink(process.stdin.fileno(), memoryview(stdin), process.stdin.close)
+    say = once(stdin) if isinstance(stdin, bytes) else stdin
+    sink = Sink(process.stdin.fileno(), say, process.stdin.close)
     sources = (Pipe(process.stdout.fileno(), "stdout"), Pipe(process.stderr.fileno(), "stderr"))
     pump(sources, sink, meter, on_output, lambda: process.poll() is not None)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from runner.model import Caps, OnOutput, Stream
+from runner.model import Caps, OnOutput, Say, Stream
 
 _CHUNK = 256 * 1024
 _GLANCE = 0.05  # seconds between looks at whether the program has ended
@@ -78,27 +78,44 @@ class Pipe:
         return ((self.stream, data),)
 
 
+def once(data: bytes) -> Say:
+    """`data`, and then nothing any more."""
+    pieces = iter((data,)) if data else iter(())
+    return lambda: next(pieces, None)
+
+
 @dataclass(slots=True)
 class Sink:
-    """What the program reads: `data`, and then the end of its standard input."""
+    """What the program reads: whatever `say` tells, and then the end of its standard input.
+
+    It is asked only when all that it told before is written: who does not read is told nothing more.
+    """
 
     descriptor: int
-    data: memoryview
+    say: Say
     close: Callable[[], None]
+    data: memoryview = memoryview(b"")
+    over: bool = False  # nothing more will be said
 
     def fileno(self) -> int:
         return self.descriptor
 
-    def write(self) -> bool:
-        """Write what fits now; whether there is more. A program need not read its input."""
-        try:
-            sent = os.write(self.descriptor, self.data[:_CHUNK]) if self.data else 0
-        except BlockingIOError:
-            sent = 0
-        except (BrokenPipeError, ConnectionResetError):
-            sent = len(self.data)
-        self.data = self.data[sent:]
+    def has_more(self) -> bool:
+        """Whether something is to be written now; asks for it."""
+        if not self.data and not self.over:
+            said = self.say()
+            self.over = said is None
+            self.data = memoryview(said or b"")
         return bool(self.data)
+
+    def write(self) -> None:
+        """Write what fits now. A program need not read its input."""
+        try:
+            self.data = self.data[os.write(self.descriptor, self.data[:_CHUNK]) :]
+        except BlockingIOError:
+            pass
+        except (BrokenPipeError, ConnectionResetError):
+            self.data, self.over = memoryview(b""), True
 
 
 @dataclass(slots=True)
@@ -127,53 +144,58 @@ def pump(
     """Hand on all output until it ends, or until the program has ended and nothing more of it comes.
 
     A background child may hold the streams open for ever, and even fill them: `ended` tells that the
-    program itself is gone. Raises CapReachedError, and whatever `on_output` raises.
+    program itself is gone. What it prints is heard before it is told more, so an answer follows at once.
+    Raises CapReachedError, and whatever `on_output` or the sink's `say` raises.
     """
     end = _End(ended, meter)
     with selectors.DefaultSelector() as selector:
         for source in sources:
             selector.register(source, selectors.EVENT_READ)
-        _register_sink(selector, sources, sink)
+        told = _Input(selector, sources, sink) if sink is not None else None
         while _reading(selector, sources):
+            if told is not None and told.is_over():
+                told = None
             ready = selector.select(_GLANCE)
             for key, events in ready:
-                _serve(selector, key.fileobj, events, sink, meter, on_output)
+                if events & selectors.EVENT_WRITE and sink is not None:
+                    sink.write()
+                if events & selectors.EVENT_READ:
+                    _receive(selector, key.fileobj, meter, on_output)  # type: ignore[arg-type]
             meter.check()
             if end.reached(silent=not ready):
                 return
 
 
-def _register_sink(selector: selectors.BaseSelector, sources: Sequence[Source], sink: Sink | None) -> None:
-    if sink is None:
-        return
-    os.set_blocking(sink.descriptor, False)
-    for source in sources:
-        if source.fileno() == sink.descriptor:  # a socket goes both ways
-            selector.modify(source, selectors.EVENT_READ | selectors.EVENT_WRITE)
-            return
-    selector.register(sink, selectors.EVENT_WRITE)
+class _Input:
+    """Watches for room in the program's standard input, for as long as there is something to say."""
+
+    def __init__(self, selector: selectors.BaseSelector, sources: Sequence[Source], sink: Sink) -> None:
+        self._selector, self._sink, self._writing = selector, sink, False
+        # A socket goes both ways, and can be watched only once.
+        self._shared = next((one for one in sources if one.fileno() == sink.descriptor), None)
+        os.set_blocking(sink.descriptor, False)
+
+    def is_over(self) -> bool:
+        """Whether all is said; the program's input has been ended then."""
+        if (more := self._sink.has_more()) != self._writing:
+            self._writing = more
+            self._watch(more)
+        if not more and self._sink.over:
+            self._sink.close()
+        return not more and self._sink.over
+
+    def _watch(self, writing: bool) -> None:
+        if self._shared is not None:
+            both = selectors.EVENT_READ | selectors.EVENT_WRITE
+            self._selector.modify(self._shared, both if writing else selectors.EVENT_READ)
+        elif writing:
+            self._selector.register(self._sink, selectors.EVENT_WRITE)
+        else:
+            self._selector.unregister(self._sink)
 
 
 def _reading(selector: selectors.BaseSelector, sources: Sequence[Source]) -> bool:
     return any(source.fileno() in selector.get_map() for source in sources)
-
-
-def _serve(
-    selector: selectors.BaseSelector,
-    file: object,
-    events: int,
-    sink: Sink | None,
-    meter: Meter,
-    on_output: OnOutput,
-) -> None:
-    if events & selectors.EVENT_WRITE and sink is not None and not sink.write():
-        if file is sink:
-            selector.unregister(sink)
-        else:
-            selector.modify(file, selectors.EVENT_READ)  # type: ignore[arg-type]
-        sink.close()
-    if events & selectors.EVENT_READ:
-        _receive(selector, file, meter, on_output)  # type: ignore[arg-type]
 
 
 def _receive(selector: selectors.BaseSelector, source: Source, meter: Meter, on_output: OnOutput) -> None:

@@ -5,16 +5,20 @@ A harness module offers:
 
 `KINDS`   `{"claude-code": Options}`, the name in the skill file and the Pydantic model of its options;
 `PROGRAM` the program that must be in the sandbox, or None when the skill names it;
-`MODEL`   the `ModelAccess` by which it reaches its model, or None;
+`MODEL`   the `ModelAccess` by which it reaches its model, or None; where an option `api` chooses among
+          several, `MODELS` holds them by name;
+`RESUMES` whether a session that has ended can go on with another prompt; without it: no;
 `launch(task: Task) -> Launch`;
 `Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
-          events, and whose `outcome(ended: Exit, changed: bool) -> Outcome` judges the whole.
+          events, and whose `outcome(ended: Exit, changed: bool) -> Outcome` judges the whole. One that is
+          a `Speaker` as well answers the program, whose standard input then stays open.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from runner import plugins
 from runner.model import Exit, HarnessSpec, Limits, Outcome, Places, Stream, TranscriptEvent
 
 
@@ -41,6 +45,7 @@ class Task:
     model_token: str = ""  # the placeholder that stands for the real key inside
     program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
     variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
+    resume: str = ""  # the session that goes on with the prompt, of a harness that RESUMES; empty: a new one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,30 @@ class Reader(Protocol):
     def outcome(self, ended: Exit, changed: bool) -> Outcome: ...
 
 
+@runtime_checkable
+class Speaker(Protocol):
+    """A reader that holds a conversation: what it says goes to the program's standard input.
+
+    All of it is called by the thread that also calls `read`.
+    """
+
+    def begin(self, task: Task) -> None:
+        """The program has been started for `task`."""
+        ...
+
+    def say(self) -> bytes | None:
+        """See `runner.model.Say`."""
+        ...
+
+    def steer(self, text: str) -> bool:
+        """Tell the agent something while it works; False: it is too late, all is said."""
+        ...
+
+    def interrupt(self) -> None:
+        """Have the agent stop where it is, and end."""
+        ...
+
+
 class Harness(Protocol):
     KINDS: Mapping[str, type[Any]]
     PROGRAM: str | None
@@ -65,3 +94,15 @@ class Harness(Protocol):
     Reader: type[Reader]
 
     def launch(self, task: Task) -> Launch: ...
+
+
+def model_access(harness: Any, options: Mapping[str, Any]) -> ModelAccess | None:
+    """How a harness with these options reaches its model."""
+    choices: Mapping[str | None, ModelAccess] = getattr(harness, "MODELS", {})
+    found: ModelAccess | None = choices.get(options.get("api"), harness.MODEL)
+    return found
+
+
+def model_of(asked: Any) -> ModelAccess | None:
+    """How the harness of a skill, `skill.options.harness`, reaches its model."""
+    return model_access(plugins.module("harnesses", asked.kind), asked.model_dump())

@@ -15,6 +15,7 @@ from runner.harnesses import Launch, ModelAccess, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
+from runner.harnesses._user_lines import UserLines
 from runner.model import (
     Exit,
     FileEdit,
@@ -67,13 +68,18 @@ _VARIABLES = {
 }
 
 
+_STREAMS = ("--input-format", "stream-json", "--output-format", "stream-json")
+
+
 def launch(task: Task) -> Launch:
-    """The prompt goes to standard input: it may be longer than a command line, and `ps` shows those."""
+    """The prompt goes to standard input: it may be longer than a command line, and `ps` shows those.
+
+    Standard input stays open as long as somebody may have more to say: until the end of a turn.
+    """
     access = {"ANTHROPIC_BASE_URL": task.model_url, "ANTHROPIC_API_KEY": task.model_token}
     system = task.spec.options.get("append_system_prompt")
     return Launch(
-        argv=(task.program or PROGRAM, "-p", "--output-format", "stream-json", "--verbose", *_flags(task)),
-        stdin=task.prompt.encode(),
+        argv=(task.program or PROGRAM, "-p", *_STREAMS, "--verbose", *_flags(task)),
         variables=_VARIABLES | (access if task.model_url else {}),
         files={SYSTEM_PROMPT: system.encode()} if system else {},
     )
@@ -100,6 +106,19 @@ class Reader:
         self._tally = Tally()
         self._metered: set[str] = set()  # messages whose tokens are counted: one message spans many lines
         self._subtype = ""
+        self._talk = UserLines()
+
+    def begin(self, task: Task) -> None:
+        self._talk.begin(task.prompt)
+
+    def say(self) -> bytes | None:
+        return self._talk.say()
+
+    def steer(self, text: str) -> bool:
+        return self._talk.steer(text)
+
+    def interrupt(self) -> None:
+        self._talk.interrupt()
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
         return self._tally.count(parsed(stream, line, self._events))
@@ -119,10 +138,18 @@ class Reader:
             case "user":
                 yield from _results(data)
             case "result":
-                self._subtype = text(data, "subtype")
-                yield from _result(data)
+                yield from self._turn_ended(data)
+            case "control_response":
+                pass
             case _:
                 yield Unknown(text=unread(data))
+
+    def _turn_ended(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        """The result of a turn that we interrupted says that it failed: only the last one's counts."""
+        self._talk.turn_ended()
+        if self._talk.over:
+            self._subtype = text(data, "subtype")
+            yield from _result(data)
 
     def _assistant(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):

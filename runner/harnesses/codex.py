@@ -46,6 +46,7 @@ class Codex(Model):
 
 KINDS = {"codex": Codex}
 PROGRAM = "codex"
+RESUMES = True
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
     upstream_variable="OPENAI_BASE_URL",
@@ -62,7 +63,8 @@ _NETWORK = re.compile(r"network|connection|disconnected|timed? ?out|overloaded|h
 def launch(task: Task) -> Launch:
     """Everything by flags, so no file in the home can change it; `-` reads the prompt from standard input."""
     bypass = "--dangerously-bypass-approvals-and-sandbox"  # our sandbox is the limit
-    fixed = ("exec", "--json", "--ignore-user-config", "--skip-git-repo-check", bypass)
+    verb = ("exec", "resume") if task.resume else ("exec",)
+    fixed = (*verb, "--json", "--ignore-user-config", "--skip-git-repo-check", bypass)
     settings = [f"{key}={value}" for key, value in _settings(task)]
     model = ("-m", task.spec.model) if task.spec.model else ()
     return Launch(
@@ -71,6 +73,7 @@ def launch(task: Task) -> Launch:
             *fixed,
             *model,
             *(part for one in settings for part in ("-c", one)),
+            *((task.resume,) if task.resume else ()),
             "-",
         ),
         stdin=task.prompt.encode(),

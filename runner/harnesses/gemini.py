@@ -53,6 +53,7 @@ class Gemini(Model):
 
 KINDS = {"gemini": Gemini}
 PROGRAM = "gemini"
+RESUMES = True
 MODEL = ModelAccess(
     key_variable="GEMINI_API_KEY",
     upstream_variable="GOOGLE_GEMINI_BASE_URL",
@@ -67,11 +68,12 @@ def launch(task: Task) -> Launch:
     access = {"GOOGLE_GEMINI_BASE_URL": task.model_url, "GEMINI_API_KEY": task.model_token}
     model = ("--model", task.spec.model) if task.spec.model else ()
     bypass = ("--yolo", "--skip-trust")  # our sandbox is the limit
+    going_on = ("--resume", task.resume) if task.resume else ()
     files = {SETTINGS: json.dumps(_settings(task)).encode()}
     if system := task.spec.options.get("append_system_prompt"):
         files[INSTRUCTIONS] = system.encode()
     return Launch(
-        argv=(task.program or PROGRAM, "--output-format", "stream-json", *bypass, *model),
+        argv=(task.program or PROGRAM, "--output-format", "stream-json", *bypass, *model, *going_on),
         stdin=task.prompt.encode(),
         variables={
             "GEMINI_CLI_NO_RELAUNCH": "true",  # or a child of it outlives a signal

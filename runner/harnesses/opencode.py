@@ -45,6 +45,7 @@ class Opencode(Model):
 
 KINDS = {"opencode": Opencode}
 PROGRAM = "opencode"
+RESUMES = True
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
     upstream_variable="OPENAI_BASE_URL",
@@ -62,9 +63,10 @@ def launch(task: Task) -> Launch:
     config = json.dumps(_config(task))
     system = task.spec.options.get("append_system_prompt")
     bypass = "--auto"  # our sandbox is the limit
-    titled = ("--title", "skillrunner")  # or it asks the model for one
+    titled = () if task.resume else ("--title", "skillrunner")  # or it asks the model for one
+    going_on = ("--session", task.resume) if task.resume else ()
     return Launch(
-        argv=(task.program or PROGRAM, "run", "--format", "json", bypass, *titled),
+        argv=(task.program or PROGRAM, "run", "--format", "json", bypass, *titled, *going_on),
         stdin=task.prompt.encode(),
         variables={
             "OPENCODE_CONFIG_CONTENT": config,

@@ -45,3 +45,7 @@ class Caps:
 
 
 OnOutput = Callable[[Stream, bytes], None]
+
+Say = Callable[[], bytes | None]
+"""Asked again and again while a program runs, whenever it has taken what was said before: what is said to it
+now. Empty: nothing at the moment. None: nothing any more, and its standard input ends."""

@@ -42,3 +42,12 @@ class RunEvent:
     message: str
     state: RunState | None = None  # set when the run entered this state
     data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What somebody says to the agent of a run while it works."""
+
+    id: int
+    text: str
+    stop: bool = False  # it is to stop where it is

@@ -16,7 +16,7 @@ from pathlib import Path
 from socket import socket
 from typing import Literal, Protocol
 
-from runner.model import Caps, Exit, OnOutput, Places, Resources
+from runner.model import Caps, Exit, OnOutput, Places, Resources, Say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +70,18 @@ class Sandbox(Protocol):
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes = b"",
+        stdin: bytes | Say = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:
         """Run `argv` in the workspace, hand its output on as it flows, and return how it ended.
 
-        Standard input holds `stdin` and is then closed. When a cap is reached the whole process group
-        or container dies, and nothing more can be run here. `on_output` may raise: the command is then
-        stopped and the exception goes on. A program that a signal ended has its negative number as code;
-        behind an engine it is 128 plus that number, as in a shell. Raises RunnerError HARNESS_MISSING when
-        there is no such program, and others when the sandbox itself breaks.
+        Standard input holds `stdin` and is then closed; a function is asked what to say, between the pieces
+        of output and a few times a second, until it returns None or the program has ended. When a cap is
+        reached the whole process group or container dies, and nothing more can be run here. `on_output` and
+        `stdin` may raise: the command is then stopped and the exception goes on. A program that a signal
+        ended has its negative number as code; behind an engine it is 128 plus that number, as in a shell.
+        Raises RunnerError HARNESS_MISSING when there is no such program, and others when the sandbox breaks.
         """
         ...
 
@@ -121,4 +122,5 @@ __all__ = [
     "Resources",
     "Sandbox",
     "SandboxSpec",
+    "Say",
 ]

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.doors import building, docker, images
-from runner.doors.pump import CapReachedError, Meter, Sink, half_close, pump
+from runner.doors.pump import CapReachedError, Meter, Sink, half_close, once, pump
 from runner.errors import RunnerError
-from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Stream
+from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say, Stream
 from runner.sandboxes import Alive, SandboxSpec, creation, exchange
 from runner.sandboxes.creation import PLACES, USER
 from runner.sandboxes.hatch import hatch
@@ -84,7 +84,7 @@ class Container:
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes = b"",
+        stdin: bytes | Say = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:
@@ -120,13 +120,14 @@ class Container:
             )
         return str(made["Id"])
 
-    def _follow(self, running: str, stdin: bytes, meter: Meter, on_output: OnOutput) -> None:
+    def _follow(self, running: str, stdin: bytes | Say, meter: Meter, on_output: OnOutput) -> None:
         with self._present():
             attached: Any = docker.client().exec_start(running, socket=True)
         sock: Any = getattr(attached, "_sock", attached)
         try:
             frames = docker.Frames(sock.fileno())
-            sink = Sink(sock.fileno(), memoryview(stdin), lambda: half_close(sock)) if stdin else None
+            say = once(stdin) if isinstance(stdin, bytes) else stdin
+            sink = Sink(sock.fileno(), say, lambda: half_close(sock)) if stdin else None
             pump((frames,), sink, meter, on_output, _Ended(self, running))
         finally:
             attached._response.close()  # the SDK holds the connection three times over

@@ -1,9 +1,9 @@
 """Runs nothing: a scripted stand-in, so that the stages around a sandbox can be tried without one.
 
 A command line is a little script of its own. Each argument is one step:
-`print:TEXT`, `complain:TEXT` (standard error), `echo` (standard input comes back), `fill:BYTES` of output,
-`write:PATH:TEXT` into the workspace, `put:NAME:TEXT` into the exchange folder, `variable:NAME`,
-`sleep:SECONDS`, `signal:NUMBER`, `exit:CODE`.
+`print:TEXT`, `complain:TEXT` (standard error), `echo` (standard input comes back), `hear` (a line of it
+does), `fill:BYTES` of output, `write:PATH:TEXT` into the workspace,
+`put:NAME:TEXT` into the exchange folder, `variable:NAME`, `sleep:SECONDS`, `signal:NUMBER`, `exit:CODE`.
 """
 
 import socket
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.doors.building import Build
-from runner.doors.pump import CapReachedError, Meter
+from runner.doors.pump import CapReachedError, Meter, once
 from runner.errors import RunnerError
-from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
+from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
 from runner.sandboxes import SandboxSpec, exchange
 
 OWNER: tuple[int, int] | None = None
@@ -57,14 +57,15 @@ class Fake:
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes = b"",
+        stdin: bytes | Say = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the sandbox is closed")
         meter = Meter(caps or Caps(), self.spec.stop)
-        script = _Script(self, meter, on_output, stdin, {**self.spec.variables, **(variables or {})})
+        say = once(stdin) if isinstance(stdin, bytes) else stdin
+        script = _Script(self, meter, on_output, say, {**self.spec.variables, **(variables or {})})
         try:
             code = script.play(argv)
         except CapReachedError as reached:
@@ -91,8 +92,9 @@ class _Script:
     fake: Fake
     meter: Meter
     on_output: OnOutput
-    stdin: bytes
+    say: Say
     variables: Mapping[str, str]
+    rest: bytes = b""  # of standard input: what came with the line that was heard last
 
     def play(self, steps: tuple[str, ...]) -> int:
         for step in steps:
@@ -114,7 +116,22 @@ class _Script:
         self.meter.took(len(text) + 1)
 
     def do_echo(self, _: str) -> None:
-        self._out(self.stdin)
+        self._out(self.rest)
+        while (said := self._heard()) is not None:
+            self._out(said)
+
+    def do_hear(self, _: str) -> None:
+        while b"\n" not in self.rest and (said := self._heard()) is not None:
+            self.rest += said
+        line, __, self.rest = self.rest.partition(b"\n")
+        self._out(line + b"\n")
+
+    def _heard(self) -> bytes | None:
+        """More of standard input, waited for; None at its end."""
+        while (piece := self.say()) == b"":
+            time.sleep(0.01)
+            self.meter.check()
+        return piece
 
     def do_fill(self, count: str) -> None:
         left = int(count)

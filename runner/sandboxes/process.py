@@ -16,7 +16,7 @@ from pathlib import Path
 from runner.doors import process
 from runner.doors.building import Build
 from runner.errors import RunnerError
-from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
+from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
 from runner.sandboxes import Alive, Origin, SandboxSpec, exchange
 
 WARNING = (
@@ -68,7 +68,7 @@ class Process:
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes = b"",
+        stdin: bytes | Say = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:

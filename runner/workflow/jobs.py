@@ -6,6 +6,7 @@ from typing import Any
 
 from runner import plugins
 from runner.errors import RunnerError
+from runner.harnesses import model_of
 from runner.model import Phase, Reason
 from runner.skill import Skill
 from runner.workflow.text import Verbatim
@@ -53,7 +54,7 @@ def secrets(skill: Skill) -> list[str]:
             )
             hint = "make a secret of another name, with no more rights than the skill needs"
             raise RunnerError(Phase.LOAD, Reason.INVALID_SKILL, message, hint=hint)
-    model = plugins.module("harnesses", skill.options.harness.kind).MODEL
+    model = model_of(skill.options.harness)
     return sorted({*own, *([model.key_variable] if model else [])})
 
 

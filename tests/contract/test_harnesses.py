@@ -1,6 +1,7 @@
 """What every harness must do, ours and third parties', whatever its program prints."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import plugins
-from runner.harnesses import ModelAccess
+from runner.harnesses import ModelAccess, Speaker
 from runner.model import Finish, Metered
 from tests.parts.recordings import exited, read, stopped, task
 
-OPTIONS: dict[str, dict[str, Any]] = {"command": {"command": ("true",)}}
+OPTIONS: dict[str, dict[str, Any]] = {"command": {"command": ("true",)}, "acp": {"command": ("true",)}}
 KINDS = plugins.names("harnesses")
 CAUSES = ("timeout", "idle", "output", "memory", "cancelled")
 
@@ -42,7 +43,7 @@ def test_it_says_what_it_needs(module: Any, kind: str) -> None:
     assert module.KINDS[kind].model_config["extra"] == "forbid"
     assert module.PROGRAM is None or module.PROGRAM
     assert module.MODEL is None or isinstance(module.MODEL, ModelAccess)
-    for access in [module.MODEL] if module.MODEL else []:
+    for access in [*([module.MODEL] if module.MODEL else []), *getattr(module, "MODELS", {}).values()]:
         assert access.upstream.startswith("https://")
         assert access.paths
         assert all(path.startswith("/") for path in access.paths)
@@ -52,12 +53,35 @@ def test_neither_prompt_nor_token_is_on_the_command_line(module: Any, kind: str)
     asked = task(kind, model="m", **OPTIONS.get(kind, {}))
     launch = module.launch(asked)
     shown = " ".join(launch.argv)
-    assert asked.prompt.encode() == launch.stdin
+    if not issubclass(module.Reader, Speaker):
+        assert asked.prompt.encode() == launch.stdin
     assert asked.prompt.strip() not in shown
     assert asked.model_token not in shown
     assert launch == module.launch(asked)
     if module.PROGRAM:
         assert launch.argv[0] == module.PROGRAM
+
+
+def test_a_session_goes_on_with_another_prompt(module: Any, kind: str) -> None:
+    if not getattr(module, "RESUMES", False):
+        pytest.skip("its sessions end for good")
+    asked = task(kind, **OPTIONS.get(kind, {}))
+    first, after = module.launch(asked), module.launch(replace(asked, resume="session-1"))
+    assert set(after.argv) - set(first.argv) >= {"session-1"}
+    assert after.stdin == asked.prompt.encode()
+    assert after.variables == first.variables
+
+
+def test_a_speaker_says_something_and_can_be_stopped(module: Any, kind: str) -> None:
+    reader = module.Reader()
+    if not isinstance(reader, Speaker):
+        pytest.skip("it is told everything at once")
+    reader.begin(task(kind, **OPTIONS.get(kind, {})))
+    assert (reader.say() or b"").endswith(b"\n")
+    assert reader.say() == b""
+    assert reader.steer("More, please.")
+    reader.interrupt()
+    assert not reader.steer("Too late.")
 
 
 def test_no_output_and_no_change_is_no_success(module: Any) -> None:

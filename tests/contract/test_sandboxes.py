@@ -1,8 +1,10 @@
 """One contract for every sandbox. What a kind does on top of it stands at the end."""
 
 import os
+import queue
 import signal
 import subprocess
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -53,6 +55,78 @@ def test_without_input_a_reader_sees_the_end(rig: Rig) -> None:
 def test_input_that_nobody_reads_does_no_harm(rig: Rig) -> None:
     ended = rig.run(rig.open(), "exit 0", ("exit:0",), stdin=b"x" * 5_000_000, caps=Caps(timeout=20))
     assert (ended.cause, ended.code) == ("exited", 0)
+
+
+def test_a_program_is_answered(rig: Rig) -> None:
+    """It asks, and what it is told next depends on it."""
+    answers = iter([b"one\n", b"two\n", None])
+    asked: list[int] = []
+
+    def say() -> bytes | None:
+        if rig.printed().count(b"\n") == len(asked):
+            return b""
+        asked.append(1)
+        return next(answers)
+
+    shell = "echo ready; read a; echo $a; read b; echo $b; cat; echo over"
+    script = ("print:ready", "hear", "hear", "echo", "print:over")
+    ended = rig.run(rig.open(), shell, script, stdin=say, caps=Caps(timeout=60))
+    assert (ended.cause, ended.code, rig.printed()) == ("exited", 0, b"ready\none\ntwo\nover\n")
+
+
+def test_a_program_hears_what_another_thread_has_for_it(rig: Rig) -> None:
+    said: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def say() -> bytes | None:
+        return b"" if said.empty() else said.get()
+
+    def speak() -> None:
+        for piece in (b"he", b"llo\n", None):
+            time.sleep(0.1)
+            said.put(piece)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    ended = rig.run(rig.open(), "cat", ("echo",), stdin=say, caps=Caps(timeout=60))
+    speaker.join()
+    assert (ended.code, rig.printed()) == (0, b"hello\n")
+
+
+def test_a_program_that_does_not_listen_is_not_told_more(rig: Rig) -> None:
+    told = 0
+
+    def say() -> bytes:
+        nonlocal told
+        told += 1
+        return b"x" * 65_536
+
+    ended = rig.run(rig.open(), "sleep 0.5", ("sleep:0.5",), stdin=say, caps=Caps(timeout=60))
+    assert (ended.cause, ended.code) == ("exited", 0)
+    assert told < 500
+
+
+def test_much_goes_both_ways_at_once(rig: Rig) -> None:
+    """Whoever waited until all was said before it listened would wait for ever."""
+    pieces = iter([os.urandom(1_000_000) for _ in range(8)])
+    shell = "head -c 3000000 /dev/zero; cat; head -c 3000000 /dev/zero"
+    script = ("fill:3000000", "echo", "fill:3000000")
+    ended = rig.run(
+        rig.open(), shell, script, stdin=lambda: next(pieces, None), on_output=_forget, caps=Caps(timeout=60)
+    )
+    assert (ended.code, ended.output_bytes) == (0, 14_000_000)
+
+
+def test_a_program_may_end_in_the_middle_of_a_conversation(rig: Rig) -> None:
+    ended = rig.run(rig.open(), "exit 4", ("exit:4",), stdin=lambda: b"", caps=Caps(timeout=60))
+    assert (ended.cause, ended.code) == ("exited", 4)
+
+
+def test_what_fails_while_it_speaks_stops_the_command(rig: Rig) -> None:
+    def explode() -> bytes:
+        raise LookupError("no words")
+
+    with pytest.raises(LookupError):
+        rig.run(rig.open(), "sleep 60", ("hear", "sleep:60"), stdin=explode)
 
 
 def test_several_commands_share_the_workspace(rig: Rig) -> None:

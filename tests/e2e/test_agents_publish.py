@@ -5,21 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from runner.harnesses import ModelAccess
+from runner.harnesses import ModelAccess, model_access
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
 from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import Script
-from tests.parts.sessions import AGENTS
+from tests.parts.sessions import AGENTS, OPTIONS
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 
 KEY = "sk-the-real-key-0123456789abcdef"
 KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini", "opencode": "opencode"}
+KINDS |= {"acp-gemini": "acp"}
 YAML = """
 description: Write a page
 on: {manual: {}}
-harness: {kind: %s, model: %s}
+harness: %s
 verify: [test -s docs/page.md]
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
@@ -32,12 +33,18 @@ Made = tuple[Project, str, ModelAccess]
 def agent_project(request: pytest.FixtureRequest, project: Project, local_image: str) -> Made:
     """A project whose skill names a real agent; where the model is is not said yet."""
     agent = str(request.param)
-    (module, model), kind, installed = AGENTS[agent], KINDS[agent], agents.AGENTS[agent]()
+    (module, model), kind = AGENTS[agent], KINDS[agent]
+    installed = agents.AGENTS[agent.removeprefix("acp-")]()
+    options = OPTIONS.get(agent, {})
+    access = model_access(module, options)
+    assert access is not None
+    name = module.PROGRAM or options["command"][0]
     config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
-    image = agents.image_with(installed, module.PROGRAM) if installed.needs else local_image
-    project.commit({**skill_files("page", YAML % (kind, model)), "skillrunner.yaml": config})
-    project.variables.update({"SKILLRUNNER_IMAGE": image, module.MODEL.key_variable: KEY})
-    return project, agent, module.MODEL
+    image = agents.image_with(installed, name) if installed.needs else local_image
+    asked = json.dumps({"kind": kind, "model": model, **options})
+    project.commit({**skill_files("page", YAML % asked), "skillrunner.yaml": config})
+    project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY})
+    return project, agent, access
 
 
 def play(made: Made, server: ModelServer, folder: Path, script: Script) -> Project:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from runner import drive as driving
+from runner import log as logs
 from runner import plugins
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
@@ -216,8 +216,8 @@ def test_problems_alone_are_no_progress(bench: Bench) -> None:
 
 
 def test_what_a_harness_prints_is_kept_from_both_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driving, "_RAW_TAIL", 1000)
-    monkeypatch.setattr(driving, "_RAW_HEAD", 2000)
+    monkeypatch.setattr(logs, "_RAW_TAIL", 1000)
+    monkeypatch.setattr(logs, "_RAW_HEAD", 2000)
     bench.drive("seq 100000")
     raw = (bench.kept / "transcript.raw").read_text()
     assert len(raw) < 5000
@@ -227,7 +227,7 @@ def test_what_a_harness_prints_is_kept_from_both_ends(bench: Bench, monkeypatch:
 
 
 def test_a_transcript_has_a_limit_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driving, "_TRANSCRIPT_BYTES", 2000)
+    monkeypatch.setattr(logs, "_TRANSCRIPT_BYTES", 2000)
     end = '{"type":"turn.completed","usage":{}}'
     driven = bench.drive(f"seq 1000; echo '{end}'", harness=codex)
     assert driven.outcome(changed=True).ok
@@ -257,7 +257,7 @@ def test_long_lists_nested_too_deeply(bench: Bench) -> None:
 
 
 def test_a_line_without_end_is_cut_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driving, "Lines", lambda: Lines(longest=1000))
+    monkeypatch.setattr(logs, "Lines", lambda: Lines(longest=1000))
     bench.drive("head -c 5000 /dev/zero | tr '\\0' x; echo; echo next")
     assert bench.texts() == ["x" * 1000, "next"]
     assert bench.problems() == ["1 lines of stdout were longer than 1000 bytes"]

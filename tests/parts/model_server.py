@@ -9,6 +9,8 @@ A script is a list of turns, a turn a list of steps:
     {"delay": 30}                                       seconds before anything is sent
     {"cut": 1}                                          the stream breaks off after so many events
 
+A step with `heard: TEXT` counts only if the request holds that text, one with `unheard: TEXT` only if not.
+
 The script is the first part of the request's path, so one server serves many tests. The turn is the number of
 the model's turns that the request's history holds: nothing is remembered between requests but `times`. A
 client's side question, such as one for a title, is answered outside of the script.
@@ -68,6 +70,12 @@ PROTOCOLS = {
 }
 
 
+def _counting(turn: Steps, asked: str) -> Iterator[Step]:
+    for step in turn:
+        if step.get("heard", "") in asked and not ("unheard" in step and step["unheard"] in asked):
+            yield step
+
+
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -96,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         if protocol is None or name not in self.model.scripts:
             return self._json(404, messages.error(404, f"no such place: {self.path}"))
         index = protocol.turn(body)
-        turn = self._turn(name, index, protocol.aside(body))
+        turn = list(_counting(self._turn(name, index, protocol.aside(body)), json.dumps(body)))
         if (error := self._obstacle(name, index, turn)) is not None:
             after = {"retry-after": str(error["retry_after"])} if "retry_after" in error else {}
             message = error.get("message", "scripted error")

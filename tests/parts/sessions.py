@@ -1,5 +1,6 @@
 """A session of a real agent as a run of a skill has it: in a container, through the gateway."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.drive import Driven, drive
-from runner.harnesses import Task, claude_code, codex, copilot, gemini, opencode, qwen
+from runner.harnesses import Task, acp, claude_code, codex, copilot, gemini, model_access, opencode, qwen
 from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
 from runner.sandboxes import Mount, SandboxSpec, docker
 from tests.parts.agents import Agent
@@ -21,6 +22,27 @@ AGENTS: Mapping[str, tuple[Any, str]] = {
     "copilot": (copilot, "scripted"),
     "opencode": (opencode, "scripted"),
     "qwen": (qwen, "scripted"),
+    "acp-gemini": (acp, "gemini-2.5-pro"),
+    "acp-opencode": (acp, "own/scripted"),
+}
+_OPENCODE = {
+    "autoupdate": False,
+    "share": "disabled",
+    "small_model": "own/scripted",
+    "provider": {
+        "own": {
+            "npm": "@ai-sdk/openai-compatible",
+            "options": {"baseURL": "{env:OPENAI_BASE_URL}", "apiKey": "{env:OPENAI_API_KEY}"},
+            "models": {"scripted": {}},
+        }
+    },
+}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "acp-gemini": {"command": ("gemini", "--acp", "--skip-trust"), "api": "gemini"},
+    "acp-opencode": {"command": ("opencode", "acp"), "api": "openai"},
+}
+VARIABLES: Mapping[str, Mapping[str, str]] = {
+    "acp-opencode": {"OPENCODE_CONFIG_CONTENT": json.dumps(_OPENCODE), "OPENCODE_DISABLE_MODELS_FETCH": "1"}
 }
 KEY = "sk-the-real-key-0123456789abcdef"
 PROMPT = "Write hello.txt, please.\n"
@@ -51,6 +73,8 @@ def run_agent(
 ) -> Ran:
     """Let `agent` do what the model at `upstream` says, in new folders below `folder`."""
     module, model = AGENTS[agent]
+    asked = HarnessSpec(kind=agent, model=model, options={**OPTIONS.get(agent, {}), **(options or {})})
+    name = module.PROGRAM or asked.options["command"][0]
     workspace, exchange, kept = (folder / name for name in ("workspace", "exchange", "kept"))
     for one in (workspace, exchange, kept):
         one.mkdir()
@@ -62,7 +86,7 @@ def run_agent(
         workspace=workspace,
         exchange=exchange,
         mounts=(
-            Mount(source=installed.program, target=f"/opt/skillrunner/bin/{module.PROGRAM}"),
+            Mount(source=installed.program, target=f"/opt/skillrunner/bin/{name}"),
             *(Mount(source=path, target=str(path)) for path in installed.needs),
         ),
         gateway=True,
@@ -70,17 +94,19 @@ def run_agent(
     seen: list[TranscriptEvent] = []
     with (
         docker.open(spec) as sandbox,
-        open_gateway(module.MODEL, KEY, upstream, listener=sandbox.listener()) as gateway,
+        open_gateway(
+            model_access(module, asked.options), KEY, upstream, listener=sandbox.listener()
+        ) as gateway,
     ):
         sandbox.seal()
         task = Task(
-            spec=HarnessSpec(kind=agent, model=model, options=options or {}),
+            spec=asked,
             prompt=PROMPT,
             limits=limits or Limits(timeout=90),
             places=sandbox.places,
             model_url=gateway.url,
             model_token=gateway.token,
-            variables=gateway.proxy,
+            variables={**gateway.proxy, **VARIABLES.get(agent, {})},
         )
         driven = drive(sandbox, module, task, kept, [KEY], seen.append)
     return Ran(driven, driven.outcome(any(workspace.iterdir())), workspace, kept, seen)

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import group
-from runner.drive import TRANSCRIPT
 from runner.errors import RunnerError
 from runner.forges import Finding, NewPullRequest
+from runner.log import TRANSCRIPT
 from runner.model import (
     Artifact,
     Check,

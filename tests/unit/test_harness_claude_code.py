@@ -30,13 +30,62 @@ def lines(*objects: Any) -> bytes:
 
 def test_the_prompt_is_not_on_the_command_line() -> None:
     launch = claude_code.launch(task("claude-code", model="sonnet"))
-    assert launch.stdin == b"Do the work.\n"
+    assert launch.stdin == b""
+    assert "--input-format stream-json --output-format stream-json" in " ".join(launch.argv)
     assert not any("Do the work" in part for part in launch.argv)
     assert launch.argv[:2] == ("claude", "-p")
     assert launch.argv[-3:] == ("--model", "sonnet", "--dangerously-skip-permissions")
     assert launch.variables["ANTHROPIC_BASE_URL"] == "http://10.0.0.1:4000/token"
     assert launch.variables["ANTHROPIC_API_KEY"] == "placeholder"
     assert launch.variables["CLAUDE_CODE_MAX_RETRIES"] == "4"
+
+
+RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "Done."}
+INTERRUPTED = {"type": "result", "subtype": "error_during_execution", "is_error": True}
+
+
+def begun() -> claude_code.Reader:
+    reader = claude_code.Reader()
+    reader.begin(task("claude-code"))
+    (line,) = said(reader)
+    assert line["message"] == {"role": "user", "content": [{"type": "text", "text": "Do the work.\n"}]}
+    assert reader.say() == b""
+    return reader
+
+
+def said(reader: claude_code.Reader) -> list[Any]:
+    return [json.loads(line) for line in (reader.say() or b"").splitlines()]
+
+
+def test_input_ends_with_the_first_result_when_no_message_waits() -> None:
+    reader = begun()
+    assert isinstance(read(reader, lines(RESULT))[-1], Finish)
+    assert reader.say() is None
+    assert not reader.steer("Too late.")
+
+
+def test_a_message_interrupts_the_turn_and_begins_the_next() -> None:
+    reader = begun()
+    assert reader.steer("Rather b.")
+    assert reader.steer("And c.")
+    (asked,) = said(reader)
+    assert (asked["type"], asked["request"]) == ("control_request", {"subtype": "interrupt"})
+    assert read(reader, lines({"type": "control_response"}, INTERRUPTED)) == []
+    (line,) = said(reader)
+    assert [part["text"] for part in line["message"]["content"]] == ["Rather b.", "And c."]
+    read(reader, lines(RESULT))
+    assert reader.say() is None
+    assert reader.outcome(exited(), True).ok
+
+
+def test_an_interruption_ends_it() -> None:
+    reader = begun()
+    reader.interrupt()
+    assert said(reader)[0]["type"] == "control_request"
+    assert not reader.steer("More?")
+    read(reader, lines(INTERRUPTED))
+    assert reader.say() is None
+    assert not reader.outcome(exited(1), True).ok
 
 
 def test_options_become_flags() -> None:

@@ -1,0 +1,129 @@
+"""Who says what, and when, in the Agent Client Protocol: we are the client, the agent is the program.
+
+Source: agentclientprotocol.com, protocol version 1: JSON-RPC 2.0, one message a line. A turn of the agent is
+one `session/prompt`, and there is never more than one; `session/cancel` ends it early.
+"""
+
+import json
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from runner.harnesses._stream import mapping, mappings, text
+
+VERSION = 1
+_UNKNOWN_METHOD = -32601  # JSON-RPC 2.0, "Error object"
+
+
+class Conversation:
+    """Begins a session, sends prompts until nobody has any more, and answers what the agent asks."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self.session = ""
+        self._prompts: list[str] = []  # for the next turn
+        self._folder = self._model = ""
+        self._in_turn = self._cancelling = self._stopping = False
+        self._ids = count(1)
+        self._asked: dict[int, str] = {}  # our requests that are not answered: id -> method
+        self._out: list[bytes] = []
+
+    def begin(self, prompt: str, folder: str, model: str) -> None:
+        """`folder` is where the agent works, `model` what it is to use; empty: its own choice."""
+        self._prompts, self._folder, self._model = [prompt], folder, model
+        nothing = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
+        client = {"name": "skillrunner", "version": "1"}
+        self._ask(
+            "initialize", {"protocolVersion": VERSION, "clientCapabilities": nothing, "clientInfo": client}
+        )
+
+    def say(self) -> bytes | None:
+        if self._out:
+            said, self._out = b"".join(self._out), []
+            return said
+        return None if self.over else b""
+
+    def steer(self, message: str) -> bool:
+        """The message is the next prompt; the present turn is cancelled for it, and its history stays."""
+        if self.over or self._stopping:
+            return False
+        self._prompts.append(message)
+        self._cancel()
+        return True
+
+    def interrupt(self) -> None:
+        self._stopping = True
+        if self._in_turn:
+            self._cancel()
+        else:
+            self.over = True
+
+    def answered(self, message: Mapping[str, Any]) -> str:
+        """The method that this answers; empty: none of ours."""
+        number = message.get("id")
+        return self._asked.pop(number, "") if isinstance(number, int) else ""
+
+    def initialized(self) -> None:
+        self._ask("session/new", {"cwd": self._folder, "mcpServers": []})
+
+    def opened(self, result: Mapping[str, Any]) -> bool:
+        """There is a session; whether the agent's list of models, if it has one, holds ours."""
+        self.session = text(result, "sessionId")
+        known = True
+        for option in mappings(result, "configOptions"):
+            if self._model and text(option, "category") == "model":
+                known = self._model in _values(option)
+                chosen = {"sessionId": self.session, "configId": text(option, "id"), "value": self._model}
+                if known and option.get("currentValue") != self._model:
+                    self._ask("session/set_config_option", chosen)
+        self.turn_ended()
+        return known
+
+    def turn_ended(self) -> None:
+        """Begin the next turn, or end it all where there is nothing more to say."""
+        self._in_turn = self._cancelling = False
+        if self._stopping or not self._prompts:
+            self.over = True
+            return
+        prompt = [{"type": "text", "text": one} for one in self._prompts]
+        self._prompts, self._in_turn = [], True
+        self._ask("session/prompt", {"sessionId": self.session, "prompt": prompt})
+
+    def asked(self, message: Mapping[str, Any]) -> None:
+        """The agent asks something. It may do everything: the sandbox is the limit."""
+        if "id" not in message:
+            return
+        if text(message, "method") == "session/request_permission":
+            outcome = _allowed(mappings(mapping(message, "params"), "options"))
+            self._send({"id": message["id"], "result": {"outcome": outcome}})
+        else:
+            error = {"code": _UNKNOWN_METHOD, "message": "this client does not offer that"}
+            self._send({"id": message["id"], "error": error})
+
+    def _cancel(self) -> None:
+        if self._in_turn and not self._cancelling:
+            self._cancelling = True
+            self._send({"method": "session/cancel", "params": {"sessionId": self.session}})
+
+    def _ask(self, method: str, params: Mapping[str, Any]) -> None:
+        number = next(self._ids)
+        self._asked[number] = method
+        self._send({"id": number, "method": method, "params": params})
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        self._out.append(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+
+def _allowed(options: list[Mapping[str, Any]]) -> Mapping[str, str]:
+    """Once and not always, for which some agents would leave a note in the repository."""
+    for wanted in ("allow_once", "allow_always"):
+        for option in options:
+            if text(option, "kind") == wanted:
+                return {"outcome": "selected", "optionId": text(option, "optionId")}
+    return {"outcome": "cancelled"}
+
+
+def _values(option: Mapping[str, Any]) -> set[str]:
+    """What can be chosen, in groups or not."""
+    choices = mappings(option, "options")
+    return {text(one, "value") for group in choices for one in (group, *mappings(group, "options"))}

@@ -1,0 +1,113 @@
+"""What people say to an agent while it works: from the store to the agent, by two threads.
+
+The thread of the mail fetches what was sent and notes what was told; the thread that runs the harness takes
+it from there, and so never waits for a database.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import SimpleQueue
+
+from runner.errors import RunnerError
+from runner.model import Letter
+
+Note = Callable[[Sequence[Letter], bool], None]
+"""Called with messages and whether the agent was told; False: it was too late for them."""
+
+_LOOK = 0.5  # seconds between two looks for new messages
+_GRACE = 15.0  # seconds that an agent has to stop where it is, before it is ended
+
+
+class StoppedError(Exception):
+    """Somebody had the agent stopped, and it did not stop by itself."""
+
+
+class Mail:
+    """The messages for one attempt at a run."""
+
+    def __init__(self) -> None:
+        self.why = ""  # it is stopped: what was said of it
+        self._new: SimpleQueue[Letter] = SimpleQueue()
+        self._told: SimpleQueue[Letter] = SimpleQueue()
+        self._late: list[Letter] = []
+        self._seen: set[int] = set()
+        self._until: float | None = None  # when the agent is ended if it has not stopped
+
+    def take(self) -> list[Letter]:
+        """What has come since it was asked last."""
+        return _all(self._new)
+
+    def told(self, letter: Letter) -> None:
+        """The agent was told."""
+        self._told.put(letter)
+
+    def late(self, letter: Letter) -> None:
+        """The agent was not told: all is said."""
+        self._late.append(letter)
+
+    def check(self) -> None:
+        """Raises StoppedError when the agent has to be ended."""
+        if self._until is not None and time.monotonic() > self._until:
+            raise StoppedError
+
+    @contextmanager
+    def open(
+        self,
+        fetch: Callable[[], Sequence[Letter]],
+        note: Note,
+        speaks: bool,
+    ) -> Iterator[None]:
+        """Look for messages while the body goes on.
+
+        `speaks`: the agent can be told something, and can stop by itself. Where the database is away
+        the next look may find what this one did not.
+        """
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(_LOOK):
+                try:
+                    self._look(fetch, note, speaks)
+                except RunnerError:
+                    continue
+
+        looker = threading.Thread(target=look, name="mail")
+        looker.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looker.join()
+        if letters := _all(self._told):
+            note(letters, True)
+        if letters := self._late + _all(self._new):
+            note(letters, False)
+
+    def _look(
+        self,
+        fetch: Callable[[], Sequence[Letter]],
+        note: Note,
+        speaks: bool,
+    ) -> None:
+        for letter in fetch():
+            if letter.id not in self._seen:
+                self._seen.add(letter.id)
+                self._arrived(letter, speaks)
+        if letters := _all(self._told):
+            note(letters, True)
+
+    def _arrived(self, letter: Letter, speaks: bool) -> None:
+        if letter.stop:
+            self.why = letter.text
+            self._until = time.monotonic() + (_GRACE if speaks else 0)
+        if letter.stop and not speaks:
+            self.told(letter)
+        else:
+            self._new.put(letter)
+
+
+def _all(letters: "SimpleQueue[Letter]") -> list[Letter]:
+    """Of a queue from which nobody else takes."""
+    return [letters.get() for _ in range(letters.qsize())]
