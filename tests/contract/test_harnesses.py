@@ -29,6 +29,11 @@ keys = st.sampled_from(["message", "item", "usage", "error", "content", "modelUs
 objects = st.builds(lambda kind, rest: {**rest, "type": kind}, words, st.dictionaries(keys, values))
 
 
+MODULES = {kind: plugins.module("harnesses", kind) for kind in KINDS}
+RESUMING = [kind for kind, module in MODULES.items() if getattr(module, "RESUMES", False)]
+SPEAKING = [kind for kind, module in MODULES.items() if issubclass(module.Reader, Speaker)]
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -62,9 +67,8 @@ def test_neither_prompt_nor_token_is_on_the_command_line(module: Any, kind: str)
         assert launch.argv[0] == module.PROGRAM
 
 
+@pytest.mark.parametrize("kind", RESUMING, indirect=True)
 def test_a_session_goes_on_with_another_prompt(module: Any, kind: str) -> None:
-    if not getattr(module, "RESUMES", False):
-        pytest.skip("its sessions end for good")
     asked = task(kind, **OPTIONS.get(kind, {}))
     first, after = module.launch(asked), module.launch(replace(asked, resume="session-1"))
     assert set(after.argv) - set(first.argv) >= {"session-1"}
@@ -72,10 +76,9 @@ def test_a_session_goes_on_with_another_prompt(module: Any, kind: str) -> None:
     assert after.variables == first.variables
 
 
+@pytest.mark.parametrize("kind", SPEAKING, indirect=True)
 def test_a_speaker_says_something_and_can_be_stopped(module: Any, kind: str) -> None:
     reader = module.Reader()
-    if not isinstance(reader, Speaker):
-        pytest.skip("it is told everything at once")
     reader.begin(task(kind, **OPTIONS.get(kind, {})))
     assert (reader.say() or b"").endswith(b"\n")
     assert reader.say() == b""
