@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from runner.documents import Data, Document, Fault, Many, Model, Text, check, parse, raise_faults
 from runner.documents.yaml import resolve
@@ -76,6 +76,29 @@ class Bot(Model):
     )
 
 
+class SecretSource(Model):
+    """Where one secret comes from: one of these."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    env: Maybe[Variable] = Field(default=None, description="An environment variable")
+    file: Maybe[Annotated[str, Field(pattern=r"^(/|~/)")]] = Field(
+        default=None, description="A file that holds nothing else", examples=["/run/secrets/docs"]
+    )
+    command: Maybe[Annotated[Many[Text], Field(min_length=1)]] = Field(
+        default=None, description="A program that prints it, run without a shell", examples=[["pass", "docs"]]
+    )
+    keyring: Maybe[Annotated[str, Field(pattern=r"^[^\s]+/[^/\s]+$")]] = Field(
+        default=None, description="SERVICE/USER in the system's keyring", examples=["docs.example.com/bot"]
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> "SecretSource":
+        if len(self.model_fields_set) != 1:
+            raise ValueError("should have exactly one of env, file, command and keyring")
+        return self
+
+
 class Config(Model):
     """How the runner works here."""
 
@@ -98,6 +121,10 @@ class Config(Model):
     )
     resources: ResourceOptions = Field(
         default=ResourceOptions.model_construct(), description="Resources of skills that state none"
+    )
+    secrets: dict[Variable, SecretSource] = Field(
+        default={},
+        description="Where secrets come from, by name; default: the environment variable of that name",
     )
     policy: Policy = Field(default=Policy.model_construct(), description="What is guarded")
     github: GitHub = Field(default=GitHub.model_construct(), description="The forge")

@@ -22,6 +22,7 @@ _STATES = {
             Reason.INVALID_INPUT,
             Reason.SECRET_MISSING,
             Reason.SETUP_FAILED,
+            Reason.IMAGE_BUILD_FAILED,
             Reason.HARNESS_MISSING,
             Reason.HARNESS_FAILED,
             Reason.NO_END_MARKER,

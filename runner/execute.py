@@ -9,8 +9,8 @@ from runner.harvest import harvest
 from runner.job import Job, Parts
 from runner.model import End, Phase, Reason, Receipt, RunSpec, RunState
 from runner.outputs import Offer
+from runner.prepared import set_up
 from runner.record import Record
-from runner.verify import set_up
 from runner.workspace import Change
 
 PutOff = Callable[[End, int], bool]
@@ -54,14 +54,14 @@ def _attempt(job: Job) -> End:
 
 
 def _run(job: Job, stack: ExitStack) -> Receipt:
+    job.record.enter(RunState.PREPARING)
+    job = stages.resolve_image(job)
     spec, record = job.spec, job.record
-
-    record.enter(RunState.PREPARING)
-    stages.resolve_image(job)
     with stages.workspace(job) as workspace:
-        with stages.sandbox(job, workspace) as sandbox:
+        kept = stages.kept(job)
+        with stages.sandbox(job, workspace, kept) as sandbox:
             with record.stage(Phase.SETUP):
-                set_up(sandbox, spec.environment.setup, spec.limits, record.note)
+                set_up(job, sandbox, kept, workspace)
             record.enter(RunState.RUNNING)
             driven = stages.drive_harness(job, sandbox)
         changeset = stack.enter_context(stages.private_repository(job))

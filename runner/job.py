@@ -56,6 +56,7 @@ class Job:
     parts: Parts
     attempt: int
     account: Account
+    image_digest: str = ""  # once it is known
 
     def stop(self) -> None:
         """Raises RunnerError when what runs has to stop."""

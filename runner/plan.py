@@ -71,8 +71,7 @@ def plan(
 ) -> RunSpec:
     """Resolve one run. `commit` is where the skill's text was read, None for files that are not committed.
 
-    Raises RunnerError: INVALID_INPUT where an input or an event's field is missing or wrong, UNSUPPORTED
-    where the skill asks for what this sandbox cannot give.
+    Raises RunnerError: INVALID_INPUT where an input or an event's field is missing or wrong.
     """
     trigger = replace(trigger, inputs=resolve_inputs(skill, trigger.inputs))
     reference = SkillRef(
@@ -159,25 +158,21 @@ def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: da
 def _environment(skill: Skill, defaults: Defaults) -> Environment:
     options = skill.options.environment
     sandbox = defaults.force_sandbox or options.sandbox or defaults.sandbox
-    for name in ("dockerfile", "devcontainer"):
-        if getattr(options, name):
-            raise _unsupported(
-                skill, f"environment.{name}", "build the image, and name it in `environment.image`"
-            )
+    dockerfile, devcontainer = options.dockerfile or "", options.devcontainer or ""
+    image = defaults.force_image or options.image or defaults.image
     return Environment(
         sandbox=sandbox,
-        image=defaults.force_image or options.image or defaults.image,
+        image="" if (dockerfile or devcontainer) and not defaults.force_image else image,
+        dockerfile="" if defaults.force_image else dockerfile,
+        devcontainer=devcontainer,
+        build_timeout=options.build_timeout,
         setup=tuple(options.setup),
+        setup_key=tuple(options.setup_key),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
         network=tuple(options.network.allow),
         resources=options.resources.over(defaults.resources),
     )
-
-
-def _unsupported(skill: Skill, key: str, hint: str) -> RunnerError:
-    message = f"{skill.file}: `{key}` cannot be honoured by this version, and is not skipped in silence"
-    return RunnerError(Phase.PLAN, Reason.UNSUPPORTED, message, hint=hint)
 
 
 def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:

@@ -13,7 +13,8 @@ def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
     yield "started by", f"{spec.trigger.kind} {spec.trigger.subject}".rstrip()
     yield "base", f"{spec.base_ref} at {spec.base_sha} of {spec.repository.name}"
     yield "harness", f"{spec.harness.kind} {spec.harness.model or ''}".rstrip()
-    yield "sandbox", f"{environment.sandbox} {environment.image}".rstrip()
+    made_of = environment.image or environment.dockerfile or environment.devcontainer
+    yield "sandbox", f"{environment.sandbox} {made_of}".rstrip()
     yield "secrets", ", ".join(environment.secrets) or "none"
     yield "limits", f"{limits.timeout:.0f} s, {limits.idle:.0f} s idle, {limits.attempts} attempts"
     yield "set-up", "; ".join(environment.setup) or "none"

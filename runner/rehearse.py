@@ -146,7 +146,7 @@ def _planned(
     spec = replace(spec, environment=environment, limits=replace(spec.limits, attempts=1))
 
     def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "Parts":
-        find = wire.secret if mode == "record" else _no_secret
+        find = None if mode == "record" else _no_secret
         parts = wire.parts(place, spec, target, mirror, ears.watch, False, find)
         return replace(parts, output=ears)
 

@@ -3,28 +3,40 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Literal
 
-from runner import access, policy, tree
+from runner import access, images, policy, tree
 from runner.changeset import Changeset
+from runner.doors.git import Git
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
 from runner.harnesses import Task
 from runner.job import Job
 from runner.model import Check, Outcome, Phase, Proposal, Reason, Receipt
 from runner.outputs import Offer
+from runner.prepared import Prepared, prepared, set_up
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.verify import verify
-from runner.workspace import Change, Workspace, prepared
+from runner.workspace import Change, Workspace
+from runner.workspace import prepared as prepared_workspace
 
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
 
-def resolve_image(job: Job) -> None:
-    """Have the image at hand, and record which one it is."""
+def resolve_image(job: Job) -> Job:
+    """Have the image at hand, built where that is asked for, and record which one it is."""
     with job.record.stage(Phase.SANDBOX):
+        job = images.settled(job)
         digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.note)
     job.record.store.note(job.record.run_id, image_digest=digest)
+    return replace(job, image_digest=digest)
+
+
+def kept(job: Job) -> Prepared | None:
+    """What set-up left the last time, where that is kept for the base's files."""
+    with job.record.stage(Phase.SETUP):
+        return prepared(job, job.parts.mirror.git, job.spec.base_sha)
 
 
 @contextmanager
@@ -42,7 +54,7 @@ def private_repository(job: Job) -> Iterator[Changeset]:
 def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
     """A place for the base, which the sandbox over it fills; `change` is put on top, for verification."""
     spec, name = job.spec, job.name + ("-verify" if change else "")
-    done = prepared(
+    done = prepared_workspace(
         job.parts.mirror,
         spec.base_sha,
         name,
@@ -58,15 +70,21 @@ def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
 
 
 @contextmanager
-def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run") -> Iterator[Sandbox]:
+def sandbox(
+    job: Job,
+    place: Workspace,
+    kept: Prepared | None = None,
+    purpose: Literal["run", "verify"] = "run",
+) -> Iterator[Sandbox]:
     """A sandbox over a workspace, which is filled meanwhile.
 
     Only that of the harness has the harness's program, and a gateway.
     """
     job.parts.stop()
     environment, limits = job.spec.environment, job.spec.limits
-    exchange = place.place / "exchange"
+    exchange = place.exchange
     exchange.mkdir()
+    borrowed = (Mount(source=path, target=str(path)) for path in place.objects)
     opened = SandboxSpec(
         run_id=job.record.run_id,
         attempt=job.attempt,
@@ -75,10 +93,10 @@ def sandbox(job: Job, place: Workspace, purpose: Literal["run", "verify"] = "run
         image=environment.image,
         workspace=place.path,
         exchange=exchange,
-        mounts=(*(Mount(source=path, target=str(path)) for path in place.objects), *_tools(job, purpose)),
+        mounts=(*borrowed, *_tools(job, purpose), *(kept.mounts() if kept else ())),
         variables=environment.variables,
         resources=environment.resources,
-        setup_network=bool(environment.setup),
+        setup_network=bool(environment.setup) and not (kept and kept.there),
         stop=job.stop if purpose == "run" else job.parts.stop,
         gateway=purpose == "run" and access.is_needed(job),
         helper=job.parts.helper,
@@ -155,10 +173,16 @@ def check(job: Job, change: Change) -> tuple[Check, ...]:
     spec = job.spec
     if not spec.verify:
         return ()
-    with workspace(job, change) as clean:
-        opened = sandbox(job, clean, "verify")
-        with job.record.stage(Phase.VERIFY):
-            checks = verify(opened, spec.environment.setup, spec.verify, spec.limits, job.record.note)
+    kept = prepared(job, Git(change.objects.parent), change.tree_sha)
+    with workspace(job, change) as clean, job.record.stage(Phase.VERIFY):
+        opened = sandbox(job, clean, kept, "verify")
+        checks = verify(
+            opened,
+            lambda box: set_up(job, box, kept),
+            spec.verify,
+            spec.limits,
+            job.record.note,
+        )
     job.record.checked(checks)
     failed = ", ".join(one.command for one in checks if not one.ok)
     if failed and not spec.draft_on_failed_verify:

@@ -29,15 +29,18 @@ def set_up(sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Cal
 
 def verify(
     opened: AbstractContextManager[Sandbox],
-    setup: tuple[str, ...],
+    ready: Callable[[Sandbox], None],
     commands: tuple[str, ...],
     limits: Limits,
     say: Callable[[str], None],
 ) -> tuple[Check, ...]:
-    """What came of each command, in a fresh sandbox that holds no secret. It goes on after a failure."""
+    """What came of each command, in a fresh sandbox that holds no secret. It goes on after a failure.
+
+    `ready` sets the sandbox up, and cuts its network.
+    """
     checks = []
     with opened as sandbox:
-        set_up(sandbox, setup, limits, say)
+        ready(sandbox)
         for command in commands:
             check = run(sandbox, command, limits)
             say(f"{'passed' if check.ok else 'FAILED'}: {command} ({_how(check)})")

@@ -19,6 +19,7 @@ from runner.mirror import Mirror
 from runner.model import Limits, Phase, Reason, Repository, Resources, RunSpec
 from runner.outputs import Bot
 from runner.plan import Base, Defaults
+from runner.secret import Secrets
 
 if TYPE_CHECKING:
     from runner.drive import Watch
@@ -174,7 +175,7 @@ def parts(
 
     harness: Any = _module("harnesses", spec.harness.kind)
     configured = place.config.harnesses.get(spec.harness.kind)
-    bot, find = place.config.bot, find or secret
+    bot, find = place.config.bot, find or Secrets(place.config.secrets).value
     return Parts(
         sandbox=_module("sandboxes", spec.environment.sandbox),
         harness=harness,
@@ -212,15 +213,6 @@ def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
         raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
     return find(name, f"the skill {spec.skill.name}")
-
-
-def secret(name: str, whose: str) -> str:
-    """A secret by its name, from the environment. Raises RunnerError SECRET_MISSING."""
-    value = os.environ.get(name, "")
-    if not value:
-        message = f"{whose} needs {name}, and the environment does not hold it"
-        raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=f"export {name}=...")
-    return value
 
 
 def _program(configured: str | None, kind: str) -> Path | None:

@@ -45,6 +45,11 @@ class Workspace:
     mirror: Mirror
     fill: Callable[[], None] = field(repr=False, compare=False)
 
+    @property
+    def exchange(self) -> Path:
+        """Where a sandbox over it has its exchange folder."""
+        return self.place / "exchange"
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -81,14 +81,14 @@ def _look_at_docker(place: "Here") -> Iterator[Finding]:
 
         yield Finding(ok=True, subject="sandbox", message=f"{place.config.sandbox}: {WARNING}")
         return
-    from runner.doors import docker
+    from runner.doors import docker, images
 
     version = docker.client().version()["Version"]
     yield Finding(ok=True, subject="docker", message=f"engine {version} answers")
     if not place.config.image:
         message, hint = "no default image: every skill has to name one", "write `image:` in skillrunner.yaml"
         yield Finding(ok=True, subject="image", message=message, hint=hint)
-    elif docker.present(place.config.image):
+    elif images.present(place.config.image):
         yield Finding(ok=True, subject="image", message=f"{place.config.image} is there")
     else:
         message = f"{place.config.image} is not there yet: the first run pulls it"

@@ -17,28 +17,33 @@ if TYPE_CHECKING:
 RUN_LABEL = "skillrunner.run"
 _HEADER = 8  # bytes before each piece of a multiplexed stream: Docker Engine API, "Attach to a container"
 _STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
-_API_TIMEOUT = 120  # seconds for one call; streams have limits of their own
+API_TIMEOUT = 120  # seconds for one call; streams have limits of their own
 
 
 @cache
 def client() -> "APIClient":
-    """The connection to the engine. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
+    """The shared connection to the engine. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
+    return connect()
+
+
+def connect() -> "APIClient":
+    """A connection of one's own, to be closed. Raises RunnerError ENGINE_UNAVAILABLE when none answers."""
     from docker import APIClient
     from docker.errors import DockerException
 
     try:
-        return APIClient(**_address(), version="auto", timeout=_API_TIMEOUT)
+        return APIClient(**address(), version="auto", timeout=API_TIMEOUT)
     except DockerException as error:
         raise RunnerError(
             Phase.SANDBOX,
             Reason.ENGINE_UNAVAILABLE,
-            f"no Docker engine answers: {_plain(error)}",
+            f"no Docker engine answers: {plain(error)}",
             hint="start Docker (systemctl start docker), or use --sandbox process, which isolates nothing",
             retryable=True,
         ) from error
 
 
-def _address() -> dict[str, Any]:
+def address() -> dict[str, Any]:
     """Where the engine is: what DOCKER_HOST says, else the context that the `docker` command uses."""
     from docker.context import ContextAPI
     from docker.utils import kwargs_from_env
@@ -81,7 +86,7 @@ def speaking(what: str) -> Iterator[None]:
     try:
         yield
     except (DockerException, requests.exceptions.RequestException) as error:
-        message = _plain(error)
+        message = plain(error)
         full = "no space left on device" in message
         raise RunnerError(
             Phase.SANDBOX,
@@ -90,78 +95,6 @@ def speaking(what: str) -> Iterator[None]:
             hint="docker system df" if full else "look at `docker info`, then run it again",
             retryable=True,
         ) from error
-
-
-def resolve(image: str, say: Callable[[str], None]) -> str:
-    """The digest of an image, pulled with progress where it is not there.
-
-    Raises RunnerError IMAGE_NOT_FOUND naming image, cause and the next command.
-    """
-    if not image:
-        raise _no_image(
-            image, "the skill names none, and none is configured", "write `image:` in skillrunner.yaml"
-        )
-    found = _inspect(image)
-    if found is None:
-        _pull(image, say)
-        found = _inspect(image)
-    if found is None:
-        raise _no_image(image, "it was pulled and is still not there", f"docker pull {image}")
-    digests = [str(digest) for digest in found.get("RepoDigests") or ()]
-    own = [digest for digest in digests if digest.startswith(f"{_name_and_tag(image)[0]}@")]
-    return [*own, *digests, str(found["Id"])][0]
-
-
-def present(image: str) -> bool:
-    """Whether the engine has the image already."""
-    return _inspect(image) is not None
-
-
-def _inspect(image: str) -> dict[str, Any] | None:
-    from docker.errors import ImageNotFound
-
-    with speaking(f"look for the image {image}"):
-        try:
-            return dict(client().inspect_image(image))  # type: ignore[no-untyped-call]
-        except ImageNotFound:
-            return None
-
-
-def _pull(image: str, say: Callable[[str], None]) -> None:
-    import requests
-    from docker.errors import APIError
-
-    say(f"pulling {image}")
-    name, tag = _name_and_tag(image)
-    seen: set[str] = set()
-    failure = ""
-    try:
-        for line in client().pull(name, tag=tag, stream=True, decode=True):
-            failure = failure or str(line.get("error", ""))  # read on: it frees the connection
-            status = str(line.get("status", ""))
-            if status and "id" not in line and status not in seen:
-                seen.add(status)
-                say(status)
-    except (APIError, requests.exceptions.RequestException) as error:
-        raise _no_image(image, _plain(error), f"docker pull {image}") from error
-    if failure:
-        raise _no_image(image, failure, f"docker pull {image}")
-
-
-def _name_and_tag(image: str) -> tuple[str, str | None]:
-    if "@" in image:
-        return image, None
-    name, colon, tag = image.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (image, "latest")
-
-
-def _no_image(image: str, cause: str, hint: str) -> RunnerError:
-    return RunnerError(
-        Phase.SANDBOX,
-        Reason.IMAGE_NOT_FOUND,
-        f"the image {image or '(none)'} cannot be had: {cause}",
-        hint=hint,
-    )
 
 
 def remove(container: str) -> None:
@@ -251,7 +184,7 @@ class Frames:
             self._header.clear()
 
 
-def _plain(error: Exception) -> str:
+def plain(error: Exception) -> str:
     """What the engine said, without the library's wrapping."""
     explanation = getattr(error, "explanation", None)
     if isinstance(explanation, bytes):

@@ -7,8 +7,12 @@ comes. The key is in no message, no log and no answer.
 
 import hmac
 import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPSConnection
+from functools import partial
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from urllib.parse import SplitResult, urlsplit
 
 from runner.errors import RunnerError
@@ -21,6 +25,7 @@ from runner.harnesses import ModelAccess
 from runner.model import Phase, Reason
 
 _LARGEST = 32 * 1024**2  # bytes of a request: what Anthropic's API takes at most
+_IDLE = 15.0  # seconds that a connection is kept for the next call: less than any provider keeps it
 _UPSTREAM_TIMEOUT = 600.0  # seconds without a byte of the answer: models may think for minutes
 
 _PATH = re.compile(r"(/[A-Za-z0-9_~:-][A-Za-z0-9_.~:-]*)+")  # no escapes, no empty or dotted segments
@@ -33,6 +38,9 @@ _NOT_ASKED = _CREDENTIALS | {"accept-encoding"}
 """Without it `http.client` asks for the plain answer: the meter reads no compressed one."""
 
 
+Ask = Callable[[HTTPConnection], HTTPResponse]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelProxy:
     """The door of one run."""
@@ -43,6 +51,11 @@ class ModelProxy:
     token: str = field(repr=False)
     account: Account
     tape: Tape | None = None  # where the traffic is kept
+    _idle: list[tuple[float, HTTPConnection]] = field(default_factory=list)  # since when; the newest last
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].close()
 
     def serve(self, request: Request) -> None:
         if (refusal := self._refusal(request)) is not None:
@@ -60,25 +73,58 @@ class ModelProxy:
         below = path + (f"?{query}" if query else "")
         call = self.account.begin(request.command, path, body)
         take = self.tape.begin(request.command, below, body, call) if self.tape else None
-        connection = _connect(self.upstream)
+        target = self.upstream.path.rstrip("/") + below
+        ask = partial(_asked, request.command, target, prepared(path, body) or None, self._headers(request))
         try:
-            target = self.upstream.path.rstrip("/") + below
-            sent = prepared(path, body) or None
-            connection.request(request.command, target, body=sent, headers=self._headers(request))
-            answer = connection.getresponse()
-            call.status = answer.status
-            if take is not None:
-                take.begins(answer.status, answer.headers["Content-Type"] or "")
-            if 300 <= answer.status < 400:
-                message = f"{self.upstream.hostname} redirects to elsewhere, and the gateway does not follow"
-                request.answer(502, message)
-            else:
-                with call.heard_out(lambda: answer.read1(PIECE)):
-                    headers = passed(dict(answer.headers.items()), _CREDENTIALS)
-                    request.pass_on(answer, headers, take or call)
+            with self._answer(ask) as answer:
+                call.status = answer.status
+                if take is not None:
+                    take.begins(answer.status, answer.headers["Content-Type"] or "")
+                if 300 <= answer.status < 400:
+                    host = self.upstream.hostname
+                    request.answer(502, f"{host} redirects to elsewhere, and the gateway does not follow")
+                else:
+                    with call.heard_out(lambda: answer.read1(PIECE)):
+                        headers = passed(dict(answer.headers.items()), _CREDENTIALS)
+                        request.pass_on(answer, headers, take or call)
         finally:
             (take or call).end()
+
+    @contextmanager
+    def _answer(self, ask: Ask) -> Iterator[HTTPResponse]:
+        """An answer that has begun. Its connection is kept when it was heard out."""
+        connection, answer = self._answered(ask)
+        try:
+            yield answer
+        finally:
+            whole = answer.isclosed() or answer.length == 0
+            answer.close()
+            if whole and not answer.will_close:
+                self._idle.append((time.monotonic(), connection))
+            else:
+                connection.close()
+
+    def _answered(self, ask: Ask) -> tuple[HTTPConnection, HTTPResponse]:
+        """A new connection costs TLS several ways there and back, so the last one is tried first."""
+        if (kept := self._kept()) is not None:
+            try:
+                return kept, ask(kept)
+            except (RemoteDisconnected, ConnectionError):  # it was closed while nobody used it
+                kept.close()
+        fresh = _connect(self.upstream)
+        try:
+            return fresh, ask(fresh)
+        except BaseException:
+            fresh.close()
+            raise
+
+    def _kept(self) -> HTTPConnection | None:
+        with suppress(IndexError):  # others take from it as well
+            since, connection = self._idle.pop()
+            if time.monotonic() - since < _IDLE:
+                return connection
             connection.close()
+        return None
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         """Why the request is not let through; None when it is."""
@@ -104,6 +150,9 @@ class NoModel:
 
     def serve(self, request: Request) -> None:
         request.refuse(404, "this harness has no model")
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 def model_proxy(
@@ -154,6 +203,13 @@ def _target(request: Request) -> tuple[str, str, str]:
     path, _, query = request.path.partition("?")
     token, slash, rest = path.removeprefix("/").partition("/")
     return token, slash + rest, query
+
+
+def _asked(
+    command: str, target: str, body: bytes | None, headers: Mapping[str, str], connection: HTTPConnection
+) -> HTTPResponse:
+    connection.request(command, target, body=body, headers=headers)
+    return connection.getresponse()
 
 
 def _below(path: str, allowed: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +60,10 @@ class Door(Protocol):
         """Raises OSError or HTTPException when whoever is behind the door cannot be reached."""
         ...
 
+    def close(self) -> None:
+        """Nobody comes any more."""
+        ...
+
 
 class Request(BaseHTTPRequestHandler):
     """One connection from the sandbox. Its path holds the token, so nothing of it is logged."""
@@ -68,6 +72,7 @@ class Request(BaseHTTPRequestHandler):
     server_version = "skillrunner"
     sys_version = ""
     timeout = _CLIENT_TIMEOUT
+    disable_nagle_algorithm = True  # or what follows an answer's head would wait for 40 ms
     model: Door
     egress: Door
     asked = "it"  # who was asked, for an error
@@ -168,7 +173,7 @@ def served(
     with listener:
         model, egress = doors(token)
         request = type("OfThisRun", (Request,), {"model": model, "egress": egress})
-        with _Server(listener, request).serving(settle):
+        with closing(model), closing(egress), _Server(listener, request).serving(settle):
             host, port = listener.getsockname()
             yield Gateway(f"{host}:{port}", token)
 

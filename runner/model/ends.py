@@ -85,6 +85,7 @@ class Reason(StrEnum):
     ENGINE_UNAVAILABLE = "engine_unavailable"
     ENGINE_FAILED = "engine_failed"
     IMAGE_NOT_FOUND = "image_not_found"
+    IMAGE_BUILD_FAILED = "image_build_failed"
     UNSUPPORTED = "unsupported"
     FORGE_DENIED = "forge_denied"
     FORGE_NOT_FOUND = "forge_not_found"

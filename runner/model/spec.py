@@ -51,8 +51,12 @@ class Environment:
     """Where the harness works."""
 
     sandbox: str  # "docker", "process", "fake"
-    image: str  # empty: the sandbox has no images
+    image: str  # empty: the sandbox has no images, or it is still to be built
+    dockerfile: str = ""  # a path in the repository
+    devcontainer: str = ""  # a path in the repository
+    build_timeout: float = 30 * 60  # seconds
     setup: tuple[str, ...] = ()
+    setup_key: tuple[str, ...] = ()  # globs of what set-up reads; empty: its result is not kept
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()  # names; values never enter a record
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through

@@ -1,9 +1,12 @@
 """What isolates the harness. One module per kind; the module's name is the kind's name.
 
-A sandbox module offers `open(spec) -> ContextManager[Sandbox]` and
-`resolve(image, say) -> str` (the image's digest, pulled with progress where it is missing).
-Call order: resolve once per image; open; put and exec as often as wished; seal once, before anything
-untrusted runs; get after it. Leaving the context destroys everything, also after a failure, also twice.
+A sandbox module offers `open(spec) -> ContextManager[Sandbox]`,
+`resolve(image, say) -> str` (the image's digest, pulled with progress where it is missing) and
+`build(wanted, say, log) -> str` (the name of the image that a `runner.doors.building.Build` asks for).
+
+Call order: build where there is a Dockerfile; resolve once per image; open; put and exec as often as
+wished; seal once, before anything untrusted runs; get after it. Leaving the context destroys everything,
+also after a failure, also twice.
 """
 
 from collections.abc import Callable, Mapping

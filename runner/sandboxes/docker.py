@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.doors import docker
+from runner.doors import building, docker, images
 from runner.doors.pump import CapReachedError, Meter, Sink, half_close, pump
 from runner.errors import RunnerError
 from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Stream
@@ -27,7 +27,8 @@ _MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.
 _NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
 
-resolve = docker.resolve
+resolve = images.resolve
+build = building.build
 
 
 @contextmanager

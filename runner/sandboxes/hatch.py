@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner.doors import docker
+from runner.doors import docker, images
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 from runner.sandboxes import SandboxSpec, creation
@@ -42,7 +42,7 @@ def hatch(spec: SandboxSpec, container: str) -> socket.socket:
         if (made := _taken(outside)) is not None:
             return made
         if spec.helper:
-            docker.resolve(spec.helper, lambda _: None)
+            images.resolve(spec.helper, lambda _: None)
             said += docker.output_of(*creation.beside(spec, container, _COMMAND))
         if (made := _taken(outside)) is not None:
             return made

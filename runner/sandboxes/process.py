@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.doors import process
+from runner.doors.building import Build
 from runner.errors import RunnerError
 from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason
 from runner.sandboxes import Alive, Origin, SandboxSpec, exchange
@@ -31,6 +32,13 @@ _MARK = "SKILLRUNNER_RUN"  # the variable by which a later runner knows whose a 
 def resolve(image: str, say: Callable[[str], None]) -> str:
     """There is no image; what is said instead is a warning."""
     say(WARNING)
+    return ""
+
+
+def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
+    """There is no image, so none is built, and that is said."""
+    del log
+    say(f"{wanted.name} is not built: the process sandbox has no images")
     return ""
 
 

@@ -9,7 +9,7 @@ from runner import model
 from runner.documents import Many, Model, Text
 from runner.gateway import allow
 from runner.options import Glob, LimitOptions, ResourceOptions, Variable
-from runner.units import Maybe, Size
+from runner.units import Duration, Maybe, Size
 
 InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[
@@ -40,12 +40,19 @@ class EnvironmentOptions(Model):
     image: Maybe[Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]{0,254}$")]] = Field(
         default=None, description="A container image", examples=["python:3.12-slim"]
     )
-    dockerfile: Maybe[Glob] = Field(default=None, description="A Dockerfile in the repository")
+    dockerfile: Maybe[Glob] = Field(
+        default=None, description="A Dockerfile in the repository, which is the context of the build"
+    )
+    build_timeout: Duration = Field(default=30 * 60, description="How long the image may take to build")
     devcontainer: Maybe[Glob] = Field(
         default=None, description="A devcontainer.json; its safe subset is read"
     )
     sandbox: Maybe[Text] = Field(default=None, description="What isolates the harness; default docker")
     setup: Many[Text] = Field(default=(), description="Shell commands that run first, with network access")
+    setup_key: Many[Glob] = Field(
+        default=(),
+        description="Globs of the files that set-up reads, or `lockfiles`: with them, its result is kept",
+    )
     variables: dict[Variable, str] = Field(default={}, description="Environment variables")
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"

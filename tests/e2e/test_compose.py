@@ -17,13 +17,14 @@ ROOT = Path(__file__).parent.parent.parent
 SOCKET = Path("/var/run/docker.sock")
 YAML = """
 on: {{schedule: [{{cron: "* * * * *"}}]}}
-environment: {{image: "{image}"}}
+environment: {{image: "{image}", network: {{allow: [pypi]}}}}
 harness: {{kind: command, command: [sh, -c, "pwd > docs/often.md; id -u >> docs/often.md"]}}
 output: {{pull_request: {{title: "docs: often", paths: ["docs/**"], key: fixed}}}}
 """
 HERE = """
 services:
   worker:
+    network_mode: host # the tests' server listens on this machine's loopback device alone
     environment: {{DATABASE_URL: "{database}"}}
     volumes: ["{origin}:{origin}"]
 """

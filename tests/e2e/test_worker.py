@@ -120,7 +120,8 @@ def test_the_skills_are_those_of_the_last_look(served: Project) -> None:
     assert len([run for run in runs(served) if run["skill"] == "first"]) == before
     why = served.skillrunner("why", "second")
     assert why.code == 0, why.err
-    assert "second: started: the slot of" in why.out
+    # A minute may have passed while it ran.
+    assert "second: started: the slot of" in why.out or "second: skipped: overlap" in why.out
 
 
 def test_a_worker_that_is_killed_leaves_a_lost_run_and_a_new_one_goes_on(served: Project) -> None:

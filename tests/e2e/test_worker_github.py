@@ -38,7 +38,14 @@ def titles(project: Project, github: GitHub) -> list[str]:
     return sorted(pull["title"] for pull in found)
 
 
-def test_a_slot_and_a_release_open_their_pull_requests(served: Project, github: GitHub) -> None:
+@pytest.mark.parametrize("sandbox", ["process", pytest.param("docker", marks=pytest.mark.docker)])
+def test_a_slot_and_a_release_open_their_pull_requests(
+    served: Project, github: GitHub, sandbox: str, request: pytest.FixtureRequest
+) -> None:
+    if sandbox == "docker":
+        served.variables["SKILLRUNNER_IMAGE"] = request.getfixturevalue("local_image")
+        file = served.home / "worker/skillrunner.yaml"
+        file.write_text(file.read_text().replace("sandbox: process", "sandbox: docker"))
     commit(served, "often", "{schedule: [{cron: '* * * * *'}]}", ago=90)
     commit(served, "released", "{release: {types: [published]}}")
     with worker(served) as (process, log):

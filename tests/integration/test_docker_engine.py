@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.doors import docker as door
+from runner.doors import images
 from runner.errors import RunnerError
 from runner.model import Reason
 from tests.parts.registry import registry
@@ -42,7 +43,7 @@ def test_what_a_crashed_runner_left_is_swept(local_image: str, tmp_path: Path, c
 def test_a_missing_image_names_the_next_command(engine: None) -> None:
     said: list[str] = []
     with pytest.raises(RunnerError) as caught:
-        door.resolve("localhost:1/no/such-image:1", said.append)
+        images.resolve("localhost:1/no/such-image:1", said.append)
     assert caught.value.reason is Reason.IMAGE_NOT_FOUND
     assert "no/such-image:1" in caught.value.message
     assert caught.value.hint == "docker pull localhost:1/no/such-image:1"
@@ -56,9 +57,9 @@ def test_an_image_that_is_not_there_is_pulled_with_progress(engine: None, tag: s
     with registry() as (address, digest):
         image = f"{address}/team/tool" + tag.replace("digest", digest)
         try:
-            assert door.resolve(image, said.append) == f"{address}/team/tool@{digest}"
+            assert images.resolve(image, said.append) == f"{address}/team/tool@{digest}"
             first = list(said)
-            assert door.resolve(image, said.append) == f"{address}/team/tool@{digest}"
+            assert images.resolve(image, said.append) == f"{address}/team/tool@{digest}"
         finally:
             door.client().remove_image(door.client().inspect_image(image)["Id"], force=True)
     assert first[0] == f"pulling {image}"
@@ -69,7 +70,7 @@ def test_an_image_that_is_not_there_is_pulled_with_progress(engine: None, tag: s
 @pytest.mark.docker
 def test_a_registry_that_does_not_have_the_image_is_quoted(engine: None) -> None:
     with registry() as (address, _), pytest.raises(RunnerError) as caught:
-        door.resolve(f"{address}/no/tool:1", lambda _: None)
+        images.resolve(f"{address}/no/tool:1", lambda _: None)
     assert caught.value.reason is Reason.IMAGE_NOT_FOUND
     assert f"{address}/no/tool:1" in caught.value.message
     assert "manifest unknown" in caught.value.message
@@ -78,24 +79,48 @@ def test_a_registry_that_does_not_have_the_image_is_quoted(engine: None) -> None
 @pytest.mark.docker
 def test_a_pull_that_breaks_off_is_quoted(engine: None) -> None:
     with registry() as (address, _), pytest.raises(RunnerError) as caught:
-        door.resolve(f"{address}/broken/tool:1", lambda _: None)
+        images.resolve(f"{address}/broken/tool:1", lambda _: None)
     assert caught.value.reason is Reason.IMAGE_NOT_FOUND
     assert caught.value.hint == f"docker pull {address}/broken/tool:1"
     assert "unknown blob" in caught.value.message
 
 
+@pytest.mark.docker
+def test_a_registry_that_is_asked_too_often_may_answer_later(engine: None) -> None:
+    with registry() as (address, _), pytest.raises(RunnerError) as caught:
+        images.resolve(f"{address}/limited/tool:1", lambda _: None)
+    assert caught.value.reason is Reason.IMAGE_NOT_FOUND
+    assert "too" in caught.value.message
+    assert caught.value.retryable
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("limit", ["PULL", "_SILENCE"])
+def test_a_pull_has_a_time_limit_of_its_own(
+    engine: None, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own altogether, and for an engine that says nothing while nothing comes."""
+    monkeypatch.setattr(images, "_SILENCE", 60.0)
+    monkeypatch.setattr(images, limit, 0.0 if limit == "PULL" else 2.0)
+    with registry() as (address, _), pytest.raises(RunnerError) as caught:
+        images.resolve(f"{address}/slow/tool:1", lambda _: None)
+    assert caught.value.reason is Reason.IMAGE_NOT_FOUND
+    assert "takes longer" in caught.value.message or "timed out" in caught.value.message
+    assert caught.value.retryable
+
+
 def test_no_image_at_all_is_said() -> None:
     with pytest.raises(RunnerError) as caught:
-        door.resolve("", lambda _: None)
+        images.resolve("", lambda _: None)
     assert caught.value.reason is Reason.IMAGE_NOT_FOUND
     assert "image:" in caught.value.hint
 
 
 @pytest.mark.docker
 def test_an_image_is_known_by_its_digest(local_image: str) -> None:
-    assert door.resolve(local_image, lambda _: None).startswith("sha256:")
-    assert door.present(local_image)
-    assert not door.present("skillrunner/never-built:1")
+    assert images.resolve(local_image, lambda _: None).startswith("sha256:")
+    assert images.present(local_image)
+    assert not images.present("skillrunner/never-built:1")
 
 
 @pytest.mark.docker
@@ -126,7 +151,7 @@ def test_the_users_docker_context_is_followed(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": "mine"}))
     ContextAPI.create_context("mine", host="unix:///nonexistent-context.sock")
-    assert door._address()["base_url"].endswith("unix:///nonexistent-context.sock")
+    assert door.address()["base_url"].endswith("unix:///nonexistent-context.sock")
 
 
 def _failure() -> RunnerError:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from runner.errors import RunnerError
-from runner.gateway import server
+from runner.gateway import model_proxy, server
 from runner.gateway.server import Gateway
 from runner.harnesses import ModelAccess, claude_code, codex
 from runner.model import Reason
@@ -328,3 +328,69 @@ def test_the_key_does_not_show(gateway: Gateway, capfd: pytest.CaptureFixture[st
     printed = capfd.readouterr()
     assert printed.out + printed.err == ""
     assert KEY not in repr(gateway) + gateway.url
+
+
+@contextmanager
+def counting(answers: int) -> Iterator[tuple[str, list[int]]]:
+    """A model that hangs up after some answers, and does not say so; how many each connection got."""
+    got: list[int] = []
+
+    class Silent(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            got.append(0)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            got[-1] += 1
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+            self.close_connection = got[-1] == answers
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
+            """Nothing."""
+
+    server = Server(("127.0.0.1", 0), Silent)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", got
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_calls_share_a_connection_to_the_model() -> None:
+    with counting(100) as (address, got), open_gateway(access(address), KEY) as opened:
+        for _ in range(5):
+            assert call(opened, "POST", "/v1/messages", ASK)[0] == 200
+    assert got == [5]
+
+
+def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
+    with counting(2) as (address, got), open_gateway(access(address), KEY) as opened:
+        for _ in range(5):
+            assert call(opened, "POST", "/v1/messages", ASK)[0] == 200
+    assert got == [2, 2, 1]
+
+
+def test_a_connection_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_proxy, "_IDLE", 0.0)
+    with counting(100) as (address, got), open_gateway(access(address), KEY) as opened:
+        for _ in range(3):
+            assert call(opened, "POST", "/v1/messages", ASK)[0] == 200
+    assert got == [1, 1, 1]
+
+
+def test_what_follows_a_head_does_not_wait(gateway: Gateway) -> None:
+    """With Nagle's algorithm it would wait for the client's delayed acknowledgement, 40 ms."""
+    assert server.Request.disable_nagle_algorithm
+    host, port = gateway.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 403")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
-from runner.doors import docker
+from runner.doors import docker, images
 from tests.parts.engine import CACHE, ROOT, _alone
 from tests.parts.need import missing
 
@@ -38,7 +38,7 @@ def worker_image(engine: None) -> str:
     with _alone("image"):
         base = _base()
         tag = f"{REPOSITORY}:{_digest(base)}"
-        if not docker.present(tag):
+        if not images.present(tag):
             with index(_wheels()) as url:
                 _build(tag, {"BASE": base, "PIP_INDEX_URL": url})
     return tag

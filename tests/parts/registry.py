@@ -13,12 +13,13 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _GZIP = b"\x1f\x8b"
 _UNKNOWN = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
+_LIMITED = b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "too many pulls"}]}'
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -64,10 +65,15 @@ def _entry(kind: str, data: bytes) -> dict[str, Any]:
 class _Handler(BaseHTTPRequestHandler):
     manifest: bytes
     blobs: dict[str, bytes]
+    ending: Event
 
     def do_GET(self) -> None:
         _, _, last = self.path.rpartition("/")
-        if "/manifests/" in self.path and "/no/" not in self.path:
+        if "/limited/" in self.path:
+            self._answer(429, _LIMITED, "application/json")
+        elif "/slow/" in self.path and self.blobs.get(last, b"")[:2] == _GZIP:
+            self._slowly(self.blobs[last])
+        elif "/manifests/" in self.path and "/no/" not in self.path:
             self._answer(200, self.manifest, _MANIFEST)
         elif last in self.blobs and not ("/broken/" in self.path and self.blobs[last][:2] == _GZIP):
             self._answer(200, self.blobs[last], "application/octet-stream")
@@ -86,6 +92,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
+    def _slowly(self, body: bytes) -> None:
+        """A part, and the rest not before the registry ends."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:10])
+        self.ending.wait()
+
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
 
@@ -94,13 +108,15 @@ class _Handler(BaseHTTPRequestHandler):
 def registry() -> Iterator[tuple[str, str]]:
     """The registry's address, and its image's digest. It is known by any name.
 
-    But for two: in `no/...` there is no image, and one in `broken/...` lacks its layer.
+    But for some: in `no/...` there is no image, one in `broken/...` lacks its layer, of one in `slow/...` the
+    layer never ends, and for one in `limited/...` too many have asked.
     """
     manifest, blobs = _image()
-    handler = type("Handler", (_Handler,), {"manifest": manifest, "blobs": blobs})
+    handler: Any = type("Handler", (_Handler,), {"manifest": manifest, "blobs": blobs, "ending": Event()})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         try:
             yield f"127.0.0.1:{server.server_port}", _digest(manifest)
         finally:
+            handler.ending.set()
             server.shutdown()

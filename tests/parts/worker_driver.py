@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--effects", type=Path)
     parser.add_argument("--engine", type=int, default=120)
     given = parser.parse_args()
-    docker._API_TIMEOUT = given.engine
+    docker.API_TIMEOUT = given.engine
     parts: dict[str, object] = {"now": calendar(given.clock)} if given.clock else {}
     parts |= {"carry": quick(given.effects)} if given.effects else {}
     form = "%(asctime)s %(levelname)-7s %(message)s"

@@ -131,15 +131,12 @@ def test_a_missing_event_field_is_an_error() -> None:
     assert caught.value.reason is Reason.INVALID_INPUT
 
 
-@pytest.mark.parametrize(
-    "environment",
-    ["dockerfile: Dockerfile", "devcontainer: .devcontainer/devcontainer.json"],
-)
-def test_what_cannot_be_honoured_is_refused(environment: str) -> None:
-    with pytest.raises(RunnerError) as caught:
-        planned(skill(more=f"environment: {{{environment}}}\n"))
-    assert caught.value.reason is Reason.UNSUPPORTED
-    assert environment.split(":")[0] in caught.value.message
+def test_an_image_that_is_asked_for_goes_before_a_dockerfile() -> None:
+    named = skill(more="environment: {dockerfile: env/Dockerfile, build_timeout: 5m}\n")
+    made = planned(named).environment
+    assert (made.image, made.dockerfile, made.build_timeout) == ("", "env/Dockerfile", 300)
+    forced = planned(named, force_image="mine").environment
+    assert (forced.image, forced.dockerfile) == ("mine", "")
 
 
 def test_a_preview_names_what_may_come_out() -> None:

@@ -72,14 +72,22 @@ def test_a_configured_program_must_be_there(project: Project) -> None:
     assert "there is no file /no/such/program" in done.out + done.err
 
 
-def test_secrets_come_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("A_SECRET", "value")
-    assert wire.secret("A_SECRET", "x") == "value"
-    with pytest.raises(RunnerError) as caught:
-        wire.secret("NOT_SET_HERE", "the skill s")
-    assert caught.value.hint == "export NOT_SET_HERE=..."
-
-
 def test_state_lies_where_it_is_said(place: wire.Here, tmp_path: Path) -> None:
     assert place.config.state == Path(place.config.state_dir)
     assert wire.defaults(place.config, {}).guarded == ("skills/**", ".agents/skills/**", ".github/skills/**")
+
+
+def test_a_run_gets_its_secrets_from_where_the_configuration_says(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "held").write_text("from-a-file\n")
+    yaml = """
+    on: {manual: {}}
+    environment: {secrets: [A_TOKEN, B_TOKEN]}
+    harness: {kind: command, command: [sh, -c, "printf %s $A_TOKEN $B_TOKEN | wc -c > docs/n"]}
+    output: {pull_request: {title: t}}
+    """
+    sources = f"{{A_TOKEN: {{file: {tmp_path}/held}}, B_TOKEN: {{command: [echo, bb]}}}}"
+    config = f"sandbox: process\nsecrets: {sources}\n"
+    project.commit({**skill_files("s", yaml), "skillrunner.yaml": config})
+    done = project.skillrunner("run", "s")
+    assert done.code == 0, done.out + done.err
+    assert project.git("show", "skillrunner/s/default:docs/n", cwd=project.origin).strip() == "13"

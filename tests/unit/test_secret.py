@@ -1,0 +1,144 @@
+"""Secrets come by name from where the configuration says, and no error shows one."""
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runner import secret
+from runner.config import SecretSource, config_faults
+from runner.errors import RunnerError
+from runner.model import Reason
+from runner.secret import Secrets
+
+VALUE = "s3cret-value"
+
+
+def value(**source: Any) -> str:
+    return Secrets({"DOCS": SecretSource(**source)}).value("DOCS", "the skill s")
+
+
+def refused(**source: Any) -> RunnerError:
+    with pytest.raises(RunnerError) as caught:
+        value(**source)
+    error = caught.value
+    assert error.reason is Reason.SECRET_MISSING
+    assert error.message.startswith("the skill s needs DOCS")
+    assert VALUE not in error.message + error.hint
+    assert error.__cause__ is None
+    return error
+
+
+def script(text: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", text)
+
+
+def test_without_a_source_it_is_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET", VALUE)
+    assert Secrets({}).value("A_SECRET", "x") == VALUE
+    with pytest.raises(RunnerError) as caught:
+        Secrets({}).value("NOT_SET_HERE", "the skill s")
+    assert caught.value.hint == "export NOT_SET_HERE=..."
+
+
+def test_a_variable_may_have_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELSEWHERE", VALUE)
+    assert value(env="ELSEWHERE") == VALUE
+    assert refused(env="NOT_SET_HERE").hint == "export NOT_SET_HERE=..."
+
+
+def test_a_file_holds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").write_text(f" {VALUE}\n")
+    (tmp_path / "link").symlink_to("docs")  # as Kubernetes mounts them
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in (str(tmp_path / "docs"), str(tmp_path / "link"), "~/docs"):
+        assert value(file=path) == VALUE
+
+
+def test_a_file_that_does_not_hold_it_is_named(tmp_path: Path) -> None:
+    fifo, empty, binary, long = (tmp_path / name for name in ("fifo", "empty", "binary", "long"))
+    os.mkfifo(fifo)
+    empty.write_text("\n")
+    binary.write_bytes(VALUE.encode() + b"\xff")
+    long.write_text(VALUE + "x" * secret.LONGEST)
+    for path, words in (
+        (tmp_path / "none", "No such file"),
+        (tmp_path, "is no file"),
+        (fifo, "is no file"),
+        (empty, "holds nothing"),
+        (binary, "holds no text"),
+        (long, "more than 65,536 bytes"),
+    ):
+        message = refused(file=str(path)).message
+        assert str(path) in message
+        assert words in message
+
+
+def test_a_command_prints_it_once_a_run(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    text = f"open({str(count)!r}, 'a').write('x'); print(' {VALUE} ')"
+    found = Secrets({"DOCS": SecretSource(command=script(text))})
+    assert [found.value("DOCS", "s"), found.value("DOCS", "s")] == [VALUE, VALUE]
+    assert count.read_text() == "x"
+
+
+def test_a_command_has_no_shell() -> None:
+    assert value(command=("echo", "$HOME; echo no")) == "$HOME; echo no"
+
+
+def test_a_null_byte_cannot_be_handed_on() -> None:
+    assert "null byte" in refused(command=script("print('a\\0b')")).message
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("/no/such/program",), "/no/such/program cannot be run"),
+        (script(f"import sys; print('{VALUE}'); sys.exit('{VALUE}')"), "ended with code 1"),
+        (script(f"import sys; print('{VALUE}', file=sys.stderr)"), "holds nothing"),
+        (script(f"print('{VALUE}' * 99999)"), "printed too much"),
+    ],
+)
+def test_a_command_that_fails_shows_nothing_of_what_it_prints(command: tuple[str, ...], words: str) -> None:
+    assert words in refused(command=command).message
+
+
+def test_a_command_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secret, "_TIMEOUT", 0.2)
+    assert "took longer than" in refused(command=("sleep", "600")).message
+
+
+def test_a_keyring_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert refused(keyring="docs/bot").hint == "pip install keyring, beside skillrunner"
+
+
+def test_a_keyring_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {("https://docs", "bot"): VALUE}
+
+    def get_password(service: str, user: str) -> str | None:
+        if user == "locked":
+            raise OSError(VALUE)
+        return held.get((service, user))
+
+    monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(get_password=get_password))
+    assert value(keyring="https://docs/bot") == VALUE
+    assert refused(keyring="docs/nobody").hint == "keyring set docs nobody"
+    assert "does not answer (OSError)" in refused(keyring="docs/locked").message
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{}", "{env: A, file: /x}", "{file: relative}", "{command: []}", "{keyring: docs}", "{vault: x}", "A"],
+)
+def test_a_source_that_cannot_be_is_a_fault(source: str) -> None:
+    assert config_faults("skillrunner.yaml", f"secrets: {{DOCS: {source}}}\n".encode())
+
+
+def test_a_worker_takes_no_sources_from_a_repository() -> None:
+    from runner.worker import watched
+
+    assert "secrets" not in watched._OWN
