@@ -34,9 +34,6 @@ class Replay:
     def __post_init__(self) -> None:
         self._left = list(range(len(self.recorded)))
 
-    def close(self) -> None:
-        """There is nothing to close."""
-
     def serve(self, request: Request) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"] or 0))
         path = "/" + request.path.removeprefix("/").partition("/")[2]
@@ -48,6 +45,9 @@ class Replay:
         else:
             content = self.names.shown(found.answer).encode("utf-8", "surrogateescape")
             request.give(found.status, found.content_type, content)
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
     def check(self) -> None:
         """Raises RunnerError when a request differed: what follows is not what was recorded."""

@@ -7,7 +7,8 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
@@ -365,18 +366,22 @@ def counting(answers: int) -> Iterator[tuple[str, list[int]]]:
         thread.join()
 
 
+def ask_until(opened: Gateway, true: Callable[[], bool]) -> None:
+    """A client may ask again before the connection of its last answer is there for the next call."""
+    until = time.monotonic() + 60
+    while not true():
+        assert call(opened, "POST", "/v1/messages", ASK)[0] == 200
+        assert time.monotonic() < until
+
+
 def test_calls_share_a_connection_to_the_model() -> None:
     with counting(100) as (address, got), open_gateway(access(address), KEY) as opened:
-        for _ in range(5):
-            assert call(opened, "POST", "/v1/messages", ASK)[0] == 200
-    assert got == [5]
+        ask_until(opened, lambda: 5 in got)
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
     with counting(2) as (address, got), open_gateway(access(address), KEY) as opened:
-        for _ in range(5):
-            assert call(opened, "POST", "/v1/messages", ASK)[0] == 200
-    assert got == [2, 2, 1]
+        ask_until(opened, lambda: got.count(2) == 3)
 
 
 def test_a_connection_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

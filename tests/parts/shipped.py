@@ -1,6 +1,7 @@
 """What the scripted model says in the cases of the shipped skills.
 
-`python -m tests.parts.shipped` records them again, which a new Claude Code needs that asks in another way.
+`python -m tests.parts.shipped IMAGE` records them again, in the image that scripts/local_image.py makes: a
+new Claude Code that asks in another way needs it.
 """
 
 import os
