@@ -78,6 +78,38 @@ def idle(seconds: float) -> None:
             print(f"idle worker: {memory(process.pid):.0f} MB (goal 80), {share:.2%} of a core (goal 1 %)")
 
 
+def under_way(runs: int) -> None:
+    """What a run that is under way adds to the worker's own memory; its harness is a process of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, sizes = Path(scratch), []
+        for count in (1, runs):
+            bare = repository(folder / f"r{count}", count, "sleep 60")
+            settings = (
+                f"sandbox: process\nworker: {{repositories: ['{bare}'], poll: 1h, drain: 1s, "
+                f"concurrency: {{worker: {count}}}}}\n"
+            )
+            state = folder / f"state{count}"
+            with worker(folder / f"w{count}", state, settings) as process:
+                _wait_for_running(state, count)
+                time.sleep(2)
+                sizes.append(memory(process.pid))
+        each = (sizes[1] - sizes[0]) / (runs - 1)
+        told = f"{sizes[1]:.0f} MB with {runs}, {sizes[0]:.0f} MB with one"
+        print(f"a run under way: {each:.1f} MB of the worker ({told})")
+
+
+def _wait_for_running(state: Path, count: int) -> None:
+    from runner.model import RunState
+    from runner.store import Store
+
+    store = Store(state)
+    try:
+        while [run.state for run in store.runs(limit=count)].count(RunState.RUNNING) < count:
+            time.sleep(0.1)
+    finally:
+        store.close()
+
+
 def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
@@ -180,6 +212,7 @@ def main() -> None:
     parser.add_argument("--postgres", default=os.environ.get("BENCH_POSTGRES", ""))
     given = parser.parse_args()
     idle(20)
+    under_way(10)
     started(given.rounds)
     if given.postgres:
         several(given.postgres, 16, given.sleep)
