@@ -39,8 +39,9 @@ def judged(case: Case, came: Rehearsed, seconds: float) -> Verdict:
         for what, before, now in pairs:
             if differs := difference(before.splitlines(), now.splitlines(), ("expected", "came")):
                 problems.append(f"{what} differs from what is expected:\n{differs}")
-        if problems and came.end.message:
-            problems.append(f"the run ended {came.end.state}: {came.end.message}")
+    said = came.end.message
+    if wanted is not None and problems and said and not any(said in one for one in problems):
+        problems.append(f"the run ended {came.end.state}: {said}")
     warnings = []
     if case.options.harness and came.harness != case.options.harness:
         warnings.append(f"recorded with {case.options.harness}, and this is {came.harness}")
