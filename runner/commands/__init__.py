@@ -9,6 +9,7 @@ from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
 if TYPE_CHECKING:
+    from runner.config import Config
     from runner.wire import Here
 
 
@@ -36,5 +37,21 @@ def here(options: Options, **flags: str | None) -> "Here":
     """The repository and the configuration that the options name; `flags` are configuration keys."""
     from runner import wire
 
-    state_dir = str(options.state_dir.absolute()) if options.state_dir else None
-    return wire.here(options.root, options.config, {**flags, "state_dir": state_dir})
+    return wire.here(options.root, options.config, {**flags, **_state_dir(options)})
+
+
+def settings(options: Options) -> "Config":
+    """The configuration that the options name: of a repository, or of the folder that a worker stands in."""
+    from runner.config import FILE, load_config
+
+    try:
+        return here(options).config
+    except RunnerError as error:
+        is_workers = options.config is not None or (options.root / FILE).is_file()
+        if error.reason is not Reason.NOT_A_REPOSITORY or not is_workers:
+            raise
+    return load_config(options.root, file=options.config, flags=_state_dir(options))
+
+
+def _state_dir(options: Options) -> dict[str, str | None]:
+    return {"state_dir": str(options.state_dir.absolute()) if options.state_dir else None}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.commands import here
+from runner.commands import settings
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 from runner.redact import plain
@@ -26,7 +26,7 @@ def command(options: "Options", run: str, stat: bool) -> None:
     """Show the patch that RUN proposed: an id, the beginning of one, or `latest`."""
     from runner import wire
 
-    with wire.store(here(options).config) as runs:
+    with wire.store(settings(options)) as runs:
         found = runs.run(run)
         kept = [artifact for artifact in runs.artifacts(found.id) if artifact.name == "patch"]
     if not kept:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.commands import here
+from runner.commands import here, settings
 from runner.model import Run, RunState
 
 if TYPE_CHECKING:
@@ -29,12 +29,13 @@ def command(options: "Options", /, skills: bool, as_json: bool, **wanted: Any) -
     """List runs, newest first, or skills."""
     from runner import wire
 
-    place = here(options)
-    with wire.store(place.config) as runs:
-        if skills:
+    if skills:
+        place = here(options)
+        with wire.store(place.config) as runs:
             _list_skills(place, runs, as_json)
-        else:
-            _list_runs(runs, as_json, **wanted)
+        return
+    with wire.store(settings(options)) as runs:
+        _list_runs(runs, as_json, **wanted)
 
 
 def _list_runs(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.commands import here
+from runner.commands import settings
 from runner.lines import json_object
 from runner.redact import plain
 
@@ -32,7 +32,7 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
     from runner.console import interruptible
     from runner.log import RAW, TRANSCRIPT
 
-    with wire.store(here(options).config) as runs, interruptible():
+    with wire.store(settings(options)) as runs, interruptible():
         found = runs.run(run)
         path = runs.files_of(found) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):

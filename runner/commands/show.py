@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.commands import here
+from runner.commands import settings
 from runner.redact import plain
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def command(options: "Options", run: str, as_json: bool) -> None:
     """Show RUN: its id, the beginning of it, or `latest`."""
     from runner import wire
 
-    with wire.store(here(options).config) as runs:
+    with wire.store(settings(options)) as runs:
         found = runs.run(run)
         if as_json:
             click.echo(json.dumps(record_json(runs, found.id), default=str))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.commands import here
+from runner.commands import settings
 
 if TYPE_CHECKING:
     from runner.commands import Options
@@ -23,7 +23,7 @@ def command(options: "Options", run: str, text: str, stop: bool) -> None:
 
     if not text.strip() and not stop:
         raise click.UsageError("say something: skillrunner steer RUN TEXT, or --stop")
-    with wire.store(here(options).config) as runs:
+    with wire.store(settings(options)) as runs:
         found = runs.run(run)
         said = text or "somebody stopped it"
         messages.send(runs, found.id, said, datetime.now(UTC), stop=stop)

@@ -101,6 +101,9 @@ def test_a_committed_schedule_runs_and_opens_its_pull_request(served: Project) -
         assert process.wait(timeout=PATIENCE) == 0, log.read_text()
     first = ended(served, "often")[0]
     assert first["end"]["state"] == "succeeded"  # type: ignore[index]
+    for verb in ("list", "show", "logs", "diff"):
+        told = served.skillrunner("-C", str(served.home / "worker"), verb)
+        assert told.code == 0, told.err
 
 
 def test_the_skills_are_those_of_the_last_look(served: Project) -> None:
