@@ -25,7 +25,7 @@ _TOLD = 10  # refused hosts of one run that its events tell of; all are in the f
 
 def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
     """What the run may spend on its model, and what its earlier attempts did."""
-    masked = Redactor(_secrets(parts))
+    masked = Redactor(parts.confidential)
 
     def keep(call: Call) -> None:
         with (record.folder / CALLS).open("ab") as file:
@@ -38,10 +38,6 @@ def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
         keep=keep,
         shown=lambda name: plain(masked.whole(name)),
     )
-
-
-def _secrets(parts: Parts) -> set[str]:
-    return {*parts.secrets.values(), parts.model_key} - {""}
 
 
 def is_needed(job: Job) -> bool:
@@ -63,7 +59,7 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
         key=parts.model_key,
         upstream=parts.model_upstream,
         account=job.account,
-        tape=Tape(job.record.folder / TRAFFIC, _secrets(parts)) if parts.record else None,
+        tape=Tape(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
     )
     allowed = rules(job.spec.environment.network, parts.private_hosts)
     try:

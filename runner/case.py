@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ from runner.documents import Data, Document, Many, Model, Text, check, closest, 
 from runner.doors.git import Git
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
-from runner.units import Maybe
+from runner.units import Maybe, instant
 
 FILE, EVENT, TRAFFIC, PATCH, TREE = "case.yaml", "event.json", "traffic.jsonl", "expected.patch", "tree"
 FOLDER = "cases"
@@ -123,15 +123,10 @@ def read(skill: str, folder: Path) -> Case:
 
 def _instant(document: Document, path: tuple[str | int, ...], text: str) -> datetime | None:
     try:
-        return _at(text)
+        return instant(text)
     except ValueError:
         document.fault(document.value(path), "is no time", text, "write 2026-01-05T09:00:00Z")
         return None
-
-
-def _at(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _event(path: Path) -> Mapping[str, Any]:
@@ -192,7 +187,7 @@ def build(case: Case, skill: Path, inside: str, repository: Path) -> tuple[str, 
 
 def _commit_head(case: Case, step: Step, number: int, branch: str) -> bytes:
     try:
-        at = _at(step.at) if step.at else case.now - timedelta(days=len(case.options.base) - number)
+        at = instant(step.at) if step.at else case.now - timedelta(days=len(case.options.base) - number)
     except ValueError as error:
         message = f"{case.folder / FILE}: base[{number}].at is no time: {step.at}"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message) from error

@@ -11,7 +11,7 @@ from runner.lines import json_object
 from runner.log import Log, Stalled, Watch
 from runner.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
 from runner.redact import Redactor, plain
-from runner.sandboxes import Caps, Sandbox
+from runner.sandboxes import Sandbox
 from runner.steering import Mail, StoppedError
 
 PROMPT = "prompt.md"
@@ -60,7 +60,7 @@ def drive(
     masked = {*secrets, task.model_token} - {""}
     launch, mail = harness.launch(task), mail or Mail()
     variables = _put(sandbox, task, launch)
-    caps = Caps(timeout=task.limits.timeout, idle=task.limits.idle, output=task.limits.output)
+    caps = task.limits.caps
     reader = harness.Reader()
     with Log(folder, reader, masked, observe, task.limits.idle) as log:
         stdin: bytes | Say = launch.stdin

@@ -14,7 +14,7 @@ from runner.errors import RunnerError
 from runner.model import Phase, Reason, Trigger
 from runner.skill import Skill, load
 from runner.skill.discover import discover
-from runner.triggers import event_kind, subject, trigger_key
+from runner.triggers import actor, event_kind, subject, trigger_key
 from runner.wire import Here
 
 
@@ -64,12 +64,11 @@ def trigger(
     if kind not in found.triggers:
         names = ", ".join(found.triggers) or "nothing"
         raise _bad_input(f"{found.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
-    sender = event.get("sender")
     return Trigger(
         kind=kind,
         key=trigger_key(kind, event),
         subject=subject(kind, event),
-        actor=str(sender.get("login")) if isinstance(sender, dict) else None,
+        actor=actor(event),
         at=now,
         event=event,
         inputs=given,

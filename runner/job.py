@@ -47,6 +47,11 @@ class Parts:
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries the run out
 
+    @property
+    def confidential(self) -> set[str]:
+        """What nothing that is kept may hold."""
+        return {*self.secrets.values(), self.model_key} - {""}
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -64,7 +64,7 @@ def launch(
             runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, as_data(spec))
         else:
             runs.create_run(record_of(spec, start.run_id), as_data(spec))
-        record = Record(runs, start.run_id, folder, observe, spent=_spent(runs, start))
+        record = Record(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
         record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
             parts = wire.parts(place, spec, target, start.mirror, watch, start.again)
@@ -73,12 +73,6 @@ def launch(
             return error.end
         parts = replace(parts, stop=start.stop, worker=start.worker)
         return execute(spec, record, parts, start.attempt, _put_off(start, spec, record))
-
-
-def _spent(runs: Store, start: Start) -> Usage:
-    """What earlier attempts have spent."""
-    run = runs.run(start.run_id)
-    return Usage(tokens_in=run.tokens_in, tokens_out=run.tokens_out, cost_usd=run.cost_usd)
 
 
 def _put_off(start: Start, spec: RunSpec, record: Record) -> PutOff | None:

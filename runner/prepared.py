@@ -20,7 +20,7 @@ from runner.environments.lockfiles import patterns
 from runner.errors import RunnerError
 from runner.globs import matches
 from runner.job import Job
-from runner.model import Caps, Phase, Places, Reason, Stream
+from runner.model import Phase, Places, Reason, Stream
 from runner.sandboxes import Mount, Sandbox
 from runner.workspace import Workspace
 
@@ -172,14 +172,12 @@ def _check_tracked(places: Places, kept: Prepared, found: set[str], changed: set
 
 def _find(job: Job, box: Sandbox, what: str) -> list[str]:
     out = bytearray()
-    limits = job.spec.limits
-    caps = Caps(timeout=limits.timeout, idle=limits.idle, output=limits.output)
 
     def take(stream: Stream, data: bytes) -> None:
         if stream == "stdout":
             out.extend(data)
 
-    ended = box.exec(("sh", "-c", f"exec find {what}"), on_output=take, caps=caps)
+    ended = box.exec(("sh", "-c", f"exec find {what}"), on_output=take, caps=job.spec.limits.caps)
     if ended.cause != "exited" or ended.code != 0:
         raise _NotKept("the image has no `find` that can list it all")
     return [os.fsdecode(path) for path in bytes(out).split(b"\0") if path]

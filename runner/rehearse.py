@@ -26,7 +26,7 @@ from runner.plan import plan
 from runner.record import Record
 from runner.skill import Skill
 from runner.store import Store, hold, new_run_id
-from runner.triggers import subject, trigger_key
+from runner.triggers import actor, subject, trigger_key
 
 if TYPE_CHECKING:
     from runner.job import Parts
@@ -159,12 +159,11 @@ def _no_secret(name: str, _: str) -> str:
 
 def _trigger(case: cases.Case, run_id: str) -> Trigger:
     kind, event = case.options.trigger, case.event
-    sender = event.get("sender")
     return Trigger(
         kind=kind,
         key=trigger_key(kind, event) if event else f"{kind}:{run_id}",
         subject=subject(kind, event) if event else "",
-        actor=str(sender.get("login")) if isinstance(sender, dict) else None,
+        actor=actor(event),
         at=case.now,
         event=event,
         inputs=case.options.inputs,

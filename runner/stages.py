@@ -138,7 +138,7 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
         program=str(parts.program) if seen_as_is else "",
         variables={**parts.variables, **parts.secrets},
     )
-    secrets = {*parts.secrets.values(), parts.model_key} - {""}
+    secrets = parts.confidential
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
         if access.is_needed(job):
             task = access.told(task, job, stack.enter_context(access.gateway(job, box)))

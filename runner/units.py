@@ -1,7 +1,8 @@
-"""Durations, sizes and rates as people write them in files: "45m", "1h30m", "512m", "4g", "20/h"."""
+"""Times, durations, sizes and rates as people write them: "2026-01-05T09:00", "1h30m", "4g", "20/h"."""
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
@@ -18,6 +19,12 @@ _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _STRETCHES = {"min": 60, "h": 3_600, "d": 86_400}
 _UNITS = {length: unit for unit, length in _STRETCHES.items()}
 _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def instant(text: str) -> datetime:
+    """A time in ISO 8601, in UTC, which a bare one is in already. Raises ValueError."""
+    found = datetime.fromisoformat(text)
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def seconds(text: object) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from runner.errors import RunnerError
-from runner.model import Caps, Check, Limits, Phase, Reason, Stream
+from runner.model import Check, Limits, Phase, Reason, Stream
 from runner.redact import plain
 from runner.sandboxes import Sandbox
 
@@ -53,8 +53,7 @@ def verify(
 def run(sandbox: Sandbox, command: str, limits: Limits) -> Check:
     """One shell command, and the end of what it printed."""
     tail = _Tail()
-    caps = Caps(timeout=limits.timeout, idle=limits.idle, output=limits.output)
-    ended = sandbox.exec(("sh", "-c", command), on_output=tail.take, caps=caps)
+    ended = sandbox.exec(("sh", "-c", command), on_output=tail.take, caps=limits.caps)
     return Check(
         command=command,
         exit_code=ended.code,

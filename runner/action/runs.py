@@ -16,6 +16,7 @@ from runner.ledger import Ledger
 from runner.model import End, Receipt, RunEvent, TranscriptEvent, Trigger
 from runner.model.decision import Decision, Event, Facts, History, Verdict
 from runner.store import new_run_id
+from runner.triggers import actor
 from runner.wire import base
 
 DEEPEST = 3
@@ -82,7 +83,6 @@ def start(step: Step, due: Decision, event: Event, force: Mapping[str, Any]) -> 
     skill = trusted.loaded.skills[due.skill]
     _, options = skill.output
     begin, mirror = base(trusted.place, trusted.forge, getattr(options, "base", None))
-    sender = event.payload.get("sender")
     return Start(
         run_id=due.run_id or "dry-run",
         skill=skill,
@@ -91,7 +91,7 @@ def start(step: Step, due: Decision, event: Event, force: Mapping[str, Any]) -> 
             kind=event.kind,
             key=event.key,
             subject=event.subject,
-            actor=str(sender.get("login")) if isinstance(sender, Mapping) else None,
+            actor=actor(event.payload),
             at=event.at,
             event=event.payload,
             inputs=event.inputs,

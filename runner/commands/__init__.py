@@ -1,7 +1,7 @@
 """One file per verb of the command line. What all of them are given stands here."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,19 +25,20 @@ class Options:
 
 def instant(option: str, text: str) -> datetime:
     """A time that an option gives, in ISO 8601; UTC if it is bare. Raises RunnerError."""
+    from runner import units
+
     try:
-        found = datetime.fromisoformat(text)
+        return units.instant(text)
     except ValueError as error:
         message, hint = f"{option} {text!r} is no time", f"{option} 2026-11-21T09:00"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint) from error
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def here(options: Options, **flags: str | None) -> "Here":
     """The repository and the configuration that the options name; `flags` are configuration keys."""
     from runner import wire
 
-    return wire.here(options.root, options.config, {**flags, **_state_dir(options)})
+    return wire.here(options.root, options.config, {**flags, **state_dir(options)})
 
 
 def settings(options: Options) -> "Config":
@@ -50,8 +51,9 @@ def settings(options: Options) -> "Config":
         is_workers = options.config is not None or (options.root / FILE).is_file()
         if error.reason is not Reason.NOT_A_REPOSITORY or not is_workers:
             raise
-    return load_config(options.root, file=options.config, flags=_state_dir(options))
+    return load_config(options.root, file=options.config, flags=state_dir(options))
 
 
-def _state_dir(options: Options) -> dict[str, str | None]:
+def state_dir(options: Options) -> dict[str, str | None]:
+    """The folder that the options name, as a flag of the configuration."""
     return {"state_dir": str(options.state_dir.absolute()) if options.state_dir else None}

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.commands import state_dir
 from runner.commands.worker_drain import drain
-from runner.commands.worker_status import status
+from runner.commands.worker_status import named, status
 from runner.errors import ExitCode, RunnerError, exit_code
 from runner.model import Phase, Reason
 
@@ -50,8 +51,7 @@ def config_of(options: "Options", file: Path | None) -> "Config":
     from runner.config import load_config
     from runner.worker.variables import from_files
 
-    state = str(options.state_dir.absolute()) if options.state_dir else None
-    loaded = load_config(Path.cwd(), file=file or options.config, flags={"state_dir": state})
+    loaded = load_config(Path.cwd(), file=file or options.config, flags=state_dir(options))
     os.environ.update(from_files(loaded, os.environ))
     return loaded
 
@@ -158,7 +158,7 @@ def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, rea
 
     with open_store(given[1]) as store:
         hold(store, repository, skill, reason, datetime.now(UTC))
-    click.echo(f"paused: {' '.join(filter(None, (repository, skill))) or 'everything'}")
+    click.echo(f"paused: {named(repository, skill)}")
 
 
 @command.command()
@@ -171,9 +171,9 @@ def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) ->
 
     with open_store(given[1]) as store:
         if not go_on(store, repository, skill, datetime.now(UTC)):
-            message = f"{' '.join(filter(None, (repository, skill))) or 'everything'} was not paused"
+            message = f"{named(repository, skill)} was not paused"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner worker status")
-    click.echo(f"resumed: {' '.join(filter(None, (repository, skill))) or 'everything'}")
+    click.echo(f"resumed: {named(repository, skill)}")
 
 
 @command.command()

@@ -83,11 +83,15 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     for reason, count in reasons.items():
         yield f"  {count} wait: {reason}"
     for one in found["paused"]:
-        what = " ".join(filter(None, (one["repository"], one["skill"]))) or "everything"
-        yield f"paused: {what}: {one['reason']}"
+        yield f"paused: {named(one['repository'], one['skill'])}: {one['reason']}"
     for one in found["troubles"]:
         if one["kind"] != "circuit":
             yield f"{one['kind']}: {one_line(one['message'], 300)}"
+
+
+def named(repository: str, skill: str) -> str:
+    """What is paused, in words."""
+    return " ".join(filter(None, (repository, skill))) or "everything"
 
 
 def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:

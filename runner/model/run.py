@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.model.ends import End, Phase, RunState
+from runner.model.transcript import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,11 @@ class Run:
     worker: str = ""
     image_digest: str = ""
     harness: str = ""
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used by now, of all its attempts."""
+        return Usage(tokens_in=self.tokens_in, tokens_out=self.tokens_out, cost_usd=self.cost_usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

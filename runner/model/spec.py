@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from runner.model.outside import Caps
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
@@ -77,6 +79,11 @@ class Limits:
     output: int = 4 * 1024**3  # bytes that a harness may print before it is stopped
     cost_usd: float | None = None
     attempts: int = 1
+
+    @property
+    def caps(self) -> Caps:
+        """What stops each of a run's commands."""
+        return Caps(timeout=self.timeout, idle=self.idle, output=self.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,12 @@ def subject(kind: str, event: Mapping[str, Any]) -> str:
     return text.removeprefix("refs/heads/").removeprefix("refs/tags/")
 
 
+def actor(event: Mapping[str, Any]) -> str | None:
+    """The login of who did it; None where the payload names nobody."""
+    sender = event.get("sender")
+    return str(sender.get("login")) if isinstance(sender, Mapping) else None
+
+
 def trigger_key(kind: str, event: Mapping[str, Any]) -> str:
     """The deduplication key: the same for every delivery of one happening, such as "release:12:published"."""
     when = _at(event, _when(kind, event))

@@ -19,6 +19,7 @@ from runner.skill import Skill, load
 from runner.store import Store
 from runner.store.decisions import Work
 from runner.store.waiting import Line, Taken
+from runner.triggers import actor
 from runner.triggers.slots import Slot, jittered, line_of
 from runner.worker.lease import Lease
 from runner.worker.retries import after_a_loss, again
@@ -140,7 +141,7 @@ def carry_out(job: Job) -> End:
         log.exception("run %s", job.run.id)
         message = f"{type(error).__name__}: {error}; this is a bug in skillrunner"
         end = End(state=RunState.ERROR, phase=Phase.PLAN, message=message)
-    spent = _spent(job.run)
+    spent = job.run.usage
     if job.store.run(job.run.id).end is None and not put_off(end, job.run.attempt, 1, spent):
         job.store.finish(job.run.id, end, job.now(), spent)
     return end
@@ -153,10 +154,6 @@ def _clear(job: Job) -> None:
         sweep = getattr(sandbox, "sweep", None)
         if sweep is not None:
             sweep(lambda origin: origin.run_id != job.run.id)
-
-
-def _spent(run: Run) -> Usage:
-    return Usage(tokens_in=run.tokens_in, tokens_out=run.tokens_out, cost_usd=run.cost_usd)
 
 
 def _put_off(job: Job) -> Later:
@@ -215,12 +212,11 @@ def _start(job: Job, put_off: Later) -> Start:
 
 def trigger_of(work: Mapping[str, Any]) -> Trigger:
     """What started a run, from what was queued."""
-    sender = work["event"].get("sender")
     return Trigger(
         kind=work["kind"],
         key=work["key"],
         subject=work["subject"],
-        actor=str(sender.get("login")) if isinstance(sender, Mapping) else None,
+        actor=actor(work["event"]),
         at=datetime.fromisoformat(work["at"]),
         event=work["event"],
         inputs=work["inputs"],
