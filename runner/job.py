@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from runner.forges import Forge
@@ -15,6 +14,7 @@ from runner.log import Watch
 from runner.mirror import Mirror
 from runner.model import Places, RunSpec
 from runner.outputs import Bot
+from runner.programs import Install, Program
 from runner.record import Record
 from runner.steering import Mail
 
@@ -37,7 +37,8 @@ class Parts:
     model_upstream: str = ""
     model_end: ModelEnd | None = None
     record: bool = False  # keep what is said to the model and by it
-    program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
+    program: Program | None = None  # the harness's, on this machine, for a sandbox that lacks it
+    install: Install | None = None  # how it comes to be there
     variables: Mapping[str, str]  # of the harness, as configured
     helper: str = ""  # an image with Python, for sandboxes whose own has none
     private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public

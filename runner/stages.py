@@ -30,10 +30,17 @@ _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what ru
 def resolve_image(job: Job) -> Job:
     """Have the image at hand, built where that is asked for, and record which one it is."""
     with job.record.stage(Phase.SANDBOX):
-        job = images.settled(job)
+        job = _installed(images.settled(job))
         digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.note)
     job.record.store.note(job.record.run_id, image_digest=digest)
     return replace(job, image_digest=digest)
+
+
+def _installed(job: Job) -> Job:
+    """The job with its harness's program on this machine, where that is asked for."""
+    if (install := job.parts.install) is None:
+        return job
+    return replace(job, parts=replace(job.parts, program=install.done(job.record.note)))
 
 
 def kept(job: Job) -> Prepared | None:
@@ -123,19 +130,19 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 def _tools(job: Job, purpose: str) -> Iterator[Mount]:
     parts = job.parts
     if purpose == "run" and parts.program is not None and parts.sandbox.TOOLS:
-        yield Mount(source=parts.program, target=f"{parts.sandbox.TOOLS}/{parts.harness.PROGRAM}")
+        yield from parts.program.mounts(parts.harness.PROGRAM or parts.program.file.name, parts.sandbox.TOOLS)
 
 
 def drive_harness(job: Job, box: Sandbox) -> Driven:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
     spec, parts = job.spec, job.parts
-    seen_as_is = parts.program is not None and not parts.sandbox.TOOLS
+    here = parts.program.file if parts.program is not None and not parts.sandbox.TOOLS else ""
     task = Task(
         spec=spec.harness,
         prompt=spec.prompt,
         limits=spec.limits,
         places=box.places,
-        program=str(parts.program) if seen_as_is else "",
+        program=str(here),
         variables={**parts.variables, **parts.secrets},
     )
     secrets = parts.confidential

@@ -25,6 +25,7 @@ from runner.secret import Secrets
 if TYPE_CHECKING:
     from runner.job import Parts
     from runner.log import Watch
+    from runner.programs import Install, Program
     from runner.store import Store
 
 Find = Callable[[str, str], str]
@@ -189,6 +190,7 @@ def parts(
         model_key=find(model.key_variable, spec.harness.kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
         program=_program(configured.binary if configured else None, spec.harness.kind),
+        install=_install(place, harness, configured.version if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
         helper=place.config.gateway.image,
         private_hosts=tuple(place.config.gateway.private_hosts),
@@ -217,11 +219,29 @@ def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
     return find(name, f"the skill {spec.skill.name}")
 
 
-def _program(configured: str | None, kind: str) -> Path | None:
+def _program(configured: str | None, kind: str) -> "Program | None":
+    from runner.programs import Program
+
     if configured is None:
         return None
     path = Path(configured).expanduser().resolve()
     if not path.is_file():
         message = f"harnesses.{kind}.binary: there is no file {path}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint="correct it in skillrunner.yaml")
-    return path
+    return Program(file=path)
+
+
+def _install(place: Place, harness: Any, version: str | None, kind: str) -> "Install | None":
+    from runner.doors.npm import REGISTRY
+    from runner.programs import FOLDER, Install
+
+    if version is None:
+        return None
+    package = getattr(harness, "PACKAGE", None)
+    if package is None:
+        message = f"harnesses.{kind}.version: nobody knows a package for {kind}"
+        hint = f"install it in the image, or name a program of this machine: harnesses.{kind}.binary"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
+    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY
+    folder = place.config.state / FOLDER
+    return Install(package=package, name=harness.PROGRAM, version=version, folder=folder, registry=registry)

@@ -56,6 +56,7 @@ ORDER = [
     "steering",
     "drive",
     "verify",
+    "programs",
     "job",
     "access",
     "images",

@@ -7,6 +7,7 @@ A harness module offers:
 `PROGRAM` the program that must be in the sandbox, or None when the skill names it;
 `MODEL`   the `ModelAccess` by which it reaches its model, or None; where an option `api` chooses among
           several, `MODELS` holds them by name;
+`PACKAGE` the `Package` that holds PROGRAM, where it can be installed; without it: it cannot;
 `RESUMES` whether a session that has ended can go on with another prompt; without it: no;
 `launch(task: Task) -> Launch`;
 `Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
@@ -31,6 +32,21 @@ class ModelAccess:
     upstream: str  # when the variable is not set: "https://api.anthropic.com"
     header: str  # how the real key is sent: "x-api-key" or "authorization"
     paths: tuple[str, ...]  # below the upstream: all that a harness needs of it, and the gateway lets through
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package of the npm registry that holds a harness's program, and needs no other package.
+
+    In its texts `{machine}` stands for "x64" or "arm64", `{arch}` for "x86_64" or "aarch64".
+    """
+
+    name: str
+    version: str  # with which the harness is tested
+    release: str = "{version}"  # what the registry calls a version
+    program: str  # its path in the package
+    node: bool = False  # the program is a script for the image's Node.js
+    sha512: Mapping[str, str] = field(default_factory=dict)  # of the tested version, in base64, by machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

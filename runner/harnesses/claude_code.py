@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Many, Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
@@ -52,6 +52,15 @@ class ClaudeCode(Model):
 
 KINDS = {"claude-code": ClaudeCode}
 PROGRAM = "claude"
+PACKAGE = Package(
+    name="@anthropic-ai/claude-code-linux-{machine}",
+    version="2.1.329",
+    program="claude",
+    sha512={
+        "x64": "+n4lu1ubYAp02Y0X/MAUnxw9yY6SHHZ77F+IoW+V0wVoFuiI9opdH6gofjf14gXJCEYMTNpks7Gn1i8XZTKAWA==",
+        "arm64": "IiG5umFToSCVWqB1lEsxxwIxKgxPXyZ3DRU915v8J4Bz5Q3JpslM0ew1m5yaT+lFXBPvYxmsEgi0XI68XHND0A==",
+    },
+)
 MODEL = ModelAccess(
     key_variable="ANTHROPIC_API_KEY",
     upstream_variable="ANTHROPIC_BASE_URL",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
 from runner.lines import json_object
@@ -46,6 +46,16 @@ class Codex(Model):
 
 KINDS = {"codex": Codex}
 PROGRAM = "codex"
+PACKAGE = Package(
+    name="@openai/codex",
+    version="0.169.0",
+    release="{version}-linux-{machine}",
+    program="vendor/{arch}-unknown-linux-musl/bin/codex",
+    sha512={
+        "x64": "o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww==",
+        "arm64": "NZ/DaQUpcQmxmqee7Z9uC1rzw3GhSbooawcaTe1LN5Yk+WlinUKGdTXJgClRT/9ogQEEM9TWxYzvxPfj5G/xFg==",
+    },
+)
 RESUMES = True
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, parsed, text, unread
 from runner.harnesses._stream import status as told_status
@@ -53,6 +53,16 @@ class Gemini(Model):
 
 KINDS = {"gemini": Gemini}
 PROGRAM = "gemini"
+PACKAGE = Package(
+    name="@google/gemini-cli",
+    version="0.61.0",
+    program="bundle/gemini.js",
+    node=True,
+    sha512=dict.fromkeys(
+        ("x64", "arm64"),
+        "dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
+    ),
+)
 RESUMES = True
 MODEL = ModelAccess(
     key_variable="GEMINI_API_KEY",
