@@ -23,6 +23,8 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")]
 
 
 Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=201)]
+RepositoryPlace = Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+|/[^\n]*|~/[^\n]*)$")]
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
 
 
@@ -134,6 +136,11 @@ class Config(Model):
     )
     resources: ResourceOptions = Field(
         default=ResourceOptions.model_construct(), description="Resources of skills that state none"
+    )
+    repositories: dict[RepositoryName, RepositoryPlace] = Field(
+        default={},
+        description="Where repositories are that skills read besides their own; default: on the forge",
+        examples=[{"acme/docs": "https://git.example.com/docs.git"}],
     )
     secrets: dict[Variable, SecretSource] = Field(
         default={},

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.errors import RunnerError
 from runner.forges import Forge
 from runner.gateway.budget import Account
 from runner.gateway.opening import ModelDoor
@@ -12,14 +13,20 @@ from runner.gateway.prices import Prices
 from runner.harnesses import Harness
 from runner.log import Watch
 from runner.mirror import Mirror
-from runner.model import Places, RunSpec
+from runner.model import Phase, Places, Reason, Remote, RunSpec
 from runner.outputs import Bot
 from runner.programs import Install, Program
 from runner.record import Record
+from runner.sandboxes import Mount
 from runner.steering import Mail
 
 ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
 """Puts something else in the model's place, for a sandbox that has these places."""
+
+
+def _nowhere(name: str) -> Remote:
+    message = f"nobody says where {name} is"
+    raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,7 @@ class Parts:
     install: Install | None = None  # how it comes to be there
     variables: Mapping[str, str]  # of the harness, as configured
     helper: str = ""  # an image with Python, for sandboxes whose own has none
+    remote_of: Callable[[str], Remote] = _nowhere  # another repository by its name; may raise RunnerError
     private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
     watch: Watch
     prices: Prices = field(default_factory=dict)  # the user's own, by model
@@ -65,6 +73,8 @@ class Job:
     account: Account
     image_digest: str = ""  # once it is known
     mail: Mail = field(default_factory=Mail)
+    mounts: tuple[Mount, ...] = ()  # what else its sandboxes see
+    beside: Mapping[str, str] = field(default_factory=dict)  # other repositories: folder -> commit
 
     def stop(self) -> None:
         """Raises RunnerError, or StoppedError, when what runs has to stop."""

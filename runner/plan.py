@@ -170,6 +170,7 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         setup_key=tuple(options.setup_key),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
+        repositories=dict(options.repositories),
         network=tuple(options.network.allow),
         resources=options.resources.over(defaults.resources),
     )

@@ -21,7 +21,7 @@ from runner.execute import execute
 from runner.gateway.opening import ModelDoor
 from runner.gateway.replay import Replay, replaying
 from runner.launch import as_data, record_of
-from runner.model import Artifact, End, Places, Reason, RunSpec, Session, Trigger
+from runner.model import Artifact, End, Phase, Places, Reason, RunSpec, Session, Trigger
 from runner.outputs import Offer
 from runner.plan import plan
 from runner.programs import FOLDER
@@ -115,6 +115,10 @@ def rehearse(stage: Stage, skill: Skill, case: cases.Case, mode: Mode) -> Rehear
     repository = stage.folder / run_id / "repository.git"
     commits = cases.build(case, stage.root / skill.path, skill.path, repository)
     spec, make = _planned(stage, skill, case, run_id, repository)
+    if spec.environment.repositories:
+        message = f"{skill.name} reads other repositories, which a case has none of"
+        hint = "such a skill cannot have cases: test it with `skillrunner run`"
+        raise RunnerError(Phase.CHECKOUT, Reason.UNSUPPORTED, message, hint=hint)
     if mode != "record":
         spec = replace(spec, environment=replace(spec.environment, network=()))
     ears = _Ears(Names(others=_names(stage, run_id, repository, commits)))

@@ -103,7 +103,7 @@ def sandbox(
         image=environment.image,
         workspace=place.path,
         exchange=exchange,
-        mounts=(*borrowed, *_tools(job, purpose), *(kept.mounts() if kept else ())),
+        mounts=(*borrowed, *job.mounts, *_tools(job, purpose), *(kept.mounts() if kept else ())),
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup) and not (kept and kept.there),

@@ -92,6 +92,9 @@ class WorkerConfig(Model):
     secrets: dict[Repository, Many[Variable]] = Field(
         default={}, description="By repository or glob: variables that its skills may have as secrets"
     )
+    reads: dict[Repository, Many[Repository]] = Field(
+        default={}, description="By repository or glob: other repositories that its skills may read"
+    )
     listen: Maybe[Annotated[str, Field(pattern=r"^[^\s:]+:[0-9]{1,5}$")]] = Field(
         default=None, description="Where webhooks are heard, such as 127.0.0.1:8080"
     )

@@ -62,6 +62,7 @@ ORDER = [
     "images",
     "prepared",
     "stages",
+    "beside",
     "execute",
     "wire",
     "intake",

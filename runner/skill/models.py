@@ -15,6 +15,10 @@ InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[
     str, AfterValidator(allow.check_entry), WithJsonSchema({"type": "string", "pattern": allow.PATTERN})
 ]
+Folder = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+OtherRepository = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(@[A-Za-z0-9_./+-]+)?$", max_length=300)
+]
 
 
 class Network(Model):
@@ -56,6 +60,11 @@ class EnvironmentOptions(Model):
     variables: dict[Variable, str] = Field(default={}, description="Environment variables")
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"
+    )
+    repositories: Annotated[dict[Folder, OtherRepository], Field(max_length=20)] = Field(
+        default={},
+        description="Other repositories to read, by the folder below /repositories that each gets",
+        examples=[{"docs": "acme/docs", "api": "acme/api@v2"}],
     )
     network: Network = Field(default=Network.model_construct(), description="What may be reached")
     resources: ResourceOptions = Field(

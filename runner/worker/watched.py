@@ -38,7 +38,9 @@ class Watched:
         return self.loaded.skills
 
 
-def place_of(config: Config, name: str, token: Callable[[], str], pacer: Pacer) -> wire.Place:
+def place_of(
+    config: Config, name: str, token: Callable[[], str], pacer: Pacer, reading: Callable[[str], str]
+) -> wire.Place:
     """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
     folder = name.startswith((".", "/", "~"))
     origin = str(Path(name).expanduser().resolve()) if folder else f"{config.github.git_url}/{name}"
@@ -50,12 +52,14 @@ def place_of(config: Config, name: str, token: Callable[[], str], pacer: Pacer) 
         token=token,
         pacer=pacer,
         secrets=allowed(config.worker.secrets, name),
+        reads=allowed(config.worker.reads, name),
+        reading=reading,
     )
 
 
-def allowed(secrets: Mapping[str, Sequence[str]], name: str) -> frozenset[str]:
-    """The names of the secrets that skills of a repository may have."""
-    return frozenset(one for pattern, names in secrets.items() if fnmatchcase(name, pattern) for one in names)
+def allowed(promised: Mapping[str, Sequence[str]], name: str) -> frozenset[str]:
+    """What is promised to a repository, by its name or a glob: secrets, or repositories to read."""
+    return frozenset(one for pattern, all_ in promised.items() if fnmatchcase(name, pattern) for one in all_)
 
 
 def look(name: str, place: wire.Place, runs: Store, before: Watched | None) -> Watched:
