@@ -106,11 +106,16 @@ class SecretSource(Model):
     keyring: Maybe[Annotated[str, Field(pattern=r"^[^\s]+/[^/\s]+$")]] = Field(
         default=None, description="SERVICE/USER in the system's keyring", examples=["docs.example.com/bot"]
     )
+    oidc: Maybe[Annotated[str, Field(pattern=r"^[^\s]+$", max_length=200)]] = Field(
+        default=None,
+        description="An identity token of the platform for this audience (GitHub Actions)",
+        examples=["sts.amazonaws.com"],
+    )
 
     @model_validator(mode="after")
     def _one(self) -> "SecretSource":
         if len(self.model_fields_set) != 1:
-            raise ValueError("should have exactly one of env, file, command and keyring")
+            raise ValueError("should have exactly one of env, file, command, keyring and oidc")
         return self
 
 

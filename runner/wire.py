@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 Find = Callable[[str, str], str]
 """The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
 
+Promise = Callable[[str], Collection[str]]
+"""What a skill, by its name, may have."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -45,8 +48,8 @@ class Place:
     default_branch: str = ""  # of `root` itself
     token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
     pacer: Pacer = field(default_factory=Pacer, repr=False)  # of the token
-    secrets: Collection[str] | None = None  # names that skills may ask for; None: all of the environment
-    reads: Collection[str] | None = None  # globs of other repositories that they may read; None: all
+    secrets: Promise | None = None  # names of secrets; None: all
+    reads: Promise | None = None  # other repositories to read, or globs of them; None: all
     reading: Callable[[str], str] | None = field(default=None, repr=False)  # a token for one; None: `token`
 
 
@@ -216,7 +219,7 @@ def _module(family: str, kind: str) -> Any:
 
 def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
     """A worker's environment holds what is for other repositories too: each gets what it was promised."""
-    if place.secrets is not None and name not in place.secrets:
+    if place.secrets is not None and name not in place.secrets(spec.skill.name):
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
         raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
@@ -225,7 +228,7 @@ def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
 
 def _other(place: Place, target: Forge, skill: str, name: str) -> Remote:
     """Another repository than the skill's own."""
-    if place.reads is not None and not any(fnmatchcase(name, one) for one in place.reads):
+    if place.reads is not None and not any(fnmatchcase(name, one) for one in place.reads(skill)):
         message = f"the skill {skill} may not read {name}"
         hint = f"whoever runs the worker can allow it: worker.reads: {{'owner/name': [{name}]}}"
         raise RunnerError(Phase.CHECKOUT, Reason.FORGE_DENIED, message, hint=hint)

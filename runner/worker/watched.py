@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from runner import wire
@@ -51,15 +52,20 @@ def place_of(
         origin=origin,
         token=token,
         pacer=pacer,
-        secrets=allowed(config.worker.secrets, name),
-        reads=allowed(config.worker.reads, name),
+        secrets=partial(allowed, config.worker.secrets, name),
+        reads=partial(allowed, config.worker.reads, name),
         reading=reading,
     )
 
 
-def allowed(promised: Mapping[str, Sequence[str]], name: str) -> frozenset[str]:
-    """What is promised to a repository, by its name or a glob: secrets, or repositories to read."""
-    return frozenset(one for pattern, all_ in promised.items() if fnmatchcase(name, pattern) for one in all_)
+def allowed(promised: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
+    """What a skill of a repository is promised, by names or globs: secrets, or repositories to read."""
+    return frozenset(one for scope, given in promised.items() if _covers(scope, name, skill) for one in given)
+
+
+def _covers(scope: str, name: str, skill: str) -> bool:
+    repository, _, skills = scope.partition(":")
+    return fnmatchcase(name, repository) and fnmatchcase(skill, skills or "*")
 
 
 def look(name: str, place: wire.Place, runs: Store, before: Watched | None) -> Watched:
