@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runner.declared import Outbox
 from runner.forges import Forge
 from runner.gateway.budget import Account
 from runner.gateway.opening import ModelDoor
@@ -64,6 +65,7 @@ class Job:
     account: Account
     image_digest: str = ""  # once it is known
     mail: Mail = field(default_factory=Mail)
+    outbox: Outbox = field(default_factory=Outbox)
 
     def stop(self) -> None:
         """Raises RunnerError, or StoppedError, when what runs has to stop."""
