@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.declared import Outbox
 from runner.errors import RunnerError
 from runner.forges import Forge
 from runner.gateway.budget import Account
@@ -75,6 +76,7 @@ class Job:
     mail: Mail = field(default_factory=Mail)
     mounts: tuple[Mount, ...] = ()  # what else its sandboxes see
     beside: Mapping[str, str] = field(default_factory=dict)  # other repositories: folder -> commit
+    outbox: Outbox = field(default_factory=Outbox)
 
     def stop(self) -> None:
         """Raises RunnerError, or StoppedError, when what runs has to stop."""

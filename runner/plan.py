@@ -14,6 +14,7 @@ from runner.model import (
     Environment,
     HarnessSpec,
     Limits,
+    McpServer,
     OutputSpec,
     Phase,
     Reason,
@@ -26,9 +27,11 @@ from runner.model import (
 from runner.skill import (
     AllowanceOptions,
     Context,
+    McpOptions,
     Skill,
     Template,
     allowance,
+    refusals,
     render_body,
     render_prompt,
     render_text,
@@ -79,6 +82,7 @@ def plan(
     )
     context = _context(reference, trigger, base, run_id, now)
     kind, options = skill.output
+    harness = _harness(skill, defaults)
     spec = RunSpec(
         repository=base.repository,
         base_ref=base.ref,
@@ -87,7 +91,8 @@ def plan(
         trigger=trigger,
         prompt=render_prompt(skill.prompt, context).text,
         environment=_environment(skill, defaults),
-        harness=_harness(skill, defaults),
+        harness=harness,
+        tools=tuple(dict.fromkeys(skill.options.tools)),
         limits=skill.options.limits.over(defaults.limits),
         allowance=_allowance(options, defaults),
         verify=(*skill.options.verify, *defaults.verify),
@@ -172,14 +177,25 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         secrets=tuple(options.secrets),
         repositories=dict(options.repositories),
         network=tuple(options.network.allow),
+        mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
         resources=options.resources.over(defaults.resources),
     )
 
 
+def _server(name: str, server: McpOptions) -> McpServer:
+    variables, command = server.variables or {}, server.command or ()
+    return McpServer(name=name, command=tuple(command), variables=dict(variables), url=server.url or "")
+
+
 def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
+    """The skill's own, or the one that this run is to have, which has to be able to do the same."""
     said = skill.options.harness
     own = said.model_dump(exclude={"kind", "model"}, exclude_unset=False)
     spec = defaults.force_harness or HarnessSpec(kind=said.kind, model=said.model, options=own)
+    asked = skill.options
+    for key, message in refusals(spec.kind, bool(asked.environment.mcp), bool(asked.tools)):
+        hint = f"leave `{key}` out of {skill.file}, or choose another harness"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
     return replace(spec, model=defaults.force_model or spec.model)
 
 

@@ -144,6 +144,7 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
         places=box.places,
         program=str(here),
         variables={**parts.variables, **parts.secrets},
+        mcp=spec.environment.mcp,
     )
     secrets = parts.confidential
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
@@ -151,6 +152,7 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
             task = access.told(task, job, stack.enter_context(access.gateway(job, box)))
         stack.enter_context(_mail(job, Redactor(secrets)))
         driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch, job.mail)
+        driven = replace(driven, declared=job.outbox.after(driven.declared, job.record.note))
     for path in driven.files:
         job.record.kept(path.name, path)
     return driven

@@ -5,7 +5,6 @@ of the model's API through to the one upstream, with the real key put in, and st
 comes. The key is in no message, no log and no answer.
 """
 
-import hmac
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -66,10 +65,10 @@ class ModelProxy:
         try:
             self._relay(request, body)
         except BudgetError as error:
-            request.tell(*budget.refusal(_target(request)[1], error.message))
+            request.tell(*budget.refusal(request.target[1], error.message))
 
     def _relay(self, request: Request, body: bytes) -> None:
-        _, path, query = _target(request)
+        _, path, query = request.target
         below = path + (f"?{query}" if query else "")
         call = self.account.begin(request.command, path, body)
         take = self.tape.begin(request.command, below, body, call) if self.tape else None
@@ -128,9 +127,9 @@ class ModelProxy:
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         """Why the request is not let through; None when it is."""
-        token, path, _ = _target(request)
+        _, path, _ = request.target
         length = request.headers["Content-Length"] or "0"
-        if not hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
+        if not request.holds(self.token):
             return 403, "this address belongs to another run"
         if request.command not in _METHODS or not _PATH.fullmatch(path) or not _below(path, self.paths):
             return 404, "the gateway lets only calls of the model through"
@@ -196,13 +195,6 @@ def _credential(access: ModelAccess, key: str) -> tuple[str, str]:
             hint=f"export {access.key_variable}=...",
         )
     return access.header, f"Bearer {key}" if access.header == "authorization" else key
-
-
-def _target(request: Request) -> tuple[str, str, str]:
-    """(token, path below the upstream, query) of the request."""
-    path, _, query = request.path.partition("?")
-    token, slash, rest = path.removeprefix("/").partition("/")
-    return token, slash + rest, query
 
 
 def _asked(

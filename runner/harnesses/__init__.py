@@ -8,6 +8,8 @@ A harness module offers:
 `MODEL`   the `ModelAccess` by which it reaches its model, or None; where an option `api` chooses among
           several, `MODELS` holds them by name;
 `PACKAGE` the `Package` that holds PROGRAM, where it can be installed; without it: it cannot;
+`MCP`     "any": it can be told of servers of the Model Context Protocol; "ours": of the run's own alone;
+          without it: of none;
 `RESUMES` whether a session that has ended can go on with another prompt; without it: no;
 `launch(task: Task) -> Launch`;
 `Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
@@ -20,7 +22,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from runner import plugins
-from runner.model import Exit, HarnessSpec, Limits, Outcome, Places, Stream, TranscriptEvent
+from runner.model import Exit, HarnessSpec, Limits, McpServer, Outcome, Places, Stream, TranscriptEvent
+
+OURS = "skillrunner"
+"""The name of the run's own server of the Model Context Protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,7 @@ class Task:
     model_token: str = ""  # the placeholder that stands for the real key inside
     program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
     variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
+    mcp: tuple[McpServer, ...] = ()
     resume: str = ""  # the session that goes on with the prompt, of a harness that RESUMES; empty: a new one
 
 

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from runner.harnesses._stream import mapping, mappings, text
+from runner.model import McpServer
 
 VERSION = 1
 _UNKNOWN_METHOD = -32601  # JSON-RPC 2.0, "Error object"
@@ -23,14 +24,15 @@ class Conversation:
         self.session = ""
         self._prompts: list[str] = []  # for the next turn
         self._folder = self._model = ""
+        self._servers: tuple[McpServer, ...] = ()
         self._in_turn = self._cancelling = self._stopping = False
         self._ids = count(1)
         self._asked: dict[int, str] = {}  # our requests that are not answered: id -> method
         self._out: list[bytes] = []
 
-    def begin(self, prompt: str, folder: str, model: str) -> None:
+    def begin(self, prompt: str, folder: str, model: str, servers: tuple[McpServer, ...] = ()) -> None:
         """`folder` is where the agent works, `model` what it is to use; empty: its own choice."""
-        self._prompts, self._folder, self._model = [prompt], folder, model
+        self._prompts, self._folder, self._model, self._servers = [prompt], folder, model, servers
         nothing = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
         client = {"name": "skillrunner", "version": "1"}
         self._ask(
@@ -63,8 +65,12 @@ class Conversation:
         number = message.get("id")
         return self._asked.pop(number, "") if isinstance(number, int) else ""
 
-    def initialized(self) -> None:
-        self._ask("session/new", {"cwd": self._folder, "mcpServers": []})
+    def initialized(self, agent: Mapping[str, Any]) -> list[str]:
+        """Begin a session; returns the names of the servers that an agent of such capabilities cannot use."""
+        by_http = mapping(agent, "mcpCapabilities").get("http") is True
+        usable = [server for server in self._servers if server.command or by_http]
+        self._ask("session/new", {"cwd": self._folder, "mcpServers": [_server(one) for one in usable]})
+        return [server.name for server in self._servers if server not in usable]
 
     def opened(self, result: Mapping[str, Any]) -> bool:
         """There is a session; whether the agent's list of models, if it has one, holds ours."""
@@ -112,6 +118,14 @@ class Conversation:
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._out.append(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+
+def _server(server: McpServer) -> dict[str, Any]:
+    if server.url:
+        return {"type": "http", "name": server.name, "url": server.url, "headers": []}
+    program, *arguments = server.command
+    variables = [{"name": name, "value": value} for name, value in server.variables.items()]
+    return {"name": server.name, "command": program, "args": arguments, "env": variables}
 
 
 def _allowed(options: list[Mapping[str, Any]]) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 Source: Claude Code docs, "Run Claude Code programmatically" and "CLI reference"; the shapes are those of 2.1.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from runner.documents import Many, Model, Text
 from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
+from runner.harnesses._mcp import servers
 from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
 from runner.harnesses._user_lines import UserLines
 from runner.model import (
@@ -33,6 +35,7 @@ from runner.model import (
 from runner.units import Maybe
 
 SYSTEM_PROMPT = "system-prompt.md"
+SERVERS = "mcp.json"
 _EXIT_CODE = re.compile(r"\AExit code (\d{1,3})\b")  # how the result of a shell command that failed begins
 
 
@@ -61,6 +64,7 @@ PACKAGE = Package(
         "arm64": "IiG5umFToSCVWqB1lEsxxwIxKgxPXyZ3DRU915v8J4Bz5Q3JpslM0ew1m5yaT+lFXBPvYxmsEgi0XI68XHND0A==",
     },
 )
+MCP = "any"
 MODEL = ModelAccess(
     key_variable="ANTHROPIC_API_KEY",
     upstream_variable="ANTHROPIC_BASE_URL",
@@ -90,12 +94,21 @@ def launch(task: Task) -> Launch:
     return Launch(
         argv=(task.program or PROGRAM, "-p", *_STREAMS, "--verbose", *_flags(task)),
         variables=_VARIABLES | (access if task.model_url else {}),
-        files={SYSTEM_PROMPT: system.encode()} if system else {},
+        files={
+            **({SYSTEM_PROMPT: system.encode()} if system else {}),
+            **({SERVERS: _servers(task)} if task.mcp else {}),
+        },
     )
+
+
+def _servers(task: Task) -> bytes:
+    return json.dumps({"mcpServers": servers(task.mcp, {"type": "http"})}).encode()
 
 
 def _flags(task: Task) -> Iterator[str]:
     options = task.spec.options
+    if task.mcp:
+        yield from ("--strict-mcp-config", "--mcp-config", f"{task.places.exchange}/{SERVERS}")
     if task.spec.model:
         yield from ("--model", task.spec.model)
     if turns := options.get("max_turns"):
@@ -103,7 +116,8 @@ def _flags(task: Task) -> Iterator[str]:
     if options.get("append_system_prompt"):
         yield from ("--append-system-prompt-file", f"{task.places.exchange}/{SYSTEM_PROMPT}")
     if allowed := options.get("allowed_tools"):
-        yield from ("--permission-mode", "dontAsk", "--allowed-tools", *allowed)
+        named = (f"mcp__{server.name}" for server in task.mcp)
+        yield from ("--permission-mode", "dontAsk", "--allowed-tools", *allowed, *named)
     else:
         yield "--dangerously-skip-permissions"
 

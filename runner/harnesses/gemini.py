@@ -13,6 +13,7 @@ from pydantic import Field
 from runner.documents import Model, Text
 from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._judge import Tally, judge
+from runner.harnesses._mcp import servers
 from runner.harnesses._stream import count, mapping, parsed, text, unread
 from runner.harnesses._stream import status as told_status
 from runner.lines import json_object
@@ -63,6 +64,7 @@ PACKAGE = Package(
         "dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
     ),
 )
+MCP = "any"
 RESUMES = True
 MODEL = ModelAccess(
     key_variable="GEMINI_API_KEY",
@@ -102,6 +104,8 @@ def _settings(task: Task) -> dict[str, Any]:
         "telemetry": {"enabled": False},
         "security": {"folderTrust": {"enabled": False}},
     }
+    if task.mcp:
+        settings["mcpServers"] = servers(task.mcp, {}, "httpUrl")
     if task.model_url:
         settings["security"]["auth"] = {"selectedType": "gemini-api-key"}
     if turns := options.get("max_turns"):

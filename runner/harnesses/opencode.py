@@ -17,6 +17,7 @@ from runner.model import (
     Exit,
     FileEdit,
     Finish,
+    McpServer,
     Message,
     Metered,
     Outcome,
@@ -53,6 +54,7 @@ PACKAGE = Package(
         "x64": "q/t/3p2CTxOT9y2kvjesb/LZab2+1eqlhhWA02Be6mjTtmYtNBcBsrI5yDo4Fw7ZSPBW2oyMIGMNRqiKQjiAWw==",
     },
 )
+MCP = "any"
 RESUMES = True
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
@@ -64,6 +66,7 @@ MODEL = ModelAccess(
 
 _DEFAULT_MODEL = "gpt-5.5"
 _KEY = "SKILLRUNNER_MODEL_TOKEN"
+_CALL = 60_000  # milliseconds that a server may take for an answer
 
 
 def launch(task: Task) -> Launch:
@@ -91,6 +94,8 @@ def _config(task: Task) -> dict[str, Any]:
     config: dict[str, Any] = {"autoupdate": False, "share": "disabled"}
     if task.spec.options.get("append_system_prompt"):
         config["instructions"] = [f"{task.places.exchange}/{INSTRUCTIONS}"]
+    if task.mcp:
+        config["mcp"] = {server.name: _server(server) for server in task.mcp}
     if task.model_url:
         model = task.spec.model or _DEFAULT_MODEL
         name = f"skillrunner/{model}"
@@ -98,6 +103,13 @@ def _config(task: Task) -> dict[str, Any]:
     elif task.spec.model:
         config["model"] = task.spec.model
     return config
+
+
+def _server(server: McpServer) -> dict[str, Any]:
+    if server.url:
+        return {"type": "remote", "url": server.url, "oauth": False, "timeout": _CALL}
+    variables = dict(server.variables)
+    return {"type": "local", "command": list(server.command), "environment": variables, "timeout": _CALL}
 
 
 def _provider(task: Task, model: str) -> dict[str, Any]:

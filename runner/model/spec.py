@@ -49,6 +49,16 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
+    """A server of the Model Context Protocol, for the harness to use: a program, or an address."""
+
+    name: str
+    command: tuple[str, ...] = ()  # empty: it is at `url`
+    variables: Mapping[str, str] = field(default_factory=dict)  # of the program, besides the harness's own
+    url: str = ""  # spoken to by streamable HTTP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Where the harness works."""
 
@@ -63,6 +73,7 @@ class Environment:
     secrets: tuple[str, ...] = ()  # names; values never enter a record
     repositories: Mapping[str, str] = field(default_factory=dict)  # others: folder -> "owner/name@ref"
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through
+    mcp: tuple[McpServer, ...] = ()
     resources: Resources = Resources()
 
 
@@ -124,6 +135,7 @@ class RunSpec:
     prompt: str
     environment: Environment
     harness: HarnessSpec
+    tools: tuple[str, ...] = ()  # of the run itself, that the harness may call
     limits: Limits
     allowance: Allowance
     verify: tuple[str, ...] = ()

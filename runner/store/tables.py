@@ -103,6 +103,18 @@ messages = Table(
     Column("delivered_at", String(32)),  # when the agent was told
 )
 
+notes = Table(
+    "notes",  # what agents remember of a skill, for its later runs
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("repository", Text, nullable=False),
+    Column("skill", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("run_id", String(40), nullable=False),  # whose note outlives it
+    Column("at", String(32), nullable=False),
+    Index("notes_of_skill", "repository", "skill", "id"),
+)
+
 receipts = Table(
     "receipts",
     metadata,
