@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runner.earlier import Earlier
 from runner.forges import Forge
 from runner.gateway.budget import Account
 from runner.gateway.opening import ModelDoor
@@ -16,6 +17,7 @@ from runner.mirror import Mirror
 from runner.model import Places, RunSpec
 from runner.outputs import Bot
 from runner.record import Record
+from runner.session import Session
 from runner.steering import Mail
 
 ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
@@ -46,6 +48,7 @@ class Parts:
     again: bool = False
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries the run out
+    earlier: Earlier | None = None  # the run that it goes on from
 
     @property
     def confidential(self) -> set[str]:
@@ -70,6 +73,11 @@ class Job:
         self.parts.stop()
         self.account.check()
         self.mail.check()
+
+    @property
+    def resumed(self) -> Session | None:
+        """The session of an earlier run that the harness goes on with."""
+        return self.parts.earlier.resumed_by(self.spec.harness.kind) if self.parts.earlier else None
 
     @property
     def name(self) -> str:

@@ -29,6 +29,7 @@ class Mail:
 
     def __init__(self) -> None:
         self.why = ""  # it is stopped: what was said of it
+        self.interrupted = False  # whoever runs it wants it to end
         self._new: SimpleQueue[Letter] = SimpleQueue()
         self._told: SimpleQueue[Letter] = SimpleQueue()
         self._late: list[Letter] = []

@@ -1,0 +1,132 @@
+"""Runs that have ended, and are gone on with: by hand with the agent's own program, and by another run."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.harnesses import model_access
+from tests.parts import agents
+from tests.parts.cli import Done, Project, clean_environment, skill_files
+from tests.parts.model_server import ModelServer
+from tests.parts.sessions import AGENTS
+
+KEY = "sk-the-real-key-0123456789abcdef"
+TASK = "Write the page about herons, please."
+YAML = """
+description: Write a page
+on: {manual: {}}
+harness: %s
+%s
+output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
+"""
+KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini"}
+CODEX = """
+model_provider = "own"
+[model_providers.own]
+name = "own"
+base_url = "%s"
+env_key = "OPENAI_API_KEY"
+wire_api = "responses"
+"""
+
+
+def write(name: str) -> dict[str, Any]:
+    return {"write": {"path": f"docs/{name}.md", "content": f"# {name}\n"}}
+
+
+SCRIPT = [
+    [{"say": "I will write it."}, write("page")],
+    [{"say": "The page is done."}],
+    [{"say": "I go on."}, {"shell": "echo More. > docs/more.md"}],
+    [{"say": "All is done now."}],
+]
+
+
+def prepared(
+    agent: str, project: Project, image: str, server: ModelServer, script: Any, name: str, limits: str = ""
+) -> agents.Agent:
+    """A project whose skill `page` is done by an agent whose model follows the script `name`."""
+    kind, (module, model), installed = KINDS[agent], AGENTS[agent], agents.AGENTS[agent]()
+    asked = json.dumps({"kind": kind, "model": model})
+    config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
+    files = skill_files("page", YAML % (asked, limits), f"{TASK}\n")
+    project.commit({**files, "skillrunner.yaml": config})
+    access = model_access(module, {})
+    assert access is not None
+    project.variables.update(
+        {
+            "SKILLRUNNER_IMAGE": agents.image_with(installed, module.PROGRAM) if installed.needs else image,
+            access.key_variable: KEY,
+            access.upstream_variable: server.url(name, script),
+        }
+    )
+    return installed
+
+
+def by_hand(
+    agent: str, given: Mapping[str, Any], installed: agents.Agent, project: Project, folder: Path
+) -> Done:
+    """What a person types, who is asked nothing."""
+    folder.mkdir()
+    (folder / agent).symlink_to(installed.program)
+    typed = str(given["command"])
+    home = Path(given["folder"]) / ".git/skillrunner/home"
+    if agent == "claude":
+        typed += " -p 'Go on, by hand.' --dangerously-skip-permissions"
+    elif agent == "codex":
+        (home / ".codex/config.toml").write_text(CODEX % project.variables["OPENAI_BASE_URL"])
+        flags = "--dangerously-bypass-approvals-and-sandbox --skip-git-repo-check"
+        typed = typed.replace("codex resume ", f"codex exec resume {flags} ") + " 'Go on, by hand.'"
+    else:
+        chosen = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+        (home / ".gemini/settings.json").write_text(json.dumps(chosen))
+        typed += " -p 'Go on, by hand.' --yolo --skip-trust"
+    variables = {**clean_environment(project.home), **project.variables, "IS_SANDBOX": "1"}
+    variables["PATH"] = f"{folder}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", typed],
+        env={name: value for name, value in variables.items() if name != "HOME"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.docker
+@pytest.mark.real_cli
+@pytest.mark.parametrize("agent", KINDS)
+def test_a_person_goes_on_with_the_agents_session(
+    agent: str, project: Project, local_image: str, model_server: ModelServer, tmp_path: Path
+) -> None:
+    name = f"handoff-{agent}-{tmp_path.name}"
+    installed = prepared(agent, project, local_image, model_server, SCRIPT, name)
+    ran = project.skillrunner("run", "page", "--json")
+    assert ran.json()["state"] == "succeeded", ran.out
+    asked = len(model_server.asked(name))
+
+    done = project.skillrunner("handoff", "latest", "--json")
+    assert done.code == 0, done.err
+    given = done.json()
+    folder = Path(given["folder"])
+    assert folder == project.root.parent / f"page-{ran.json()['id']}"
+    assert project.git("diff", "--cached", "--name-only", cwd=folder) == "docs/page.md"
+    assert project.git("status", "--porcelain", cwd=project.root) == ""
+    assert KEY not in "".join(
+        path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()
+    )
+
+    went = by_hand(agent, given, installed, project, tmp_path / "bin")
+    assert went.code == 0, (went, given)
+    said = json.dumps(model_server.asked(name)[asked].body)
+    assert TASK in said
+    assert "The page is done." in said
+    assert "Go on, by hand." in said
+    assert (folder / "docs/more.md").exists()
