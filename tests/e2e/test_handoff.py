@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,64 @@ def test_a_person_goes_on_with_the_agents_session(
     assert "The page is done." in said
     assert "Go on, by hand." in said
     assert (folder / "docs/more.md").exists()
+
+
+MORE = "Now write about storks as well."
+ALSO = {"shell": "echo Storks. > docs/more.md", "heard": MORE}
+STUCK = [
+    [{"say": "I will write it."}, write("page")],
+    [{"delay": 90, "unheard": MORE}, ALSO, {"say": "Going on."}],
+    [ALSO, {"say": "Going on."}],  # some take the broken answer for a turn
+    [{"say": "All is done now."}],
+]
+
+
+@pytest.mark.docker
+@pytest.mark.real_cli
+@pytest.mark.parametrize("agent", KINDS)
+def test_a_run_goes_on_where_another_was_interrupted(
+    agent: str, project: Project, local_image: str, model_server: ModelServer, tmp_path: Path
+) -> None:
+    name = f"continue-{agent}-{tmp_path.name}"
+    prepared(agent, project, local_image, model_server, STUCK, name)
+    interrupted = interrupt(project, lambda: len(model_server.asked(name)) >= 2)
+    assert interrupted["state"] == "cancelled", interrupted["end"]
+    kept = {artifact["name"] for artifact in interrupted["artifacts"]}
+    assert {"patch", "session.tar"} <= kept
+    asked = len(model_server.asked(name))
+
+    went = project.skillrunner("continue", "latest", MORE, "--json")
+    record = went.json()
+    assert record["state"] == "succeeded", (record["end"], went.err)
+    assert record["spec"]["continues"] == interrupted["id"]
+    said = json.dumps(model_server.asked(name)[asked].body)
+    assert TASK in said
+    assert MORE in said
+    pages = project.git("ls-tree", "--name-only", "skillrunner/page/default:docs", cwd=project.origin)
+    assert {"page.md", "more.md"} <= set(pages.split())
+    assert f"goes on     from run {interrupted['id']}" in project.skillrunner("show", "latest").out
+
+
+def interrupt(project: Project, ready: Callable[[], bool]) -> Any:
+    """The record of a run that somebody ends with Ctrl-C."""
+    process = subprocess.Popen(
+        project.command("run", "page", "--json"),
+        cwd=project.root,
+        env=project.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 90
+        while not ready():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.communicate()
+    assert out, err
+    return json.loads(out)
