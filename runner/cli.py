@@ -32,6 +32,8 @@ VERBS = {
     "show": "Show a run: states, checks, causes, cost, receipts.",
     "logs": "Show what the agent did; -f follows it live.",
     "steer": "Say something to an agent while it works, or stop it.",
+    "continue": "Go on from a run that has ended, in a new one.",
+    "handoff": "Go on by hand: its work in a checkout, its agent's session in a home.",
     "diff": "Show what a run proposed.",
     "pr": "Work with the pull requests of the local forge.",
     "action": "Decide and run inside a GitHub workflow.",

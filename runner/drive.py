@@ -29,6 +29,11 @@ class Driven:
     reader: Reader = field(repr=False)
     redactor: Redactor
 
+    @property
+    def session_id(self) -> str:
+        """The harness's own name for its session; empty: it told none."""
+        return self.reader.outcome(self.ended, bool(self.declared)).session_id or ""
+
     def outcome(self, changed: bool) -> Outcome:
         """The harness's own judgement. `changed`: it left a changed tree, or declared an output."""
         found = self.reader.outcome(self.ended, changed or bool(self.declared))
@@ -73,8 +78,11 @@ def drive(
                 )
         except Stalled as stalled:
             ended = stalled.exit
-        except (BudgetError, StoppedError):  # told when the work until now is judged
-            ended = log.stopped("cancelled")
+        except (BudgetError, StoppedError, RunnerError, KeyboardInterrupt) as cause:
+            if isinstance(cause, RunnerError) and cause.reason is not Reason.CANCELLED:
+                raise
+            mail.interrupted = isinstance(cause, KeyboardInterrupt)
+            ended = log.stopped("cancelled")  # why is told when the work until now is judged
         log.flush()
         declared = tuple(in_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.problem))
     return Driven(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.declared import Outbox
+from runner.earlier import Earlier
 from runner.errors import RunnerError
 from runner.forges import Forge
 from runner.gateway.budget import Account
@@ -19,6 +20,7 @@ from runner.outputs import Bot
 from runner.programs import Install, Program
 from runner.record import Record
 from runner.sandboxes import Mount
+from runner.session import Session
 from runner.steering import Mail
 
 ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
@@ -56,6 +58,7 @@ class Parts:
     again: bool = False
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries the run out
+    earlier: Earlier | None = None  # the run that it goes on from
 
     @property
     def confidential(self) -> set[str]:
@@ -83,6 +86,11 @@ class Job:
         self.parts.stop()
         self.account.check()
         self.mail.check()
+
+    @property
+    def resumed(self) -> Session | None:
+        """The session of an earlier run that the harness goes on with."""
+        return self.parts.earlier.resumed_by(self.spec.harness.kind) if self.parts.earlier else None
 
     @property
     def name(self) -> str:

@@ -99,7 +99,7 @@ def plan(
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
         output=OutputSpec(kind=kind, options=_rendered(skill, options, context)),
     )
-    return replace(spec, digest=_digest(spec))
+    return replace(spec, digest=digest_of(spec))
 
 
 def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,7 +220,8 @@ def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:
     return value
 
 
-def _digest(spec: RunSpec) -> str:
+def digest_of(spec: RunSpec) -> str:
+    """Over all that it says."""
     said = {item.name: getattr(spec, item.name) for item in fields(spec) if item.name != "digest"}
     text = json.dumps(said, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

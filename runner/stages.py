@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from runner import access, images, policy, tree
+from runner import access, earlier, images, policy, session, tree
 from runner.changeset import Changeset
 from runner.doors.git import Git
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
-from runner.harnesses import Speaker, Task
+from runner.harnesses import Sessions, Speaker, Task
 from runner.job import Job
-from runner.model import Check, Letter, Outcome, Phase, Proposal, Reason, Receipt
+from runner.model import Check, Letter, Outcome, Phase, Places, Proposal, Reason, Receipt
 from runner.outputs import Offer
 from runner.prepared import Prepared, prepared, set_up
 from runner.redact import Redactor, plain
@@ -137,6 +137,9 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
     spec, parts = job.spec, job.parts
     here = parts.program.file if parts.program is not None and not parts.sandbox.TOOLS else ""
+    going_on = job.resumed
+    for name, content in earlier.found_from(going_on, box.places.workspace).items():
+        box.put(f"home/{name}", content)
     task = Task(
         spec=spec.harness,
         prompt=spec.prompt,
@@ -145,6 +148,7 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
         program=str(here),
         variables={**parts.variables, **parts.secrets},
         mcp=spec.environment.mcp,
+        resume=going_on.id if going_on else "",
     )
     secrets = parts.confidential
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
@@ -156,6 +160,35 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
     for path in driven.files:
         job.record.kept(path.name, path)
     return driven
+
+
+def put_back(job: Job, place: Workspace, changeset: Changeset) -> None:
+    """What an earlier run changed lies in the workspace again, for one that goes on from it."""
+    before = job.parts.earlier
+    if before is not None and before.patch:
+        made = changeset.apply(job.spec.base_sha, before.patch)
+        edits = changeset.edits(job.spec.base_sha, made)
+        earlier.put_back(edits, place.path, job.parts.sandbox.OWNER)
+        what = "1 file" if len(edits) == 1 else f"{len(edits)} files"
+        job.record.note(f"{what} that run {before.run_id} changed lie there again")
+
+
+def keep_session(job: Job, place: Workspace, driven: Driven, places: Places) -> None:
+    """Keep the agent's own session, by which it can go on later. That it cannot be kept is no failure."""
+    kept: Sessions | None = getattr(job.parts.harness, "SESSIONS", None)
+    if kept is None or not session.is_id(driven.session_id):
+        return
+    path = job.record.folder / session.NAME
+    try:
+        files = session.collect(place.exchange, kept, driven.redactor)
+        found = session.Session(
+            harness=job.spec.harness.kind, id=driven.session_id, workspace=places.workspace, files=files
+        )
+        session.write(path, found)
+    except (session.NotKeptError, OSError) as error:
+        job.record.note(f"the agent's session is not kept: {error}")
+    else:
+        job.record.kept(path.name, path, "application/x-tar")
 
 
 def _mail(job: Job, masked: Redactor) -> AbstractContextManager[None]:
@@ -185,7 +218,11 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
         if not any(refusal.rule == "secret" for refusal in refusals):
             job.record.keep("patch", patch, "text/x-diff")
         job.record.refused(refusals)
+    job.parts.stop()
     job.account.check()
+    if job.mail.interrupted:
+        message, hint = "it was interrupted", f'go on with it: skillrunner continue {run_id} "go on"'
+        raise RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint=hint)
     if job.mail.why:
         hint = f"skillrunner diff {run_id} shows what it did until then"
         raise RunnerError(Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {job.mail.why}", hint=hint)

@@ -33,6 +33,7 @@ class Mail:
         self._asking = 0  # how many of the agent's questions wait for an answer
         self._over = False
         self._arrival = threading.Condition()
+        self.interrupted = False  # whoever runs it wants it to end
         self._told: SimpleQueue[Letter] = SimpleQueue()
         self._late: list[Letter] = []
         self._seen: set[int] = set()

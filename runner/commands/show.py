@@ -83,6 +83,8 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     commit = skill.get("commit")
     yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"
     yield f"started by  {run.trigger} {one_line(spec.get('trigger', {}).get('subject', ''))}".rstrip()
+    if before := spec.get("continues"):
+        yield f"goes on     from run {before}"
     yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Many, Model, Text
-from runner.harnesses import Launch, ModelAccess, Package, Task
+from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._mcp import servers
@@ -65,6 +65,20 @@ PACKAGE = Package(
     },
 )
 MCP = "any"
+
+
+def _command(session: str, model: str | None) -> tuple[str, ...]:
+    return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
+
+
+def _moved(files: Files, workspace: str) -> Files:
+    """Sessions lie in a folder that is named after the one it works in."""
+    folder = f"{_PROJECTS}/{re.sub(r'[^A-Za-z0-9]', '-', workspace)}"
+    return {f"{folder}/{path.split('/', 3)[3]}": content for path, content in files.items()}
+
+
+_PROJECTS = ".claude/projects"
+SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=_moved)
 MODEL = ModelAccess(
     key_variable="ANTHROPIC_API_KEY",
     upstream_variable="ANTHROPIC_BASE_URL",
@@ -115,6 +129,8 @@ def _flags(task: Task) -> Iterator[str]:
         yield from ("--max-turns", str(turns))
     if options.get("append_system_prompt"):
         yield from ("--append-system-prompt-file", f"{task.places.exchange}/{SYSTEM_PROMPT}")
+    if task.resume:
+        yield from ("--resume", task.resume)
     if allowed := options.get("allowed_tools"):
         named = (f"mcp__{server.name}" for server in task.mcp)
         yield from ("--permission-mode", "dontAsk", "--allowed-tools", *allowed, *named)
