@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from runner.gateway import hello
 from runner.gateway.allow import Rules
+from runner.gateway.body import Body
 from runner.gateway.server import Request, cause, passed
 from runner.gateway.tunnel import tunnel
 
@@ -146,7 +147,7 @@ class Egress:
             sent = {**passed(dict(request.headers.items()), _PRIVATE), "Host": url.netloc}
             connection.request(request.command, target or "/", headers=sent)
             answer = connection.getresponse()
-            request.pass_on(answer, passed(dict(answer.headers.items()), frozenset()), attempt)
+            request.pass_on(Body(answer), passed(dict(answer.headers.items()), frozenset()), attempt)
 
 
 def _split(url: str) -> SplitResult:

@@ -16,8 +16,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from runner.errors import RunnerError
 from runner.gateway import budget
+from runner.gateway.body import Body
 from runner.gateway.budget import Account, BudgetError
-from runner.gateway.server import PIECE, Request, passed
+from runner.gateway.server import Request, passed
 from runner.gateway.tape import Tape
 from runner.gateway.usage import prepared
 from runner.harnesses import ModelAccess
@@ -67,15 +68,16 @@ class ModelProxy:
         except BudgetError as error:
             request.tell(*budget.refusal(request.target[1], error.message))
 
-    def _relay(self, request: Request, body: bytes) -> None:
+    def _relay(self, request: Request, sent: bytes) -> None:
         _, path, query = request.target
         below = path + (f"?{query}" if query else "")
-        call = self.account.begin(request.command, path, body)
-        take = self.tape.begin(request.command, below, body, call) if self.tape else None
+        call = self.account.begin(request.command, path, sent)
+        take = self.tape.begin(request.command, below, sent, call) if self.tape else None
         target = self.upstream.path.rstrip("/") + below
-        ask = partial(_asked, request.command, target, prepared(path, body) or None, self._headers(request))
+        ask = partial(_asked, request.command, target, prepared(path, sent) or None, self._headers(request))
         try:
-            with self._answer(ask) as answer:
+            with self._answer(ask) as body:
+                answer = body.answer
                 call.status = answer.status
                 if take is not None:
                     take.begins(answer.status, answer.headers["Content-Type"] or "")
@@ -83,22 +85,22 @@ class ModelProxy:
                     host = self.upstream.hostname
                     request.answer(502, f"{host} redirects to elsewhere, and the gateway does not follow")
                 else:
-                    with call.heard_out(lambda: answer.read1(PIECE)):
+                    with call.heard_out(body.read):
                         headers = passed(dict(answer.headers.items()), _CREDENTIALS)
-                        request.pass_on(answer, headers, take or call)
+                        request.pass_on(body, headers, take or call)
         finally:
             (take or call).end()
 
     @contextmanager
-    def _answer(self, ask: Ask) -> Iterator[HTTPResponse]:
+    def _answer(self, ask: Ask) -> Iterator[Body]:
         """An answer that has begun. Its connection is kept when it was heard out."""
         connection, answer = self._answered(ask)
+        body = Body(answer)
         try:
-            yield answer
+            yield body
         finally:
-            whole = answer.isclosed() or answer.length == 0
             answer.close()
-            if whole and not answer.will_close:
+            if body.whole and not answer.will_close:
                 self._idle.append((time.monotonic(), connection))
             else:
                 connection.close()
