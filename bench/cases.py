@@ -1,7 +1,6 @@
 """What replaying a skill's case takes, beside the agent alone.
 
 "agent alone" is the same Claude Code on this machine, without a container: a scripted model gives it the same
-answers in a clone of the case's repository, and the skill's verification runs after it. Nothing can be
 answers in a clone of the case's repository, and the skill's verification runs after it. Nothing can be faster
 than that. "replay" is what `skillrunner test` does for a case: two containers, the gateway, the comparison of
 """

@@ -175,6 +175,7 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         setup_key=tuple(options.setup_key),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
+        skills=tuple(options.skills),
         repositories=dict(options.repositories),
         network=tuple(options.network.allow),
         mcp=tuple(_server(name, server) for name, server in options.mcp.items()),

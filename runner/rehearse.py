@@ -113,7 +113,9 @@ def rehearse(stage: Stage, skill: Skill, case: cases.Case, mode: Mode) -> Rehear
     """Run the skill, as it lies in the working tree, on the case's repository. Raises RunnerError."""
     run_id = new_run_id(datetime.now(UTC))
     repository = stage.folder / run_id / "repository.git"
-    commits = cases.build(case, stage.root / skill.path, skill.path, repository)
+    commits = cases.build(
+        case, stage.root / skill.path, skill.path, repository, skill.options.environment.skills
+    )
     spec, make = _planned(stage, skill, case, run_id, repository)
     if spec.environment.repositories:
         message = f"{skill.name} reads other repositories, which a case has none of"

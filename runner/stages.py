@@ -20,6 +20,7 @@ from runner.prepared import Prepared, prepared, set_up
 from runner.redact import Redactor, plain
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.store import messages
+from runner.taught import teach
 from runner.verify import verify
 from runner.workspace import Change, Workspace
 from runner.workspace import prepared as prepared_workspace
@@ -136,6 +137,8 @@ def _tools(job: Job, purpose: str) -> Iterator[Mount]:
 def drive_harness(job: Job, box: Sandbox) -> Driven:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
     spec, parts = job.spec, job.parts
+    with job.record.stage(Phase.HARNESS):
+        teach(job, box)
     here = parts.program.file if parts.program is not None and not parts.sandbox.TOOLS else ""
     going_on = job.resumed
     for name, content in earlier.found_from(going_on, box.places.workspace).items():

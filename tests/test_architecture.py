@@ -65,6 +65,7 @@ ORDER = [
     "access",
     "images",
     "prepared",
+    "taught",
     "stages",
     "beside",
     "execute",

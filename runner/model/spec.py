@@ -71,6 +71,7 @@ class Environment:
     setup_key: tuple[str, ...] = ()  # globs of what set-up reads; empty: its result is not kept
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()  # names; values never enter a record
+    skills: tuple[str, ...] = ()  # further ones that the agent finds, by name
     repositories: Mapping[str, str] = field(default_factory=dict)  # others: folder -> "owner/name@ref"
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through
     mcp: tuple[McpServer, ...] = ()

@@ -17,6 +17,7 @@ Host = Annotated[
     str, AfterValidator(allow.check_entry), WithJsonSchema({"type": "string", "pattern": allow.PATTERN})
 ]
 Folder = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+SkillName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 OtherRepository = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(@[A-Za-z0-9_./+-]+)?$", max_length=300)
 ]
@@ -104,6 +105,9 @@ class EnvironmentOptions(Model):
     variables: dict[Variable, str] = Field(default={}, description="Environment variables")
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"
+    )
+    skills: Annotated[Many[SkillName], Field(max_length=50)] = Field(
+        default=(), description="Further skills for the agent: names of folders beside this one"
     )
     repositories: Annotated[dict[Folder, OtherRepository], Field(max_length=20)] = Field(
         default={},

@@ -23,11 +23,17 @@ INSTALLED = ("codex", "gemini")
 YAML = """
 description: Write a page
 on: {manual: {}}
+environment: {skills: [house-style]}
 harness: %s
 verify: [test -s docs/page.md]
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
-
+STYLE = """---
+name: house-style
+description: Read this before you write a page, or the Duchess will frown.
+---
+Use few words.
+"""
 
 Made = tuple[Project, str, ModelAccess]
 
@@ -49,7 +55,8 @@ def agent_project(request: pytest.FixtureRequest, project: Project, local_image:
         project.state.mkdir()
         (project.state / FOLDER).symlink_to(agents.CACHE)  # fetched already
     asked = json.dumps({"kind": kind, "model": model, **options})
-    project.commit({**skill_files("page", YAML % asked), "skillrunner.yaml": config})
+    style = {"skills/house-style/SKILL.md": STYLE}
+    project.commit({**skill_files("page", YAML % asked), **style, "skillrunner.yaml": config})
     project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY})
     return project, agent, access
 
@@ -78,6 +85,8 @@ def test_an_agent_opens_a_pull_request(
     assert "Done" in pull["body"]
     assert "fixes #1" not in pull["body"]
     assert "@everyone" not in pull["body"]
+    asked = model_server.asked(f"publish-{agent_project[1]}-{tmp_path.name}")
+    assert any("the Duchess will frown" in json.dumps(one.body) for one in asked), "it knows the other skill"
     log = project.skillrunner("logs", "latest").out
     assert "I will write it." in log
     assert KEY not in json.dumps(record) + pull["body"] + log
