@@ -18,6 +18,7 @@ CALLS = {
 _FILE = {"file_path", "filePath", "path", "content", "file_text"}
 _COMMAND = {"command", "cmd"}
 _CONTENT = {"content", "file_text"}
+SERVER = "mcp__skillrunner"
 _WORKSPACE = "/workspace"  # where a container has it
 
 
@@ -34,6 +35,8 @@ def runs(made: Sequence[bool]) -> int:
 
 def chosen(tools: Sequence[Mapping[str, Any]], step: Step) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
     """(tool, call, value) for what a step calls; `tools` have names."""
+    if "tool" in step:
+        yield _own(tools, step["tool"]), "tool", step.get("with", {})
     for call in CALLS.keys() & step.keys():
         if tool := _pick(tools, call):
             yield tool, call, step[call]
@@ -46,8 +49,18 @@ def _pick(tools: Sequence[Mapping[str, Any]], call: str) -> Mapping[str, Any] | 
     return next((names[name] for name in CALLS[call] if name in names), None)
 
 
+def _own(tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """A tool of the run itself, which clients name in their own ways, or hold back until it is called."""
+    named = (tool for tool in tools if str(tool.get("name", "")).endswith(name))
+    return next(
+        named, {"name": f"{SERVER}__{name}", "type": "function", "parameters": {}, "input_schema": {}}
+    )
+
+
 def arguments(schema: Mapping[str, Any], call: str, value: Any) -> dict[str, Any]:
     """What the tool's schema wants, filled with what the step says."""
+    if call == "tool":
+        return dict(value)
     known = _FILE if call == "write" else _COMMAND
     filled = {}
     for name, rule in schema.get("properties", {}).items():
