@@ -14,6 +14,7 @@ from runner.drive import Driven, drive
 from runner.errors import RunnerError
 from runner.harnesses import Speaker, Task
 from runner.job import Job
+from runner.launchers import launched
 from runner.model import Check, Letter, Outcome, Phase, Proposal, Reason, Receipt
 from runner.outputs import Offer
 from runner.prepared import Prepared, prepared, set_up
@@ -137,7 +138,7 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
         places=box.places,
         program=str(parts.program) if seen_as_is else "",
         variables={**parts.variables, **parts.secrets},
-        mcp=spec.environment.mcp,
+        mcp=launched(box, spec.environment.mcp, spec.environment.variables),
     )
     secrets = parts.confidential
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):

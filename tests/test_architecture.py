@@ -60,6 +60,7 @@ ORDER = [
     "job",
     "tools",
     "access",
+    "launchers",
     "images",
     "prepared",
     "stages",

@@ -234,21 +234,51 @@ KINDS = {
 REAL = """
 description: Write a page
 on: {manual: {}}
+environment:
+  variables: {COLOUR: green}
+  secrets: [A_SECRET]
+  mcp: {words: {command: [sh, /workspace/tools/words.sh], variables: {WORD: "plain $COLOUR"}}}
 harness: %s
 tools: [declare_output]
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
 SCRIPT = [
     [{"write": {"path": "docs/page.md", "content": "# A page\n"}}],
-    [{"tool": "declare_output", "with": {"kind": "pull_request", "fields": {"body": "I wrote a page."}}}],
+    [{"tool": "words/look", "with": {"where": "docs/words.md"}}],
+    [
+        {
+            "tool": "skillrunner/declare_output",
+            "with": {"kind": "pull_request", "fields": {"body": "I wrote a page."}},
+        }
+    ],
     [{"say": "Done."}],
 ]
+WORDS = """\
+# A server of the Model Context Protocol, in as few words as it can be said.
+answer() { printf '{"jsonrpc":"2.0","id":%s,"result":%s}\\n' "$1" "$2"; }
+schema='{"type":"object","properties":{"where":{"type":"string"}}}'
+while read -r line; do
+    id=$(printf %s "$line" | sed -n 's/.*"id": *\\([0-9][0-9]*\\).*/\\1/p')
+    version=$(printf %s "$line" | sed -n 's/.*"protocolVersion": *"\\([^"]*\\)".*/\\1/p')
+    case $line in
+    *'"initialize"'*)
+        info='"capabilities":{"tools":{}},"serverInfo":{"name":"words","version":"1"}'
+        answer "$id" "{\\"protocolVersion\\":\\"$version\\",$info}" ;;
+    *'"tools/list"'*) answer "$id" "{\\"tools\\":[{\\"name\\":\\"look\\",\\"inputSchema\\":$schema}]}" ;;
+    *'"tools/call"'*)
+        echo "$WORD/$COLOUR/${#A_SECRET}/${#https_proxy}" > /workspace/docs/words.md
+        cat /proc/[0-9]*/cmdline | tr '\\0' ' ' > /tmp/seen; cp /tmp/seen /workspace/docs/seen.md
+        answer "$id" '{"content":[{"type":"text","text":"looked"}]}' ;;
+    *'"id"'*) printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no"}}\\n' "$id" ;;
+    esac
+done
+"""
 
 
 @pytest.mark.docker
 @pytest.mark.real_cli
 @pytest.mark.parametrize("name", KINDS)
-def test_real_agents_call_a_tool(
+def test_real_agents_call_tools(
     name: str, project: Project, local_image: str, model_server: ModelServer, tmp_path: Path
 ) -> None:
     module, model = AGENTS[name]
@@ -259,14 +289,24 @@ def test_real_agents_call_a_tool(
     kind = KINDS[name]
     config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
     asked = json.dumps({"kind": kind, "model": model, **options})
-    project.commit({**skill_files("page", REAL % asked), "skillrunner.yaml": config})
+    files = skill_files("page", REAL % asked)
+    project.commit({**files, "skillrunner.yaml": config, "tools/words.sh": WORDS})
     image = local_image
     if installed.needs:
         image = agents.image_with(installed, module.PROGRAM or options["command"][0])
     script = f"tools-{name}-{tmp_path.name}"
-    project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY})
+    project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY, "A_SECRET": SECRET})
     project.variables[access.upstream_variable] = model_server.url(script, SCRIPT)
     record = ran(project)
     assert record["state"] == "succeeded", record["end"]
     assert "the agent called declare_output" in messages(record)
     assert "I wrote a page." in pull_request(project)
+
+    def page(path: str) -> str:
+        return project.git("show", f"skillrunner/page/default:docs/{path}.md", cwd=project.origin)
+
+    word, colour, secret, proxy = page("words").split("/")
+    assert (word, colour, int(secret)) == ("plain $COLOUR", "green", len(SECRET))
+    assert int(proxy) > 0
+    assert "words.sh" in page("seen")
+    assert "127.0.0.1:" not in page("seen")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.parts.protocols.steps import SERVER, TOKENS_IN, TOKENS_OUT, Steps, arguments, chosen, frame, runs
+from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT, Steps, arguments, chosen, frame, runs
 
 
 def turn(body: Any) -> int:
@@ -53,7 +53,8 @@ def _output(body: Any, steps: Steps, serial: int) -> Iterator[dict[str, Any]]:
 def _call(tool: Mapping[str, Any], call: str, value: Any, key: str) -> dict[str, Any]:
     common = {"id": f"fc_{key}", "call_id": f"call_{key}", "name": tool["name"], "status": "completed"}
     if call == "tool":  # Codex keeps the tools of a server in a namespace
-        own = {"namespace": SERVER, "name": tool["name"].removeprefix(f"{SERVER}__")}
+        space = tool["namespace"]
+        own = {"namespace": space, "name": tool["name"].removeprefix(f"{space}__")}
         return {"type": "function_call", "arguments": json.dumps(value), **common, **own}
     if tool["type"] == "custom":
         lines = "".join(f"+{line}\n" for line in value["content"].splitlines())

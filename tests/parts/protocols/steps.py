@@ -18,7 +18,6 @@ CALLS = {
 _FILE = {"file_path", "filePath", "path", "content", "file_text"}
 _COMMAND = {"command", "cmd"}
 _CONTENT = {"content", "file_text"}
-SERVER = "mcp__skillrunner"
 _WORKSPACE = "/workspace"  # where a container has it
 
 
@@ -50,11 +49,11 @@ def _pick(tools: Sequence[Mapping[str, Any]], call: str) -> Mapping[str, Any] | 
 
 
 def _own(tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
-    """A tool of the run itself, which clients name in their own ways, or hold back until it is called."""
-    named = (tool for tool in tools if str(tool.get("name", "")).endswith(name))
-    return next(
-        named, {"name": f"{SERVER}__{name}", "type": "function", "parameters": {}, "input_schema": {}}
-    )
+    """A tool "server/tool", which clients name in their own ways, or hold back until it is called."""
+    server, _, tool = name.partition("/")
+    blind = {"name": f"mcp__{server}__{tool}", "type": "function", "parameters": {}, "input_schema": {}}
+    named = (one for one in tools if str(one.get("name", "")).endswith(tool))
+    return {**next(named, blind), "namespace": f"mcp__{server}"}
 
 
 def arguments(schema: Mapping[str, Any], call: str, value: Any) -> dict[str, Any]:
