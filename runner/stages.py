@@ -14,6 +14,7 @@ from runner.drive import Driven, drive
 from runner.errors import RunnerError
 from runner.harnesses import Sessions, Speaker, Task
 from runner.job import Job
+from runner.launchers import launched
 from runner.model import Check, Letter, Outcome, Phase, Places, Proposal, Reason, Receipt
 from runner.outputs import Offer
 from runner.prepared import Prepared, prepared, set_up
@@ -150,7 +151,7 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
         places=box.places,
         program=str(here),
         variables={**parts.variables, **parts.secrets},
-        mcp=spec.environment.mcp,
+        mcp=launched(box, spec.environment.mcp, spec.environment.variables),
         resume=going_on.id if going_on else "",
     )
     secrets = parts.confidential

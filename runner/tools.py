@@ -3,7 +3,8 @@
 What an agent says here is untrusted, as all that it says: it becomes data of its run, and no more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -90,16 +91,26 @@ class _Desk:
             raise ToolError(f"the text has more than {most} bytes: say it in fewer words")
         return safe
 
-    def carried_out(self, name: str, call: Callable[[Any], str], given: object) -> str:
+    def begin(self, name: str) -> None:
         """Every call is an event of the run, by the tool's name alone."""
         self.calls += 1
         if self.calls > _CALLS:
             raise ToolError(f"{_CALLS} calls are all that one run has")
-        try:
+        with _here():
             self.job.record.note(f"the agent called {name}", tool=name)
+
+    def carried_out(self, call: Callable[[Any], str], given: object) -> str:
+        with _here():
             return call(given)
-        except RunnerError as error:
-            raise ToolError("the runner could not do that now; it may work later") from error
+
+
+@contextmanager
+def _here() -> Iterator[None]:
+    """The agent need not know what is wrong with the runner itself."""
+    try:
+        yield
+    except RunnerError as error:
+        raise ToolError("the runner could not do that now; it may work later") from error
 
 
 def patience(idle: float) -> float:
@@ -119,9 +130,13 @@ def tools(job: Job) -> tuple[Tool, ...]:
     }
     return tuple(
         Tool(
-            name=name, description=described, arguments=arguments, call=partial(desk.carried_out, name, call)
+            name=name,
+            description=made[name][0],
+            arguments=made[name][1],
+            call=partial(desk.carried_out, made[name][2]),
+            begin=partial(desk.begin, name),
         )
-        for name, (described, arguments, call) in ((name, made[name]) for name in job.spec.tools)
+        for name in job.spec.tools
     )
 
 

@@ -63,6 +63,7 @@ ORDER = [
     "job",
     "tools",
     "access",
+    "launchers",
     "images",
     "prepared",
     "taught",

@@ -45,6 +45,7 @@ class Tool:
     description: str  # for the agent
     arguments: type[BaseModel]
     call: Callable[[Any], str]  # gets `arguments`; returns what the agent is told, or raises ToolError
+    begin: Callable[[], None] = lambda: None  # hears of every call first; may raise ToolError as well
 
 
 class RefusedError(Exception):
@@ -148,6 +149,7 @@ class ToolDoor:
         if tool is None:
             raise RefusedError(_BAD_PARAMS, "there is no such tool", 200)
         try:
+            tool.begin()
             told, failed = tool.call(tool.arguments.model_validate(params.get("arguments") or {})), False
         except ValidationError as error:
             told, failed = faults(error), True

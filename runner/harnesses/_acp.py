@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from runner.harnesses import Task
 from runner.harnesses._stream import mapping, mappings, text
 from runner.model import McpServer
 
@@ -25,14 +26,15 @@ class Conversation:
         self._prompts: list[str] = []  # for the next turn
         self._folder = self._model = ""
         self._servers: tuple[McpServer, ...] = ()
+        self._variables: Mapping[str, str] = {}
         self._in_turn = self._cancelling = self._stopping = False
         self._ids = count(1)
         self._asked: dict[int, str] = {}  # our requests that are not answered: id -> method
         self._out: list[bytes] = []
 
-    def begin(self, prompt: str, folder: str, model: str, servers: tuple[McpServer, ...] = ()) -> None:
-        """`folder` is where the agent works, `model` what it is to use; empty: its own choice."""
-        self._prompts, self._folder, self._model, self._servers = [prompt], folder, model, servers
+    def begin(self, task: Task) -> None:
+        self._prompts, self._folder, self._model = [task.prompt], task.places.workspace, task.spec.model or ""
+        self._servers, self._variables = task.mcp, task.variables
         nothing = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
         client = {"name": "skillrunner", "version": "1"}
         self._ask(
@@ -69,7 +71,7 @@ class Conversation:
         """Begin a session; returns the names of the servers that an agent of such capabilities cannot use."""
         by_http = mapping(agent, "mcpCapabilities").get("http") is True
         usable = [server for server in self._servers if server.command or by_http]
-        self._ask("session/new", {"cwd": self._folder, "mcpServers": [_server(one) for one in usable]})
+        self._ask("session/new", {"cwd": self._folder, "mcpServers": [self._server(one) for one in usable]})
         return [server.name for server in self._servers if server not in usable]
 
     def opened(self, result: Mapping[str, Any]) -> bool:
@@ -106,6 +108,13 @@ class Conversation:
             error = {"code": _UNKNOWN_METHOD, "message": "this client does not offer that"}
             self._send({"id": message["id"], "error": error})
 
+    def _server(self, server: McpServer) -> dict[str, Any]:
+        if server.url:
+            return {"type": "http", "name": server.name, "url": server.url, "headers": []}
+        program, *arguments = server.command
+        variables = [{"name": name, "value": value} for name, value in self._variables.items()]
+        return {"name": server.name, "command": program, "args": arguments, "env": variables}
+
     def _cancel(self) -> None:
         if self._in_turn and not self._cancelling:
             self._cancelling = True
@@ -118,14 +127,6 @@ class Conversation:
 
     def _send(self, message: Mapping[str, Any]) -> None:
         self._out.append(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-
-
-def _server(server: McpServer) -> dict[str, Any]:
-    if server.url:
-        return {"type": "http", "name": server.name, "url": server.url, "headers": []}
-    program, *arguments = server.command
-    variables = [{"name": name, "value": value} for name, value in server.variables.items()]
-    return {"name": server.name, "command": program, "args": arguments, "env": variables}
 
 
 def _allowed(options: list[Mapping[str, Any]]) -> Mapping[str, str]:

@@ -116,7 +116,7 @@ class Reader:
 
     def begin(self, task: Task) -> None:
         self._agent = task.spec.options["command"][0]
-        self._talk.begin(task.prompt, task.places.workspace, task.spec.model or "", task.mcp)
+        self._talk.begin(task)
 
     def say(self) -> bytes | None:
         return self._talk.say()

@@ -149,14 +149,12 @@ def _provider(url: str) -> str:
 
 
 def _server(server: McpServer, inherited: Iterable[str]) -> str:
-    """A program gets no variables but those that are named, by their values or by what Codex itself has."""
+    """A program gets no variables but those that are named."""
     if server.url:
         return f"{{url={json.dumps(server.url)}}}"
     program, *arguments = server.command
-    given = ",".join(f"{name}={json.dumps(value)}" for name, value in server.variables.items())
-    named = json.dumps([name for name in inherited if name not in server.variables])
     what = f"command={json.dumps(program)},args={json.dumps(arguments)}"
-    return f"{{{what},env={{{given}}},env_vars={named}}}"
+    return f"{{{what},env_vars={json.dumps(list(inherited))}}}"
 
 
 class Reader:

@@ -121,7 +121,9 @@ def _settings(task: Task) -> dict[str, Any]:
         "security": {"folderTrust": {"enabled": False}},
     }
     if task.mcp:
-        settings["mcpServers"] = servers(task.mcp, {}, "httpUrl")
+        # It keeps from a program what looks like a secret by its name, unless that is named here.
+        named = {name: f"${name}" for name in task.variables}
+        settings["mcpServers"] = servers(task.mcp, {}, "httpUrl", named)
     if task.model_url:
         settings["security"]["auth"] = {"selectedType": "gemini-api-key"}
     if turns := options.get("max_turns"):

@@ -108,8 +108,7 @@ def _config(task: Task) -> dict[str, Any]:
 def _server(server: McpServer) -> dict[str, Any]:
     if server.url:
         return {"type": "remote", "url": server.url, "oauth": False, "timeout": _CALL}
-    variables = dict(server.variables)
-    return {"type": "local", "command": list(server.command), "environment": variables, "timeout": _CALL}
+    return {"type": "local", "command": list(server.command), "timeout": _CALL}
 
 
 def _provider(task: Task, model: str) -> dict[str, Any]:
