@@ -34,6 +34,7 @@ VERBS = {
     "steer": "Say something to an agent while it works, or stop it.",
     "continue": "Go on from a run that has ended, in a new one.",
     "handoff": "Go on by hand: its work in a checkout, its agent's session in a home.",
+    "attach": "Follow a run, and say what is typed to its agent.",
     "diff": "Show what a run proposed.",
     "pr": "Work with the pull requests of the local forge.",
     "action": "Decide and run inside a GitHub workflow.",

@@ -29,6 +29,7 @@ class Earlier:
     """What is known of such a run. All but its id and end was written by an agent."""
 
     run_id: str
+    base_sha: str
     end: End
     prompt: str
     patch: bytes  # empty: it changed nothing, or that is not kept
@@ -61,6 +62,7 @@ def earlier(store: Store, run: Run) -> Earlier:
     archive = kept.get(session.NAME)
     return Earlier(
         run_id=run.id,
+        base_sha=run.base_sha,
         end=run.end,
         prompt=_content(kept.get("prompt.md")).decode(errors="replace"),
         patch=_content(kept.get("patch")),

@@ -129,6 +129,7 @@ def record_of(spec: RunSpec, run_id: str) -> Run:
         skill=spec.skill.name,
         trigger=spec.trigger.kind,
         trigger_key=spec.trigger.key,
+        subject=spec.trigger.subject,
         base_sha=spec.base_sha,
         state=RunState.QUEUED,
         created_at=datetime.now(UTC),

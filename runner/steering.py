@@ -7,7 +7,7 @@ it from there, and so never waits for a database. Tools that the agent calls may
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 from runner.errors import RunnerError
@@ -105,6 +105,8 @@ class Mail:
             with self._arrival:
                 self._over = True
                 self._arrival.notify_all()
+        with suppress(RunnerError):  # what came since the last look is too late
+            self._look(fetch, note, speaks)
         if letters := _all(self._told):
             note(letters, True)
         if letters := self._late + self.take():

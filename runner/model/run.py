@@ -18,6 +18,7 @@ class Run:
     skill: str
     trigger: str
     trigger_key: str
+    subject: str = ""  # what it is about, as people name it: a tag, an issue's number
     base_sha: str
     state: RunState
     attempt: int = 1

@@ -255,6 +255,11 @@ class SkillFile(Model):
     )
     output: Any
 
+    @property
+    def continues(self) -> bool:
+        """What the file says under `continue`, which is no name in Python; `runner.skill.kinds` adds it."""
+        return bool(getattr(self, "continue", False))
+
 
 def given(choice: Model) -> Mapping[str, Any]:
     """The kinds that an `on` or `output` mapping names, with their options."""
