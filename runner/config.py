@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from runner.documents import Data, Document, Fault, Many, Model, Text, check, parse, raise_faults
 from runner.documents.yaml import resolve
+from runner.harness_config import HarnessConfig
 from runner.model import Phase, Reason
 from runner.options import Glob, LimitOptions, PriceOptions, ResourceOptions, Variable
 from runner.units import Maybe
@@ -24,15 +25,6 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")]
 
 Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
-
-
-class HarnessConfig(Model):
-    """How one kind of harness is reached on this machine."""
-
-    binary: Maybe[Annotated[str, Field(pattern=r"^(/|~/)")]] = Field(
-        default=None, description="A program of this machine that the sandbox sees, read-only"
-    )
-    variables: dict[Variable, str] = Field(default={}, description="Environment variables of the harness")
 
 
 class Policy(Model):

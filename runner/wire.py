@@ -15,6 +15,7 @@ from runner.doors.git import Local, address, discover
 from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.forges import Forge
+from runner.harness_config import HarnessConfig
 from runner.harnesses import model_access
 from runner.mirror import Mirror
 from runner.model import Limits, Phase, Reason, Repository, Resources, RunSpec
@@ -23,6 +24,7 @@ from runner.plan import Base, Defaults
 from runner.secret import Secrets
 
 if TYPE_CHECKING:
+    from runner.gateway.provider import Fallback
     from runner.job import Parts
     from runner.log import Watch
     from runner.store import Store
@@ -154,6 +156,7 @@ def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
         limits=config.limits.over(Limits()),
         resources=config.resources.over(Resources()),
         guarded=(*folders, *config.policy.protected),
+        routes={kind: tuple(one.route for one in own.routes) for kind, own in config.harnesses.items()},
         **force,
     )
 
@@ -188,6 +191,7 @@ def parts(
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
         model_key=find(model.key_variable, spec.harness.kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
+        fallback=_fallback(configured, spec.harness.kind, find) if model else (),
         program=_program(configured.binary if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
         helper=place.config.gateway.image,
@@ -196,6 +200,17 @@ def parts(
         prices=own_prices(place.config.prices),
         watch=watch,
         again=again,
+    )
+
+
+def _fallback(configured: HarnessConfig | None, kind: str, find: Find) -> tuple["Fallback", ...]:
+    from runner.gateway.provider import Fallback
+
+    return tuple(
+        Fallback(
+            upstream=one.upstream, key=find(one.key, f"harnesses.{kind}.fallback"), model=one.model or ""
+        )
+        for one in (configured.fallback if configured else ())
     )
 
 

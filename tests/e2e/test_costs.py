@@ -104,7 +104,7 @@ def test_the_record_holds_what_the_answers_told_times_the_prices(bench: Bench) -
         )
         assert Decimal(str(call["cost_usd"])) == bench.price(1)
         assert call.keys() == {
-            *("at", "model", "status", "seconds", "cost_usd"),
+            *("at", "provider", "model", "status", "seconds", "cost_usd"),
             *("input", "output", "cached", "cache_written"),
         }
     assert "calls.jsonl" in {artifact["name"] for artifact in record["artifacts"]}
