@@ -191,7 +191,7 @@ def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
 
 
 def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
-    """The rules by which the gateway chooses. What calls its model by itself may know an `auto` of its own."""
+    """The rules by which the gateway chooses. What calls its model alone may have an `auto` of its own."""
     try:
         access = model_access(plugins.module("harnesses", spec.kind), spec.options)
     except KeyError:  # it is told, with what there is, where the run is put together
