@@ -126,7 +126,8 @@ def serve_gateway(model: str, site: str) -> None:
     from runner.gateway.allow import rules
     from runner.gateway.budget import Account
     from runner.gateway.egress import Egress
-    from runner.gateway.model_proxy import model_proxy
+    from runner.gateway.model_proxy import ModelProxy
+    from runner.gateway.provider import first
     from runner.gateway.server import served
     from runner.harnesses import claude_code
 
@@ -137,7 +138,8 @@ def serve_gateway(model: str, site: str) -> None:
         egress = Egress(
             rules=rules([HOST], [HOST]), token=token, told=lambda _: None, resolve=lambda _: ["127.0.0.1"]
         )
-        return model_proxy(access, "sk-key", "", token, Account()), egress
+        providers = (first(access, "sk-key", ""),)
+        return ModelProxy(providers=providers, paths=access.paths, token=token, account=Account()), egress
 
     with served(socket.create_server(("127.0.0.1", 0), backlog=256), doors) as gateway:
         print(gateway.address, gateway.token, flush=True)

@@ -60,6 +60,8 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
         access=_model(job),
         key=parts.model_key,
         upstream=parts.model_upstream,
+        fallback=parts.fallback,
+        routes=job.spec.harness.routes,
         account=job.account,
         tape=Tape(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
     )
@@ -73,27 +75,32 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
     finally:
         if model.tape is not None:
             model.tape.close()
-        _enter(job, log)
+        _enter(job, log, model)
 
 
-def _enter(job: Job, log: EgressLog) -> None:
+def _enter(job: Job, log: EgressLog, model: ModelDoor) -> None:
     """The gateway is closed: what it saw is the run's, however that goes on."""
     record = job.record
     record.spent += job.account.usage
     for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
         if path.exists():
             record.kept(path.name, path, "application/jsonl")
+    for host, times in model.instead.items():
+        if times:
+            record.note(f"{host} answered in place of the model's own provider: {times} calls")
     for what, times in log.refused.most_common(_TOLD):
         record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def told(task: Task, job: Job, opened: Gateway) -> Task:
     """The task with what a harness needs to know of its gateway."""
+    routes = task.spec.routes
     ways = {} if job.parts.sandbox.NETWORK else opened.proxy
     ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
     return replace(
         task,
         mcp=(*ours, *task.mcp),
+        spec=replace(task.spec, model=routes[-1].model) if routes else task.spec,
         model_url=opened.url if _model(job) else "",
         model_token=opened.token,
         variables={**ways, **task.variables},

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from runner.documents import Data, Document, Fault, Many, Model, Text, check, parse, raise_faults
 from runner.documents.yaml import resolve
+from runner.harness_config import HarnessConfig
 from runner.model import Phase, Reason
 from runner.options import Glob, LimitOptions, PriceOptions, ResourceOptions, Variable
 from runner.units import Maybe
@@ -26,28 +27,6 @@ Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=201)]
 RepositoryPlace = Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+|/[^\n]*|~/[^\n]*)$")]
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
-
-
-class HarnessConfig(Model):
-    """How one kind of harness is reached on this machine."""
-
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["binary", "version"]}})
-
-    version: Maybe[Annotated[str, Field(pattern=r"^(tested|[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*)$")]] = Field(
-        default=None,
-        description="Installed from the npm registry and shown to the sandbox: a version, or `tested`",
-        examples=["tested"],
-    )
-    binary: Maybe[Annotated[str, Field(pattern=r"^(/|~/)")]] = Field(
-        default=None, description="A program of this machine that the sandbox sees, read-only"
-    )
-    variables: dict[Variable, str] = Field(default={}, description="Environment variables of the harness")
-
-    @model_validator(mode="after")
-    def _one_program(self) -> "HarnessConfig":
-        if self.binary and self.version:
-            raise ValueError("names binary and version: keep one of them")
-        return self
 
 
 class Policy(Model):

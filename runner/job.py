@@ -12,6 +12,7 @@ from runner.forges import Forge
 from runner.gateway.budget import Account
 from runner.gateway.opening import ModelDoor
 from runner.gateway.prices import Prices
+from runner.gateway.provider import Fallback
 from runner.harnesses import Harness
 from runner.log import Watch
 from runner.mirror import Mirror
@@ -45,6 +46,7 @@ class Parts:
     secrets: Mapping[str, str]  # by name: what the skill asked for
     model_key: str = ""
     model_upstream: str = ""
+    fallback: tuple[Fallback, ...] = ()  # providers of the model besides
     model_end: ModelEnd | None = None
     record: bool = False  # keep what is said to the model and by it
     program: Program | None = None  # the harness's, on this machine, for a sandbox that lacks it
@@ -63,7 +65,7 @@ class Parts:
     @property
     def confidential(self) -> set[str]:
         """What nothing that is kept may hold."""
-        return {*self.secrets.values(), self.model_key} - {""}
+        return {*self.secrets.values(), self.model_key, *(one.key for one in self.fallback)} - {""}
 
 
 @dataclass(frozen=True, slots=True)

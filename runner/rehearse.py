@@ -203,7 +203,8 @@ def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelDoor, Place
             return
         replay.names = ears.names
         with replaying(replay) as url:
-            yield replace(door, upstream=url)
+            others = [replace(one, upstream=url) for one in door.fallback]
+            yield replace(door, upstream=url, fallback=others)
 
     return end
 

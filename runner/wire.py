@@ -17,6 +17,7 @@ from runner.doors.git import Local, address, discover
 from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.forges import Forge
+from runner.harness_config import HarnessConfig
 from runner.harnesses import model_access
 from runner.mirror import Mirror
 from runner.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
@@ -26,6 +27,7 @@ from runner.secret import Secrets
 
 if TYPE_CHECKING:
     from runner.doors.github import GitHub as Door
+    from runner.gateway.provider import Fallback
     from runner.job import Parts
     from runner.log import Watch
     from runner.programs import Install, Program
@@ -161,6 +163,7 @@ def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
         limits=config.limits.over(Limits()),
         resources=config.resources.over(Resources()),
         guarded=(*folders, *config.policy.protected),
+        routes={kind: tuple(one.route for one in own.routes) for kind, own in config.harnesses.items()},
         **force,
     )
 
@@ -195,6 +198,7 @@ def parts(
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
         model_key=find(model.key_variable, spec.harness.kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
+        fallback=_fallback(configured, spec.harness.kind, find) if model else (),
         program=_program(configured.binary if configured else None, spec.harness.kind),
         install=_install(place, harness, configured.version if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
@@ -205,6 +209,17 @@ def parts(
         prices=own_prices(place.config.prices),
         watch=watch,
         again=again,
+    )
+
+
+def _fallback(configured: HarnessConfig | None, kind: str, find: Find) -> tuple["Fallback", ...]:
+    from runner.gateway.provider import Fallback
+
+    return tuple(
+        Fallback(
+            upstream=one.upstream, key=find(one.key, f"harnesses.{kind}.fallback"), model=one.model or ""
+        )
+        for one in (configured.fallback if configured else ())
     )
 
 

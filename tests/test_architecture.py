@@ -24,6 +24,7 @@ ORDER = [
     "triggers",
     "harnesses",
     "worker_config",
+    "harness_config",
     "config",
     "doors",
     "secret",

@@ -79,10 +79,23 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A rule of `model: auto`: the model of requests of which all holds that is said; None: not said."""
+
+    model: str
+    prompt_tokens_over: int | None = None  # by an estimate
+    turns_over: int | None = None  # of the model, that the request's history holds
+    first: bool | None = None  # the model has had no turn yet
+    tools: bool | None = None  # the request offers the model any
+    spent_over: float | None = None  # share of the run's limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessSpec:
     kind: str  # "claude-code", "gemini", "command"
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # as the harness's own model validated them
+    routes: tuple[Route, ...] = ()  # which model a request gets, with `model: auto`; the last fits always
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
