@@ -12,7 +12,7 @@ from runner.log import Log, Stalled, Watch
 from runner.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
 from runner.redact import Redactor, plain
 from runner.sandboxes import Sandbox
-from runner.steering import Mail, StoppedError
+from runner.steering import FinishedError, Mail, StoppedError
 
 PROMPT = "prompt.md"
 OUTPUTS = "outputs.jsonl"
@@ -83,6 +83,8 @@ def drive(
                 raise
             mail.interrupted = isinstance(cause, KeyboardInterrupt)
             ended = log.stopped("cancelled")  # why is told when the work until now is judged
+        except FinishedError:
+            ended = replace(log.stopped("exited"), code=0)
         log.flush()
         declared = tuple(in_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.problem))
     return Driven(
@@ -125,7 +127,10 @@ def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
                 mail.told(letter)
             else:
                 mail.late(letter)
-        return speaker.say()
+        said = speaker.say()
+        if said is None:
+            mail.finished()
+        return said
 
     return say
 

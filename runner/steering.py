@@ -24,6 +24,10 @@ class StoppedError(Exception):
     """Somebody had the agent stopped, and it did not stop by itself."""
 
 
+class FinishedError(Exception):
+    """The agent has done all that it was asked to, and did not end by itself."""
+
+
 class Mail:
     """The messages for one attempt at a run."""
 
@@ -37,7 +41,8 @@ class Mail:
         self._told: SimpleQueue[Letter] = SimpleQueue()
         self._late: list[Letter] = []
         self._seen: set[int] = set()
-        self._until: float | None = None  # when the agent is ended if it has not stopped
+        self._until: float | None = None  # when the agent is ended if it has not ended by then
+        self._finished = False  # nobody has anything more to say to it
 
     def take(self) -> list[Letter]:
         """What has come since it was asked last; while the agent waits for an answer, only stops."""
@@ -69,10 +74,15 @@ class Mail:
         """The agent was not told: all is said."""
         self._late.append(letter)
 
+    def finished(self) -> None:
+        """The agent has done its last turn: it has a while to end, which its own children may prevent."""
+        self._finished = True
+        self._until = self._until or time.monotonic() + _GRACE
+
     def check(self) -> None:
-        """Raises StoppedError when the agent has to be ended."""
+        """Raises StoppedError, or FinishedError, when the agent has to be ended."""
         if self._until is not None and time.monotonic() > self._until:
-            raise StoppedError
+            raise FinishedError if self._finished and not self.why else StoppedError
 
     @contextmanager
     def open(
