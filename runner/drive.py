@@ -67,7 +67,7 @@ def drive(
     variables = _put(sandbox, task, launch)
     caps = task.limits.caps
     reader = harness.Reader()
-    with Log(folder, reader, masked, observe, task.limits.idle) as log:
+    with Log(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
         stdin: bytes | Say = launch.stdin
         if isinstance(reader, Speaker):
             reader.begin(task)
@@ -120,7 +120,7 @@ def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
 
     def say() -> bytes | None:
         for letter in mail.take():
-            if letter.stop:
+            if letter.act == "stop":
                 speaker.interrupt()
                 mail.told(letter)
             elif speaker.steer(letter.text):

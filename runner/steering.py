@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
+from runner.doors.pump import Clock
 from runner.errors import RunnerError
 from runner.model import Letter
 
@@ -30,6 +31,7 @@ class Mail:
     def __init__(self) -> None:
         self.why = ""  # it is stopped: what was said of it
         self.interrupted = False  # whoever runs it wants it to end
+        self.clock = Clock()  # of the agent's limits; it is held while the agent stands still
         self._new: SimpleQueue[Letter] = SimpleQueue()
         self._told: SimpleQueue[Letter] = SimpleQueue()
         self._late: list[Letter] = []
@@ -102,10 +104,14 @@ class Mail:
             note(letters, True)
 
     def _arrived(self, letter: Letter, speaks: bool) -> None:
-        if letter.stop:
+        if letter.act == "pause":
+            self.clock.hold()
+        elif letter.act in ("resume", "stop"):  # what stands still could not stop by itself
+            self.clock.go_on()
+        if letter.act == "stop":
             self.why = letter.text
             self._until = time.monotonic() + (_GRACE if speaks else 0)
-        if letter.stop and not speaks:
+        if letter.act in ("pause", "resume") or (letter.act == "stop" and not speaks):
             self.told(letter)
         else:
             self._new.put(letter)
