@@ -81,8 +81,8 @@ def drive(
                 )
         except Stalled as stalled:
             ended = stalled.exit
-        except (BudgetError, StoppedError, RunnerError, KeyboardInterrupt) as cause:
-            if isinstance(cause, RunnerError) and cause.reason is not Reason.CANCELLED:
+        except (StoppedError, RunnerError, KeyboardInterrupt) as cause:
+            if isinstance(cause, RunnerError) and not _is_wanted(cause):
                 raise
             mail.interrupted = isinstance(cause, KeyboardInterrupt)
             ended = log.stopped("cancelled")  # why is told when the work until now is judged
@@ -96,6 +96,11 @@ def drive(
         reader=log.reader,
         redactor=Redactor(masked),
     )
+
+
+def _is_wanted(error: RunnerError) -> bool:
+    """Whether the work until now is looked at: somebody wanted the end, and nothing is broken."""
+    return isinstance(error, BudgetError) or error.reason is Reason.CANCELLED
 
 
 def _resumed(
