@@ -99,7 +99,7 @@ messages = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("text", Text, nullable=False),
-    Column("stop", Integer, nullable=False, default=0),  # the agent is to stop where it is
+    Column("act", String(10), nullable=False),
     Column("at", String(32), nullable=False),
     Column("delivered_at", String(32)),  # when the agent was told
 )
