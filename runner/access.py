@@ -10,12 +10,13 @@ from runner.gateway.budget import Account, Call
 from runner.gateway.opening import EgressLog, ModelDoor, open_gateway
 from runner.gateway.server import Gateway
 from runner.gateway.tape import Tape
-from runner.harnesses import ModelAccess, Task, model_access
+from runner.harnesses import OURS, ModelAccess, Task, model_access
 from runner.job import Job, Parts
-from runner.model import Outcome, Phase, Reason, RunSpec, Usage
+from runner.model import McpServer, Outcome, Phase, Reason, RunSpec, Usage
 from runner.record import Record
 from runner.redact import Redactor, plain
 from runner.sandboxes import Sandbox
+from runner.tools import tools
 
 CALLS = "calls.jsonl"
 EGRESS = "egress.jsonl"
@@ -42,7 +43,8 @@ def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
 
 def is_needed(job: Job) -> bool:
     """Whether anything may be reached from inside."""
-    return _model(job) is not None or bool(job.spec.environment.network)
+    spec = job.spec
+    return _model(job) is not None or bool(spec.environment.network or spec.tools)
 
 
 def _model(job: Job) -> ModelAccess | None:
@@ -68,7 +70,8 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
         with ExitStack() as stack:
             if parts.model_end is not None:
                 model = stack.enter_context(parts.model_end(model, box.places))
-            yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.told))
+            offered = tools(job)
+            yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.told, offered))
     finally:
         if model.tape is not None:
             model.tape.close()
@@ -93,9 +96,11 @@ def told(task: Task, job: Job, opened: Gateway) -> Task:
     """The task with what a harness needs to know of its gateway."""
     routes = task.spec.routes
     ways = {} if job.parts.sandbox.NETWORK else opened.proxy
+    ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
     return replace(
         task,
         spec=replace(task.spec, model=routes[-1].model) if routes else task.spec,
+        mcp=(*ours, *task.mcp),
         model_url=opened.url if _model(job) else "",
         model_token=opened.token,
         variables={**ways, **task.variables},

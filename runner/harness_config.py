@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from runner.documents import Many, Model, Text
 from runner.model import Route
@@ -81,6 +81,13 @@ def _complete(routes: tuple[RouteOptions, ...]) -> tuple[RouteOptions, ...]:
 class HarnessConfig(Model):
     """How one kind of harness is reached on this machine."""
 
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["binary", "version"]}})
+
+    version: Maybe[Annotated[str, Field(pattern=r"^(tested|[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*)$")]] = Field(
+        default=None,
+        description="Installed from the npm registry and shown to the sandbox: a version, or `tested`",
+        examples=["tested"],
+    )
     binary: Maybe[Annotated[str, Field(pattern=r"^(/|~/)")]] = Field(
         default=None, description="A program of this machine that the sandbox sees, read-only"
     )
@@ -91,3 +98,9 @@ class HarnessConfig(Model):
     routes: Annotated[Many[RouteOptions], AfterValidator(_complete)] = Field(
         default=(), description="The rules of `model: auto`: the first that fits a request decides"
     )
+
+    @model_validator(mode="after")
+    def _one_program(self) -> "HarnessConfig":
+        if self.binary and self.version:
+            raise ValueError("names binary and version: keep one of them")
+        return self

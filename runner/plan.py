@@ -16,6 +16,7 @@ from runner.model import (
     Environment,
     HarnessSpec,
     Limits,
+    McpServer,
     OutputSpec,
     Phase,
     Reason,
@@ -29,9 +30,11 @@ from runner.model import (
 from runner.skill import (
     AllowanceOptions,
     Context,
+    McpOptions,
     Skill,
     Template,
     allowance,
+    refusals,
     render_body,
     render_prompt,
     render_text,
@@ -86,6 +89,7 @@ def plan(
     )
     context = _context(reference, trigger, base, run_id, now)
     kind, options = skill.output
+    harness = _harness(skill, defaults)
     spec = RunSpec(
         repository=base.repository,
         base_ref=base.ref,
@@ -94,14 +98,15 @@ def plan(
         trigger=trigger,
         prompt=render_prompt(skill.prompt, context).text,
         environment=_environment(skill, defaults),
-        harness=_harness(skill, defaults),
+        harness=harness,
+        tools=tuple(dict.fromkeys(skill.options.tools)),
         limits=skill.options.limits.over(defaults.limits),
         allowance=_allowance(options, defaults),
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
         output=OutputSpec(kind=kind, options=_rendered(skill, options, context)),
     )
-    return replace(spec, digest=_digest(spec))
+    return replace(spec, digest=digest_of(spec))
 
 
 def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,15 +182,28 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         setup_key=tuple(options.setup_key),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
+        skills=tuple(options.skills),
+        repositories=dict(options.repositories),
         network=tuple(options.network.allow),
+        mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
         resources=options.resources.over(defaults.resources),
     )
 
 
+def _server(name: str, server: McpOptions) -> McpServer:
+    variables, command = server.variables or {}, server.command or ()
+    return McpServer(name=name, command=tuple(command), variables=dict(variables), url=server.url or "")
+
+
 def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
+    """The skill's own, or the one that this run is to have, which has to be able to do the same."""
     said = skill.options.harness
     own = said.model_dump(exclude={"kind", "model"}, exclude_unset=False)
     spec = defaults.force_harness or HarnessSpec(kind=said.kind, model=said.model, options=own)
+    asked = skill.options
+    for key, message in refusals(spec.kind, bool(asked.environment.mcp), bool(asked.tools)):
+        hint = f"leave `{key}` out of {skill.file}, or choose another harness"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
     spec = replace(spec, model=defaults.force_model or spec.model)
     return replace(spec, routes=_routes(spec, defaults)) if spec.model == AUTO else spec
 
@@ -227,7 +245,8 @@ def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:
     return value
 
 
-def _digest(spec: RunSpec) -> str:
+def digest_of(spec: RunSpec) -> str:
+    """Over all that it says."""
     said = {item.name: getattr(spec, item.name) for item in fields(spec) if item.name != "digest"}
     text = json.dumps(said, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

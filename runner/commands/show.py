@@ -68,6 +68,9 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         yield from (
             f"            | {one_line(line)}" for line in check.output.splitlines()[-5:] if not check.ok
         )
+    for _, event in runs.events(run.id):
+        if "question" in event.data:
+            yield f"asked       {one_line(str(event.data['question']), 1000)}"
     for receipt in runs.receipts(run.id):
         yield f"published   {receipt.kind} {receipt.action}: {receipt.url} ({receipt.branch})"
     yield from _states(runs, run)
@@ -83,6 +86,8 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     commit = skill.get("commit")
     yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"
     yield f"started by  {run.trigger} {one_line(spec.get('trigger', {}).get('subject', ''))}".rstrip()
+    if before := spec.get("continues"):
+        yield f"goes on     from run {before}"
     yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"

@@ -9,7 +9,6 @@ one. Nothing is asked again once a byte of an answer has gone to the harness. A 
 after it was sent may have been billed: the same provider does not get it a second time.
 """
 
-import hmac
 import re
 import threading
 from collections import Counter
@@ -66,7 +65,7 @@ class ModelProxy:
         if (refusal := self._refusal(request)) is not None:
             request.refuse(*refusal)
             return
-        _, path, query = _target(request)
+        _, path, query = request.target
         body = request.rfile.read(int(request.headers["Content-Length"] or 0))
         headers = passed(dict(request.headers.items()), _NOT_ASKED)
         asked = Asked(method=request.command, path=path, query=query, body=body, headers=headers)
@@ -151,9 +150,9 @@ class ModelProxy:
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         """Why the request is not let through; None when it is."""
-        token, path, _ = _target(request)
+        _, path, _ = request.target
         length = request.headers["Content-Length"] or "0"
-        if not hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
+        if not request.holds(self.token):
             return 403, "this address belongs to another run"
         if request.command not in _METHODS or not _PATH.fullmatch(path) or not _below(path, self.paths):
             return 404, "the gateway lets only calls of the model through"
@@ -184,13 +183,6 @@ def _wished(headers: HTTPMessage) -> float:
     with suppress(ValueError):
         return max(0.0, float(headers["Retry-After"] or 0))
     return _PATIENCE + 1  # a date: it means longer
-
-
-def _target(request: Request) -> tuple[str, str, str]:
-    """(token, path below the upstream, query) of the request."""
-    path, _, query = request.path.partition("?")
-    token, slash, rest = path.removeprefix("/").partition("/")
-    return token, slash + rest, query
 
 
 def _below(path: str, allowed: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Opens the gateway of one run: both doors, on one listener."""
+"""Opens the gateway of one run: all its doors, on one listener."""
 
 import json
 import socket
@@ -12,9 +12,10 @@ from pathlib import Path
 from runner.gateway.allow import Rules
 from runner.gateway.budget import Account
 from runner.gateway.egress import Attempt, Egress
+from runner.gateway.mcp import PATH, Tool, ToolDoor
 from runner.gateway.model_proxy import ModelProxy, NoModel
 from runner.gateway.provider import Fallback, first, other
-from runner.gateway.server import Door, Gateway, served
+from runner.gateway.server import Door, Doors, Gateway, served
 from runner.gateway.tape import Tape
 from runner.harnesses import ModelAccess
 from runner.model import Route
@@ -39,15 +40,24 @@ class ModelDoor:
 
 @contextmanager
 def open_gateway(
-    listener: socket.socket, model: ModelDoor, rules: Rules, told: Callable[[Attempt], None]
+    listener: socket.socket,
+    model: ModelDoor,
+    rules: Rules,
+    told: Callable[[Attempt], None],
+    tools: Sequence[Tool] = (),
 ) -> Iterator[Gateway]:
     """A gateway that answers on `listener`, which it closes at the end; `told` hears of each attempt.
+
+    Without `tools` it has no door to any.
 
     Raises RunnerError when the model's address or key cannot be right.
     """
 
-    def doors(token: str) -> tuple[Door, Door]:
-        return _to_model(model, token), Egress(rules=rules, token=token, told=told)
+    def doors(token: str) -> Doors:
+        below = {PATH: ToolDoor(tools, token)} if tools else {}
+        return Doors(
+            model=_to_model(model, token), egress=Egress(rules=rules, token=token, told=told), below=below
+        )
 
     with served(listener, doors, lambda: model.account.settle(_LINGER)) as gateway:
         yield gateway

@@ -7,12 +7,13 @@ sizes are bytes, costs are US dollars.
 from runner.model.ends import End, Phase, Reason, RunState
 from runner.model.outside import Caps, Exit, OnOutput, Places, Remote, Say, Stream
 from runner.model.proposal import Artifact, Check, Declared, FileChange, Proposal, Receipt, Refusal
-from runner.model.run import Letter, Run, RunEvent
+from runner.model.run import Letter, Note, Run, RunEvent
 from runner.model.spec import (
     Allowance,
     Environment,
     HarnessSpec,
     Limits,
+    McpServer,
     OutputSpec,
     Repository,
     Resources,
@@ -52,8 +53,10 @@ __all__ = [
     "HarnessSpec",
     "Letter",
     "Limits",
+    "McpServer",
     "Message",
     "Metered",
+    "Note",
     "OnOutput",
     "Outcome",
     "OutputSpec",

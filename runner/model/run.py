@@ -18,6 +18,7 @@ class Run:
     skill: str
     trigger: str
     trigger_key: str
+    subject: str = ""  # what it is about, as people name it: a tag, an issue's number
     base_sha: str
     state: RunState
     attempt: int = 1
@@ -57,3 +58,13 @@ class Letter:
     id: int
     text: str
     stop: bool = False  # it is to stop where it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What an agent wrote down for later runs of its skill. Untrusted."""
+
+    id: int
+    text: str
+    run_id: str  # of the run that wrote it, which may be gone
+    at: datetime

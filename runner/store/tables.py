@@ -23,6 +23,7 @@ runs = Table(
     Column("skill", String(64), nullable=False),
     Column("trigger", String(40), nullable=False),
     Column("trigger_key", Text, nullable=False),
+    Column("subject", Text, nullable=False, default=""),
     Column("base_sha", String(64), nullable=False),
     Column("state", String(20), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -43,6 +44,7 @@ runs = Table(
     Column("spec", Text, nullable=False, default="{}"),
     Index("runs_newest", "created_at", "id"),
     Index("runs_of_skill", "repository", "skill", "created_at", "id"),
+    Index("runs_of_subject", "repository", "skill", "subject", "created_at"),
     Index("runs_in_state", "state", "created_at", "id"),
     Index("runs_ended", "ended_at"),
 )
@@ -101,6 +103,18 @@ messages = Table(
     Column("stop", Integer, nullable=False, default=0),  # the agent is to stop where it is
     Column("at", String(32), nullable=False),
     Column("delivered_at", String(32)),  # when the agent was told
+)
+
+notes = Table(
+    "notes",  # what agents remember of a skill, for its later runs
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("repository", Text, nullable=False),
+    Column("skill", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("run_id", String(40), nullable=False),  # whose note outlives it
+    Column("at", String(32), nullable=False),
+    Index("notes_of_skill", "repository", "skill", "id"),
 )
 
 receipts = Table(
@@ -162,6 +176,7 @@ decisions = Table(
     Column("at", String(32), nullable=False),
     Column("due", String(32)),
     Column("run_id", String(40), nullable=False, default=""),
+    Column("continues", String(40), nullable=False, default=""),
     Column("host", Text, nullable=False, default=""),
     Column("expires", String(32)),
     Index("decisions_newest", "repository", "skill", "at"),
