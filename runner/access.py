@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from runner.errors import RunnerError
+from runner.gateway import git_read
 from runner.gateway.allow import rules
 from runner.gateway.budget import Account, Call
 from runner.gateway.opening import EgressLog, ModelDoor, open_gateway
@@ -95,15 +96,18 @@ def _enter(job: Job, log: EgressLog, model: ModelDoor) -> None:
 def told(task: Task, job: Job, opened: Gateway) -> Task:
     """The task with what a harness needs to know of its gateway."""
     routes = task.spec.routes
-    ways = {} if job.parts.sandbox.NETWORK else opened.proxy
+    variables = task.variables
+    if not job.parts.sandbox.NETWORK:
+        reached = rules(job.spec.environment.network)
+        variables = {**opened.proxy, **variables, **git_read.variables(opened.url, reached, variables)}
     ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
     return replace(
         task,
-        mcp=(*ours, *task.mcp),
         spec=replace(task.spec, model=routes[-1].model) if routes else task.spec,
+        mcp=(*ours, *task.mcp),
         model_url=opened.url if _model(job) else "",
         model_token=opened.token,
-        variables={**ways, **task.variables},
+        variables=variables,
     )
 
 

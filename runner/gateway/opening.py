@@ -12,6 +12,8 @@ from pathlib import Path
 from runner.gateway.allow import Rules
 from runner.gateway.budget import Account
 from runner.gateway.egress import Attempt, Egress
+from runner.gateway.git_read import PATH as GIT
+from runner.gateway.git_read import GitRead
 from runner.gateway.mcp import PATH, Tool, ToolDoor
 from runner.gateway.model_proxy import ModelProxy, NoModel
 from runner.gateway.provider import Fallback, first, other
@@ -54,7 +56,9 @@ def open_gateway(
     """
 
     def doors(token: str) -> Doors:
-        below = {PATH: ToolDoor(tools, token)} if tools else {}
+        below: dict[str, Door] = {PATH: ToolDoor(tools, token)} if tools else {}
+        if rules.repositories:
+            below[GIT] = GitRead(rules=rules, token=token, told=told)
         return Doors(
             model=_to_model(model, token), egress=Egress(rules=rules, token=token, told=told), below=below
         )
