@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.errors import RunnerError
-from runner.model import HarnessSpec, Limits, Reason, Repository, RunSpec, Trigger
+from runner.model import HarnessSpec, Limits, McpServer, Reason, Repository, RunSpec, Trigger
 from runner.plan import Base, Defaults, plan
 from runner.preview import facts
 from runner.skill import Skill, load
@@ -144,3 +144,24 @@ def test_a_preview_names_what_may_come_out() -> None:
     assert told["branch"] == "skillrunner/docs/v1"
     assert told["allowed out"].startswith("docs/**")
     assert told["also"] == "deletions"
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "message"),
+    [
+        ("tools: [note]\n", "oz", "the harness oz cannot be given tools"),
+        ("environment: {mcp: {words: {command: [x]}}}\n", "command", "command cannot be told of MCP servers"),
+    ],
+)
+def test_another_harness_has_to_do_the_same(more: str, kind: str, message: str) -> None:
+    with pytest.raises(RunnerError, match=message) as caught:
+        planned(skill(more=more), force_harness=HarnessSpec(kind=kind))
+    assert caught.value.end.reason is Reason.INVALID_INPUT
+    assert "skills/docs/skill.yaml" in caught.value.end.hint
+
+
+def test_tools_and_servers_are_resolved() -> None:
+    servers = "environment: {mcp: {words: {command: [x, y], variables: {A: b}}}}\n"
+    spec = planned(skill(more=f"tools: [note, read_notes, note]\n{servers}"))
+    assert spec.tools == ("note", "read_notes")
+    assert spec.environment.mcp == (McpServer(name="words", command=("x", "y"), variables={"A": "b"}),)
