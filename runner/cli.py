@@ -32,6 +32,7 @@ VERBS = {
     "show": "Show a run: states, checks, causes, cost, receipts.",
     "logs": "Show what the agent did; -f follows it live.",
     "steer": "Say something to an agent while it works, or stop it.",
+    "notes": "Show what agents noted for later runs, or forget it.",
     "diff": "Show what a run proposed.",
     "pr": "Work with the pull requests of the local forge.",
     "action": "Decide and run inside a GitHub workflow.",

@@ -42,8 +42,12 @@ def test_notes_are_forgotten(store: Store) -> None:
     for text in "abc":
         notes.add(store, "acme/docs", "page", text, "r", NOW)
     second = notes.of(store, "acme/docs", "page")[1]
-    assert notes.forget(store, "acme/site", "page", [second.id]) == 0
-    assert notes.forget(store, "acme/docs", "page", [second.id]) == 1
+    assert notes.forget(store, "other", [second.id]) == 0
+    assert notes.forget(store, "page", [second.id, 999]) == 1
     assert texts(store) == ["a", "c"]
-    assert notes.forget(store, "acme/docs", "page") == 2
-    assert texts(store) == []
+
+
+def test_notes_of_all_repositories(store: Store) -> None:
+    for name in ("acme/docs", "acme/site"):
+        notes.add(store, name, "page", "x", "r", NOW)
+    assert [one.repository for one in notes.of(store, None, "page")] == ["acme/docs", "acme/site"]
