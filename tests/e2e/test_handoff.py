@@ -28,7 +28,7 @@ harness: %s
 %s
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
-KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini"}
+KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini", "qwen": "qwen"}
 CODEX = """
 model_provider = "own"
 [model_providers.own]
@@ -88,6 +88,8 @@ def by_hand(
         (home / ".codex/config.toml").write_text(CODEX % project.variables["OPENAI_BASE_URL"])
         flags = "--dangerously-bypass-approvals-and-sandbox --skip-git-repo-check"
         typed = typed.replace("codex resume ", f"codex exec resume {flags} ") + " 'Go on, by hand.'"
+    elif agent == "qwen":
+        typed += " -p 'Go on, by hand.' --yolo --auth-type openai"
     else:
         chosen = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
         (home / ".gemini/settings.json").write_text(json.dumps(chosen))
