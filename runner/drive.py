@@ -1,24 +1,21 @@
 """Runs one harness in an open sandbox: puts what it needs there, and keeps what it says."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from runner.declared import MOST_BYTES, in_file
 from runner.errors import RunnerError
 from runner.gateway.budget import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
-from runner.lines import json_object
 from runner.log import Log, Stalled, Watch
 from runner.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
 from runner.redact import Redactor, plain
 from runner.sandboxes import Sandbox
-from runner.steering import Mail, StoppedError
+from runner.steering import FinishedError, Mail, StoppedError
 
 PROMPT = "prompt.md"
 OUTPUTS = "outputs.jsonl"
-
-_DECLARED_BYTES = 1024**2
-_DECLARED_LINES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +83,10 @@ def drive(
                 raise
             mail.interrupted = isinstance(cause, KeyboardInterrupt)
             ended = log.stopped("cancelled")  # why is told when the work until now is judged
+        except FinishedError:
+            ended = replace(log.stopped("exited"), code=0)
         log.flush()
-        declared = tuple(_declared(sandbox, log.problem))
+        declared = tuple(in_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.problem))
     return Driven(
         ended=ended,
         declared=declared,
@@ -133,7 +132,10 @@ def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
                 mail.told(letter)
             else:
                 mail.late(letter)
-        return speaker.say()
+        said = speaker.say()
+        if said is None:
+            mail.finished()
+        return said
 
     return say
 
@@ -164,22 +166,3 @@ def _put_home(sandbox: Sandbox, launch: Launch) -> None:
 
 def _common(places: Places) -> dict[str, str]:
     return {"HOME": places.home, "NO_COLOR": "1", "TERM": "dumb"}
-
-
-def _declared(sandbox: Sandbox, problem: Callable[[str], None]) -> Iterator[Declared]:
-    """What the harness declared. A bad line is a problem, and the others still count."""
-    content = sandbox.get(OUTPUTS, _DECLARED_BYTES + 1) or b""
-    lines = [line for line in content[:_DECLARED_BYTES].splitlines() if line.strip()]
-    if len(content) > _DECLARED_BYTES:
-        problem(f"declared outputs are over {_DECLARED_BYTES} bytes: the rest is not read")
-        lines = lines[:-1]  # it may be cut
-    if len(lines) > _DECLARED_LINES:
-        problem(f"over {_DECLARED_LINES} declared outputs: the rest is not read")
-    for number, line in enumerate(lines[:_DECLARED_LINES], 1):
-        data = json_object(line)
-        if data is None or not isinstance(data.get("kind"), str):
-            problem(f'declared output {number} is not a JSON object with a "kind"')
-        else:
-            yield Declared(
-                kind=data["kind"], fields={key: value for key, value in data.items() if key != "kind"}
-            )

@@ -83,7 +83,7 @@ class Log:
         if now - self._progress > self._idle:
             raise Stalled(self.stopped("idle"))
 
-    def stopped(self, cause: Literal["idle", "cancelled"]) -> Exit:
+    def stopped(self, cause: Literal["idle", "cancelled", "exited"]) -> Exit:
         """How a command ended that was stopped for what is known here."""
         return Exit(cause=cause, code=None, duration=self.age, output_bytes=self._taken)
 

@@ -3,22 +3,26 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from runner import plugins
 from runner.documents import closest
 from runner.errors import RunnerError
+from runner.harnesses import model_access
 from runner.model import (
     Allowance,
     Environment,
     HarnessSpec,
     Limits,
+    McpServer,
     OutputSpec,
     Phase,
     Reason,
     Repository,
     Resources,
+    Route,
     RunSpec,
     SkillRef,
     Trigger,
@@ -26,13 +30,18 @@ from runner.model import (
 from runner.skill import (
     AllowanceOptions,
     Context,
+    McpOptions,
     Skill,
     Template,
     allowance,
+    refusals,
     render_body,
     render_prompt,
     render_text,
 )
+
+AUTO = "auto"
+"""In place of a model's name: the gateway chooses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,7 @@ class Defaults:
     force_image: str | None = None
     force_harness: HarnessSpec | None = None
     force_model: str | None = None
+    routes: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)  # of `model: auto`, by harness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +89,7 @@ def plan(
     )
     context = _context(reference, trigger, base, run_id, now)
     kind, options = skill.output
+    harness = _harness(skill, defaults)
     spec = RunSpec(
         repository=base.repository,
         base_ref=base.ref,
@@ -87,7 +98,8 @@ def plan(
         trigger=trigger,
         prompt=render_prompt(skill.prompt, context).text,
         environment=_environment(skill, defaults),
-        harness=_harness(skill, defaults),
+        harness=harness,
+        tools=tuple(dict.fromkeys(skill.options.tools)),
         limits=skill.options.limits.over(defaults.limits),
         allowance=_allowance(options, defaults),
         verify=(*skill.options.verify, *defaults.verify),
@@ -170,16 +182,46 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         setup_key=tuple(options.setup_key),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
+        skills=tuple(options.skills),
+        repositories=dict(options.repositories),
         network=tuple(options.network.allow),
+        mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
         resources=options.resources.over(defaults.resources),
     )
 
 
+def _server(name: str, server: McpOptions) -> McpServer:
+    variables, command = server.variables or {}, server.command or ()
+    return McpServer(name=name, command=tuple(command), variables=dict(variables), url=server.url or "")
+
+
 def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
+    """The skill's own, or the one that this run is to have, which has to be able to do the same."""
     said = skill.options.harness
     own = said.model_dump(exclude={"kind", "model"}, exclude_unset=False)
     spec = defaults.force_harness or HarnessSpec(kind=said.kind, model=said.model, options=own)
-    return replace(spec, model=defaults.force_model or spec.model)
+    asked = skill.options
+    for key, message in refusals(spec.kind, bool(asked.environment.mcp), bool(asked.tools)):
+        hint = f"leave `{key}` out of {skill.file}, or choose another harness"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+    spec = replace(spec, model=defaults.force_model or spec.model)
+    return replace(spec, routes=_routes(spec, defaults)) if spec.model == AUTO else spec
+
+
+def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
+    """The rules by which the gateway chooses. What calls its model alone may have an `auto` of its own."""
+    try:
+        access = model_access(plugins.module("harnesses", spec.kind), spec.options)
+    except KeyError:  # it is told, with what there is, where the run is put together
+        return ()
+    if access is None:
+        return ()
+    if not (found := defaults.routes.get(spec.kind, ())):
+        message = f"`model: {AUTO}` needs rules that choose one, and {spec.kind} has none"
+        rules = "[{when: {tools: false}, model: SMALL}, {model: LARGE}]"
+        hint = f"write in skillrunner.yaml: harnesses: {{{spec.kind}: {{routes: {rules}}}}}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
+    return found
 
 
 def _allowance(options: Any, defaults: Defaults) -> Allowance:

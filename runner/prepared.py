@@ -73,6 +73,7 @@ def _key(job: Job, tracked: Mapping[str, Entry]) -> str:
         "user": job.parts.sandbox.OWNER or (os.getuid(), os.getgid()),
         "commands": environment.setup,
         "variables": dict(environment.variables),
+        "beside": dict(job.beside),
         "files": {path: asdict(one) for path, one in tracked.items() if matches(path, read)},
     }
     text = json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")

@@ -15,12 +15,14 @@ from runner.drive import Driven, drive
 from runner.errors import RunnerError
 from runner.harnesses import Sessions, Speaker, Task
 from runner.job import Job
+from runner.launchers import launched
 from runner.model import Check, Letter, Outcome, Phase, Places, Proposal, Reason, Receipt
 from runner.outputs import Offer
 from runner.prepared import Prepared, prepared, set_up
 from runner.redact import Redactor, plain
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.store import messages
+from runner.taught import teach
 from runner.verify import verify
 from runner.workspace import Change, Workspace
 from runner.workspace import prepared as prepared_workspace
@@ -31,10 +33,17 @@ _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what ru
 def resolve_image(job: Job) -> Job:
     """Have the image at hand, built where that is asked for, and record which one it is."""
     with job.record.stage(Phase.SANDBOX):
-        job = images.settled(job)
+        job = _installed(images.settled(job))
         digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.note)
     job.record.store.note(job.record.run_id, image_digest=digest)
     return replace(job, image_digest=digest)
+
+
+def _installed(job: Job) -> Job:
+    """The job with its harness's program on this machine, where that is asked for."""
+    if (install := job.parts.install) is None:
+        return job
+    return replace(job, parts=replace(job.parts, program=install.done(job.record.note)))
 
 
 def kept(job: Job) -> Prepared | None:
@@ -97,7 +106,7 @@ def sandbox(
         image=environment.image,
         workspace=place.path,
         exchange=exchange,
-        mounts=(*borrowed, *_tools(job, purpose), *(kept.mounts() if kept else ())),
+        mounts=(*borrowed, *job.mounts, *_tools(job, purpose), *(kept.mounts() if kept else ())),
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup) and not (kept and kept.there),
@@ -125,13 +134,15 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 def _tools(job: Job, purpose: str) -> Iterator[Mount]:
     parts = job.parts
     if purpose == "run" and parts.program is not None and parts.sandbox.TOOLS:
-        yield Mount(source=parts.program, target=f"{parts.sandbox.TOOLS}/{parts.harness.PROGRAM}")
+        yield from parts.program.mounts(parts.harness.PROGRAM or parts.program.file.name, parts.sandbox.TOOLS)
 
 
 def drive_harness(job: Job, box: Sandbox) -> Driven:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
     spec, parts = job.spec, job.parts
-    seen_as_is = parts.program is not None and not parts.sandbox.TOOLS
+    with job.record.stage(Phase.HARNESS):
+        teach(job, box)
+    here = parts.program.file if parts.program is not None and not parts.sandbox.TOOLS else ""
     going_on = job.resumed
     for name, content in earlier.found_from(going_on, box.places.workspace).items():
         box.put(f"home/{name}", content)
@@ -140,8 +151,9 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
         prompt=spec.prompt,
         limits=spec.limits,
         places=box.places,
-        program=str(parts.program) if seen_as_is else "",
+        program=str(here),
         variables={**parts.variables, **parts.secrets},
+        mcp=launched(box, spec.environment.mcp, spec.environment.variables),
         resume=going_on.id if going_on else "",
     )
     secrets = parts.confidential
@@ -150,6 +162,7 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
             task = access.told(task, job, stack.enter_context(access.gateway(job, box)))
         stack.enter_context(_mail(job, Redactor(secrets)))
         driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch, job.mail)
+        driven = replace(driven, declared=job.outbox.after(driven.declared, job.record.note))
     for path in driven.files:
         job.record.kept(path.name, path)
     return driven

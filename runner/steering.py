@@ -1,7 +1,7 @@
 """What people say to an agent while it works: from the store to the agent, by two threads.
 
 The thread of the mail fetches what was sent and notes what was told; the thread that runs the harness takes
-it from there, and so never waits for a database.
+it from there, and so never waits for a database. Tools that the agent calls may take it as well (tools.py).
 """
 
 import threading
@@ -25,22 +25,50 @@ class StoppedError(Exception):
     """Somebody had the agent stopped, and it did not stop by itself."""
 
 
+class FinishedError(Exception):
+    """The agent has done all that it was asked to, and did not end by itself."""
+
+
 class Mail:
     """The messages for one attempt at a run."""
 
     def __init__(self) -> None:
         self.why = ""  # it is stopped: what was said of it
+        self._new: list[Letter] = []
+        self._asking = 0  # how many of the agent's questions wait for an answer
+        self._over = False
+        self._arrival = threading.Condition()
         self.interrupted = False  # whoever runs it wants it to end
         self.clock = Clock()  # of the agent's limits; it is held while the agent stands still
-        self._new: SimpleQueue[Letter] = SimpleQueue()
         self._told: SimpleQueue[Letter] = SimpleQueue()
         self._late: list[Letter] = []
         self._seen: set[int] = set()
-        self._until: float | None = None  # when the agent is ended if it has not stopped
+        self._until: float | None = None  # when the agent is ended if it has not ended by then
+        self._finished = False  # nobody has anything more to say to it
 
     def take(self) -> list[Letter]:
-        """What has come since it was asked last."""
-        return _all(self._new)
+        """What has come since it was asked last; while the agent waits for an answer, only stops."""
+        with self._arrival:
+            taken = [letter for letter in self._new if letter.act == "stop" or not self._asking]
+            self._new = [letter for letter in self._new if letter not in taken]
+        return taken
+
+    def read(self, patience: float = 0) -> list[Letter]:
+        """What has come, or comes within so many seconds, for an agent that asks for it: it is told thereby.
+
+        Nobody else is told meanwhile. That it has to stop is not for it to read.
+        """
+        with self._arrival:
+            self._asking += 1
+            self._arrival.wait_for(
+                lambda: self._over or any(one.act != "stop" for one in self._new), patience
+            )
+            self._asking -= 1
+            read = [] if self._over else [letter for letter in self._new if letter.act != "stop"]
+            self._new = [letter for letter in self._new if letter not in read]
+            for letter in read:
+                self.told(letter)
+        return read
 
     def told(self, letter: Letter) -> None:
         """The agent was told."""
@@ -50,10 +78,15 @@ class Mail:
         """The agent was not told: all is said."""
         self._late.append(letter)
 
+    def finished(self) -> None:
+        """The agent has done its last turn: it has a while to end, which its own children may prevent."""
+        self._finished = True
+        self._until = self._until or time.monotonic() + _GRACE
+
     def check(self) -> None:
-        """Raises StoppedError when the agent has to be ended."""
+        """Raises StoppedError, or FinishedError, when the agent has to be ended."""
         if self._until is not None and time.monotonic() > self._until:
-            raise StoppedError
+            raise FinishedError if self._finished and not self.why else StoppedError
 
     @contextmanager
     def open(
@@ -83,11 +116,14 @@ class Mail:
         finally:
             over.set()
             looker.join()
+            with self._arrival:
+                self._over = True
+                self._arrival.notify_all()
         with suppress(RunnerError):  # what came since the last look is too late
             self._look(fetch, note, speaks)
         if letters := _all(self._told):
             note(letters, True)
-        if letters := self._late + _all(self._new):
+        if letters := self._late + self.take():
             note(letters, False)
 
     def _look(
@@ -113,8 +149,10 @@ class Mail:
             self._until = time.monotonic() + (_GRACE if speaks else 0)
         if letter.act in ("pause", "resume") or (letter.act == "stop" and not speaks):
             self.told(letter)
-        else:
-            self._new.put(letter)
+            return
+        with self._arrival:
+            self._new.append(letter)
+            self._arrival.notify_all()
 
 
 def _all(letters: "SimpleQueue[Letter]") -> list[Letter]:

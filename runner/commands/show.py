@@ -70,6 +70,9 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         yield from (
             f"            | {one_line(line)}" for line in check.output.splitlines()[-5:] if not check.ok
         )
+    for _, event in runs.events(run.id):
+        if "question" in event.data:
+            yield f"asked       {one_line(str(event.data['question']), 1000)}"
     for receipt in runs.receipts(run.id):
         yield f"published   {receipt.kind} {receipt.action}: {receipt.url} ({receipt.branch})"
     yield from _states(runs, run)

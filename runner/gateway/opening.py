@@ -1,10 +1,10 @@
-"""Opens the gateway of one run: both doors, on one listener."""
+"""Opens the gateway of one run: all its doors, on one listener."""
 
 import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,10 +12,15 @@ from pathlib import Path
 from runner.gateway.allow import Rules
 from runner.gateway.budget import Account
 from runner.gateway.egress import Attempt, Egress
-from runner.gateway.model_proxy import NoModel, model_proxy
-from runner.gateway.server import Door, Gateway, served
+from runner.gateway.git_read import PATH as GIT
+from runner.gateway.git_read import GitRead
+from runner.gateway.mcp import PATH, Tool, ToolDoor
+from runner.gateway.model_proxy import ModelProxy, NoModel
+from runner.gateway.provider import Fallback, first, other
+from runner.gateway.server import Door, Doors, Gateway, served
 from runner.gateway.tape import Tape
 from runner.harnesses import ModelAccess
+from runner.model import Route
 
 _LINGER = 2.0  # seconds at the end for answers that are about to tell what they cost
 _MOST = 10_000  # attempts that are written down; after that they are counted
@@ -28,21 +33,35 @@ class ModelDoor:
     access: ModelAccess | None = None
     key: str = field(default="", repr=False)
     upstream: str = ""  # where the model is; empty: at its usual place
+    fallback: Sequence[Fallback] = ()  # who is asked where the one before fails
+    routes: Sequence[Route] = ()
+    instead: Counter[str] = field(default_factory=Counter)  # answers of fallbacks, by host
     account: Account = field(default_factory=Account)  # every call is entered there
     tape: Tape | None = None  # where all that is said is kept; the caller closes it
 
 
 @contextmanager
 def open_gateway(
-    listener: socket.socket, model: ModelDoor, rules: Rules, told: Callable[[Attempt], None]
+    listener: socket.socket,
+    model: ModelDoor,
+    rules: Rules,
+    told: Callable[[Attempt], None],
+    tools: Sequence[Tool] = (),
 ) -> Iterator[Gateway]:
     """A gateway that answers on `listener`, which it closes at the end; `told` hears of each attempt.
+
+    Without `tools` it has no door to any.
 
     Raises RunnerError when the model's address or key cannot be right.
     """
 
-    def doors(token: str) -> tuple[Door, Door]:
-        return _to_model(model, token), Egress(rules=rules, token=token, told=told)
+    def doors(token: str) -> Doors:
+        below: dict[str, Door] = {PATH: ToolDoor(tools, token)} if tools else {}
+        if rules.repositories:
+            below[GIT] = GitRead(rules=rules, token=token, told=told)
+        return Doors(
+            model=_to_model(model, token), egress=Egress(rules=rules, token=token, told=told), below=below
+        )
 
     with served(listener, doors, lambda: model.account.settle(_LINGER)) as gateway:
         yield gateway
@@ -53,7 +72,19 @@ def _to_model(model: ModelDoor, token: str) -> Door:
         return NoModel()
     if model.tape is not None:
         model.tape.mask(token)
-    return model_proxy(model.access, model.key, model.upstream, token, model.account, model.tape)
+    access = model.access
+    return ModelProxy(
+        providers=(
+            first(access, model.key, model.upstream),
+            *(other(access, one) for one in model.fallback),
+        ),
+        paths=access.paths,
+        token=token,
+        account=model.account,
+        tape=model.tape,
+        routes=model.routes,
+        instead=model.instead,
+    )
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from runner.cassette import Exchange, Names, compared, difference
 from runner.errors import RunnerError
 from runner.gateway.model_proxy import NoModel
-from runner.gateway.server import Request, served
+from runner.gateway.server import Doors, Request, served
 from runner.model import Phase, Reason
 
 
@@ -97,5 +97,5 @@ def _listed(numbers: Sequence[int]) -> str:
 def replaying(replay: Replay) -> Iterator[str]:
     """The address below which the replay answers, on this machine alone."""
     listener = socket.create_server(("127.0.0.1", 0))
-    with served(listener, lambda _: (replay, NoModel())) as opened:
+    with served(listener, lambda _: Doors(model=replay, egress=NoModel())) as opened:
         yield opened.url

@@ -1,20 +1,23 @@
 """The gateway of one run: whatever connects from inside its sandbox arrives here, and is handed to a door.
 
-`open_gateway` puts the two doors on a listener: the model (model_proxy.py) and hosts by name (egress.py).
+`open_gateway` puts the doors on a listener: the model (model_proxy.py), tools of the run itself (mcp.py) and
+hosts by name (egress.py).
 """
 
+import hmac
 import json
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from dataclasses import dataclass, field
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-PIECE = 64 * 1024  # bytes of an answer that are read at a time
+from runner.gateway.body import Body
+
 _CONNECTIONS = 128
 _CLIENT_TIMEOUT = 60.0  # seconds without a byte of a request that has begun, or between two requests
 _HOP_BY_HOP = {
@@ -46,6 +49,11 @@ class Gateway:
         return f"http://{self.address}/{self.token}"
 
     @property
+    def mcp(self) -> str:
+        """Where the tools of the run are, when it has any."""
+        return f"{self.url}/mcp"
+
+    @property
     def proxy(self) -> Mapping[str, str]:
         """Variables by which programs find the way to the hosts that are allowed."""
         url, none = f"http://run:{self.token}@{self.address}", "localhost,127.0.0.1,::1"
@@ -65,6 +73,24 @@ class Door(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """All doors of one run."""
+
+    model: Door
+    egress: Door
+    below: Mapping[str, Door] = field(default_factory=dict)  # by the first part of the path below the token
+
+    def of(self, request: "Request") -> Door:
+        if not request.path.startswith("/"):
+            return self.egress
+        return self.below.get(request.target[1].removeprefix("/").partition("/")[0], self.model)
+
+    def close(self) -> None:
+        for door in (*self.below.values(), self.egress, self.model):
+            door.close()
+
+
 class Request(BaseHTTPRequestHandler):
     """One connection from the sandbox. Its path holds the token, so nothing of it is logged."""
 
@@ -73,22 +99,31 @@ class Request(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = _CLIENT_TIMEOUT
     disable_nagle_algorithm = True  # or what follows an answer's head would wait for 40 ms
-    model: Door
-    egress: Door
+    doors: "Doors"
     asked = "it"  # who was asked, for an error
     begun: bool
 
     def do_GET(self) -> None:
         self.begun = False
-        door = self.model if self.path.startswith("/") else self.egress
         try:
-            door.serve(self)
+            self.doors.of(self).serve(self)
         except (OSError, HTTPException) as error:
             self.close_connection = True  # what has begun ends here, visibly cut
             if not self.begun:
                 self.answer(502, f"{self.asked} cannot be reached: {cause(error)}")
 
     do_CONNECT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = do_GET  # noqa: N815 - the protocol's
+
+    @property
+    def target(self) -> tuple[str, str, str]:
+        """(token, path below it, query) of a request to the gateway itself."""
+        path, _, query = self.path.partition("?")
+        token, slash, rest = path.removeprefix("/").partition("/")
+        return token, slash + rest, query
+
+    def holds(self, token: str) -> bool:
+        """Whether the address has this token, in a time that does not tell how much of it is right."""
+        return hmac.compare_digest(self.target[0].encode("utf-8", "replace"), token.encode())
 
     @property
     def has_content(self) -> bool:
@@ -121,29 +156,39 @@ class Request(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        if self.close_connection:  # or the client would send its next request where nobody reads it
+            self.send_header("Connection", "close")
         self.end_headers()
 
-    def pass_on(self, answer: HTTPResponse, headers: Mapping[str, str], ear: Ear) -> None:
-        """Another's answer as it comes, piece by piece."""
-        length = answer.headers["Content-Length"]
-        bare = self.command == "HEAD" or answer.status in (204, 304)
-        framing = {"Content-Length": length or "0"} if length or bare else {"Transfer-Encoding": "chunked"}
-        self._begin(answer.status, {**headers, **framing})
-        missing = int(length or 0)
-        while not bare and (piece := answer.read1(PIECE)):
-            missing -= len(piece)
+    def pass_on(self, body: Body, headers: Mapping[str, str], ear: Ear) -> None:
+        """Another's answer as it comes, piece by piece. Raises OSError, HTTPException where it is cut."""
+        length = body.answer.headers["Content-Length"] or "0" if body.whole else body.length
+        chunked = length is None
+        framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(length)}
+        self._begin(body.answer.status, {**headers, **framing})
+        while piece := body.read():
             ear.feed(piece)
-            if missing == 0:
+            if body.whole:
                 ear.end(whole=True)  # before the client has it all, and asks again
-            self.wfile.write(piece if length is not None else b"%x\r\n%s\r\n" % (len(piece), piece))
-        ear.end(whole=missing <= 0)
-        if length is None and not bare:
+            if chunked:
+                _send(self.connection, b"%x\r\n" % len(piece), piece, b"\r\n")
+            else:
+                self.wfile.write(piece)
+        ear.end(whole=True)
+        if chunked:
             self.wfile.write(b"0\r\n\r\n")
-        elif not bare and missing > 0:
-            self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
         """Nothing: see above."""
+
+
+def _send(line: socket.socket, *parts: bytes) -> None:
+    """All of the parts, without copying them together."""
+    sent = line.sendmsg(parts)
+    for part in parts:
+        if sent < len(part):
+            line.sendall(memoryview(part)[max(sent, 0) :])
+        sent -= len(part)
 
 
 def passed(headers: Mapping[str, str], dropped: frozenset[str]) -> dict[str, str]:
@@ -161,19 +206,19 @@ def cause(error: Exception) -> str:
 @contextmanager
 def served(
     listener: socket.socket,
-    doors: Callable[[str], tuple[Door, Door]],
+    doors: Callable[[str], Doors],
     settle: Callable[[], None] = lambda: None,
 ) -> Iterator[Gateway]:
     """A gateway that answers on `listener`, which it closes at the end.
 
-    `doors` makes the model's and that to other hosts, of a token. `settle` may wait at the end for answers
+    `doors` makes those of a token. `settle` may wait at the end for answers
     that are still to come, before they are cut.
     """
     token = secrets.token_urlsafe(32)
     with listener:
-        model, egress = doors(token)
-        request = type("OfThisRun", (Request,), {"model": model, "egress": egress})
-        with closing(model), closing(egress), _Server(listener, request).serving(settle):
+        made = doors(token)
+        request = type("OfThisRun", (Request,), {"doors": made})
+        with closing(made), _Server(listener, request).serving(settle):
             host, port = listener.getsockname()
             yield Gateway(f"{host}:{port}", token)
 

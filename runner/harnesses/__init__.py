@@ -7,6 +7,9 @@ A harness module offers:
 `PROGRAM` the program that must be in the sandbox, or None when the skill names it;
 `MODEL`   the `ModelAccess` by which it reaches its model, or None; where an option `api` chooses among
           several, `MODELS` holds them by name;
+`PACKAGE` the `Package` that holds PROGRAM, where it can be installed; without it: it cannot;
+`MCP`     "any": it can be told of servers of the Model Context Protocol; "ours": of the run's own alone;
+          without it: of none;
 `RESUMES` whether a session that has ended can go on with another prompt; without it: no;
 `SESSIONS` the `Sessions` that it keeps, so that one can go on in another run or on another machine;
           without it none is kept;
@@ -21,7 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from runner import plugins
-from runner.model import Exit, HarnessSpec, Limits, Outcome, Places, Stream, TranscriptEvent
+from runner.model import Exit, HarnessSpec, Limits, McpServer, Outcome, Places, Stream, TranscriptEvent
+
+OURS = "skillrunner"
+"""The name of the run's own server of the Model Context Protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,21 @@ class ModelAccess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package of the npm registry that holds a harness's program, and needs no other package.
+
+    In its texts `{machine}` stands for "x64" or "arm64", `{arch}` for "x86_64" or "aarch64".
+    """
+
+    name: str
+    version: str  # with which the harness is tested
+    release: str = "{version}"  # what the registry calls a version
+    program: str  # its path in the package
+    node: bool = False  # the program is a script for the image's Node.js
+    sha512: Mapping[str, str] = field(default_factory=dict)  # of the tested version, in base64, by machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What a harness is asked to do, in the terms of the sandbox it runs in."""
 
@@ -47,6 +68,7 @@ class Task:
     model_token: str = ""  # the placeholder that stands for the real key inside
     program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
     variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
+    mcp: tuple[McpServer, ...] = ()
     resume: str = ""  # the session that goes on with the prompt; empty: a new one
 
 

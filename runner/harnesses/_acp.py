@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from runner.harnesses import Task
 from runner.harnesses._stream import mapping, mappings, text
+from runner.model import McpServer
 
 VERSION = 1
 _UNKNOWN_METHOD = -32601  # JSON-RPC 2.0, "Error object"
@@ -23,14 +25,16 @@ class Conversation:
         self.session = ""
         self._prompts: list[str] = []  # for the next turn
         self._folder = self._model = ""
+        self._servers: tuple[McpServer, ...] = ()
+        self._variables: Mapping[str, str] = {}
         self._in_turn = self._cancelling = self._stopping = False
         self._ids = count(1)
         self._asked: dict[int, str] = {}  # our requests that are not answered: id -> method
         self._out: list[bytes] = []
 
-    def begin(self, prompt: str, folder: str, model: str) -> None:
-        """`folder` is where the agent works, `model` what it is to use; empty: its own choice."""
-        self._prompts, self._folder, self._model = [prompt], folder, model
+    def begin(self, task: Task) -> None:
+        self._prompts, self._folder, self._model = [task.prompt], task.places.workspace, task.spec.model or ""
+        self._servers, self._variables = task.mcp, task.variables
         nothing = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
         client = {"name": "skillrunner", "version": "1"}
         self._ask(
@@ -63,8 +67,12 @@ class Conversation:
         number = message.get("id")
         return self._asked.pop(number, "") if isinstance(number, int) else ""
 
-    def initialized(self) -> None:
-        self._ask("session/new", {"cwd": self._folder, "mcpServers": []})
+    def initialized(self, agent: Mapping[str, Any]) -> list[str]:
+        """Begin a session; returns the names of the servers that an agent of such capabilities cannot use."""
+        by_http = mapping(agent, "mcpCapabilities").get("http") is True
+        usable = [server for server in self._servers if server.command or by_http]
+        self._ask("session/new", {"cwd": self._folder, "mcpServers": [self._server(one) for one in usable]})
+        return [server.name for server in self._servers if server not in usable]
 
     def opened(self, result: Mapping[str, Any]) -> bool:
         """There is a session; whether the agent's list of models, if it has one, holds ours."""
@@ -99,6 +107,13 @@ class Conversation:
         else:
             error = {"code": _UNKNOWN_METHOD, "message": "this client does not offer that"}
             self._send({"id": message["id"], "error": error})
+
+    def _server(self, server: McpServer) -> dict[str, Any]:
+        if server.url:
+            return {"type": "http", "name": server.name, "url": server.url, "headers": []}
+        program, *arguments = server.command
+        variables = [{"name": name, "value": value} for name, value in self._variables.items()]
+        return {"name": server.name, "command": program, "args": arguments, "env": variables}
 
     def _cancel(self) -> None:
         if self._in_turn and not self._cancelling:

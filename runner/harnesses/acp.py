@@ -53,6 +53,7 @@ class Acp(Model):
 
 KINDS = {"acp": Acp}
 PROGRAM: str | None = None
+MCP = "any"
 MODEL: ModelAccess | None = None
 MODELS: Mapping[str, ModelAccess] = {
     "anthropic": claude_code.MODEL,
@@ -115,7 +116,7 @@ class Reader:
 
     def begin(self, task: Task) -> None:
         self._agent = task.spec.options["command"][0]
-        self._talk.begin(task.prompt, task.places.workspace, task.spec.model or "")
+        self._talk.begin(task)
 
     def say(self) -> bytes | None:
         return self._talk.say()
@@ -152,7 +153,8 @@ class Reader:
             yield from self._refused(asked, mapping(data, "error"))
         elif asked == "initialize":
             self._version = _version(mapping(result, "agentInfo"))
-            self._talk.initialized()
+            for name in self._talk.initialized(mapping(result, "agentCapabilities")):
+                yield Problem(message=f"{self._agent} does not reach MCP servers by HTTP, such as {name}")
         elif asked == "session/new":
             known = self._talk.opened(result)
             yield Session(session_id=self._talk.session, version=self._version)

@@ -3,6 +3,7 @@
 Source: Claude Code docs, "Run Claude Code programmatically" and "CLI reference"; the shapes are those of 2.1.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,9 +12,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Many, Model, Text
-from runner.harnesses import Launch, ModelAccess, Sessions, Task
+from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
+from runner.harnesses._mcp import servers
 from runner.harnesses._projects import found_by_name
 from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
 from runner.harnesses._user_lines import UserLines
@@ -34,6 +36,7 @@ from runner.model import (
 from runner.units import Maybe
 
 SYSTEM_PROMPT = "system-prompt.md"
+SERVERS = "mcp.json"
 _EXIT_CODE = re.compile(r"\AExit code (\d{1,3})\b")  # how the result of a shell command that failed begins
 
 
@@ -53,6 +56,16 @@ class ClaudeCode(Model):
 
 KINDS = {"claude-code": ClaudeCode}
 PROGRAM = "claude"
+PACKAGE = Package(
+    name="@anthropic-ai/claude-code-linux-{machine}",
+    version="2.1.329",
+    program="claude",
+    sha512={
+        "x64": "+n4lu1ubYAp02Y0X/MAUnxw9yY6SHHZ77F+IoW+V0wVoFuiI9opdH6gofjf14gXJCEYMTNpks7Gn1i8XZTKAWA==",
+        "arm64": "IiG5umFToSCVWqB1lEsxxwIxKgxPXyZ3DRU915v8J4Bz5Q3JpslM0ew1m5yaT+lFXBPvYxmsEgi0XI68XHND0A==",
+    },
+)
+MCP = "any"
 
 
 def _command(session: str, model: str | None) -> tuple[str, ...]:
@@ -90,12 +103,21 @@ def launch(task: Task) -> Launch:
     return Launch(
         argv=(task.program or PROGRAM, "-p", *_STREAMS, "--verbose", *_flags(task)),
         variables=_VARIABLES | (access if task.model_url else {}),
-        files={SYSTEM_PROMPT: system.encode()} if system else {},
+        files={
+            **({SYSTEM_PROMPT: system.encode()} if system else {}),
+            **({SERVERS: _servers(task)} if task.mcp else {}),
+        },
     )
+
+
+def _servers(task: Task) -> bytes:
+    return json.dumps({"mcpServers": servers(task.mcp, {"type": "http"})}).encode()
 
 
 def _flags(task: Task) -> Iterator[str]:
     options = task.spec.options
+    if task.mcp:
+        yield from ("--strict-mcp-config", "--mcp-config", f"{task.places.exchange}/{SERVERS}")
     if task.spec.model:
         yield from ("--model", task.spec.model)
     if turns := options.get("max_turns"):
@@ -105,7 +127,8 @@ def _flags(task: Task) -> Iterator[str]:
     if task.resume:
         yield from ("--resume", task.resume)
     if allowed := options.get("allowed_tools"):
-        yield from ("--permission-mode", "dontAsk", "--allowed-tools", *allowed)
+        named = (f"mcp__{server.name}" for server in task.mcp)
+        yield from ("--permission-mode", "dontAsk", "--allowed-tools", *allowed, *named)
     else:
         yield "--dangerously-skip-permissions"
 

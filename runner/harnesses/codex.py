@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Files, Launch, ModelAccess, Sessions, Task
+from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
 from runner.lines import json_object
@@ -19,6 +19,7 @@ from runner.model import (
     Exit,
     FileEdit,
     Finish,
+    McpServer,
     Message,
     Metered,
     Outcome,
@@ -46,6 +47,17 @@ class Codex(Model):
 
 KINDS = {"codex": Codex}
 PROGRAM = "codex"
+PACKAGE = Package(
+    name="@openai/codex",
+    version="0.169.0",
+    release="{version}-linux-{machine}",
+    program="vendor/{arch}-unknown-linux-musl/bin/codex",
+    sha512={
+        "x64": "o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww==",
+        "arm64": "NZ/DaQUpcQmxmqee7Z9uC1rzw3GhSbooawcaTe1LN5Yk+WlinUKGdTXJgClRT/9ogQEEM9TWxYzvxPfj5G/xFg==",
+    },
+)
+MCP = "any"
 RESUMES = True
 
 
@@ -80,29 +92,36 @@ MODEL = ModelAccess(
     paths=("/responses", "/models"),
 )
 
+CONFIGURATION = ".codex/config.toml"
 _TOKEN = "SKILLRUNNER_MODEL_TOKEN"  # noqa: S105 - a variable's name
 _STATUS = re.compile(r"\bstatus(?: code)?:? (\d{3})\b")
 _NETWORK = re.compile(r"network|connection|disconnected|timed? ?out|overloaded|high demand", re.IGNORECASE)
 
 
 def launch(task: Task) -> Launch:
-    """Everything by flags, so no file in the home can change it; `-` reads the prompt from standard input."""
+    """Its configuration is a file of the home: `ps` shows flags, and the gateway's address holds a token.
+
+    `-` reads the prompt from standard input.
+    """
     bypass = "--dangerously-bypass-approvals-and-sandbox"  # our sandbox is the limit
     verb = ("exec", "resume") if task.resume else ("exec",)
-    fixed = (*verb, "--json", "--ignore-user-config", "--skip-git-repo-check", bypass)
-    settings = [f"{key}={value}" for key, value in _settings(task)]
+    fixed = (*verb, "--json", "--skip-git-repo-check", bypass)
+    settings = "".join(f"{key} = {value}\n" for key, value in _settings(task))
     model = ("-m", task.spec.model) if task.spec.model else ()
     return Launch(
         argv=(
             task.program or PROGRAM,
             *fixed,
             *model,
-            *(part for one in settings for part in ("-c", one)),
             *((task.resume,) if task.resume else ()),
             "-",
         ),
         stdin=task.prompt.encode(),
-        variables={_TOKEN: task.model_token} if task.model_url else {},
+        variables={
+            "CODEX_HOME": f"{task.places.home}/.codex",
+            **({_TOKEN: task.model_token} if task.model_url else {}),
+        },
+        home={CONFIGURATION: settings.encode()},
     )
 
 
@@ -118,6 +137,8 @@ def _settings(task: Task) -> Iterator[tuple[str, str]]:
     if task.model_url:
         yield "model_provider", '"skillrunner"'
         yield "model_providers.skillrunner", _provider(task.model_url)
+    for server in task.mcp:
+        yield f"mcp_servers.{server.name}", _server(server, task.variables)
 
 
 def _provider(url: str) -> str:
@@ -125,6 +146,15 @@ def _provider(url: str) -> str:
     # It gives up at once after 429, and after a few tries otherwise: the run's own attempts come on top.
     retries = "request_max_retries=4,stream_max_retries=4"
     return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in values.items()) + f",{retries}}}"
+
+
+def _server(server: McpServer, inherited: Iterable[str]) -> str:
+    """A program gets no variables but those that are named."""
+    if server.url:
+        return f"{{url={json.dumps(server.url)}}}"
+    program, *arguments = server.command
+    what = f"command={json.dumps(program)},args={json.dumps(arguments)}"
+    return f"{{{what},env_vars={json.dumps(list(inherited))}}}"
 
 
 class Reader:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from runner.documents import Many, Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import OURS, Launch, ModelAccess, Task
 from runner.harnesses._judge import Tally, died, stop
 from runner.harnesses._stream import shown
 from runner.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
@@ -16,7 +16,8 @@ class Command(Model):
     """Any program, run in the workspace.
 
     The prompt is on its standard input and in the file that SKILLRUNNER_PROMPT names. It declares outputs as
-    JSON lines in the file that SKILLRUNNER_OUTPUTS names.
+    JSON lines in the file that SKILLRUNNER_OUTPUTS names. Where the skill has `tools`, SKILLRUNNER_MCP holds
+    their address.
     """
 
     command: Annotated[Many[Text], Field(min_length=1)] = Field(
@@ -26,12 +27,18 @@ class Command(Model):
 
 KINDS = {"command": Command}
 PROGRAM: str | None = None
+MCP = "ours"
 MODEL: ModelAccess | None = None
 
 
 def launch(task: Task) -> Launch:
     """The skill's own command line, as it stands: no shell reads it."""
-    return Launch(argv=tuple(task.spec.options["command"]), stdin=task.prompt.encode())
+    ours = next((server.url for server in task.mcp if server.name == OURS), "")
+    return Launch(
+        argv=tuple(task.spec.options["command"]),
+        stdin=task.prompt.encode(),
+        variables={"SKILLRUNNER_MCP": ours} if ours else {},
+    )
 
 
 class Reader:

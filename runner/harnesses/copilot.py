@@ -4,6 +4,7 @@ So it needs no GitHub account, and asks GitHub for nothing. It masks the placeho
 prints it. Source: `copilot help` and `copilot help environment`; the shapes are those of 1.0.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,8 +12,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._judge import Tally, judge
+from runner.harnesses._mcp import servers
 from runner.harnesses._stream import count, mapping, mappings, parsed, status, text, unread
 from runner.lines import json_object
 from runner.model import (
@@ -33,6 +35,7 @@ from runner.model import (
 from runner.units import Maybe
 
 INSTRUCTIONS = ".copilot/copilot-instructions.md"
+SERVERS = "mcp.json"
 
 
 class Copilot(Model):
@@ -48,6 +51,16 @@ class Copilot(Model):
 
 KINDS = {"copilot": Copilot}
 PROGRAM = "copilot"
+PACKAGE = Package(
+    name="@github/copilot-linux-{machine}",
+    version="1.0.102",
+    program="copilot",
+    sha512={
+        "x64": "eGHPbsP0p2QgfVZCjtbGBFZPBOJQ0DN7xIbBRAo7oG8b1zfLirQIdfI4h8Iy68Dv2cKJGJZg2/EO7W7KpIMJOw==",
+        "arm64": "5rO0B2/AduCekrE+aUzipySKZxZY2b/tVRZ8Suy8ymPFNC0Q7HQiQ8DZhxj+3RhHR8rU2Z8KOJVAbtMlROX6+A==",
+    },
+)
+MCP = "any"
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
     upstream_variable="OPENAI_BASE_URL",
@@ -63,16 +76,24 @@ def launch(task: Task) -> Launch:
     """Its own tools may do anything, because the sandbox is the limit; what needs GitHub is switched off."""
     system = task.spec.options.get("append_system_prompt")
     fixed = ("--output-format", "json", "--allow-all", "--no-ask-user")
+    told = ("--additional-mcp-config", f"@{task.places.exchange}/{SERVERS}") if task.mcp else ()
     return Launch(
-        argv=(task.program or PROGRAM, *fixed, "--no-auto-update", "--disable-builtin-mcps"),
+        argv=(task.program or PROGRAM, *fixed, "--no-auto-update", "--disable-builtin-mcps", *told),
         stdin=task.prompt.encode(),
         variables={
             "COPILOT_MODEL": task.spec.model or _DEFAULT_MODEL,
             "COPILOT_OFFLINE": "true",
             **(_access(task) if task.model_url else {}),
         },
+        files={SERVERS: _servers(task)} if task.mcp else {},
         home={INSTRUCTIONS: system.encode()} if system else {},
     )
+
+
+def _servers(task: Task) -> bytes:
+    """Each with the names of those of its tools that may be called: all."""
+    named = servers(task.mcp, {"type": "http"})
+    return json.dumps({"mcpServers": {name: {**one, "tools": ["*"]} for name, one in named.items()}}).encode()
 
 
 def _access(task: Task) -> dict[str, str]:

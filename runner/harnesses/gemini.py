@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Files, Launch, ModelAccess, Sessions, Task
+from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._judge import Tally, judge
+from runner.harnesses._mcp import servers
 from runner.harnesses._stream import count, mapping, parsed, text, unread
 from runner.harnesses._stream import status as told_status
 from runner.lines import json_object
@@ -53,6 +54,17 @@ class Gemini(Model):
 
 KINDS = {"gemini": Gemini}
 PROGRAM = "gemini"
+PACKAGE = Package(
+    name="@google/gemini-cli",
+    version="0.61.0",
+    program="bundle/gemini.js",
+    node=True,
+    sha512=dict.fromkeys(
+        ("x64", "arm64"),
+        "dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
+    ),
+)
+MCP = "any"
 RESUMES = True
 
 
@@ -108,6 +120,10 @@ def _settings(task: Task) -> dict[str, Any]:
         "telemetry": {"enabled": False},
         "security": {"folderTrust": {"enabled": False}},
     }
+    if task.mcp:
+        # It keeps from a program what looks like a secret by its name, unless that is named here.
+        named = {name: f"${name}" for name in task.variables}
+        settings["mcpServers"] = servers(task.mcp, {}, "httpUrl", named)
     if task.model_url:
         settings["security"]["auth"] = {"selectedType": "gemini-api-key"}
     if turns := options.get("max_turns"):

@@ -10,13 +10,14 @@ from typing import Any
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, parsed, status, text, unread
 from runner.model import (
     Exit,
     FileEdit,
     Finish,
+    McpServer,
     Message,
     Metered,
     Outcome,
@@ -45,6 +46,15 @@ class Opencode(Model):
 
 KINDS = {"opencode": Opencode}
 PROGRAM = "opencode"
+PACKAGE = Package(
+    name="opencode-linux-{machine}",
+    version="1.18.33",
+    program="bin/opencode",
+    sha512={
+        "x64": "q/t/3p2CTxOT9y2kvjesb/LZab2+1eqlhhWA02Be6mjTtmYtNBcBsrI5yDo4Fw7ZSPBW2oyMIGMNRqiKQjiAWw==",
+    },
+)
+MCP = "any"
 RESUMES = True
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
@@ -56,6 +66,7 @@ MODEL = ModelAccess(
 
 _DEFAULT_MODEL = "gpt-5.5"
 _KEY = "SKILLRUNNER_MODEL_TOKEN"
+_CALL = 60_000  # milliseconds that a server may take for an answer
 
 
 def launch(task: Task) -> Launch:
@@ -83,6 +94,8 @@ def _config(task: Task) -> dict[str, Any]:
     config: dict[str, Any] = {"autoupdate": False, "share": "disabled"}
     if task.spec.options.get("append_system_prompt"):
         config["instructions"] = [f"{task.places.exchange}/{INSTRUCTIONS}"]
+    if task.mcp:
+        config["mcp"] = {server.name: _server(server) for server in task.mcp}
     if task.model_url:
         model = task.spec.model or _DEFAULT_MODEL
         name = f"skillrunner/{model}"
@@ -90,6 +103,12 @@ def _config(task: Task) -> dict[str, Any]:
     elif task.spec.model:
         config["model"] = task.spec.model
     return config
+
+
+def _server(server: McpServer) -> dict[str, Any]:
+    if server.url:
+        return {"type": "remote", "url": server.url, "oauth": False, "timeout": _CALL}
+    return {"type": "local", "command": list(server.command), "timeout": _CALL}
 
 
 def _provider(task: Task, model: str) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Sessions, Task
+from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
+from runner.harnesses._mcp import servers
 from runner.harnesses._projects import found_by_name
 from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
 from runner.model import (
@@ -47,6 +48,17 @@ class Qwen(Model):
 
 KINDS = {"qwen": Qwen}
 PROGRAM = "qwen"
+PACKAGE = Package(
+    name="@qwen-code/qwen-code",
+    version="0.24.4",
+    program="cli-entry.js",
+    node=True,
+    sha512=dict.fromkeys(
+        ("x64", "arm64"),
+        "pmexy/Nj+BKd3Un1ogqGQE8V4GJn5B6N9PQOrU1GH+lMR29kn6Bgf6YdbZa8hNIoTmAKT1LTPK+P8TibZRPPVg==",
+    ),
+)
+MCP = "any"
 
 
 def _command(session: str, model: str | None) -> tuple[str, ...]:
@@ -83,8 +95,12 @@ def launch(task: Task) -> Launch:
             "QWEN_CODE_SYSTEM_SETTINGS_PATH": f"{task.places.exchange}/{SETTINGS}",
             **(access if task.model_url else {}),
         },
-        files={SETTINGS: json.dumps(_SYSTEM_SETTINGS).encode()},
+        files={SETTINGS: json.dumps(_settings(task)).encode()},
     )
+
+
+def _settings(task: Task) -> dict[str, Any]:
+    return _SYSTEM_SETTINGS | ({"mcpServers": servers(task.mcp, {}, "httpUrl")} if task.mcp else {})
 
 
 def _flags(task: Task) -> Iterator[str]:

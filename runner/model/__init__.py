@@ -7,15 +7,17 @@ sizes are bytes, costs are US dollars.
 from runner.model.ends import End, Phase, Reason, RunState
 from runner.model.outside import Caps, Exit, OnOutput, Places, Remote, Say, Stream
 from runner.model.proposal import Artifact, Check, Declared, FileChange, Proposal, Receipt, Refusal
-from runner.model.run import Act, Letter, Run, RunEvent
+from runner.model.run import Act, Letter, Note, Run, RunEvent
 from runner.model.spec import (
     Allowance,
     Environment,
     HarnessSpec,
     Limits,
+    McpServer,
     OutputSpec,
     Repository,
     Resources,
+    Route,
     RunSpec,
     SkillRef,
     Trigger,
@@ -52,8 +54,10 @@ __all__ = [
     "HarnessSpec",
     "Letter",
     "Limits",
+    "McpServer",
     "Message",
     "Metered",
+    "Note",
     "OnOutput",
     "Outcome",
     "OutputSpec",
@@ -68,6 +72,7 @@ __all__ = [
     "Remote",
     "Repository",
     "Resources",
+    "Route",
     "Run",
     "RunEvent",
     "RunSpec",

@@ -62,3 +62,13 @@ class Letter:
     id: int
     text: str
     act: Act = "say"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What an agent wrote down for later runs of its skill. Untrusted."""
+
+    id: int
+    text: str
+    run_id: str  # of the run that wrote it, which may be gone
+    at: datetime

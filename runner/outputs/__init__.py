@@ -2,7 +2,8 @@
 
 `publish(offer, forge, changeset) -> Receipt` raises RunnerError where nothing was published, with the
 reason that says why. `FILES = True` marks a kind that publishes changed files, and `PERMISSIONS` says what
-GitHub's token must be allowed for it, in the words of a workflow's `permissions:`.
+GitHub's token must be allowed for it, in the words of a workflow's `permissions:`. `DECLARES` is the model of
+what an agent may declare for it; without it: anything.
 """
 
 from collections.abc import Callable

@@ -50,8 +50,15 @@ class PullRequestOptions(Model):
     draft: bool = Field(default=True, description="Whether it opens as a draft")
 
 
+class Declaration(Model):
+    """What the agent may declare for it."""
+
+    body: Text = Field(description="your words to the reviewer, in Markdown: what you did, and why")
+
+
 KINDS = {"pull_request": PullRequestOptions}
 FILES = True
+DECLARES = Declaration
 PERMISSIONS = {"contents": "write", "pull-requests": "write"}
 
 

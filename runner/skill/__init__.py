@@ -2,19 +2,22 @@
 
 from runner.skill.kinds import skill_model, takes_files
 from runner.skill.loader import Loaded, Skill, load
-from runner.skill.models import AllowanceOptions, SkillFile, allowance
+from runner.skill.models import AllowanceOptions, McpOptions, SkillFile, allowance
 from runner.skill.prompt import Context, Prompt, Template, render_body, render_prompt, render_text
+from runner.skill.servers import refusals
 
 __all__ = [
     "AllowanceOptions",
     "Context",
     "Loaded",
+    "McpOptions",
     "Prompt",
     "Skill",
     "SkillFile",
     "Template",
     "allowance",
     "load",
+    "refusals",
     "render_body",
     "render_prompt",
     "render_text",

@@ -13,6 +13,7 @@ from runner.skill import texts
 from runner.skill.kinds import skill_model
 from runner.skill.models import SkillFile, given
 from runner.skill.prompt import Template
+from runner.skill.servers import check_servers
 
 MAX_FILE = 256 * 1024
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -109,6 +110,8 @@ def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, lis
     data = document.data if isinstance(document.data, dict) else {}
     if not document.broken:
         texts.check_templates(document, data, prompt)
+    if options is not None:
+        check_servers(document, options)
     faults = [*document.faults, *instructions.faults]
     if options is None or faults or prompt is None:
         return None, faults

@@ -1,5 +1,6 @@
 """What `skill.yaml` may say. The schema, the reference in docs/ and the checks all come from here."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,11 @@ InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[
     str, AfterValidator(allow.check_entry), WithJsonSchema({"type": "string", "pattern": allow.PATTERN})
 ]
+Folder = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+SkillName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+OtherRepository = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(@[A-Za-z0-9_./+-]+)?$", max_length=300)
+]
 
 
 class Network(Model):
@@ -23,6 +29,49 @@ class Network(Model):
     allow: Annotated[Many[Host], Field(max_length=200)] = Field(
         default=(), description="Named ecosystems (pypi, npm, ...) or exact host names"
     )
+
+
+_MCP_NAME = r"^(?!skillrunner$)[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
+
+
+def _mcp_name(name: str) -> str:
+    if re.search(_MCP_NAME, name) is None or name.endswith("\n"):
+        raise ValueError("should be 1-32 characters of a-z, 0-9 and hyphens, and not `skillrunner`")
+    return name
+
+
+McpName = Annotated[str, AfterValidator(_mcp_name), WithJsonSchema({"type": "string", "pattern": _MCP_NAME})]
+_URL = r"^https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[!-~]*)?$"
+_ONE_WAY: JsonValue = [
+    {"required": ["command"], "not": {"required": ["url"]}},
+    {"required": ["url"], "not": {"anyOf": [{"required": ["command"]}, {"required": ["variables"]}]}},
+]
+
+
+class McpOptions(Model):
+    """A server of the Model Context Protocol: a program in the sandbox, or an address."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": _ONE_WAY})
+
+    command: Maybe[Annotated[Many[Text], Field(min_length=1)]] = Field(
+        default=None,
+        description="A program that the harness starts in the sandbox, and its arguments",
+        examples=['["docs-server", "--stdio"]'],
+    )
+    variables: Maybe[dict[Variable, str]] = Field(
+        default=None, description="Environment variables of the program, besides those of the harness"
+    )
+    url: Maybe[Annotated[str, Field(pattern=_URL)]] = Field(
+        default=None, description="An https address; `network.allow` has to name its host"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "McpOptions":
+        if (self.command is None) == (self.url is None):
+            raise ValueError("should have either `command` or `url`")
+        if self.url is not None and self.variables is not None:
+            raise ValueError("has `variables`, which only a `command` can be given")
+        return self
 
 
 _TWO_BASES: JsonValue = [
@@ -57,7 +106,18 @@ class EnvironmentOptions(Model):
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"
     )
+    skills: Annotated[Many[SkillName], Field(max_length=50)] = Field(
+        default=(), description="Further skills for the agent: names of folders beside this one"
+    )
+    repositories: Annotated[dict[Folder, OtherRepository], Field(max_length=20)] = Field(
+        default={},
+        description="Other repositories to read, by the folder below /repositories that each gets",
+        examples=[{"docs": "acme/docs", "api": "acme/api@v2"}],
+    )
     network: Network = Field(default=Network.model_construct(), description="What may be reached")
+    mcp: dict[McpName, McpOptions] = Field(
+        default={}, description="Servers of the Model Context Protocol that the harness may use, by name"
+    )
     resources: ResourceOptions = Field(
         default=ResourceOptions.model_construct(), description="How much may be used"
     )
@@ -147,6 +207,9 @@ class ChoiceInput(_Input):
         return self
 
 
+RunTool = Literal["declare_output", "note", "read_notes", "read_messages", "ask_human"]
+"""See runner/tools.py."""
+
 Input = Annotated[StringInput | NumberInput | BooleanInput | ChoiceInput, Field(discriminator="type")]
 
 
@@ -179,6 +242,9 @@ class SkillFile(Model):
         default=EnvironmentOptions.model_construct(), description="Where the harness works"
     )
     harness: Any
+    tools: Many[RunTool] = Field(
+        default=(), description="Tools of the run itself that the agent may call; default: none"
+    )
     limits: LimitOptions = Field(default=LimitOptions.model_construct(), description="When a run is stopped")
     prompt: Maybe[Text] = Field(default=None, description="The instructions, in place of SKILL.md")
     verify: Many[Text] = Field(

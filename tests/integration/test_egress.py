@@ -18,7 +18,7 @@ from runner.gateway.allow import rules
 from runner.gateway.egress import Attempt, Egress
 from runner.gateway.model_proxy import NoModel
 from runner.gateway.opening import EgressLog
-from runner.gateway.server import Gateway, served
+from runner.gateway.server import Doors, Gateway, served
 from tests.parts.rig import Rig
 
 OPEN, OTHER = "packages.example", "evil.example"
@@ -89,8 +89,9 @@ class Way:
             self.told.append(attempt)
             self.done.release()
 
-        def doors(token: str) -> tuple[NoModel, Egress]:
-            return NoModel(), Egress(rules=allowed, token=token, told=tell, resolve=resolve)
+        def doors(token: str) -> Doors:
+            egress = Egress(rules=allowed, token=token, told=tell, resolve=resolve)
+            return Doors(model=NoModel(), egress=egress)
 
         self.gateway: Gateway = stack.enter_context(served(listener, doors))
 

@@ -5,6 +5,7 @@ A script is a list of turns, a turn a list of steps:
     {"say": "text"}                                     the model speaks
     {"write": {"path": "docs/a.md", "content": "x"}}    it calls whatever tool the client has for that
     {"shell": "make docs"}                              likewise
+    {"tool": "server/tool", "with": {"text": "x"}}      it calls a tool of an MCP server
     {"error": 429, "message": "...", "retry_after": 1, "times": 2}   an HTTP error; `times`: only so often
     {"delay": 30}                                       seconds before anything is sent
     {"cut": 1}                                          the stream breaks off after so many events

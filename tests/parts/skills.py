@@ -22,8 +22,12 @@ environment:
   setup: ["pip install -e .[docs]"]
   secrets: [DOCS_TOKEN]
   network: {allow: [pypi, "api.example.com"]}
+  mcp:
+    issues: {url: "https://api.example.com/mcp"}
+    words: {command: [words, --stdio], variables: {LANG: en}}
   resources: {cpus: 2, memory: 4g, pids: 512}
 harness: {kind: claude-code, model: sonnet}
+tools: [declare_output, note]
 limits: {timeout: 45m, idle: 10m, cost_usd: 5, attempts: 2}
 verify: ["make docs"]
 output:

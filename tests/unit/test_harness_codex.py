@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.harnesses import codex
+from runner.harnesses import Launch, codex
 from runner.model import (
     FileEdit,
     Finish,
@@ -28,13 +28,12 @@ def lines(*objects: Any) -> bytes:
     return b"".join(json.dumps(one).encode() + b"\n" for one in objects)
 
 
-def settings(argv: tuple[str, ...]) -> dict[str, Any]:
-    """What the `-c` flags say, read as TOML as Codex reads them."""
-    values = [argv[at + 1] for at, part in enumerate(argv) if part == "-c"]
-    return tomllib.loads("\n".join(values))
+def settings(launch: Launch) -> dict[str, Any]:
+    """What its configuration says, read as Codex reads it."""
+    return tomllib.loads(launch.home[".codex/config.toml"].decode())
 
 
-def test_everything_is_said_by_flags() -> None:
+def test_everything_is_said_by_its_own_configuration() -> None:
     launch = codex.launch(
         task("codex", model="gpt-5.5", reasoning_effort="low", append_system_prompt='Say "x"\n')
     )
@@ -42,14 +41,15 @@ def test_everything_is_said_by_flags() -> None:
     assert launch.argv[-1] == "-"
     assert launch.stdin == b"Do the work.\n"
     assert launch.argv[launch.argv.index("-m") : launch.argv.index("-m") + 2] == ("-m", "gpt-5.5")
-    said = settings(launch.argv)
+    said = settings(launch)
     assert said["developer_instructions"] == 'Say "x"\n'
     assert said["model_reasoning_effort"] == "low"
     provider = said["model_providers"][said["model_provider"]]
     assert provider["base_url"] == "http://10.0.0.1:4000/token"
     assert provider["wire_api"] == "responses"
-    assert launch.variables == {provider["env_key"]: "placeholder"}
-    assert "placeholder" not in " ".join(launch.argv)
+    assert launch.variables == {provider["env_key"]: "placeholder", "CODEX_HOME": "/home/agent/.codex"}
+    assert not {"placeholder", "http://10.0.0.1:4000/token"} & {*launch.argv}
+    assert "/token" not in " ".join(launch.argv)
 
 
 def test_without_a_gateway_its_own_provider_stays() -> None:
@@ -57,8 +57,8 @@ def test_without_a_gateway_its_own_provider_stays() -> None:
 
     launch = codex.launch(replace(task("codex"), model_url="", program="/opt/codex"))
     assert launch.argv[0] == "/opt/codex"
-    assert "model_provider" not in settings(launch.argv)
-    assert launch.variables == {}
+    assert "model_provider" not in settings(launch)
+    assert launch.variables == {"CODEX_HOME": "/home/agent/.codex"}
     assert "-m" not in launch.argv
 
 

@@ -93,8 +93,8 @@ def test_every_fault_of_a_file_is_told_in_order() -> None:
     assert [(fault.file.rsplit("/", 1)[-1], fault.line) for fault in found] == [
         ("SKILL.md", 6),
         ("skill.yaml", 9),
-        ("skill.yaml", 18),
-        ("skill.yaml", 20),
+        ("skill.yaml", 21),
+        ("skill.yaml", 24),
     ]
 
 

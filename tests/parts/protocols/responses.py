@@ -52,6 +52,10 @@ def _output(body: Any, steps: Steps, serial: int) -> Iterator[dict[str, Any]]:
 
 def _call(tool: Mapping[str, Any], call: str, value: Any, key: str) -> dict[str, Any]:
     common = {"id": f"fc_{key}", "call_id": f"call_{key}", "name": tool["name"], "status": "completed"}
+    if call == "tool":  # Codex keeps the tools of a server in a namespace
+        space = tool["namespace"]
+        own = {"namespace": space, "name": tool["name"].removeprefix(f"{space}__")}
+        return {"type": "function_call", "arguments": json.dumps(value), **common, **own}
     if tool["type"] == "custom":
         lines = "".join(f"+{line}\n" for line in value["content"].splitlines())
         patch = f"*** Begin Patch\n*** Add File: {value['path']}\n{lines}*** End Patch\n"

@@ -34,6 +34,8 @@ def runs(made: Sequence[bool]) -> int:
 
 def chosen(tools: Sequence[Mapping[str, Any]], step: Step) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
     """(tool, call, value) for what a step calls; `tools` have names."""
+    if "tool" in step:
+        yield _own(tools, step["tool"]), "tool", step.get("with", {})
     for call in CALLS.keys() & step.keys():
         if tool := _pick(tools, call):
             yield tool, call, step[call]
@@ -46,8 +48,18 @@ def _pick(tools: Sequence[Mapping[str, Any]], call: str) -> Mapping[str, Any] | 
     return next((names[name] for name in CALLS[call] if name in names), None)
 
 
+def _own(tools: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """A tool "server/tool", which clients name in their own ways, or hold back until it is called."""
+    server, _, tool = name.partition("/")
+    blind = {"name": f"mcp__{server}__{tool}", "type": "function", "parameters": {}, "input_schema": {}}
+    named = (one for one in tools if str(one.get("name", "")).endswith(tool))
+    return {**next(named, blind), "namespace": f"mcp__{server}"}
+
+
 def arguments(schema: Mapping[str, Any], call: str, value: Any) -> dict[str, Any]:
     """What the tool's schema wants, filled with what the step says."""
+    if call == "tool":
+        return dict(value)
     known = _FILE if call == "write" else _COMMAND
     filled = {}
     for name, rule in schema.get("properties", {}).items():
