@@ -54,8 +54,9 @@ class _Book:
                 Cause.OVERLAP, f"run {active} of {skill.name} has not ended, and `overlap` is skip"
             )
         self.started[skill.name] = "that was just started"
-        before = self.history.latest.get(f"{skill.name} {subject}") if subject else None
-        if before is None or not skill.options.continues:
+        goes_on = subject and skill.options.continues
+        before = self.history.latest.get(f"{skill.name} {subject}") if goes_on else None
+        if before is None:
             return made.yes(why)
         return replace(made.yes(f"{why}, goes on from run {before}"), continues=before)
 

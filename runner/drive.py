@@ -12,7 +12,7 @@ from runner.log import Log, Stalled, Watch
 from runner.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
 from runner.redact import Redactor, plain
 from runner.sandboxes import Sandbox
-from runner.steering import Mail, StoppedError
+from runner.steering import FinishedError, Mail, StoppedError
 
 PROMPT = "prompt.md"
 OUTPUTS = "outputs.jsonl"
@@ -64,7 +64,7 @@ def drive(
     variables = _put(sandbox, task, launch)
     caps = task.limits.caps
     reader = harness.Reader()
-    with Log(folder, reader, masked, observe, task.limits.idle) as log:
+    with Log(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
         stdin: bytes | Say = launch.stdin
         if isinstance(reader, Speaker):
             reader.begin(task)
@@ -78,11 +78,13 @@ def drive(
                 )
         except Stalled as stalled:
             ended = stalled.exit
-        except (BudgetError, StoppedError, RunnerError, KeyboardInterrupt) as cause:
-            if isinstance(cause, RunnerError) and cause.reason is not Reason.CANCELLED:
+        except (StoppedError, RunnerError, KeyboardInterrupt) as cause:
+            if isinstance(cause, RunnerError) and not _is_wanted(cause):
                 raise
             mail.interrupted = isinstance(cause, KeyboardInterrupt)
             ended = log.stopped("cancelled")  # why is told when the work until now is judged
+        except FinishedError:
+            ended = replace(log.stopped("exited"), code=0)
         log.flush()
         declared = tuple(in_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.problem))
     return Driven(
@@ -93,6 +95,11 @@ def drive(
         reader=log.reader,
         redactor=Redactor(masked),
     )
+
+
+def _is_wanted(error: RunnerError) -> bool:
+    """Whether the work until now is looked at: somebody wanted the end, and nothing is broken."""
+    return isinstance(error, BudgetError) or error.reason is Reason.CANCELLED
 
 
 def _resumed(
@@ -117,7 +124,7 @@ def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
 
     def say() -> bytes | None:
         for letter in mail.take():
-            if letter.stop:
+            if letter.act == "stop":
                 speaker.interrupt()
                 mail.told(letter)
             elif speaker.steer(letter.text):
@@ -125,7 +132,10 @@ def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
                 mail.told(letter)
             else:
                 mail.late(letter)
-        return speaker.say()
+        said = speaker.say()
+        if said is None:
+            mail.finished()
+        return said
 
     return say
 

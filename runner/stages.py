@@ -10,6 +10,7 @@ from typing import Literal
 from runner import access, earlier, images, policy, session, tree
 from runner.changeset import Changeset
 from runner.doors.git import Git
+from runner.doors.pump import Clock
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
 from runner.harnesses import Sessions, Speaker, Task
@@ -110,6 +111,7 @@ def sandbox(
         resources=environment.resources,
         setup_network=bool(environment.setup) and not (kept and kept.there),
         stop=job.stop if purpose == "run" else job.parts.stop,
+        clock=job.mail.clock if purpose == "run" else Clock(),
         gateway=purpose == "run" and access.is_needed(job),
         helper=job.parts.helper,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
@@ -195,6 +197,15 @@ def keep_session(job: Job, place: Workspace, driven: Driven, places: Places) -> 
         job.record.kept(path.name, path, "application/x-tar")
 
 
+_NOTED = {
+    ("say", True): "the agent was told",
+    ("say", False): "the agent was not told, it is too late",
+    **{("stop", told): "the agent was asked to stop" for told in (True, False)},
+    **{("pause", told): "the agent stands still" for told in (True, False)},
+    **{("resume", told): "the agent goes on" for told in (True, False)},
+}
+
+
 def _mail(job: Job, masked: Redactor) -> AbstractContextManager[None]:
     """The agent is told what people say to it, and the run's events tell of that."""
     store, run_id = job.record.store, job.record.run_id
@@ -203,9 +214,8 @@ def _mail(job: Job, masked: Redactor) -> AbstractContextManager[None]:
         if told:
             messages.delivered(store, letters, datetime.now(UTC))
         for letter in letters:
-            what = "the agent was told" if told else "the agent was not told, it is too late"
-            what = "the agent was asked to stop" if letter.stop else what
-            job.record.note(f"{what}: {plain(masked.whole(letter.text))}", letter=letter.id)
+            said = f"{_NOTED[letter.act, told]}: {plain(masked.whole(letter.text))}"
+            job.record.note(said, letter=letter.id, act=letter.act)
 
     speaks = issubclass(job.parts.harness.Reader, Speaker)
     return job.mail.open(lambda: messages.waiting(store, run_id), note, speaks)

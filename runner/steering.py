@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
+from runner.doors.pump import Clock
 from runner.errors import RunnerError
 from runner.model import Letter
 
@@ -24,6 +25,10 @@ class StoppedError(Exception):
     """Somebody had the agent stopped, and it did not stop by itself."""
 
 
+class FinishedError(Exception):
+    """The agent has done all that it was asked to, and did not end by itself."""
+
+
 class Mail:
     """The messages for one attempt at a run."""
 
@@ -34,15 +39,17 @@ class Mail:
         self._over = False
         self._arrival = threading.Condition()
         self.interrupted = False  # whoever runs it wants it to end
+        self.clock = Clock()  # of the agent's limits; it is held while the agent stands still
         self._told: SimpleQueue[Letter] = SimpleQueue()
         self._late: list[Letter] = []
         self._seen: set[int] = set()
-        self._until: float | None = None  # when the agent is ended if it has not stopped
+        self._until: float | None = None  # when the agent is ended if it has not ended by then
+        self._finished = False  # nobody has anything more to say to it
 
     def take(self) -> list[Letter]:
         """What has come since it was asked last; while the agent waits for an answer, only stops."""
         with self._arrival:
-            taken = [letter for letter in self._new if letter.stop or not self._asking]
+            taken = [letter for letter in self._new if letter.act == "stop" or not self._asking]
             self._new = [letter for letter in self._new if letter not in taken]
         return taken
 
@@ -53,9 +60,11 @@ class Mail:
         """
         with self._arrival:
             self._asking += 1
-            self._arrival.wait_for(lambda: self._over or any(not one.stop for one in self._new), patience)
+            self._arrival.wait_for(
+                lambda: self._over or any(one.act != "stop" for one in self._new), patience
+            )
             self._asking -= 1
-            read = [] if self._over else [letter for letter in self._new if not letter.stop]
+            read = [] if self._over else [letter for letter in self._new if letter.act != "stop"]
             self._new = [letter for letter in self._new if letter not in read]
             for letter in read:
                 self.told(letter)
@@ -69,10 +78,15 @@ class Mail:
         """The agent was not told: all is said."""
         self._late.append(letter)
 
+    def finished(self) -> None:
+        """The agent has done its last turn: it has a while to end, which its own children may prevent."""
+        self._finished = True
+        self._until = self._until or time.monotonic() + _GRACE
+
     def check(self) -> None:
-        """Raises StoppedError when the agent has to be ended."""
+        """Raises StoppedError, or FinishedError, when the agent has to be ended."""
         if self._until is not None and time.monotonic() > self._until:
-            raise StoppedError
+            raise FinishedError if self._finished and not self.why else StoppedError
 
     @contextmanager
     def open(
@@ -126,10 +140,14 @@ class Mail:
             note(letters, True)
 
     def _arrived(self, letter: Letter, speaks: bool) -> None:
-        if letter.stop:
+        if letter.act == "pause":
+            self.clock.hold()
+        elif letter.act in ("resume", "stop"):  # what stands still could not stop by itself
+            self.clock.go_on()
+        if letter.act == "stop":
             self.why = letter.text
             self._until = time.monotonic() + (_GRACE if speaks else 0)
-        if letter.stop and not speaks:
+        if letter.act in ("pause", "resume") or (letter.act == "stop" and not speaks):
             self.told(letter)
             return
         with self._arrival:

@@ -71,7 +71,7 @@ class ToolDoor:
 
     def serve(self, request: Request) -> None:
         if (refusal := self._refusal(request)) is not None:
-            request.refuse(*refusal)
+            (request.refuse if request.has_content else request.answer)(*refusal)
         elif request.command == "DELETE":
             request.tell(200, {})  # there is no session that could be ended
         else:

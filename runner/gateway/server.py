@@ -156,6 +156,8 @@ class Request(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        if self.close_connection:  # or the client would send its next request where nobody reads it
+            self.send_header("Connection", "close")
         self.end_headers()
 
     def pass_on(self, body: Body, headers: Mapping[str, str], ear: Ear) -> None:

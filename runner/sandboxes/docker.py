@@ -79,6 +79,7 @@ class Container:
     places: Places = PLACES
     dead: bool = False
     sealed: bool = False
+    held: bool = False  # all that runs in it stands still
 
     def exec(
         self,
@@ -91,7 +92,7 @@ class Container:
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the container is gone")
-        meter = Meter(caps or Caps(), self.spec.stop)
+        meter = Meter(caps or Caps(), self._obey, self.spec.clock)
         heard = _Beginning(on_output)
         running = self._begin(argv, bool(stdin), variables or {})
         try:
@@ -139,6 +140,7 @@ class Container:
         while (state := self.state(running))["Running"]:
             meter.check()
             time.sleep(0.05)
+        self._hold(False)
         code = state["ExitCode"]
         memory = code == _KILLED and self._kernel_killed()
         return Exit(
@@ -147,6 +149,16 @@ class Container:
             duration=meter.duration,
             output_bytes=meter.received,
         )
+
+    def _obey(self) -> None:
+        self.spec.stop()
+        self._hold(self.spec.clock.held)
+
+    def _hold(self, wanted: bool) -> None:
+        if wanted != self.held:
+            with docker.speaking("hold the container, or let it go on"), self._present():
+                docker.client().pause(self.id) if wanted else docker.client().unpause(self.id)
+            self.held = wanted
 
     def state(self, running: str) -> dict[str, Any]:
         """What the engine says of a command."""
@@ -170,9 +182,9 @@ class Container:
         return RunnerError(
             Phase.SANDBOX,
             Reason.ENGINE_FAILED,
-            "the container ended by itself: it lives from the image's `sleep`, "
-            f"and for at most {self.spec.lifetime:.0f} s",
-            hint=f"docker run --rm --entrypoint sleep {self.spec.image} 1",
+            "the container ended by itself: it lives from the image's `sh` and `sleep`, "
+            f"and for about {self.spec.lifetime:.0f} s",
+            hint=f"docker run --rm --entrypoint sh {self.spec.image} -c 'sleep 1'",
             retryable=True,
         )
 
@@ -191,6 +203,8 @@ class Container:
 
     def _kill(self) -> None:
         self.dead = True
+        with suppress(RunnerError):
+            self._hold(False)
         with docker.speaking("kill the container"):
             docker.remove(self.id)
 

@@ -142,7 +142,7 @@ class _Decided(Mapping[str, Decision]):
         return sum(1 for _ in self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # two are equal when they hold the same
 class _Latest(Mapping[str, str]):
     """By "SKILL SUBJECT" the run that began last, looked up as it is asked for."""
 

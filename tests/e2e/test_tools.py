@@ -240,6 +240,7 @@ environment:
   mcp: {words: {command: [sh, /workspace/tools/words.sh], variables: {WORD: "plain $COLOUR"}}}
 harness: %s
 tools: [declare_output]
+limits: {idle: 90s}
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
 SCRIPT = [

@@ -230,6 +230,23 @@ def test_other_methods_are_refused(gateway: Gateway, method: str) -> None:
     assert (found.status, found.headers["Allow"]) == (405, "POST, DELETE")
 
 
+def test_a_connection_outlives_a_refused_stream_and_says_when_it_does_not(gateway: Gateway) -> None:
+    """Clients ask for a stream, and send their next message over the same connection."""
+    host, port = gateway.address.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    path, message = f"/{gateway.token}/mcp", b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'
+    connection.request("GET", path)
+    assert Answer(connection.getresponse()).status == 405
+    used = connection.sock
+    connection.request("POST", path, body=message)
+    assert Answer(connection.getresponse()).status == 200
+    assert connection.sock is used
+    connection.request("PUT", path, body=message)
+    refused = Answer(connection.getresponse())
+    assert (refused.status, refused.headers["Connection"]) == (405, "close")
+    connection.close()
+
+
 def test_a_session_that_never_was_can_be_ended(gateway: Gateway) -> None:
     assert ask(gateway, None, method="DELETE").status == 200
 
