@@ -128,18 +128,19 @@ def serve_gateway(model: str, site: str) -> None:
     from runner.gateway.egress import Egress
     from runner.gateway.model_proxy import ModelProxy
     from runner.gateway.provider import first
-    from runner.gateway.server import served
+    from runner.gateway.server import Doors, served
     from runner.harnesses import claude_code
 
     sizes = tuple(f"/{size}" for size in range(1001))
     access = replace(claude_code.MODEL, upstream=f"http://127.0.0.1:{model}", paths=("/slow", *sizes))
 
-    def doors(token: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def doors(token: str) -> Doors:
         egress = Egress(
             rules=rules([HOST], [HOST]), token=token, told=lambda _: None, resolve=lambda _: ["127.0.0.1"]
         )
         providers = (first(access, "sk-key", ""),)
-        return ModelProxy(providers=providers, paths=access.paths, token=token, account=Account()), egress
+        proxy = ModelProxy(providers=providers, paths=access.paths, token=token, account=Account())
+        return Doors(model=proxy, egress=egress)
 
     with served(socket.create_server(("127.0.0.1", 0), backlog=256), doors) as gateway:
         print(gateway.address, gateway.token, flush=True)

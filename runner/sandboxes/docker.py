@@ -29,6 +29,7 @@ _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is 
 
 resolve = images.resolve
 build = building.build
+prune = building.prune
 
 
 @contextmanager
