@@ -18,6 +18,8 @@ def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
     yield "secrets", ", ".join(environment.secrets) or "none"
     if environment.repositories:
         yield "reads", ", ".join(environment.repositories.values())
+    if given := (*spec.tools, *(server.name for server in environment.mcp)):
+        yield "tools", ", ".join(given)
     yield "limits", f"{limits.timeout:.0f} s, {limits.idle:.0f} s idle, {limits.attempts} attempts"
     yield "set-up", "; ".join(environment.setup) or "none"
     yield "verify", "; ".join(spec.verify) or "nothing"

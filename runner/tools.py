@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError, create_model
@@ -46,7 +47,7 @@ class _Desk:
     job: Job
     masked: Redactor
     asked: set[str] = field(default_factory=set)
-    calls: int = 0
+    calls: Iterator[int] = field(default_factory=lambda: count(1))  # several threads count
 
     def declare(self, given: Any) -> str:
         fields = _fitting(given.kind, given.fields)
@@ -93,8 +94,7 @@ class _Desk:
 
     def begin(self, name: str) -> None:
         """Every call is an event of the run, by the tool's name alone."""
-        self.calls += 1
-        if self.calls > _CALLS:
+        if next(self.calls) > _CALLS:
             raise ToolError(f"{_CALLS} calls are all that one run has")
         with _here():
             self.job.record.note(f"the agent called {name}", tool=name)

@@ -131,9 +131,9 @@ def _settings(task: Task) -> Iterator[tuple[str, str]]:
     yield "check_for_update_on_startup", "false"
     yield "analytics.enabled", "false"
     if effort := options.get("reasoning_effort"):
-        yield "model_reasoning_effort", json.dumps(effort)
+        yield "model_reasoning_effort", _toml(effort)
     if instructions := options.get("append_system_prompt"):
-        yield "developer_instructions", json.dumps(instructions)
+        yield "developer_instructions", _toml(instructions)
     if task.model_url:
         yield "model_provider", '"skillrunner"'
         yield "model_providers.skillrunner", _provider(task.model_url)
@@ -145,16 +145,21 @@ def _provider(url: str) -> str:
     values = {"name": "skillrunner", "base_url": url, "env_key": _TOKEN, "wire_api": "responses"}
     # It gives up at once after 429, and after a few tries otherwise: the run's own attempts come on top.
     retries = "request_max_retries=4,stream_max_retries=4"
-    return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in values.items()) + f",{retries}}}"
+    return "{" + ",".join(f"{key}={_toml(value)}" for key, value in values.items()) + f",{retries}}}"
 
 
 def _server(server: McpServer, inherited: Iterable[str]) -> str:
     """A program gets no variables but those that are named."""
     if server.url:
-        return f"{{url={json.dumps(server.url)}}}"
+        return f"{{url={_toml(server.url)}}}"
     program, *arguments = server.command
-    what = f"command={json.dumps(program)},args={json.dumps(arguments)}"
-    return f"{{{what},env_vars={json.dumps(list(inherited))}}}"
+    what = f"command={_toml(program)},args={_toml(arguments)}"
+    return f"{{{what},env_vars={_toml(list(inherited))}}}"
+
+
+def _toml(value: object) -> str:
+    """Texts and lists of them are written as in JSON, but for what TOML has no escapes or other ones for."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 class Reader:

@@ -319,3 +319,34 @@ def test_real_agents_call_tools(
     assert int(proxy) > 0
     assert "words.sh" in page("seen")
     assert "127.0.0.1:" not in page("seen")
+
+
+@pytest.mark.docker
+@pytest.mark.real_cli
+def test_an_answer_does_not_interrupt_the_agent_that_asked(
+    project: Project, local_image: str, model_server: ModelServer, tmp_path: Path
+) -> None:
+    """Claude Code hears messages at once, which would end the turn in which it waits."""
+    write = {"write": {"path": "docs/page.md", "content": "# A page\n"}}
+    ask = {"tool": "skillrunner/ask_human", "with": {"question": "Blue or green?"}}
+    script = [
+        [ask],
+        [{**write, "heard": "Green."}, {"say": "Nobody.", "unheard": "Green."}],
+        [{"say": "Done."}],
+    ]
+    asked = json.dumps({"kind": "claude-code", "model": "claude-sonnet-4-5"})
+    yaml = YAML.replace("sandbox: process, ", "") % (asked, "[ask_human]", "5m")
+    config = f"harnesses:\n  claude-code: {{binary: {agents.claude()}}}\n"
+    project.commit({**skill_files("page", yaml), "skillrunner.yaml": config})
+    name = f"ask-{tmp_path.name}"
+    project.variables.update({"SKILLRUNNER_IMAGE": local_image, "A_SECRET": SECRET})
+    project.variables["ANTHROPIC_API_KEY"] = KEY
+    project.variables["ANTHROPIC_BASE_URL"] = model_server.url(name, script)
+    with running(project, "page") as process:
+        wait(lambda: "Blue or green?" in project.skillrunner("show", "latest").out, process)
+        assert project.skillrunner("steer", "latest", "Green.").code == 0
+        out, err = process.communicate(timeout=120)
+    record = json.loads(out)
+    assert record["state"] == "succeeded", (record["end"], err)
+    assert "the agent was told: Green." in messages(record)
+    assert len(model_server.asked(name)) == 3

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.drive import Driven, drive
+from runner.gateway.server import Gateway
 from runner.harnesses import Task, acp, claude_code, codex, copilot, gemini, model_access, opencode, qwen
-from runner.model import HarnessSpec, Limits, Outcome, TranscriptEvent
+from runner.model import HarnessSpec, Limits, McpServer, Outcome, TranscriptEvent
 from runner.sandboxes import Mount, SandboxSpec, docker
 from tests.parts.agents import Agent
 from tests.parts.gateway import open_gateway
@@ -70,14 +72,20 @@ def run_agent(
     upstream: str,
     limits: Limits | None = None,
     options: Mapping[str, Any] | None = None,
+    mcp: Sequence[McpServer] = (),
+    variables: Mapping[str, str] | None = None,
+    opened: Callable[..., AbstractContextManager[Gateway]] = open_gateway,
 ) -> Ran:
-    """Let `agent` do what the model at `upstream` says, in new folders below `folder`."""
+    """Let `agent` do what the model at `upstream` says, in new folders below `folder`.
+
+    `opened` makes another gateway than the usual one.
+    """
     module, model = AGENTS[agent]
     asked = HarnessSpec(kind=agent, model=model, options={**OPTIONS.get(agent, {}), **(options or {})})
     name = module.PROGRAM or asked.options["command"][0]
     workspace, exchange, kept = (folder / name for name in ("workspace", "exchange", "kept"))
     for one in (workspace, exchange, kept):
-        one.mkdir()
+        one.mkdir(exist_ok=True)
     if docker.OWNER is not None:
         os.chown(workspace, *docker.OWNER)
     spec = SandboxSpec(
@@ -94,9 +102,7 @@ def run_agent(
     seen: list[TranscriptEvent] = []
     with (
         docker.open(spec) as sandbox,
-        open_gateway(
-            model_access(module, asked.options), KEY, upstream, listener=sandbox.listener()
-        ) as gateway,
+        opened(model_access(module, asked.options), KEY, upstream, listener=sandbox.listener()) as gateway,
     ):
         sandbox.seal()
         task = Task(
@@ -106,7 +112,8 @@ def run_agent(
             places=sandbox.places,
             model_url=gateway.url,
             model_token=gateway.token,
-            variables={**gateway.proxy, **VARIABLES.get(agent, {})},
+            variables={**gateway.proxy, **VARIABLES.get(agent, {}), **(variables or {})},
+            mcp=tuple(mcp),
         )
         driven = drive(sandbox, module, task, kept, [KEY], seen.append)
     return Ran(driven, driven.outcome(any(workspace.iterdir())), workspace, kept, seen)

@@ -52,6 +52,12 @@ def test_everything_is_said_by_its_own_configuration() -> None:
     assert "/token" not in " ".join(launch.argv)
 
 
+def test_its_configuration_holds_any_text() -> None:
+    odd = 'é 😀 \x7f \x01 "a" \\n\n\ttab'
+    launch = codex.launch(task("codex", append_system_prompt=odd))
+    assert settings(launch)["developer_instructions"] == odd
+
+
 def test_without_a_gateway_its_own_provider_stays() -> None:
     from dataclasses import replace
 
