@@ -35,6 +35,7 @@ VERBS = {
     "continue": "Go on from a run that has ended, in a new one.",
     "handoff": "Go on by hand: its work in a checkout, its agent's session in a home.",
     "attach": "Follow a run, and say what is typed to its agent.",
+    "notes": "Show what agents noted for later runs, or forget it.",
     "diff": "Show what a run proposed.",
     "pr": "Work with the pull requests of the local forge.",
     "action": "Decide and run inside a GitHub workflow.",

@@ -48,7 +48,9 @@ def test_every_verb_says_the_same_in_the_list_and_itself() -> None:
         assert command.get_short_help_str(200), verb
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "docs/skills.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", ROOT / "docs/skills.md", ROOT / "docs/tools.md"], ids=lambda path: path.name
+)
 def test_skills_in_the_docs_are_valid(path: Path) -> None:
     examples = [text for text in blocks(path.read_text(), "yaml") if "version: 1" in text]
     assert examples

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Many, Model, Text
-from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._mcp import servers
+from runner.harnesses._projects import found_by_name
 from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
 from runner.harnesses._user_lines import UserLines
 from runner.model import (
@@ -71,14 +72,8 @@ def _command(session: str, model: str | None) -> tuple[str, ...]:
     return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
 
 
-def _moved(files: Files, workspace: str) -> Files:
-    """Sessions lie in a folder that is named after the one it works in."""
-    folder = f"{_PROJECTS}/{re.sub(r'[^A-Za-z0-9]', '-', workspace)}"
-    return {f"{folder}/{path.split('/', 3)[3]}": content for path, content in files.items()}
-
-
 _PROJECTS = ".claude/projects"
-SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=_moved)
+SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=found_by_name(_PROJECTS))
 MODEL = ModelAccess(
     key_variable="ANTHROPIC_API_KEY",
     upstream_variable="ANTHROPIC_BASE_URL",

@@ -226,11 +226,16 @@ def _tool(kind: str, item: Mapping[str, Any], stage: str) -> Iterator[Transcript
         yield ToolResult(
             call_id=call,
             ok=text(item, "status") in ("completed", ""),
-            output=text(item, "aggregated_output"),
+            output=text(item, "aggregated_output") or _told(mapping(item, "result")),
             exit_code=code if isinstance(code, int) and code >= 0 else None,
         )
         for change in mappings(item, "changes"):
             yield FileEdit(path=text(change, "path"), kind=_EDITS.get(text(change, "kind"), "update"))
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    """By a tool of an MCP server."""
+    return "\n".join(text(one, "text") for one in mappings(result, "content"))
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

@@ -69,6 +69,8 @@ class Note:
     """What an agent wrote down for later runs of its skill. Untrusted."""
 
     id: int
+    repository: str
+    skill: str
     text: str
     run_id: str  # of the run that wrote it, which may be gone
     at: datetime

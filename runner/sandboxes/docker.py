@@ -25,6 +25,7 @@ TOOLS = creation.TOOLS
 NETWORK = False  # there is none but the listener
 _MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
+_STOPPED = b"stopped container"  # in them, where it was the container that had ended
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
 
 resolve = images.resolve
@@ -106,7 +107,8 @@ class Container:
             with suppress(RunnerError):  # what went wrong first is what people need to hear
                 self._kill()
             raise
-        heard.check(ended, argv[0])
+        if complaint := heard.complaint(ended):
+            raise self._gone() if _STOPPED in complaint else _not_runnable(argv[0], complaint)
         return ended
 
     def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:
@@ -242,14 +244,19 @@ class _Beginning:
             self._said += data[:300]
         self._on_output(stream, data)
 
-    def check(self, ended: Exit, program: str) -> None:
-        if ended.code in (126, 127) and self._said.startswith(_NOT_STARTED):
-            raise RunnerError(
-                Phase.HARNESS,
-                Reason.HARNESS_MISSING,
-                f"{program} cannot be run in the image: {self._said.decode(errors='replace').strip()}",
-                hint="install it in the image, or name another program in the skill's `harness`",
-            )
+    def complaint(self, ended: Exit) -> bytes:
+        """What the engine said of a program that it could not start; empty: it did."""
+        failed = ended.code in (126, 127) and self._said.startswith(_NOT_STARTED)
+        return self._said.strip() if failed else b""
+
+
+def _not_runnable(program: str, complaint: bytes) -> RunnerError:
+    return RunnerError(
+        Phase.HARNESS,
+        Reason.HARNESS_MISSING,
+        f"{program} cannot be run in the image: {complaint.decode(errors='replace')}",
+        hint="install it in the image, or name another program in the skill's `harness`",
+    )
 
 
 class _Ended:

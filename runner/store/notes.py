@@ -1,5 +1,6 @@
 """What agents remember of a skill in a repository. Untrusted: later runs are told it as data."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, insert, select
@@ -30,22 +31,21 @@ def add(store: Store, repository: str, skill: str, text: str, run_id: str, at: d
         connection.execute(delete(notes).where(here, notes.c.id < kept[-1]))
 
 
-def of(store: Store, repository: str, skill: str) -> list[Note]:
-    """The oldest first."""
+def of(store: Store, repository: str | None, skill: str) -> list[Note]:
+    """The oldest first; those of all repositories where none is named."""
     query = select(notes).where(_of(repository, skill)).order_by(notes.c.id)
     with speaking(store.database), store.engine.connect() as connection:
-        return [
-            Note(id=row["id"], text=row["text"], run_id=row["run_id"], at=datetime.fromisoformat(row["at"]))
-            for row in connection.execute(query).mappings()
-        ]
+        found = connection.execute(query).mappings()
+        return [Note(**{**row, "at": datetime.fromisoformat(row["at"])}) for row in found]
 
 
-def forget(store: Store, repository: str, skill: str, ids: list[int] | None = None) -> int:
-    """Drop these notes of a skill, or all of them; tell how many there were."""
-    chosen = [] if ids is None else [notes.c.id.in_(ids)]
+def forget(store: Store, skill: str, ids: Sequence[int]) -> int:
+    """Drop these notes of a skill; tell how many there were."""
+    query = delete(notes).where(_of(None, skill), notes.c.id.in_(ids))
     with speaking(store.database), store.engine.begin() as connection:
-        return connection.execute(delete(notes).where(_of(repository, skill), *chosen)).rowcount
+        return connection.execute(query).rowcount
 
 
-def _of(repository: str, skill: str) -> ColumnElement[bool]:
-    return (notes.c.repository == repository) & (notes.c.skill == skill)
+def _of(repository: str | None, skill: str) -> ColumnElement[bool]:
+    here = notes.c.skill == skill
+    return here if repository is None else (notes.c.repository == repository) & here

@@ -18,15 +18,17 @@ from tests.parts.model_server import ModelServer
 from tests.parts.sessions import AGENTS
 
 KEY = "sk-the-real-key-0123456789abcdef"
+SECRET = "s3cr3t-value-1234567890"
 TASK = "Write the page about herons, please."
 YAML = """
 description: Write a page
 on: {manual: {}}
+environment: {secrets: [DOCS_TOKEN]}
 harness: %s
 %s
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
-KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini"}
+KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini", "qwen": "qwen"}
 CODEX = """
 model_provider = "own"
 [model_providers.own]
@@ -43,6 +45,7 @@ def write(name: str) -> dict[str, Any]:
 
 SCRIPT = [
     [{"say": "I will write it."}, write("page")],
+    [{"shell": "echo The token is $DOCS_TOKEN."}],
     [{"say": "The page is done."}],
     [{"say": "I go on."}, {"shell": "echo More. > docs/more.md"}],
     [{"say": "All is done now."}],
@@ -63,6 +66,7 @@ def prepared(
     project.variables.update(
         {
             "SKILLRUNNER_IMAGE": agents.image_with(installed, module.PROGRAM) if installed.needs else image,
+            "DOCS_TOKEN": SECRET,
             access.key_variable: KEY,
             access.upstream_variable: server.url(name, script),
         }
@@ -84,6 +88,8 @@ def by_hand(
         (home / ".codex/config.toml").write_text(CODEX % project.variables["OPENAI_BASE_URL"])
         flags = "--dangerously-bypass-approvals-and-sandbox --skip-git-repo-check"
         typed = typed.replace("codex resume ", f"codex exec resume {flags} ") + " 'Go on, by hand.'"
+    elif agent == "qwen":
+        typed += " -p 'Go on, by hand.' --yolo --auth-type openai"
     else:
         chosen = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
         (home / ".gemini/settings.json").write_text(json.dumps(chosen))
@@ -121,14 +127,15 @@ def test_a_person_goes_on_with_the_agents_session(
     assert folder == project.root.parent / f"page-{ran.json()['id']}"
     assert project.git("diff", "--cached", "--name-only", cwd=folder) == "docs/page.md"
     assert project.git("status", "--porcelain", cwd=project.root) == ""
-    assert KEY not in "".join(
-        path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()
-    )
+    for kept in (folder, project.state / "runs"):
+        files = [path.read_bytes() for path in kept.rglob("*") if path.is_file()]
+        assert not any(hidden.encode() in file for file in files for hidden in (KEY, SECRET))
 
     went = by_hand(agent, given, installed, project, tmp_path / "bin")
     assert went.code == 0, (went, given)
     said = json.dumps(model_server.asked(name)[asked].body)
     assert TASK in said
+    assert "The token is ***." in said
     assert "The page is done." in said
     assert "Go on, by hand." in said
     assert (folder / "docs/more.md").exists()

@@ -143,13 +143,16 @@ def test_commands_that_could_not_run_are_no_evidence() -> None:
     assert "all of its 1 tool calls failed" in found.message
 
 
+PONG = {"content": [{"type": "text", "text": "pong"}]}
+
+
 def test_other_items() -> None:
     call = {"id": "m", "type": "mcp_tool_call", "server": "probe", "tool": "ping", "arguments": {"a": 1}}
     stream = lines(
         {"type": "item.completed", "item": {"type": "reasoning", "text": "hm"}},
         {"type": "item.started", "item": call},
         {"type": "item.updated", "item": call},
-        {"type": "item.completed", "item": {**call, "status": "failed"}},
+        {"type": "item.completed", "item": {**call, "status": "failed", "result": PONG}},
         {"type": "item.started", "item": {"type": "todo_list"}},
         {"type": "item.completed", "item": {"type": "todo_list"}},
         {"type": "item.completed", "item": {"type": "error", "message": "careful"}},
@@ -159,7 +162,7 @@ def test_other_items() -> None:
     assert read(codex.Reader(), stream + b"text\n\n") == [
         Reasoning(text="hm"),
         ToolCall(call_id="m", tool="probe/ping", arguments={"a": 1}),
-        ToolResult(call_id="m", ok=False),
+        ToolResult(call_id="m", ok=False, output="pong"),
         Unknown(text='{"type": "todo_list"}'),
         Problem(message="careful"),
         Problem(message="bad"),

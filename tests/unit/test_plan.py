@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.errors import RunnerError
-from runner.model import HarnessSpec, Limits, Reason, Repository, Route, RunSpec, Trigger
+from runner.model import HarnessSpec, Limits, McpServer, Reason, Repository, Route, RunSpec, Trigger
 from runner.plan import Base, Defaults, plan
 from runner.preview import facts
 from runner.skill import Skill, load
@@ -167,3 +167,24 @@ def test_auto_without_rules_is_refused() -> None:
 def test_a_harness_beside_the_gateway_may_have_an_auto_of_its_own(kind: str) -> None:
     spec = planned(skill(), force_harness=HarnessSpec(kind=kind), force_model="auto", routes=ROUTES)
     assert (spec.harness.model, spec.harness.routes) == ("auto", ())
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "message"),
+    [
+        ("tools: [note]\n", "oz", "the harness oz cannot be given tools"),
+        ("environment: {mcp: {words: {command: [x]}}}\n", "command", "command cannot be told of MCP servers"),
+    ],
+)
+def test_another_harness_has_to_do_the_same(more: str, kind: str, message: str) -> None:
+    with pytest.raises(RunnerError, match=message) as caught:
+        planned(skill(more=more), force_harness=HarnessSpec(kind=kind))
+    assert caught.value.end.reason is Reason.INVALID_INPUT
+    assert "skills/docs/skill.yaml" in caught.value.end.hint
+
+
+def test_tools_and_servers_are_resolved() -> None:
+    servers = "environment: {mcp: {words: {command: [x, y], variables: {A: b}}}}\n"
+    spec = planned(skill(more=f"tools: [note, read_notes, note]\n{servers}"))
+    assert spec.tools == ("note", "read_notes")
+    assert spec.environment.mcp == (McpServer(name="words", command=("x", "y"), variables={"A": "b"}),)

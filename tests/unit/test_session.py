@@ -104,9 +104,11 @@ def test_an_id_is_nothing_that_a_shell_or_a_program_acts_upon(text: str, fits: b
 
 
 def test_claude_code_finds_a_session_by_the_name_of_its_workspace() -> None:
-    files = {".claude/projects/-workspace/x/y.jsonl": b"1"}
+    said = b'{"text": "\\"cwd\\""}\n{"cwd": "/workspace"}\nno JSON, "cwd"\n'
+    files = {".claude/projects/-workspace/x/y.jsonl": said, ".claude/projects/note": b"of no workspace"}
     moved = claude_code.SESSIONS.moved(files, "/home/ada/my work_1.d")
-    assert moved == {".claude/projects/-home-ada-my-work-1-d/x/y.jsonl": b"1"}
+    there = said.replace(b"/workspace", b"/home/ada/my work_1.d")
+    assert moved == {".claude/projects/-home-ada-my-work-1-d/x/y.jsonl": there}
     assert claude_code.SESSIONS.command("id", None) == ("claude", "--resume", "id")
 
 

@@ -1,6 +1,7 @@
 """What people say to an agent while it works: kept, told once, and never to a run that has ended."""
 
 import queue
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import pytest
 
 from runner.errors import RunnerError
 from runner.model import End, Letter, Phase, Reason, Run, RunState, Usage
-from runner.steering import Mail, StoppedError
+from runner.steering import FinishedError, Mail, StoppedError
 from runner.store import Store, messages
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -111,3 +112,42 @@ def test_a_database_that_is_away_for_a_moment_does_no_harm() -> None:
 
     with mail.open(fetch, post.note, speaks=True):
         assert [letter.text for letter in taken(mail)] == ["a"]
+
+
+def test_an_agent_that_asks_is_told_before_anybody_else() -> None:
+    mail, post = Mail(), Post()
+    found: list[Letter] = []
+    with mail.open(lambda: post.letters, post.note, speaks=True):
+        asking = threading.Thread(target=lambda: found.extend(mail.read(60)))
+        asking.start()
+        until = time.monotonic() + 60
+        while not mail._asking:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        post.letters = (Letter(id=1, text="why", stop=True), Letter(id=2, text="green"))
+        asking.join(60)
+        assert [letter.text for letter in found] == ["green"]
+        assert post.noted.get(timeout=60) == ([Letter(id=2, text="green")], True)
+        assert [letter.text for letter in taken(mail)] == ["why"]
+
+
+def test_nobody_waits_for_an_answer_when_all_is_over() -> None:
+    mail, post = Mail(), Post()
+    found: list[list[Letter]] = []
+    with mail.open(post.fetch, post.note, speaks=False):
+        asking = threading.Thread(target=lambda: found.append(mail.read(300)))
+        asking.start()
+    asking.join(60)
+    assert found == [[]]
+    assert mail.read() == []
+
+
+def test_one_that_has_done_its_work_and_stays_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.steering._GRACE", -1.0)
+    mail = Mail()
+    mail.finished()
+    with pytest.raises(FinishedError):
+        mail.check()
+    mail.why = "enough"
+    with pytest.raises(StoppedError):
+        mail.check()
