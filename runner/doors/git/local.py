@@ -22,16 +22,27 @@ class Local:
     """A repository on the user's disk."""
 
     root: Path
-    head_sha: str
+    head: str  # the commit that is checked out; empty: there is none yet
     branch: str | None  # None: no branch is checked out
     default_branch: str
     remotes: Mapping[str, str] = field(default_factory=dict)  # name -> URL, without credentials
+
+    @property
+    def head_sha(self) -> str:
+        """The commit that is checked out. Raises RunnerError REF_NOT_FOUND when there is none yet."""
+        if not self.head:
+            message, hint = (
+                f"{self.root} has no commits yet",
+                "commit something first: git add -A && git commit",
+            )
+            raise RunnerError(Phase.LOAD, Reason.REF_NOT_FOUND, message, hint=hint)
+        return self.head
 
 
 def discover(path: Path) -> Local:
     """The repository that holds `path`.
 
-    Raises RunnerError: NOT_A_REPOSITORY, or REF_NOT_FOUND when it has no commit yet.
+    Raises RunnerError NOT_A_REPOSITORY.
     """
     try:
         from git import GitError, Repo
@@ -52,13 +63,9 @@ def _read(path: Path, repo: "Repo") -> Local:
     if repo.working_tree_dir is None:
         raise _not_one(path, "it is a bare repository", "go to a checkout of it")
     repo.git.rev_parse("--git-dir")  # git itself must agree, or all that follows looks empty
-    if not repo.head.is_valid():
-        message = f"{repo.working_tree_dir} has no commits yet"
-        hint = "commit something first: git add -A && git commit"
-        raise RunnerError(Phase.LOAD, Reason.REF_NOT_FOUND, message, hint=hint)
     return Local(
         root=Path(repo.working_tree_dir),
-        head_sha=repo.head.commit.hexsha,
+        head=repo.head.commit.hexsha if repo.head.is_valid() else "",
         branch=None if repo.head.is_detached else repo.active_branch.name,
         default_branch=_default_branch(repo),
         remotes={remote.name: _bare(remote.url) for remote in repo.remotes},
