@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from runner.errors import RunnerError
+from runner.gateway import git_read
 from runner.gateway.allow import rules
 from runner.gateway.budget import Account, Call
 from runner.gateway.opening import EgressLog, ModelDoor, open_gateway
@@ -60,6 +61,8 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
         access=_model(job),
         key=parts.model_key,
         upstream=parts.model_upstream,
+        fallback=parts.fallback,
+        routes=job.spec.harness.routes,
         account=job.account,
         tape=Tape(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
     )
@@ -73,30 +76,38 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
     finally:
         if model.tape is not None:
             model.tape.close()
-        _enter(job, log)
+        _enter(job, log, model)
 
 
-def _enter(job: Job, log: EgressLog) -> None:
+def _enter(job: Job, log: EgressLog, model: ModelDoor) -> None:
     """The gateway is closed: what it saw is the run's, however that goes on."""
     record = job.record
     record.spent += job.account.usage
     for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
         if path.exists():
             record.kept(path.name, path, "application/jsonl")
+    for host, times in model.instead.items():
+        if times:
+            record.note(f"{host} answered in place of the model's own provider: {times} calls")
     for what, times in log.refused.most_common(_TOLD):
         record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def told(task: Task, job: Job, opened: Gateway) -> Task:
     """The task with what a harness needs to know of its gateway."""
-    ways = {} if job.parts.sandbox.NETWORK else opened.proxy
+    routes = task.spec.routes
+    variables = task.variables
+    if not job.parts.sandbox.NETWORK:
+        reached = rules(job.spec.environment.network)
+        variables = {**opened.proxy, **variables, **git_read.variables(opened.url, reached, variables)}
     ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
     return replace(
         task,
+        spec=replace(task.spec, model=routes[-1].model) if routes else task.spec,
         mcp=(*ours, *task.mcp),
         model_url=opened.url if _model(job) else "",
         model_token=opened.token,
-        variables={**ways, **task.variables},
+        variables=variables,
     )
 
 

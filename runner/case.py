@@ -165,8 +165,12 @@ def files_below(folder: Path, left_out: Sequence[str] = ()) -> Iterator[Plain]:
                 yield path.relative_to(folder).as_posix(), kind, path.read_bytes()
 
 
-def build(case: Case, skill: Path, inside: str, repository: Path) -> tuple[str, ...]:
+def build(
+    case: Case, skill: Path, inside: str, repository: Path, others: Sequence[str] = ()
+) -> tuple[str, ...]:
     """Make the case's repository, bare, with the skill as it lies in `skill` at the path `inside`.
+
+    `others` are skills that lie beside it.
 
     Returns its commits, of which the last is the base. The same files make the same commits.
     """
@@ -175,7 +179,12 @@ def build(case: Case, skill: Path, inside: str, repository: Path) -> tuple[str, 
     branch = f"refs/heads/{case.options.branch}"
     flags = ("--quiet", "--bare", "--template=", f"--initial-branch={case.options.branch}")
     git.run("init", *flags, repository)
-    own = [(f"{inside}/{path}", mode, content) for path, mode, content in files_below(skill, (FOLDER,))]
+    folders = {skill: inside, **{skill.parent / name: str(Path(inside).parent / name) for name in others}}
+    own = [
+        (f"{place}/{path}", mode, content)
+        for folder, place in folders.items()
+        for path, mode, content in files_below(folder, (FOLDER,))
+    ]
     stream: list[bytes] = []
     for number, step in enumerate(case.options.base):
         stream.append(_commit_head(case, step, number, branch))

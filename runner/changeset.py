@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.doors.git import Git
+from runner.doors.git import Git, blobs
 from runner.errors import RunnerError
 from runner.model import Phase, Reason, Remote
 
 _SYNTHETIC = ("skillrunner", "skillrunner@localhost", datetime(2000, 1, 1, tzinfo=UTC))
+_FILES = (0o100644, 0o100755, 0o120000)  # plain, executable, a symbolic link
 _FORMAT = "%H%x00%P%x00%T%x00%an%x00%ae%x00%cn%x00%ce%x00%B"
 
 
@@ -91,6 +92,18 @@ class Changeset:
         """The difference between two trees, whole: it can be applied with nothing but the base at hand."""
         wanted = ("-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-renames")
         return self._git.run("diff-tree", "-r", *wanted, f"{base}^{{tree}}", tree).stdout
+
+    def edits(self, base: str, tree: str) -> list[Edit]:
+        """What to do to the files of `base` for those of `tree`; what is no file or link is left out."""
+        flags = ("-z", "--raw", "--no-renames", "--no-abbrev")
+        out = self._git.run("diff-tree", "-r", *flags, f"{base}^{{tree}}", tree).stdout
+        fields = out.split(b"\0")[:-1]
+        found = {os.fsdecode(path): record.split() for record, path in zip(*[iter(fields)] * 2, strict=True)}
+        modes = {path: int(record[1], 8) for path, record in found.items()}
+        shas = {path: record[3].decode() for path, record in found.items() if modes[path] in _FILES}
+        contents = dict(blobs(self._git, {*shas.values()}))
+        gone = [Edit(path) for path, mode in modes.items() if not mode]
+        return gone + [Edit(path, modes[path], contents[sha]) for path, sha in shas.items()]
 
     def stats(self, base: str, tree: str) -> dict[str, Stat]:
         """Lines added and deleted, for each path that differs between two trees."""

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from runner.documents import Data, Document, Fault, Many, Model, Text, check, parse, raise_faults
 from runner.documents.yaml import resolve
+from runner.harness_config import HarnessConfig
 from runner.model import Phase, Reason
 from runner.options import Glob, LimitOptions, PriceOptions, ResourceOptions, Variable
 from runner.units import Maybe
@@ -23,16 +24,9 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")]
 
 
 Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=201)]
+RepositoryPlace = Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+|/[^\n]*|~/[^\n]*)$")]
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
-
-
-class HarnessConfig(Model):
-    """How one kind of harness is reached on this machine."""
-
-    binary: Maybe[Annotated[str, Field(pattern=r"^(/|~/)")]] = Field(
-        default=None, description="A program of this machine that the sandbox sees, read-only"
-    )
-    variables: dict[Variable, str] = Field(default={}, description="Environment variables of the harness")
 
 
 class Policy(Model):
@@ -91,11 +85,16 @@ class SecretSource(Model):
     keyring: Maybe[Annotated[str, Field(pattern=r"^[^\s]+/[^/\s]+$")]] = Field(
         default=None, description="SERVICE/USER in the system's keyring", examples=["docs.example.com/bot"]
     )
+    oidc: Maybe[Annotated[str, Field(pattern=r"^[^\s]+$", max_length=200)]] = Field(
+        default=None,
+        description="An identity token of the platform for this audience (GitHub Actions)",
+        examples=["sts.amazonaws.com"],
+    )
 
     @model_validator(mode="after")
     def _one(self) -> "SecretSource":
         if len(self.model_fields_set) != 1:
-            raise ValueError("should have exactly one of env, file, command and keyring")
+            raise ValueError("should have exactly one of env, file, command, keyring and oidc")
         return self
 
 
@@ -121,6 +120,11 @@ class Config(Model):
     )
     resources: ResourceOptions = Field(
         default=ResourceOptions.model_construct(), description="Resources of skills that state none"
+    )
+    repositories: dict[RepositoryName, RepositoryPlace] = Field(
+        default={},
+        description="Where repositories are that skills read besides their own; default: on the forge",
+        examples=[{"acme/docs": "https://git.example.com/docs.git"}],
     )
     secrets: dict[Variable, SecretSource] = Field(
         default={},

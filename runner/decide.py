@@ -1,7 +1,7 @@
 """(skills, what is due or has happened, what was decided before) -> decisions. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,13 +30,21 @@ class _Book:
     now: datetime
     started: dict[str, str] = field(default_factory=dict)
 
-    def settle(self, skill: Skill, key: str, trigger: str, why: str, due: datetime | None = None) -> Decision:
+    def settle(
+        self,
+        skill: Skill,
+        key: str,
+        trigger: str,
+        why: str,
+        due: datetime | None = None,
+        subject: str = "",
+    ) -> Decision:
         """Nothing speaks against it but what is decided already, a pause, or a run that has not ended."""
-        before = self.history.decided.get(f"{skill.name} {key}")
+        decided = self.history.decided.get(f"{skill.name} {key}")
         active = self.started.get(skill.name) or getattr(self.history.active.get(skill.name), "run_id", None)
         made = _Maker(skill, key, trigger, self.now, due)
-        if before is not None:
-            return made.no(Cause.DUPLICATE, f"decided before: {before.message}")
+        if decided is not None:
+            return made.no(Cause.DUPLICATE, f"decided before: {decided.message}")
         if paused := _paused(skill, self.history):
             return made.no(Cause.PAUSED, paused, Verdict.HELD)
         if empty := self.history.purse.empty_for(skill.name):
@@ -46,7 +54,11 @@ class _Book:
                 Cause.OVERLAP, f"run {active} of {skill.name} has not ended, and `overlap` is skip"
             )
         self.started[skill.name] = "that was just started"
-        return made.yes(why)
+        goes_on = subject and skill.options.continues
+        before = self.history.latest.get(f"{skill.name} {subject}") if goes_on else None
+        if before is None:
+            return made.yes(why)
+        return replace(made.yes(f"{why}, goes on from run {before}"), continues=before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +142,8 @@ def _on_event(skill: Skill, event: Event, facts: Facts, book: _Book) -> Decision
         if refused := _refused(skill, option, facts):
             return made.no(Cause.ACTOR, refused)
     by = f" by {facts.actor.login}" if facts.actor else ""
-    return book.settle(skill, event.key, event.kind, f"{event.kind} {event.subject}".rstrip() + by)
+    why = f"{event.kind} {event.subject}".rstrip() + by
+    return book.settle(skill, event.key, event.kind, why, subject=event.subject)
 
 
 def _misses(option: Any, event: Event, facts: Facts) -> str:
@@ -230,8 +243,6 @@ def _told(span: timedelta) -> str:
 
 def failed_to_start(decision: Decision, error: RunnerError) -> Decision:
     """What becomes of a decision to start when no run came to be."""
-    from dataclasses import replace
-
     message = f"{error.message}; {error.hint}" if error.hint else error.message
     return replace(
         decision, verdict=Verdict.FAILED_TO_START, cause=Cause.INVALID, message=message, expires=None

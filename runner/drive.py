@@ -29,6 +29,11 @@ class Driven:
     reader: Reader = field(repr=False)
     redactor: Redactor
 
+    @property
+    def session_id(self) -> str:
+        """The harness's own name for its session; empty: it told none."""
+        return self.reader.outcome(self.ended, bool(self.declared)).session_id or ""
+
     def outcome(self, changed: bool) -> Outcome:
         """The harness's own judgement. `changed`: it left a changed tree, or declared an output."""
         found = self.reader.outcome(self.ended, changed or bool(self.declared))
@@ -59,7 +64,7 @@ def drive(
     variables = _put(sandbox, task, launch)
     caps = task.limits.caps
     reader = harness.Reader()
-    with Log(folder, reader, masked, observe, task.limits.idle) as log:
+    with Log(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
         stdin: bytes | Say = launch.stdin
         if isinstance(reader, Speaker):
             reader.begin(task)
@@ -73,8 +78,11 @@ def drive(
                 )
         except Stalled as stalled:
             ended = stalled.exit
-        except (BudgetError, StoppedError):  # told when the work until now is judged
-            ended = log.stopped("cancelled")
+        except (StoppedError, RunnerError, KeyboardInterrupt) as cause:
+            if isinstance(cause, RunnerError) and not _is_wanted(cause):
+                raise
+            mail.interrupted = isinstance(cause, KeyboardInterrupt)
+            ended = log.stopped("cancelled")  # why is told when the work until now is judged
         except FinishedError:
             ended = replace(log.stopped("exited"), code=0)
         log.flush()
@@ -87,6 +95,11 @@ def drive(
         reader=log.reader,
         redactor=Redactor(masked),
     )
+
+
+def _is_wanted(error: RunnerError) -> bool:
+    """Whether the work until now is looked at: somebody wanted the end, and nothing is broken."""
+    return isinstance(error, BudgetError) or error.reason is Reason.CANCELLED
 
 
 def _resumed(
@@ -111,7 +124,7 @@ def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
 
     def say() -> bytes | None:
         for letter in mail.take():
-            if letter.stop:
+            if letter.act == "stop":
                 speaker.interrupt()
                 mail.told(letter)
             elif speaker.steer(letter.text):

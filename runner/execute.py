@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from runner import access, stages
+from runner.beside import beside
 from runner.errors import RunnerError
 from runner.harvest import harvest
 from runner.job import Job, Parts
@@ -55,16 +56,18 @@ def _attempt(job: Job) -> End:
 
 def _run(job: Job, stack: ExitStack) -> Receipt:
     job.record.enter(RunState.PREPARING)
-    job = stages.resolve_image(job)
+    job = stack.enter_context(beside(stages.resolve_image(job)))
     spec, record = job.spec, job.record
+    changeset = stack.enter_context(stages.private_repository(job))
     with stages.workspace(job) as workspace:
         kept = stages.kept(job)
         with stages.sandbox(job, workspace, kept) as sandbox:
             with record.stage(Phase.SETUP):
                 set_up(job, sandbox, kept, workspace)
+                stages.put_back(job, workspace, changeset)
             record.enter(RunState.RUNNING)
             driven = stages.drive_harness(job, sandbox)
-        changeset = stack.enter_context(stages.private_repository(job))
+            stages.keep_session(job, workspace, driven, sandbox.places)
         with record.stage(Phase.PROPOSAL):
             harvested = harvest(workspace, spec.allowance, changeset)
 

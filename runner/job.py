@@ -3,24 +3,34 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from runner.declared import Outbox
+from runner.earlier import Earlier
+from runner.errors import RunnerError
 from runner.forges import Forge
 from runner.gateway.budget import Account
 from runner.gateway.opening import ModelDoor
 from runner.gateway.prices import Prices
+from runner.gateway.provider import Fallback
 from runner.harnesses import Harness
 from runner.log import Watch
 from runner.mirror import Mirror
-from runner.model import Places, RunSpec
+from runner.model import Phase, Places, Reason, Remote, RunSpec
 from runner.outputs import Bot
+from runner.programs import Install, Program
 from runner.record import Record
+from runner.sandboxes import Mount
+from runner.session import Session
 from runner.steering import Mail
 
 ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
 """Puts something else in the model's place, for a sandbox that has these places."""
+
+
+def _nowhere(name: str) -> Remote:
+    message = f"nobody says where {name} is"
+    raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +46,26 @@ class Parts:
     secrets: Mapping[str, str]  # by name: what the skill asked for
     model_key: str = ""
     model_upstream: str = ""
+    fallback: tuple[Fallback, ...] = ()  # providers of the model besides
     model_end: ModelEnd | None = None
     record: bool = False  # keep what is said to the model and by it
-    program: Path | None = None  # the harness's program on this machine, for a sandbox that lacks it
+    program: Program | None = None  # the harness's, on this machine, for a sandbox that lacks it
+    install: Install | None = None  # how it comes to be there
     variables: Mapping[str, str]  # of the harness, as configured
     helper: str = ""  # an image with Python, for sandboxes whose own has none
+    remote_of: Callable[[str], Remote] = _nowhere  # another repository by its name; may raise RunnerError
     private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
     watch: Watch
     prices: Prices = field(default_factory=dict)  # the user's own, by model
     again: bool = False
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries the run out
+    earlier: Earlier | None = None  # the run that it goes on from
 
     @property
     def confidential(self) -> set[str]:
         """What nothing that is kept may hold."""
-        return {*self.secrets.values(), self.model_key} - {""}
+        return {*self.secrets.values(), self.model_key, *(one.key for one in self.fallback)} - {""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,8 @@ class Job:
     account: Account
     image_digest: str = ""  # once it is known
     mail: Mail = field(default_factory=Mail)
+    mounts: tuple[Mount, ...] = ()  # what else its sandboxes see
+    beside: Mapping[str, str] = field(default_factory=dict)  # other repositories: folder -> commit
     outbox: Outbox = field(default_factory=Outbox)
 
     def stop(self) -> None:
@@ -72,6 +88,11 @@ class Job:
         self.parts.stop()
         self.account.check()
         self.mail.check()
+
+    @property
+    def resumed(self) -> Session | None:
+        """The session of an earlier run that the harness goes on with."""
+        return self.parts.earlier.resumed_by(self.spec.harness.kind) if self.parts.earlier else None
 
     @property
     def name(self) -> str:

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from runner import wire
+from runner.earlier import CONTINUES, Earlier
 from runner.errors import RunnerError
 from runner.execute import PutOff, execute
 from runner.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger, Usage
-from runner.plan import Base, plan
+from runner.plan import Base, digest_of, plan
 from runner.record import Observe, Record
 from runner.skill import Skill
 from runner.store import Store, hold
@@ -27,16 +28,12 @@ Later = Callable[[End, int, int, Usage], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Wanted:
     """One run that is wanted."""
 
     run_id: str
-    skill: Skill
-    commit: str | None  # where the skill's text was read; None: from files that are not committed
-    trigger: Trigger
-    base: Base
     mirror: "Mirror"
-    force: Mapping[str, Any] = field(default_factory=dict)  # see `runner.plan.Defaults`
+    earlier: Earlier | None = None  # the run that it goes on from
     again: bool = False  # propose what was closed unmerged
     queued: bool = False  # the run is stored already, and was waiting
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
@@ -45,25 +42,56 @@ class Start:
     put_off: Later | None = None  # attempts wait for each other in a queue
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(Wanted):
+    """Of a skill, and still to be planned."""
+
+    skill: Skill
+    commit: str | None  # where the skill's text was read; None: from files that are not committed
+    trigger: Trigger
+    base: Base
+    force: Mapping[str, Any] = field(default_factory=dict)  # see `runner.plan.Defaults`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued(Wanted):
+    """Of an earlier run, and planned as that was."""
+
+    spec: RunSpec
+
+
 def planned(place: wire.Place, start: Start) -> RunSpec:
     """What the run would do. Raises RunnerError where it cannot be done."""
     defaults = wire.defaults(place.config, start.force)
     now = datetime.now(UTC)
-    return plan(start.skill, start.commit, start.trigger, start.base, start.run_id, now, defaults)
+    spec = plan(start.skill, start.commit, start.trigger, start.base, start.run_id, now, defaults)
+    return going_on(spec, start.earlier, spec.prompt) if start.earlier else spec
+
+
+def going_on(spec: RunSpec, earlier: Earlier, task: str, said: str = "") -> RunSpec:
+    """The spec with the prompt for an agent that goes on; see `Earlier.told`."""
+    spec = replace(spec, prompt=earlier.told(spec.harness.kind, task, said))
+    return replace(spec, digest=digest_of(spec))
 
 
 def launch(
-    place: wire.Place, runs: Store, target: "Forge", start: Start, observe: Observe, watch: "Watch"
+    place: wire.Place,
+    runs: Store,
+    target: "Forge",
+    start: Start | Continued,
+    observe: Observe,
+    watch: "Watch",
 ) -> End:
     """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
     _need_token(target, place)
-    spec = planned(place, start)
+    spec = start.spec if isinstance(start, Continued) else planned(place, start)
+    data = {**as_data(spec), **({CONTINUES: start.earlier.run_id} if start.earlier else {})}
     folder = runs.run_folder(start.run_id, start.attempt)
     with hold(folder):
         if start.queued:
-            runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, as_data(spec))
+            runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, data)
         else:
-            runs.create_run(record_of(spec, start.run_id), as_data(spec))
+            runs.create_run(record_of(spec, start.run_id), data)
         record = Record(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
         record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
@@ -71,11 +99,11 @@ def launch(
         except RunnerError as error:
             record.finish(error.end)
             return error.end
-        parts = replace(parts, stop=start.stop, worker=start.worker)
+        parts = replace(parts, stop=start.stop, worker=start.worker, earlier=start.earlier)
         return execute(spec, record, parts, start.attempt, _put_off(start, spec, record))
 
 
-def _put_off(start: Start, spec: RunSpec, record: Record) -> PutOff | None:
+def _put_off(start: Wanted, spec: RunSpec, record: Record) -> PutOff | None:
     later = start.put_off
     if later is None:
         return None
@@ -101,6 +129,7 @@ def record_of(spec: RunSpec, run_id: str) -> Run:
         skill=spec.skill.name,
         trigger=spec.trigger.kind,
         trigger_key=spec.trigger.key,
+        subject=spec.trigger.subject,
         base_sha=spec.base_sha,
         state=RunState.QUEUED,
         created_at=datetime.now(UTC),

@@ -219,6 +219,7 @@ def _decision(line: Mapping[str, Any]) -> Decision:
         message=line["message"],
         at=times["at"],
         run_id=line.get("run_id", ""),
+        continues=line.get("continues", ""),
         host=line.get("host", ""),
     )
     return replace(known, due=times.get("due"), expires=times.get("expires"))

@@ -37,14 +37,21 @@ class Log:
     """The stream of one harness as files and as events. Problems alone do not count as progress."""
 
     def __init__(
-        self, folder: Path, reader: Reader, secrets: Collection[str], observe: Watch, idle: float
+        self,
+        folder: Path,
+        reader: Reader,
+        secrets: Collection[str],
+        observe: Watch,
+        idle: float,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.reader = reader
         self.events = 0
         self.files = tuple(folder / name for name in (RAW, COMPLAINTS, TRANSCRIPT))
         self._observe = observe
         self._idle = idle
-        self._began = self._progress = monotonic()
+        self._clock = clock
+        self._began = self._progress = clock()
         self._taken = 0
         self._mask = Redactor(secrets)
         self._lines: dict[Stream, Lines] = {"stdout": Lines(), "stderr": Lines()}
@@ -72,7 +79,7 @@ class Log:
             self._read(stream, line)
         self._transcript.flush()
         self._taken += len(data)
-        now = monotonic()
+        now = self._clock()
         if now - self._progress > self._idle:
             raise Stalled(self.stopped("idle"))
 
@@ -98,7 +105,7 @@ class Log:
     @property
     def age(self) -> float:
         """Seconds since it began."""
-        return monotonic() - self._began
+        return self._clock() - self._began
 
     def told(self, text: str) -> None:
         """Somebody said something to the agent."""
@@ -110,7 +117,7 @@ class Log:
     def _read(self, stream: Stream, line: bytes) -> None:
         for event in self.reader.read(stream, line):
             if not isinstance(event, Problem):
-                self._progress = monotonic()
+                self._progress = self._clock()
             self._write(event, _SPARE_BYTES if isinstance(event, Finish) else 0)
 
     def _write(self, event: TranscriptEvent, spare: int = 0) -> None:

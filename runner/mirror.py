@@ -81,6 +81,18 @@ class Mirror:
         hint = f"see what it has: git ls-remote {self.url}"
         raise RunnerError(Phase.CHECKOUT, Reason.REF_NOT_FOUND, message, hint=hint)
 
+    def default(self, remote: Remote) -> str:
+        """The full name of the branch that the remote's HEAD is. Raises RunnerError REF_NOT_FOUND."""
+        told = self.git.text("ls-remote", "--symref", "--", remote.url, "HEAD", variables=remote.variables)
+        named = re.match(r"ref: (refs/heads/[^\t\n]+)\tHEAD\n", told + "\n")
+        if named is None:
+            message, hint = (
+                f"{self.url} does not say which branch is its default",
+                "name one: owner/name@branch",
+            )
+            raise RunnerError(Phase.CHECKOUT, Reason.REF_NOT_FOUND, message, hint=hint)
+        return named[1]
+
     @contextmanager
     def keep(self, name: str, sha: str) -> Iterator[None]:
         """Hold `sha` by a ref of its own while a run borrows it."""

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from runner import plugins
 from runner.documents import closest
 from runner.errors import RunnerError
+from runner.harnesses import model_access
 from runner.model import (
     Allowance,
     Environment,
@@ -20,6 +22,7 @@ from runner.model import (
     Reason,
     Repository,
     Resources,
+    Route,
     RunSpec,
     SkillRef,
     Trigger,
@@ -37,6 +40,9 @@ from runner.skill import (
     render_text,
 )
 
+AUTO = "auto"
+"""In place of a model's name: the gateway chooses."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
@@ -52,6 +58,7 @@ class Defaults:
     force_image: str | None = None
     force_harness: HarnessSpec | None = None
     force_model: str | None = None
+    routes: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)  # of `model: auto`, by harness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +106,7 @@ def plan(
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
         output=OutputSpec(kind=kind, options=_rendered(skill, options, context)),
     )
-    return replace(spec, digest=_digest(spec))
+    return replace(spec, digest=digest_of(spec))
 
 
 def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +182,8 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         setup_key=tuple(options.setup_key),
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
+        skills=tuple(options.skills),
+        repositories=dict(options.repositories),
         network=tuple(options.network.allow),
         mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
         resources=options.resources.over(defaults.resources),
@@ -195,7 +204,24 @@ def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
     for key, message in refusals(spec.kind, bool(asked.environment.mcp), bool(asked.tools)):
         hint = f"leave `{key}` out of {skill.file}, or choose another harness"
         raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
-    return replace(spec, model=defaults.force_model or spec.model)
+    spec = replace(spec, model=defaults.force_model or spec.model)
+    return replace(spec, routes=_routes(spec, defaults)) if spec.model == AUTO else spec
+
+
+def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
+    """The rules by which the gateway chooses. What calls its model alone may have an `auto` of its own."""
+    try:
+        access = model_access(plugins.module("harnesses", spec.kind), spec.options)
+    except KeyError:  # it is told, with what there is, where the run is put together
+        return ()
+    if access is None:
+        return ()
+    if not (found := defaults.routes.get(spec.kind, ())):
+        message = f"`model: {AUTO}` needs rules that choose one, and {spec.kind} has none"
+        rules = "[{when: {tools: false}, model: SMALL}, {model: LARGE}]"
+        hint = f"write in skillrunner.yaml: harnesses: {{{spec.kind}: {{routes: {rules}}}}}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
+    return found
 
 
 def _allowance(options: Any, defaults: Defaults) -> Allowance:
@@ -219,7 +245,8 @@ def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:
     return value
 
 
-def _digest(spec: RunSpec) -> str:
+def digest_of(spec: RunSpec) -> str:
+    """Over all that it says."""
     said = {item.name: getattr(spec, item.name) for item in fields(spec) if item.name != "digest"}
     text = json.dumps(said, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

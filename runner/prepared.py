@@ -58,6 +58,9 @@ def prepared(job: Job, git: Git, found: str) -> Prepared | None:
     tracked = entries(git, found)
     key, folder = _key(job, tracked), job.parts.mirror.state_dir.absolute() / "prepared"
     there = _fits(folder / f"{key}.list", tracked) and (folder / f"{key}.tar").is_file()
+    if there:
+        with suppress(OSError):
+            os.utime(folder / f"{key}.tar")  # or who looks for what is unused might remove it before its use
     return Prepared(key=key, folder=folder, tracked=tracked, there=there)
 
 
@@ -73,6 +76,7 @@ def _key(job: Job, tracked: Mapping[str, Entry]) -> str:
         "user": job.parts.sandbox.OWNER or (os.getuid(), os.getgid()),
         "commands": environment.setup,
         "variables": dict(environment.variables),
+        "beside": dict(job.beside),
         "files": {path: asdict(one) for path, one in tracked.items() if matches(path, read)},
     }
     text = json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")
@@ -130,8 +134,6 @@ def _restore(job: Job, box: Sandbox, kept: Prepared) -> None:
         message = f"what set-up made could not be put back, and is removed\n{check.output}".rstrip()
         raise RunnerError(Phase.SETUP, Reason.SETUP_FAILED, message, hint="run it again", retryable=True)
     box.seal()
-    with suppress(OSError):
-        os.utime(kept.archive)
 
 
 def _keep(job: Job, box: Sandbox, kept: Prepared, place: Workspace) -> int:
@@ -186,7 +188,7 @@ def _find(job: Job, box: Sandbox, what: str) -> list[str]:
 def _store(kept: Prepared, exchange: Path, made: list[str]) -> int:
     """Move the archive to where it is kept; other programs in the sandbox may still run, so it is copied."""
     kept.folder.mkdir(parents=True, exist_ok=True)
-    _prune(kept.folder)
+    prune(kept.folder)
     aside = kept.folder / f"{kept.key}.{os.getpid()}.{time.monotonic_ns()}.new"
     below = os.open(exchange, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -205,8 +207,9 @@ def _store(kept: Prepared, exchange: Path, made: list[str]) -> int:
         os.close(below)
 
 
-def _prune(folder: Path) -> None:
-    for path in folder.iterdir():
+def prune(folder: Path) -> None:
+    """Remove what no run has used for long. One that a sandbox has mounted stays with it."""
+    for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(FileNotFoundError):
             if path.suffix != ".list" and time.time() - path.stat().st_mtime > UNUSED:
                 path.unlink()

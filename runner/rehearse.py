@@ -15,14 +15,16 @@ from runner import case as cases
 from runner import wire
 from runner.access import TRAFFIC
 from runner.cassette import Exchange, Names, commit_names, of_traffic
+from runner.config import load_config
 from runner.errors import RunnerError
 from runner.execute import execute
 from runner.gateway.opening import ModelDoor
 from runner.gateway.replay import Replay, replaying
 from runner.launch import as_data, record_of
-from runner.model import Artifact, End, Places, Reason, RunSpec, Session, Trigger
+from runner.model import Artifact, End, Phase, Places, Reason, RunSpec, Session, Trigger
 from runner.outputs import Offer
 from runner.plan import plan
+from runner.programs import FOLDER
 from runner.record import Record
 from runner.skill import Skill
 from runner.store import Store, hold, new_run_id
@@ -53,6 +55,7 @@ class Stage:
     here: wire.Here  # the working tree that holds the skills, and its configuration
     runs: Store
     force: Mapping[str, Any]  # see `runner.plan.Defaults`
+    programs: Path  # where installed harnesses are: these stay
 
     @property
     def root(self) -> Path:
@@ -66,8 +69,9 @@ def opened(root: Path, config: Path | None, force: Mapping[str, Any]) -> Iterato
     try:
         flags = {"state_dir": str(folder / "state"), "forge": "local"}
         here = wire.here(root, config, flags)
+        programs = load_config(here.root, file=config).state / FOLDER
         with closing(Store(here.config.state)) as runs:
-            yield Stage(folder=folder, here=here, runs=runs, force=force)
+            yield Stage(folder=folder, here=here, runs=runs, force=force, programs=programs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,8 +113,14 @@ def rehearse(stage: Stage, skill: Skill, case: cases.Case, mode: Mode) -> Rehear
     """Run the skill, as it lies in the working tree, on the case's repository. Raises RunnerError."""
     run_id = new_run_id(datetime.now(UTC))
     repository = stage.folder / run_id / "repository.git"
-    commits = cases.build(case, stage.root / skill.path, skill.path, repository)
+    commits = cases.build(
+        case, stage.root / skill.path, skill.path, repository, skill.options.environment.skills
+    )
     spec, make = _planned(stage, skill, case, run_id, repository)
+    if spec.environment.repositories:
+        message = f"{skill.name} reads other repositories, which a case has none of"
+        hint = "such a skill cannot have cases: test it with `skillrunner run`"
+        raise RunnerError(Phase.CHECKOUT, Reason.UNSUPPORTED, message, hint=hint)
     if mode != "record":
         spec = replace(spec, environment=replace(spec.environment, network=()))
     ears = _Ears(Names(others=_names(stage, run_id, repository, commits)))
@@ -148,7 +158,8 @@ def _planned(
     def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "Parts":
         find = None if mode == "record" else _no_secret
         parts = wire.parts(place, spec, target, mirror, ears.watch, False, find)
-        return replace(parts, output=ears)
+        install = parts.install and replace(parts.install, folder=stage.programs)
+        return replace(parts, output=ears, install=install)
 
     return spec, make
 
@@ -192,7 +203,8 @@ def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelDoor, Place
             return
         replay.names = ears.names
         with replaying(replay) as url:
-            yield replace(door, upstream=url)
+            others = [replace(one, upstream=url) for one in door.fallback]
+            yield replace(door, upstream=url, fallback=others)
 
     return end
 

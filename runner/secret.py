@@ -1,4 +1,4 @@
-"""A secret by its name: from the environment, a file, a command or the system's keyring.
+"""A secret by its name: from the environment, a file, a command, the system's keyring or the platform.
 
 No error here shows a value, nor what a program printed.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import SecretSource
-from runner.doors import process
+from runner.doors import oidc, process
 from runner.errors import RunnerError
 from runner.model import Caps, Phase, Reason, Stream
 
@@ -44,6 +44,8 @@ def _looked_up(name: str, whose: str, source: SecretSource) -> str:
         return _from_command(name, whose, tuple(source.command))
     if source.keyring:
         return _from_keyring(name, whose, source.keyring)
+    if source.oidc:
+        return _from_platform(name, whose, source.oidc)
     variable = source.env or name
     if not (found := os.environ.get(variable, "")):
         where = "" if variable == name else f" (as {variable})"
@@ -97,6 +99,13 @@ def _from_keyring(name: str, whose: str, entry: str) -> str:
         raise _missing(name, whose, cause, "keyring diagnose") from None
     hint = f"keyring set {service} {user}"
     return _text(name, whose, f"{entry} in the keyring", (found or "").encode("utf-8", "replace"), hint)
+
+
+def _from_platform(name: str, whose: str, audience: str) -> str:
+    try:
+        return oidc.identity(audience)
+    except RunnerError as error:
+        raise _missing(name, whose, error.message, error.hint) from None
 
 
 def _text(name: str, whose: str, where: str, content: bytes, hint: str) -> str:

@@ -7,20 +7,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from runner import access, images, policy, tree
+from runner import access, earlier, images, policy, session, tree
 from runner.changeset import Changeset
 from runner.doors.git import Git
+from runner.doors.pump import Clock
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
-from runner.harnesses import Speaker, Task
+from runner.harnesses import Sessions, Speaker, Task
 from runner.job import Job
 from runner.launchers import launched
-from runner.model import Check, Letter, Outcome, Phase, Proposal, Reason, Receipt
+from runner.model import Check, Letter, Outcome, Phase, Places, Proposal, Reason, Receipt
 from runner.outputs import Offer
 from runner.prepared import Prepared, prepared, set_up
 from runner.redact import Redactor, plain
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.store import messages
+from runner.taught import teach
 from runner.verify import verify
 from runner.workspace import Change, Workspace
 from runner.workspace import prepared as prepared_workspace
@@ -31,10 +33,17 @@ _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what ru
 def resolve_image(job: Job) -> Job:
     """Have the image at hand, built where that is asked for, and record which one it is."""
     with job.record.stage(Phase.SANDBOX):
-        job = images.settled(job)
+        job = _installed(images.settled(job))
         digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.note)
     job.record.store.note(job.record.run_id, image_digest=digest)
     return replace(job, image_digest=digest)
+
+
+def _installed(job: Job) -> Job:
+    """The job with its harness's program on this machine, where that is asked for."""
+    if (install := job.parts.install) is None:
+        return job
+    return replace(job, parts=replace(job.parts, program=install.done(job.record.note)))
 
 
 def kept(job: Job) -> Prepared | None:
@@ -97,11 +106,12 @@ def sandbox(
         image=environment.image,
         workspace=place.path,
         exchange=exchange,
-        mounts=(*borrowed, *_tools(job, purpose), *(kept.mounts() if kept else ())),
+        mounts=(*borrowed, *job.mounts, *_tools(job, purpose), *(kept.mounts() if kept else ())),
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup) and not (kept and kept.there),
         stop=job.stop if purpose == "run" else job.parts.stop,
+        clock=job.mail.clock if purpose == "run" else Clock(),
         gateway=purpose == "run" and access.is_needed(job),
         helper=job.parts.helper,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
@@ -124,21 +134,27 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 def _tools(job: Job, purpose: str) -> Iterator[Mount]:
     parts = job.parts
     if purpose == "run" and parts.program is not None and parts.sandbox.TOOLS:
-        yield Mount(source=parts.program, target=f"{parts.sandbox.TOOLS}/{parts.harness.PROGRAM}")
+        yield from parts.program.mounts(parts.harness.PROGRAM or parts.program.file.name, parts.sandbox.TOOLS)
 
 
 def drive_harness(job: Job, box: Sandbox) -> Driven:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
     spec, parts = job.spec, job.parts
-    seen_as_is = parts.program is not None and not parts.sandbox.TOOLS
+    with job.record.stage(Phase.HARNESS):
+        teach(job, box)
+    here = parts.program.file if parts.program is not None and not parts.sandbox.TOOLS else ""
+    going_on = job.resumed
+    for name, content in earlier.found_from(going_on, box.places.workspace).items():
+        box.put(f"home/{name}", content)
     task = Task(
         spec=spec.harness,
         prompt=spec.prompt,
         limits=spec.limits,
         places=box.places,
-        program=str(parts.program) if seen_as_is else "",
+        program=str(here),
         variables={**parts.variables, **parts.secrets},
         mcp=launched(box, spec.environment.mcp, spec.environment.variables),
+        resume=going_on.id if going_on else "",
     )
     secrets = parts.confidential
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
@@ -152,6 +168,44 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
     return driven
 
 
+def put_back(job: Job, place: Workspace, changeset: Changeset) -> None:
+    """What an earlier run changed lies in the workspace again, for one that goes on from it."""
+    before = job.parts.earlier
+    if before is not None and before.patch:
+        made = changeset.apply(job.spec.base_sha, before.patch)
+        edits = changeset.edits(job.spec.base_sha, made)
+        earlier.put_back(edits, place.path, job.parts.sandbox.OWNER)
+        what = "1 file" if len(edits) == 1 else f"{len(edits)} files"
+        job.record.note(f"{what} that run {before.run_id} changed lie there again")
+
+
+def keep_session(job: Job, place: Workspace, driven: Driven, places: Places) -> None:
+    """Keep the agent's own session, by which it can go on later. That it cannot be kept is no failure."""
+    kept: Sessions | None = getattr(job.parts.harness, "SESSIONS", None)
+    if kept is None or not session.is_id(driven.session_id):
+        return
+    path = job.record.folder / session.NAME
+    try:
+        files = session.collect(place.exchange, kept, driven.redactor)
+        found = session.Session(
+            harness=job.spec.harness.kind, id=driven.session_id, workspace=places.workspace, files=files
+        )
+        session.write(path, found)
+    except (session.NotKeptError, OSError) as error:
+        job.record.note(f"the agent's session is not kept: {error}")
+    else:
+        job.record.kept(path.name, path, "application/x-tar")
+
+
+_NOTED = {
+    ("say", True): "the agent was told",
+    ("say", False): "the agent was not told, it is too late",
+    **{("stop", told): "the agent was asked to stop" for told in (True, False)},
+    **{("pause", told): "the agent stands still" for told in (True, False)},
+    **{("resume", told): "the agent goes on" for told in (True, False)},
+}
+
+
 def _mail(job: Job, masked: Redactor) -> AbstractContextManager[None]:
     """The agent is told what people say to it, and the run's events tell of that."""
     store, run_id = job.record.store, job.record.run_id
@@ -160,9 +214,8 @@ def _mail(job: Job, masked: Redactor) -> AbstractContextManager[None]:
         if told:
             messages.delivered(store, letters, datetime.now(UTC))
         for letter in letters:
-            what = "the agent was told" if told else "the agent was not told, it is too late"
-            what = "the agent was asked to stop" if letter.stop else what
-            job.record.note(f"{what}: {plain(masked.whole(letter.text))}", letter=letter.id)
+            said = f"{_NOTED[letter.act, told]}: {plain(masked.whole(letter.text))}"
+            job.record.note(said, letter=letter.id, act=letter.act)
 
     speaks = issubclass(job.parts.harness.Reader, Speaker)
     return job.mail.open(lambda: messages.waiting(store, run_id), note, speaks)
@@ -179,7 +232,11 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
         if not any(refusal.rule == "secret" for refusal in refusals):
             job.record.keep("patch", patch, "text/x-diff")
         job.record.refused(refusals)
+    job.parts.stop()
     job.account.check()
+    if job.mail.interrupted:
+        message, hint = "it was interrupted", f'go on with it: skillrunner continue {run_id} "go on"'
+        raise RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint=hint)
     if job.mail.why:
         hint = f"skillrunner diff {run_id} shows what it did until then"
         raise RunnerError(Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {job.mail.why}", hint=hint)

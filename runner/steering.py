@@ -7,9 +7,10 @@ it from there, and so never waits for a database. Tools that the agent calls may
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
+from runner.doors.pump import Clock
 from runner.errors import RunnerError
 from runner.model import Letter
 
@@ -37,6 +38,8 @@ class Mail:
         self._asking = 0  # how many of the agent's questions wait for an answer
         self._over = False
         self._arrival = threading.Condition()
+        self.interrupted = False  # whoever runs it wants it to end
+        self.clock = Clock()  # of the agent's limits; it is held while the agent stands still
         self._told: SimpleQueue[Letter] = SimpleQueue()
         self._late: list[Letter] = []
         self._seen: set[int] = set()
@@ -46,7 +49,8 @@ class Mail:
     def take(self) -> list[Letter]:
         """What has come since it was asked last; while the agent waits for an answer, only stops."""
         with self._arrival:
-            taken = [letter for letter in self._new if letter.stop or not self._asking]
+            waited = self._asking and not self._over
+            taken = [letter for letter in self._new if letter.act == "stop" or not waited]
             self._new = [letter for letter in self._new if letter not in taken]
         return taken
 
@@ -57,9 +61,11 @@ class Mail:
         """
         with self._arrival:
             self._asking += 1
-            self._arrival.wait_for(lambda: self._over or any(not one.stop for one in self._new), patience)
+            self._arrival.wait_for(
+                lambda: self._over or any(one.act != "stop" for one in self._new), patience
+            )
             self._asking -= 1
-            read = [] if self._over else [letter for letter in self._new if not letter.stop]
+            read = [] if self._over else [letter for letter in self._new if letter.act != "stop"]
             self._new = [letter for letter in self._new if letter not in read]
             for letter in read:
                 self.told(letter)
@@ -114,6 +120,8 @@ class Mail:
             with self._arrival:
                 self._over = True
                 self._arrival.notify_all()
+        with suppress(RunnerError):  # what came since the last look is too late
+            self._look(fetch, note, speaks)
         if letters := _all(self._told):
             note(letters, True)
         if letters := self._late + self.take():
@@ -133,10 +141,14 @@ class Mail:
             note(letters, True)
 
     def _arrived(self, letter: Letter, speaks: bool) -> None:
-        if letter.stop:
+        if letter.act == "pause":
+            self.clock.hold()
+        elif letter.act in ("resume", "stop"):  # what stands still could not stop by itself
+            self.clock.go_on()
+        if letter.act == "stop":
             self.why = letter.text
             self._until = time.monotonic() + (_GRACE if speaks else 0)
-        if letter.stop and not speaks:
+        if letter.act in ("pause", "resume") or (letter.act == "stop" and not speaks):
             self.told(letter)
             return
         with self._arrival:

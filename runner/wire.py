@@ -4,31 +4,40 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from runner import plugins
-from runner.config import Config, load_config
+from runner.config import FILE, Config, load_config
 from runner.documents import closest
 from runner.doors.git import Local, address, discover
 from runner.doors.pacing import Pacer
 from runner.errors import RunnerError
 from runner.forges import Forge
+from runner.harness_config import HarnessConfig
 from runner.harnesses import model_access
 from runner.mirror import Mirror
-from runner.model import Limits, Phase, Reason, Repository, Resources, RunSpec
+from runner.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
 from runner.outputs import Bot
 from runner.plan import Base, Defaults
 from runner.secret import Secrets
 
 if TYPE_CHECKING:
+    from runner.doors.github import GitHub as Door
+    from runner.gateway.provider import Fallback
     from runner.job import Parts
     from runner.log import Watch
+    from runner.programs import Install, Program
     from runner.store import Store
 
 Find = Callable[[str, str], str]
 """The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
+
+Promise = Callable[[str], Collection[str]]
+"""What a skill, by its name, may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +50,9 @@ class Place:
     default_branch: str = ""  # of `root` itself
     token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
     pacer: Pacer = field(default_factory=Pacer, repr=False)  # of the token
-    secrets: Collection[str] | None = None  # names that skills may ask for; None: all of the environment
+    secrets: Promise | None = None  # names of secrets; None: all
+    reads: Promise | None = None  # other repositories to read, or globs of them; None: all
+    reading: Callable[[str], str] | None = field(default=None, repr=False)  # a token for one; None: `token`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +121,6 @@ def github_slug(place: Place) -> str | None:
 
 
 def _github(place: Place, slug: str | None) -> Forge:
-    from runner.doors.github import GitHub as Door
     from runner.forges.github import GitHub
 
     options = place.config.github
@@ -121,8 +131,7 @@ def _github(place: Place, slug: str | None) -> Forge:
             f"the remote `origin` is not on {options.git_url}: {place.origin or '(there is none)'}",
             hint="git remote set-url origin ..., or use the local forge: --forge local",
         )
-    door = Door(api_url=options.api_url, repository=slug, token=place.token, pacer=place.pacer)
-    return GitHub(door, options.git_url)
+    return GitHub(_door(place, slug, place.token), options.git_url)
 
 
 def _local_path(place: Place) -> Path:
@@ -154,6 +163,7 @@ def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
         limits=config.limits.over(Limits()),
         resources=config.resources.over(Resources()),
         guarded=(*folders, *config.policy.protected),
+        routes={kind: tuple(one.route for one in own.routes) for kind, own in config.harnesses.items()},
         **force,
     )
 
@@ -188,14 +198,28 @@ def parts(
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
         model_key=find(model.key_variable, spec.harness.kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
+        fallback=_fallback(configured, spec.harness.kind, find) if model else (),
         program=_program(configured.binary if configured else None, spec.harness.kind),
+        install=_install(place, harness, configured.version if configured else None, spec.harness.kind),
         variables=dict(configured.variables) if configured else {},
         helper=place.config.gateway.image,
+        remote_of=partial(_other, place, target, spec.skill.name),
         private_hosts=tuple(place.config.gateway.private_hosts),
         record=place.config.gateway.record,
         prices=own_prices(place.config.prices),
         watch=watch,
         again=again,
+    )
+
+
+def _fallback(configured: HarnessConfig | None, kind: str, find: Find) -> tuple["Fallback", ...]:
+    from runner.gateway.provider import Fallback
+
+    return tuple(
+        Fallback(
+            upstream=one.upstream, key=find(one.key, f"harnesses.{kind}.fallback"), model=one.model or ""
+        )
+        for one in (configured.fallback if configured else ())
     )
 
 
@@ -210,18 +234,63 @@ def _module(family: str, kind: str) -> Any:
 
 def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
     """A worker's environment holds what is for other repositories too: each gets what it was promised."""
-    if place.secrets is not None and name not in place.secrets:
+    if place.secrets is not None and name not in place.secrets(spec.skill.name):
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
         raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
     return find(name, f"the skill {spec.skill.name}")
 
 
-def _program(configured: str | None, kind: str) -> Path | None:
+def _other(place: Place, target: Forge, skill: str, name: str) -> Remote:
+    """Another repository than the skill's own."""
+    if place.reads is not None and not any(fnmatchcase(name, one) for one in place.reads(skill)):
+        message = f"the skill {skill} may not read {name}"
+        hint = f"whoever runs the worker can allow it: worker.reads: {{'owner/name': [{name}]}}"
+        raise RunnerError(Phase.CHECKOUT, Reason.FORGE_DENIED, message, hint=hint)
+    if (where := place.config.repositories.get(name)) is not None:
+        return Remote(url=str(Path(where).expanduser()) if where[0] in "/~" else where)
+    if target.name == "github":
+        from runner.forges.github import GitHub
+
+        read = place.reading
+        token = place.token if read is None else partial(read, name)
+        return GitHub(_door(place, name, token), place.config.github.git_url).remote()
+    message, hint = (
+        f"nobody says where {name} is",
+        f"write `repositories: {{{name}: /path/or/url}}` in {FILE}",
+    )
+    raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message, hint=hint)
+
+
+def _door(place: Place, repository: str, token: Callable[[], str]) -> "Door":
+    from runner.doors.github import GitHub as Door
+
+    return Door(api_url=place.config.github.api_url, repository=repository, token=token, pacer=place.pacer)
+
+
+def _program(configured: str | None, kind: str) -> "Program | None":
+    from runner.programs import Program
+
     if configured is None:
         return None
     path = Path(configured).expanduser().resolve()
     if not path.is_file():
         message = f"harnesses.{kind}.binary: there is no file {path}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint="correct it in skillrunner.yaml")
-    return path
+    return Program(file=path)
+
+
+def _install(place: Place, harness: Any, version: str | None, kind: str) -> "Install | None":
+    from runner.doors.npm import REGISTRY
+    from runner.programs import FOLDER, Install
+
+    if version is None:
+        return None
+    package = getattr(harness, "PACKAGE", None)
+    if package is None:
+        message = f"harnesses.{kind}.version: nobody knows a package for {kind}"
+        hint = f"install it in the image, or name a program of this machine: harnesses.{kind}.binary"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
+    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY
+    folder = place.config.state / FOLDER
+    return Install(package=package, name=harness.PROGRAM, version=version, folder=folder, registry=registry)

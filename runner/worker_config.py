@@ -45,6 +45,11 @@ class AppOptions(Model):
 
 Repository = Annotated[str, Field(pattern=r"^([\w.*?-]+/[\w.*?-]+|[./~][^\s]*|\*)$")]
 
+Scope = Annotated[
+    str,
+    Field(pattern=r"^([\w.*?-]+/[\w.*?-]+|[./~][^\s:]*|\*)(:[a-z0-9*?-]+)?$", examples=["acme/app:docs-*"]),
+]
+
 
 class WorkerConfig(Model):
     """The daemon that polls repositories and runs what is due."""
@@ -89,8 +94,13 @@ class WorkerConfig(Model):
     )
     retention: Duration = Field(default=90 * 86_400.0, description="How long ended runs are kept")
     free_disk: Size = Field(default=2 * 1024**3, description="Nothing is started where less is free")
-    secrets: dict[Repository, Many[Variable]] = Field(
-        default={}, description="By repository or glob: variables that its skills may have as secrets"
+    secrets: dict[Scope, Many[Variable]] = Field(
+        default={},
+        description="By repository, or repository:skill, or globs: variables that may be had as secrets",
+    )
+    reads: dict[Scope, Many[Repository]] = Field(
+        default={},
+        description="By repository, or repository:skill, or globs: other repositories that may be read",
     )
     listen: Maybe[Annotated[str, Field(pattern=r"^[^\s:]+:[0-9]{1,5}$")]] = Field(
         default=None, description="Where webhooks are heard, such as 127.0.0.1:8080"

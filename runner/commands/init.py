@@ -17,12 +17,13 @@ _CONFIG = """\
 # How skillrunner works in this repository. Everything here is optional; the keys are described in
 # docs/configuration.md of skillrunner.
 
-# The container image of skills that name none. It needs git and the agent's CLI, or a CLI of this machine
-# that is mounted into it (see `harnesses`).
+# The container image of skills that name none.
 image: python:3.12-slim
 
-# harnesses:
-#   claude-code: {binary: ~/.local/bin/claude}
+# The agent's CLI, which is fetched once and shown to the container: the image need not hold it. Use
+# {binary: ~/.local/bin/claude} for one of this machine; without either, it has to be in the image.
+harnesses:
+  claude-code: {version: tested}
 
 # limits: {timeout: 30m, cost_usd: 3}
 """

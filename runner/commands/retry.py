@@ -54,6 +54,7 @@ def _queue(store: "Store", found: Run, current: bool) -> str:
         skill=found.skill,
         trigger=found.trigger,
         trigger_key=decision.key,
+        subject=found.subject,
         base_sha=found.base_sha,
         state=RunState.QUEUED,
         created_at=now,

@@ -103,7 +103,7 @@ def _run(place: "Here", runs: "Store", wish: Wish, quiet: bool) -> int:
         target = wire.forge(place, runs)
         start = _start(place, runs, target, wish, run_id)
         end = launch(place, runs, target, start, progress.observe, progress.transcript)
-    _tell(runs, run_id, end, wish.as_json, quiet)
+    tell(runs, run_id, end, wish.as_json, quiet)
     return exit_code(end)
 
 
@@ -159,7 +159,8 @@ def _start_again(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_
     )
 
 
-def _tell(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
+def tell(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
+    """Print how a run ended."""
     if as_json:
         from runner.commands.show import record_json
 

@@ -59,6 +59,8 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
     yield ""
     yield from _facts(runs, run)
     yield f"started     {ago(run.started_at)}, attempt {run.attempt}"
+    if paused := _paused(runs, run):
+        yield paused
     for refusal in runs.refusals(run.id):
         yield f"refused     [{refusal.rule}] {one_line(refusal.subject)} {one_line(refusal.message, 300)}"
     for check in runs.checks(run.id):
@@ -86,12 +88,24 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     commit = skill.get("commit")
     yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"
     yield f"started by  {run.trigger} {one_line(spec.get('trigger', {}).get('subject', ''))}".rstrip()
+    if before := spec.get("continues"):
+        yield f"goes on     from run {before}"
     yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"
     if run.tokens_in or run.cost_usd is not None:
         cost = "unknown" if run.cost_usd is None else f"${run.cost_usd:.4f}"
         yield f"cost        {cost}, {run.tokens_in:,} tokens in, {run.tokens_out:,} out"
+
+
+def _paused(runs: "Store", run: "Run") -> str:
+    """Since when its agent stands still; empty: it does not."""
+    from runner.console import ago, one_line
+
+    acts = [event for _, event in runs.events(run.id) if event.data.get("act") in ("pause", "resume", "stop")]
+    if run.end is not None or not acts or acts[-1].data["act"] != "pause":
+        return ""
+    return f"paused      {ago(acts[-1].at)}: {one_line(acts[-1].message)}"
 
 
 def _states(runs: "Store", run: "Run") -> Iterator[str]:

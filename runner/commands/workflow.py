@@ -80,7 +80,9 @@ def _look(
         message = "which action the workflow is to use is not known"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=FIND_ACTION)
     config = load_config(root, file=root / use["config"] if use.get("config") else None)
-    return _skills(root, config.skills), Use(**use, limits=config.limits.over(Limits()))
+    identities = frozenset(name for name, source in config.secrets.items() if source.oidc)
+    limits = config.limits.over(Limits())
+    return _skills(root, config.skills), Use(**use, limits=limits, identities=identities)
 
 
 def _inside(root: Path, config: Path | None) -> str | None:

@@ -4,9 +4,11 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO, Any
@@ -17,6 +19,7 @@ from runner.model import Phase, Reason, Resources
 
 REPOSITORY = "skillrunner/built"
 LABEL = "skillrunner.built"
+UNUSED = 14 * 24 * 3600.0  # seconds after which an image that no run used is removed
 _GLANCE = 0.2  # seconds between looks at whether the run has to stop
 _KEPT = 20  # lines of output in a failure's message
 
@@ -40,9 +43,12 @@ def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None])
     Raises RunnerError IMAGE_BUILD_FAILED with the end of the output, WALL_CLOCK after the time limit.
     """
     tag = f"{REPOSITORY}:{wanted.key}"
-    if images.present(tag):
+    if _used(tag, wanted.key):
         say(f"the image of {wanted.name} is there already: {tag}")
         return tag
+    with suppress(RunnerError):  # another time, then
+        for old in prune():
+            say(f"no run has used {old} for long: it is removed")
     say(f"building the image of {wanted.name}: {tag}")
     lines: list[str] = []
     with TemporaryFile() as context, docker.speaking(f"build {wanted.name}"):
@@ -56,6 +62,55 @@ def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None])
     if not images.present(tag):
         raise _failed(wanted, "\n".join(lines))
     return tag
+
+
+def prune(unused: float = UNUSED) -> list[str]:
+    """Remove built images that no run has used for so many seconds; return their tags.
+
+    One that a container has stays, whatever its age. Raises RunnerError when no engine answers.
+    """
+    removed: list[str] = []
+    with docker.speaking("look for images that nobody uses"):
+        for image in docker.client().images(filters={"label": LABEL}):
+            tags = [tag for tag in image.get("RepoTags") or () if tag.startswith(f"{REPOSITORY}:")]
+            removed += [tag for tag in tags if _age(tag) > unused and _removed(tag)]
+    return removed
+
+
+def _used(tag: str, key: str) -> bool:
+    """Whether the image is there. To name it anew is how the engine remembers when it was used last."""
+    from docker.errors import NotFound
+
+    with docker.speaking(f"look for the image {tag}"):
+        try:
+            docker.client().tag(tag, REPOSITORY, key)
+        except NotFound:
+            return False
+    return True
+
+
+def _age(tag: str) -> float:
+    """Seconds since it was named; 0 where the engine does not tell, or it is gone."""
+    from docker.errors import NotFound
+
+    with suppress(NotFound, ValueError):
+        found: Any = docker.client().inspect_image(tag)  # type: ignore[no-untyped-call]
+        named = str(found.get("Metadata", {}).get("LastTagTime", ""))
+        if named and not named.startswith("0001-"):
+            return time.time() - datetime.fromisoformat(named[:19] + "+00:00").timestamp()
+    return 0.0
+
+
+def _removed(tag: str) -> bool:
+    from docker.errors import APIError
+
+    try:
+        docker.client().remove_image(tag)
+    except APIError as error:
+        if error.status_code not in (404, 409):  # 409: a container has it
+            raise
+        return False
+    return True
 
 
 def _failed(wanted: Build, output: str) -> RunnerError:

@@ -6,9 +6,10 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from runner.doors.pump import CapReachedError, Meter, Pipe, Sink, once, pump
+from runner.doors.pump import CapReachedError, Clock, Meter, Pipe, Sink, once, pump
 from runner.errors import RunnerError
 from runner.model import Caps, Exit, OnOutput, Phase, Reason, Say
 
@@ -24,15 +25,19 @@ def run(
     stdin: bytes | Say = b"",
     caps: Caps | None = None,
     stop: Callable[[], None] = lambda: None,
+    clock: Clock | None = None,
 ) -> Exit:
     """Run a program with exactly `variables` as its environment, and hand on its output as it flows.
 
     It leads a new session. When it ends, reaches a cap, or `on_output` or `stop` raises, everything that is
-    still in its process group is killed; a child that began a session of its own is out of reach.
+    still in its process group is killed; a child that began a session of its own is out of reach. While
+    `clock` is held the group stands still.
     Raises RunnerError HARNESS_MISSING when there is no such program.
     """
-    meter = Meter(caps or Caps(), stop)
+    clock = clock or Clock()
     process = _start(argv, cwd, variables)
+    group = _Group(process.pid, clock, stop)
+    meter = Meter(caps or Caps(), group.obey, clock)
     try:
         _pump(process, stdin, meter, on_output)
         code = _wait(process, meter)
@@ -47,6 +52,20 @@ def run(
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+
+
+@dataclass(slots=True)
+class _Group:
+    id: int
+    clock: Clock
+    stop: Callable[[], None]
+    held: bool = False
+
+    def obey(self) -> None:
+        self.stop()
+        if self.clock.held != self.held:
+            self.held = not self.held
+            _signal(self.id, signal.SIGSTOP if self.held else signal.SIGCONT)
 
 
 def _start(argv: tuple[str, ...], cwd: Path, variables: Mapping[str, str]) -> "subprocess.Popen[bytes]":

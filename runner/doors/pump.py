@@ -27,25 +27,53 @@ class CapReachedError(Exception):
         self.cause: Cause = cause
 
 
+class Clock:
+    """Seconds on a clock that no one can set, and that stands still while it is held. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._state: tuple[float | None, float] = (None, 0.0)  # held since when, and how long before that
+
+    def __call__(self) -> float:
+        since, before = self._state
+        return (time.monotonic() if since is None else since) - before
+
+    @property
+    def held(self) -> bool:
+        return self._state[0] is not None
+
+    def hold(self) -> None:
+        if not self.held:
+            self._state = (time.monotonic(), self._state[1])
+
+    def go_on(self) -> None:
+        since, before = self._state
+        if since is not None:
+            self._state = (None, before + time.monotonic() - since)
+
+
 @dataclass(slots=True)
 class Meter:
-    """Counts output and time against the caps, on a clock that no one can set."""
+    """Counts output and time against the caps."""
 
     caps: Caps
     stop: Callable[[], None] = lambda: None  # asked all the time; raises when the program has to die
-    started: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default_factory=Clock)
+    started: float = field(init=False)
+    heard: float = field(init=False)
     received: int = 0
 
+    def __post_init__(self) -> None:
+        self.started = self.heard = self.clock()
+
     def took(self, size: int) -> None:
-        self.heard = time.monotonic()
+        self.heard = self.clock()
         self.received += size
         if self.caps.output is not None and self.received > self.caps.output:
             raise CapReachedError("output")
 
     def check(self) -> None:
         self.stop()
-        now = time.monotonic()
+        now = self.clock()
         if self.caps.timeout is not None and now - self.started >= self.caps.timeout:
             raise CapReachedError("timeout")
         if self.caps.idle is not None and now - self.heard >= self.caps.idle:
@@ -53,7 +81,7 @@ class Meter:
 
     @property
     def duration(self) -> float:
-        return time.monotonic() - self.started
+        return self.clock() - self.started
 
 
 class Source(Protocol):
@@ -128,7 +156,7 @@ class _End:
     received: int = 0
 
     def reached(self, silent: bool) -> bool:
-        now = time.monotonic()
+        now = self.meter.clock()
         if self.since is None:
             if self.ended():
                 self.since, self.received = now, self.meter.received

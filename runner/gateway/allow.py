@@ -25,6 +25,9 @@ ECOSYSTEMS: Mapping[str, tuple[str, ...]] = {
     "ubuntu": ("archive.ubuntu.com", "ports.ubuntu.com", "security.ubuntu.com"),
 }
 
+REPOSITORIES: Mapping[str, tuple[str, ...]] = {"github-read": ("github.com",)}
+"""The forges whose repositories git may read through the gateway (git_read.py), by ecosystem."""
+
 FORGES = (
     "api.github.com",
     "gist.github.com",
@@ -62,6 +65,7 @@ class Rules:
 
     hosts: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
+    repositories: frozenset[str] = frozenset()  # forges from which git may read
 
     def refusal(self, host: str, port: int, scheme: str) -> str:
         """Why a connection is not let through; empty: it is, to a public address."""
@@ -83,8 +87,12 @@ class Rules:
 
 def rules(allow: Iterable[str], private: Iterable[str] = ()) -> Rules:
     """Of the entries of a skill's `network.allow`; `private` is what the runner's configuration says."""
-    hosts = frozenset(host for entry in allow for host in ECOSYSTEMS.get(entry, (entry,)))
-    return Rules(hosts=hosts, private=frozenset(private))
+    named = tuple(allow)
+    return Rules(
+        hosts=frozenset(host for entry in named for host in ECOSYSTEMS.get(entry, (entry,))),
+        private=frozenset(private),
+        repositories=frozenset(host for entry in named for host in REPOSITORIES.get(entry, ())),
+    )
 
 
 def is_public(address: Address) -> bool:

@@ -31,12 +31,14 @@ class Call:
     seconds: float
     used: Used
     cost: Decimal | None  # None: nobody knows it
+    provider: str = ""  # the host that was asked
 
     def line(self) -> bytes:
         """It as a line of JSON."""
         tokens = {name: getattr(self.used, name) for name in ("input", "output", "cached", "cache_written")}
         known = {
             "at": self.at.isoformat(timespec="milliseconds"),
+            "provider": self.provider,
             "model": self.used.model,
             **tokens,
             "cost_usd": None if self.cost is None else float(self.cost),
@@ -52,6 +54,7 @@ class Ongoing:
 
     account: "Account"
     asked: str  # the model's name in the request
+    provider: str = ""
     status: int = 0
     _meter: Meter = field(default_factory=Meter)
     _at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -93,9 +96,15 @@ class Ongoing:
         silent = good and whole and not (self._meter.told or self._meter.failed)
         spent = None if silent else self.account.price(used, self.asked)
         seconds = time.monotonic() - self._began
-        self.account.enter(
-            self, Call(at=self._at, status=self.status, seconds=seconds, used=used, cost=spent)
+        ended = Call(
+            at=self._at,
+            status=self.status,
+            seconds=seconds,
+            used=used,
+            cost=spent,
+            provider=self.provider,
         )
+        self.account.enter(self, ended)
 
     def so_far(self) -> Decimal:
         """What it cost by now, as far as it told."""
@@ -144,13 +153,19 @@ class Account:
                 cost_usd=float(self._cost) if known else None,
             )
 
+    @property
+    def share(self) -> float:
+        """How much of the limit is spent: 0.5 is half of it. Without a limit it is nothing."""
+        with self._changed:
+            return float((self._before + self._cost) / self.limit) if self.limit else 0.0
+
     def check(self) -> None:
         """Raises BudgetError when the run has to stop: for its cost, or because that cannot be known."""
         if self._error is not None:
             raise self._error
 
-    def begin(self, method: str, path: str, body: bytes) -> Ongoing:
-        """A call is about to be made. Raises BudgetError when it must not be.
+    def begin(self, method: str, path: str, body: bytes, provider: str = "") -> Ongoing:
+        """A call is about to be made to a provider's host. Raises BudgetError when it must not be.
 
         What costs nothing, such as a list of models, has ended for the account when it begins.
         """
@@ -162,7 +177,7 @@ class Account:
             if self._error is None and self.limit is not None:
                 self._error = self._objection(model, tells(path, asked), self.limit)
             self.check()
-            call = Ongoing(self, model)
+            call = Ongoing(self, model, provider)
             self._open.append(call)
             return call
 

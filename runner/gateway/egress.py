@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from runner.gateway import hello
 from runner.gateway.allow import Rules
+from runner.gateway.body import Body
 from runner.gateway.server import Request, cause, passed
 from runner.gateway.tunnel import tunnel
 
@@ -59,7 +60,7 @@ class _Refused(Exception):  # noqa: N818 - a decision, and no error
     """Why a connection is not let through."""
 
 
-def _addresses(host: str) -> list[str]:
+def addresses_of(host: str) -> list[str]:
     return [str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
@@ -70,7 +71,7 @@ class Egress:
     rules: Rules
     token: str = field(repr=False)
     told: Callable[[Attempt], None]
-    resolve: Resolve = _addresses
+    resolve: Resolve = addresses_of
 
     def serve(self, request: Request) -> None:
         if not self._is_ours(request.headers["Proxy-Authorization"] or ""):
@@ -126,7 +127,7 @@ class Egress:
         addresses = self.resolve(attempt.host)
         if why := self.rules.misplaced(attempt.host, addresses):
             raise _Refused(why)
-        return _first(addresses, attempt.port)
+        return connected(addresses, attempt.port)
 
     # --- plain HTTP -----------------------------------------------------------------------------
 
@@ -146,7 +147,7 @@ class Egress:
             sent = {**passed(dict(request.headers.items()), _PRIVATE), "Host": url.netloc}
             connection.request(request.command, target or "/", headers=sent)
             answer = connection.getresponse()
-            request.pass_on(answer, passed(dict(answer.headers.items()), frozenset()), attempt)
+            request.pass_on(Body(answer), passed(dict(answer.headers.items()), frozenset()), attempt)
 
 
 def _split(url: str) -> SplitResult:
@@ -158,8 +159,8 @@ def _split(url: str) -> SplitResult:
     return found
 
 
-def _first(addresses: list[str], port: int) -> socket.socket:
-    """A connection to the first address that answers."""
+def connected(addresses: list[str], port: int) -> socket.socket:
+    """A connection to the first address that answers. Raises OSError."""
     for address in addresses[:-1]:
         try:
             return socket.create_connection((address, port), _CONNECT_TIMEOUT)

@@ -1,34 +1,39 @@
 """The door to the model: a harness reaches it without ever holding the key.
 
 The sandbox gets an address with a random token in it and a placeholder for the key; the door lets the paths
-of the model's API through to the one upstream, with the real key put in, and streams the answer back as it
-comes. The key is in no message, no log and no answer.
+of the model's API through to a provider, with the real key put in, and streams the answer back as it comes.
+The key is in no message, no log and no answer.
+
+Where the provider is busy or cannot be reached, it is asked again; then the next one is asked, if there is
+one. Nothing is asked again once a byte of an answer has gone to the harness. A request whose connection broke
+after it was sent may have been billed: the same provider does not get it a second time.
 """
 
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import partial
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
-from urllib.parse import SplitResult, urlsplit
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http.client import HTTPException, HTTPMessage
 
-from runner.errors import RunnerError
-from runner.gateway import budget
-from runner.gateway.budget import Account, BudgetError
-from runner.gateway.server import PIECE, Request, passed
-from runner.gateway.tape import Tape
-from runner.gateway.usage import prepared
-from runner.harnesses import ModelAccess
-from runner.model import Phase, Reason
+from runner.gateway import budget, routing
+from runner.gateway.body import Body
+from runner.gateway.budget import Account, BudgetError, Ongoing
+from runner.gateway.provider import Asked, Provider, UnreachedError
+from runner.gateway.server import Request, passed
+from runner.gateway.tape import Take, Tape
+from runner.gateway.usage import dialect, prepared
+from runner.lines import json_object
+from runner.model import Route
 
 _LARGEST = 32 * 1024**2  # bytes of a request: what Anthropic's API takes at most
-_IDLE = 15.0  # seconds that a connection is kept for the next call: less than any provider keeps it
-_UPSTREAM_TIMEOUT = 600.0  # seconds without a byte of the answer: models may think for minutes
+_BUSY = frozenset({429, 500, 502, 503, 504, 529})
+_PAUSES = (0.5, 2.0)  # seconds before each further try
+_PATIENCE = 5.0  # seconds: a provider that asks for a longer pause is not asked again from here
+_ELSEWHERE = -1.0  # in place of a pause: the next provider is to be asked
 
 _PATH = re.compile(r"(/[A-Za-z0-9_~:-][A-Za-z0-9_.~:-]*)+")  # no escapes, no empty or dotted segments
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _METHODS = ("GET", "HEAD", "POST")
 _CREDENTIALS = frozenset(
     {"authorization", "x-api-key", "x-goog-api-key", "cookie", "set-cookie", "forwarded"}
@@ -37,93 +42,111 @@ _NOT_ASKED = _CREDENTIALS | {"accept-encoding"}
 """Without it `http.client` asks for the plain answer: the meter reads no compressed one."""
 
 
-Ask = Callable[[HTTPConnection], HTTPResponse]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ModelProxy:
-    """The door of one run."""
+    """The door of one run. Of several providers the first is the one that the harness is for."""
 
-    upstream: SplitResult
-    credential: tuple[str, str] = field(repr=False)  # the header, and what it holds
+    providers: Sequence[Provider]
     paths: tuple[str, ...]
     token: str = field(repr=False)
     account: Account
     tape: Tape | None = None  # where the traffic is kept
-    _idle: list[tuple[float, HTTPConnection]] = field(default_factory=list)  # since when; the newest last
+    routes: Sequence[Route] = ()  # which model a request gets; none: the one that it names
+    instead: Counter[str] = field(default_factory=Counter)  # answers of others than the first, by host
+    _tries: int = 0  # further ones since the last good answer
+    _over: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop()[1].close()
+        self._over.set()
+        for provider in self.providers:
+            provider.close()
 
     def serve(self, request: Request) -> None:
         if (refusal := self._refusal(request)) is not None:
             request.refuse(*refusal)
             return
-        body = request.rfile.read(int(request.headers["Content-Length"] or 0))
-        request.asked = self.upstream.hostname or ""
-        try:
-            self._relay(request, body)
-        except BudgetError as error:
-            request.tell(*budget.refusal(request.target[1], error.message))
-
-    def _relay(self, request: Request, body: bytes) -> None:
         _, path, query = request.target
-        below = path + (f"?{query}" if query else "")
-        call = self.account.begin(request.command, path, body)
-        take = self.tape.begin(request.command, below, body, call) if self.tape else None
-        target = self.upstream.path.rstrip("/") + below
-        ask = partial(_asked, request.command, target, prepared(path, body) or None, self._headers(request))
+        body = request.rfile.read(int(request.headers["Content-Length"] or 0))
+        headers = passed(dict(request.headers.items()), _NOT_ASKED)
+        asked = Asked(method=request.command, path=path, query=query, body=body, headers=headers)
         try:
-            with self._answer(ask) as answer:
-                call.status = answer.status
-                if take is not None:
-                    take.begins(answer.status, answer.headers["Content-Type"] or "")
-                if 300 <= answer.status < 400:
-                    host = self.upstream.hostname
-                    request.answer(502, f"{host} redirects to elsewhere, and the gateway does not follow")
-                else:
-                    with call.heard_out(lambda: answer.read1(PIECE)):
-                        headers = passed(dict(answer.headers.items()), _CREDENTIALS)
-                        request.pass_on(answer, headers, take or call)
+            self._relay(request, self._routed(asked))
+        except BudgetError as error:
+            request.tell(*budget.refusal(path, error.message))
+
+    def _routed(self, asked: Asked) -> Asked:
+        """The request with the model that the routes choose."""
+        if not self.routes or asked.method != "POST" or dialect(asked.path) is None:
+            return asked
+        told = json_object(asked.body) or {}
+        facts = routing.facts(told, len(asked.body), self.account.share)
+        return _for_model(asked, routing.choose(self.routes, facts))
+
+    def _relay(self, request: Request, asked: Asked) -> None:
+        """Ask until there is an answer to pass on. Raises OSError, HTTPException when there is none."""
+        queue = sorted(self.providers, key=lambda one: one.rests)
+        for provider in queue:
+            request.asked = provider.host
+            own = _for_model(asked, provider.model) if provider.model else asked
+            while (pause := self._once(request, own, provider, provider is queue[-1])) is not None:
+                if pause == _ELSEWHERE:
+                    provider.failed()
+                    break
+                if self._over.wait(pause):
+                    raise ConnectionAbortedError("the run is over")
+            else:
+                return
+
+    def _once(self, request: Request, asked: Asked, provider: Provider, last: bool) -> float | None:
+        """One try. Returns what to do when it came to nothing: a pause before the next, or _ELSEWHERE."""
+        call = self.account.begin(asked.method, asked.path, asked.body, provider.host)
+        take = self.tape.begin(asked.method, asked.below, asked.body, call) if self.tape else None
+        sent = replace(asked, body=prepared(asked.path, asked.body))
+        try:
+            with provider.answer(sent) as body:
+                return self._answered(request, body, provider, call, take, last)
+        except (OSError, HTTPException) as error:
+            if request.begun:
+                raise
+            unsent = isinstance(error, UnreachedError)
+            if (instead := self._instead(0.0 if unsent else None, last)) is None:
+                raise
+            return instead
         finally:
             (take or call).end()
 
-    @contextmanager
-    def _answer(self, ask: Ask) -> Iterator[HTTPResponse]:
-        """An answer that has begun. Its connection is kept when it was heard out."""
-        connection, answer = self._answered(ask)
-        try:
-            yield answer
-        finally:
-            whole = answer.isclosed() or answer.length == 0
-            answer.close()
-            if whole and not answer.will_close:
-                self._idle.append((time.monotonic(), connection))
-            else:
-                connection.close()
-
-    def _answered(self, ask: Ask) -> tuple[HTTPConnection, HTTPResponse]:
-        """A new connection costs TLS several ways there and back, so the last one is tried first."""
-        if (kept := self._kept()) is not None:
-            try:
-                return kept, ask(kept)
-            except (RemoteDisconnected, ConnectionError):  # it was closed while nobody used it
-                kept.close()
-        fresh = _connect(self.upstream)
-        try:
-            return fresh, ask(fresh)
-        except BaseException:
-            fresh.close()
-            raise
-
-    def _kept(self) -> HTTPConnection | None:
-        with suppress(IndexError):  # others take from it as well
-            since, connection = self._idle.pop()
-            if time.monotonic() - since < _IDLE:
-                return connection
-            connection.close()
+    def _answered(
+        self, request: Request, body: Body, provider: Provider, call: Ongoing, take: Take | None, last: bool
+    ) -> float | None:
+        """The head of an answer has come."""
+        answer, ear = body.answer, take or call
+        call.status = answer.status
+        if take is not None:
+            take.begins(answer.status, answer.headers["Content-Type"] or "")
+        if answer.status in _BUSY and (instead := self._instead(_wished(answer.headers), last)) is not None:
+            while piece := body.read():
+                ear.feed(piece)
+            return instead
+        if 300 <= answer.status < 400:
+            request.answer(502, f"{provider.host} redirects to elsewhere, and the gateway does not follow")
+            return None
+        if answer.status < 300:
+            self._tries = 0
+            self.instead[provider.host] += provider is not self.providers[0]
+        with call.heard_out(body.read):
+            request.pass_on(body, passed(dict(answer.headers.items()), _CREDENTIALS), ear)
         return None
+
+    def _instead(self, wished: float | None, last: bool) -> float | None:
+        """What to do in place of telling the harness; None: nothing.
+
+        `wished` is the pause at least; None: not here again. Agents try again as well: between two good
+        answers all that is tried here besides is a few, so that theirs and ours add up, and do not multiply.
+        """
+        if wished is not None and wished <= _PATIENCE and self._tries < len(_PAUSES):
+            self._tries += 1
+            return max(wished, _PAUSES[self._tries - 1])
+        return None if last else _ELSEWHERE
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         """Why the request is not let through; None when it is."""
@@ -139,10 +162,6 @@ class ModelProxy:
             return 413, f"the gateway takes requests of at most {_LARGEST} bytes"
         return None
 
-    def _headers(self, request: Request) -> dict[str, str]:
-        name, value = self.credential
-        return {**passed(dict(request.headers.items()), _NOT_ASKED), name: value}
-
 
 class NoModel:
     """The door where a harness has no model."""
@@ -154,60 +173,17 @@ class NoModel:
         """There is nothing to close."""
 
 
-def model_proxy(
-    access: ModelAccess, key: str, upstream: str, token: str, account: Account, tape: Tape | None = None
-) -> ModelProxy:
-    """`upstream` is where the model is when not at its usual place; empty: there.
-
-    Raises RunnerError when the address or the key cannot be right.
-    """
-    return ModelProxy(
-        upstream=_checked(upstream or access.upstream, access),
-        credential=_credential(access, key),
-        paths=access.paths,
-        token=token,
-        account=account,
-        tape=tape,
-    )
+def _for_model(asked: Asked, model: str) -> Asked:
+    path, body = routing.with_model(asked.path, asked.body, model)
+    return replace(asked, path=path, body=body)
 
 
-def _checked(upstream: str, access: ModelAccess) -> SplitResult:
-    """The upstream's address. Over the network only TLS: the key would be readable on the way."""
-    url = urlsplit(upstream)
-    safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
-    if not safe or not url.hostname or url.username or url.query:
-        raise RunnerError(
-            Phase.HARNESS,
-            Reason.INVALID_CONFIG,
-            f"{access.upstream_variable} is not an https address of a model (or an http one on this machine)",
-            hint=f"set it to an address such as {access.upstream}, or unset it",
-        )
-    return url
-
-
-def _credential(access: ModelAccess, key: str) -> tuple[str, str]:
-    key = key.strip()
-    if not key or not key.isascii() or not key.isprintable():
-        raise RunnerError(
-            Phase.HARNESS,
-            Reason.SECRET_MISSING,
-            f"{access.key_variable} holds no key that could be sent",
-            hint=f"export {access.key_variable}=...",
-        )
-    return access.header, f"Bearer {key}" if access.header == "authorization" else key
-
-
-def _asked(
-    command: str, target: str, body: bytes | None, headers: Mapping[str, str], connection: HTTPConnection
-) -> HTTPResponse:
-    connection.request(command, target, body=body, headers=headers)
-    return connection.getresponse()
+def _wished(headers: HTTPMessage) -> float:
+    """The pause in seconds that a provider asks for; 0 where it asks for none."""
+    with suppress(ValueError):
+        return max(0.0, float(headers["Retry-After"] or 0))
+    return _PATIENCE + 1  # a date: it means longer
 
 
 def _below(path: str, allowed: tuple[str, ...]) -> bool:
     return any(path == one or path.startswith(f"{one}/") for one in allowed)
-
-
-def _connect(upstream: SplitResult) -> HTTPConnection:
-    kind = HTTPSConnection if upstream.scheme == "https" else HTTPConnection
-    return kind(upstream.hostname or "", upstream.port, timeout=_UPSTREAM_TIMEOUT)

@@ -12,11 +12,15 @@ from pathlib import Path
 from runner.gateway.allow import Rules
 from runner.gateway.budget import Account
 from runner.gateway.egress import Attempt, Egress
+from runner.gateway.git_read import PATH as GIT
+from runner.gateway.git_read import GitRead
 from runner.gateway.mcp import PATH, Tool, ToolDoor
-from runner.gateway.model_proxy import NoModel, model_proxy
+from runner.gateway.model_proxy import ModelProxy, NoModel
+from runner.gateway.provider import Fallback, first, other
 from runner.gateway.server import Door, Doors, Gateway, served
 from runner.gateway.tape import Tape
 from runner.harnesses import ModelAccess
+from runner.model import Route
 
 _LINGER = 2.0  # seconds at the end for answers that are about to tell what they cost
 _MOST = 10_000  # attempts that are written down; after that they are counted
@@ -29,6 +33,9 @@ class ModelDoor:
     access: ModelAccess | None = None
     key: str = field(default="", repr=False)
     upstream: str = ""  # where the model is; empty: at its usual place
+    fallback: Sequence[Fallback] = ()  # who is asked where the one before fails
+    routes: Sequence[Route] = ()
+    instead: Counter[str] = field(default_factory=Counter)  # answers of fallbacks, by host
     account: Account = field(default_factory=Account)  # every call is entered there
     tape: Tape | None = None  # where all that is said is kept; the caller closes it
 
@@ -49,7 +56,9 @@ def open_gateway(
     """
 
     def doors(token: str) -> Doors:
-        below = {PATH: ToolDoor(tools, token)} if tools else {}
+        below: dict[str, Door] = {PATH: ToolDoor(tools, token)} if tools else {}
+        if rules.repositories:
+            below[GIT] = GitRead(rules=rules, token=token, told=told)
         return Doors(
             model=_to_model(model, token), egress=Egress(rules=rules, token=token, told=told), below=below
         )
@@ -63,7 +72,19 @@ def _to_model(model: ModelDoor, token: str) -> Door:
         return NoModel()
     if model.tape is not None:
         model.tape.mask(token)
-    return model_proxy(model.access, model.key, model.upstream, token, model.account, model.tape)
+    access = model.access
+    return ModelProxy(
+        providers=(
+            first(access, model.key, model.upstream),
+            *(other(access, one) for one in model.fallback),
+        ),
+        paths=access.paths,
+        token=token,
+        account=model.account,
+        tape=model.tape,
+        routes=model.routes,
+        instead=model.instead,
+    )
 
 
 @dataclass(slots=True)

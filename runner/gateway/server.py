@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-PIECE = 64 * 1024  # bytes of an answer that are read at a time
+from runner.gateway.body import Body
+
 _CONNECTIONS = 128
 _CLIENT_TIMEOUT = 60.0  # seconds without a byte of a request that has begun, or between two requests
 _HOP_BY_HOP = {
@@ -159,27 +160,35 @@ class Request(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
 
-    def pass_on(self, answer: HTTPResponse, headers: Mapping[str, str], ear: Ear) -> None:
-        """Another's answer as it comes, piece by piece."""
-        length = answer.headers["Content-Length"]
-        bare = self.command == "HEAD" or answer.status in (204, 304)
-        framing = {"Content-Length": length or "0"} if length or bare else {"Transfer-Encoding": "chunked"}
-        self._begin(answer.status, {**headers, **framing})
-        missing = int(length or 0)
-        while not bare and (piece := answer.read1(PIECE)):
-            missing -= len(piece)
+    def pass_on(self, body: Body, headers: Mapping[str, str], ear: Ear) -> None:
+        """Another's answer as it comes, piece by piece. Raises OSError, HTTPException where it is cut."""
+        length = body.answer.headers["Content-Length"] or "0" if body.whole else body.length
+        chunked = length is None
+        framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(length)}
+        self._begin(body.answer.status, {**headers, **framing})
+        while piece := body.read():
             ear.feed(piece)
-            if missing == 0:
+            if body.whole:
                 ear.end(whole=True)  # before the client has it all, and asks again
-            self.wfile.write(piece if length is not None else b"%x\r\n%s\r\n" % (len(piece), piece))
-        ear.end(whole=missing <= 0)
-        if length is None and not bare:
+            if chunked:
+                _send(self.connection, b"%x\r\n" % len(piece), piece, b"\r\n")
+            else:
+                self.wfile.write(piece)
+        ear.end(whole=True)
+        if chunked:
             self.wfile.write(b"0\r\n\r\n")
-        elif not bare and missing > 0:
-            self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
         """Nothing: see above."""
+
+
+def _send(line: socket.socket, *parts: bytes) -> None:
+    """All of the parts, without copying them together."""
+    sent = line.sendmsg(parts)
+    for part in parts:
+        if sent < len(part):
+            line.sendall(memoryview(part)[max(sent, 0) :])
+        sent -= len(part)
 
 
 def passed(headers: Mapping[str, str], dropped: frozenset[str]) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Bytes from one socket to another and back. The kernel moves them: they never come into this process."""
+"""Bytes from one socket to another and back.
+
+On Linux the kernel moves them, and they never come into this process.
+"""
 
 import fcntl
 import os
@@ -6,9 +9,9 @@ import select
 import socket
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 _PIECE = 1024 * 1024
-_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 def tunnel(near: socket.socket, far: socket.socket, idle: float) -> tuple[int, int]:
@@ -29,16 +32,84 @@ def tunnel(near: socket.socket, far: socket.socket, idle: float) -> tuple[int, i
         return ways[0].moved, ways[1].moved
 
 
+class _Between(Protocol):
+    """Holds what has come and not gone yet; it is filled when it is empty."""
+
+    def take(self, source: socket.socket) -> int | None:
+        """How many bytes came, 0 at the end of the source; None where none could at the moment."""
+        ...
+
+    def give(self, target: socket.socket, held: int) -> int | None:
+        """How many of the bytes went; None where none could at the moment."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Pipe:
+    """In the kernel."""
+
+    def __init__(self) -> None:
+        self._out, self._in = os.pipe()
+        with suppress(OSError):  # the kernel may grant less, which is slower and nothing else
+            fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIECE)
+
+    def take(self, source: socket.socket) -> int | None:
+        return self._spliced(source.fileno(), self._in, _PIECE)
+
+    def give(self, target: socket.socket, held: int) -> int | None:
+        return self._spliced(self._out, target.fileno(), held)
+
+    def close(self) -> None:
+        os.close(self._out)
+        os.close(self._in)
+
+    def _spliced(self, source: int, target: int, most: int) -> int | None:
+        try:
+            return os.splice(source, target, most, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            return None
+
+
+class _Buffer:
+    """In this process, where the kernel has no way of its own."""
+
+    def __init__(self) -> None:
+        self._view = memoryview(bytearray(_PIECE))
+        self._gone = 0
+
+    def take(self, source: socket.socket) -> int | None:
+        self._gone = 0
+        try:
+            return source.recv_into(self._view)
+        except BlockingIOError:
+            return None
+
+    def give(self, target: socket.socket, held: int) -> int | None:
+        try:
+            went = target.send(self._view[self._gone : self._gone + held])
+        except BlockingIOError:
+            return None
+        self._gone += went
+        return went
+
+    def close(self) -> None:
+        """It goes with its owner."""
+
+
+_BETWEEN: type[_Pipe] | type[_Buffer] = _Pipe if hasattr(os, "splice") else _Buffer
+
+
 @dataclass(slots=True)
 class _Way:
-    """One direction, with a pipe in the kernel between."""
+    """One direction."""
 
     source: socket.socket
     target: socket.socket
     moved: int = 0
     over: bool = False  # nothing comes any more, and all has been handed on
-    _held: int = 0  # bytes in the pipe
-    _pipe: tuple[int, int] = field(default_factory=lambda: _wide_pipe())
+    _held: int = 0  # bytes on the way
+    _between: _Between = field(default_factory=lambda: _BETWEEN())
 
     def wants(self) -> tuple[tuple[int, int], ...]:
         """What it waits for."""
@@ -48,35 +119,19 @@ class _Way:
 
     def move(self, ready: set[tuple[int, int]]) -> None:
         if not self._held and (self.source.fileno(), select.POLLIN) in ready:
-            came = _spliced(self.source.fileno(), self._pipe[1], _PIECE)
+            came = self._between.take(self.source)
             self._held = came or 0
             if came == 0:
                 self.over = True
                 with suppress(OSError):  # the other side may be gone as well
                     self.target.shutdown(socket.SHUT_WR)
         if self._held:
-            went = _spliced(self._pipe[0], self.target.fileno(), self._held) or 0
+            went = self._between.give(self.target, self._held) or 0
             self._held -= went
             self.moved += went
 
     def close(self) -> None:
-        for end in self._pipe:
-            os.close(end)
-
-
-def _wide_pipe() -> tuple[int, int]:
-    ends = os.pipe()
-    with suppress(OSError):  # the kernel may grant less, which is slower and nothing else
-        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, _PIECE)
-    return ends
-
-
-def _spliced(source: int, target: int, most: int) -> int | None:
-    """How many bytes moved, 0 at the end of the source; None where none could at the moment."""
-    try:
-        return os.splice(source, target, most, flags=_FLAGS)
-    except BlockingIOError:
-        return None
+        self._between.close()
 
 
 def _ready(ways: list[_Way], seconds: float) -> set[tuple[int, int]]:

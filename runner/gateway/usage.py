@@ -80,7 +80,7 @@ class Meter:
     """
 
     longest: int = LONGEST
-    failed: bool = False  # the answer says that it is an error
+    failed: bool = False  # the answer says that it is an error, and tells nothing else
     told: bool = False
     _told: dict[str, Any] = field(default_factory=dict)  # the newest of each number, by the provider's name
     _form: Literal["plain", "stream"] | None = None
@@ -94,19 +94,18 @@ class Meter:
             if not piece:
                 return
             self._form = "plain" if piece[:1] in (b"{", b"[") else "stream"
-        if self._form == "stream":
-            lines, found, piece = piece.rpartition(b"\n")
-            if found:
-                self._hold(lines)
-                self._read_lines()
-        self._hold(piece)
+        end = piece.rfind(b"\n") + 1 if self._form == "stream" else 0
+        if end:
+            self._read_lines(piece, end)
+        self._hold(piece[end:] if end else piece)
 
     def end(self) -> Used:
         """What the answer told, whole or not. `told` says from now on whether that is all of it."""
         if self._form == "plain" and not self._cut:
             for one in _objects(bytes(self._held)):
                 self._read(one)
-        self._read_lines()
+        if self._form == "stream":
+            self._read_lines(b"", 0)
         self.told = bool(self._told) and not self._cut
         return self.so_far
 
@@ -120,17 +119,34 @@ class Meter:
         self._cut = self._cut or len(part) > room
         self._held += part[:room]
 
-    def _read_lines(self) -> None:
-        """Only lines that matter are looked at: a model's words come in very many."""
-        if self._form == "stream" and _matters(self._held):
-            for line in bytes(self._held).split(b"\n"):
+    def _read_lines(self, piece: bytes, end: int) -> None:
+        """What is held, and the lines of `piece` that end there.
+
+        Only those that matter are looked at, or even copied: a model's words come in very many.
+        """
+        first = piece.find(b"\n", 0, end) + 1
+        if self._held:
+            self._hold(piece[:first])
+            self._line(bytes(self._held))
+            self._held.clear()
+        else:
+            first = 0
+        if self._matters(piece, first, end):
+            for line in piece[first:end].split(b"\n"):
                 self._line(line)
-        self._held.clear()
 
     def _line(self, line: bytes) -> None:
         """An event's data. Providers write it in one line."""
-        if line.startswith(b"data:") and _matters(line):
+        if line.startswith(b"data:") and self._matters(line):
             self._read(json_object(line[5:]) or {})
+
+    def _matters(self, text: bytes, start: int = 0, end: int | None = None) -> bool:
+        """Whether lines may tell something: "usageMetadata" begins like "usage".
+
+        Whether an answer failed is of interest only where it tells nothing else.
+        """
+        used = text.find(b'"usage', start, end) >= 0
+        return used or (not self._told and text.find(b'"error"', start, end) >= 0)
 
     def _read(self, told: Mapping[str, Any]) -> None:
         """An event or a whole answer: the usage stands in it, or in the message or response that it holds."""
@@ -146,11 +162,6 @@ class Meter:
         name = inner.get("model") or inner.get("modelVersion")
         if isinstance(name, str):
             self._told["model"] = name[:_NAME]
-
-
-def _matters(text: bytes | bytearray) -> bool:
-    """Whether lines may tell something; "usageMetadata" begins like "usage"."""
-    return b'"usage' in text or b'"error"' in text
 
 
 def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:

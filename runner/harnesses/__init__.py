@@ -7,16 +7,19 @@ A harness module offers:
 `PROGRAM` the program that must be in the sandbox, or None when the skill names it;
 `MODEL`   the `ModelAccess` by which it reaches its model, or None; where an option `api` chooses among
           several, `MODELS` holds them by name;
+`PACKAGE` the `Package` that holds PROGRAM, where it can be installed; without it: it cannot;
 `MCP`     "any": it can be told of servers of the Model Context Protocol; "ours": of the run's own alone;
           without it: of none;
 `RESUMES` whether a session that has ended can go on with another prompt; without it: no;
-`launch(task: Task) -> Launch`;
+`SESSIONS` the `Sessions` that it keeps, so that one can go on in another run or on another machine;
+          without it none is kept;
+`launch(task: Task) -> Launch`, which with `SESSIONS` or `RESUMES` heeds `Task.resume`;
 `Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
           events, and whose `outcome(ended: Exit, changed: bool) -> Outcome` judges the whole. One that is
           a `Speaker` as well answers the program, whose standard input then stays open.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -39,6 +42,21 @@ class ModelAccess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package of the npm registry that holds a harness's program, and needs no other package.
+
+    In its texts `{machine}` stands for "x64" or "arm64", `{arch}` for "x86_64" or "aarch64".
+    """
+
+    name: str
+    version: str  # with which the harness is tested
+    release: str = "{version}"  # what the registry calls a version
+    program: str  # its path in the package
+    node: bool = False  # the program is a script for the image's Node.js
+    sha512: Mapping[str, str] = field(default_factory=dict)  # of the tested version, in base64, by machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What a harness is asked to do, in the terms of the sandbox it runs in."""
 
@@ -51,7 +69,7 @@ class Task:
     program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
     variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
     mcp: tuple[McpServer, ...] = ()
-    resume: str = ""  # the session that goes on with the prompt, of a harness that RESUMES; empty: a new one
+    resume: str = ""  # the session that goes on with the prompt; empty: a new one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +79,26 @@ class Launch:
     variables: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)  # name in the exchange folder -> content
     home: Mapping[str, bytes] = field(default_factory=dict)  # path below the home -> content
+
+
+Files = Mapping[str, bytes]
+"""Path below the home -> content."""
+
+
+def _as_they_are(files: Files, workspace: str) -> Files:
+    del workspace
+    return files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """Where a program keeps its sessions, and how one goes on."""
+
+    folder: str  # below the home
+    command: Callable[[str, str | None], tuple[str, ...]]
+    """Of a session's id and the model, if one was named: what a person types to go on with it."""
+    moved: Callable[[Files, str], Files] = _as_they_are
+    """Of its files and the path of a workspace: the files by which it is found from there."""
 
 
 class Reader(Protocol):

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Many, Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._mcp import servers
+from runner.harnesses._projects import found_by_name
 from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
 from runner.harnesses._user_lines import UserLines
 from runner.model import (
@@ -55,7 +56,24 @@ class ClaudeCode(Model):
 
 KINDS = {"claude-code": ClaudeCode}
 PROGRAM = "claude"
+PACKAGE = Package(
+    name="@anthropic-ai/claude-code-linux-{machine}",
+    version="2.1.329",
+    program="claude",
+    sha512={
+        "x64": "+n4lu1ubYAp02Y0X/MAUnxw9yY6SHHZ77F+IoW+V0wVoFuiI9opdH6gofjf14gXJCEYMTNpks7Gn1i8XZTKAWA==",
+        "arm64": "IiG5umFToSCVWqB1lEsxxwIxKgxPXyZ3DRU915v8J4Bz5Q3JpslM0ew1m5yaT+lFXBPvYxmsEgi0XI68XHND0A==",
+    },
+)
 MCP = "any"
+
+
+def _command(session: str, model: str | None) -> tuple[str, ...]:
+    return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
+
+
+_PROJECTS = ".claude/projects"
+SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=found_by_name(_PROJECTS))
 MODEL = ModelAccess(
     key_variable="ANTHROPIC_API_KEY",
     upstream_variable="ANTHROPIC_BASE_URL",
@@ -106,6 +124,8 @@ def _flags(task: Task) -> Iterator[str]:
         yield from ("--max-turns", str(turns))
     if options.get("append_system_prompt"):
         yield from ("--append-system-prompt-file", f"{task.places.exchange}/{SYSTEM_PROMPT}")
+    if task.resume:
+        yield from ("--resume", task.resume)
     if allowed := options.get("allowed_tools"):
         named = (f"mcp__{server.name}" for server in task.mcp)
         yield from ("--permission-mode", "dontAsk", "--allowed-tools", *allowed, *named)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
 from runner.lines import json_object
@@ -47,8 +47,43 @@ class Codex(Model):
 
 KINDS = {"codex": Codex}
 PROGRAM = "codex"
+PACKAGE = Package(
+    name="@openai/codex",
+    version="0.169.0",
+    release="{version}-linux-{machine}",
+    program="vendor/{arch}-unknown-linux-musl/bin/codex",
+    sha512={
+        "x64": "o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww==",
+        "arm64": "NZ/DaQUpcQmxmqee7Z9uC1rzw3GhSbooawcaTe1LN5Yk+WlinUKGdTXJgClRT/9ogQEEM9TWxYzvxPfj5G/xFg==",
+    },
+)
 MCP = "any"
 RESUMES = True
+
+
+def _moved(files: Files, workspace: str) -> Files:
+    return {path: b"\n".join(_lines(content, workspace)) for path, content in files.items()}
+
+
+def _lines(content: bytes, workspace: str) -> Iterator[bytes]:
+    """A session says where it works, and who provides its model: from now on whoever is configured there."""
+    for line in content.split(b"\n"):
+        data = (json_object(line) or {}) if _SETTINGS.search(line[:_HEAD]) else {}
+        about = {key: value for key, value in mapping(data, "payload").items() if key != "model_provider"}
+        if data.get("type") == "session_meta":
+            yield json.dumps({**data, "payload": {**about, "cwd": workspace}}).encode()
+        elif text(about, "type") != "thread_settings_applied":
+            yield line
+
+
+def _command(session: str, model: str | None) -> tuple[str, ...]:
+    """With another model it would begin by summing the conversation up."""
+    return (PROGRAM, "resume", *(("-m", model) if model else ()), session)
+
+
+_SETTINGS = re.compile(rb'"(session_meta|thread_settings_applied)"')
+_HEAD = 300  # bytes of a line in which its type is told
+SESSIONS = Sessions(folder=".codex/sessions", command=_command, moved=_moved)
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
     upstream_variable="OPENAI_BASE_URL",

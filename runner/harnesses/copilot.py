@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._mcp import servers
 from runner.harnesses._stream import count, mapping, mappings, parsed, status, text, unread
@@ -51,6 +51,15 @@ class Copilot(Model):
 
 KINDS = {"copilot": Copilot}
 PROGRAM = "copilot"
+PACKAGE = Package(
+    name="@github/copilot-linux-{machine}",
+    version="1.0.102",
+    program="copilot",
+    sha512={
+        "x64": "eGHPbsP0p2QgfVZCjtbGBFZPBOJQ0DN7xIbBRAo7oG8b1zfLirQIdfI4h8Iy68Dv2cKJGJZg2/EO7W7KpIMJOw==",
+        "arm64": "5rO0B2/AduCekrE+aUzipySKZxZY2b/tVRZ8Suy8ymPFNC0Q7HQiQ8DZhxj+3RhHR8rU2Z8KOJVAbtMlROX6+A==",
+    },
+)
 MCP = "any"
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._mcp import servers
 from runner.harnesses._stream import count, mapping, parsed, text, unread
@@ -54,8 +54,34 @@ class Gemini(Model):
 
 KINDS = {"gemini": Gemini}
 PROGRAM = "gemini"
+PACKAGE = Package(
+    name="@google/gemini-cli",
+    version="0.61.0",
+    program="bundle/gemini.js",
+    node=True,
+    sha512=dict.fromkeys(
+        ("x64", "arm64"),
+        "dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
+    ),
+)
 MCP = "any"
 RESUMES = True
+
+
+def _command(session: str, model: str | None) -> tuple[str, ...]:
+    return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
+
+
+def _moved(files: Files, workspace: str) -> Files:
+    """A file beside the sessions says which folder holds those of a workspace, and one in it the reverse."""
+    name = next((path.split("/")[2] for path in files if path.endswith(_ROOT)), "workspace")
+    known = {"projects": {workspace: name}}
+    root = {f"{_TMP}/{name}/{_ROOT}": workspace.encode()}
+    return {**files, **root, ".gemini/projects.json": json.dumps(known).encode()}
+
+
+_TMP, _ROOT = ".gemini/tmp", ".project_root"
+SESSIONS = Sessions(folder=_TMP, command=_command, moved=_moved)
 MODEL = ModelAccess(
     key_variable="GEMINI_API_KEY",
     upstream_variable="GOOGLE_GEMINI_BASE_URL",

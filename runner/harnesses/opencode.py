@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Task
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._stream import count, mapping, parsed, status, text, unread
 from runner.model import (
@@ -46,6 +46,14 @@ class Opencode(Model):
 
 KINDS = {"opencode": Opencode}
 PROGRAM = "opencode"
+PACKAGE = Package(
+    name="opencode-linux-{machine}",
+    version="1.18.33",
+    program="bin/opencode",
+    sha512={
+        "x64": "q/t/3p2CTxOT9y2kvjesb/LZab2+1eqlhhWA02Be6mjTtmYtNBcBsrI5yDo4Fw7ZSPBW2oyMIGMNRqiKQjiAWw==",
+    },
+)
 MCP = "any"
 RESUMES = True
 MODEL = ModelAccess(

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._blocks import content_block, tool_result
 from runner.harnesses._judge import Tally, judge
 from runner.harnesses._mcp import servers
+from runner.harnesses._projects import found_by_name
 from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
 from runner.model import (
     Exit,
@@ -47,7 +48,25 @@ class Qwen(Model):
 
 KINDS = {"qwen": Qwen}
 PROGRAM = "qwen"
+PACKAGE = Package(
+    name="@qwen-code/qwen-code",
+    version="0.24.4",
+    program="cli-entry.js",
+    node=True,
+    sha512=dict.fromkeys(
+        ("x64", "arm64"),
+        "pmexy/Nj+BKd3Un1ogqGQE8V4GJn5B6N9PQOrU1GH+lMR29kn6Bgf6YdbZa8hNIoTmAKT1LTPK+P8TibZRPPVg==",
+    ),
+)
 MCP = "any"
+
+
+def _command(session: str, model: str | None) -> tuple[str, ...]:
+    return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
+
+
+_PROJECTS = ".qwen/projects"
+SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=found_by_name(_PROJECTS))
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
     upstream_variable="OPENAI_BASE_URL",
@@ -90,6 +109,8 @@ def _flags(task: Task) -> Iterator[str]:
         yield from ("--auth-type", "openai")
     if task.spec.model:
         yield from ("--model", task.spec.model)
+    if task.resume:
+        yield from ("--resume", task.resume)
     if turns := options.get("max_turns"):
         yield from ("--max-session-turns", str(turns))
     if system := options.get("append_system_prompt"):

@@ -7,7 +7,7 @@ sizes are bytes, costs are US dollars.
 from runner.model.ends import End, Phase, Reason, RunState
 from runner.model.outside import Caps, Exit, OnOutput, Places, Remote, Say, Stream
 from runner.model.proposal import Artifact, Check, Declared, FileChange, Proposal, Receipt, Refusal
-from runner.model.run import Letter, Note, Run, RunEvent
+from runner.model.run import Act, Letter, Note, Run, RunEvent
 from runner.model.spec import (
     Allowance,
     Environment,
@@ -17,6 +17,7 @@ from runner.model.spec import (
     OutputSpec,
     Repository,
     Resources,
+    Route,
     RunSpec,
     SkillRef,
     Trigger,
@@ -38,6 +39,7 @@ from runner.model.transcript import (
 )
 
 __all__ = [
+    "Act",
     "Allowance",
     "Artifact",
     "Caps",
@@ -70,6 +72,7 @@ __all__ = [
     "Remote",
     "Repository",
     "Resources",
+    "Route",
     "Run",
     "RunEvent",
     "RunSpec",

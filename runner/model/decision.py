@@ -45,6 +45,7 @@ class Decision:
     at: datetime
     due: datetime | None = None  # the slot's instant
     run_id: str = ""
+    continues: str = ""  # the run from which the started one goes on
     host: str = ""  # who decided: where the run is, if one was started
     expires: datetime | None = None  # a started run that has told no end by then has none to tell
 
@@ -117,4 +118,5 @@ class History:
     active: Mapping[str, Decision] = field(default_factory=dict)  # by skill: its run that has not ended
     since: Mapping[str, datetime] = field(default_factory=dict)  # by schedule line: the last decided slot
     paused: frozenset[str] = frozenset()  # names of skills; "*": all of them
+    latest: Mapping[str, str] = field(default_factory=dict)  # by skill and subject: the run begun last
     purse: Purse = Purse()

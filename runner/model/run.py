@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from runner.model.ends import End, Phase, RunState
 from runner.model.transcript import Usage
@@ -18,6 +18,7 @@ class Run:
     skill: str
     trigger: str
     trigger_key: str
+    subject: str = ""  # what it is about, as people name it: a tag, an issue's number
     base_sha: str
     state: RunState
     attempt: int = 1
@@ -50,13 +51,17 @@ class RunEvent:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+Act = Literal["say", "stop", "pause", "resume"]
+"""Stop: it is to end where it is. Pause: it stands still, and so do the clocks of its limits."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """What somebody says to the agent of a run while it works."""
+    """What somebody says to the agent of a run while it works, or does to it."""
 
     id: int
     text: str
-    stop: bool = False  # it is to stop where it is
+    act: Act = "say"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

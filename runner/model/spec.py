@@ -71,9 +71,23 @@ class Environment:
     setup_key: tuple[str, ...] = ()  # globs of what set-up reads; empty: its result is not kept
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()  # names; values never enter a record
+    skills: tuple[str, ...] = ()  # further ones that the agent finds, by name
+    repositories: Mapping[str, str] = field(default_factory=dict)  # others: folder -> "owner/name@ref"
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through
     mcp: tuple[McpServer, ...] = ()
     resources: Resources = Resources()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A rule of `model: auto`: the model of requests of which all holds that is said; None: not said."""
+
+    model: str
+    prompt_tokens_over: int | None = None  # by an estimate
+    turns_over: int | None = None  # of the model, that the request's history holds
+    first: bool | None = None  # the model has had no turn yet
+    tools: bool | None = None  # the request offers the model any
+    spent_over: float | None = None  # share of the run's limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +95,7 @@ class HarnessSpec:
     kind: str  # "claude-code", "gemini", "command"
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # as the harness's own model validated them
+    routes: tuple[Route, ...] = ()  # which model a request gets, with `model: auto`; the last fits always
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

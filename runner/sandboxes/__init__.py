@@ -16,6 +16,7 @@ from pathlib import Path
 from socket import socket
 from typing import Literal, Protocol
 
+from runner.doors.pump import Clock
 from runner.model import Caps, Exit, OnOutput, Places, Resources, Say
 
 
@@ -45,6 +46,7 @@ class SandboxSpec:
     gateway: bool = False  # a socket inside leads out, to whoever takes the listener
     helper: str = ""  # an image with Python, which makes that socket where `image` has none
     stop: Callable[[], None] = lambda: None  # asked while a command runs; raises when it has to die
+    clock: Clock = field(default_factory=Clock)  # while it is held, what runs in the sandbox stands still
     lifetime: float = 24 * 3600.0  # seconds after which the sandbox ends by itself, should its runner be gone
 
 

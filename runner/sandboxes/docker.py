@@ -25,10 +25,12 @@ TOOLS = creation.TOOLS
 NETWORK = False  # there is none but the listener
 _MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
+_STOPPED = b"stopped container"  # in them, where it was the container that had ended
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
 
 resolve = images.resolve
 build = building.build
+prune = building.prune
 
 
 @contextmanager
@@ -78,6 +80,7 @@ class Container:
     places: Places = PLACES
     dead: bool = False
     sealed: bool = False
+    held: bool = False  # all that runs in it stands still
 
     def exec(
         self,
@@ -90,7 +93,7 @@ class Container:
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the container is gone")
-        meter = Meter(caps or Caps(), self.spec.stop)
+        meter = Meter(caps or Caps(), self._obey, self.spec.clock)
         heard = _Beginning(on_output)
         running = self._begin(argv, bool(stdin), variables or {})
         try:
@@ -104,7 +107,8 @@ class Container:
             with suppress(RunnerError):  # what went wrong first is what people need to hear
                 self._kill()
             raise
-        heard.check(ended, argv[0])
+        if complaint := heard.complaint(ended):
+            raise self._gone() if _STOPPED in complaint else _not_runnable(argv[0], complaint)
         return ended
 
     def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:
@@ -138,6 +142,7 @@ class Container:
         while (state := self.state(running))["Running"]:
             meter.check()
             time.sleep(0.05)
+        self._hold(False)
         code = state["ExitCode"]
         memory = code == _KILLED and self._kernel_killed()
         return Exit(
@@ -146,6 +151,16 @@ class Container:
             duration=meter.duration,
             output_bytes=meter.received,
         )
+
+    def _obey(self) -> None:
+        self.spec.stop()
+        self._hold(self.spec.clock.held)
+
+    def _hold(self, wanted: bool) -> None:
+        if wanted != self.held:
+            with docker.speaking("hold the container, or let it go on"), self._present():
+                docker.client().pause(self.id) if wanted else docker.client().unpause(self.id)
+            self.held = wanted
 
     def state(self, running: str) -> dict[str, Any]:
         """What the engine says of a command."""
@@ -169,9 +184,9 @@ class Container:
         return RunnerError(
             Phase.SANDBOX,
             Reason.ENGINE_FAILED,
-            "the container ended by itself: it lives from the image's `sleep`, "
-            f"and for at most {self.spec.lifetime:.0f} s",
-            hint=f"docker run --rm --entrypoint sleep {self.spec.image} 1",
+            "the container ended by itself: it lives from the image's `sh` and `sleep`, "
+            f"and for about {self.spec.lifetime:.0f} s",
+            hint=f"docker run --rm --entrypoint sh {self.spec.image} -c 'sleep 1'",
             retryable=True,
         )
 
@@ -190,6 +205,8 @@ class Container:
 
     def _kill(self) -> None:
         self.dead = True
+        with suppress(RunnerError):
+            self._hold(False)
         with docker.speaking("kill the container"):
             docker.remove(self.id)
 
@@ -227,14 +244,19 @@ class _Beginning:
             self._said += data[:300]
         self._on_output(stream, data)
 
-    def check(self, ended: Exit, program: str) -> None:
-        if ended.code in (126, 127) and self._said.startswith(_NOT_STARTED):
-            raise RunnerError(
-                Phase.HARNESS,
-                Reason.HARNESS_MISSING,
-                f"{program} cannot be run in the image: {self._said.decode(errors='replace').strip()}",
-                hint="install it in the image, or name another program in the skill's `harness`",
-            )
+    def complaint(self, ended: Exit) -> bytes:
+        """What the engine said of a program that it could not start; empty: it did."""
+        failed = ended.code in (126, 127) and self._said.startswith(_NOT_STARTED)
+        return self._said.strip() if failed else b""
+
+
+def _not_runnable(program: str, complaint: bytes) -> RunnerError:
+    return RunnerError(
+        Phase.HARNESS,
+        Reason.HARNESS_MISSING,
+        f"{program} cannot be run in the image: {complaint.decode(errors='replace')}",
+        hint="install it in the image, or name another program in the skill's `harness`",
+    )
 
 
 class _Ended:

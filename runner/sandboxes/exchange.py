@@ -22,10 +22,7 @@ def put(
 
     Raises OSError when one of these is there and is no folder.
     """
-    *folders, name = map(_plain, name.split("/"))
-    where = os.open(folder, _FOLDER)
-    for one in folders:
-        where = _entered(where, one, owner)
+    where, name = _parent(folder, name, owner)
     try:
         _clear(name, where)
         file = os.open(name, _WRITE, mode, dir_fd=where)
@@ -36,6 +33,36 @@ def put(
                 os.fchown(out.fileno(), *owner)
     finally:
         os.close(where)
+
+
+def link(folder: Path, name: str, target: str, owner: tuple[int, int] | None = None) -> None:
+    """Make a symbolic link as `put` makes a file; what it names is not looked at."""
+    where, name = _parent(folder, name, owner)
+    try:
+        _clear(name, where)
+        os.symlink(target, name, dir_fd=where)
+        if owner is not None:
+            os.chown(name, *owner, dir_fd=where, follow_symlinks=False)
+    finally:
+        os.close(where)
+
+
+def drop(folder: Path, name: str, owner: tuple[int, int] | None = None) -> None:
+    """Remove whatever has that name, if anything has."""
+    where, name = _parent(folder, name, owner)
+    try:
+        _clear(name, where)
+    finally:
+        os.close(where)
+
+
+def _parent(folder: Path, name: str, owner: tuple[int, int] | None) -> tuple[int, str]:
+    """The folder in which a path ends, made where it is missing, and the name there."""
+    *folders, name = map(_plain, name.split("/"))
+    where = os.open(folder, _FOLDER)
+    for one in folders:
+        where = _entered(where, one, owner)
+    return where, name
 
 
 def _entered(where: int, name: str, owner: tuple[int, int] | None) -> int:

@@ -63,7 +63,7 @@ class Fake:
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the sandbox is closed")
-        meter = Meter(caps or Caps(), self.spec.stop)
+        meter = Meter(caps or Caps(), self._obey, self.spec.clock)
         say = once(stdin) if isinstance(stdin, bytes) else stdin
         script = _Script(self, meter, on_output, say, {**self.spec.variables, **(variables or {})})
         try:
@@ -72,6 +72,12 @@ class Fake:
             self.dead = True
             return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.received)
         return Exit(cause="exited", code=code, duration=meter.duration, output_bytes=meter.received)
+
+    def _obey(self) -> None:
+        self.spec.stop()
+        while self.spec.clock.held:
+            time.sleep(0.01)
+            self.spec.stop()
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
         exchange.put(self.spec.exchange, name, data, mode)

@@ -87,6 +87,7 @@ class Process:
             stdin=stdin,
             caps=caps,
             stop=self.spec.stop,
+            clock=self.spec.clock,
         )
         self.dead = done.cause != "exited"
         return done

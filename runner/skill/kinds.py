@@ -28,6 +28,13 @@ def skill_model() -> type[SkillFile]:
                 description="What starts the skill; by hand it always can be",
             ),
         ),
+        "continue": (
+            bool,
+            Field(
+                default=False,
+                description="Whether a new event on the same issue or pull request goes on from the last run",
+            ),
+        ),
         "harness": (
             _harness(),
             Field(description="The agent CLI that does the work", examples=[{"kind": "claude-code"}]),

@@ -16,6 +16,11 @@ InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[
     str, AfterValidator(allow.check_entry), WithJsonSchema({"type": "string", "pattern": allow.PATTERN})
 ]
+Folder = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+SkillName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+OtherRepository = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(@[A-Za-z0-9_./+-]+)?$", max_length=300)
+]
 
 
 class Network(Model):
@@ -100,6 +105,14 @@ class EnvironmentOptions(Model):
     variables: dict[Variable, str] = Field(default={}, description="Environment variables")
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"
+    )
+    skills: Annotated[Many[SkillName], Field(max_length=50)] = Field(
+        default=(), description="Further skills for the agent: names of folders beside this one"
+    )
+    repositories: Annotated[dict[Folder, OtherRepository], Field(max_length=20)] = Field(
+        default={},
+        description="Other repositories to read, by the folder below /repositories that each gets",
+        examples=[{"docs": "acme/docs", "api": "acme/api@v2"}],
     )
     network: Network = Field(default=Network.model_construct(), description="What may be reached")
     mcp: dict[McpName, McpOptions] = Field(
@@ -241,6 +254,11 @@ class SkillFile(Model):
         default="refuse", description="Publish nothing, or a draft that says so"
     )
     output: Any
+
+    @property
+    def continues(self) -> bool:
+        """What the file says under `continue`, which is no name in Python; `runner.skill.kinds` adds it."""
+        return bool(getattr(self, "continue", False))
 
 
 def given(choice: Model) -> Mapping[str, Any]:

@@ -59,6 +59,7 @@ class Decisions:
                 active=_active(connection, self.repository),
                 since=_since(connection, self.repository),
                 paused=_paused(connection, self.repository),
+                latest=_Latest(self.store, self.repository),
             )
             settled = list(decide(history))
             for decision in settled:
@@ -73,6 +74,7 @@ class Decisions:
             return History(
                 active=_active(connection, self.repository),
                 paused=_paused(connection, self.repository),
+                latest=_Latest(self.store, self.repository),
             )
 
     def knows(self, decision: Decision) -> bool:
@@ -135,6 +137,34 @@ class _Decided(Mapping[str, Decision]):
     def __iter__(self) -> Iterator[str]:
         query = select(decisions.c.skill, decisions.c.key).where(decisions.c.repository == self._repository)
         return (f"{skill} {key}" for skill, key in self._connection.execute(query))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # two are equal when they hold the same
+class _Latest(Mapping[str, str]):
+    """By "SKILL SUBJECT" the run that began last, looked up as it is asked for."""
+
+    store: Store
+    repository: str
+
+    def __getitem__(self, name: str) -> str:
+        skill, _, subject = name.partition(" ")
+        mine = (runs.c.repository == self.repository, runs.c.skill == skill, runs.c.subject == subject)
+        newest = (runs.c.created_at.desc(), runs.c.id.desc())
+        query = select(runs.c.id).where(*mine, runs.c.started_at.is_not(None)).order_by(*newest).limit(1)
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            found: str | None = connection.execute(query).scalar()
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        begun = (runs.c.repository == self.repository, runs.c.started_at.is_not(None))
+        query = select(runs.c.skill, runs.c.subject).where(*begun).distinct()
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return iter([f"{skill} {subject}" for skill, subject in connection.execute(query)])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -231,6 +261,7 @@ def _record(row: Mapping[Any, Any]) -> Decision:
         at=datetime.fromisoformat(row["at"]),
         due=rows.moment(row["due"]),
         run_id=row["run_id"],
+        continues=row["continues"],
         host=row["host"],
         expires=rows.moment(row["expires"]),
     )

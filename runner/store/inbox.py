@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from runner.model.decision import Event
 from runner.store import rows
 from runner.store.database import speaking
+from runner.store.hearing_tables import cursors, heard, inbox
 from runner.store.runs import Store
-from runner.store.tables import cursors, heard, inbox
 
 Source = Literal["webhook", "poll"]
 

@@ -6,14 +6,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
 
-metadata = MetaData()
+from runner.store.hearing_tables import metadata as metadata  # with its tables, or they would not be made
 
 runs = Table(
     "runs",
@@ -23,6 +22,7 @@ runs = Table(
     Column("skill", String(64), nullable=False),
     Column("trigger", String(40), nullable=False),
     Column("trigger_key", Text, nullable=False),
+    Column("subject", Text, nullable=False, default=""),
     Column("base_sha", String(64), nullable=False),
     Column("state", String(20), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -43,6 +43,7 @@ runs = Table(
     Column("spec", Text, nullable=False, default="{}"),
     Index("runs_newest", "created_at", "id"),
     Index("runs_of_skill", "repository", "skill", "created_at", "id"),
+    Index("runs_of_subject", "repository", "skill", "subject", "created_at"),
     Index("runs_in_state", "state", "created_at", "id"),
     Index("runs_ended", "ended_at"),
 )
@@ -98,7 +99,7 @@ messages = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("text", Text, nullable=False),
-    Column("stop", Integer, nullable=False, default=0),  # the agent is to stop where it is
+    Column("act", String(10), nullable=False),
     Column("at", String(32), nullable=False),
     Column("delivered_at", String(32)),  # when the agent was told
 )
@@ -174,6 +175,7 @@ decisions = Table(
     Column("at", String(32), nullable=False),
     Column("due", String(32)),
     Column("run_id", String(40), nullable=False, default=""),
+    Column("continues", String(40), nullable=False, default=""),
     Column("host", Text, nullable=False, default=""),
     Column("expires", String(32)),
     Index("decisions_newest", "repository", "skill", "at"),
@@ -242,30 +244,6 @@ alerts = Table(
     Column("skill", String(64), primary_key=True),  # empty: the repository
     Column("message", Text, nullable=False),
     Column("since", String(32), nullable=False),
-)
-
-heard = Table(
-    "heard",
-    metadata,
-    Column("repository", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("source", String(10), nullable=False),  # "webhook" or "poll"
-    Column("at", String(32), nullable=False, index=True),
-)
-
-inbox = Table(
-    "inbox",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("repository", Text, nullable=False),
-    Column("event", Text, nullable=False),
-)
-
-cursors = Table(
-    "cursors",
-    metadata,
-    Column("repository", Text, primary_key=True),
-    Column("data", Text, nullable=False),
 )
 
 pauses = Table(

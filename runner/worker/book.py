@@ -42,7 +42,8 @@ class Book:
         told: dict[str, Decision] = {}
 
         def both(known: History) -> list[Decision]:
-            made = with_ids(replace(known, paused=before.paused, active={**known.active, **before.active}))
+            active = {**known.active, **before.active}
+            made = with_ids(replace(known, paused=before.paused, active=active, latest=before.latest))
             told.update((one.name, known.decided[one.name]) for one in made if one.name in known.decided)
             return made
 

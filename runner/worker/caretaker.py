@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner import plugins, tree, workspace
+from runner import plugins, prepared, tree, workspace
 from runner.config import Config
 from runner.errors import RunnerError
 from runner.model import Phase, Run, RunEvent, RunState
@@ -135,6 +136,16 @@ class Caretaker:
         Line(self.store).forget_begun(now - _BEGUN)
         for worker in self.workers.forget(now - _WORKERS, self.place):
             tree.remove(self.store.folder / "workers" / worker)
+
+    def clear_unused(self) -> None:
+        """Remove built images and results of set-up that no run has used for long."""
+        prepared.prune(self.config.state / "prepared")
+        for kind in plugins.names("sandboxes"):
+            module: Any = plugins.module("sandboxes", kind)
+            if hasattr(module, "prune"):
+                with suppress(RunnerError):  # an engine may be away: another time, then
+                    for image in module.prune():
+                        log.info("no run has used the image %s for long: it is removed", image)
 
 
 def _event(run: Run, message: str, at: datetime) -> RunEvent:

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from runner import plugins, wire
 from runner.admission import URGENCY
 from runner.doors.git import files_at
+from runner.earlier import CONTINUES, Earlier, earlier
 from runner.errors import RunnerError
 from runner.launch import Later, Start, launch
 from runner.mirror import Mirror
@@ -91,6 +92,7 @@ def work_of(repository: Watched, event: Event | None, decision: Decision) -> Wor
         "subject": event.subject if event else "",
         "event": event.payload if event else due,
         "inputs": event.inputs if event else {},
+        CONTINUES: decision.continues,
     }
     run = Run(
         id=decision.run_id,
@@ -98,6 +100,7 @@ def work_of(repository: Watched, event: Event | None, decision: Decision) -> Wor
         skill=decision.skill,
         trigger=decision.trigger,
         trigger_key=decision.key,
+        subject=event.subject if event else "",
         base_sha=repository.base.sha,
         state=RunState.QUEUED,
         created_at=decision.at,
@@ -193,8 +196,12 @@ def _start(job: Job, put_off: Later) -> Start:
     skill = known or skill_at(repository.mirror, commit, work["path"], run.skill)
     _, options = skill.output
     base, mirror = wire.base(repository.place, repository.forge, getattr(options, "base", None))
+    before = _before(job.store, work)
+    if before is not None:
+        base = replace(base, sha=mirror.resolve(before.base_sha))
     return Start(
         run_id=run.id,
+        earlier=before,
         skill=skill,
         commit=commit,
         trigger=trigger_of(work),
@@ -208,6 +215,15 @@ def _start(job: Job, put_off: Later) -> Start:
         attempt=run.attempt,
         put_off=put_off,
     )
+
+
+def _before(store: Store, work: Mapping[str, Any]) -> Earlier | None:
+    """The run from which one goes on, where anything of it is left."""
+    if not work.get(CONTINUES):
+        return None
+    run = store.run(work[CONTINUES])
+    before = earlier(store, run) if run.end is not None else None
+    return before if before is not None and (before.patch or before.session) else None
 
 
 def trigger_of(work: Mapping[str, Any]) -> Trigger:

@@ -14,6 +14,7 @@ from runner.model import Phase, Reason
 from runner.worker.lease import uptime
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
+TO_READ = {"contents": "read", "metadata": "read"}
 TO_HEAR = {"issues": "read", "actions": "read"}
 """What polling needs for some events, and an App need not have: `issues`, `issue_comment`, `workflow_run`."""
 
@@ -32,6 +33,10 @@ class Credentials:
         """The token for a repository at this moment. Raises RunnerError: of the App, or of its key."""
         new = partial(installation_token, permissions=PERMISSIONS, welcome=TO_HEAR)
         return self._token("repository", repository, new)
+
+    def reading(self, repository: str) -> str:
+        """A token that reads a repository. Raises RunnerError as `token` does."""
+        return self._token("reading", repository, partial(installation_token, permissions=TO_READ))
 
     def listing(self, owner: str) -> str:
         """A token that sees which repositories of `owner` there are. Raises RunnerError as `token` does."""

@@ -32,6 +32,7 @@ log = logging.getLogger("skillrunner.worker")
 _LOOKERS = 16
 _TICK = 1.0  # seconds between two looks at the queue where nothing else wakes the loop
 _CARE = 5.0  # seconds between two looks at who died and what was left
+_UNUSED = 3600.0  # seconds between two looks for what no run uses any more
 _SWEEP = 10.0  # seconds between two tries to remove what an engine kept
 _LAST = 60.0  # seconds that runs which were stopped have to end
 
@@ -264,8 +265,14 @@ class Daemon:
             and (self._swept is None or self._swept.done())
         ):
             self._swept = lookers.submit(self._sweep)
+        if self._is_time("unused", _UNUSED):
+            lookers.submit(self._clear_unused)
         if self._is_time("prune", self.config.worker.poll):
             self.caretaker.prune(engine)
+
+    def _clear_unused(self) -> None:
+        with self.faults.told("unused"):
+            self.caretaker.clear_unused()
 
     def _sweep(self) -> None:
         """Remove what a broken engine kept: it may still hang, so this has a thread of its own."""

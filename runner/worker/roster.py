@@ -76,7 +76,7 @@ class Roster:
     def place(self, name: str) -> Place:
         """A repository, and how it is reached."""
         token, pacer = partial(self.token, name), self.credentials.pacer(name.split("/")[0])
-        return place_of(self.config, name, token, pacer)
+        return place_of(self.config, name, token, pacer, self.credentials.reading)
 
     def token(self, name: str) -> str:
         """What is shown to GitHub for a repository now; nothing for a folder. Raises RunnerError."""

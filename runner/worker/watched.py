@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from runner import wire
@@ -38,7 +39,9 @@ class Watched:
         return self.loaded.skills
 
 
-def place_of(config: Config, name: str, token: Callable[[], str], pacer: Pacer) -> wire.Place:
+def place_of(
+    config: Config, name: str, token: Callable[[], str], pacer: Pacer, reading: Callable[[str], str]
+) -> wire.Place:
     """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
     folder = name.startswith((".", "/", "~"))
     origin = str(Path(name).expanduser().resolve()) if folder else f"{config.github.git_url}/{name}"
@@ -49,13 +52,20 @@ def place_of(config: Config, name: str, token: Callable[[], str], pacer: Pacer) 
         origin=origin,
         token=token,
         pacer=pacer,
-        secrets=allowed(config.worker.secrets, name),
+        secrets=partial(allowed, config.worker.secrets, name),
+        reads=partial(allowed, config.worker.reads, name),
+        reading=reading,
     )
 
 
-def allowed(secrets: Mapping[str, Sequence[str]], name: str) -> frozenset[str]:
-    """The names of the secrets that skills of a repository may have."""
-    return frozenset(one for pattern, names in secrets.items() if fnmatchcase(name, pattern) for one in names)
+def allowed(promised: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
+    """What a skill of a repository is promised, by names or globs: secrets, or repositories to read."""
+    return frozenset(one for scope, given in promised.items() if _covers(scope, name, skill) for one in given)
+
+
+def _covers(scope: str, name: str, skill: str) -> bool:
+    repository, _, skills = scope.partition(":")
+    return fnmatchcase(name, repository) and fnmatchcase(skill, skills or "*")
 
 
 def look(name: str, place: wire.Place, runs: Store, before: Watched | None) -> Watched:

@@ -21,6 +21,9 @@ _SPARE = 15  # minutes, for what no limit of a skill counts: setting up and publ
 _RECORD = {"contents": "write"}
 """What every job needs of the token: decisions are recorded in a git ref of the repository."""
 
+_IDENTITY = {"id-token": "write"}
+"""What a job needs of it besides, where a secret is the job's own identity token."""
+
 _OVERLAP: Mapping[str, Mapping[str, Any]] = {
     "skip": {},  # decided before the job starts
     "queue": {"cancel-in-progress": False, "queue": "max"},  # without `max` a third run cancels the second
@@ -75,16 +78,17 @@ def _id(skill: Skill) -> str:
 
 def _job(skill: Skill, chained: Sequence[Skill], use: Use) -> Mapping[str, Any]:
     keys = f"fromJSON(needs.plan.outputs.runs)['{skill.name}']"
-    named = sorted({name for one in chained for name in secrets(one)})
-    env = {name: f"${{{{ secrets.{name} }}}}" for name in named}
+    named = {name for one in chained for name in secrets(one)}
+    env = {name: f"${{{{ secrets.{name} }}}}" for name in sorted(named - use.identities)}
     published = {right: level for one in chained for right, level in _publishing(one).items()}
+    identity = _IDENTITY if named & use.identities else {}
     overlap = _OVERLAP[skill.options.overlap]
     return {
         "needs": _PLAN,
         "if": keys,  # a list is true, nothing is not
         "runs-on": use.runs_on,
         "timeout-minutes": sum(_minutes(one, use) for one in chained),
-        "permissions": {**_RECORD, **published},
+        "permissions": {**_RECORD, **published, **identity},
         **({"concurrency": {"group": f"skillrunner-{skill.name}", **overlap}} if overlap else {}),
         "strategy": {"fail-fast": False, "matrix": {"key": f"${{{{ {keys} }}}}"}},
         "steps": _steps(use, {"command": "run", "skill": skill.name, "key": "${{ matrix.key }}"}, {}, env),

@@ -36,6 +36,7 @@ class Use:
     app: bool = False  # publish as a GitHub App
     runs_on: str = "ubuntu-latest"
     limits: Limits = Limits()  # of skills that state none
+    identities: frozenset[str] = frozenset()  # secrets that are identity tokens of the platform
 
     def __post_init__(self) -> None:
         if _ACTION.fullmatch(self.action) is None:

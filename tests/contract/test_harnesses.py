@@ -31,6 +31,7 @@ objects = st.builds(lambda kind, rest: {**rest, "type": kind}, words, st.diction
 
 MODULES = {kind: plugins.module("harnesses", kind) for kind in KINDS}
 RESUMING = [kind for kind, module in MODULES.items() if getattr(module, "RESUMES", False)]
+KEEPING = [kind for kind, module in MODULES.items() if hasattr(module, "SESSIONS")]
 SPEAKING = [kind for kind, module in MODULES.items() if issubclass(module.Reader, Speaker)]
 
 
@@ -74,6 +75,22 @@ def test_a_session_goes_on_with_another_prompt(module: Any, kind: str) -> None:
     assert set(after.argv) - set(first.argv) >= {"session-1"}
     assert after.stdin == asked.prompt.encode()
     assert after.variables == first.variables
+
+
+@pytest.mark.parametrize("keeping", KEEPING)
+@given(content=st.lists(objects | values).map(lambda lines: "\n".join(map(json.dumps, lines)).encode()))
+def test_a_session_that_is_kept_goes_on_elsewhere(keeping: str, content: bytes) -> None:
+    module = MODULES[keeping]
+    asked = task(keeping, **OPTIONS.get(keeping, {}))
+    assert "session-1" in module.launch(replace(asked, resume="session-1")).argv
+    typed = module.SESSIONS.command("session-1", "m")
+    assert typed[0] == module.PROGRAM
+    assert {"session-1", "m"} <= set(typed)
+    files = {f"{module.SESSIONS.folder}/{name}": content for name in ("here/x.jsonl", "there/y/z")}
+    moved = module.SESSIONS.moved(files, "/elsewhere")
+    assert len(moved) >= len(files)
+    assert module.SESSIONS.moved(moved, "/elsewhere") == moved
+    assert not any(path.startswith("/") or ".." in path.split("/") for path in moved)
 
 
 @pytest.mark.parametrize("kind", SPEAKING, indirect=True)

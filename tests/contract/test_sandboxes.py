@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner import plugins
+from runner.doors.pump import Clock
 from runner.errors import RunnerError
 from runner.model import Caps, Reason
 from runner.sandboxes import fake
@@ -158,6 +159,51 @@ def test_a_cap_stops_everything(rig: Rig, caps: Caps, cause: str) -> None:
     assert (ended.cause, ended.code) == (cause, None)
     with pytest.raises(RunnerError):
         rig.run(sandbox, "true", ("exit:0",))
+
+
+def test_what_is_held_stands_still_until_it_goes_on(rig: Rig) -> None:
+    clock, heard = Clock(), 0
+
+    def listen(stream: str, data: bytes) -> None:
+        nonlocal heard
+        heard += data.count(b"x")
+        if heard == 1:
+            clock.hold()
+            watcher.start()
+
+    def watch() -> None:
+        before, since = -1, time.monotonic()
+        while time.monotonic() - since < 0.5:  # for so long nothing has been heard
+            if heard != before:
+                before, since = heard, time.monotonic()
+            time.sleep(0.01)
+        stood.append(heard)
+        clock.go_on()
+
+    watcher, stood = threading.Thread(target=watch), list[int]()
+    script = "i=0; while [ $i -lt 200 ]; do echo x; sleep 0.02; i=$((i + 1)); done"
+    ended = rig.run(rig.open(clock=clock), script, ("print:x", "sleep:0.02") * 200, on_output=listen)
+    watcher.join()
+    assert (ended.cause, ended.code, heard) == ("exited", 0, 200)
+    assert stood[0] < 200
+
+
+def test_what_is_held_can_be_stopped(rig: Rig) -> None:
+    clock = Clock()
+
+    def stop() -> None:
+        if clock.held and time.monotonic() > until[0]:
+            raise LookupError("stop")
+
+    def listen(stream: str, data: bytes) -> None:
+        clock.hold()
+        until[0] = time.monotonic() + 0.3
+
+    until = [0.0]
+    with pytest.raises(LookupError):
+        rig.run(
+            rig.open(clock=clock, stop=stop), "echo x; sleep 60", ("print:x", "sleep:60"), on_output=listen
+        )
 
 
 def test_a_failing_listener_stops_the_command(rig: Rig) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.harnesses import ModelAccess, model_access
+from runner.programs import FOLDER
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
 from tests.parts.model_server import ModelServer
@@ -17,14 +18,22 @@ pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 KEY = "sk-the-real-key-0123456789abcdef"
 KINDS = {"claude": "claude-code", "codex": "codex", "gemini": "gemini", "opencode": "opencode"}
 KINDS |= {"acp-gemini": "acp"}
+INSTALLED = ("codex", "gemini")
+"""Those that the runner shows to an image which holds Node.js at most; others are mounted, or in it."""
 YAML = """
 description: Write a page
 on: {manual: {}}
+environment: {skills: [house-style]}
 harness: %s
 verify: [test -s docs/page.md]
 output: {pull_request: {title: "docs: a page", paths: ["docs/**"]}}
 """
-
+STYLE = """---
+name: house-style
+description: Read this before you write a page, or the Duchess will frown.
+---
+Use few words.
+"""
 
 Made = tuple[Project, str, ModelAccess]
 
@@ -41,8 +50,13 @@ def agent_project(request: pytest.FixtureRequest, project: Project, local_image:
     name = module.PROGRAM or options["command"][0]
     config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
     image = agents.image_with(installed, name) if installed.needs else local_image
+    if kind in INSTALLED:
+        config, image = f"harnesses:\n  {kind}: {{version: tested}}\n", agents.image_for(installed)
+        project.state.mkdir()
+        (project.state / FOLDER).symlink_to(agents.CACHE)  # fetched already
     asked = json.dumps({"kind": kind, "model": model, **options})
-    project.commit({**skill_files("page", YAML % asked), "skillrunner.yaml": config})
+    style = {"skills/house-style/SKILL.md": STYLE}
+    project.commit({**skill_files("page", YAML % asked), **style, "skillrunner.yaml": config})
     project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY})
     return project, agent, access
 
@@ -71,6 +85,8 @@ def test_an_agent_opens_a_pull_request(
     assert "Done" in pull["body"]
     assert "fixes #1" not in pull["body"]
     assert "@everyone" not in pull["body"]
+    asked = model_server.asked(f"publish-{agent_project[1]}-{tmp_path.name}")
+    assert any("the Duchess will frown" in json.dumps(one.body) for one in asked), "it knows the other skill"
     log = project.skillrunner("logs", "latest").out
     assert "I will write it." in log
     assert KEY not in json.dumps(record) + pull["body"] + log

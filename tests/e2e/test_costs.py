@@ -47,7 +47,7 @@ class Bench:
         if installed.needs:
             image, self.config = agents.image_with(installed, module.PROGRAM), ""
         else:
-            self.config = f"harnesses:\n  {self.kind}: {{binary: {installed.program}}}\n"
+            self.config = f"harnesses:\n  {self.kind}:\n    binary: {installed.program}\n"
         key = {self.access.key_variable: "sk-the-real-key-0123"}
         project.variables.update({"SKILLRUNNER_IMAGE": image, **key})
 
@@ -104,7 +104,7 @@ def test_the_record_holds_what_the_answers_told_times_the_prices(bench: Bench) -
         )
         assert Decimal(str(call["cost_usd"])) == bench.price(1)
         assert call.keys() == {
-            *("at", "model", "status", "seconds", "cost_usd"),
+            *("at", "provider", "model", "status", "seconds", "cost_usd"),
             *("input", "output", "cached", "cache_written"),
         }
     assert "calls.jsonl" in {artifact["name"] for artifact in record["artifacts"]}
@@ -145,3 +145,52 @@ def test_attempts_share_one_budget(bench: Bench) -> None:
     assert record["end"]["reason"] == "cost_limit", record["end"]
     assert record["attempt"] == 2
     assert Decimal(str(record["cost_usd"])) == limit
+
+
+CHEAP = {"claude": "claude-haiku-4-5", "codex": "gpt-5-mini"}
+
+
+def spent(model: str, answers: int) -> Decimal:
+    return answers * cost(Used(input=TOKENS_IN, output=TOKENS_OUT), prices.published()[model])
+
+
+def test_each_request_gets_the_model_that_the_rules_choose(bench: Bench) -> None:
+    """The first turn is the larger model's; what follows is routine."""
+    cheap = CHEAP[bench.agent]
+    routes = f"    routes: [{{when: {{turns_over: 0}}, model: {cheap}}}, {{model: {bench.model}}}]\n"
+    record = bench.run(WORK, "cost_usd: 5", routes, model="auto")
+    assert record["state"] == "succeeded", record["end"]
+    asked = [one.body["model"] for one in bench.server.asked(bench.name)]
+    assert asked == [bench.model, cheap, cheap]
+    assert [call["model"] for call in bench.calls()] == asked
+    assert Decimal(str(record["cost_usd"])) == spent(bench.model, 1) + spent(cheap, 2)
+
+
+def test_auto_without_rules_starts_nothing(bench: Bench) -> None:
+    yaml = YAML.format(kind=bench.kind, model="auto", limits="attempts: 1")
+    bench.project.commit({**skill_files("page", yaml), "skillrunner.yaml": bench.config})
+    ran = bench.project.skillrunner("run", "page")
+    assert ran.code != 0
+    assert f"`model: auto` needs rules that choose one, and {bench.kind} has none" in ran.err
+    assert f"harnesses: {{{bench.kind}: {{routes: [" in ran.err
+
+
+def test_another_provider_answers_where_the_first_is_busy(bench: Bench) -> None:
+    other, model = f"{bench.name}-other", CHEAP[bench.agent]
+    upstream = bench.server.url(other, WORK)
+    bench.project.variables["OTHER_KEY"] = "sk-the-other-key-0123"
+    fallback = f"    fallback: [{{upstream: '{upstream}', key: OTHER_KEY, model: {model}}}]\n"
+    record = bench.run([[{"error": 529}]] * 9, "cost_usd: 5", fallback)
+    assert record["state"] == "succeeded", record["end"]
+    assert Decimal(str(record["cost_usd"])) == spent(model, 3)
+    assert [call["model"] for call in bench.calls() if call["status"] == 200] == [model] * 3
+    assert len(bench.server.asked(bench.name)) == 3  # and then it rests
+    for name, key in ((bench.name, "sk-the-real-key-0123"), (other, "sk-the-other-key-0123")):
+        for one in bench.server.asked(name):
+            assert key in (
+                one.headers.get("x-api-key"),
+                one.headers.get("authorization", "")[len("Bearer ") :],
+            )
+    told = bench.project.skillrunner("show", "latest", "--json").json()["events"]
+    said = "127.0.0.1 answered in place of the model's own provider: 3 calls"
+    assert [event["message"] for event in told].count(said) == 1

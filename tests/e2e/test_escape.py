@@ -157,3 +157,28 @@ def _artifact(project: Project, run: str, name: str) -> str:
         one for one in project.skillrunner("show", run, "--json").json()["artifacts"] if one["name"] == name
     ]
     return Path(os.fspath(found["path"])).read_text()
+
+
+PUSH = """
+import subprocess
+told = subprocess.run(
+    ["git", "push", "https://github.com/acme/tool", "HEAD:evil"],
+    cwd="/workspace", capture_output=True, text=True,
+)
+import os
+os.makedirs("/workspace/docs", exist_ok=True)
+open("/workspace/docs/told.txt", "w").write(told.stderr)
+"""
+
+
+def test_git_comes_to_the_gateway_which_lets_no_push_through(project: Project, local_image: str) -> None:
+    yaml = YAML.replace("[pypi, api.example.com]", "[github-read]")
+    project.commit({**skill_files("probe", yaml), "probe.py": PUSH})
+    project.variables["SKILLRUNNER_IMAGE"] = local_image
+    done = project.skillrunner("run", "probe", "--json", timeout=200)
+    assert done.code == 0, done.err
+    told = project.git("show", "skillrunner/probe/default:docs/told.txt", cwd=project.origin)
+    assert "403" in told
+    (attempt,) = map(json.loads, _artifact(project, done.json()["id"], "egress.jsonl").splitlines())
+    assert attempt["host"] == "github.com"
+    assert attempt["refused"] == "repositories are only read: git fetch and git clone, and no push"

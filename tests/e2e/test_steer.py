@@ -178,3 +178,46 @@ def test_a_run_that_has_ended_hears_nothing(project: Project) -> None:
     assert done.code != 0
     assert "has ended" in done.out + done.err
     assert project.skillrunner("steer", "latest").code == 2
+
+
+@pytest.mark.docker
+def test_a_pause_stops_the_agent_and_the_clocks(project: Project, local_image: str) -> None:
+    """Its time limit is long over when it goes on."""
+    script = "until [ -e go ]; do echo .; sleep 0.2; done; rm go; echo new >> docs/guide.md"
+    asked = json.dumps({"kind": "command", "command": ["sh", "-c", script]})
+    project.variables["SKILLRUNNER_IMAGE"] = local_image
+    project.commit(skill_files("page", (YAML % asked) + "limits: {timeout: 20s}\n"))
+    with running(project, "page") as process:
+        wait(lambda: '"running"' in project.skillrunner("list", "--json").out, process)
+        over = time.monotonic() + 21
+        assert project.skillrunner("steer", "latest", "--pause").code == 0
+        wait(lambda: "paused      " in project.skillrunner("show", "latest").out, process)
+        wait(lambda: time.monotonic() > over, process)
+        (trees(project) / "go").touch()
+        assert project.skillrunner("steer", "latest", "--resume").code == 0
+        out, err = process.communicate(timeout=120)
+    record = json.loads(out)
+    assert record["state"] == "succeeded", (record["end"], err)
+    told = [event["message"] for event in record["events"]]
+    assert "the agent stands still: somebody paused it" in told
+    assert "the agent goes on: somebody let it go on" in told
+    assert "paused      " not in project.skillrunner("show", "latest").out
+
+
+def trees(project: Project) -> Path:
+    """The workspace of the only run that goes on."""
+    (found,) = (project.state / "workspaces").glob("*/tree")
+    return found
+
+
+def test_one_that_is_paused_can_be_stopped(project: Project, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    asked = json.dumps({"kind": "command", "command": ["sh", "-c", f"touch {begun}; sleep 300"]})
+    project.commit(skill_files("page", YAML % asked))
+    with running(project, "page", "--sandbox", "process") as process:
+        wait(begun.exists, process)
+        assert project.skillrunner("steer", "latest", "--pause", "Lunch.").code == 0
+        wait(lambda: "paused      " in project.skillrunner("show", "latest").out, process)
+        assert project.skillrunner("steer", "latest", "--stop").code == 0
+        out, _ = process.communicate(timeout=120)
+    assert json.loads(out)["state"] == "cancelled"

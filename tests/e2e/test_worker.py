@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,7 +43,12 @@ def served(project: Project) -> Project:
 
 def commit(project: Project, name: str, on: str, command: str = "cat > docs/{name}.md", ago: int = 0) -> None:
     text = YAML.format(on=on, name=name, command=command.replace("{name}", name))
-    project.write(skill_files(name, text))
+    commit_files(project, name, skill_files(name, text), ago)
+
+
+def commit_files(project: Project, name: str, files: Mapping[str, str], ago: int) -> None:
+    """As if that had been `ago` seconds ago: slots before it are none of its own."""
+    project.write(files)
     project.git("add", "-A")
     when = {"GIT_COMMITTER_DATE": (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()}
     subprocess.run(

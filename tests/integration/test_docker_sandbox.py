@@ -275,7 +275,7 @@ def test_an_image_without_any_program_is_said_plainly(engine: None, tmp_path: Pa
         with opened_rig("docker", "skillrunner/empty:test", tmp_path) as rig:
             with pytest.raises(RunnerError) as caught:
                 rig.run(rig.open(), "true")
-            assert "the image's `sleep`" in caught.value.message
-            assert caught.value.hint == "docker run --rm --entrypoint sleep skillrunner/empty:test 1"
+            assert "the image's `sh` and `sleep`" in caught.value.message
+            assert caught.value.hint == "docker run --rm --entrypoint sh skillrunner/empty:test -c 'sleep 1'"
     finally:
         door.client().remove_image("skillrunner/empty:test", force=True)

@@ -2,7 +2,9 @@
 
 import io
 import tarfile
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -143,6 +145,64 @@ def test_an_image_is_built_once(wanted: Any) -> None:
     assert building.build(one, said.append, log.append) == tag
     assert log == []
     assert said[-1].endswith(f"is there already: {tag}")
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of this test alone: others use the same engine."""
+    name = f"h{uuid.uuid4().hex[:12]}"
+    monkeypatch.setattr(building, "REPOSITORY", f"skillrunner/{name}")
+    monkeypatch.setattr(building, "LABEL", f"skillrunner.{name}")
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("apart")
+def test_an_image_that_nobody_uses_is_removed(wanted: Any) -> None:
+    tag = building.build(wanted("RUN echo made > /made"), print, print)
+    assert building.prune() == []
+    assert images.present(tag)
+    assert building.prune(unused=-10) == [tag]
+    assert not images.present(tag)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("apart")
+def test_every_use_of_an_image_counts(wanted: Any) -> None:
+    one = wanted("RUN echo made > /made")
+    tag = building.build(one, print, print)
+
+    def named() -> str:
+        return str(docker.client().inspect_image(tag)["Metadata"]["LastTagTime"])
+
+    before = named()
+    building.build(one, print, print)
+    assert named() > before
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("apart")
+def test_an_image_that_a_container_has_stays(wanted: Any) -> None:
+    tag = building.build(wanted("RUN echo made > /made"), print, print)
+    container = docker.client().create_container(tag, ["true"])["Id"]
+    try:
+        assert building.prune(unused=-10) == []
+        assert images.present(tag)
+    finally:
+        docker.remove(container)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("apart")
+def test_the_next_build_clears_away_what_is_unused(wanted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = building.build(wanted("RUN echo made > /made"), print, print)
+    monkeypatch.setattr(building, "_age", lambda tag: building.UNUSED + 1)
+    said: list[str] = []
+    new = building.build(replace(wanted("RUN echo other > /made"), key="other"), said.append, print)
+    try:
+        assert f"no run has used {old} for long: it is removed" in said
+        assert (images.present(old), images.present(new)) == (False, True)
+    finally:
+        docker.client().remove_image(new)
 
 
 @pytest.mark.docker

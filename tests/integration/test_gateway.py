@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from runner.errors import RunnerError
-from runner.gateway import model_proxy, server
+from runner.gateway import provider, server
 from runner.gateway.server import Gateway
 from runner.harnesses import ModelAccess, claude_code, codex
 from runner.model import Reason
@@ -385,7 +385,7 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
 
 
 def test_a_connection_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_proxy, "_IDLE", 0.0)
+    monkeypatch.setattr(provider, "_IDLE", 0.0)
     with counting(100) as (address, got), open_gateway(access(address), KEY) as opened:
         for _ in range(3):
             assert call(opened, "POST", "/v1/messages", ASK)[0] == 200

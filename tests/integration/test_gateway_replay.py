@@ -137,8 +137,8 @@ def test_a_model_that_is_not_there_is_kept_too(tmp_path: Path) -> None:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with taped(address, path) as opened:
         assert requests.post(f"{opened.url}/v1/messages", json=asked("x"), timeout=60).status_code == 502
-    (one,) = lines(path)
-    assert (one["status"], one["answer"], one["cut"]) == (0, "", True)
+    for one in lines(path):  # each try
+        assert (one["status"], one["answer"], one["cut"]) == (0, "", True)
 
 
 # --- replaying -----------------------------------------------------------------------------------

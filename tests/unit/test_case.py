@@ -39,13 +39,15 @@ def folder(tmp_path: Path) -> Path:
     (made / "first/link").symlink_to("a.md")
     (tmp_path / "skills/page/skill.yaml").write_text("version: 1\n")
     (tmp_path / "skills/page/__pycache__").mkdir()
+    (tmp_path / "skills/style").mkdir()
+    (tmp_path / "skills/style/SKILL.md").write_text("Few words.\n")
     (tmp_path / "skills/page/__pycache__/x.pyc").write_text("x")
     return made
 
 
 def built(folder: Path, where: Path) -> tuple[tuple[str, ...], Git]:
     skill = folder.parent.parent
-    commits = cases.build(cases.read("page", folder), skill, "skills/page", where)
+    commits = cases.build(cases.read("page", folder), skill, "skills/page", where, ["style"])
     return commits, Git(where)
 
 
@@ -60,6 +62,7 @@ def test_steps_become_commits_with_the_skill_in_them(folder: Path, tmp_path: Pat
         "120000 link",
         "100755 run",
         "100644 skills/page/skill.yaml",
+        "100644 skills/style/SKILL.md",
     ]
     assert git.text("show", "main:b.md") == "new"
     assert git.text("show", "v1:b.md") == "b"

@@ -65,6 +65,17 @@ def test_what_only_the_file_can_say(tmp_path: Path) -> None:
     assert config.policy.protected == ("deploy/**",)
 
 
+@pytest.mark.parametrize("version", ["latest", "1", "../x"])
+def test_a_harness_has_a_version_that_says_which(tmp_path: Path, version: str) -> None:
+    assert "should match" in refused(tmp_path, f"harnesses: {{codex: {{version: '{version}'}}}}\n")
+
+
+def test_a_harness_has_one_program(tmp_path: Path) -> None:
+    assert load(tmp_path, "harnesses: {codex: {version: 1.2.3-rc.1}}\n").harnesses["codex"].version
+    both = "harnesses: {codex: {version: tested, binary: /opt/codex}}\n"
+    assert "names binary and version" in refused(tmp_path, both)
+
+
 def test_the_state_folder(tmp_path: Path) -> None:
     assert load(tmp_path, XDG_STATE_HOME="/var/x").state == Path("/var/x/skillrunner")
     assert load(tmp_path, XDG_STATE_HOME="relative").origin("state_dir") == "default"

@@ -352,3 +352,31 @@ def test_a_budget_holds_slots_too_and_says_so_once() -> None:
     history = History(purse=Purse(daily=1, spent=2))
     decision = one(on_slots(found, {"docs": NOW - timedelta(hours=1)}, history, NOW))
     assert (decision.verdict, decision.cause, decision.due) == (Verdict.HELD, Cause.BUDGET, NOW)
+
+
+CREATED = {"action": "created", "issue": {"number": 7}, "comment": {"body": "More, please."}}
+COMMENTED = Event(kind="issue_comment", key="issue_comment:2", at=NOW, payload=CREATED, subject="7")
+
+
+@pytest.mark.parametrize(
+    ("said", "latest", "continues"),
+    [
+        ("continue: true\n", {"docs 7": "261121-aaaaaaaa", "docs 8": "261121-bbbbbbbb"}, "261121-aaaaaaaa"),
+        ("continue: true\n", {"docs 8": "261121-bbbbbbbb", "other 7": "261121-cccccccc"}, ""),
+        ("continue: false\n", {"docs 7": "261121-aaaaaaaa"}, ""),
+        ("", {"docs 7": "261121-aaaaaaaa"}, ""),
+    ],
+)
+def test_a_new_event_on_the_same_subject_goes_on_from_the_last_run(
+    said: str, latest: Mapping[str, str], continues: str
+) -> None:
+    found = skills(docs="on: {issue_comment: {}}\n" + said)
+    decision = one(on_event(found, COMMENTED, ADA, History(latest=latest), NOW))
+    assert (decision.verdict, decision.continues) == (Verdict.STARTED, continues)
+    assert (f"goes on from run {continues}" in decision.message) is bool(continues)
+
+
+def test_what_has_no_subject_goes_on_from_nothing() -> None:
+    found = skills(docs="on: {push: {}}\ncontinue: true\n")
+    event = Event(kind="push", key="push:1", at=NOW)
+    assert one(on_event(found, event, ADA, History(latest={"docs ": "x"}), NOW)).continues == ""

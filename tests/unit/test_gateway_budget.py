@@ -66,6 +66,7 @@ def test_calls_add_up_to_the_last_digit() -> None:
     assert datetime.fromisoformat(line.pop("at")).tzinfo is not None
     assert line.pop("seconds") >= 0
     assert line == {
+        "provider": "",
         "model": f"{MODEL}-20250929",
         "input": 1_001,
         "output": 0,

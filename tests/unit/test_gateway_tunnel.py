@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from runner.gateway import tunnel as module
 from runner.gateway.tunnel import tunnel
 
 
@@ -24,6 +25,12 @@ class Ends:
         self.moved: Future[tuple[int, int]] = pool.submit(tunnel, near, far, idle)
         stack.callback(self.client.close)
         stack.callback(self.server.close)
+
+
+@pytest.fixture(params=["_Pipe", "_Buffer"], autouse=True)
+def between(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the kernel's help and without it."""
+    monkeypatch.setattr(module, "_BETWEEN", getattr(module, request.param))
 
 
 @pytest.fixture

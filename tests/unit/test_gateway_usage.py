@@ -218,7 +218,7 @@ def test_only_so_much_is_held() -> None:
     found, meter = metered(*[b'{"a": "' + b"x" * 99] * 50, longest=1000)
     assert (found, meter.told) == (Used(), False)
     long = sse({"type": "x", "text": "usage" + "x" * 1000})
-    found, meter = metered(*MESSAGES.splitlines(keepends=True), long, longest=600)
+    found, meter = metered(*MESSAGES.splitlines(keepends=True), long[:700], long[700:], longest=600)
     assert (found, meter.told) == (ANTHROPIC, False)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.errors import RunnerError
-from runner.model import HarnessSpec, Limits, McpServer, Reason, Repository, RunSpec, Trigger
+from runner.model import HarnessSpec, Limits, McpServer, Reason, Repository, Route, RunSpec, Trigger
 from runner.plan import Base, Defaults, plan
 from runner.preview import facts
 from runner.skill import Skill, load
@@ -144,6 +144,29 @@ def test_a_preview_names_what_may_come_out() -> None:
     assert told["branch"] == "skillrunner/docs/v1"
     assert told["allowed out"].startswith("docs/**")
     assert told["also"] == "deletions"
+
+
+ROUTES = {"claude-code": (Route(model="small", tools=False), Route(model="large"))}
+
+
+def test_auto_is_resolved_to_rules() -> None:
+    spec = planned(skill(), force_model="auto", routes=ROUTES)
+    assert (spec.harness.model, spec.harness.routes) == ("auto", ROUTES["claude-code"])
+    assert planned(skill(), routes=ROUTES).harness.routes == ()
+
+
+def test_auto_without_rules_is_refused() -> None:
+    with pytest.raises(RunnerError) as caught:
+        planned(skill(), force_model="auto", routes={"codex": ROUTES["claude-code"]})
+    assert caught.value.reason is Reason.INVALID_CONFIG
+    assert "claude-code has none" in caught.value.message
+    assert "harnesses: {claude-code: {routes: [{when:" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["oz", "command", "no-such-harness"])
+def test_a_harness_beside_the_gateway_may_have_an_auto_of_its_own(kind: str) -> None:
+    spec = planned(skill(), force_harness=HarnessSpec(kind=kind), force_model="auto", routes=ROUTES)
+    assert (spec.harness.model, spec.harness.routes) == ("auto", ())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runner.doors import process
 from runner.doors.docker import Frames
-from runner.doors.pump import CapReachedError, Meter
+from runner.doors.pump import CapReachedError, Clock, Meter
 from runner.errors import RunnerError
 from runner.model import Caps, Exit, Reason
 
@@ -197,3 +197,22 @@ def test_frames_are_read_however_they_are_cut(pieces: list[tuple[int, bytes]], d
         "stdout": b"".join(piece for kind, piece in pieces if kind == 1),
         "stderr": b"".join(piece for kind, piece in pieces if kind == 2),
     }
+
+
+def test_a_clock_that_is_held_stands_still() -> None:
+    clock = Clock()
+    before = clock()
+    clock.hold()
+    held = clock()
+    meter = Meter(Caps(timeout=0.001, idle=0.001), clock=clock)
+    time.sleep(0.02)
+    meter.check()
+    clock.hold()
+    assert clock.held
+    assert clock() == held >= before
+    clock.go_on()
+    clock.go_on()
+    assert clock() - held < time.monotonic() - before
+    time.sleep(0.02)
+    with pytest.raises(CapReachedError):
+        meter.check()

@@ -2,7 +2,10 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -142,3 +145,65 @@ def test_a_worker_takes_no_sources_from_a_repository() -> None:
     from runner.worker import watched
 
     assert "secrets" not in watched._OWN
+
+
+class Platform:
+    """What GitHub's runner offers a job; it notes what is asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.status, self.answer = 200, b'{"value": "a.jwt.of-the-job"}'
+        self.asked: list[tuple[str, str | None]] = []
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                platform.asked.append((self.path, self.headers["Authorization"]))
+                self.send_response(platform.status)
+                self.send_header("Content-Length", str(len(platform.answer)))
+                self.end_headers()
+                self.wfile.write(platform.answer)
+
+            def log_message(self, *_: object) -> None:
+                """Not on the screen."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        url = f"http://127.0.0.1:{self.server.server_address[1]}/token?api-version=2.0"
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", url)
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", VALUE)
+        Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    made = Platform(monkeypatch)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_the_platform_says_who_the_job_is(platform: Platform) -> None:
+    assert value(oidc="https://sts.example.com/?a=b&c") == "a.jwt.of-the-job"
+    assert platform.asked == [
+        ("/token?api-version=2.0&audience=https%3A%2F%2Fsts.example.com%2F%3Fa%3Db%26c", f"Bearer {VALUE}")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (403, b"", "refused an identity token: 403"),
+        (200, b"{}", "gave no identity token"),
+        (200, b"no json", "gave no identity token"),
+        (200, b"[]", "gave no identity token"),
+    ],
+)
+def test_a_platform_that_does_not(platform: Platform, status: int, answer: bytes, words: str) -> None:
+    platform.status, platform.answer = status, answer
+    assert words in refused(oidc="x").message
+
+
+def test_a_platform_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_URL", raising=False)
+    error = refused(oidc="sts.example.com")
+    assert "nobody here gives identity tokens" in error.message
+    assert "id-token: write" in error.hint

@@ -36,9 +36,9 @@ def store(tmp_path: Path) -> Store:
 
 def test_messages_wait_in_their_order_until_they_are_told(store: Store) -> None:
     messages.send(store, "r1", "one", NOW)
-    messages.send(store, "r1", "two", NOW, stop=True)
+    messages.send(store, "r1", "two", NOW, "stop")
     first, second = messages.waiting(store, "r1")
-    assert (first.text, first.stop, second.text, second.stop) == ("one", False, "two", True)
+    assert (first.text, first.act, second.text, second.act) == ("one", "say", "two", "stop")
     messages.delivered(store, [first], NOW)
     assert messages.waiting(store, "r1") == [second]
     assert messages.waiting(store, "r2") == []
@@ -86,19 +86,19 @@ def test_a_letter_comes_once_and_is_noted_when_it_was_told() -> None:
 
 
 def test_one_that_cannot_stop_by_itself_is_ended_at_once() -> None:
-    mail, post = Mail(), Post(Letter(id=1, text="why", stop=True))
+    mail, post = Mail(), Post(Letter(id=1, text="why", act="stop"))
     with mail.open(post.fetch, post.note, speaks=False):
-        assert post.noted.get(timeout=60) == ([Letter(id=1, text="why", stop=True)], True)
+        assert post.noted.get(timeout=60) == ([Letter(id=1, text="why", act="stop")], True)
         with pytest.raises(StoppedError):
             mail.check()
     assert mail.why == "why"
 
 
 def test_one_that_can_stop_by_itself_is_given_time() -> None:
-    mail, post = Mail(), Post(Letter(id=1, text="why", stop=True))
+    mail, post = Mail(), Post(Letter(id=1, text="why", act="stop"))
     with mail.open(post.fetch, post.note, speaks=True):
         (letter,) = taken(mail)
-        assert letter.stop
+        assert letter.act == "stop"
         mail.check()
 
 
@@ -124,7 +124,7 @@ def test_an_agent_that_asks_is_told_before_anybody_else() -> None:
         while not mail._asking:
             assert time.monotonic() < until
             time.sleep(0.01)
-        post.letters = (Letter(id=1, text="why", stop=True), Letter(id=2, text="green"))
+        post.letters = (Letter(id=1, text="why", act="stop"), Letter(id=2, text="green"))
         asking.join(60)
         assert [letter.text for letter in found] == ["green"]
         assert post.noted.get(timeout=60) == ([Letter(id=2, text="green")], True)

@@ -72,6 +72,14 @@ def test_a_configured_program_must_be_there(project: Project) -> None:
     assert "there is no file /no/such/program" in done.out + done.err
 
 
+def test_only_what_has_a_package_is_installed(project: Project) -> None:
+    config = "sandbox: process\nharnesses: {command: {version: tested}}\n"
+    project.commit({**skill_files("s", YAML), "skillrunner.yaml": config})
+    done = project.skillrunner("run", "s")
+    assert "harnesses.command.version: nobody knows a package for command" in done.out + done.err
+    assert "harnesses.command.binary" in done.out + done.err
+
+
 def test_state_lies_where_it_is_said(place: wire.Here, tmp_path: Path) -> None:
     assert place.config.state == Path(place.config.state_dir)
     assert wire.defaults(place.config, {}).guarded == ("skills/**", ".agents/skills/**", ".github/skills/**")

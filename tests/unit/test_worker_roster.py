@@ -67,3 +67,24 @@ def test_a_token_has_one_pace_and_an_app_one_for_each_owner(tmp_path: Path) -> N
     app = roster(tmp_path, "{repositories: [acme/web], app: {id: '1', private_key_env: KEY}}")
     assert app.place("acme/web").pacer is app.place("ACME/api").pacer
     assert app.place("acme/web").pacer is not app.place("other/web").pacer
+
+
+def test_a_skill_has_what_its_repository_or_itself_is_promised(tmp_path: Path) -> None:
+    found = roster(
+        tmp_path,
+        "{secrets: {'acme/*': [A], acme/web: [B], 'acme/web:docs-*': [C], '*:docs-all': [D], /srv/x: [E]}}",
+    )
+
+    def promised(repository: str, skill: str) -> str:
+        secrets = found.place(repository).secrets
+        assert secrets is not None
+        return "".join(sorted(secrets(skill)))
+
+    assert promised("acme/web", "docs-all") == "ABCD"
+    assert promised("acme/web", "tidy") == "AB"
+    assert promised("acme/api", "docs-after-release") == "A"
+    assert promised("/srv/x", "tidy") == "E"
+    assert promised("other/web", "tidy") == ""
+    reads = found.place("acme/web").reads
+    assert reads is not None
+    assert not reads("tidy"), "without a word nothing else is read"

@@ -301,3 +301,12 @@ def test_whatever_is_written_is_read_back(tree: dict[str, Any]) -> None:
 
 def test_a_comment_stays_behind_the_text() -> None:
     assert emit({"uses": Verbatim("a/b@c # v1"), "with": {}}) == "uses: a/b@c # v1\nwith: {}\n"
+
+
+def test_an_identity_token_is_a_right_and_no_secret() -> None:
+    use = Use(action=ACTION, identities=frozenset({"AWS_IDENTITY"}))
+    own = "on: {manual: {}}\nenvironment: {secrets: [AWS_IDENTITY, DOCS_TOKEN]}"
+    jobs = workflow(use, docs=own, tidy="on: {manual: {}}")["jobs"]
+    assert jobs["docs"]["permissions"]["id-token"] == "write"
+    assert list(jobs["docs"]["steps"][0]["env"]) == ["DOCS_TOKEN"]
+    assert "id-token" not in jobs["tidy"]["permissions"]
