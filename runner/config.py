@@ -148,6 +148,10 @@ class Config(Model):
         """Where a value comes from: "default", a file, a variable or a flag. Keys are dotted: "bot.name"."""
         return self._origins.get(key, "default")
 
+    def other_keys(self, kind: str) -> list[str]:
+        """The names of the secrets by which other providers are asked for the model of a harness."""
+        return [one.key for one in self.harnesses[kind].fallback] if kind in self.harnesses else []
+
     @property
     def state(self) -> Path:
         """The folder for all that the runner keeps, absolute."""

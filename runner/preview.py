@@ -16,10 +16,10 @@ def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
     made_of = environment.image or environment.dockerfile or environment.devcontainer
     yield "sandbox", f"{environment.sandbox} {made_of}".rstrip()
     yield "secrets", ", ".join(environment.secrets) or "none"
-    if offered := (*spec.tools, *(server.name for server in environment.mcp)):
-        yield "tools", ", ".join(offered)
     if environment.repositories:
         yield "reads", ", ".join(environment.repositories.values())
+    if given := (*spec.tools, *(server.name for server in environment.mcp)):
+        yield "tools", ", ".join(given)
     yield "limits", f"{limits.timeout:.0f} s, {limits.idle:.0f} s idle, {limits.attempts} attempts"
     yield "set-up", "; ".join(environment.setup) or "none"
     yield "verify", "; ".join(spec.verify) or "nothing"

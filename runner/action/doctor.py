@@ -123,7 +123,8 @@ def _needed(place: "Here") -> Mapping[str, set[str]]:
             needed[name].add(skill.name)
         model = model_of(skill.options.harness)
         if model is not None:
-            needed[model.key_variable].add(skill.name)
+            for name in (model.key_variable, *place.config.other_keys(skill.options.harness.kind)):
+                needed[name].add(skill.name)
     return needed
 
 

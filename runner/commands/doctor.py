@@ -17,6 +17,7 @@ from runner.redact import plain
 
 if TYPE_CHECKING:
     from runner.commands import Options
+    from runner.config import Config
     from runner.wire import Here
 
 _GIT = (2, 38)  # `git merge-tree --write-tree`
@@ -109,14 +110,19 @@ def _look_at_skills(place: "Here") -> Iterator[Finding]:
         names = ", ".join(loaded.skills) or "none yet"
         hint = "" if loaded.skills else "skillrunner new NAME"
         yield Finding(ok=True, subject="skills", message=names, hint=hint)
-    yield from _keys([skill.options.harness for skill in loaded.skills.values()])
+    yield from _keys([skill.options.harness for skill in loaded.skills.values()], place.config)
 
 
-def _keys(asked: Iterable[Any]) -> Iterator[Finding]:
+def _keys(asked: Iterable[Any], config: "Config") -> Iterator[Finding]:
     """Whether the model keys that the skills' harnesses need are at hand."""
     from runner.harnesses import model_of
 
-    needed = {(one.kind, model.key_variable) for one in asked if (model := model_of(one)) is not None}
+    needed = {
+        (one.kind, name)
+        for one in asked
+        if (model := model_of(one)) is not None
+        for name in (model.key_variable, *config.other_keys(one.kind))
+    }
     for kind, variable in sorted(needed):
         there = bool(os.environ.get(variable))
         message = f"{variable} is {'set' if there else 'not set'}, for {kind}"

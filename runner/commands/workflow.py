@@ -82,7 +82,8 @@ def _look(
     config = load_config(root, file=root / use["config"] if use.get("config") else None)
     identities = frozenset(name for name, source in config.secrets.items() if source.oidc)
     limits = config.limits.over(Limits())
-    return _skills(root, config.skills), Use(**use, limits=limits, identities=identities)
+    others = {kind: config.other_keys(kind) for kind in config.harnesses}
+    return _skills(root, config.skills), Use(**use, limits=limits, identities=identities, other_keys=others)
 
 
 def _inside(root: Path, config: Path | None) -> str | None:
@@ -135,7 +136,7 @@ def _needs(skills: Sequence[Skill], use: Use) -> Iterator[str]:
     """What must be set on GitHub, for the workflow to work."""
     from runner.workflow import APP_ID, APP_KEY, secrets
 
-    named = {name for skill in skills for name in secrets(skill)} | ({APP_KEY} if use.app else set())
+    named = {name for skill in skills for name in secrets(skill, use)} | ({APP_KEY} if use.app else set())
     outputs = [options for skill in skills for kind, options in [skill.output] if kind == "pull_request"]
     labels = {label for options in outputs for label in options.labels if "{" not in label}
     if named:

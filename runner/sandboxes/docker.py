@@ -25,7 +25,6 @@ TOOLS = creation.TOOLS
 NETWORK = False  # there is none but the listener
 _MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
-_STOPPED = b"stopped container"  # in them, where it was the container that had ended
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
 
 resolve = images.resolve
@@ -108,7 +107,7 @@ class Container:
                 self._kill()
             raise
         if complaint := heard.complaint(ended):
-            raise self._gone() if _STOPPED in complaint else _not_runnable(argv[0], complaint)
+            raise self._gone() if docker.ends_within(self.id, 1) else _not_runnable(argv[0], complaint)
         return ended
 
     def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:

@@ -36,6 +36,7 @@ def _wanted(config: Config) -> Iterator[str]:
     for kind in plugins.names("harnesses"):
         model = getattr(plugins.module("harnesses", kind), "MODEL", None)
         yield from (model.key_variable,) if model else ()
+        yield from config.other_keys(kind)
 
 
 def _content(name: str, file: Path) -> str:

@@ -47,8 +47,8 @@ def chain(skill: Skill, skills: Sequence[Skill]) -> list[Skill]:
     return found
 
 
-def secrets(skill: Skill) -> list[str]:
-    """The names of the secrets that a skill's job sees: its own, and its harness's model key."""
+def secrets(skill: Skill, use: Use) -> list[str]:
+    """The names of the secrets that a skill's job sees: its own, and the keys of its harness's model."""
     own = skill.options.environment.secrets
     for name in own:
         if name.upper().startswith("GITHUB_") or name.upper() == APP_KEY:
@@ -58,7 +58,8 @@ def secrets(skill: Skill) -> list[str]:
             hint = "make a secret of another name, with no more rights than the skill needs"
             raise RunnerError(Phase.LOAD, Reason.INVALID_SKILL, message, hint=hint)
     model = model_of(skill.options.harness)
-    return sorted({*own, *([model.key_variable] if model else [])})
+    keys = [model.key_variable, *use.other_keys.get(skill.options.harness.kind, ())] if model else []
+    return sorted({*own, *keys})
 
 
 def _plan(use: Use) -> Mapping[str, Any]:
@@ -78,7 +79,7 @@ def _id(skill: Skill) -> str:
 
 def _job(skill: Skill, chained: Sequence[Skill], use: Use) -> Mapping[str, Any]:
     keys = f"fromJSON(needs.plan.outputs.runs)['{skill.name}']"
-    named = {name for one in chained for name in secrets(one)}
+    named = {name for one in chained for name in secrets(one, use)}
     env = {name: f"${{{{ secrets.{name} }}}}" for name in sorted(named - use.identities)}
     published = {right: level for one in chained for right, level in _publishing(one).items()}
     identity = _IDENTITY if named & use.identities else {}

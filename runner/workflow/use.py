@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runner.errors import RunnerError
@@ -36,6 +37,7 @@ class Use:
     app: bool = False  # publish as a GitHub App
     runs_on: str = "ubuntu-latest"
     limits: Limits = Limits()  # of skills that state none
+    other_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)  # secrets, by kind of harness
     identities: frozenset[str] = frozenset()  # secrets that are identity tokens of the platform
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.changeset import Changeset, Conflict, Edit
+from runner.earlier import put_back
 from runner.errors import RunnerError
 from runner.model import Phase, Reason, Remote
 from tests.parts.repos import bare, commit, git
@@ -51,6 +52,45 @@ def test_a_patch_alone_makes_the_tree_again(
     assert elsewhere.apply(base, patch) == tree
     assert set(changeset.stats(base, tree)) == {edit.path for edit in edits}
     assert git(changeset.directory, "for-each-ref") == ""
+
+
+def test_the_edits_of_a_tree_make_it_again_in_a_folder(
+    changeset: Changeset, base: str, tmp_path: Path
+) -> None:
+    """Whatever lies in the way, and without following a link."""
+    edits = [
+        Edit("docs/new/a.md", PLAIN, b"one\r\ntwo"),
+        Edit("README.md"),
+        Edit("README.md/now a folder", 0o100755, b"x"),
+        Edit("link", 0o120000, b"docs/a.md"),
+        Edit('odd "\\\n\udcff name', PLAIN, b"\xff\xfe"),
+    ]
+    tree = changeset.write(base, edits)
+    found = changeset.edits(base, tree)
+    assert sorted(found, key=lambda edit: edit.path) == sorted(edits, key=lambda edit: edit.path)
+    assert changeset.write(base, found) == tree
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.write_text("mine")
+    (root / "README.md").write_text("of the base")
+    (root / "link").symlink_to(outside)
+    (root / 'odd "\\\n\udcff name').symlink_to(outside)
+    put_back(found, root, None)
+    assert (root / "docs/new/a.md").read_bytes() == b"one\r\ntwo"
+    assert (root / "README.md/now a folder").stat().st_mode & 0o777 == 0o755
+    assert str((root / "link").readlink()) == "docs/a.md"
+    assert (root / 'odd "\\\n\udcff name').read_bytes() == b"\xff\xfe"
+    assert outside.read_text() == "mine"
+
+
+def test_no_folder_that_is_a_link_is_entered(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "root/docs").symlink_to(tmp_path / "outside")
+    for edit in (Edit("docs/a.md", PLAIN, b"x"), Edit("docs/a.md")):
+        with pytest.raises(OSError, match="docs"):
+            put_back([edit], tmp_path / "root", None)
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_no_edits_no_patch(changeset: Changeset, base: str) -> None:

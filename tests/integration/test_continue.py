@@ -92,3 +92,21 @@ def test_what_makes_no_sense_is_said(slow: Project) -> None:
     assert slow.skillrunner("continue", "latest", " ").code == 2
     unknown = slow.skillrunner("continue", "nothing", "Go on.")
     assert "there is no run 'nothing'" in unknown.err
+
+
+FIXES = """
+cat > "$OUT/prompt"
+if [ -e secrets.txt ]; then rm secrets.txt; exit 0; fi
+echo new > docs/new.md; echo x > secrets.txt
+"""
+
+
+def test_what_the_policy_refused_can_be_put_right(project: Project, tmp_path: Path) -> None:
+    asked = json.dumps({"kind": "command", "command": ["sh", "-c", f"OUT={tmp_path}\n{FIXES}"]})
+    project.commit(skill_files("page", YAML % asked))
+    first = project.skillrunner("run", "page", "--json").json()
+    assert first["state"] == "blocked", first["end"]
+    second = project.skillrunner("continue", "latest", "Leave secrets.txt out.", "--json").json()
+    assert second["state"] == "succeeded", second["end"]
+    branch = second["receipts"][0]["branch"]
+    assert project.git("diff", "--name-only", f"main...{branch}", cwd=project.origin) == "docs/new.md"

@@ -61,6 +61,16 @@ def test_a_good_workflow_has_nothing_to_say(repository: Project) -> None:
     assert "contents: write, pull-requests: write; a GitHub App also metadata: read" in done.out
 
 
+def test_the_keys_of_other_providers_are_looked_for(repository: Project) -> None:
+    other = "{upstream: 'https://models.example.com', key: OTHER_KEY}"
+    fallback = f"harnesses: {{claude-code: {{fallback: [{other}]}}}}\n"
+    repository.write({".github/workflows/skills.yaml": GOOD, "skillrunner.yaml": fallback})
+    done = repository.skillrunner("doctor", "--action")
+    assert done.code == 1
+    assert "OTHER_KEY, for docs: not handed to the Action" in done.out
+    assert "OTHER_KEY is not set, for claude-code" in repository.skillrunner("doctor").out
+
+
 def test_each_danger_is_explained(repository: Project) -> None:
     repository.write({".github/workflows/bad.yml": BAD})
     done = repository.skillrunner("doctor", "--action")

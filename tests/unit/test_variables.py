@@ -16,10 +16,11 @@ worker:
   app: {id: "1", private_key_env: APP_KEY}
   webhook_secrets: [HOOK_SECRET]
   secrets: {acme/*: [DOCS_TOKEN]}
+harnesses: {codex: {fallback: [{upstream: "https://models.example.com/v1", key: OTHER_KEY}]}}
 """
 NAMES = (
     "ANTHROPIC_API_KEY", "APP_KEY", "DATABASE_URL", "DOCS_TOKEN", "GITHUB_TOKEN", "HOOK_SECRET",
-    "OPENAI_API_KEY", "PGPASSWORD",
+    "OPENAI_API_KEY", "OTHER_KEY", "PGPASSWORD",
 )  # fmt: skip
 
 

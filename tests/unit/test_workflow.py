@@ -1,6 +1,7 @@
 """The workflow file: each job with what its skill needs, and no more."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,13 @@ def test_a_job_sees_its_own_secrets_only() -> None:
     }
     assert set(env["two"]) == {"OPENAI_API_KEY", "OTHER_TOKEN"}
     assert env["none"] == env["plan"] == {}
+
+
+def test_a_job_gets_the_keys_of_its_models_other_providers() -> None:
+    use = replace(USE, other_keys={"claude-code": ["OTHER_KEY"], "command": ["NEVER"]})
+    jobs = workflow(use, one="harness: {kind: claude-code}", two="harness: {kind: codex}")["jobs"]
+    assert set(jobs["one"]["steps"][0]["env"]) == {"ANTHROPIC_API_KEY", "OTHER_KEY"}
+    assert set(jobs["two"]["steps"][0]["env"]) == {"OPENAI_API_KEY"}
 
 
 def test_a_job_has_what_those_need_that_follow_its_runs() -> None:
