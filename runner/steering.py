@@ -49,7 +49,8 @@ class Mail:
     def take(self) -> list[Letter]:
         """What has come since it was asked last; while the agent waits for an answer, only stops."""
         with self._arrival:
-            taken = [letter for letter in self._new if letter.act == "stop" or not self._asking]
+            waited = self._asking and not self._over
+            taken = [letter for letter in self._new if letter.act == "stop" or not waited]
             self._new = [letter for letter in self._new if letter not in taken]
         return taken
 

@@ -124,7 +124,7 @@ def test_an_agent_that_asks_is_told_before_anybody_else() -> None:
         while not mail._asking:
             assert time.monotonic() < until
             time.sleep(0.01)
-        post.letters = (Letter(id=1, text="why", stop=True), Letter(id=2, text="green"))
+        post.letters = (Letter(id=1, text="why", act="stop"), Letter(id=2, text="green"))
         asking.join(60)
         assert [letter.text for letter in found] == ["green"]
         assert post.noted.get(timeout=60) == ([Letter(id=2, text="green")], True)
