@@ -192,7 +192,7 @@ def test_another_provider_answers_where_the_first_is_busy(bench: Bench) -> None:
                 one.headers.get("authorization", "")[len("Bearer ") :],
             )
     told = bench.project.skillrunner("show", "latest", "--json").json()["events"]
-    said = "127.0.0.1 answered in place of the model's own provider: 3 calls"
+    said = "3 of the model's answers came from 127.0.0.1, in place of its own provider"
     assert [event["message"] for event in told].count(said) == 1
 
 
