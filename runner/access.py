@@ -88,7 +88,7 @@ def _enter(job: Job, log: EgressLog, model: ModelDoor) -> None:
             record.kept(path.name, path, "application/jsonl")
     for host, times in model.instead.items():
         if times:
-            record.note(f"{host} answered in place of the model's own provider: {times} calls")
+            record.note(f"{times} of the model's answers came from {host}, in place of its own provider")
     for what, times in log.refused.most_common(_TOLD):
         record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 

@@ -27,7 +27,7 @@ _WIDE = 120  # characters of a line in a difference
 _TOLD = 40  # lines of a difference
 
 _CHANCE: Sequence[tuple[re.Pattern[str], str]] = (
-    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
+    (re.compile(r"(\b|(?<=_))[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), "<address>"),
     (re.compile(r"\buntrusted-[0-9a-f]{20}\b"), "untrusted-<chance>"),
@@ -36,6 +36,9 @@ _CHANCE: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"\b(cc_version|cch)=[\w.]+"), r"\1=<build>"),
     (re.compile(r"/tmp/claude-\d+/[\w-]+"), "/tmp/claude-<user>"),  # noqa: S108 - a name in a text
     (re.compile(r"\.claude/projects/[\w-]+"), ".claude/projects/<workspace>"),
+    # Codex says of a command which piece of its output this is, and how long it took.
+    (re.compile(r"\bChunk ID: [0-9a-f]{6}\b"), "Chunk ID: <chance>"),
+    (re.compile(r"\bWall time: \d+\.\d+ seconds"), "Wall time: <time> seconds"),
 )
 
 

@@ -192,5 +192,28 @@ def test_another_provider_answers_where_the_first_is_busy(bench: Bench) -> None:
                 one.headers.get("authorization", "")[len("Bearer ") :],
             )
     told = bench.project.skillrunner("show", "latest", "--json").json()["events"]
-    said = "127.0.0.1 answered in place of the model's own provider: 3 calls"
+    said = "3 of the model's answers came from 127.0.0.1, in place of its own provider"
     assert [event["message"] for event in told].count(said) == 1
+
+
+def test_a_case_with_rules_and_another_provider_is_replayed(bench: Bench) -> None:
+    cheap, other = CHEAP[bench.agent], f"{bench.name}-other"
+    upstream = bench.server.url(other, WORK)
+    both = (
+        f"    routes: [{{when: {{turns_over: 0}}, model: {cheap}}}, {{model: {bench.model}}}]\n"
+        f"    fallback: [{{upstream: '{upstream}', key: OTHER_KEY}}]\n"
+    )
+    yaml = YAML.format(kind=bench.kind, model="auto", limits="cost_usd: 5")
+    bench.project.commit({**skill_files("page", yaml), "skillrunner.yaml": bench.config + both})
+    bench.project.variables["OTHER_KEY"] = "sk-the-other-key-0123"
+    bench.project.variables[bench.access.upstream_variable] = bench.server.url(
+        bench.name, [[{"error": 529}]] * 9
+    )
+    recorded = bench.project.skillrunner("record", "page", timeout=250)
+    assert recorded.code == 0, recorded.out + recorded.err
+    assert [one.body["model"] for one in bench.server.asked(other)] == [bench.model, cheap, cheap]
+    for name in ("OTHER_KEY", bench.access.key_variable, bench.access.upstream_variable):
+        del bench.project.variables[name]
+    replayed = bench.project.skillrunner("test", timeout=250)
+    assert replayed.code == 0, replayed.out + replayed.err
+    assert len(bench.server.asked(other)) == 3

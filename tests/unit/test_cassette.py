@@ -93,6 +93,8 @@ def test_a_text_is_the_same_alone_and_in_a_list() -> None:
         ("~/.claude/projects/-tmp-x-261121-abcdefgh-tree/x", "~/.claude/projects/<workspace>/x"),
         ("at 2026-10-01 10:00 +0200", "at <time> +0200"),
         ("0f0e0d0c-0102-4304-8506-0708090a0b0c", "<uuid>"),
+        ("msg_7d770094-24a3-5db5-b455-1429dcfa4fc8", "msg_<uuid>"),
+        ("Chunk ID: dc7979\nWall time: 0.0531 seconds", "Chunk ID: <chance>\nWall time: <time> seconds"),
         ("http://127.0.0.1:40123/x", "http://<address>/x"),
         ("cc_version=2.1.329.abc; cch=0a1b2;", "cc_version=<build>; cch=<build>;"),
         ("/tmp/claude-1000/-workspace/x", "/tmp/claude-<user>/x"),
