@@ -110,13 +110,14 @@ class Mail:
                 except RunnerError:
                     continue
 
-        looker = threading.Thread(target=look, name="mail")
-        looker.start()
-        try:
+        looker = threading.Thread(target=look, name="mail", daemon=True)
+        try:  # an interruption may come as soon as it has begun
+            looker.start()
             yield
         finally:
             over.set()
-            looker.join()
+            if looker.ident is not None:
+                looker.join()
             with self._arrival:
                 self._over = True
                 self._arrival.notify_all()

@@ -116,11 +116,12 @@ def _start(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: st
     skill = intake.skill(place, wish.skill)
     trigger = intake.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
     _, options = skill.output
+    commit = intake.commit_of(place, skill)
     base, mirror = wire.base(place, target, wish.base or getattr(options, "base", None))
     return Start(
         run_id=run_id,
         skill=skill,
-        commit=intake.commit_of(place, skill),
+        commit=commit,
         trigger=trigger,
         base=base,
         mirror=mirror,

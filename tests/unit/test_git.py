@@ -303,18 +303,26 @@ def test_default_branch_without_a_remote(tmp_path: Path) -> None:
 
 def test_discover_says_what_is_wrong(source: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    git(tmp_path, "init", "--quiet", "fresh")
     for path, reason, hint in (
         (tmp_path / "empty", Reason.NOT_A_REPOSITORY, "git init"),
         (tmp_path / "missing", Reason.NOT_A_REPOSITORY, "git init"),
         (source, Reason.NOT_A_REPOSITORY, "checkout"),
-        (tmp_path / "fresh", Reason.REF_NOT_FOUND, "git commit"),
     ):
         with pytest.raises(RunnerError) as caught:
             discover(path)
         assert caught.value.reason is reason
         assert hint in caught.value.hint
         assert str(path) in caught.value.message
+
+
+def test_a_repository_may_have_no_commit_yet(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "-b", "trunk", "fresh")
+    found = discover(tmp_path / "fresh")
+    assert (found.branch, found.default_branch, found.head) == ("trunk", "trunk", "")
+    with pytest.raises(RunnerError, match="has no commits yet") as caught:
+        _ = found.head_sha
+    assert caught.value.reason is Reason.REF_NOT_FOUND
+    assert "git commit" in caught.value.hint
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
