@@ -1,7 +1,7 @@
 """`skillrunner handoff`: go on by hand with what a run's agent did."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import click
 from runner.commands import settings
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
+from runner.redact import plain
 
 if TYPE_CHECKING:
     from runner.commands import Options
@@ -44,11 +45,12 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
         given, spec = earlier(runs, found), spec_of(runs, found)
         place = _place(options.root, folder, f"{found.skill}-{found.id}")
         made = handoff(spec, given, config.state, runs.files_of(found), place)
+        refused = [f"{one.subject} {one.message}" for one in runs.refusals(found.id)]
     if as_json:
-        click.echo(json.dumps(asdict(made), default=str))
+        click.echo(json.dumps({**asdict(made), "refused": refused}, default=str))
         return
-    for line in _lines(made):
-        click.echo(line)
+    for line in _lines(made, refused):
+        click.echo(plain(line))
 
 
 def _place(root: Path, wanted: Path | None, name: str) -> Path:
@@ -69,9 +71,11 @@ def _place(root: Path, wanted: Path | None, name: str) -> Path:
     return folder
 
 
-def _lines(made: "Handoff") -> Iterator[str]:
+def _lines(made: "Handoff", refused: Sequence[str]) -> Iterator[str]:
     changes = "its changes staged" if made.has_changes else "without changes: none of it are kept"
     yield f"checkout    {made.folder}, branch {made.branch} at {made.base_sha[:12]}, {changes}"
+    for one in refused:  # settings and hooks of agents are among it, which would work for a person too
+        yield f"refused     {one}: look at it before you run anything there"
     if made.transcript:
         yield f"transcript  {made.transcript}"
     if made.command is None:

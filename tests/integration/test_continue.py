@@ -106,6 +106,10 @@ def test_what_the_policy_refused_can_be_put_right(project: Project, tmp_path: Pa
     project.commit(skill_files("page", YAML % asked))
     first = project.skillrunner("run", "page", "--json").json()
     assert first["state"] == "blocked", first["end"]
+    handed = project.skillrunner("handoff", "latest", "--to", str(tmp_path / "handed"))
+    (told,) = [line for line in handed.out.splitlines() if line.startswith("refused")]
+    assert "secrets.txt" in told
+    assert "look at it before you run anything there" in told
     second = project.skillrunner("continue", "latest", "Leave secrets.txt out.", "--json").json()
     assert second["state"] == "succeeded", second["end"]
     branch = second["receipts"][0]["branch"]
