@@ -9,19 +9,20 @@ import pytest
 from runner.gateway import prices
 from runner.gateway.prices import cost
 from runner.gateway.usage import Used
+from runner.harnesses import model_access
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
 from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT, Script
-from tests.parts.sessions import AGENTS
+from tests.parts.sessions import AGENTS, OPTIONS
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 
-KINDS = {"claude": "claude-code"}  # of those whose name here is not their kind
+KINDS = {"claude": "claude-code", "acp-gemini": "acp"}  # of those whose name here is not their kind
 YAML = """
 description: Write a page
 on: {{manual: {{}}}}
-harness: {{kind: {kind}, model: {model}}}
+harness: {harness}
 limits: {{{limits}}}
 output: {{pull_request: {{title: "docs: a page"}}}}
 """
@@ -41,11 +42,14 @@ class Bench:
         module, model = AGENTS[agent]
         self.model = "gpt-4.1" if model == "scripted" else model
         # Gemini's API has the model in the address alone, and the scripted one does not look there.
-        self.told = "scripted" if agent == "gemini" else self.model
-        self.kind, self.access = KINDS.get(agent, agent), module.MODEL
-        installed = agents.AGENTS[agent]()
+        self.told = "scripted" if agent.endswith("gemini") else self.model
+        self.kind, self.options = KINDS.get(agent, agent), OPTIONS.get(agent, {})
+        access = model_access(module, self.options)
+        assert access is not None
+        self.access, program = access, agent.removeprefix("acp-")
+        installed = agents.AGENTS[program]()
         if installed.needs:
-            image, self.config = agents.image_with(installed, module.PROGRAM), ""
+            image, self.config = agents.image_with(installed, program), ""
         else:
             self.config = f"harnesses:\n  {self.kind}:\n    binary: {installed.program}\n"
         key = {self.access.key_variable: "sk-the-real-key-0123"}
@@ -53,7 +57,8 @@ class Bench:
 
     def run(self, script: Script, limits: str = "attempts: 1", config: str = "", model: str = "") -> Any:
         """The record of a run."""
-        yaml = YAML.format(kind=self.kind, model=model or self.model, limits=limits)
+        harness = {"kind": self.kind, "model": model or self.model, **self.options}
+        yaml = YAML.format(harness=json.dumps(harness), limits=limits)
         self.project.commit({**skill_files("page", yaml), "skillrunner.yaml": self.config + config})
         self.project.variables[self.access.upstream_variable] = self.server.url(self.name, script)
         return self.project.skillrunner("run", "page", "--json", timeout=250).json()
@@ -83,9 +88,7 @@ def bench(
     return Bench(str(request.param), local_image, project, model_server)
 
 
-all_agents = pytest.mark.parametrize(
-    "bench", [name for name in AGENTS if name in agents.AGENTS], indirect=True
-)
+all_agents = pytest.mark.parametrize("bench", [*agents.AGENTS, "acp-gemini"], indirect=True)
 
 
 @all_agents
@@ -167,7 +170,7 @@ def test_each_request_gets_the_model_that_the_rules_choose(bench: Bench) -> None
 
 
 def test_auto_without_rules_starts_nothing(bench: Bench) -> None:
-    yaml = YAML.format(kind=bench.kind, model="auto", limits="attempts: 1")
+    yaml = YAML.format(harness=json.dumps({"kind": bench.kind, "model": "auto"}), limits="attempts: 1")
     bench.project.commit({**skill_files("page", yaml), "skillrunner.yaml": bench.config})
     ran = bench.project.skillrunner("run", "page")
     assert ran.code != 0
