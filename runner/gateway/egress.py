@@ -98,9 +98,6 @@ class Egress:
             attempt.seconds = round(time.monotonic() - began, 3)
             self.told(attempt)
 
-    def close(self) -> None:
-        """Connections end with those that asked for them."""
-
     def _is_ours(self, given: str) -> bool:
         wanted = base64.b64encode(f"run:{self.token}".encode()).decode()
         return hmac.compare_digest(given.encode("utf-8", "replace"), f"Basic {wanted}".encode())

@@ -67,9 +67,6 @@ class GitRead:
             attempt.seconds = round(time.monotonic() - began, 3)
             self.told(attempt)
 
-    def close(self) -> None:
-        """Connections end with the requests that they are for."""
-
     def _refusal(self, request: Request, found: re.Match[str] | None) -> tuple[int, str] | None:
         """Why a request is not let through; None when it is."""
         length = request.headers["Content-Length"] or "0"

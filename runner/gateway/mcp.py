@@ -66,9 +66,6 @@ class ToolDoor:
     tools: Sequence[Tool]
     token: str
 
-    def close(self) -> None:
-        """There is nothing to close."""
-
     def serve(self, request: Request) -> None:
         if (refusal := self._refusal(request)) is not None:
             (request.refuse if request.has_content else request.answer)(*refusal)

@@ -169,9 +169,6 @@ class NoModel:
     def serve(self, request: Request) -> None:
         request.refuse(404, "this harness has no model")
 
-    def close(self) -> None:
-        """There is nothing to close."""
-
 
 def _for_model(asked: Asked, model: str) -> Asked:
     path, body = routing.with_model(asked.path, asked.body, model)

@@ -59,17 +59,18 @@ def open_gateway(
         below: dict[str, Door] = {PATH: ToolDoor(tools, token)} if tools else {}
         if rules.repositories:
             below[GIT] = GitRead(rules=rules, token=token, told=told)
-        return Doors(
-            model=_to_model(model, token), egress=Egress(rules=rules, token=token, told=told), below=below
-        )
+        egress, proxy = Egress(rules=rules, token=token, told=told), _to_model(model, token)
+        if proxy is None:
+            return Doors(model=NoModel(), egress=egress, below=below)
+        return Doors(model=proxy, egress=egress, below=below, close=proxy.close)
 
     with served(listener, doors, lambda: model.account.settle(_LINGER)) as gateway:
         yield gateway
 
 
-def _to_model(model: ModelDoor, token: str) -> Door:
+def _to_model(model: ModelDoor, token: str) -> ModelProxy | None:
     if model.access is None:
-        return NoModel()
+        return None
     if model.tape is not None:
         model.tape.mask(token)
     access = model.access

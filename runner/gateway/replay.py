@@ -46,9 +46,6 @@ class Replay:
             content = self.names.shown(found.answer).encode("utf-8", "surrogateescape")
             request.give(found.status, found.content_type, content)
 
-    def close(self) -> None:
-        """There is nothing to close."""
-
     def check(self) -> None:
         """Raises RunnerError when a request differed: what follows is not what was recorded."""
         if self.problems:

@@ -68,10 +68,6 @@ class Door(Protocol):
         """Raises OSError or HTTPException when whoever is behind the door cannot be reached."""
         ...
 
-    def close(self) -> None:
-        """Nobody comes any more."""
-        ...
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
@@ -80,15 +76,12 @@ class Doors:
     model: Door
     egress: Door
     below: Mapping[str, Door] = field(default_factory=dict)  # by the first part of the path below the token
+    close: Callable[[], None] = lambda: None  # at the end
 
     def of(self, request: "Request") -> Door:
         if not request.path.startswith("/"):
             return self.egress
         return self.below.get(request.target[1].removeprefix("/").partition("/")[0], self.model)
-
-    def close(self) -> None:
-        for door in (*self.below.values(), self.egress, self.model):
-            door.close()
 
 
 class Request(BaseHTTPRequestHandler):
