@@ -110,7 +110,37 @@ def _look_at_skills(place: "Here") -> Iterator[Finding]:
         names = ", ".join(loaded.skills) or "none yet"
         hint = "" if loaded.skills else "skillrunner new NAME"
         yield Finding(ok=True, subject="skills", message=names, hint=hint)
-    yield from _keys([skill.options.harness for skill in loaded.skills.values()], place.config)
+    asked = [skill.options.harness for skill in loaded.skills.values()]
+    yield from _programs(sorted({one.kind for one in asked}), place.config)
+    yield from _keys(asked, place.config)
+
+
+def _programs(kinds: Iterable[str], config: "Config") -> Iterator[Finding]:
+    """Where the programs of the skills' harnesses come from."""
+    from runner import plugins
+
+    for kind in kinds:
+        harness, configured = plugins.module("harnesses", kind), config.harnesses.get(kind)
+        program = harness.PROGRAM
+        if program is None:  # the skill names it
+            continue
+        hint = ""
+        if configured and configured.version:
+            message = f"{program} {_version(harness, configured.version)} is installed by the first run"
+        elif configured and configured.binary:
+            message = f"{configured.binary} is shown to the sandbox as {program}"
+        else:
+            message = f"{program} has to be in the image, for {kind}"
+            if hasattr(harness, "PACKAGE"):
+                hint = f"or write in skillrunner.yaml: harnesses: {{{kind}: {{version: tested}}}}"
+        yield Finding(ok=True, subject="harness", message=message, hint=hint)
+
+
+def _version(harness: Any, wanted: str) -> str:
+    from runner.programs import TESTED
+
+    package = getattr(harness, "PACKAGE", None)
+    return str(package.version) if package and wanted == TESTED else wanted
 
 
 def _keys(asked: Iterable[Any], config: "Config") -> Iterator[Finding]:
@@ -124,9 +154,14 @@ def _keys(asked: Iterable[Any], config: "Config") -> Iterator[Finding]:
         for name in (model.key_variable, *config.other_keys(one.kind))
     }
     for kind, variable in sorted(needed):
-        there = bool(os.environ.get(variable))
+        source = config.secrets.get(variable)
+        told = source.model_dump(exclude_none=True) if source else {"env": variable}
+        ((how, where),) = told.items()
+        there = how != "env" or bool(os.environ.get(where))
         message = f"{variable} is {'set' if there else 'not set'}, for {kind}"
-        hint = "" if there else f"export {variable}=..."
+        if how != "env":  # asking might cost a PIN
+            message = f"{variable} comes from `secrets`, by `{how}`, for {kind}"
+        hint = "" if there else f"export {where}=..."
         yield Finding(ok=there, subject="key", message=message, hint=hint)
 
 

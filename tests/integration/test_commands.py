@@ -217,6 +217,30 @@ def test_doctor_names_what_fails(project: Project) -> None:
     assert "--sandbox process" in project.skillrunner("doctor").out
 
 
+@pytest.mark.parametrize(
+    ("config", "harness", "key"),
+    [
+        ("", "claude has to be in the image, for claude-code", "ANTHROPIC_API_KEY is not set"),
+        ("harnesses: {claude-code: {version: tested}}", "claude 2.", "is not set"),
+        ("harnesses: {claude-code: {version: 2.0.9}}", "claude 2.0.9 is installed by", "is not set"),
+        ("harnesses: {claude-code: {binary: /bin/true}}", "/bin/true is shown to the sandbox", "is not set"),
+        ("secrets: {ANTHROPIC_API_KEY: {command: [x]}}", "claude has to", "comes from `secrets`"),
+        ("secrets: {ANTHROPIC_API_KEY: {env: OTHER}}", "claude has to", "is set"),
+    ],
+)
+def test_doctor_says_where_agents_and_their_keys_come_from(
+    project: Project, config: str, harness: str, key: str
+) -> None:
+    yaml = "on: {manual: {}}\nharness: {kind: claude-code}\noutput: {none: {}}\n"
+    project.commit({**skill_files("page", yaml), "skillrunner.yaml": f"sandbox: process\n{config}\n"})
+    project.variables["OTHER"] = "sk-0123456789"
+    findings = project.skillrunner("doctor", "--json").json()["findings"]
+    told = {one["subject"]: one["message"] for one in findings}
+    assert harness in told["harness"]
+    assert key in told["key"]
+    assert "sk-0123456789" not in str(findings)
+
+
 def test_a_terminated_run_gets_its_end(project: Project) -> None:
     project.variables["SKILLRUNNER_SANDBOX"] = "process"
     project.commit(skill_files("touch", YAML.replace("echo hello from the agent", "sleep 60")))
