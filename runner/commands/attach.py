@@ -2,13 +2,15 @@
 
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -40,21 +42,32 @@ def command(context: click.Context, run: str) -> None:
     options: Options = context.obj
     with wire.store(settings(options)) as runs:
         found = runs.run(run)
-        try:
-            end = _attached(runs, found.id)
-        except KeyboardInterrupt:
-            click.echo(f"detached: run {found.id} goes on", err=True)
-            return
+        with _interruptions() as interrupted:
+            end = _attached(runs, found.id, interrupted)
+    if end is None:
+        click.echo(f"detached: run {found.id} goes on", err=True)
+        return
     click.echo(f"-- {end.state}: {plain(end.message)}")
     context.exit(exit_code(end))
 
 
-def _attached(runs: "Store", run_id: str) -> "End":
-    """Show what the agent does, and tell it what is typed, until the run has ended."""
+@contextmanager
+def _interruptions() -> Iterator[Event]:
+    """Set by Ctrl-C, which raises nothing meanwhile: an exception may come where nobody can pass it on."""
+    asked = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _attached(runs: "Store", run_id: str, interrupted: Event) -> "End | None":
+    """Show what the agent does, and tell it what is typed, until the run ends. None: it was interrupted."""
     typed = Typed(sys.stdin.fileno() if sys.stdin is not None and not sys.stdin.closed else None)
     with ExitStack() as stack:
         growing = Growing(stack)
-        while True:
+        while not interrupted.is_set():
             run = runs.run(run_id)  # asked before reading, so that the end is read too
             for line in growing.lines(runs.files_of(run)):
                 if text := described(json_object(line)):
@@ -64,6 +77,7 @@ def _attached(runs: "Store", run_id: str) -> "End":
             for words in typed.lines():
                 _say(runs, run_id, words)
             runs.sweep_lost()
+    return None
 
 
 def _say(runs: "Store", run_id: str, words: str) -> None:
