@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -193,7 +192,7 @@ def interrupt(project: Project, ready: Callable[[], bool]) -> Any:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < until
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # a shell in the background has its programs ignore Ctrl-C
         out, err = process.communicate(timeout=120)
     finally:
         process.kill()
