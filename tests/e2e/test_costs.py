@@ -206,7 +206,8 @@ def test_a_case_with_rules_and_another_provider_is_replayed(bench: Bench) -> Non
         f"    routes: [{{when: {{turns_over: 0}}, model: {cheap}}}, {{model: {bench.model}}}]\n"
         f"    fallback: [{{upstream: '{upstream}', key: OTHER_KEY}}]\n"
     )
-    yaml = YAML.format(kind=bench.kind, model="auto", limits="cost_usd: 5")
+    harness = json.dumps({"kind": bench.kind, "model": "auto"})
+    yaml = YAML.format(harness=harness, limits="cost_usd: 5")
     bench.project.commit({**skill_files("page", yaml), "skillrunner.yaml": bench.config + both})
     bench.project.variables["OTHER_KEY"] = "sk-the-other-key-0123"
     bench.project.variables[bench.access.upstream_variable] = bench.server.url(
