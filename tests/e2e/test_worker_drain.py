@@ -77,6 +77,7 @@ def test_one_of_several_is_drained_by_how_its_id_begins(cluster: Team) -> None:
 
 
 def test_now_stops_what_runs(team: Team) -> None:
+    team.settings = PATIENT
     team.commit("slow", "touch docs/begun; sleep 600")
     one = team.start()
     team.until(lambda: team.is_in(RunState.RUNNING))
