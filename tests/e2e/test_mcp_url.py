@@ -15,8 +15,9 @@ from runner.gateway.allow import Rules, rules
 from runner.gateway.budget import Account
 from runner.gateway.egress import Attempt, Egress
 from runner.gateway.mcp import Tool
-from runner.gateway.model_proxy import model_proxy
+from runner.gateway.model_proxy import ModelProxy
 from runner.gateway.opening import ModelDoor, open_gateway
+from runner.gateway.provider import first
 from runner.gateway.server import Doors, Gateway, served
 from runner.harnesses import ModelAccess
 from runner.model import Limits, McpServer
@@ -81,7 +82,9 @@ def test_a_server_is_reached_through_the_gateway(
                 told=attempts.append,
                 resolve=lambda _: ["127.0.0.1"],
             )
-            return Doors(model=model_proxy(access, key, upstream, token, Account()), egress=egress)
+            provider = first(access, key, upstream)
+            proxy = ModelProxy(providers=(provider,), paths=access.paths, token=token, account=Account())
+            return Doors(model=proxy, egress=egress, close=proxy.close)
 
         with served(listener, doors) as gateway:
             yield gateway

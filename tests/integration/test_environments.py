@@ -115,7 +115,8 @@ def wanted(tmp_path: Path, local_image: str) -> Iterator[Any]:
 
     def want(script: str, **options: Any) -> Build:
         def write(file: Any) -> None:
-            content = f"FROM {local_image}\n{script}\n# {tmp_path}\n".encode()
+            # A layer of its own, or a test that removes its image takes away what another builds upon.
+            content = f"FROM {local_image}\nENV OF_THE_TEST={tmp_path}\n{script}\n".encode()
             with tarfile.open(fileobj=file, mode="w") as tar:
                 info = tarfile.TarInfo("Dockerfile")
                 info.size = len(content)
