@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import plugins, session
+from runner import session
 from runner.changeset import Edit
 from runner.errors import RunnerError
-from runner.harnesses import Files, Sessions
+from runner.harnesses import Files, sessions_of
 from runner.index import SYMLINK
 from runner.lines import json_object
 from runner.model import End, Phase, Reason, Run, RunSpec
@@ -39,7 +39,7 @@ class Earlier:
     def resumed_by(self, harness: str) -> Session | None:
         """The session with which a harness of this kind can go on."""
         fits = self.session is not None and self.session.harness == harness
-        return self.session if fits and _sessions(harness) else None
+        return self.session if fits and sessions_of(harness) else None
 
     def told(self, harness: str, task: str, said: str) -> str:
         """The prompt for an agent that goes on: what is to be done now, and what it does not know."""
@@ -85,7 +85,7 @@ def spec_of(store: Store, run: Run) -> RunSpec:
 
 def found_from(kept: Session | None, workspace: str) -> Files:
     """The files of a session, for a home from which its program works in this workspace."""
-    sessions = _sessions(kept.harness) if kept else None
+    sessions = sessions_of(kept.harness) if kept else None
     return sessions.moved(kept.files, workspace) if kept and sessions else {}
 
 
@@ -98,11 +98,6 @@ def put_back(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -
             exchange.link(root, edit.path, edit.content.decode(errors="surrogateescape"), owner)
         else:
             exchange.put(root, edit.path, edit.content, edit.mode & 0o777, owner)
-
-
-def _sessions(harness: str) -> Sessions | None:
-    found: Sessions | None = getattr(plugins.module("harnesses", harness), "SESSIONS", None)
-    return found
 
 
 def _content(path: Path | None) -> bytes:

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runner import plugins, tree
 from runner.doors.git import Git
 from runner.earlier import Earlier, found_from
 from runner.errors import RunnerError
-from runner.harnesses import Sessions, model_access
+from runner.harnesses import model_access, sessions_of
 from runner.mirror import Mirror
 from runner.model import Phase, Reason, RunSpec
 from runner.sandboxes import exchange
@@ -102,7 +101,7 @@ def _check_out(mirror: Mirror, spec: RunSpec, branch: str, folder: Path) -> None
 def _session(spec: RunSpec, given: Earlier, folder: Path, beside: Path) -> str | None:
     """Put the session where its program finds it; the command that goes on with it."""
     session = given.session
-    sessions: Sessions | None = _sessions(session.harness) if session else None
+    sessions = sessions_of(session.harness) if session else None
     if session is None or sessions is None:
         return None
     home = beside / "home"
@@ -113,11 +112,7 @@ def _session(spec: RunSpec, given: Earlier, folder: Path, beside: Path) -> str |
     return f"cd {shlex.quote(str(folder))} && HOME={shlex.quote(str(home))} {argv}"
 
 
-def _sessions(harness: str) -> Any:
-    return getattr(plugins.module("harnesses", harness), "SESSIONS", None)
-
-
 def _why(harness: str, given: Earlier) -> str:
-    if _sessions(harness) is None:
+    if sessions_of(harness) is None:
         return f"a session of {harness} cannot be taken elsewhere"
     return f"no session of its agent is kept: skillrunner show {given.run_id}"

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner import overlay, tree
@@ -46,7 +46,7 @@ class Install:
     name: str  # of the program
     version: str
     folder: Path  # where all of them are kept
-    registry: str = npm.REGISTRY
+    registry: str = field(default_factory=npm.registry)
 
     def done(self, say: Callable[[str], None]) -> Program:
         """It is fetched, and told of, where it is not there yet. Raises RunnerError."""

@@ -15,7 +15,6 @@ from runner import case as cases
 from runner import wire
 from runner.access import TRAFFIC
 from runner.cassette import Exchange, Names, commit_names, of_traffic
-from runner.config import load_config
 from runner.errors import RunnerError
 from runner.execute import execute
 from runner.gateway.opening import ModelDoor
@@ -67,9 +66,10 @@ def opened(root: Path, config: Path | None, force: Mapping[str, Any]) -> Iterato
     """A stage of its own, with the configuration of the repository at `root`."""
     folder = Path(tempfile.mkdtemp(prefix="skillrunner-"))
     try:
-        flags = {"state_dir": str(folder / "state"), "forge": "local"}
-        here = wire.here(root, config, flags)
-        programs = load_config(here.root, file=config).state / FOLDER
+        real = wire.here(root, config, {"forge": "local"})
+        programs = real.config.state / FOLDER
+        aside = real.config.model_copy(update={"state_dir": str(folder / "state")})
+        here = replace(real, config=aside)
         with closing(Store(here.config.state)) as runs:
             yield Stage(folder=folder, here=here, runs=runs, force=force, programs=programs)
     finally:

@@ -13,7 +13,7 @@ from runner.doors.git import Git
 from runner.doors.pump import Clock
 from runner.drive import Driven, drive
 from runner.errors import RunnerError
-from runner.harnesses import Sessions, Speaker, Task
+from runner.harnesses import Speaker, Task, sessions_of
 from runner.job import Job
 from runner.launchers import launched
 from runner.model import Check, Letter, Outcome, Phase, Places, Proposal, Reason, Receipt
@@ -181,7 +181,7 @@ def put_back(job: Job, place: Workspace, changeset: Changeset) -> None:
 
 def keep_session(job: Job, place: Workspace, driven: Driven, places: Places) -> None:
     """Keep the agent's own session, by which it can go on later. That it cannot be kept is no failure."""
-    kept: Sessions | None = getattr(job.parts.harness, "SESSIONS", None)
+    kept = sessions_of(job.spec.harness.kind)
     if kept is None or not session.is_id(driven.session_id):
         return
     path = job.record.folder / session.NAME

@@ -281,7 +281,6 @@ def _program(configured: str | None, kind: str) -> "Program | None":
 
 
 def _install(place: Place, harness: Any, version: str | None, kind: str) -> "Install | None":
-    from runner.doors.npm import REGISTRY
     from runner.programs import FOLDER, Install
 
     if version is None:
@@ -291,6 +290,5 @@ def _install(place: Place, harness: Any, version: str | None, kind: str) -> "Ins
         message = f"harnesses.{kind}.version: nobody knows a package for {kind}"
         hint = f"install it in the image, or name a program of this machine: harnesses.{kind}.binary"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
-    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY
     folder = place.config.state / FOLDER
-    return Install(package=package, name=harness.PROGRAM, version=version, folder=folder, registry=registry)
+    return Install(package=package, name=harness.PROGRAM, version=version, folder=folder)

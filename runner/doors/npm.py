@@ -5,6 +5,7 @@ Source: npm docs, "package-lock.json" (`integrity`), and the registry's own API:
 
 import base64
 import hashlib
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,15 @@ from urllib.parse import quote
 from runner.errors import RunnerError
 from runner.model import Phase, Reason
 
-REGISTRY = "https://registry.npmjs.org"
+_REGISTRY = "https://registry.npmjs.org"
 _TIMEOUT = (10, 60)  # seconds to connect, and without a byte
 _LARGEST = 1024**3  # bytes of a package, packed and unpacked
 _PIECE = 1024**2
+
+
+def registry() -> str:
+    """Where packages come from: npm's own registry, or the one that the variable of npm names."""
+    return os.environ.get("NPM_CONFIG_REGISTRY") or _REGISTRY
 
 
 def unpack(registry: str, name: str, version: str, sha512: str, folder: Path) -> None:

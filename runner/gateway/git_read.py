@@ -69,7 +69,6 @@ class GitRead:
 
     def _refusal(self, request: Request, found: re.Match[str] | None) -> tuple[int, str] | None:
         """Why a request is not let through; None when it is."""
-        length = request.headers["Content-Length"] or "0"
         if found is None or found["host"] not in self.rules.repositories:
             return (
                 403,
@@ -77,14 +76,10 @@ class GitRead:
             )
         if (request.command, found["what"], request.target[2]) not in _READS:
             return 403, "repositories are only read: git fetch and git clone, and no push"
-        if request.headers["Transfer-Encoding"] or not length.isascii() or not length.isdecimal():
-            return 411, "the gateway needs the length of a request beforehand"
-        if int(length) > _LARGEST:
-            return 413, f"the gateway takes requests of at most {_LARGEST} bytes"
-        return None
+        return request.unreadable(_LARGEST)
 
     def _relay(self, request: Request, attempt: Attempt, path: str) -> None:
-        sent = request.rfile.read(int(request.headers["Content-Length"] or 0))
+        sent = request.content()
         place = urlsplit(self.places.get(attempt.host, f"https://{attempt.host}"))
         attempt.port, attempt.sent = place.port or 443, len(sent)
         if why := self.rules.misplaced(attempt.host, addresses := self.resolve(place.hostname or "")):

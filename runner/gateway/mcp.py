@@ -72,7 +72,7 @@ class ToolDoor:
         elif request.command == "DELETE":
             request.tell(200, {})  # there is no session that could be ended
         else:
-            self._post(request, request.rfile.read(int(request.headers["Content-Length"] or 0)))
+            self._post(request, request.content())
 
     def _refusal(self, request: Request) -> tuple[int, str, Mapping[str, str]] | None:
         """Why the request is not read; None when it is."""
@@ -83,12 +83,8 @@ class ToolDoor:
             return 404, f"tools are at /{PATH}", {}
         if request.command not in ("POST", "DELETE"):
             return 405, "messages come by POST, and none are sent from here", {"Allow": "POST, DELETE"}
-        length = request.headers["Content-Length"] or "0"
-        if request.headers["Transfer-Encoding"] or not length.isascii() or not length.isdecimal():
-            return 411, "the gateway needs the length of a request beforehand", {}
-        if int(length) > _LARGEST:
-            return 413, f"the gateway takes messages of at most {_LARGEST} bytes", {}
-        return None
+        unreadable = request.unreadable(_LARGEST)
+        return unreadable and (*unreadable, {})
 
     def _post(self, request: Request, body: bytes) -> None:
         number: Any = None

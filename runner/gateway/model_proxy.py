@@ -66,7 +66,7 @@ class ModelProxy:
             request.refuse(*refusal)
             return
         _, path, query = request.target
-        body = request.rfile.read(int(request.headers["Content-Length"] or 0))
+        body = request.content()
         headers = passed(dict(request.headers.items()), _NOT_ASKED)
         asked = Asked(method=request.command, path=path, query=query, body=body, headers=headers)
         try:
@@ -151,16 +151,11 @@ class ModelProxy:
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         """Why the request is not let through; None when it is."""
         _, path, _ = request.target
-        length = request.headers["Content-Length"] or "0"
         if not request.holds(self.token):
             return 403, "this address belongs to another run"
         if request.command not in _METHODS or not _PATH.fullmatch(path) or not _below(path, self.paths):
             return 404, "the gateway lets only calls of the model through"
-        if request.headers["Transfer-Encoding"] or not length.isascii() or not length.isdecimal():
-            return 411, "the gateway needs the length of a request beforehand"
-        if int(length) > _LARGEST:
-            return 413, f"the gateway takes requests of at most {_LARGEST} bytes"
-        return None
+        return request.unreadable(_LARGEST)
 
 
 class NoModel:

@@ -35,7 +35,7 @@ class Replay:
         self._left = list(range(len(self.recorded)))
 
     def serve(self, request: Request) -> None:
-        body = request.rfile.read(int(request.headers["Content-Length"] or 0))
+        body = request.content()
         path = "/" + request.path.removeprefix("/").partition("/")[2]
         found = self._taken(request.command, path, compared(body, self.names))
         if found is None:

@@ -118,6 +118,19 @@ class Request(BaseHTTPRequestHandler):
         """Whether the address has this token, in a time that does not tell how much of it is right."""
         return hmac.compare_digest(self.target[0].encode("utf-8", "replace"), token.encode())
 
+    def unreadable(self, most: int) -> tuple[int, str] | None:
+        """Why a body is not read that may have so many bytes, as a status and words; None: it can be."""
+        length = self.headers["Content-Length"] or "0"
+        if self.headers["Transfer-Encoding"] or not length.isascii() or not length.isdecimal():
+            return 411, "the gateway needs the length of a request beforehand"
+        if int(length) > most:
+            return 413, f"the gateway takes requests of at most {most} bytes"
+        return None
+
+    def content(self) -> bytes:
+        """The body, of a request that is not `unreadable`."""
+        return self.rfile.read(int(self.headers["Content-Length"] or 0))
+
     @property
     def has_content(self) -> bool:
         return self.headers["Content-Length"] not in (None, "0") or "Transfer-Encoding" in self.headers

@@ -140,6 +140,12 @@ class Harness(Protocol):
     def launch(self, task: Task) -> Launch: ...
 
 
+def sessions_of(kind: str) -> Sessions | None:
+    """How sessions of a harness of this kind go on elsewhere; None: they do not."""
+    found: Sessions | None = getattr(plugins.module("harnesses", kind), "SESSIONS", None)
+    return found
+
+
 def model_access(harness: Any, options: Mapping[str, Any]) -> ModelAccess | None:
     """How a harness with these options reaches its model."""
     choices: Mapping[str | None, ModelAccess] = getattr(harness, "MODELS", {})

@@ -4,33 +4,31 @@ Source: agentclientprotocol.com, protocol version 1: JSON-RPC 2.0, one message a
 one `session/prompt`, and there is never more than one; `session/cancel` ends it early.
 """
 
-import json
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
 from runner.harnesses import Task
 from runner.harnesses._stream import mapping, mappings, text
+from runner.harnesses._turns import Turns
 from runner.model import McpServer
 
 VERSION = 1
 _UNKNOWN_METHOD = -32601  # JSON-RPC 2.0, "Error object"
 
 
-class Conversation:
+class Conversation(Turns):
     """Begins a session, sends prompts until nobody has any more, and answers what the agent asks."""
 
     def __init__(self) -> None:
-        self.over = False
+        super().__init__()
         self.session = ""
-        self._prompts: list[str] = []  # for the next turn
         self._folder = self._model = ""
         self._servers: tuple[McpServer, ...] = ()
         self._variables: Mapping[str, str] = {}
-        self._in_turn = self._cancelling = self._stopping = False
+        self._in_turn = self._cancelling = False
         self._ids = count(1)
         self._asked: dict[int, str] = {}  # our requests that are not answered: id -> method
-        self._out: list[bytes] = []
 
     def begin(self, task: Task) -> None:
         self._prompts, self._folder, self._model = [task.prompt], task.places.workspace, task.spec.model or ""
@@ -40,20 +38,6 @@ class Conversation:
         self._ask(
             "initialize", {"protocolVersion": VERSION, "clientCapabilities": nothing, "clientInfo": client}
         )
-
-    def say(self) -> bytes | None:
-        if self._out:
-            said, self._out = b"".join(self._out), []
-            return said
-        return None if self.over else b""
-
-    def steer(self, message: str) -> bool:
-        """The message is the next prompt; the present turn is cancelled for it, and its history stays."""
-        if self.over or self._stopping:
-            return False
-        self._prompts.append(message)
-        self._cancel()
-        return True
 
     def interrupt(self) -> None:
         self._stopping = True
@@ -90,12 +74,9 @@ class Conversation:
     def turn_ended(self) -> None:
         """Begin the next turn, or end it all where there is nothing more to say."""
         self._in_turn = self._cancelling = False
-        if self._stopping or not self._prompts:
-            self.over = True
-            return
-        prompt = [{"type": "text", "text": one} for one in self._prompts]
-        self._prompts, self._in_turn = [], True
-        self._ask("session/prompt", {"sessionId": self.session, "prompt": prompt})
+        if prompt := self._next():
+            self._in_turn = True
+            self._ask("session/prompt", {"sessionId": self.session, "prompt": prompt})
 
     def asked(self, message: Mapping[str, Any]) -> None:
         """The agent asks something. It may do everything: the sandbox is the limit."""
@@ -126,7 +107,7 @@ class Conversation:
         self._send({"id": number, "method": method, "params": params})
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        self._out.append(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        super()._send({"jsonrpc": "2.0", **message})
 
 
 def _allowed(options: list[Mapping[str, Any]]) -> Mapping[str, str]:

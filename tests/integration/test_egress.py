@@ -7,8 +7,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,15 @@ from runner.gateway.model_proxy import NoModel
 from runner.gateway.opening import EgressLog
 from runner.gateway.server import Doors, Gateway, served
 from tests.parts.rig import Rig
+from tests.parts.site import Quiet, site
 
 OPEN, OTHER = "packages.example", "evil.example"
 
 
-class Site(BaseHTTPRequestHandler):
+class Site(Quiet):
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that the server calls
         moved = self.path == "/moved"
         content = f"{self.headers['Host']} {self.path} {self.headers.get('Authorization')}".encode()
         self.send_response(302 if moved else 200)
@@ -36,28 +36,6 @@ class Site(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
-        """Nothing."""
-
-
-@contextmanager
-def site(certificate: Path | None) -> Iterator[int]:
-    """A web site on this machine; its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign] - clients that break off are no news
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +106,7 @@ def way() -> Iterator[Way]:
 
 
 def test_plain_http_is_read(way: Way) -> None:
-    with site(None) as port:
+    with site(Site, None) as port:
         cookies = {"Authorization": "Bearer x", "Cookie": "a=b"}
         status, body = way.ask("GET", f"http://{OPEN}:{port}/a?b=c", cookies)
     assert (status, body) == (200, f"{OPEN}:{port} /a?b=c None")
@@ -137,7 +115,7 @@ def test_plain_http_is_read(way: Way) -> None:
 
 
 def test_a_redirect_is_the_clients_to_follow_and_is_looked_at_anew(way: Way) -> None:
-    with site(None) as port:
+    with site(Site, None) as port:
         assert way.ask("GET", f"http://{OPEN}:{port}/moved")[0] == 302
     way.last()
     status, body = way.ask("GET", f"http://{OTHER}/")
@@ -215,7 +193,7 @@ def tls(way: Way, port: int, name: str | None) -> ssl.SSLSocket:
 
 
 def test_tls_goes_through_untouched(way: Way, certificate: Path) -> None:
-    with site(certificate) as port:
+    with site(Site, certificate) as port:
         with tls(way, port, OPEN) as line:
             line.sendall(f"GET /x HTTP/1.1\r\nHost: {OPEN}\r\nConnection: close\r\n\r\n".encode())
             assert b"200 OK" in line.recv(4096)
@@ -226,14 +204,14 @@ def test_tls_goes_through_untouched(way: Way, certificate: Path) -> None:
 @pytest.mark.parametrize("name", [OTHER, None])
 def test_another_host_behind_the_same_door(way: Way, certificate: Path, name: str | None) -> None:
     """Many hosts share a server: who may talk to one must not get another from it."""
-    with site(certificate) as port:
+    with site(Site, certificate) as port:
         with pytest.raises((ssl.SSLError, OSError)):
             tls(way, port, name)
         assert way.last().refused == f"inside TLS it asked for {name or 'no host by name'}"
 
 
 def test_what_is_no_tls_does_not_pass_as_such(way: Way, certificate: Path) -> None:
-    with site(certificate) as port:
+    with site(Site, certificate) as port:
         host, _, at = way.gateway.address.partition(":")
         with socket.create_connection((host, int(at)), timeout=20) as line:
             proof = way.proof["Proxy-Authorization"]
@@ -264,7 +242,7 @@ def test_from_a_container_only_what_is_named_is_reached(container: Rig, certific
     sandbox: Any = container.open(gateway=True)
     sandbox.put("ca.crt", Path(f"{certificate}.crt").read_bytes())
     sandbox.put("ask.py", ASK.encode())
-    with site(certificate) as port, ExitStack() as stack:
+    with site(Site, certificate) as port, ExitStack() as stack:
         way = Way(stack, sandbox.listener(), {OPEN: "127.0.0.1", OTHER: "127.0.0.1"})
         urls = f"https://{OPEN}:{port}/in https://{OTHER}:{port}/out"
         container.run(sandbox, f"python3 /skillrunner/ask.py {urls}", variables=way.gateway.proxy)

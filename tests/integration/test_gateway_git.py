@@ -3,12 +3,11 @@
 import http.client
 import os
 import socket
-import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from runner.gateway.model_proxy import NoModel
 from runner.gateway.server import Doors, Gateway, served
 from tests.parts.github import free_port, git_http
 from tests.parts.rig import Rig
+from tests.parts.site import Quiet, site
 
 if TYPE_CHECKING:
     from runner.gateway.egress import Attempt
@@ -29,19 +29,16 @@ URL = "https://github.com/acme/tool"
 ALLOWED = rules(["github-read"])
 
 
-class Api(BaseHTTPRequestHandler):
+class Api(Quiet):
     """Who may use git: nobody with a credential comes from a sandbox, and one repository is private."""
 
     heard: list[Mapping[str, str]]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that the server calls
         self.heard.append({name.lower(): value for name, value in self.headers.items()})
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
-        """Nothing."""
 
 
 def git(folder: Path, *argv: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -199,10 +196,10 @@ def test_a_forge_that_is_not_there(forge: Forge) -> None:
     assert forge.told[-1].failed == "Connection refused"
 
 
-class Answering(BaseHTTPRequestHandler):
+class Answering(Quiet):
     """One repository is private, all others were renamed."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that the server calls
         moved = (301, "https://github.com/acme/tool/info/refs")
         status, location = (401, "") if "/private/" in self.path else moved
         self.send_response(status)
@@ -211,30 +208,9 @@ class Answering(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
-        """Nothing."""
-
-
-@contextmanager
-def answering(certificate: Path | None = None) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign] - clients that break off are no news
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
 
 def test_a_repository_that_moved_is_asked_for_here_again(forge: Forge) -> None:
-    with answering() as port, forge.gateway(places={"github.com": f"http://127.0.0.1:{port}"}) as opened:
+    with site(Answering) as port, forge.gateway(places={"github.com": f"http://127.0.0.1:{port}"}) as opened:
         url = urlsplit(opened.url)
         with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)) as connection:
             connection.request("GET", f"{url.path}/git/github.com/old/tool/info/refs?service=git-upload-pack")
@@ -247,7 +223,7 @@ def test_a_repository_that_moved_is_asked_for_here_again(forge: Forge) -> None:
 
 
 def test_what_is_private_is_not_there(forge: Forge, tmp_path: Path) -> None:
-    with answering() as port, forge.gateway(places={"github.com": f"http://127.0.0.1:{port}"}) as opened:
+    with site(Answering) as port, forge.gateway(places={"github.com": f"http://127.0.0.1:{port}"}) as opened:
         env = variables(opened.url, ALLOWED, {})
         cloned = git(tmp_path, "clone", "https://github.com/private/tool", env=env)
     assert "not found" in cloned.stderr
@@ -272,7 +248,7 @@ def test_the_forge_must_prove_who_it_is(
 ) -> None:
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
-    with answering(certificate) as port, ExitStack() as stack:
+    with site(Answering, certificate) as port, ExitStack() as stack:
         place = {"github.com": f"https://packages.example:{port}"}
         opened = stack.enter_context(forge.gateway(places=place, resolve=lambda _: ["127.0.0.1"]))
         path = f"{PATH}/github.com/private/tool/info/refs?service=git-upload-pack"

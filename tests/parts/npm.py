@@ -5,12 +5,12 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
+
+from tests.parts.site import Quiet, site
 
 
 def packed(files: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> bytes:
@@ -52,8 +52,8 @@ def registry() -> Iterator[Registry]:
     """A registry of its own, on this machine."""
     found = Registry()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(Quiet):
+        def do_GET(self) -> None:  # noqa: N802 - the name that the server calls
             found.asked.append(self.path)
             content = found.archives.get(self.path)
             if content is None and self.path in found.documents:
@@ -64,16 +64,6 @@ def registry() -> Iterator[Registry]:
             self.end_headers()
             self.wfile.write(content or b"")
 
-        def log_message(self, *_: object) -> None:
-            """Not on the screen."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with site(Handler) as port:
+        found.url = f"http://127.0.0.1:{port}"
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -3,9 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +14,7 @@ from runner.config import SecretSource, config_faults
 from runner.errors import RunnerError
 from runner.model import Reason
 from runner.secret import Secrets
+from tests.parts.site import Quiet, site
 
 VALUE = "s3cret-value"
 
@@ -150,35 +149,28 @@ def test_a_worker_takes_no_sources_from_a_repository() -> None:
 class Platform:
     """What GitHub's runner offers a job; it notes what is asked."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.status, self.answer = 200, b'{"value": "a.jwt.of-the-job"}'
         self.asked: list[tuple[str, str | None]] = []
-        platform = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                platform.asked.append((self.path, self.headers["Authorization"]))
-                self.send_response(platform.status)
-                self.send_header("Content-Length", str(len(platform.answer)))
-                self.end_headers()
-                self.wfile.write(platform.answer)
-
-            def log_message(self, *_: object) -> None:
-                """Not on the screen."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        url = f"http://127.0.0.1:{self.server.server_address[1]}/token?api-version=2.0"
-        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", url)
-        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", VALUE)
-        Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
 
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    made = Platform(monkeypatch)
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made = Platform()
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:  # noqa: N802 - the name that the server calls
+            made.asked.append((self.path, self.headers["Authorization"]))
+            self.send_response(made.status)
+            self.send_header("Content-Length", str(len(made.answer)))
+            self.end_headers()
+            self.wfile.write(made.answer)
+
+    with site(Handler) as port:
+        url = f"http://127.0.0.1:{port}/token?api-version=2.0"
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", url)
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", VALUE)
+        yield made
 
 
 def test_the_platform_says_who_the_job_is(platform: Platform) -> None:
