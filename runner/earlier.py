@@ -104,10 +104,17 @@ def _content(path: Path | None) -> bytes:
     return path.read_bytes() if path is not None and path.exists() else b""
 
 
+def _tail(path: Path | None) -> bytes:
+    if path is None or not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        return file.read(_TAIL)
+
+
 def _words(path: Path | None) -> str:
     """What the agent said last, as the transcript tells it."""
-    lines = _content(path)[-_TAIL:].splitlines()
-    for line in reversed(lines):
+    for line in reversed(_tail(path).splitlines()):
         event = json_object(line) or {}
         text = event.get("text")
         if event.get("type") in ("end", "message") and event.get("role") != "user" and text:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runner.store import Store
 
 _PAUSE = 0.3  # seconds between two looks at what happened
+_PIECE = 64 * 1024  # bytes that are read at a time
 
 
 @click.command()
@@ -103,7 +104,7 @@ class Typed:
             return []
         if not select.select([self.descriptor], [], [], _PAUSE)[0]:
             return []
-        data = os.read(self.descriptor, 65536)
+        data = os.read(self.descriptor, _PIECE)
         if data:
             found = list(self._lines.feed(data))
         else:
@@ -129,5 +130,5 @@ class Growing:
             with suppress(FileNotFoundError):
                 self._file = self.stack.enter_context(path.open("rb"))
                 self._path, self._lines = path, Lines()
-        if self._file is not None:
-            yield from self._lines.feed(self._file.read())
+        while self._file is not None and (piece := self._file.read(_PIECE)):
+            yield from self._lines.feed(piece)
