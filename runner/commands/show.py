@@ -1,7 +1,7 @@
 """`skillrunner show`: everything that is known of one run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from runner.redact import plain
 
 if TYPE_CHECKING:
     from runner.commands import Options
-    from runner.model import Run
+    from runner.model import Run, RunEvent
     from runner.store import Store
 
 
@@ -59,7 +59,8 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
     yield ""
     yield from _facts(runs, run)
     yield f"started     {ago(run.started_at)}, attempt {run.attempt}"
-    if paused := _paused(runs, run):
+    events = [event for _, event in runs.events(run.id)]
+    if paused := _paused(events, run):
         yield paused
     for refusal in runs.refusals(run.id):
         yield f"refused     [{refusal.rule}] {one_line(refusal.subject)} {one_line(refusal.message, 300)}"
@@ -70,12 +71,12 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         yield from (
             f"            | {one_line(line)}" for line in check.output.splitlines()[-5:] if not check.ok
         )
-    for _, event in runs.events(run.id):
+    for event in events:
         if "question" in event.data:
             yield f"asked       {one_line(str(event.data['question']), 1000)}"
     for receipt in runs.receipts(run.id):
         yield f"published   {receipt.kind} {receipt.action}: {receipt.url} ({receipt.branch})"
-    yield from _states(runs, run)
+    yield from _states(events, run)
     for artifact in runs.artifacts(run.id):
         yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"
 
@@ -98,18 +99,18 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
         yield f"cost        {cost}, {run.tokens_in:,} tokens in, {run.tokens_out:,} out"
 
 
-def _paused(runs: "Store", run: "Run") -> str:
+def _paused(events: Sequence["RunEvent"], run: "Run") -> str:
     """Since when its agent stands still; empty: it does not."""
     from runner.console import ago, one_line
 
-    acts = [event for _, event in runs.events(run.id) if event.data.get("act") in ("pause", "resume", "stop")]
+    acts = [event for event in events if event.data.get("act") in ("pause", "resume", "stop")]
     if run.end is not None or not acts or acts[-1].data["act"] != "pause":
         return ""
     return f"paused      {ago(acts[-1].at)}: {one_line(acts[-1].message)}"
 
 
-def _states(runs: "Store", run: "Run") -> Iterator[str]:
-    entered = [(event.at, event.state) for _, event in runs.events(run.id) if event.state]
+def _states(events: Sequence["RunEvent"], run: "Run") -> Iterator[str]:
+    entered = [(event.at, event.state) for event in events if event.state]
     steps = []
     for (at, state), (after, _) in zip(entered, [*entered[1:], (run.ended_at, None)], strict=True):
         took = f" {(after - at).total_seconds():.1f} s" if after and not state.ended else ""
