@@ -34,7 +34,7 @@ bench: setup ## Each measure beside its floor, in the same run
 	for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 generate: setup ## Write schemas/ and docs/cli.md from the code
-	$(BIN)/python -m runner.skill.schema
+	$(BIN)/python -m runner.skills.schema
 	$(BIN)/python scripts/cli_docs.py
 
 lock: setup ## Write the versions that CI uses

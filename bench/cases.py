@@ -16,12 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from runner import case as cases
-from runner import intake
-from runner.appraise import judged
-from runner.case import Case
-from runner.rehearse import Stage, opened, rehearse
-from runner.skill import Skill
+from runner.apps.cli import inputs
+from runner.run.testing import case as cases
+from runner.run.testing.case import Case
+from runner.run.testing.rehearse import Stage, opened, rehearse
+from runner.run.testing.verdict import judged
+from runner.skills import Skill
 from tests.parts import agents
 from tests.parts.cli import clean_environment
 from tests.parts.model_server import ModelServer, serving
@@ -69,7 +69,7 @@ def alone(model: ModelServer, skill: Skill, case: Case, number: int, folder: Pat
 
 def compare(stage: Stage, model: ModelServer, rounds: int, folder: Path) -> None:
     for name, case_name in SCRIPTS:
-        skill = intake.skill(stage.here, name)
+        skill = inputs.skill(stage.here, name)
         (case,) = cases.found(name, ROOT / skill.path, case_name)
         replay(stage, skill, case)  # once uncounted: caches and imports
         times = [(replay(stage, skill, case), alone(model, skill, case, n, folder)) for n in range(rounds)]

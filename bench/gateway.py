@@ -123,11 +123,11 @@ def serve_relay(*ports: str) -> None:
 def serve_gateway(model: str, site: str) -> None:
     from dataclasses import replace
 
-    from runner.gateway.allow import rules
-    from runner.gateway.budget import Account
-    from runner.gateway.egress import Egress
-    from runner.gateway.model_proxy import ModelProxy
-    from runner.gateway.provider import first
+    from runner.config.network import rules
+    from runner.gateway.egress.proxy import Egress
+    from runner.gateway.model.budget import Account
+    from runner.gateway.model.provider import first
+    from runner.gateway.model.proxy import ModelProxy
     from runner.gateway.server import Doors, served
     from runner.harnesses import claude_code
 

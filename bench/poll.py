@@ -24,11 +24,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runner.doors.github import GitHub
-from runner.errors import RunnerError
-from runner.hearing import Cursor, heads, poll
-from runner.hearing.poll import HEARD
-from runner.model import Remote
+from runner.clients.github.api import GitHub
+from runner.core.errors import RunnerError
+from runner.core.model import Remote
+from runner.triggers.sources.github import Cursor, heads, poll
+from runner.triggers.sources.github.poll import HEARD
 
 GOAL = 30.0  # seconds
 

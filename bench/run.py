@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from runner.cli import group
+from runner.apps.cli.main import group
 from tests.parts.cli import Project, make_project, skill_files
 
 ROOT = Path(__file__).parent.parent

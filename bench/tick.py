@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from croniter import croniter
 from cronsim import CronSim
 
-from runner.timetable import Timetable
+from runner.scheduler.timetable import Timetable
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import next_due, slots
 

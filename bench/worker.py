@@ -99,7 +99,7 @@ def under_way(runs: int) -> None:
 
 
 def _wait_for_running(state: Path, count: int) -> None:
-    from runner.model import RunState
+    from runner.core.model import RunState
     from runner.store import Store
 
     store = Store(state)
@@ -143,7 +143,7 @@ def _several(folder: Path, url: str, count: int, runs: int, sleep: float) -> flo
     )
     from contextlib import ExitStack
 
-    from runner.model import RunState
+    from runner.core.model import RunState
     from runner.store import Store
 
     with ExitStack() as stack:

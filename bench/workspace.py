@@ -18,12 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from runner import tree
-from runner.changeset import Changeset
-from runner.harvest import harvest
-from runner.mirror import Mirror
-from runner.model import Allowance, Phase, Remote
-from runner.workspace import Workspace, checkout
+from runner.core import safe_fs
+from runner.core.model import Allowance, Phase, Remote
+from runner.workspace.changeset import Changeset
+from runner.workspace.checkout import Workspace, checkout
+from runner.workspace.harvest import harvest
+from runner.workspace.mirror import Mirror
 from tests.parts.repos import git, many
 
 GOALS: dict[str, float | None] = {
@@ -125,7 +125,7 @@ def main() -> None:
             folder = Path(scratch) / f"round-{number}"
             folder.mkdir()
             rounds.append(one_round(folder, source))
-            tree.remove(folder)
+            safe_fs.remove(folder)
     print(f"{chosen.files:,} files, {chosen.rounds} rounds, medians; floor: git clone, or git add and diff")
     for name, goal in GOALS.items():
         mine = statistics.median(found[name][0] for found in rounds)

@@ -64,11 +64,11 @@ def environment(harness: str) -> dict[str, str]:
 
 def sandbox(harness: str) -> Mapping[str, str]:
     """Docker where an engine answers, with an image made of what this machine has."""
-    from runner.doors import docker
-    from runner.errors import RunnerError
+    from runner.clients.docker import engine
+    from runner.core.errors import RunnerError
 
     try:
-        docker.client()
+        engine.client()
     except RunnerError as error:
         say(f"{error.message}.\nWithout Docker the demo uses `--sandbox process`, which isolates NOTHING.")
         return {"SKILLRUNNER_SANDBOX": "process"}

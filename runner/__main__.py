@@ -1,5 +1,5 @@
 """`python -m runner` is `skillrunner`."""
 
-from runner.cli import main
+from runner.apps.cli.main import main
 
 main()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from runner.cli import VERBS, group
-from runner.errors import ExitCode
+from runner.apps.cli.main import VERBS, group
+from runner.core.errors import ExitCode
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 CODES = {

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import local_image  # noqa: E402 - beside this file, which is not a package
 
-from runner.model import Limits  # noqa: E402
+from runner.core.model import Limits  # noqa: E402
 from tests.parts import agents  # noqa: E402
 from tests.parts.model_server import serving  # noqa: E402
 from tests.parts.protocols.steps import Script  # noqa: E402

@@ -10,10 +10,10 @@ from typing import get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from runner import case as cases
-from runner.cli import VERBS, group
-from runner.config import Config, config_faults
-from runner.skill import load
+from runner.apps.cli.main import VERBS, group
+from runner.config.settings import Config, config_faults
+from runner.run.testing import case as cases
+from runner.skills import load
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]

@@ -16,7 +16,7 @@ from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from runner.gateway.body import Body
+from runner.gateway.http_body import Body
 
 _CONNECTIONS = 128
 _CLIENT_TIMEOUT = 60.0  # seconds without a byte of a request that has begun, or between two requests

@@ -23,8 +23,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from runner import plugins
-from runner.model import Exit, HarnessSpec, Limits, McpServer, Outcome, Places, Stream, TranscriptEvent
+from runner.core import plugins
+from runner.core.model import (
+    Exit,
+    HarnessSpec,
+    Limits,
+    McpServer,
+    Outcome,
+    Places,
+    Stream,
+    TranscriptEvent,
+)
 
 OURS = "skillrunner"
 """The name of the run's own server of the Model Context Protocol."""
@@ -119,7 +128,7 @@ class Speaker(Protocol):
         ...
 
     def say(self) -> bytes | None:
-        """See `runner.model.Say`."""
+        """See `runner.core.model.Say`."""
         ...
 
     def steer(self, text: str) -> bool:

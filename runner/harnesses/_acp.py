@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from runner.core.model import McpServer
 from runner.harnesses import Task
-from runner.harnesses._stream import mapping, mappings, text
+from runner.harnesses._fields import mapping, mappings, text
 from runner.harnesses._turns import Turns
-from runner.model import McpServer
 
 VERSION = 1
 _UNKNOWN_METHOD = -32601  # JSON-RPC 2.0, "Error object"

@@ -6,7 +6,7 @@ Source: the agents' own docs on `mcpServers`.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runner.model import McpServer
+from runner.core.model import McpServer
 
 
 def servers(

@@ -11,13 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from runner.documents import Many, Model, Text
-from runner.harnesses import Launch, ModelAccess, Task, claude_code, codex, gemini
-from runner.harnesses._acp import Conversation
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
-from runner.lines import json_object
-from runner.model import (
+from runner.config.documents import Many, Model, Text
+from runner.core.jsonl import json_object
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -34,7 +30,11 @@ from runner.model import (
     Unknown,
     Usage,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Launch, ModelAccess, Task, claude_code, codex, gemini
+from runner.harnesses._acp import Conversation
+from runner.harnesses._fields import count, mapping, mappings, number, parsed, status, text, unread
+from runner.harnesses._outcome import Tally, judge
 
 
 class Acp(Model):

@@ -11,15 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from runner.documents import Many, Model, Text
-from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
-from runner.harnesses._blocks import content_block, tool_result
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._mcp import servers
-from runner.harnesses._projects import found_by_name
-from runner.harnesses._stream import count, mapping, mappings, number, parsed, status, text, unread
-from runner.harnesses._user_lines import UserLines
-from runner.model import (
+from runner.config.documents import Many, Model, Text
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -33,7 +26,14 @@ from runner.model import (
     Unknown,
     Usage,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses._claude_input import UserLines
+from runner.harnesses._content import content_block, tool_result
+from runner.harnesses._fields import count, mapping, mappings, number, parsed, status, text, unread
+from runner.harnesses._mcp import servers
+from runner.harnesses._outcome import Tally, judge
+from runner.harnesses._session_paths import found_by_name
 
 SYSTEM_PROMPT = "system-prompt.md"
 SERVERS = "mcp.json"

@@ -10,12 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runner.documents import Model, Text
-from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
-from runner.lines import json_object
-from runner.model import (
+from runner.config.documents import Model, Text
+from runner.core.jsonl import json_object
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -33,7 +30,10 @@ from runner.model import (
     Unknown,
     Usage,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses._fields import count, mapping, mappings, parsed, text, unread
+from runner.harnesses._outcome import Tally, judge
 
 
 class Codex(Model):

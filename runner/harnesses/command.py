@@ -5,11 +5,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from runner.documents import Many, Model, Text
+from runner.config.documents import Many, Model, Text
+from runner.core.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
 from runner.harnesses import OURS, Launch, ModelAccess, Task
-from runner.harnesses._judge import Tally, died, stop
-from runner.harnesses._stream import shown
-from runner.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
+from runner.harnesses._fields import shown
+from runner.harnesses._outcome import Tally, died, stop
 
 
 class Command(Model):

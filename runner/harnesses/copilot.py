@@ -11,13 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Package, Task
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._mcp import servers
-from runner.harnesses._stream import count, mapping, mappings, parsed, status, text, unread
-from runner.lines import json_object
-from runner.model import (
+from runner.config.documents import Model, Text
+from runner.core.jsonl import json_object
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -32,7 +28,11 @@ from runner.model import (
     TranscriptEvent,
     Unknown,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Launch, ModelAccess, Package, Task
+from runner.harnesses._fields import count, mapping, mappings, parsed, status, text, unread
+from runner.harnesses._mcp import servers
+from runner.harnesses._outcome import Tally, judge
 
 INSTRUCTIONS = ".copilot/copilot-instructions.md"
 SERVERS = "mcp.json"

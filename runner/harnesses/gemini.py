@@ -10,14 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from runner.documents import Model, Text
-from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._mcp import servers
-from runner.harnesses._stream import count, mapping, parsed, text, unread
-from runner.harnesses._stream import status as told_status
-from runner.lines import json_object
-from runner.model import (
+from runner.config.documents import Model, Text
+from runner.core.jsonl import json_object
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -33,7 +28,12 @@ from runner.model import (
     Unknown,
     Usage,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses._fields import count, mapping, parsed, text, unread
+from runner.harnesses._fields import status as told_status
+from runner.harnesses._mcp import servers
+from runner.harnesses._outcome import Tally, judge
 
 SETTINGS = ".gemini/settings.json"
 INSTRUCTIONS = ".gemini/GEMINI.md"

@@ -9,11 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Package, Task
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._stream import count, mapping, parsed, status, text, unread
-from runner.model import (
+from runner.config.documents import Model, Text
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -31,7 +28,10 @@ from runner.model import (
     Unknown,
     Usage,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Launch, ModelAccess, Package, Task
+from runner.harnesses._fields import count, mapping, parsed, status, text, unread
+from runner.harnesses._outcome import Tally, judge
 
 INSTRUCTIONS = "opencode-instructions.md"
 

@@ -15,11 +15,8 @@ from typing import Any
 
 from pydantic import Field
 
-from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Task
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._stream import count, parsed, text, unread
-from runner.model import (
+from runner.config.documents import Model, Text
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -33,7 +30,10 @@ from runner.model import (
     TranscriptEvent,
     Unknown,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses._fields import count, parsed, text, unread
+from runner.harnesses._outcome import Tally, judge
 
 PROMPT = "oz-prompt.md"
 

@@ -10,14 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from runner.documents import Model, Text
-from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
-from runner.harnesses._blocks import content_block, tool_result
-from runner.harnesses._judge import Tally, judge
-from runner.harnesses._mcp import servers
-from runner.harnesses._projects import found_by_name
-from runner.harnesses._stream import count, mapping, mappings, parsed, text, unread
-from runner.model import (
+from runner.config.documents import Model, Text
+from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
@@ -30,7 +24,13 @@ from runner.model import (
     Unknown,
     Usage,
 )
-from runner.units import Maybe
+from runner.core.units import Maybe
+from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses._content import content_block, tool_result
+from runner.harnesses._fields import count, mapping, mappings, parsed, text, unread
+from runner.harnesses._mcp import servers
+from runner.harnesses._outcome import Tally, judge
+from runner.harnesses._session_paths import found_by_name
 
 SETTINGS = "qwen-settings.json"
 _EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the result of a failed shell command

@@ -2,7 +2,7 @@
 
 A sandbox module offers `open(spec) -> ContextManager[Sandbox]`,
 `resolve(image, say) -> str` (the image's digest, pulled with progress where it is missing) and
-`build(wanted, say, log) -> str` (the name of the image that a `runner.doors.building.Build` asks for).
+`build(wanted, say, log) -> str` (the name of the image that a `runner.clients.docker.build.Build` asks for).
 
 Call order: build where there is a Dockerfile; resolve once per image; open; put and exec as often as
 wished; seal once, before anything untrusted runs; get after it. Leaving the context destroys everything,
@@ -16,8 +16,8 @@ from pathlib import Path
 from socket import socket
 from typing import Literal, Protocol
 
-from runner.doors.pump import Clock
-from runner.model import Caps, Exit, OnOutput, Places, Resources, Say
+from runner.clients.stdio import Clock
+from runner.core.model import Caps, Exit, OnOutput, Places, Resources, Say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from runner.doors.building import Build
-from runner.doors.pump import CapReachedError, Meter, once
-from runner.errors import RunnerError
-from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
-from runner.sandboxes import SandboxSpec, exchange
+from runner.clients.docker.build import Build
+from runner.clients.stdio import CapReachedError, Meter, once
+from runner.core.errors import RunnerError
+from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
+from runner.sandboxes import SandboxSpec, _exchange
 
 OWNER: tuple[int, int] | None = None
 TOOLS = ""  # nothing is mounted: programs are where they are
@@ -80,11 +80,11 @@ class Fake:
             self.spec.stop()
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
-        exchange.put(self.spec.exchange, name, data, mode)
+        _exchange.put(self.spec.exchange, name, data, mode)
         return f"{self.places.exchange}/{name}"
 
     def get(self, name: str, limit: int) -> bytes | None:
-        return exchange.get(self.spec.exchange, name, limit)
+        return _exchange.get(self.spec.exchange, name, limit)
 
     def seal(self) -> None:
         """Nothing runs, so nothing can reach anything."""

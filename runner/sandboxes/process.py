@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.doors import process
-from runner.doors.building import Build
-from runner.errors import RunnerError
-from runner.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
-from runner.sandboxes import Alive, Origin, SandboxSpec, exchange
+from runner.clients import process
+from runner.clients.docker.build import Build
+from runner.core.errors import RunnerError
+from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
+from runner.sandboxes import Alive, Origin, SandboxSpec, _exchange
 
 WARNING = (
     "the process sandbox isolates NOTHING: the harness runs as you, on your files and your network."
@@ -93,11 +93,11 @@ class Process:
         return done
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
-        exchange.put(self.spec.exchange, name, data, mode)
+        _exchange.put(self.spec.exchange, name, data, mode)
         return f"{self.places.exchange}/{name}"
 
     def get(self, name: str, limit: int) -> bytes | None:
-        return exchange.get(self.spec.exchange, name, limit)
+        return _exchange.get(self.spec.exchange, name, limit)
 
     def seal(self) -> None:
         """Nothing to cut: there was no isolation from the start."""

@@ -1,7 +1,7 @@
 """What is kept: runs and all that belongs to them. Files lie beside the database; it holds their paths."""
 
-from runner.store.liveness import hold, is_held, mark
-from runner.store.pull_requests import PullRequests
+from runner.store.local_pull_requests import PullRequests
+from runner.store.process_lock import hold, is_held, mark
 from runner.store.runs import Store, new_run_id
 
 __all__ = ["PullRequests", "Store", "hold", "is_held", "mark", "new_run_id"]

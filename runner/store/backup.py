@@ -7,10 +7,10 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from runner.errors import RunnerError
-from runner.model import Phase, Reason
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
 from runner.store.database import VERSION, in_file, speaking
-from runner.store.liveness import is_held
+from runner.store.process_lock import is_held
 
 _BESIDE = ("", "-wal", "-shm")  # a database in WAL mode is three files: sqlite.org/walformat.html
 

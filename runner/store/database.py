@@ -23,8 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, ProgrammingError
 
-from runner.errors import RunnerError
-from runner.model import Phase, Reason
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
 from runner.store import tables
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, text, update
 
-from runner.admission import URGENCY, rank
-from runner.backfill import PREFIX
-from runner.errors import RunnerError
-from runner.model import Phase, Reason, Run
-from runner.model.decision import Cause, Decision, History, Verdict
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Run
+from runner.core.model.decision import Cause, Decision, History, Verdict
+from runner.scheduler.admission import URGENCY, rank
+from runner.scheduler.backfill import PREFIX
 from runner.store import rows
 from runner.store.database import speaking
 from runner.store.records import ACTIVE

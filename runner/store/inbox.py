@@ -9,10 +9,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from runner.model.decision import Event
+from runner.core.model.decision import Event
 from runner.store import rows
 from runner.store.database import speaking
-from runner.store.hearing_tables import cursors, heard, inbox
+from runner.store.event_tables import cursors, heard, inbox
 from runner.store.runs import Store
 
 Source = Literal["webhook", "poll"]

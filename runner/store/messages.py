@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
-from runner.errors import RunnerError
-from runner.model import Act, Letter, Phase, Reason, RunState
+from runner.core.errors import RunnerError
+from runner.core.model import Act, Letter, Phase, Reason, RunState
 from runner.store import rows
 from runner.store.database import speaking
 from runner.store.runs import Store

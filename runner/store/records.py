@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, and_, or_, select
 
-from runner.errors import RunnerError
-from runner.model import Artifact, Check, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
+from runner.core.errors import RunnerError
+from runner.core.model import Artifact, Check, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
 from runner.store import rows, tables
 from runner.store.database import FILE, connect, in_file, on_server, speaking
 

@@ -8,7 +8,19 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from runner.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState, Usage
+from runner.core.model import (
+    Artifact,
+    Check,
+    End,
+    Phase,
+    Reason,
+    Receipt,
+    Refusal,
+    Run,
+    RunEvent,
+    RunState,
+    Usage,
+)
 
 _TIMES = ("created_at", "started_at", "ended_at")
 _END = ("end_phase", "end_reason", "end_message", "end_hint", "end_retryable")

@@ -20,8 +20,8 @@ from sqlalchemy import (
     update,
 )
 
-from runner.errors import RunnerError
-from runner.model import (
+from runner.core.errors import RunnerError
+from runner.core.model import (
     Artifact,
     Check,
     End,
@@ -36,7 +36,7 @@ from runner.model import (
 )
 from runner.store import rows, tables
 from runner.store.database import speaking
-from runner.store.liveness import is_held
+from runner.store.process_lock import is_held
 from runner.store.records import ACTIVE, Records
 
 _ALPHABET = "abcdefghjkmnpqrstvwxyz0123456789"  # without letters that are read as others

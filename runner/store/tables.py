@@ -12,7 +12,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from runner.store.hearing_tables import metadata as metadata  # with its tables, or they would not be made
+from runner.store.event_tables import metadata as metadata  # with its tables, or they would not be made
 
 runs = Table(
     "runs",

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from runner.documents import Many, Model, Text
-from runner.globs import matches
-from runner.units import Maybe
+from runner.config.documents import Many, Model, Text
+from runner.core.globs import matches
+from runner.core.units import Maybe
 
 Globs = Annotated[Many[Text], Field(min_length=1)]
 Names = Annotated[Many[Text], Field(min_length=1)]

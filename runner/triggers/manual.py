@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runner.documents import Model
+from runner.config.documents import Model
 
 
 class Manual(Model):

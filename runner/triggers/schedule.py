@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, RootModel, WithJsonSchema
 
-from runner.documents import Many, Model, closest
-from runner.units import Duration, Maybe
+from runner.config.documents import Many, Model, closest
+from runner.core.units import Duration, Maybe
 
 MACROS = {
     "@hourly": "0 * * * *",

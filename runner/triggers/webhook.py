@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from runner.documents import Model
+from runner.config.documents import Model
 
 
 class Webhook(Model):

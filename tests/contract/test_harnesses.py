@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import plugins
+from runner.core import plugins
+from runner.core.model import Finish, Metered
 from runner.harnesses import ModelAccess, Speaker
-from runner.model import Finish, Metered
 from tests.parts.recordings import exited, read, stopped, task
 
 OPTIONS: dict[str, dict[str, Any]] = {"command": {"command": ("true",)}, "acp": {"command": ("true",)}}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.queue import working
+from runner.store.engine import working
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 30.0

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from runner import plugins
-from runner.doors.pump import Clock
-from runner.errors import RunnerError
-from runner.model import Caps, Reason
+from runner.clients.stdio import Clock
+from runner.core import plugins
+from runner.core.errors import RunnerError
+from runner.core.model import Caps, Reason
 from runner.sandboxes import fake
 from tests.parts.rig import Rig, opened_rig
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.model import FileEdit, Limits, Message, Reason, Session, ToolCall, Usage
+from runner.core.model import FileEdit, Limits, Message, Reason, Session, ToolCall, Usage
 from tests.parts import agents
 from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import Script

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.workflow import FILE
+from runner.apps.action.workflow import FILE
 from tests.parts.act import ACTION, ROOT, Act, example, happened_in
 from tests.parts.cli import skill_files
 from tests.parts.github import repository

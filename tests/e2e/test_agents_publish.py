@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.harnesses import ModelAccess, model_access
-from runner.programs import FOLDER
+from runner.run.environment.install import FOLDER
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
 from tests.parts.model_server import ModelServer

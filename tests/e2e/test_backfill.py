@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.ledger import Ledger
-from runner.mirror import Mirror
-from runner.model import Remote, RunState
-from runner.store.watching import Watching
+from runner.core.model import Remote, RunState
+from runner.scheduler.ledger import Ledger
+from runner.store.alerts import Watching
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import slots
+from runner.workspace.mirror import Mirror
 from tests.parts.cli import Done, Project
 from tests.parts.github import repository
 from tests.parts.racer import decision

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runner.gateway import prices
-from runner.gateway.prices import cost
-from runner.gateway.usage import Used
+from runner.gateway.model import prices
+from runner.gateway.model.prices import cost
+from runner.gateway.model.usage import Used
 from runner.harnesses import model_access
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import overlay
-from runner.doors import docker
+from runner.clients.docker import engine
+from runner.workspace import overlayfs
 from tests.parts.cli import Project, skill_files
 
 KILLED = Path(__file__).parent.parent / "parts" / "killed.py"
@@ -23,17 +23,17 @@ RELEASE = '{"action": "published", "release": {"id": 7, "tag_name": "v1.1.0"}, "
 
 STEPS = [
     ("runner.store.runs:Store.create_run", "after"),
-    ("runner.stages:resolve_image", "after"),
-    ("runner.stages:drive_harness", "before"),
-    ("runner.stages:drive_harness", "after"),
-    ("runner.execute:harvest", "after"),
-    ("runner.stages:judge", "after"),
-    ("runner.stages:check", "before"),
-    ("runner.stages:check", "after"),
-    ("runner.changeset:Changeset.push", "before"),
-    ("runner.changeset:Changeset.push", "after"),
-    ("runner.forges.local:Local.create", "after"),
-    ("runner.forges.local:Local.add_labels", "after"),
+    ("runner.run.stages.judge:resolve_image", "after"),
+    ("runner.run.stages.judge:drive_harness", "before"),
+    ("runner.run.stages.judge:drive_harness", "after"),
+    ("runner.run.execute:harvest", "after"),
+    ("runner.run.stages.judge:judge", "after"),
+    ("runner.run.stages.judge:check", "before"),
+    ("runner.run.stages.judge:check", "after"),
+    ("runner.workspace.changeset:Changeset.push", "before"),
+    ("runner.workspace.changeset:Changeset.push", "after"),
+    ("runner.publish.forges.local:Local.create", "after"),
+    ("runner.publish.forges.local:Local.add_labels", "after"),
     ("runner.store.runs:Store.add_receipt", "before"),
     ("runner.store.runs:Store.add_receipt", "after"),
     ("runner.store.runs:Store.finish", "before"),
@@ -95,10 +95,10 @@ def test_the_container_of_a_killed_run_is_removed(project: Project, local_image:
     running.stderr.close()
     (run_folder,) = (project.state / "runs").iterdir()
     label = {"label": f"skillrunner.run={run_folder.name}"}
-    assert docker.client().containers(filters=label)
+    assert engine.client().containers(filters=label)
 
     (run,) = project.skillrunner("list", "--json").json()
     assert run["state"] == "lost"
-    assert docker.client().containers(all=True, filters=label) == []
+    assert engine.client().containers(all=True, filters=label) == []
     for tree in (project.state / "workspaces").glob("*/tree"):
-        overlay.unmount(tree)  # the next run would; what is mounted cannot be cleared away
+        overlayfs.unmount(tree)  # the next run would; what is mounted cannot be cleared away

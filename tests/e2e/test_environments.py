@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runner.doors import building, docker
+from runner.clients.docker import build, engine
 from tests.parts.cli import Project, skill_files
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
@@ -43,9 +43,9 @@ def test_a_skill_works_in_the_image_of_its_dockerfile(docked: Project, local_ima
         assert "is there already" in again.err
         assert json.loads(again.out)["image_digest"] == record["image_digest"]
     finally:
-        for tag in docker.client().inspect_image(record["image_digest"])["RepoTags"]:
-            assert tag.startswith(building.REPOSITORY)
-            docker.client().remove_image(tag)
+        for tag in engine.client().inspect_image(record["image_digest"])["RepoTags"]:
+            assert tag.startswith(build.REPOSITORY)
+            engine.client().remove_image(tag)
 
 
 def test_a_build_that_fails_ends_the_run(docked: Project, local_image: str) -> None:

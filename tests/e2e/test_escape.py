@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.doors import docker
+from runner.clients.docker import engine
 from tests.parts.cli import Project, skill_files
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
@@ -88,9 +88,9 @@ def neighbour(local_image: str) -> Iterator[str]:
     command = ["docker", "run", "--detach", "--rm", local_image, "python3", "-m", "http.server", "8000"]
     made = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     try:
-        yield str(docker.client().inspect_container(made)["NetworkSettings"]["IPAddress"])
+        yield str(engine.client().inspect_container(made)["NetworkSettings"]["IPAddress"])
     finally:
-        docker.remove(made)
+        engine.remove(made)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_nothing_is_reached_but_what_the_skill_names(
     project: Project, local_image: str, service: int, neighbour: str
 ) -> None:
     addresses = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout.split()
-    bridge = docker.client().inspect_network("bridge")["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+    bridge = engine.client().inspect_network("bridge")["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
     targets = {
         "the internet": ("1.1.1.1", 443),
         "the internet by IPv6": ("2606:4700:4700::1111", 443),

@@ -103,10 +103,10 @@ def test_closed_unmerged_is_remembered(ready: Project, github: GitHub) -> None:
 @pytest.mark.parametrize(
     ("step", "when"),
     [
-        ("runner.changeset:Changeset.push", "before"),
-        ("runner.changeset:Changeset.push", "after"),
-        ("runner.forges.github:GitHub.create", "after"),
-        ("runner.forges.github:GitHub.add_labels", "after"),
+        ("runner.workspace.changeset:Changeset.push", "before"),
+        ("runner.workspace.changeset:Changeset.push", "after"),
+        ("runner.publish.forges.github:GitHub.create", "after"),
+        ("runner.publish.forges.github:GitHub.add_labels", "after"),
         ("runner.store.runs:Store.finish", "before"),
     ],
 )

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from runner.documents import Model
-from runner.gateway.allow import Rules, rules
-from runner.gateway.budget import Account
-from runner.gateway.egress import Attempt, Egress
+from runner.config.documents import Model
+from runner.config.network import Rules, rules
+from runner.core.model import Limits, McpServer
+from runner.gateway.egress.proxy import Attempt, Egress
+from runner.gateway.factory import ModelDoor, open_gateway
 from runner.gateway.mcp import Tool
-from runner.gateway.model_proxy import ModelProxy
-from runner.gateway.opening import ModelDoor, open_gateway
-from runner.gateway.provider import first
+from runner.gateway.model.budget import Account
+from runner.gateway.model.provider import first
+from runner.gateway.model.proxy import ModelProxy
 from runner.gateway.server import Doors, Gateway, served
 from runner.harnesses import ModelAccess
-from runner.model import Limits, McpServer
 from tests.parts import agents
 from tests.parts.model_server import ModelServer
 from tests.parts.sessions import WRITE, run_agent

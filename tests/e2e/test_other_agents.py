@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.model import FileEdit, Limits, Session, ToolCall, Usage
+from runner.core.model import FileEdit, Limits, Session, ToolCall, Usage
 from tests.parts import agents
 from tests.parts.model_server import ModelServer
 from tests.parts.sessions import KEY, PROMPT, WRITE, run_agent

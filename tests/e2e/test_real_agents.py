@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.model import FileEdit, Limits, Problem, Reason, Session, ToolCall, Usage
+from runner.core.model import FileEdit, Limits, Problem, Reason, Session, ToolCall, Usage
 from tests.parts import agents
 from tests.parts.model_server import ModelServer, Request
 from tests.parts.protocols.steps import Script

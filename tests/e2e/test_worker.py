@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import overlay
+from runner.workspace import overlayfs
 from tests.parts.cli import Project, clean_environment, skill_files
 
 YAML = """
@@ -83,7 +83,7 @@ def worker(project: Project) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]
             process.kill()
             process.wait()
         for tree in (project.state / "workspaces").glob("*/tree"):
-            overlay.unmount(tree)
+            overlayfs.unmount(tree)
 
 
 def runs(project: Project) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.model import Reason, RunState
+from runner.core.model import Reason, RunState
 from tests.parts.workers import Team, Worker, processes
 
 MIB = 1024**2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.model import End, Reason, RunState
+from runner.core.model import End, Reason, RunState
 from tests.e2e.test_worker import commit, ended, until
 from tests.e2e.test_worker_trouble import hourly, other, served, tick, working
 from tests.parts.cli import Project

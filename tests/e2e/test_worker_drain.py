@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runner.model import RunState
+from runner.core.model import RunState
 from runner.store.workers import Workers
 from tests.parts.cli import Done
 from tests.parts.racer import worker as record

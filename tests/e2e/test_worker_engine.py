@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.model import End, Phase, Reason, RunState
+from runner.core.model import End, Phase, Reason, RunState
 from tests.parts.engine import OwnEngine
 from tests.parts.registry import registry
 from tests.parts.workers import Team

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from runner.doors import docker
-from runner.model import End, Phase, Reason, Run, RunState, Usage
+from runner.apps.worker.lease import uptime
+from runner.clients.docker import engine as docker
+from runner.core.model import End, Phase, Reason, Run, RunState, Usage
 from runner.store.pauses import resume
+from runner.store.queue import Line
 from runner.store.tables import decisions
-from runner.store.waiting import Line
 from runner.store.workers import Workers
-from runner.worker.lease import uptime
 from tests.parts.cli import Project, skill_files
 from tests.parts.engine import OwnEngine
 from tests.parts.need import require
@@ -272,8 +272,8 @@ def test_a_thousand_slots_and_one_worker_that_dies(team: Team, scratch: Path) ->
 @pytest.mark.parametrize(
     ("step", "when"),
     [
-        ("runner.changeset:Changeset.push", "after"),
-        ("runner.forges.local:Local.create", "after"),
+        ("runner.workspace.changeset:Changeset.push", "after"),
+        ("runner.publish.forges.local:Local.create", "after"),
         ("runner.store.runs:Store.add_receipt", "after"),
     ],
 )
@@ -295,10 +295,10 @@ def test_killed_while_it_publishes(team: Team, step: str, when: str) -> None:
     [
         ("runner.store.decisions:Decisions.settle", "before", 1),
         ("runner.store.decisions:Decisions.settle", "after", 1),
-        ("runner.store.waiting:Line.admit", "after", 1),
-        ("runner.queue:Engine.start", "after", 1),
+        ("runner.store.queue:Line.admit", "after", 1),
+        ("runner.store.engine:Engine.start", "after", 1),
         ("runner.store.runs:Store.finish", "after", 1),
-        ("runner.store.waiting:Line.told", "before", 1),
+        ("runner.store.queue:Line.told", "before", 1),
     ],
 )
 def test_killed_between_a_decision_and_its_end(team: Team, step: str, when: str, attempt: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner.ledger import REF
+from runner.scheduler.ledger import REF
 from tests.e2e.test_worker import PATIENCE, commit, ended, runs, until, worker
 from tests.parts.act import Act, example, happened_in
 from tests.parts.cli import Project

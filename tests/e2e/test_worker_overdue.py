@@ -4,7 +4,7 @@ import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 
-from runner.store.watching import Watching
+from runner.store.alerts import Watching
 from tests.parts.cli import Done
 from tests.parts.listener import Listener
 from tests.parts.workers import Team

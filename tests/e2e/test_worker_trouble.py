@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner.ledger import REF
+from runner.scheduler.ledger import REF
 from runner.store import Store
 from runner.store.tables import decisions
 from tests.e2e.test_worker import PATIENCE, commit, ended, until

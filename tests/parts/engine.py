@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 
-from runner.doors import docker
+from runner.clients.docker import engine as docker
 from tests.parts.need import missing
 
 ROOT = Path(__file__).parent.parent.parent
@@ -26,7 +26,7 @@ _PATIENCE = 60.0  # seconds for an engine to start or to stop
 
 def answers() -> bool:
     """Whether an engine answers. Asked elsewhere: where none does, the SDK leaves a socket to complain of."""
-    ask = "from runner.doors.docker import client; client()"
+    ask = "from runner.clients.docker.engine import client; client()"
     return (
         subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, check=False).returncode
         == 0

@@ -4,10 +4,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner.gateway import opening
-from runner.gateway.allow import Rules
-from runner.gateway.budget import Account
-from runner.gateway.opening import ModelDoor
+from runner.config.network import Rules
+from runner.gateway import factory
+from runner.gateway.factory import ModelDoor
+from runner.gateway.model.budget import Account
 from runner.gateway.server import Gateway
 from runner.harnesses import ModelAccess
 
@@ -23,5 +23,5 @@ def open_gateway(
     """On `listener`, which is closed at the end."""
     model = ModelDoor(access=access, key=key, upstream=upstream, account=account or Account())
     socket_ = listener or socket.create_server(("127.0.0.1", 0))
-    with opening.open_gateway(socket_, model, Rules(), lambda _: None) as opened:
+    with factory.open_gateway(socket_, model, Rules(), lambda _: None) as opened:
         yield opened

@@ -26,8 +26,8 @@ from urllib.parse import parse_qsl, urlsplit
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 
-from runner.doors.github import GitHub as Door
-from runner.model.decision import Event
+from runner.clients.github.api import GitHub as Door
+from runner.core.model.decision import Event
 from tests.parts.pace import pacer
 
 Answer = tuple[int, dict[str, str], bytes]

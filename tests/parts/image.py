@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
-from runner.doors import docker, images
+from runner.clients.docker import engine as docker
+from runner.clients.docker import images
 from tests.parts.engine import CACHE, ROOT, _alone
 from tests.parts.need import missing
 

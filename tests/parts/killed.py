@@ -35,6 +35,6 @@ def _deadly(function: Callable[..., Any], when: str) -> Callable[..., Any]:
 if __name__ == "__main__":
     step, when, *sys.argv[1:] = sys.argv[1:]
     die_at(step, when)
-    from runner.cli import main
+    from runner.apps.cli.main import main
 
     main()

@@ -1,6 +1,6 @@
 """A clock on which time passes only while somebody sleeps, and a pacer that keeps to it."""
 
-from runner.doors.pacing import Pacer
+from runner.clients.github.rate_limit import Pacer
 
 
 class Clock:

@@ -6,7 +6,7 @@ Usage: queue_worker.py URL NAME SECONDS, and on its input `start RUN` or `recove
 import sys
 import time
 
-from runner.queue import working
+from runner.store.engine import working
 
 
 def tell(text: str) -> None:

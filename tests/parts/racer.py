@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.admission import Bounds, admit
-from runner.model import Phase, Run, RunEvent, RunState
-from runner.model.decision import Decision, History, Verdict
+from runner.core.model import Phase, Run, RunEvent, RunState
+from runner.core.model.decision import Decision, History, Verdict
+from runner.scheduler.admission import Bounds, admit
 from runner.store import Store
 from runner.store.decisions import Decisions, Work
-from runner.store.waiting import Line
+from runner.store.queue import Line
 from runner.store.workers import Worker, Workers
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from runner.core.jsonl import Lines
+from runner.core.model import Exit, HarnessSpec, Limits, Outcome, Places, TranscriptEvent
 from runner.harnesses import Task
-from runner.lines import Lines
-from runner.model import Exit, HarnessSpec, Limits, Outcome, Places, TranscriptEvent
 
 FOLDER = Path(__file__).parent.parent / "transcripts"
 PLACES = Places(workspace="/workspace", exchange="/exchange", home="/home/agent")

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.changeset import Changeset
-from runner.harvest import Harvest, harvest
-from runner.mirror import Mirror
-from runner.model import Allowance, FileChange, Phase, Remote
-from runner.workspace import Workspace, checkout
+from runner.core.model import Allowance, FileChange, Phase, Remote
+from runner.workspace.changeset import Changeset
+from runner.workspace.checkout import Workspace, checkout
+from runner.workspace.harvest import Harvest, harvest
+from runner.workspace.mirror import Mirror
 
 Content = bytes | tuple[int, bytes] | None  # a plain file, a file or link or submodule with its mode, or gone
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from runner import plugins
-from runner.model import Exit
+from runner.core import plugins
+from runner.core.model import Exit
 from runner.sandboxes import Sandbox, SandboxSpec, fake
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.drive import Driven, drive
+from runner.core.model import HarnessSpec, Limits, McpServer, Outcome, TranscriptEvent
 from runner.gateway.server import Gateway
 from runner.harnesses import Task, acp, claude_code, codex, copilot, gemini, model_access, opencode, qwen
-from runner.model import HarnessSpec, Limits, McpServer, Outcome, TranscriptEvent
+from runner.run.agent.drive import Driven, drive
 from runner.sandboxes import Mount, SandboxSpec, docker
 from tests.parts.agents import Agent
 from tests.parts.gateway import open_gateway

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from runner.skill import Loaded, Skill, load
+from runner.skills import Loaded, Skill, load
 
 YAML = """\
 version: 1

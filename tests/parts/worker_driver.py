@@ -15,12 +15,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from runner.commands.worker import work
-from runner.config import load_config
-from runner.doors import docker
-from runner.errors import RunnerError, exit_code
-from runner.model import End, Phase, RunState, Usage
-from runner.worker.carrying import Carry, Job
+from runner.apps.cli.commands.worker import work
+from runner.apps.worker.run_job import Carry, Job
+from runner.clients.docker import engine
+from runner.config.settings import load_config
+from runner.core.errors import RunnerError, exit_code
+from runner.core.model import End, Phase, RunState, Usage
 
 
 def calendar(file: Path) -> Callable[[], datetime]:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--effects", type=Path)
     parser.add_argument("--engine", type=int, default=120)
     given = parser.parse_args()
-    docker.API_TIMEOUT = given.engine
+    engine.API_TIMEOUT = given.engine
     parts: dict[str, object] = {"now": calendar(given.clock)} if given.clock else {}
     parts |= {"carry": quick(given.effects)} if given.effects else {}
     form = "%(asctime)s %(levelname)-7s %(message)s"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from runner import overlay
-from runner.model import Run, RunState
+from runner.apps.worker.lease import uptime
+from runner.core.model import Run, RunState
 from runner.store import Store
 from runner.store.decisions import search
-from runner.worker.lease import uptime
+from runner.workspace import overlayfs
 from tests.parts.cli import Project, clean_environment, skill_files
 
 ROOT = Path(__file__).parent.parent.parent
@@ -182,7 +182,7 @@ class Team:
         if self._store is not None:
             self._store.close()
         for tree in self.project.home.glob("**/workspaces/*/tree"):
-            overlay.unmount(tree)  # the next worker would; what is mounted cannot be cleared away
+            overlayfs.unmount(tree)  # the next worker would; what is mounted cannot be cleared away
 
 
 @contextmanager

@@ -1,0 +1,146 @@
+"""What `skillrunner doctor --action` looks at: workflows that use the Action, their secrets, the token."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.apps.action.preflight import (
+    Danger,
+    action_steps,
+    dangers,
+    has_default_token,
+    overrides,
+    uses_action,
+)
+from runner.apps.action.workflow_file import MAX_FILE, Job, Permissions, Step, Unreadable, read_workflow
+from runner.harnesses import model_of
+from runner.publish.forges import Finding
+
+if TYPE_CHECKING:
+    from runner.run.bootstrap import Here
+
+FOLDER = Path(".github/workflows")
+NEEDED = ("contents", "pull-requests")  # to write: decisions and branches, pull requests
+_OURS = re.compile(rb"^name:\s*[\"']?skillrunner\b", re.IGNORECASE | re.MULTILINE)
+
+
+def look_at_workflows(place: "Here") -> Iterator[Finding]:
+    """Every danger in every workflow that uses the Action."""
+    files = _files(place.local.root)
+    if not files:
+        message = f"no workflow in {FOLDER} uses the Action: nothing runs in GitHub"
+        yield Finding(ok=True, subject="workflow", message=message, hint="skillrunner workflow sync")
+    for file, raw in files.items():
+        found = dangers(file, raw, _action(place.local.root))
+        allowed = {name for _, step in _steps({file: raw}, place) for name in _allowed(step)}
+        yield from (_finding(danger, allowed) for danger in found)
+        if not any(danger.fatal for danger in found):
+            yield Finding(ok=True, subject="workflow", message=f"{file}: the Action runs from it")
+
+
+def look_at_secrets(place: "Here") -> Iterator[Finding]:
+    """Which secrets the skills need, and whether a workflow hands them to the Action."""
+    steps = [step for _, step in _steps(_files(place.local.root), place)]
+    handed = {name for step in steps for name in (*step.env, *step.inputs)}
+    needed = _needed(place)
+    for name, skills in sorted(needed.items()):
+        there = name in handed or _input(name) in handed
+        message = (
+            f"{name}, for {', '.join(sorted(skills))}: {'handed' if there else 'not handed'} to the Action"
+        )
+        line = f"`env: {{{name}: ${{{{ secrets.{name} }}}}}}`"
+        hint = "" if there else f"gh secret set {name}, and in the Action's step: {line}"
+        yield Finding(ok=there or not steps, subject="secret", message=message, hint=hint)
+    if not needed:
+        yield Finding(ok=True, subject="secret", message="the skills need none")
+
+
+def look_at_token(place: "Here") -> Iterator[Finding]:
+    """What the token needs, and which jobs state less than that."""
+    wanted = ", ".join(f"{scope}: write" for scope in NEEDED)
+    message = (
+        f"it needs {wanted}; a GitHub App also metadata: read; neither needs workflows or administration"
+    )
+    yield Finding(ok=True, subject="token", message=message)
+    for job, step in _steps(_files(place.local.root), place):
+        lacking = ", ".join(f"{scope}: write" for scope in _lacking(job.permissions))
+        if lacking and has_default_token(step):
+            message = f"the job `{job.name}` publishes with GitHub's default token, which lacks {lacking}"
+            yield Finding(ok=False, subject="token", message=message, hint=f"`permissions: {{{wanted}}}`")
+
+
+LOOKS = (look_at_workflows, look_at_secrets, look_at_token)
+
+
+def _finding(danger: Danger, allowed: set[str]) -> Finding:
+    if not danger.fatal:
+        return Finding(ok=True, subject="workflow", message=str(danger), hint=danger.hint)
+    if danger.rule in allowed:
+        return Finding(ok=True, subject="workflow", message=f"{danger} (allowed there)", hint=danger.hint)
+    hint = f"{danger.hint}; or, where you know better, the input `allow: {danger.rule}`"
+    return Finding(ok=False, subject="workflow", message=str(danger), hint=hint)
+
+
+def _allowed(step: Step) -> list[str]:
+    return overrides(step.inputs["allow"].value) if "allow" in step.inputs else []
+
+
+def _files(root: Path) -> Mapping[str, bytes]:
+    """The workflows of the working tree that use the Action."""
+    paths = [path for path in sorted((root / FOLDER).glob("*.y*ml")) if path.is_file()]
+    contents = {str(FOLDER / path.name): _read(path) for path in paths}
+    return {file: raw for file, raw in contents.items() if uses_action(raw, _action(root))}
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_FILE + 1)
+
+
+def _action(root: Path) -> str:
+    """What the Action is called here: this may be the very repository that holds it."""
+    path = root / "action.yml"
+    return "./" if path.is_file() and _OURS.search(_read(path)) else "skillrunner/skillrunner"
+
+
+def _steps(files: Mapping[str, bytes], place: "Here") -> Iterator[tuple[Job, Step]]:
+    """The steps that are the Action; what holds for them in the job and the workflow is put into them."""
+    for file, raw in files.items():
+        try:
+            workflow = read_workflow(file, raw)
+        except Unreadable:
+            continue
+        for job in workflow.jobs:
+            whole = replace(job, permissions=job.permissions or workflow.permissions)
+            for step in action_steps(job, _action(place.local.root)):
+                yield whole, replace(step, env={**workflow.env, **job.env, **step.env})
+
+
+def _needed(place: "Here") -> Mapping[str, set[str]]:
+    """The secret -> the skills, or kinds of harness, that need it."""
+    from runner.skills import load
+    from runner.skills.discover import discover
+
+    needed: dict[str, set[str]] = defaultdict(set)
+    for skill in load(discover(place.local.root, place.config.skills).files).skills.values():
+        for name in skill.options.environment.secrets:
+            needed[name].add(skill.name)
+        model = model_of(skill.options.harness)
+        if model is not None:
+            for name in (model.key_variable, *place.config.other_keys(skill.options.harness.kind)):
+                needed[name].add(skill.name)
+    return needed
+
+
+def _input(secret: str) -> str:
+    """The Action's input of a model's key: ANTHROPIC_API_KEY is `anthropic-api-key`."""
+    return secret.lower().replace("_", "-")
+
+
+def _lacking(stated: Permissions | None) -> list[str]:
+    if stated is None or stated.everything == "write-all":
+        return []
+    return [scope for scope in NEEDED if scope not in stated.scopes or stated.scopes[scope].value != "write"]

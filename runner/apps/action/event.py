@@ -1,0 +1,83 @@
+"""What started the workflow -> an event to decide on, or a poke to look for due slots. Pure."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from runner.apps.action.job_input import Job
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.core.model.decision import Event
+from runner.triggers import subject, trigger_key
+
+_SAME = {"pull_request_target": "pull_request"}
+"""Events that tell the same as another one, under other rights."""
+
+
+def happening(job: Job, now: datetime) -> Event | None:
+    """The event; None for a poke: GitHub's cron, or somebody who asks for whatever is due."""
+    if job.event == "schedule":
+        return None
+    if job.event == "workflow_dispatch":
+        return _asked_for(job, now)
+    if job.event == "repository_dispatch":
+        return _dispatched(job, now)
+    kind = _SAME.get(job.event, job.event)
+    key = trigger_key(kind, job.payload)
+    return Event(
+        kind=kind,
+        key=_again(job, key),
+        at=now,
+        payload=job.payload,
+        subject=subject(kind, job.payload),
+    )
+
+
+def _asked_for(job: Job, now: datetime) -> Event | None:
+    given = job.payload.get("inputs")
+    inputs: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    skill = str(inputs.get("skill") or ("" if job.inputs["key"] else job.inputs["skill"]))
+    if not skill:
+        return None
+    return Event(
+        kind="manual",
+        key=_again(job, f"manual:{job.run_id}"),
+        at=now,
+        payload={"sender": job.payload.get("sender", {})},
+        only=skill,
+        inputs=_inputs(str(inputs.get("inputs") or "")),
+    )
+
+
+def _inputs(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise _wrong(f"the input `inputs` is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise _wrong(f"the input `inputs` holds {type(found).__name__}, not an object")
+    return found
+
+
+def _wrong(message: str) -> RunnerError:
+    return RunnerError(
+        Phase.PLAN, Reason.INVALID_INPUT, message, hint='give an object such as {"package": "core"}'
+    )
+
+
+def _dispatched(job: Job, now: datetime) -> Event:
+    """A `repository_dispatch`: its type names the skill, its client payload is the event."""
+    sent = job.payload.get("client_payload")
+    return Event(
+        kind="webhook",
+        key=_again(job, f"webhook:{job.run_id}"),
+        at=now,
+        payload=sent if isinstance(sent, Mapping) else {},
+        only=str(job.payload.get("action") or ""),
+    )
+
+
+def _again(job: Job, key: str) -> str:
+    """Who asks GitHub to run a workflow again asks for what was decided already, and means it."""
+    return key if job.attempt == 1 else f"{key}#{job.attempt}"

@@ -1,0 +1,162 @@
+"""What the `${{ }}` expressions in a workflow's text read, and who can write that.
+
+The grammar is that of GitHub's "Evaluate expressions in workflows and actions"; what strangers can write
+is listed in its "Security hardening for GitHub Actions" and "Understanding the risk of script injections".
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from runner.apps.action.workflow_file import Texts
+
+Path = tuple[str, ...]
+"""What an expression reads: ("github", "event", "issue", "title"), in lower case; "*": any, or computed."""
+
+Test = Callable[[Path], bool]
+
+_SHOWN = 120  # characters of an expression in a message
+_EXPRESSION = re.compile(r"((?:'[^']*'|[^'}]|}(?!}))*)}}")
+_TOKEN = re.compile(r"'((?:[^']|'')*)'|([a-z_][\w-]*)|(\d+)|\S")
+_COMPUTED = frozenset({"contains", "startswith", "endswith", "hashfiles"})  # they tell, and pass nothing on
+
+
+def expressions(text: str) -> Iterator[tuple[int, str]]:
+    """(where it begins, what stands inside) of each expression; one that is not closed goes to the end."""
+    at = text.find("${{")
+    while at >= 0:
+        inside = _EXPRESSION.match(text, at + 3)
+        if inside is None:
+            yield at, text[at + 3 :]
+            return
+        yield at, inside[1]
+        at = text.find("${{", inside.end())
+
+
+def paths(expression: str) -> Iterator[Path]:
+    """Every context that the expression passes on, and every secret that it only looks at."""
+    tokens = [
+        _Token(found[0], found[1] or found[2] or found[3]) for found in _TOKEN.finditer(expression.lower())
+    ]
+    tokens += [_Token("", None)] * 3
+    at = told = 0  # up to `told`, values are only compared
+    while at < len(tokens):
+        here, name = at, tokens[at]
+        at += 1
+        if not name.is_name:
+            continue
+        if tokens[at].text == "(":
+            if name.text in _COMPUTED and here >= told:
+                told = _closing(tokens, at)
+            continue
+        path, at = _path(tokens, here)
+        if here >= told or path[0] == "secrets":
+            yield path
+
+
+class _Token(NamedTuple):
+    text: str
+    word: str | None  # a name, a number, or what stands in quotes
+
+    @property
+    def is_name(self) -> bool:
+        return self.text == self.word and not self.text[:1].isdigit()
+
+
+def _path(tokens: list[_Token], at: int) -> tuple[Path, int]:
+    """The path that begins at `at`, and what comes after it. A computed part ends it."""
+    path = [tokens[at].text]
+    at += 1
+    while tokens[at].text in (".", "["):
+        if tokens[at].text == ".":
+            path.append(tokens[at + 1].text)
+            at += 2
+        elif (word := tokens[at + 1].word) is not None and tokens[at + 2].text == "]":
+            path.append(word)
+            at += 3
+        else:
+            return (*path, "*"), at + 1
+    return tuple(path), at
+
+
+def _closing(tokens: list[_Token], at: int) -> int:
+    """Behind the bracket that closes the one at `at`."""
+    depth = 0
+    for here in range(at, len(tokens)):
+        depth += (tokens[here].text == "(") - (tokens[here].text == ")")
+        if not depth:
+            return here + 1
+    return len(tokens)
+
+
+_NO_TEXT = frozenset(
+    {"action", "after", "before", "created_at", "draft", "id", "merged", "merged_at", "node_id", "number"}
+    | {"sha", "updated_at"}
+)
+"""Fields of events that hold a number, a time, a hash or one of GitHub's own words."""
+
+
+def typed(path: Path) -> bool:
+    """Whether it is what a person with write access typed when they started the workflow."""
+    return path[0] == "inputs" or path[:3] == ("github", "event", "inputs")
+
+
+def foreign(path: Path) -> bool:
+    """Whether somebody else than the workflow's author writes this text."""
+    if path[0] != "github":
+        return False
+    if len(path) == 1 or path[1] == "*":
+        return True
+    if path[1] != "event":
+        return path[1] in ("head_ref", "ref", "ref_name")
+    free = len(path) > 2 and path[2] in ("client_payload", "inputs")
+    return len(path) == 2 or free or path[-1] not in _NO_TEXT
+
+
+def of_head(path: Path) -> bool:
+    """Whether it names, or may name, the head of a pull request. What other steps say, may."""
+    if path[0] in ("steps", "needs"):
+        return True
+    if path[0] != "github":
+        return False
+    if len(path) == 1 or path[1] in ("*", "head_ref"):
+        return True
+    if path[1] != "event":
+        return False
+    below = path[2:] or ("*",)
+    ours = below[:2] in (("pull_request", "base"), ("workflow_run", "repository"))
+    return not ours and below[0] in ("*", "pull_request", "workflow_run", "issue", "comment", "number")
+
+
+def every_secret(path: Path) -> bool:
+    """Whether it makes GitHub hand over all secrets, as a computed name does too."""
+    return path[0] == "secrets" and (len(path) == 1 or path[1] == "*")
+
+
+def read(text: str, test: Test) -> Iterator[tuple[int, str]]:
+    """(where, the expression) for each one in `text` that passes on what `test` looks for."""
+    for at, inside in expressions(text):
+        if any(test(path) for path in paths(inside)):
+            yield at, f"${{{{ {' '.join(inside.split())[:_SHOWN]} }}}}"
+
+
+def carriers(test: Test, *layers: Texts) -> frozenset[str]:
+    """The variables, in lower case, that carry what `test` looks for. An inner layer hides an outer one."""
+    held: frozenset[str] = frozenset()
+    for layer in layers:
+        names = {name.lower(): text.value for name, text in layer.items()}
+        known = carried(test, held)
+        held = (held - names.keys()) | {name for name, text in names.items() if any(read(text, known))}
+    return held
+
+
+def carried(test: Test, variables: frozenset[str]) -> Test:
+    """`test`, that holds of these variables too."""
+    whole = bool(variables)
+
+    def either(path: Path) -> bool:
+        if path[0] != "env":
+            return test(path)
+        return whole if len(path) == 1 or path[1] == "*" else path[1] in variables or "*" in variables
+
+    return either

@@ -1,0 +1,126 @@
+"""How the Action shows itself in GitHub: log groups, annotations, masks, the job summary and outputs.
+
+What an agent or a stranger wrote is shown, and never obeyed. GitHub's runner acts on lines that begin with
+`::` and on `##[...]` anywhere in a line ("Workflow commands for GitHub Actions"); everything that is not
+ours is printed while commands are stopped, and is made harmless besides.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal
+
+from runner.core.redact import Redactor, plain
+
+SUMMARY_LIMIT = 1024 * 1024
+"""Bytes; GitHub drops a longer summary as a whole ("Step isolation and limits")."""
+
+_ANNOTATIONS = 10
+"""Of each level in one step: GitHub shows no more."""
+
+_CUT = "\n\n… cut here: the whole is in the log of the run.\n"
+_COMMAND = re.compile(r"^(\s*):(?=:)|(?<=#)#(?=\[)", re.MULTILINE)
+
+Level = Literal["error", "warning", "notice"]
+
+
+def harmless(text: str) -> str:
+    """`text` so that GitHub's runner sees no command in it, and a terminal neither."""
+    return "\n".join(_COMMAND.sub(_break, plain(line)) for line in text.splitlines())
+
+
+def _break(found: re.Match[str]) -> str:
+    return f"{found[1] or ''}\u2236" if found[0].endswith(":") else "\u266f"
+
+
+@dataclass
+class Presence:
+    """Writes to one step's log and files."""
+
+    log: IO[str]
+    outputs: Path | None
+    summary: Path | None
+    guarded: Sequence[Path] = ()
+    hidden: Sequence[str] = ()  # secrets
+    _shown: dict[str, int] = field(default_factory=dict)
+    _summary: list[str] = field(default_factory=list)
+    _before: dict[Path, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._masks = Redactor(self.hidden)
+        self._before = {path: path.read_bytes() if path.is_file() else b"" for path in self.guarded}
+        for secret in self.hidden:
+            for line in secret.splitlines():
+                self._command("add-mask", line)
+
+    def say(self, text: str) -> None:
+        """A line of ours, which may hold words that are not."""
+        print(harmless(self._masks.whole(text)), file=self.log, flush=True)
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """What is said inside can be folded away, and none of it is a command."""
+        token = secrets.token_hex(16)
+        self._command("group", title)
+        self._command("stop-commands", token)
+        try:
+            yield
+        finally:
+            print(f"::{token}::", file=self.log, flush=True)
+            self._command("endgroup", "")
+
+    def annotate(self, level: Level, message: str, file: str = "", line: int = 0, column: int = 0) -> None:
+        """A mark on a line of a file. What GitHub would not show any more is said in the log instead."""
+        shown = self._shown[level] = self._shown.get(level, 0) + 1
+        place = {"file": file, "line": str(line or ""), "col": str(column or "")}
+        where = ",".join(f"{key}={_property(value)}" for key, value in place.items() if value)
+        if shown > _ANNOTATIONS:
+            self.say(f"{level}: {file}:{line}: {message}")
+        else:
+            self._command(f"{level} {where}".rstrip(), self._masks.whole(message))
+
+    def _command(self, name: str, value: str) -> None:
+        print(f"::{name}::{_data(value)}", file=self.log, flush=True)
+
+    def write(self, markdown: str) -> None:
+        """A part of the job's summary."""
+        self._summary.append(self._masks.whole(markdown))
+
+    def finish(self, outputs: dict[str, str]) -> None:
+        """Write the summary and the outputs; what anything else wrote into the step's files is undone."""
+        for path, content in self._before.items():
+            path.write_bytes(content)
+        if self.outputs is not None:
+            said = [_output(name, self._masks.whole(value)) for name, value in outputs.items()]
+            with self.outputs.open("a") as file:
+                file.write("".join(said))
+        if self.summary is not None:
+            room = SUMMARY_LIMIT - len(self._before.get(self.summary, b""))
+            with self.summary.open("ab") as binary:
+                binary.write(fitted("\n".join(self._summary) + "\n", room))
+
+
+def fitted(text: str, room: int) -> bytes:
+    """`text` in at most `room` bytes."""
+    raw = text.encode()
+    if len(raw) <= room:
+        return raw
+    kept = raw[: max(0, room - len(_CUT.encode()))].decode(errors="ignore").rpartition("\n")[0]
+    return (kept + _CUT).encode()
+
+
+def _output(name: str, value: str) -> str:
+    """One output in the form for several lines, whose end no value can know."""
+    end = f"end-{secrets.token_hex(16)}"
+    return f"{name}<<{end}\n{value}\n{end}\n"
+
+
+def _data(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")

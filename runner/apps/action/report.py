@@ -1,0 +1,111 @@
+"""What a step tells: in its log, in the job's summary, and as outputs. Pure, but for the log."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from runner.apps.action.job_input import Job
+from runner.apps.action.job_output import Presence
+from runner.apps.action.runs import Ran
+from runner.apps.action.trusted import Trusted
+from runner.core.errors import RunnerError
+from runner.core.model.decision import Decision, Verdict
+from runner.publish.outputs._escape import neutralised, one_line
+
+_WIDEST = 300
+
+
+def log(presence: Presence, job: Job, decisions: Sequence[Decision]) -> None:
+    """One line for each decision."""
+    if not decisions:
+        presence.say(f"{job.event}: {NOTHING}")
+    for one in decisions:
+        presence.say(f"{one.skill}: {told(one)}: {one.message}")
+
+
+NOTHING = "nothing is due, and no skill asks for this event"
+
+
+def told(decision: Decision) -> str:
+    """A decision in its own words: "started", "skipped: filter"."""
+    return f"{decision.verdict}: {decision.cause}" if decision.cause else str(decision.verdict)
+
+
+def summary(job: Job, trusted: Trusted, decisions: Sequence[Decision], ran: Sequence[Ran]) -> str:
+    """The job's summary, in Markdown."""
+    return "\n".join([*_faults(trusted), *_decisions(job, decisions), *_runs(ran)])
+
+
+def _faults(trusted: Trusted) -> Iterator[str]:
+    if trusted.loaded.faults:
+        yield "### Invalid skills\n"
+        for fault in trusted.loaded.faults:
+            yield f"- `{fault.file}:{fault.line}:{fault.column}` {_cell(fault.message)}"
+        yield ""
+
+
+def _decisions(job: Job, decisions: Sequence[Decision]) -> Iterator[str]:
+    yield f"### Skillrunner: {_cell(job.event)}\n"
+    if not decisions:
+        yield f"{NOTHING.capitalize()}.\n"
+        return
+    yield from ("| skill | decision | why |", "|---|---|---|")
+    for one in decisions:
+        yield f"| {one.skill} | {told(one)} | {_cell(one.message)} |"
+    yield ""
+
+
+def _runs(ran: Sequence[Ran]) -> Iterator[str]:
+    if not ran:
+        return
+    yield from ("### Runs\n", "| skill | run | end | cost | result |", "|---|---|---|---|---|")
+    for one in ran:
+        cost = "" if one.cost_usd is None else f"${one.cost_usd:.2f}"
+        links = ", ".join(f"[{receipt.kind} #{receipt.number}]({receipt.url})" for receipt in one.receipts)
+        result = links if any(receipt.number for receipt in one.receipts) else _cell(one.end.message)
+        yield f"| {one.decision.skill} | {one.decision.run_id} | {one.end.state} | {cost} | {result} |"
+    yield ""
+    for one in ran:
+        if one.end.reason is not None and one.end.hint:
+            yield f"- **{one.decision.skill}**: {_cell(one.end.message)} Next: {_cell(one.end.hint)}"
+
+
+def failure(error: RunnerError) -> str:
+    """What stopped the step before it could decide."""
+    hint = f"\n\nNext: {neutralised(error.hint, _WIDEST)}" if error.hint else ""
+    return f"### Skillrunner could not decide\n\n{neutralised(error.message, 2000)}{hint}"
+
+
+def _cell(text: str) -> str:
+    return one_line(text, _WIDEST).replace("|", "\\|")
+
+
+def outputs(decisions: Sequence[Decision], ran: Sequence[Ran]) -> dict[str, str]:
+    """The outputs of `action.yml`; where there were several runs, those of the last one that published."""
+    due = [one for one in decisions if one.verdict is Verdict.STARTED]
+    by_skill: dict[str, list[str]] = {}
+    for one in due:
+        by_skill.setdefault(one.skill, []).append(one.key)
+    said = {
+        "decisions": json.dumps([_as_data(one) for one in decisions]),
+        "matrix": json.dumps({"include": [{"skill": one.skill, "key": one.key} for one in due]}),
+        "runs": json.dumps(by_skill),
+    }
+    if not ran:
+        return said
+    chosen = ([one for one in ran if one.receipts] or list(ran))[-1]
+    receipt = chosen.receipts[0] if chosen.receipts else None
+    costs = [one.cost_usd for one in ran if one.cost_usd is not None]
+    return said | {
+        "run-id": chosen.decision.run_id,
+        "state": chosen.end.state,
+        "pull-request-url": receipt.url if receipt and receipt.number else "",
+        "pull-request-number": str(receipt.number) if receipt and receipt.number else "",
+        "cost-usd": f"{sum(costs):.6f}" if costs else "",
+    }
+
+
+def _as_data(decision: Decision) -> Mapping[str, Any]:
+    said = asdict(decision)
+    return {name: str(value) for name, value in said.items() if value not in (None, "")}

@@ -1,0 +1,148 @@
+"""What the Action works by: configuration and skills of the default branch, whatever branch started it.
+
+A pull request's copy of either is data. Nothing is read from the checkout that a workflow may have made.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runner.apps.action.job_input import Job
+from runner.clients.git import Git, files_at
+from runner.config.settings import FILE, Config, load_config
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Remote
+from runner.publish.forges.github import GitHub
+from runner.run import bootstrap
+from runner.scheduler.loop_guard import Me
+from runner.skills import Loaded, load
+from runner.store import Store
+from runner.workspace.mirror import Mirror
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """The repository at the head of its default branch."""
+
+    place: bootstrap.Place
+    runs: Store
+    forge: GitHub
+    mirror: Mirror
+    sha: str
+    loaded: Loaded
+    me: Me
+
+    @property
+    def remote(self) -> Remote:
+        return self.forge.remote()
+
+    def introduced(self) -> Mapping[str, datetime]:
+        """When each skill came to the default branch as it is now."""
+        return {skill.name: _introduced(self.mirror, self.sha, skill.path) for skill in self._skills}
+
+    @property
+    def _skills(self) -> Any:
+        return self.loaded.skills.values()
+
+
+def trust(job: Job, stack: ExitStack) -> Trusted:
+    """Fetch the repository and read what counts. Raises RunnerError: of the forge, or INVALID_CONFIG."""
+    token, login = _credential(job)
+    flags = _flags(job)
+    asked = load_config(job.workspace, read=_nothing, flags=flags)
+    place = bootstrap.Place(
+        config=asked,
+        root=job.workspace,
+        origin=f"{job.server_url}/{job.repository}",
+        token=token,
+    )
+    runs = stack.enter_context(bootstrap.store(asked))
+    forge = bootstrap.forge(place, runs)
+    assert isinstance(forge, GitHub)
+    base, mirror = bootstrap.base(place, forge, None)
+    config = _config(job, mirror.directory, base.sha, flags)
+    place = replace(place, config=config, default_branch=base.ref)
+    return Trusted(
+        place=place,
+        runs=runs,
+        forge=forge,
+        mirror=mirror,
+        sha=base.sha,
+        loaded=load(files_at(mirror.directory, base.sha, config.skills)),
+        me=Me(login=login, email=config.bot.email, workflow=job.workflow),
+    )
+
+
+def _credential(job: Job) -> tuple[Callable[[], str], str]:
+    """The token to work with, and the login that it has on GitHub where that is known.
+
+    The job's own lives as long as the job; an App's is renewed, as a run may be longer than its hour.
+    """
+    if not job.inputs["app-id"]:
+        return lambda: job.inputs["token"], ""
+    from runner.clients.github.app import Lasting, installation_token
+
+    app = job.inputs["app-id"], job.inputs["app-private-key"]
+    token = Lasting(lambda: installation_token(job.api_url, *app, job.repository, PERMISSIONS))
+    token()
+    return token, f"{token.slug}[bot]"
+
+
+PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
+"""What the App's token is asked for, and nothing more."""
+
+
+def _flags(job: Job) -> dict[str, Any]:
+    """What the workflow says goes before what the repository's configuration says."""
+    return {
+        "forge": "github",
+        "github.api_url": job.api_url,
+        "github.git_url": job.server_url,
+        "sandbox": job.inputs["sandbox"] or None,
+        "state_dir": str(job.temp / "skillrunner"),
+    }
+
+
+def _nothing(path: Path) -> bytes:
+    raise FileNotFoundError(2, "no such file", str(path))
+
+
+def _config(job: Job, mirror: Path, sha: str, flags: Mapping[str, Any]) -> Config:
+    folder = PurePosixPath(job.inputs["working-directory"] or ".")
+    named = job.inputs["config"]
+    path = str(folder / (named or FILE))
+
+    def read(_: Path) -> bytes:
+        found = files_at(mirror, sha, [path]).get(path)
+        return _nothing(Path(path)) if found is None else found
+
+    given = Path(path) if named else None
+    config = load_config(job.workspace, file=given, flags=flags, read=read)
+    if folder == PurePosixPath("."):
+        return config
+    if ".." in folder.parts or folder.is_absolute():
+        message = f"the input `working-directory` leads out of the repository (value: {folder})"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="name a folder of the repository")
+    return config.model_copy(update={"skills": tuple(str(folder / one) for one in config.skills)})
+
+
+def workflow_file(job: Job, trusted: Trusted) -> bytes | None:
+    """The file of the workflow that runs this step, at the commit that it runs from; None: not to be had."""
+    sha = job.workflow_sha or trusted.sha
+    try:
+        trusted.mirror.fetch(trusted.remote, sha)
+        return files_at(trusted.mirror.directory, sha, [job.workflow]).get(job.workflow)
+    except RunnerError as error:
+        if error.reason not in (Reason.REF_NOT_FOUND, Reason.GIT_FAILED):
+            raise
+        return None
+
+
+def _introduced(mirror: Mirror, sha: str, path: str) -> datetime:
+    """When the folder came to the branch as it is now: the commit, or the merge, that last changed it."""
+    git = Git(mirror.directory)
+    seconds = git.text("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
+    return datetime.fromtimestamp(int(seconds or 0), UTC)

@@ -1,0 +1,59 @@
+"""One file per verb of the command line. What all of them are given stands here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+
+if TYPE_CHECKING:
+    from runner.config.settings import Config
+    from runner.run.bootstrap import Here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options that stand before the verb."""
+
+    root: Path  # where to look for the repository
+    config: Path | None = None
+    state_dir: Path | None = None
+    quiet: bool = False
+
+
+def instant(option: str, text: str) -> datetime:
+    """A time that an option gives, in ISO 8601; UTC if it is bare. Raises RunnerError."""
+    from runner.core import units
+
+    try:
+        return units.instant(text)
+    except ValueError as error:
+        message, hint = f"{option} {text!r} is no time", f"{option} 2026-11-21T09:00"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint) from error
+
+
+def here(options: Options, **flags: str | None) -> "Here":
+    """The repository and the configuration that the options name; `flags` are configuration keys."""
+    from runner.run import bootstrap
+
+    return bootstrap.here(options.root, options.config, {**flags, **state_dir(options)})
+
+
+def settings(options: Options) -> "Config":
+    """The configuration that the options name: of a repository, or of the folder that a worker stands in."""
+    from runner.config.settings import FILE, load_config
+
+    try:
+        return here(options).config
+    except RunnerError as error:
+        is_workers = options.config is not None or (options.root / FILE).is_file()
+        if error.reason is not Reason.NOT_A_REPOSITORY or not is_workers:
+            raise
+    return load_config(options.root, file=options.config, flags=state_dir(options))
+
+
+def state_dir(options: Options) -> dict[str, str | None]:
+    """The folder that the options name, as a flag of the configuration."""
+    return {"state_dir": str(options.state_dir.absolute()) if options.state_dir else None}

@@ -1,0 +1,134 @@
+"""`skillrunner attach`: watch a run, and talk to its agent."""
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from runner.apps.cli.commands import settings
+from runner.apps.cli.commands.logs import described
+from runner.core.errors import RunnerError, exit_code
+from runner.core.jsonl import Lines, json_object
+from runner.core.redact import plain
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.core.model import End
+    from runner.store import Store
+
+_PAUSE = 0.3  # seconds between two looks at what happened
+_PIECE = 64 * 1024  # bytes that are read at a time
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.pass_context
+def command(context: click.Context, run: str) -> None:
+    """Follow RUN while it goes on; each line that is typed is said to its agent, as `steer` does.
+
+    Ctrl-C leaves the run alone, and so does the end of the input. Ends with the run, and with its exit code.
+    """
+    from runner.run import bootstrap
+
+    options: Options = context.obj
+    with bootstrap.store(settings(options)) as runs:
+        found = runs.run(run)
+        with _interruptions() as interrupted:
+            end = _attached(runs, found.id, interrupted)
+    if end is None:
+        click.echo(f"detached: run {found.id} goes on", err=True)
+        return
+    click.echo(f"-- {end.state}: {plain(end.message)}")
+    context.exit(exit_code(end))
+
+
+@contextmanager
+def _interruptions() -> Iterator[Event]:
+    """Set by Ctrl-C, which raises nothing meanwhile: an exception may come where nobody can pass it on."""
+    asked = Event()
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _attached(runs: "Store", run_id: str, interrupted: Event) -> "End | None":
+    """Show what the agent does, and tell it what is typed, until the run ends. None: it was interrupted."""
+    typed = Typed(sys.stdin.fileno() if sys.stdin is not None and not sys.stdin.closed else None)
+    with ExitStack() as stack:
+        growing = Growing(stack)
+        while not interrupted.is_set():
+            run = runs.run(run_id)  # asked before reading, so that the end is read too
+            for line in growing.lines(runs.files_of(run)):
+                if text := described(json_object(line)):
+                    click.echo(plain(text))
+            if run.end is not None:
+                return run.end
+            for words in typed.lines():
+                _say(runs, run_id, words)
+            runs.sweep_lost()
+    return None
+
+
+def _say(runs: "Store", run_id: str, words: str) -> None:
+    from runner.store import messages
+
+    try:
+        messages.send(runs, run_id, words, datetime.now(UTC))
+    except RunnerError as error:  # it has ended meanwhile, which the next look tells
+        click.echo(f"not sent: {error.message}", err=True)
+
+
+@dataclass(slots=True)
+class Typed:
+    """The lines of standard input, as far as they have been typed. No thread waits for the next one."""
+
+    descriptor: int | None  # None: there is none, or it has ended
+    _lines: Lines = field(default_factory=Lines)
+
+    def lines(self) -> list[str]:
+        """What was typed since it was asked last; waits a little."""
+        if self.descriptor is None:
+            time.sleep(_PAUSE)
+            return []
+        if not select.select([self.descriptor], [], [], _PAUSE)[0]:
+            return []
+        data = os.read(self.descriptor, _PIECE)
+        if data:
+            found = list(self._lines.feed(data))
+        else:
+            self.descriptor, found = None, list(self._lines.end())
+        return [text for line in found if (text := line.decode(errors="replace").strip())]
+
+
+@dataclass(slots=True)
+class Growing:
+    """The transcript of a run's last attempt, as far as it is written."""
+
+    stack: ExitStack
+    _path: Path | None = None
+    _file: IO[bytes] | None = None
+    _lines: Lines = field(default_factory=Lines)
+
+    def lines(self, folder: Path) -> Iterator[bytes]:
+        """What was written since it was asked last."""
+        from runner.run.agent.transcript import TRANSCRIPT
+
+        path = folder / TRANSCRIPT
+        if path != self._path:
+            with suppress(FileNotFoundError):
+                self._file = self.stack.enter_context(path.open("rb"))
+                self._path, self._lines = path, Lines()
+        while self._file is not None and (piece := self._file.read(_PIECE)):
+            yield from self._lines.feed(piece)

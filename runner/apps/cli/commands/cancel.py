@@ -1,0 +1,34 @@
+"""`skillrunner cancel`: stop a run of a worker, or keep it from beginning."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+
+
+@click.command()
+@click.argument("run")
+@click.option("--reason", default="somebody cancelled it", help="Why, for those who look at it later.")
+@click.pass_obj
+def command(options: "Options", run: str, reason: str) -> None:
+    """Cancel RUN: its container is stopped, and nothing of it is published."""
+    from runner.apps.cli.commands.worker import config_of
+    from runner.run.bootstrap import worker_store
+    from runner.store.queue import Line
+
+    with worker_store(config_of(options, None)) as store:
+        found = store.run(run)
+        if found.end is not None:
+            message = f"run {found.id} has ended: {found.end.state}"
+            hint = f"skillrunner show {found.id}"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+        if Line(store).ask_to_stop(found.id, reason, datetime.now(UTC)):
+            click.echo(f"asked to stop: {found.id}")
+        else:
+            click.echo(f"cancelled before it began: {found.id}")

@@ -1,0 +1,198 @@
+"""`skillrunner doctor`: what a run needs, what is there, and the next command."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.apps.cli.commands import here
+from runner.core.errors import ExitCode, RunnerError
+from runner.core.redact import plain
+from runner.publish.forges import Finding
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.config.settings import Config
+    from runner.run.bootstrap import Here
+
+_GIT = (2, 38)  # `git merge-tree --write-tree`
+_ROOM = 2 * 1024**3  # bytes that should be free for workspaces
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with each value's origin.")
+@click.option("--action", is_flag=True, help="Check the workflows that use the GitHub Action instead.")
+@click.pass_context
+def command(context: click.Context, as_json: bool, action: bool) -> None:
+    """Check git, Docker, images, the token, the skills and the disk. Exits with 1 where something fails."""
+    options: Options = context.obj
+    place = here(options)
+    findings = [finding for look in _looks(action) for finding in _caught(look, place)]
+    if as_json:
+        click.echo(json.dumps({"findings": [asdict(one) for one in findings], "config": _config(place)}))
+    else:
+        for finding in findings:
+            click.echo(plain(f"{_level(finding):<4}  {finding.subject:<10} {finding.message}"))
+            if finding.hint:
+                click.echo(plain(f"      next: {finding.hint}"))
+    if not all(finding.ok for finding in findings):
+        context.exit(ExitCode.FAILED)
+
+
+def _level(finding: Finding) -> str:
+    """What works but leaves something to do is a warning; only a failure counts for the exit code."""
+    if not finding.ok:
+        return "FAIL"
+    return "warn" if finding.hint else "ok"
+
+
+def _looks(action: bool) -> Iterable[Callable[["Here"], Iterator[Finding]]]:
+    if not action:
+        return _LOOKS
+    from runner.apps.action.doctor import LOOKS
+
+    return LOOKS
+
+
+def _caught(look: Callable[["Here"], Iterator[Finding]], place: "Here") -> list[Finding]:
+    try:
+        return list(look(place))
+    except RunnerError as error:
+        subject = look.__name__.rpartition("look_at_")[2]
+        return [Finding(ok=False, subject=subject, message=error.message, hint=error.hint)]
+
+
+def _look_at_git(place: "Here") -> Iterator[Finding]:
+    from runner.clients.git import Git
+
+    said = Git(place.local.root).text("version")
+    found = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    hint = "" if found >= _GIT else "install git 2.38 or newer"
+    yield Finding(ok=found >= _GIT, subject="git", message=said, hint=hint)
+
+
+def _look_at_docker(place: "Here") -> Iterator[Finding]:
+    if place.config.sandbox != "docker":
+        from runner.sandboxes.process import WARNING
+
+        yield Finding(ok=True, subject="sandbox", message=f"{place.config.sandbox}: {WARNING}")
+        return
+    from runner.clients.docker import engine, images
+
+    version = engine.client().version()["Version"]
+    yield Finding(ok=True, subject="docker", message=f"engine {version} answers")
+    if not place.config.image:
+        message, hint = "no default image: every skill has to name one", "write `image:` in skillrunner.yaml"
+        yield Finding(ok=True, subject="image", message=message, hint=hint)
+    elif images.present(place.config.image):
+        yield Finding(ok=True, subject="image", message=f"{place.config.image} is there")
+    else:
+        message = f"{place.config.image} is not there yet: the first run pulls it"
+        yield Finding(ok=True, subject="image", message=message, hint=f"docker pull {place.config.image}")
+
+
+def _look_at_skills(place: "Here") -> Iterator[Finding]:
+    from runner.skills import load
+    from runner.skills.discover import discover
+
+    found = discover(place.local.root, place.config.skills)
+    loaded = load(found.files)
+    faults = len(loaded.faults) + len(found.faults)
+    if faults:
+        message = f"{faults} faults, {len(loaded.skills)} valid skills"
+        yield Finding(ok=False, subject="skills", message=message, hint="skillrunner validate")
+    else:
+        names = ", ".join(loaded.skills) or "none yet"
+        hint = "" if loaded.skills else "skillrunner new NAME"
+        yield Finding(ok=True, subject="skills", message=names, hint=hint)
+    asked = [skill.options.harness for skill in loaded.skills.values()]
+    yield from _programs(sorted({one.kind for one in asked}), place.config)
+    yield from _keys(asked, place.config)
+
+
+def _programs(kinds: Iterable[str], config: "Config") -> Iterator[Finding]:
+    """Where the programs of the skills' harnesses come from."""
+    from runner.core import plugins
+
+    for kind in kinds:
+        harness, configured = plugins.module("harnesses", kind), config.harnesses.get(kind)
+        program = harness.PROGRAM
+        if program is None:  # the skill names it
+            continue
+        hint = ""
+        if configured and configured.version:
+            message = f"{program} {_version(harness, configured.version)} is installed by the first run"
+        elif configured and configured.binary:
+            message = f"{configured.binary} is shown to the sandbox as {program}"
+        else:
+            message = f"{program} has to be in the image, for {kind}"
+            if hasattr(harness, "PACKAGE"):
+                hint = f"or write in skillrunner.yaml: harnesses: {{{kind}: {{version: tested}}}}"
+        yield Finding(ok=True, subject="harness", message=message, hint=hint)
+
+
+def _version(harness: Any, wanted: str) -> str:
+    from runner.run.environment.install import TESTED
+
+    package = getattr(harness, "PACKAGE", None)
+    return str(package.version) if package and wanted == TESTED else wanted
+
+
+def _keys(asked: Iterable[Any], config: "Config") -> Iterator[Finding]:
+    """Whether the model keys that the skills' harnesses need are at hand."""
+    from runner.harnesses import model_of
+
+    needed = {
+        (one.kind, name)
+        for one in asked
+        if (model := model_of(one)) is not None
+        for name in (model.key_variable, *config.other_keys(one.kind))
+    }
+    for kind, variable in sorted(needed):
+        source = config.secrets.get(variable)
+        told = source.model_dump(exclude_none=True) if source else {"env": variable}
+        ((how, where),) = told.items()
+        there = how != "env" or bool(os.environ.get(where))
+        message = f"{variable} is {'set' if there else 'not set'}, for {kind}"
+        if how != "env":  # asking might cost a PIN
+            message = f"{variable} comes from `secrets`, by `{how}`, for {kind}"
+        hint = "" if there else f"export {where}=..."
+        yield Finding(ok=there, subject="key", message=message, hint=hint)
+
+
+def _look_at_forge(place: "Here") -> Iterator[Finding]:
+    from runner.run import bootstrap
+
+    with bootstrap.store(place.config) as runs:
+        yield from bootstrap.forge(place, runs).doctor()
+
+
+def _look_at_disk(place: "Here") -> Iterator[Finding]:
+    free = shutil.disk_usage(
+        next(path for path in (place.config.state, *place.config.state.parents) if path.exists())
+    )
+    hint = "" if free.free >= _ROOM else "free some space, or move state_dir to a larger disk"
+    message = f"{free.free / 1024**3:.1f} GiB free at {place.config.state}"
+    yield Finding(ok=free.free >= _ROOM, subject="disk", message=message, hint=hint)
+
+
+_LOOKS = (_look_at_git, _look_at_docker, _look_at_skills, _look_at_forge, _look_at_disk)
+
+
+def _config(place: "Here") -> dict[str, dict[str, object]]:
+    """Every configuration value, and where it comes from; keys are dotted."""
+    leaves = _leaves(place.config.model_dump(mode="json"))
+    return {key: {"value": value, "origin": place.config.origin(key)} for key, value in leaves}
+
+
+def _leaves(data: Mapping[str, object], before: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{before}{name}.")
+        else:
+            yield before + name, value

@@ -1,0 +1,85 @@
+"""`skillrunner new`: a skill that validates as it is, to be filled in."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.apps.cli.commands import here
+from runner.apps.cli.commands.init import writing
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+
+_TRIGGERS = {
+    "manual": "manual: {}",
+    "schedule": 'schedule:\n    - cron: "0 9 * * 1"\n      timezone: UTC\n      catch_up: 6h',
+    "release": "release: {types: [published]}",
+    "issues": "issues: {types: [labeled], labels: [help-wanted]}",
+    "issue_comment": "issue_comment: {command: /NAME}",
+    "pull_request": 'pull_request: {types: [opened, synchronize], paths: ["src/**"]}',
+    "push": "push: {branches: [main]}",
+}
+_HARNESSES = {
+    "claude-code": "{kind: claude-code, model: sonnet}",
+    "codex": "{kind: codex}",
+    "command": '{kind: command, command: ["sh", "-c", "cat > docs/NAME.md"]}',
+    "copilot": "{kind: copilot, model: gpt-4.1}",
+    "gemini": "{kind: gemini}",
+    "opencode": "{kind: opencode, model: gpt-5.5}",
+    "oz": "{kind: oz}\nenvironment: {secrets: [WARP_API_KEY]}",
+    "qwen": "{kind: qwen, model: qwen3-coder-plus}",
+}
+_YAML = """\
+# yaml-language-server: $schema=https://raw.githubusercontent.com/skillrunner/skillrunner/main/schemas/skill.schema.json
+version: 1
+description: Say in one line what NAME is for
+on:
+  TRIGGER
+harness: HARNESS
+limits: {timeout: 30m, idle: 10m}
+# Commands that must pass on a clean tree with the patch applied:
+verify: []
+output:
+  pull_request:
+    title: "NAME: say what changed"
+    paths: ["docs/**"]   # what may change; everything else is refused
+    draft: true
+"""
+_PROMPT = """\
+---
+name: NAME
+description: Say in one line what NAME is for
+---
+
+Say what to do, what to leave alone, and when to do nothing.
+"""
+
+
+@click.command()
+@click.argument("name")
+@click.option("--trigger", type=click.Choice(list(_TRIGGERS)), default="manual", show_default=True)
+@click.option("--harness", type=click.Choice(list(_HARNESSES)), default="claude-code", show_default=True)
+@click.pass_obj
+def command(options: "Options", name: str, trigger: str, harness: str) -> None:
+    """Make the skill NAME in the first of the configured skill folders."""
+    from runner.skills.loader import NAME
+
+    if NAME.fullmatch(name) is None or len(name) > 64:
+        hint = "1-64 characters of a-z, 0-9 and single hyphens between them, such as tidy-imports"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, f"{name!r} is not a skill's name", hint=hint)
+    place = here(options)
+    folder = place.local.root / place.config.skills[0] / name
+    if folder.exists():
+        message = f"{folder.relative_to(place.local.root)} is there already"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="choose another name")
+    yaml = _YAML.replace("TRIGGER", _TRIGGERS[trigger]).replace("HARNESS", _HARNESSES[harness])
+    with writing():
+        folder.mkdir(parents=True)
+        for file, text in (("skill.yaml", yaml), ("SKILL.md", _PROMPT)):
+            (folder / file).write_text(text.replace("NAME", name))
+            click.echo(f"wrote {(folder / file).relative_to(place.local.root)}")
+    click.echo(
+        f"next: write the instructions, then skillrunner validate, then skillrunner run {name} --dry-run"
+    )

@@ -1,0 +1,112 @@
+"""`skillrunner pr`: the pull requests of the local forge."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.apps.cli.commands import here
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.publish.forges.local import Local
+    from runner.run.bootstrap import Here
+
+
+@click.group()
+def command() -> None:
+    """Work with the pull requests of the local forge."""
+
+
+@contextmanager
+def _forge(options: "Options") -> Iterator[tuple["Here", "Local"]]:
+    from runner.publish.forges.local import Local
+    from runner.run import bootstrap
+
+    place = here(options)
+    with bootstrap.store(place.config) as runs:
+        found = bootstrap.forge(place, runs)
+        if not isinstance(found, Local):
+            where = f"{place.config.github.git_url}/{bootstrap.github_slug(place)}/pulls"
+            message = f"the pull requests of this repository are on GitHub: {where}"
+            hint = "gh pr list, or the local forge: SKILLRUNNER_FORGE=local"
+            raise RunnerError(Phase.LOAD, Reason.UNSUPPORTED, message, hint=hint)
+        yield place, found
+
+
+@command.command("list")
+@click.option("--all", "every", is_flag=True, help="Merged and closed ones too.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.pass_obj
+def list_(options: "Options", every: bool, as_json: bool) -> None:
+    """List open pull requests."""
+    from runner.apps.console import one_line, table
+
+    with _forge(options) as (_, forge):
+        pulls = forge.table.all(None if every else "open")
+    if as_json:
+        click.echo(json.dumps([asdict(pull) for pull in pulls]))
+        return
+    rows = [
+        (
+            str(pull.number),
+            pull.state + (" draft" if pull.draft else ""),
+            one_line(pull.branch),
+            one_line(pull.title, 60),
+        )
+        for pull in pulls
+    ]
+    for line in table(rows, heads=("NUMBER", "STATE", "BRANCH", "TITLE")) if rows else ("no pull requests",):
+        click.echo(line)
+
+
+@command.command()
+@click.argument("number", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.pass_obj
+def show(options: "Options", number: int, as_json: bool) -> None:
+    """Show pull request NUMBER."""
+    from runner.core.redact import plain
+
+    with _forge(options) as (_, forge):
+        pull, comments = forge.get(number), forge.table.comments(number)
+    if as_json:
+        click.echo(json.dumps({**asdict(pull), "comments": list(comments)}))
+        return
+    draft, labels = (" draft" if pull.draft else ""), ", ".join(pull.labels)
+    click.echo(plain(pull.title))
+    click.echo(plain(f"#{number} {pull.state}{draft}: {pull.branch} → {pull.base}  {labels}".rstrip()))
+    for text in (pull.body, *comments):
+        click.echo("\n" + "\n".join(plain(line) for line in text.splitlines() if not line.startswith("<!--")))
+
+
+@command.command()
+@click.argument("number", type=int)
+@click.pass_obj
+def merge(options: "Options", number: int) -> None:
+    """Merge pull request NUMBER into its base."""
+    import tempfile
+    from pathlib import Path
+
+    from runner.workspace.changeset import Changeset
+    from runner.workspace.mirror import Mirror
+
+    with _forge(options) as (place, forge), tempfile.TemporaryDirectory() as scratch:
+        mirror = Mirror(place.config.state, forge.remote().url)
+        mirror.fetch(forge.remote())
+        merged = forge.merge(number, Changeset(Path(scratch) / "merge.git", mirror.objects))
+    click.echo(f"#{number} {merged.state} into {merged.base}")
+
+
+@command.command()
+@click.argument("number", type=int)
+@click.pass_obj
+def close(options: "Options", number: int) -> None:
+    """Close pull request NUMBER unmerged: what it proposed is not proposed again."""
+    with _forge(options) as (_, forge):
+        click.echo(f"#{number} {forge.close(number).state}")

@@ -1,0 +1,74 @@
+"""`skillrunner retry`: have a worker do a run again."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Run, RunState
+from runner.core.model.decision import Decision, Verdict
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.store import Store
+
+
+@click.command()
+@click.argument("run")
+@click.option("--current", is_flag=True, help="With the skill as it is now, not as it was then.")
+@click.pass_obj
+def command(options: "Options", run: str, current: bool) -> None:
+    """Queue what RUN did once more: the same skill, the same event, on the newest code of its base."""
+    from runner.apps.cli.commands.worker import config_of
+    from runner.run.bootstrap import worker_store
+
+    with worker_store(config_of(options, None)) as store:
+        found = store.run(run)
+        if found.end is None:
+            message, hint = f"run {found.id} has not ended", f"skillrunner cancel {found.id}"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+        click.echo(f"queued: {_queue(store, found, current)}")
+
+
+def _queue(store: "Store", found: Run, current: bool) -> str:
+    from runner.store import new_run_id
+    from runner.store.decisions import Decisions, Work
+    from runner.store.queue import Line
+
+    work, now = dict(Line(store).work(found.id)), datetime.now(UTC)
+    if current:
+        work["commit"] = ""
+    decision = Decision(
+        key=f"retry:{found.id}:{uuid.uuid4().hex[:8]}",
+        skill=found.skill,
+        trigger=found.trigger,
+        verdict=Verdict.STARTED,
+        message=f"somebody asked for run {found.id} again",
+        at=now,
+        run_id=new_run_id(now),
+    )
+    again = Run(
+        id=decision.run_id,
+        repository=found.repository,
+        skill=found.skill,
+        trigger=found.trigger,
+        trigger_key=decision.key,
+        subject=found.subject,
+        base_sha=found.base_sha,
+        state=RunState.QUEUED,
+        created_at=now,
+        harness=found.harness,
+    )
+    wanted = Work(run=again, data=work, priority=_urgency(store, found))
+    Decisions(store, found.repository).settle(lambda _: [decision], lambda _: wanted)
+    return again.id
+
+
+def _urgency(store: "Store", found: Run) -> int:
+    """As it was, and before what no human waits for; a retry's retry goes no further."""
+    from runner.store.queue import Line
+
+    by_hand = found.trigger == "manual" or found.trigger_key.startswith("retry:")
+    return Line(store).priority(found.id) - (not by_hand)

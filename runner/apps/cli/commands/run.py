@@ -1,0 +1,191 @@
+"""`skillrunner run`: one run of one skill, here and now."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.apps.cli.commands import here
+from runner.core.errors import exit_code
+from runner.core.model import End, HarnessSpec
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.publish.forges import Forge
+    from runner.run.bootstrap import Here
+    from runner.run.launch import Start
+    from runner.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the command line asks for."""
+
+    skill: str  # empty: that of the earlier run
+    event: Path | None
+    from_run: str | None
+    trigger: str | None
+    inputs: tuple[str, ...]
+    base: str | None
+    again: bool
+    as_json: bool
+    force: Mapping[str, Any]
+
+
+@click.command()
+@click.argument("skill", default="")
+@click.option(
+    "--event", type=click.Path(path_type=Path, allow_dash=True), help="The payload of an event, as JSON."
+)
+@click.option("--trigger", help="The event's kind, where the payload does not tell.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="A value for one of its inputs.")
+@click.option("--from-run", metavar="RUN", help="With the event, inputs and base commit of an earlier run.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the prompt, the plan and what may come out; run nothing."
+)
+@click.option("--base", help="The branch to work on; default: the default branch.")
+@click.option("--sandbox", help="docker, or process, which isolates nothing.")
+@click.option("--image", help="Another container image.")
+@click.option("--harness", help="Another harness; for one that needs options, change the skill.")
+@click.option("--model", help="Another model.")
+@click.option("--forge", type=click.Choice(["auto", "github", "local"]), help="Where the pull request goes.")
+@click.option("--again", is_flag=True, help="Propose what was closed unmerged.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's whole record at the end.")
+@click.pass_context
+def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
+    """Run SKILL now and publish what comes out.
+
+    The skill is read as it lies in the working tree; the work starts from the head of the base branch on the
+    forge. Ctrl-C ends the run and removes its container.
+
+    With --from-run SKILL may be left out: then it is that of the earlier run, as it was.
+    """
+    _check_usage(given)
+    options: Options = context.obj
+    forced = {name: given.pop(name) for name in ("sandbox", "image", "model")}
+    force = {f"force_{name}": value for name, value in forced.items() if value is not None}
+    if kind := given.pop("harness"):
+        force["force_harness"] = HarnessSpec(kind=kind)
+    forge = given.pop("forge")
+    from runner.run import bootstrap
+
+    wish = Wish(force=force, **given)
+
+    place = here(options, forge=forge)
+    with bootstrap.store(place.config) as runs:
+        if dry_run:
+            _preview(place, runs, wish)
+        else:
+            context.exit(_run(place, runs, wish, options.quiet))
+
+
+def _check_usage(given: Mapping[str, Any]) -> None:
+    other = [f"--{name.rstrip('s')}" for name in ("event", "trigger", "inputs", "base") if given[name]]
+    if given["from_run"] and other:
+        raise click.UsageError(f"--from-run gives what {', '.join(other)} would: leave one of them out")
+    if not given["skill"] and not given["from_run"]:
+        raise click.UsageError("Missing argument 'SKILL'.")
+
+
+def _run(place: "Here", runs: "Store", wish: Wish, quiet: bool) -> int:
+    from runner.apps.console import Progress
+    from runner.run import bootstrap
+    from runner.run.launch import launch, terminable
+    from runner.store import new_run_id
+
+    run_id = new_run_id(datetime.now(UTC))
+    with Progress(quiet=quiet, stream=sys.stderr) as progress, terminable():
+        target = bootstrap.forge(place, runs)
+        start = _start(place, runs, target, wish, run_id)
+        end = launch(place, runs, target, start, progress.observe, progress.transcript)
+    tell(runs, run_id, end, wish.as_json, quiet)
+    return exit_code(end)
+
+
+def _start(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: str) -> "Start":
+    from runner.apps.cli import inputs as intake
+    from runner.run import bootstrap
+    from runner.run.launch import Start
+
+    if wish.from_run:
+        return _start_again(place, runs, target, wish, run_id)
+    skill = intake.skill(place, wish.skill)
+    trigger = intake.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
+    _, options = skill.output
+    commit = intake.commit_of(place, skill)
+    base, mirror = bootstrap.base(place, target, wish.base or getattr(options, "base", None))
+    return Start(
+        run_id=run_id,
+        skill=skill,
+        commit=commit,
+        trigger=trigger,
+        base=base,
+        mirror=mirror,
+        force=wish.force,
+        again=wish.again,
+    )
+
+
+def _start_again(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: str) -> "Start":
+    """What an earlier run did, with its skill as it was, or with one of the working tree."""
+    from runner.apps.cli import inputs as intake
+    from runner.apps.worker.run_job import skill_at, trigger_of
+    from runner.run import bootstrap
+    from runner.run.launch import Start
+    from runner.store.queue import Line
+
+    earlier = runs.run(wish.from_run or "")
+    work = Line(runs).work(earlier.id)
+    head, mirror = bootstrap.base(place, target, None)
+    if wish.skill:
+        skill = intake.skill(place, wish.skill)
+        commit = intake.commit_of(place, skill)
+    else:
+        commit = work["commit"] or head.sha
+        skill = skill_at(mirror, commit, work["path"], earlier.skill)
+    _, options = skill.output
+    ref = getattr(options, "base", None) or head.ref
+    return Start(
+        run_id=run_id,
+        skill=skill,
+        commit=commit,
+        trigger=trigger_of(work),
+        base=replace(head, ref=ref, sha=mirror.resolve(earlier.base_sha)),
+        mirror=mirror,
+        force=wish.force,
+        again=wish.again,
+    )
+
+
+def tell(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
+    """Print how a run ended."""
+    if as_json:
+        from runner.apps.cli.commands.show import record_json
+
+        click.echo(json.dumps(record_json(runs, run_id), default=str))
+        return
+    click.echo(f"{end.state}: {end.message}" if end.message else end.state)
+    if end.hint:
+        click.echo(f"  {end.hint}")
+    if not quiet:
+        click.echo(f"  look further: skillrunner show {run_id} | logs {run_id} | diff {run_id}")
+
+
+def _preview(place: "Here", runs: "Store", wish: Wish) -> None:
+    from runner.run import bootstrap
+    from runner.run.dry_run import facts
+    from runner.run.launch import as_data, planned
+
+    spec = planned(place, _start(place, runs, bootstrap.forge(place, runs), wish, "dry-run"))
+    if wish.as_json:
+        click.echo(json.dumps({**as_data(spec), "prompt": spec.prompt}, default=str))
+        return
+    click.echo(spec.prompt.rstrip())
+    click.echo("\n--- plan " + "-" * 60)
+    for name, value in facts(spec):
+        click.echo(f"{name:<12} {value}")

@@ -1,0 +1,119 @@
+"""`skillrunner show`: everything that is known of one run."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.apps.cli.commands import settings
+from runner.core.redact import plain
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.core.model import Run, RunEvent
+    from runner.store import Store
+
+
+@click.command()
+@click.argument("run", default="latest")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole record.")
+@click.pass_obj
+def command(options: "Options", run: str, as_json: bool) -> None:
+    """Show RUN: its id, the beginning of it, or `latest`."""
+    from runner.run import bootstrap
+
+    with bootstrap.store(settings(options)) as runs:
+        found = runs.run(run)
+        if as_json:
+            click.echo(json.dumps(record_json(runs, found.id), default=str))
+            return
+        for line in lines(runs, found):
+            click.echo(plain(line))
+
+
+def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
+    """The whole record of a run: its own fields, and lists of all that belongs to it."""
+    return {
+        **asdict(runs.run(run_id)),
+        "checks": [asdict(check) for check in runs.checks(run_id)],
+        "refusals": [asdict(refusal) for refusal in runs.refusals(run_id)],
+        "receipts": [asdict(receipt) for receipt in runs.receipts(run_id)],
+        "artifacts": [asdict(artifact) for artifact in runs.artifacts(run_id)],
+        "events": [{"seq": seq, **asdict(event)} for seq, event in runs.events(run_id)],
+        "spec": runs.spec(run_id),
+    }
+
+
+def lines(runs: "Store", run: "Run") -> Iterator[str]:
+    """A run for people."""
+    from runner.apps.console import ago, one_line
+
+    yield f"{run.id}  {run.skill}  {run.state}"
+    if run.end is not None:
+        reason = f" ({run.end.phase}: {run.end.reason})" if run.end.reason else ""
+        yield f"  {one_line(run.end.message, 1000)}{reason}"
+        if run.end.hint:
+            yield f"  next: {one_line(run.end.hint, 300)}"
+    yield ""
+    yield from _facts(runs, run)
+    yield f"started     {ago(run.started_at)}, attempt {run.attempt}"
+    events = [event for _, event in runs.events(run.id)]
+    if paused := _paused(events, run):
+        yield paused
+    for refusal in runs.refusals(run.id):
+        yield f"refused     [{refusal.rule}] {one_line(refusal.subject)} {one_line(refusal.message, 300)}"
+    for check in runs.checks(run.id):
+        how = "stopped" if check.exit_code is None else f"exit {check.exit_code}"
+        said = f"{one_line(check.command)} ({how}, {check.duration:.1f} s)"
+        yield f"{'passed' if check.ok else 'FAILED':<11} {said}"
+        yield from (
+            f"            | {one_line(line)}" for line in check.output.splitlines()[-5:] if not check.ok
+        )
+    for event in events:
+        if "question" in event.data:
+            yield f"asked       {one_line(str(event.data['question']), 1000)}"
+    for receipt in runs.receipts(run.id):
+        yield f"published   {receipt.kind} {receipt.action}: {receipt.url} ({receipt.branch})"
+    yield from _states(events, run)
+    for artifact in runs.artifacts(run.id):
+        yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"
+
+
+def _facts(runs: "Store", run: "Run") -> Iterator[str]:
+    from runner.apps.console import one_line
+
+    spec = runs.spec(run.id)
+    skill = spec.get("skill", {})
+    commit = skill.get("commit")
+    yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"
+    yield f"started by  {run.trigger} {one_line(spec.get('trigger', {}).get('subject', ''))}".rstrip()
+    if before := spec.get("continues"):
+        yield f"goes on     from run {before}"
+    yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
+    yield f"harness     {run.harness}"
+    yield f"image       {run.image_digest or 'none'}"
+    if run.tokens_in or run.cost_usd is not None:
+        cost = "unknown" if run.cost_usd is None else f"${run.cost_usd:.4f}"
+        yield f"cost        {cost}, {run.tokens_in:,} tokens in, {run.tokens_out:,} out"
+
+
+def _paused(events: Sequence["RunEvent"], run: "Run") -> str:
+    """Since when its agent stands still; empty: it does not."""
+    from runner.apps.console import ago, one_line
+
+    acts = [event for event in events if event.data.get("act") in ("pause", "resume", "stop")]
+    if run.end is not None or not acts or acts[-1].data["act"] != "pause":
+        return ""
+    return f"paused      {ago(acts[-1].at)}: {one_line(acts[-1].message)}"
+
+
+def _states(events: Sequence["RunEvent"], run: "Run") -> Iterator[str]:
+    entered = [(event.at, event.state) for event in events if event.state]
+    steps = []
+    for (at, state), (after, _) in zip(entered, [*entered[1:], (run.ended_at, None)], strict=True):
+        took = f" {(after - at).total_seconds():.1f} s" if after and not state.ended else ""
+        steps.append(f"{state}{took}")
+    if steps:
+        yield f"states      {' → '.join(steps)}"

@@ -1,0 +1,37 @@
+"""`skillrunner steer`: say something to an agent while it works."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.apps.cli.commands import settings
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.core.model import Act
+
+
+_TOLD = {"stop": "somebody stopped it", "pause": "somebody paused it", "resume": "somebody let it go on"}
+
+
+@click.command()
+@click.argument("run")
+@click.argument("text", default="")
+@click.option("--stop", "act", flag_value="stop", help="Have it stop where it is; TEXT says why.")
+@click.option(
+    "--pause", "act", flag_value="pause", help="Have it stand still, and the clocks of its limits too."
+)
+@click.option("--resume", "act", flag_value="resume", help="Have it go on after a pause.")
+@click.pass_obj
+def command(options: "Options", run: str, text: str, act: "Act | None") -> None:
+    """Tell the agent of RUN what TEXT says: its present turn ends, and the next one begins with it."""
+    from runner.run import bootstrap
+    from runner.store import messages
+
+    if not text.strip() and act is None:
+        raise click.UsageError("say something: skillrunner steer RUN TEXT, or --stop, --pause, --resume")
+    with bootstrap.store(settings(options)) as runs:
+        found = runs.run(run)
+        messages.send(runs, found.id, text or _TOLD[act or "say"], datetime.now(UTC), act or "say")
+        click.echo(f"sent: {found.id}")

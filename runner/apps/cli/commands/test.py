@@ -1,0 +1,132 @@
+"""`skillrunner test`: replay the cases of skills, with no model, no key and no network."""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.core.errors import ExitCode, RunnerError
+from runner.core.model import Reason
+from runner.core.redact import plain
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.run.testing.case import Case
+    from runner.run.testing.rehearse import Stage
+    from runner.run.testing.verdict import Verdict
+    from runner.skills import Skill
+
+
+@click.command()
+@click.argument("skills", metavar="[SKILL]...", nargs=-1)
+@click.option("--case", "name", metavar="NAME", help="This case alone.")
+@click.option("--update", is_flag=True, help="Keep what comes out as what is expected from now on.")
+@click.option("--sandbox", help="docker, or process, which isolates nothing.")
+@click.option("--image", help="Another container image.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write a JUnit report, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    skills: tuple[str, ...],
+    name: str | None,
+    update: bool,
+    junit: Path | None,
+    as_json: bool,
+    **forced: str | None,
+) -> None:
+    """Replay the cases of SKILLs; of all skills where none is named.
+
+    The harness runs for real, on the case's own small repository; its model's answers are the recorded ones.
+    A request that is not the recorded one fails the case, and so does another patch, another verdict of the
+    policy, or another result of the verification. Exits with 1 where a case fails.
+
+    With --update the recorded answers are given whatever is asked, and what comes out is kept: for a change
+    of the prompt that would not change what the model says. Look at the difference before you commit it.
+    """
+    options: Options = context.obj
+    from runner.run.launch import terminable
+    from runner.run.testing.rehearse import opened
+
+    force = {f"force_{key}": value for key, value in forced.items() if value is not None}
+    verdicts: list[Verdict] = []
+    with terminable(), opened(options.root, options.config, force) as stage:
+        for skill, case in _wanted(stage, skills, name):
+            verdicts.append(_verdict(stage, skill, case, update))
+            if not as_json:
+                _print(verdicts[-1])
+    if as_json:
+        click.echo(json.dumps({"cases": [{**asdict(one), "ok": one.ok} for one in verdicts]}))
+    else:
+        _sum_up(verdicts, options.quiet)
+    if junit is not None:
+        junit.write_bytes(_report(verdicts))
+    if not all(one.ok for one in verdicts):
+        context.exit(ExitCode.FAILED)
+
+
+def _wanted(stage: "Stage", names: Sequence[str], case: str | None) -> Iterable[tuple["Skill", "Case"]]:
+    """The cases, all of them read before the first one runs."""
+    from runner.apps.cli import inputs
+    from runner.run.testing import case as cases
+
+    skills = [inputs.skill(stage.here, name) for name in names] or inputs.skills(stage.here)
+    if not names and case is not None:
+        skills = [one for one in skills if (stage.root / one.path / cases.FOLDER / case).is_dir()]
+    return [(one, found) for one in skills for found in cases.found(one.name, stage.root / one.path, case)]
+
+
+def _verdict(stage: "Stage", skill: "Skill", case: "Case", update: bool) -> "Verdict":
+    from runner.run.testing import case as cases
+    from runner.run.testing.rehearse import keep, rehearse
+    from runner.run.testing.verdict import Verdict, judged
+
+    began = time.monotonic()
+    try:
+        came = rehearse(stage, skill, case, "update" if update else "test")
+        if came.end.reason is Reason.CANCELLED:
+            raise KeyboardInterrupt
+        if update:
+            keep(case, came)
+            case = cases.read(case.skill, case.folder)
+    except RunnerError as error:
+        message = f"{error.message}\n{error.hint}".rstrip()
+        return Verdict(skill=case.skill, case=case.name, problems=(message,))
+    return judged(case, came, time.monotonic() - began)
+
+
+def _print(verdict: "Verdict") -> None:
+    mark = click.style("ok", fg="green") if verdict.ok else click.style("FAILED", fg="red")
+    click.echo(f"{mark} {verdict.skill}/{verdict.case} ({verdict.seconds:.1f} s)")
+    for text in (*verdict.problems, *(f"warning: {one}" for one in verdict.warnings)):
+        for line in plain(text).splitlines():
+            click.echo(f"    {line}")
+
+
+def _sum_up(verdicts: Sequence["Verdict"], quiet: bool) -> None:
+    if not verdicts:
+        click.echo("no cases found: `skillrunner record SKILL` makes one")
+    elif not quiet:
+        failed = sum(not one.ok for one in verdicts)
+        click.echo(f"{len(verdicts)} case{'' if len(verdicts) == 1 else 's'}, {failed or 'none'} failed")
+
+
+def _report(verdicts: Sequence["Verdict"]) -> bytes:
+    """As JUnit's XML, which CI systems read."""
+    from xml.etree import ElementTree as Xml
+
+    failed = sum(not one.ok for one in verdicts)
+    counts = {"tests": str(len(verdicts)), "failures": str(failed)}
+    suite = Xml.Element("testsuite", {"name": "skillrunner", **counts})
+    for one in verdicts:
+        named: dict[str, Any] = {"classname": one.skill, "name": one.case, "time": f"{one.seconds:.2f}"}
+        case = Xml.SubElement(suite, "testcase", named)
+        if not one.ok:
+            told = plain("\n\n".join(one.problems))
+            Xml.SubElement(case, "failure", {"message": told.splitlines()[0]}).text = told
+    return bytes(Xml.tostring(suite, encoding="utf-8", xml_declaration=True))

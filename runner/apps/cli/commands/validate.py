@@ -1,0 +1,79 @@
+"""`skillrunner validate`: every fault of every skill, with its place and what to write instead."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.config.documents import Fault
+    from runner.skills.discover import Found
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.pass_context
+def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, config: Path | None) -> None:
+    """Check skill files.
+
+    PATHS are skills, their files, folders of skills or repositories; without any, the skills and the
+    configuration of the repository around the current folder. Exits with 3 where there are faults.
+    """
+    from runner.skills import load
+    from runner.skills.discover import named
+
+    found = named(paths) if paths else _here(config)
+    loaded = load(found.files)
+    faults = sorted({*found.faults, *loaded.faults})
+    if as_json:
+        skills = [{"name": skill.name, "file": skill.file} for skill in loaded.skills.values()]
+        click.echo(json.dumps({"skills": skills, "faults": [asdict(fault) for fault in faults]}))
+    else:
+        _print(faults, len(loaded.skills))
+    if faults:
+        context.exit(ExitCode.INVALID)
+
+
+def _here(config: Path | None) -> Found:
+    from runner.config.settings import FILE, config_faults, load_config
+    from runner.skills.discover import FOLDERS, discover
+
+    root = _root(Path.cwd())
+    file = config or root / FILE
+    faults = config_faults(_shown(file), file.read_bytes()) if file.is_file() else []
+    folders: Sequence[str] = FOLDERS if faults else load_config(root, file=config).skills
+    found = discover(root, folders)
+    found.faults.extend(faults)
+    return found
+
+
+def _root(start: Path) -> Path:
+    """The nearest folder upwards that is a git working tree, or else `start`."""
+    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), start)
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _print(faults: Sequence[Fault], valid: int) -> None:
+    for fault in faults:
+        click.echo(str(fault))
+        if fault.hint:
+            click.echo(f"    {fault.hint}")
+    if not faults and not valid:
+        click.echo("no skills found: `skillrunner new NAME` makes one")
+        return
+    count = "no faults" if not faults else "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    click.echo(f"{count}, {valid} valid skill{'' if valid == 1 else 's'}")

@@ -1,0 +1,199 @@
+"""`skillrunner worker`: the daemon, and what people do with it."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.apps.cli.commands import state_dir
+from runner.apps.cli.commands.worker_drain import drain
+from runner.apps.cli.commands.worker_status import named, status
+from runner.core.errors import ExitCode, RunnerError, exit_code
+from runner.core.model import Phase, Reason
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.apps.worker.daemon import Daemon
+    from runner.config.settings import Config
+    from runner.store import Store
+
+_GRACE = 5.0  # seconds that threads have to end once all work is done
+
+
+@click.group(invoke_without_command=True)
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--once", is_flag=True, help="Do what is due now, and end: for cron and Kubernetes jobs.")
+@click.pass_context
+def command(context: click.Context, /, config: Path | None, once: bool) -> None:
+    """Poll repositories, decide on everything that is due, and run it, until SIGTERM.
+
+    The first SIGTERM takes nothing more and waits for what runs, as long as `worker.drain` says; a second
+    one stops what runs.
+    """
+    options: Options = context.obj
+    loaded = config_of(options, config)
+    context.obj = (options, loaded)
+    if context.invoked_subcommand is None:
+        _log(options.quiet)
+        work(loaded, once)
+
+
+def config_of(options: "Options", file: Path | None) -> "Config":
+    """The worker's configuration; it needs no repository to stand in. Secrets in files are read as well."""
+    from runner.apps.worker.secret_files import from_files
+    from runner.config.settings import load_config
+
+    loaded = load_config(Path.cwd(), file=file or options.config, flags=state_dir(options))
+    os.environ.update(from_files(loaded, os.environ))
+    return loaded
+
+
+command.add_command(status)
+command.add_command(drain)
+
+
+def work(config: "Config", once: bool, **parts: Any) -> None:
+    """Be a worker until somebody asks us to leave; `parts` are those of the daemon that are not the usual."""
+    from runner.apps.worker.alerts import check_alert
+    from runner.apps.worker.credentials import Credentials
+    from runner.apps.worker.daemon import Daemon
+    from runner.apps.worker.error_log import Faults
+    from runner.apps.worker.repositories import Roster
+    from runner.run.bootstrap import worker_store
+
+    if not config.worker.repositories:
+        hint = "write `worker: {repositories: [owner/name]}` into skillrunner.yaml"
+        message = "worker.repositories is empty: there is nothing to work for"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+    check_alert(config)
+    with worker_store(config) as store, _alone(store):
+        roster = Roster(config, Credentials(config), Faults())
+        daemon = Daemon(config=config, store=store, roster=roster, **parts)
+        try:
+            with _signals(daemon):
+                daemon.run(once=once)
+        except RunnerError as error:
+            _end_in_any_case(exit_code(error.end))
+            raise
+        _end_in_any_case(ExitCode.ERROR if daemon.hands.busy else ExitCode.OK)
+
+
+def _end_in_any_case(code: ExitCode) -> None:
+    """End the process, though a thread waits for a database, or for an engine, that may never come back."""
+    timer = threading.Timer(_GRACE, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+
+
+def _log(quiet: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@contextmanager
+def _alone(store: "Store") -> Iterator[None]:
+    """A database in a file serves one worker: a second one is refused, with the way out."""
+    import fcntl
+
+    if not store.database.is_file:
+        yield
+        return
+    with (store.folder / "worker.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another worker uses {store.database.place}, and a file serves only one"
+            hint = "give this one another state_dir, or let both share PostgreSQL: worker.database"
+            raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint) from error
+        yield
+
+
+@contextmanager
+def _signals(daemon: "Daemon") -> Iterator[None]:
+    before = {one: signal.signal(one, lambda *_: daemon.leave()) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@command.command()
+@click.argument("skill", default="")
+@click.option("--repository", default="", help="Only there.")
+@click.option("--reason", default="somebody paused it", help="Why, for those who ask.")
+@click.pass_obj
+def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, reason: str) -> None:
+    """Hold SKILL, or everything: what is due is decided as held."""
+    from runner.run.bootstrap import worker_store
+    from runner.store.pauses import pause as hold
+
+    with worker_store(given[1]) as store:
+        hold(store, repository, skill, reason, datetime.now(UTC))
+    click.echo(f"paused: {named(repository, skill)}")
+
+
+@command.command()
+@click.argument("skill", default="")
+@click.option("--repository", default="", help="Only there.")
+@click.pass_obj
+def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) -> None:
+    """Hold SKILL, or everything, no longer."""
+    from runner.run.bootstrap import worker_store
+    from runner.store.pauses import resume as go_on
+
+    with worker_store(given[1]) as store:
+        if not go_on(store, repository, skill, datetime.now(UTC)):
+            message = f"{named(repository, skill)} was not paused"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner worker status")
+    click.echo(f"resumed: {named(repository, skill)}")
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.pass_obj
+def backup(given: tuple["Options", "Config"], /, file: Path, force: bool) -> None:
+    """Copy the database into FILE, and check the copy. A worker may go on meanwhile."""
+    from runner.store.backup import back_up
+
+    size = back_up(_database(given[1], "pg_dump --format=custom --file FILE {0}"), file, force=force)
+    click.echo(f"backed up: {file}, {size:,} bytes")
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace the database that is there; it is kept beside.")
+@click.pass_obj
+def restore(given: tuple["Options", "Config"], /, file: Path, force: bool) -> None:
+    """Put the database from FILE in its place. The worker, and whoever else uses it, has to end first."""
+    from runner.store.backup import restore as put_back
+
+    place = _database(given[1], "pg_restore --clean --if-exists {0} FILE")
+    aside = put_back(file, place, datetime.now(UTC), force=force)
+    click.echo(f"restored: {place}")
+    if aside is not None:
+        click.echo(f"what was there is now {aside}")
+
+
+def _database(config: "Config", instead: str) -> Path:
+    """The file with the database. Raises RunnerError where a server has it."""
+    from runner.store.database import FILE
+
+    if config.worker.database:
+        message = "the database is PostgreSQL's, and so are the tools that copy it"
+        hint = instead.format(f'--dbname "${config.worker.database}"')
+        raise RunnerError(Phase.STORE, Reason.UNSUPPORTED, message, hint=hint)
+    return config.state / FILE

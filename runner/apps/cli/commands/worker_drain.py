@@ -1,0 +1,78 @@
+"""`skillrunner worker drain`: ask workers to end, through the store that they share."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.core.errors import ExitCode, RunnerError
+from runner.core.model import Phase, Reason
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.config.settings import Config
+    from runner.store import Store
+    from runner.store.workers import Worker
+
+_LOOK = 0.5  # seconds between two looks at who has ended
+
+
+@click.command()
+@click.argument("worker", default="")
+@click.option("--wait", is_flag=True, help="Return when they have ended; exit with 1 if one died instead.")
+@click.option("--now", is_flag=True, help="Stop what runs, as a second SIGTERM does.")
+@click.pass_obj
+def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bool) -> None:
+    """Ask WORKER (its id, or how that begins), or all, to take nothing more, finish what runs, and end."""
+    from runner.run.bootstrap import worker_store
+    from runner.store.workers import Workers
+
+    with worker_store(given[1]) as store:
+        meant = _meant(Workers(store).living(), worker)
+        Workers(store).ask_to_leave([one.id for one in meant], 2 if now else 1)
+        for one in meant:
+            click.echo(f"asked to end: {one.id}")
+        if not meant:
+            click.echo("no worker runs")
+        if wait and _wait(store, {one.id for one in meant}):
+            raise click.exceptions.Exit(ExitCode.FAILED)
+
+
+def _meant(living: "list[Worker]", name: str) -> "list[Worker]":
+    """Those whose ids begin so. Raises RunnerError unless a name means exactly one."""
+    found = [one for one in living if one.id.startswith(name)]
+    if not name or len(found) == 1:
+        return found
+    known = ", ".join(one.id for one in found or living) or "none"
+    message = f"{len(found)} workers that run have an id that begins with {name!r}"
+    hint = f"{'they are' if found else 'those that run are'}: {known}"
+    raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+
+
+def _wait(store: "Store", asked: set[str]) -> bool:
+    """Wait until all have ended; tell whether one of them died instead."""
+    from runner.apps.worker.lease import Vigil, uptime
+    from runner.store.workers import Workers
+
+    workers, vigil, died = Workers(store), Vigil(), False
+    while asked:
+        living = {one.id: one for one in workers.living() if one.id in asked}
+        dead = [one.id for one in vigil.silent(living.values(), uptime())]
+        dead += [one.id for one in living.values() if _has_fallen(store, one) and one.id not in dead]
+        lost = workers.lost(asked)
+        for one in sorted({*dead, *lost}):
+            click.echo(f"died: {one}", err=True)
+            died = True
+        for one in sorted(asked - set(living) - set(lost)):
+            click.echo(f"ended: {one}")
+        asked = set(living) - set(dead)
+        if asked:
+            time.sleep(_LOOK)
+    return died
+
+
+def _has_fallen(store: "Store", worker: "Worker") -> bool:
+    """Whether a worker of this very state directory is gone: it would hold a lock there."""
+    from runner.store import is_held, mark
+
+    return worker.place == mark(store.folder) and not is_held(store.folder / "workers" / worker.id)

@@ -1,0 +1,120 @@
+"""`skillrunner worker status`: who works, what waits, and whether all is well."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from runner.apps.cli.commands import Options
+    from runner.config.settings import Config
+    from runner.scheduler.overdue import Trouble
+    from runner.store import Store
+
+_RECENT = timedelta(days=1)  # workers that were seen since then are shown
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--healthy", is_flag=True, help="Exit with 1 unless a worker of this host lives, and no skill is overdue."
+)
+@click.option("--anywhere", is_flag=True, help="With --healthy: a worker of any host will do.")
+@click.option("--alive", is_flag=True, help="Exit with 1 unless a worker of this host lives.")
+@click.pass_obj
+def status(
+    given: tuple["Options", "Config"], /, as_json: bool, healthy: bool, anywhere: bool, alive: bool
+) -> None:
+    """Show the workers, what waits, what is paused, and what is wrong."""
+    from runner.run.bootstrap import worker_store
+
+    config, now = given[1], datetime.now(UTC)
+    with worker_store(config) as store:
+        if healthy or alive:
+            well = _say_who_lives(store, now, "" if anywhere else os.uname().nodename)
+            if healthy:
+                well = _say_what_is_overdue(store, config, now) and well
+            if not well:
+                raise click.exceptions.Exit(ExitCode.FAILED)
+        elif as_json:
+            click.echo(json.dumps(_data(store, config, now), default=str))
+        else:
+            for line in _lines(_data(store, config, now)):
+                click.echo(line)
+
+
+def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
+    from runner.scheduler.admission import bounds_of, held_up
+    from runner.store.pauses import paused
+    from runner.store.queue import Line
+    from runner.store.workers import Workers
+
+    bounds = bounds_of(config.worker)
+    scene = Line(store).scene(now, bounds.memory)
+    why = held_up(scene, bounds)
+    return {
+        "workers": [asdict(one) for one in Workers(store).all(now - _RECENT)],
+        "waiting": [{**asdict(one), "why": why.get(one.run_id, "")} for one in scene.waiting],
+        "paused": paused(store),
+        "troubles": [asdict(one) for one in _troubles(store, config, now)],
+    }
+
+
+def _troubles(store: "Store", config: "Config", now: datetime) -> "list[Trouble]":
+    from runner.store.alerts import Watching
+
+    return Watching(store).troubles(now, timedelta(seconds=config.worker.grace))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    from runner.apps.console import ago, one_line, table
+
+    rows = [(one["id"], one["state"], str(one["capacity"]), ago(one["seen_at"])) for one in found["workers"]]
+    yield from table(rows, heads=("WORKER", "STATE", "RUNS", "SEEN"))
+    yield f"{len(found['waiting'])} waiting"
+    reasons = Counter(one["why"] for one in found["waiting"] if one["why"])
+    for reason, count in reasons.items():
+        yield f"  {count} wait: {reason}"
+    for one in found["paused"]:
+        yield f"paused: {named(one['repository'], one['skill'])}: {one['reason']}"
+    for one in found["troubles"]:
+        if one["kind"] != "circuit":
+            yield f"{one['kind']}: {one_line(one['message'], 300)}"
+
+
+def named(repository: str, skill: str) -> str:
+    """What is paused, in words."""
+    return " ".join(filter(None, (repository, skill))) or "everything"
+
+
+def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
+    """Whether a worker of a host, or of any, said within its time that it lives."""
+    from runner.store.workers import Workers
+
+    own = [one for one in Workers(store).all(now - _RECENT) if host in ("", one.host) and one.lives]
+    newest = max(own, key=lambda one: one.seen_at, default=None)
+    if newest is None:
+        click.echo(f"not healthy: no worker runs{f' on {host}' if host else ''}")
+        return False
+    lives = now - newest.seen_at <= timedelta(seconds=newest.silence)
+    last = f"last heard of {(now - newest.seen_at).total_seconds():.0f} s ago"
+    click.echo(f"{'healthy' if lives else 'not healthy'}: {newest.id} is {newest.state}, {last}")
+    return lives
+
+
+def _say_what_is_overdue(store: "Store", config: "Config", now: datetime) -> bool:
+    """Whether no skill is: as the store has it, so that it can be asked when nobody lives."""
+    from runner.apps.console import one_line
+    from runner.scheduler.overdue import Kind
+
+    late = [one for one in _troubles(store, config, now) if one.kind is Kind.OVERDUE]
+    for one in late:
+        click.echo(f"overdue: {one_line(one.message, 300)}")
+    return not late

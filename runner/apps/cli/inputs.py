@@ -1,0 +1,99 @@
+"""What a person asks for, checked: which skill, and what starts it."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runner.clients.git import files_at
+from runner.config.documents import closest, raise_faults
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Trigger
+from runner.run.bootstrap import Here
+from runner.skills import Skill, load
+from runner.skills.discover import discover
+from runner.triggers import actor, event_kind, subject, trigger_key
+
+
+def skill(place: Here, name: str) -> Skill:
+    """The skill as it lies in the working tree. Raises RunnerError: all its faults, or that there is none."""
+    found = discover(place.local.root, place.config.skills)
+    loaded = load(found.files)
+    if name in loaded.skills:
+        return loaded.skills[name]
+    faults = [fault for fault in (*found.faults, *loaded.faults) if f"/{name}/" in f"/{fault.file}"]
+    if faults:
+        raise_faults(faults, Phase.LOAD, Reason.INVALID_SKILL)
+    hint = closest(name, sorted(loaded.skills)) if loaded.skills else f"skillrunner new {name}"
+    folders = ", ".join(place.config.skills)
+    message = f"there is no skill {name!r} in {place.local.root} (looked in {folders})"
+    raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
+
+
+def skills(place: Here) -> list[Skill]:
+    """All skills as they lie in the working tree. Raises RunnerError: all their faults."""
+    found = discover(place.local.root, place.config.skills)
+    loaded = load(found.files)
+    if faults := [*found.faults, *loaded.faults]:
+        raise_faults(faults, Phase.LOAD, Reason.INVALID_SKILL)
+    return list(loaded.skills.values())
+
+
+def commit_of(place: Here, found: Skill) -> str | None:
+    """The commit that holds the skill as it lies here; None when it is not committed so."""
+    committed = load(files_at(place.local.root, place.local.head_sha, [found.path])).skills.get(found.name)
+    return place.local.head_sha if committed is not None and committed.digest == found.digest else None
+
+
+def trigger(
+    found: Skill, event_file: Path | None, named: str | None, inputs: Sequence[str], run_id: str
+) -> Trigger:
+    """What starts the run: an event's payload from a file, or the person at the command line."""
+    given = dict(_pair(text) for text in inputs)
+    now = datetime.now(UTC)
+    if event_file is None:
+        kind = named or "manual"
+        return Trigger(kind=kind, key=f"{kind}:{run_id}", at=now, inputs=given, actor=os.environ.get("USER"))
+    event = _payload(event_file)
+    kind = named or event_kind(event) or ""
+    if not kind:
+        raise _bad_input(f"{event_file}: cannot tell what kind of event this is", "name it with --trigger")
+    if kind not in found.triggers:
+        names = ", ".join(found.triggers) or "nothing"
+        raise _bad_input(f"{found.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
+    return Trigger(
+        kind=kind,
+        key=trigger_key(kind, event),
+        subject=subject(kind, event),
+        actor=actor(event),
+        at=now,
+        event=event,
+        inputs=given,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise _bad_input(f"--input {text!r} has no `=`", "--input NAME=VALUE")
+    return name, value
+
+
+def _payload(path: Path) -> dict[str, Any]:
+    try:
+        raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        found = json.loads(raw)
+    except OSError as error:
+        raise _bad_input(f"{path}: {error.strerror}", "check the path given to --event") from error
+    except ValueError as error:
+        raise _bad_input(f"{path} is not JSON: {error}", "give the payload as GitHub sends it") from error
+    if not isinstance(found, dict):
+        raise _bad_input(f"{path} holds {type(found).__name__}, not an object", "give one event's payload")
+    return found
+
+
+def _bad_input(message: str, hint: str) -> RunnerError:
+    return RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)

@@ -1,0 +1,123 @@
+"""What a person sees while something happens: a live line on a terminal, plain lines in a pipe."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from runner.core.model import Message, Metered, RunEvent, ToolCall, TranscriptEvent, Usage
+from runner.core.redact import plain
+from runner.harnesses._outcome import added
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+_WIDTH = 100
+
+
+def one_line(text: str, width: int = _WIDTH) -> str:
+    """Untrusted text on one line of a terminal: nothing in it is acted upon, and it is not long."""
+    line = " ".join(plain(text).split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def described(event: TranscriptEvent) -> str:
+    """What the agent does, in a few words; empty for what nobody needs to see pass by."""
+    if isinstance(event, ToolCall):
+        return one_line(f"{event.tool} {event.arguments if event.arguments is not None else ''}")
+    return one_line(event.text) if isinstance(event, Message) else ""
+
+
+class Progress:
+    """Shows a run's events as they come. On a terminal the last line lives, elsewhere lines are added."""
+
+    def __init__(self, *, quiet: bool, stream: IO[str]) -> None:
+        self._quiet = quiet
+        self._stream = stream
+        self._began = time.monotonic()
+        self._doing = ""
+        self._phase = ""
+        self._usage = Usage()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if not self._quiet and self._stream.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(file=self._stream, highlight=False)
+            self._live = Live(
+                get_renderable=self._line, console=console, transient=True, refresh_per_second=4
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def observe(self, event: RunEvent) -> None:
+        """Something happened in the run."""
+        self._phase, self._doing = event.phase, one_line(event.message)
+        if not self._quiet:
+            local = event.at.astimezone()
+            self._print(
+                f"{local:%H:%M:%S} {event.phase:<9} {one_line(event.message, 400)}", bool(event.state)
+            )
+
+    def transcript(self, event: TranscriptEvent) -> None:
+        """The agent did something."""
+        self._doing = described(event) or self._doing
+        if isinstance(event, Metered):
+            self._usage = event.usage if event.total else added(self._usage, event.usage)
+
+    def _print(self, text: str, bold: bool) -> None:
+        if self._live is None:
+            print(text, file=self._stream, flush=True)
+            return
+        from rich.text import Text
+
+        self._live.console.print(Text(text, style="bold" if bold else ""))
+
+    def _line(self) -> Any:
+        from rich.text import Text
+
+        elapsed = int(time.monotonic() - self._began)
+        text = f"{elapsed // 60:d}:{elapsed % 60:02d} {self._phase} {self._doing}{spent(self._usage)}"
+        return Text(text, style="dim")
+
+
+def spent(usage: Usage) -> str:
+    """Tokens in and out and US dollars, as far as they are known, to stand behind something else."""
+    known = usage.tokens_in or usage.tokens_out
+    tokens = f" {usage.tokens_in:,} in, {usage.tokens_out:,} out" if known else ""
+    return tokens + (f" ${usage.cost_usd:.2f}" if usage.cost_usd is not None else "")
+
+
+def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str]) -> Iterator[str]:
+    """Rows in aligned columns, the way other tools can cut them."""
+    widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
+    for row in (heads, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def ago(at: datetime | None) -> str:
+    """How long ago that was."""
+    if at is None:
+        return "never"
+    seconds = int((datetime.now(UTC) - at).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now"
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Following something ends with Ctrl-C, and that is no error."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,118 @@
+"""The app: GitHub's webhooks, and whether we are alive and ready."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from runner.core.errors import RunnerError
+from runner.core.model.decision import Event
+from runner.triggers.sources.github.webhook import LARGEST, Delivery, Ignored, Ping, Refused, receive
+
+_IN_HAND = 4 * LARGEST  # bytes of all the bodies that are being read or stored
+_BUSY = Refused(503, "too much at once: deliver it again")
+_GONE = Refused(400, "the body did not come whole")
+_SLOW = Refused(408, "the body did not come in time")
+
+
+def app(
+    deliver: Callable[[Event, str], bool],
+    secrets: Sequence[str],
+    serves: Callable[[str], bool],
+    health: Callable[[], Mapping[str, bool]],
+    *,
+    patience: float = 20.0,
+) -> FastAPI:
+    """What a worker serves.
+
+    `deliver` stores an event of a repository, and returns False when it was known before; it is called from
+    several threads. `serves` says whether "owner/name" is ours. `health` tells by name what is in order.
+    `patience` is how many seconds a body may take to come.
+    """
+    web = FastAPI(title="Skillrunner", docs_url=None, redoc_url=None, openapi_url=None)
+    bodies = _Bodies(patience)
+
+    @web.post("/webhooks/github")
+    async def github(request: Request) -> JSONResponse:
+        async with bodies.read(request) as body:
+            if isinstance(body, Refused):
+                return _refused(body)
+            received = receive(request.headers, body, secrets, serves, datetime.now(UTC))
+            if isinstance(received, Delivery):
+                return await run_in_threadpool(_deliver, deliver, received)
+        return _answer(received)
+
+    @web.get("/healthz")
+    async def healthz() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @web.get("/readyz")
+    def readyz() -> JSONResponse:
+        found = dict(health())
+        return JSONResponse(found, 200 if all(found.values()) else 503)
+
+    return web
+
+
+@dataclass
+class _Bodies:
+    """Bodies on their way in, within limits of size and time."""
+
+    patience: float
+    in_hand: int = 0
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes | Refused]:
+        """The body; it counts as being in hand until the context ends."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.patience):
+                refused = await self._read(request, body)
+        except TimeoutError:
+            refused = _SLOW
+        except ClientDisconnect:
+            refused = _GONE
+        try:
+            yield refused or bytes(body)
+        finally:
+            self.in_hand -= len(body)
+
+    async def _read(self, request: Request, body: bytearray) -> Refused | None:
+        told = request.headers.get("content-length", "0")
+        if told.isdigit() and int(told) > LARGEST:
+            return Refused(413, "the body is larger than 25 MB")
+        async for chunk in request.stream():
+            body += chunk
+            self.in_hand += len(chunk)
+            if len(body) > LARGEST:
+                return Refused(413, "the body is larger than 25 MB")
+            if self.in_hand > _IN_HAND:
+                return _BUSY
+        return None
+
+
+def _deliver(deliver: Callable[[Event, str], bool], received: Delivery) -> JSONResponse:
+    try:
+        new = deliver(received.event, received.repository)
+    except RunnerError as error:
+        return _refused(Refused(503, f"the event could not be stored: {error.reason}"))
+    if new:
+        return JSONResponse({"status": "taken", "key": received.event.key}, 202)
+    return JSONResponse({"status": "known", "key": received.event.key}, 200)
+
+
+def _answer(received: Ping | Ignored | Refused) -> JSONResponse:
+    if isinstance(received, Refused):
+        return _refused(received)
+    return JSONResponse({"status": "pong" if isinstance(received, Ping) else "ignored"}, 200)
+
+
+def _refused(refused: Refused) -> JSONResponse:
+    """What is left of the body is not read, so the connection is of no more use."""
+    return JSONResponse({"status": "refused", "why": refused.why}, refused.status, {"Connection": "close"})

@@ -1,0 +1,246 @@
+"""Where a worker decides: its repositories, what is due in them, and what follows from the end of a run."""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runner.apps.worker.alerts import Watchman
+from runner.apps.worker.error_log import Faults
+from runner.apps.worker.events import Ears
+from runner.apps.worker.repositories import Roster
+from runner.apps.worker.repository import Watched, look
+from runner.apps.worker.run_job import work_of
+from runner.config.settings import Config
+from runner.core.model.decision import Event, Facts, Purse, Verdict
+from runner.scheduler.circuit_breaker import has_failed, is_broken
+from runner.scheduler.decide import concerned, on_event, on_slots
+from runner.scheduler.ledger import Ledger
+from runner.scheduler.timetable import Timetable
+from runner.skills import Skill
+from runner.store import Store
+from runner.store.decision_log import Book
+from runner.store.decisions import Decisions
+from runner.store.pauses import pause, resumed_at
+from runner.store.queue import Line
+from runner.store.spending import spent
+
+log = logging.getLogger("skillrunner.worker")
+
+
+@dataclass(slots=True)
+class Desk:
+    """The repositories that one worker watches."""
+
+    config: Config
+    store: Store
+    roster: Roster
+    now: Callable[[], datetime]
+    wake: Callable[[], None]  # there is something to do
+    faults: Faults
+    watched: dict[str, Watched] = field(default_factory=dict)
+    timetable: Timetable = field(default_factory=Timetable)
+    ears: Ears = field(init=False)
+    watchman: Watchman = field(init=False)
+    _listing: "Future[tuple[str, ...]] | None" = None
+    _looking: dict[str, "Future[Watched | None]"] = field(default_factory=dict)
+    _undecided: set[str] = field(default_factory=set)  # repositories in which something came due
+
+    def __post_init__(self) -> None:
+        self.ears = Ears(self.store, self.wake)
+        self.watchman = Watchman(self.config, self.store, self.now)
+
+    # --- repositories ---------------------------------------------------------------------------
+
+    def serves(self, name: str) -> bool:
+        """Whether "owner/name" is one of ours; GitHub's names are the same in capitals and small letters."""
+        return name.lower() in (known.lower() for known in self.watched)
+
+    def look(self, pool: ThreadPoolExecutor) -> None:
+        """Have every repository looked at and listened to; one that is out of reach holds up no other.
+
+        Which ones there are is asked first, and elsewhere too: GitHub may not answer for a long time.
+        """
+        if self._listing is None:
+            self._listing = pool.submit(self.roster.names)
+            self._listing.add_done_callback(lambda _: self.wake())
+
+    def looked(self, pool: ThreadPoolExecutor) -> bool:
+        """Take in what was seen by now; tell whether every repository has been looked at."""
+        if self._listing is not None and self._listing.done():
+            names, self._listing = self._listing.result(), None
+            self._listed(names, pool)
+        for name, future in list(self._looking.items()):
+            if future.done():
+                del self._looking[name]
+                found = future.result()
+                self.watchman.looked(name, self.faults.present.get(name, ""))
+                if found is not None and found is not self.watched.get(name):
+                    self._changed(name, found)
+        return not self._looking and self._listing is None
+
+    @property
+    def is_looking(self) -> bool:
+        return bool(self._looking) or self._listing is not None or self.ears.is_asking
+
+    def _listed(self, names: tuple[str, ...], pool: ThreadPoolExecutor) -> None:
+        if self.roster.is_whole:
+            self.watchman.serves(names)
+        for gone in set(self.watched) - set(names):
+            self._gone(gone)
+        for name in names:
+            if name not in self._looking:
+                self._looking[name] = pool.submit(self._seen, name)
+                self._looking[name].add_done_callback(lambda _: self.wake())
+
+    def _seen(self, name: str) -> Watched | None:
+        seen = [before := self.watched.get(name)]
+        with self.faults.told(name, f"{name}: "):
+            place = before.place if before else self.roster.place(name)
+            seen.append(look(name, place, self.store, before))
+            self.ears.login = self.roster.credentials.login
+        if (found := seen[-1]) is not None:
+            with self.faults.told(f"{name} events", f"{name}: its events could not be read: "):
+                self.ears.listen(found, self.now())
+        return seen[-1]
+
+    def _gone(self, name: str) -> None:
+        """A repository that is no longer meant; what runs for it goes on."""
+        log.info("%s is not served any more", name)
+        for skill in self.watched.pop(name).skills:
+            self.timetable.remove((name, skill))
+
+    def _changed(self, name: str, found: Watched) -> None:
+        log.info("%s: %d skills at %s", name, len(found.skills), found.base.sha[:12])
+        for fault in found.loaded.faults:
+            log.error("%s: %s", name, fault)
+        for gone in set(self._skills(name)) - set(found.skills):
+            self.timetable.remove((name, gone))
+        is_new = name not in self.watched
+        self.watched[name] = found
+        self.watchman.changed(found)
+        for skill in found.skills.values():
+            timetable = skill.triggers.get("schedule")
+            if timetable is None:
+                self.timetable.remove((name, skill.name))
+            else:
+                self.timetable.put((name, skill.name), timetable.root, self.now())
+        self._undecided.add(name)  # what came due while nobody looked
+        if is_new:
+            self.find_left_behind([name])
+
+    def _skills(self, name: str) -> Mapping[str, Skill]:
+        return self.watched[name].skills if name in self.watched else {}
+
+    # --- decisions ------------------------------------------------------------------------------
+
+    def decide_slots(self) -> None:
+        """Decide on all that is due. What cannot be decided now is tried again with the next call."""
+        now = self.now()
+        self._undecided |= {owner[0] for owner, _ in self.timetable.due(now)}  # type: ignore[index]
+        for name in sorted(self._undecided):
+            with self.faults.told(f"decide {name}", f"{name}: nothing could be decided: "):
+                self._decide(name, now)
+                self._undecided.discard(name)
+
+    def _decide(self, name: str, now: datetime) -> None:
+        repository = self.watched[name]
+        decided = self._book(repository).settle(
+            lambda known: on_slots(repository.skills, repository.introduced, known, now),
+            lambda decision: work_of(repository, None, decision),
+            now,
+        )
+        self.watchman.decided(repository, now)
+        for one in decided:
+            log.info("%s %s: %s: %s", name, one.skill, one.verdict, one.message)
+
+    def attend(self, pool: ThreadPoolExecutor) -> None:
+        """Decide on what was heard, once it is known what deciding needs."""
+        self.ears.attend(self.watched, self.decide_event, pool)
+
+    def decide_event(self, name: str, event: Event, facts: Facts) -> None:
+        """Decide on something that happened in a repository that is watched."""
+        repository = self.watched[name]
+        settled = self._book(repository).settle(
+            lambda known: on_event(repository.skills, event, facts, known, event.at),
+            lambda decision: work_of(repository, event, decision),
+            event.at,
+        )
+        if any(one.verdict is Verdict.STARTED for one in settled):
+            self.wake()
+
+    def find_left_behind(self, names: list[str]) -> None:
+        """Queue what a crash left between the shared ledger and our own store."""
+        for name in names:
+            repository = self.watched[name]
+            book = self._book(repository)
+            with self.faults.told(f"ledger {name}", f"{name}: "):
+                for one in book.left_behind(self.now()):
+                    if one.skill in repository.skills:
+                        book.adopt(one, work_of(repository, None, one))
+
+    def _book(self, repository: Watched) -> Book:
+        shared = None
+        if repository.forge.name == "github":
+            shared = Ledger(repository.mirror, repository.forge.remote())
+        own = Decisions(self.store, repository.name)
+        return Book(own, shared, f"store:{self.store.name}", lambda: self.purse(repository.name))
+
+    def purse(self, repository: str) -> Purse:
+        """What the skills of a repository may spend today."""
+        limits = self.config.worker.budget
+        if limits.daily_usd is None and limits.skill_daily_usd is None:
+            return Purse()
+        day = self.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        costs = spent(self.store, day)
+        return Purse(
+            daily=limits.daily_usd,
+            skill_daily=limits.skill_daily_usd,
+            spent=sum(costs.values()),
+            by_skill={skill: cost for (where, skill), cost in costs.items() if where == repository},
+        )
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def tell_ends(self, worker: str) -> None:
+        """Tell of every run that has ended, also of those whose worker could not tell it any more."""
+        for run_id in Line(self.store).untold(worker):
+            with self.faults.told(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
+                self.tell_end(run_id)
+
+    def tell_end(self, run_id: str) -> None:
+        """Tell whoever waits for the end of a run. Safe to repeat. Raises RunnerError of the forge."""
+        run = self.store.run(run_id)
+        repository = self.watched.get(run.repository)
+        if repository is None or run.end is None:
+            return
+        book, now = self._book(repository), self.now()
+        receipts = self.store.receipts(run_id)
+        url = receipts[0].url if receipts else ""
+        decision = book.own.find(run.skill, run.trigger_key)
+        if decision is not None:
+            book.ended(decision, run.end, url, now)
+        event = Event(
+            kind="run_completed",
+            key=f"run_completed:{run_id}",
+            at=now,
+            payload={"run": {"id": run_id, "skill": run.skill, "state": run.state.value, "url": url}},
+            subject=run_id,
+        )
+        if concerned(repository.skills, event):
+            self.decide_event(run.repository, event, Facts())
+        if has_failed(run):
+            self._break_circuit(run.repository, run.skill, run.end.message)
+        Line(self.store).told(run_id)
+
+    def _break_circuit(self, name: str, skill: str, message: str) -> None:
+        """Pause a skill that fails again and again, until somebody resumes it."""
+        most = self.config.worker.circuit
+        since = resumed_at(self.store, name, skill)
+        last = self.store.runs(limit=most * 3, skill=skill, repository=name, ended=True)
+        fresh = [run for run in last if since is None or (run.ended_at is not None and run.ended_at > since)]
+        if is_broken(fresh, most) and skill not in Decisions(self.store, name).history().paused:
+            reason = f"it failed {most} times in a row, the last time: {message}"
+            pause(self.store, name, skill, reason, self.now(), circuit=True)
+            log.error("%s %s is paused: %s", name, skill, reason)

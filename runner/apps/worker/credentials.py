@@ -1,0 +1,79 @@
+"""What a worker shows to GitHub: a token, or one that its App gets for each repository and renews in time."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from runner.apps.worker.lease import uptime
+from runner.clients.github.app import Lasting, Token, installation_token, owner_token
+from runner.clients.github.rate_limit import Pacer
+from runner.config.settings import Config
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+
+PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
+TO_READ = {"contents": "read", "metadata": "read"}
+TO_HEAR = {"issues": "read", "actions": "read"}
+"""What polling needs for some events, and an App need not have: `issues`, `issue_comment`, `workflow_run`."""
+
+
+@dataclass(slots=True)
+class Credentials:
+    """`login` is known once the App has been asked for a token."""
+
+    config: Config
+    login: str = ""
+    _of_the_app: Pacer = field(default_factory=Pacer)
+    _pacers: dict[str, Pacer] = field(default_factory=dict)
+    _lasting: dict[tuple[str, str], Lasting] = field(default_factory=dict)
+
+    def token(self, repository: str) -> str:
+        """The token for a repository at this moment. Raises RunnerError: of the App, or of its key."""
+        new = partial(installation_token, permissions=PERMISSIONS, welcome=TO_HEAR)
+        return self._token("repository", repository, new)
+
+    def reading(self, repository: str) -> str:
+        """A token that reads a repository. Raises RunnerError as `token` does."""
+        return self._token("reading", repository, partial(installation_token, permissions=TO_READ))
+
+    def listing(self, owner: str) -> str:
+        """A token that sees which repositories of `owner` there are. Raises RunnerError as `token` does."""
+        return self._token("owner", owner, owner_token)
+
+    def pacer(self, owner: str) -> Pacer:
+        """The pace of what asks at an owner: a token is one for all, an App has an installation at each."""
+        mine = "" if self.config.worker.app is None else owner.lower()
+        return self._pacers.setdefault(mine, Pacer())
+
+    def _token(self, what: str, name: str, new: Callable[..., Token]) -> str:
+        app = self.config.worker.app
+        if app is None:
+            return os.environ.get(self.config.github.token_env, "")
+
+        def ask() -> Token:
+            return new(self.config.github.api_url, app.id, self._key(), name, pacer=self._of_the_app)
+
+        lasting = self._lasting.setdefault((what, name), Lasting(ask, uptime))
+        token = lasting()
+        self.login = f"{lasting.slug}[bot]"
+        return token
+
+    def _key(self) -> str:
+        app = self.config.worker.app
+        assert app is not None
+        if app.private_key_file is not None:
+            path = Path(app.private_key_file).expanduser()
+            try:
+                return path.read_text()
+            except OSError as error:
+                raise _no_key(f"{path} cannot be read: {error.strerror}") from error
+        if app.private_key_env and (key := os.environ.get(app.private_key_env)):
+            return key
+        raise _no_key("neither private_key_file nor private_key_env gives one")
+
+
+def _no_key(why: str) -> RunnerError:
+    hint = "write `app: {id: ..., private_key_file: ...}` under `worker:` in skillrunner.yaml"
+    return RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, f"worker.app has no private key: {why}", hint=hint)

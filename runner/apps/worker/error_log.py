@@ -1,0 +1,42 @@
+"""What goes wrong in a worker's loop is told once, and the loop goes on."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from runner.core.errors import RunnerError
+
+log = logging.getLogger("skillrunner.worker")
+
+
+@dataclass(slots=True)
+class Faults:
+    """What is wrong at present, by subject."""
+
+    present: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def told(self, subject: str, before: str = "") -> Iterator[None]:
+        """An error inside is told, if it is not the one that was told last, and goes no further.
+
+        A bug counts as an error here: what fails for one repository must not end the work for all.
+        """
+        try:
+            yield
+        except RunnerError as error:
+            self.tell(subject, f"{before}{error.message}")
+        except Exception as error:  # noqa: BLE001 - see above
+            message = f"{before}{type(error).__name__}: {error}; this is a bug in skillrunner"
+            self.tell(subject, message, bug=True)
+        else:
+            self.mend(subject)
+
+    def tell(self, subject: str, message: str, *, bug: bool = False) -> None:
+        if self.present.get(subject) != message:
+            self.present[subject] = message
+            log.error("%s", message, exc_info=bug)
+
+    def mend(self, subject: str) -> None:
+        if self.present.pop(subject, None) is not None:
+            log.info("%s: it works again", subject)

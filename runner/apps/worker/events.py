@@ -1,0 +1,193 @@
+"""What a worker hears of GitHub, by polling and by webhooks. All of it goes into the inbox first."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from runner.apps.worker.lease import uptime
+from runner.apps.worker.repository import Watched
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.core.model.decision import Event, Facts
+from runner.publish.forges.github import GitHub
+from runner.scheduler.facts import Sources, facts
+from runner.scheduler.loop_guard import Me
+from runner.store import Store
+from runner.store.inbox import Inbox
+from runner.triggers.github import KINDS
+from runner.triggers.sources.github import Cursor, poll
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+log = logging.getLogger("skillrunner.worker")
+
+
+@dataclass(slots=True)
+class Ears:
+    store: Store
+    wake: Callable[[], None] = lambda: None  # there is something to do
+    login: str = ""  # of the App that we work as
+    _asking: "dict[str, Future[list[_Known]]]" = field(default_factory=dict)  # by repository
+    _not_before: dict[str, float] = field(default_factory=dict)  # by repository that something failed for
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(self.store)
+
+    def listen(self, repository: Watched, now: datetime) -> int:
+        """Poll for what the skills ask for; tell how much is new. Raises RunnerError of GitHub."""
+        wanted = {kind for skill in repository.skills.values() for kind in skill.triggers} & set(KINDS)
+        if not isinstance(repository.forge, GitHub) or not wanted:
+            return 0
+        cursor = Cursor.load(self.inbox.cursor(repository.name))
+        heard = poll(repository.forge.door.hasty(), cursor, wanted, now)
+        for name, error in heard.faults.items():
+            log.warning("%s: its %s could not be read: %s", repository.name, name, error.message)
+        return self.inbox.put(repository.name, heard.events, "poll", heard.cursor.dump())
+
+    def deliver(self, event: Event, repository: str) -> bool:
+        """Keep what a webhook brought; False: it was known."""
+        return self.inbox.put(repository, [event], "webhook") > 0
+
+    def facts(self, repository: Watched, event: Event) -> Facts:
+        """What must be looked up to decide on an event. Raises RunnerError of GitHub."""
+        forge = repository.forge
+        if not isinstance(forge, GitHub):
+            return Facts()
+        sources = Sources(
+            forge=forge.hasty(),
+            mirror=repository.mirror,
+            remote=forge.remote(),
+            repository=repository.name,
+            default_branch=repository.base.ref,
+            me=Me(login=self.login, email=repository.place.config.bot.email),
+        )
+        return facts(repository.skills, event, sources)
+
+    @property
+    def is_asking(self) -> bool:
+        return bool(self._asking)
+
+    def attend(
+        self,
+        watched: Mapping[str, Watched],
+        decide: Callable[[str, Event, Facts], None],
+        pool: Executor,
+    ) -> None:
+        """Have everything in the inbox decided. What deciding needs to know is looked up in `pool`.
+
+        What cannot be looked up now stays there, with all that came later to that repository, for a while.
+        """
+        for name, future in list(self._asking.items()):
+            if future.done():
+                del self._asking[name]
+                self._heed(name, future, watched, decide)
+        free = [name for name in watched if name not in self._asking and self._may_try(name)]
+        waiting = self.inbox.waiting(free) if free else []
+        for name, found in groupby(sorted(waiting, key=itemgetter(1, 0)), itemgetter(1)):
+            events = [(number, event) for number, _, event in found]
+            self._asking[name] = pool.submit(self._look_up, watched[name], events)
+            self._asking[name].add_done_callback(lambda _: self.wake())
+
+    def _may_try(self, name: str) -> bool:
+        return uptime() >= self._not_before.get(name, 0.0)
+
+    def _look_up(self, repository: Watched, events: Sequence[tuple[int, Event]]) -> "list[_Known]":
+        """What is known of each, up to the first that cannot be looked up now."""
+        found: list[_Known] = []
+        for number, event in events:
+            try:
+                found.append(_Known(number, event, self.facts(repository, event)))
+            except RunnerError as error:
+                found.append(_Known(number, event, error))
+                if _passes(error):
+                    break
+        return found
+
+    def _heed(
+        self,
+        name: str,
+        future: "Future[list[_Known]]",
+        watched: Mapping[str, Watched],
+        decide: Callable[[str, Event, Facts], None],
+    ) -> None:
+        self._not_before[name] = uptime() + _AGAIN
+        for one in future.result():
+            if name not in watched:
+                break
+            try:
+                decide(name, one.event, one.told())
+            except RunnerError as error:
+                if _passes(error):
+                    log.warning("%s: %s waits in the inbox: %s", name, one.event.key, error.message)
+                    return
+                log.error("%s: %s could not be decided: %s", name, one.event.key, error.message)
+            self.inbox.done(one.number)
+        del self._not_before[name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was looked up of an event, or why it could not be."""
+
+    number: int
+    event: Event
+    facts: Facts | RunnerError
+
+    def told(self) -> Facts:
+        if isinstance(self.facts, RunnerError):
+            raise self.facts
+        return self.facts
+
+
+def _passes(error: RunnerError) -> bool:
+    return error.retryable or error.reason in _PASSES
+
+
+_AGAIN = 15.0  # seconds after which what could not be looked up is looked up again
+_PASSES = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.STORE_FAILED})
+
+
+@contextmanager
+def webhooks(
+    listen: str, ears: Ears, secrets: Sequence[str], serves: Callable[[str], bool], wake: Callable[[], None]
+) -> Iterator[None]:
+    """Serve webhooks at "host:port", for as long as the context lasts."""
+    import uvicorn
+
+    from runner.apps.web.app import app
+
+    def deliver(event: Event, repository: str) -> bool:
+        new = ears.deliver(event, repository)
+        wake()
+        return new
+
+    host, _, port = listen.rpartition(":")
+    web = app(deliver, secrets, serves, lambda: {"store": True})
+    server = uvicorn.Server(uvicorn.Config(web, host=host, port=int(port), log_level="warning"))
+    thread = Thread(target=server.run, name="webhooks", daemon=True)
+    thread.start()
+    _started(server, thread, listen)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+def _started(server: "Server", thread: Thread, listen: str) -> None:
+    until = datetime.now(UTC).timestamp() + 10
+    while not server.started and thread.is_alive() and datetime.now(UTC).timestamp() < until:
+        thread.join(0.05)
+    if not server.started:
+        message = f"webhooks cannot be heard at {listen}"
+        hint = "is the port taken? name another one under worker.listen"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)

@@ -1,0 +1,115 @@
+"""Who lives: a worker says so again and again, and notices who has fallen silent."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.store.workers import Worker, Workers
+
+log = logging.getLogger("skillrunner.worker")
+
+_BEATS = 6  # in the time after which a silent worker counts as dead
+
+
+def uptime() -> float:
+    """Seconds on a clock that no one can set, and that goes on while the machine is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def taken_for_dead() -> RunnerError:
+    message = "this worker was silent for so long that others took it for dead"
+    hint = "look at the load of its machine, and at its way to the database"
+    return RunnerError(Phase.HARNESS, Reason.WORKER_LOST, message, hint=hint)
+
+
+@dataclass(slots=True)
+class Lease:
+    """The time for which others take this worker's word that it lives.
+
+    It is counted from before a word is sent, and others count from when they hear it: so it ends here first.
+    A worker that was stopped, or cut off from its database, knows by its own clock that its runs are lost.
+    Where the database is a file there are no others, and it ends only when somebody says so.
+    """
+
+    workers: Workers
+    id: str
+    silence: float  # seconds
+    now: Callable[[], datetime]
+    shared: bool = True
+    state: str = "running"
+    lost: bool = False
+    clock: Callable[[], float] = uptime
+    _until: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._until = self.clock() + self.silence
+
+    def holds(self) -> bool:
+        """Whether nobody can have taken over. Once it has ended, it has ended for good."""
+        self.lost = self.lost or (self.shared and self.clock() > self._until)
+        return not self.lost
+
+    def check(self) -> None:
+        """Raises RunnerError WORKER_LOST when somebody may have taken over."""
+        if not self.holds():
+            raise taken_for_dead()
+
+    def beat(self) -> None:
+        """Say that we live. Raises RunnerError where the database is away."""
+        began = self.clock()
+        if self.holds() and self.workers.beat(self.id, self.now(), self.state):
+            self._until = began + self.silence
+        else:
+            self.lost = True
+
+    @contextmanager
+    def kept(self, listen: Callable[[], None]) -> Iterator[None]:
+        """Beat in a thread, for as long as the context lasts, and `listen` after each beat."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(self.silence / _BEATS) and not self.lost:
+                try:
+                    self.beat()
+                    listen()
+                except RunnerError as error:
+                    log.warning("the store could not be told that this worker lives: %s", error.message)
+
+        thread = threading.Thread(target=keep, name="beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(timeout=self.silence)
+
+
+@dataclass(slots=True)
+class Vigil:
+    """Notices who is silent, by one's own clock: those of other machines, and what they say, do not matter.
+
+    While nobody could be heard, as the database was away or this process was stopped, no silence counts.
+    """
+
+    _heard: dict[str, tuple[int, float]] = field(default_factory=dict)  # by worker: its last beat, and when
+    _listened: float = 0.0
+
+    def silent(self, living: Iterable[Worker], now: float) -> list[Worker]:
+        """The dead among those whom nobody has found dead. To be asked as often as one beats."""
+        deaf, self._listened = now - self._listened, now
+        heard, dead = {}, []
+        for one in living:
+            beats, since = self._heard.get(one.id, (-1, now))
+            if beats != one.beats or deaf > one.silence / 3:
+                since = now
+            heard[one.id] = (one.beats, since)
+            if now - since > one.silence:
+                dead.append(one)
+        self._heard = heard
+        return dead

@@ -1,0 +1,154 @@
+"""What a worker does for all: it takes over from the dead, and clears away what nobody needs any more."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from runner.apps.worker.lease import Vigil, uptime
+from runner.config.settings import Config
+from runner.core import plugins, safe_fs
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Run, RunEvent, RunState
+from runner.run.stages import setup
+from runner.sandboxes import Origin
+from runner.scheduler.retry import after_a_loss
+from runner.store import Store, is_held, retention
+from runner.store.engine import Engine
+from runner.store.queue import Line, Taken
+from runner.store.workers import Workers
+from runner.workspace import checkout
+
+log = logging.getLogger("skillrunner.worker")
+
+_DECISIONS = timedelta(days=92)  # how long decisions are kept, which the shared ledger does as well
+_WORKERS = timedelta(days=7)
+_BEGUN = timedelta(days=2)  # twice the longest stretch that a rate can name
+
+
+@dataclass(slots=True)
+class Caretaker:
+    """One in every worker; what several do at once is done by one of them."""
+
+    config: Config
+    store: Store
+    workers: Workers
+    worker: str
+    place: str  # the mark of our state directory
+    now: Callable[[], datetime]
+    vigil: Vigil = field(default_factory=Vigil)
+    buried: bool = False  # somebody died, and what else it left behind was not looked for
+
+    # --- the dead -------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Find out who is dead: who was silent too long, and who died before our eyes."""
+        living = [one for one in self.workers.living() if one.id != self.worker]
+        silent = {one.id: one for one in self.vigil.silent(living, uptime())}
+        ours = [one for one in living if one.place == self.place]
+        fallen = {one.id: one for one in ours if not self._is_here(one.id)}
+        for worker in self.workers.bury((silent | fallen).values()):
+            log.error("worker %s is dead", worker)
+            self.buried = True
+
+    def _is_here(self, worker: str) -> bool:
+        """Whether a worker of our state directory lives: it holds a lock there, as we do."""
+        return is_held(self.store.folder / "workers" / worker)
+
+    def take_over(self, engine: Engine, mine: set[str]) -> None:
+        """Decide what becomes of runs that nobody carries out: of the dead, and our own but for `mine`."""
+        line = Line(self.store)
+        stranded = line.stranded()
+        forgotten = [one for one in line.of(self.worker) if one.run_id not in mine]
+        for one in (*stranded, *forgotten):
+            self._take_over(one)
+        if stranded:
+            self.clear_sandboxes()
+            self._recover(engine, sorted({one.owner for one in stranded}))
+
+    def _take_over(self, taken: Taken) -> None:
+        run = self.store.run(taken.run_id)
+        attempts = self.store.spec(run.id).get("limits", {}).get("attempts", 1)
+        retried = self.config.worker.on_worker_lost == "retry" and after_a_loss(run.attempt, attempts)
+        if not taken.begun:
+            told, attempt = (
+                f"its worker {taken.owner} is gone, and had not begun: it waits again",
+                run.attempt,
+            )
+        elif retried:
+            told, attempt = f"its worker {taken.owner} is gone: it is tried again", run.attempt + 1
+        else:
+            told, attempt = "", 0
+        if not told or not Line(self.store).put_back(taken, _event(run, told, self.now()), attempt):
+            told = "lost"
+            self.store.lose(run.id, self.now(), taken.owner)
+        log.error("run %s of worker %s: %s", run.id, taken.owner, told)
+
+    def _recover(self, engine: Engine, dead: list[str]) -> None:
+        """Have the engine end what it knows of the dead: their attempts are nobody's, and come to nothing."""
+        while engine.recover(dead):
+            pass
+
+    def clear_sandboxes(self) -> bool:
+        """Remove what runs of this store left on this machine, and nothing of anybody else's.
+
+        Tell whether that could be done: an engine may be away. What is left ends by itself in time.
+        """
+        cleared = True
+        rooms = self.config.state / "workspaces"
+        if rooms.is_dir():
+            checkout.sweep(rooms)
+        for kind in plugins.names("sandboxes"):
+            module: Any = plugins.module("sandboxes", kind)
+            if hasattr(module, "sweep"):
+                try:
+                    for run_id in module.sweep(self._is_alive):
+                        log.info("run %s left a %s sandbox, which is removed", run_id, kind)
+                except RunnerError:
+                    cleared = False
+        return cleared
+
+    def _is_alive(self, origin: Origin) -> bool:
+        if not origin.worker:
+            return True  # somebody runs it by hand
+        try:
+            run = self.store.run(origin.run_id)
+        except RunnerError:
+            return True  # it is of another store
+        if run.id != origin.run_id:
+            return True
+        return run.end is None and (run.worker, run.attempt) == (origin.worker, origin.attempt)
+
+    # --- what is old ----------------------------------------------------------------------------
+
+    def prune(self, engine: Engine) -> None:
+        """Remove what is older than it has to be kept, a little at a time."""
+        now = self.now()
+        before = now - timedelta(seconds=self.config.worker.retention)
+        old = retention.outdated(self.store, before, self.place)
+        if old:
+            engine.forget(old)
+            for run_id in old:
+                safe_fs.remove(self.store.run_folder(run_id))
+            retention.remove(self.store, list(old))
+            log.info("%d runs are older than they are kept, and are removed", len(old))
+        retention.forget_decisions(self.store, min(before, now - _DECISIONS))
+        Line(self.store).forget_begun(now - _BEGUN)
+        for worker in self.workers.forget(now - _WORKERS, self.place):
+            safe_fs.remove(self.store.folder / "workers" / worker)
+
+    def clear_unused(self) -> None:
+        """Remove built images and results of set-up that no run has used for long."""
+        setup.prune(self.config.state / "prepared")
+        for kind in plugins.names("sandboxes"):
+            module: Any = plugins.module("sandboxes", kind)
+            if hasattr(module, "prune"):
+                with suppress(RunnerError):  # an engine may be away: another time, then
+                    for image in module.prune():
+                        log.info("no run has used the image %s for long: it is removed", image)
+
+
+def _event(run: Run, message: str, at: datetime) -> RunEvent:
+    return RunEvent(run_id=run.id, at=at, phase=Phase.STORE, state=RunState.QUEUED, message=message)

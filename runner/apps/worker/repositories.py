@@ -1,0 +1,83 @@
+"""Which repositories a worker serves at the moment, and what it shows to GitHub for each of them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from runner.apps.worker.credentials import Credentials
+from runner.apps.worker.error_log import Faults
+from runner.apps.worker.repository import place_of
+from runner.clients.github.api import GitHub as Door
+from runner.config.settings import Config
+from runner.core.errors import RunnerError
+from runner.core.model import Reason
+from runner.run.bootstrap import Place
+from runner.triggers.sources.github import Repositories
+
+log = logging.getLogger("skillrunner.worker")
+
+_FOLDER = (".", "/", "~")
+_LISTING = "repositories "
+_GLOB = frozenset("*?[")
+
+
+@dataclass(slots=True)
+class Roster:
+    """What `worker.repositories` means: names as they are, folders, and globs over what GitHub lists."""
+
+    config: Config
+    credentials: Credentials
+    faults: Faults
+    _known: dict[str, Sequence[str]] = field(default_factory=dict)  # what each glob meant
+    _listing: Repositories = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._listing = Repositories(self._door, log.warning)
+
+    def _door(self, owner: str) -> Door:
+        """A door through which the repositories of `owner` can be listed."""
+        token = partial(self.credentials.listing, owner)
+        api = self.config.github.api_url
+        return Door(
+            api_url=api, repository="", token=token, pacer=self.credentials.pacer(owner), patience=0.0
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """The repositories that the patterns mean now; what GitHub cannot tell now is as it was.
+
+        Raises RunnerError INVALID_CONFIG for what is no pattern, and for an App that has never worked.
+        """
+        patterns = self.config.worker.repositories
+        folders = [one for one in patterns if one.startswith(_FOLDER)]
+        named = [name for one in patterns if one not in folders for name in self._meant(one)]
+        return (*folders, *self._listing.expand(named))
+
+    def _meant(self, pattern: str) -> Sequence[str]:
+        """A glob becomes names; an owner whose repositories cannot be listed takes none from the others."""
+        if pattern.startswith("!") or not set(pattern) & _GLOB:
+            return [pattern]
+        subject = f"{_LISTING}{pattern}"
+        try:
+            self._known[pattern] = self._listing.expand([pattern])
+        except RunnerError as error:
+            if error.reason is Reason.INVALID_CONFIG and pattern not in self._known:
+                raise
+            self.faults.tell(subject, f"{pattern}: its repositories cannot be listed: {error.message}")
+        else:
+            self.faults.mend(subject)
+        return self._known.get(pattern, ())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every glob could be listed the last time, so that whoever is not named is not meant."""
+        return not any(subject.startswith(_LISTING) for subject in self.faults.present)
+
+    def place(self, name: str) -> Place:
+        """A repository, and how it is reached."""
+        token, pacer = partial(self.token, name), self.credentials.pacer(name.split("/")[0])
+        return place_of(self.config, name, token, pacer, self.credentials.reading)
+
+    def token(self, name: str) -> str:
+        """What is shown to GitHub for a repository now; nothing for a folder. Raises RunnerError."""
+        return "" if name.startswith(_FOLDER) else self.credentials.token(name)

@@ -1,0 +1,115 @@
+"""A repository as a worker sees it: its head, its skills, and who may do what for it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+from runner.clients.git import Git, files_at
+from runner.clients.github.rate_limit import Pacer
+from runner.config.settings import FILE, Config, load_config
+from runner.publish.forges import Forge
+from runner.publish.forges.github import GitHub
+from runner.run import bootstrap
+from runner.run.plan import Base
+from runner.skills import Loaded, Skill, load
+from runner.store import Store
+from runner.workspace.mirror import Mirror
+
+_OWN = ("image", "skills", "policy", "bot")
+"""What a repository may configure for itself. Its sandbox, limits and programs are the worker's to choose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One repository at one commit of its default branch."""
+
+    name: str
+    place: bootstrap.Place
+    forge: Forge
+    mirror: Mirror
+    base: Base
+    loaded: Loaded
+    introduced: Mapping[str, datetime]  # by skill: when it came to the default branch as it is
+
+    @property
+    def skills(self) -> Mapping[str, Skill]:
+        return self.loaded.skills
+
+
+def place_of(
+    config: Config, name: str, token: Callable[[], str], pacer: Pacer, reading: Callable[[str], str]
+) -> bootstrap.Place:
+    """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
+    folder = name.startswith((".", "/", "~"))
+    origin = str(Path(name).expanduser().resolve()) if folder else f"{config.github.git_url}/{name}"
+    kind = "local" if folder else "github"
+    return bootstrap.Place(
+        config=config.model_copy(update={"forge": kind}),
+        root=config.state,
+        origin=origin,
+        token=token,
+        pacer=pacer,
+        secrets=partial(allowed, config.worker.secrets, name),
+        reads=partial(allowed, config.worker.reads, name),
+        reading=reading,
+    )
+
+
+def allowed(promised: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
+    """What a skill of a repository is promised, by names or globs: secrets, or repositories to read."""
+    return frozenset(one for scope, given in promised.items() if _covers(scope, name, skill) for one in given)
+
+
+def _covers(scope: str, name: str, skill: str) -> bool:
+    repository, _, skills = scope.partition(":")
+    return fnmatchcase(name, repository) and fnmatchcase(skill, skills or "*")
+
+
+def look(name: str, place: bootstrap.Place, runs: Store, before: Watched | None) -> Watched:
+    """The repository as it is now; `before` itself where nothing moved. Raises RunnerError of the forge."""
+    forge = before.forge if before else bootstrap.forge(place, runs)
+    base, mirror = bootstrap.base(place, forge.hasty() if isinstance(forge, GitHub) else forge, None)
+    if before is not None and before.base.sha == base.sha and before.base.ref == base.ref:
+        return before
+    own = _configured(place.config, mirror, base.sha)
+    loaded = load(files_at(mirror.directory, base.sha, own.skills))
+    return Watched(
+        name=name,
+        place=replace(place, config=own, default_branch=base.ref),
+        forge=forge,
+        mirror=mirror,
+        base=base,
+        loaded=loaded,
+        introduced={one.name: introduced(mirror, base.sha, one.path) for one in loaded.skills.values()},
+    )
+
+
+def _configured(config: Config, mirror: Mirror, sha: str) -> Config:
+    """The worker's configuration, with what the repository may say for itself."""
+
+    def read(path: Path) -> bytes:
+        found = files_at(mirror.directory, sha, [FILE]).get(FILE)
+        if found is None:
+            raise FileNotFoundError(2, "no such file", str(path))
+        return found
+
+    theirs = load_config(Path(), environ={}, read=read)
+    said = {
+        key: getattr(theirs, key) for key in _OWN if theirs.origin(key) != "default" or _below(theirs, key)
+    }
+    return config.model_copy(update=said)
+
+
+def _below(config: Config, key: str) -> bool:
+    """Whether the file says something under `key`."""
+    return any(origin != "default" for name, origin in config._origins.items() if name.startswith(f"{key}."))
+
+
+def introduced(mirror: Mirror, sha: str, path: str) -> datetime:
+    """When a folder came to the branch as it is now: the commit, or the merge, that last changed it."""
+    git = Git(mirror.directory)
+    seconds = git.text("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
+    return datetime.fromtimestamp(int(seconds or 0), UTC)

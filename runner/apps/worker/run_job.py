@@ -1,0 +1,249 @@
+"""Carrying out one run that a worker has taken from the queue."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from runner.apps.worker.lease import Lease
+from runner.apps.worker.repository import Watched
+from runner.clients.git import files_at
+from runner.core import plugins
+from runner.core.errors import RunnerError
+from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Trigger, Usage
+from runner.core.model.decision import Decision, Event
+from runner.run import bootstrap
+from runner.run.agent.resume import CONTINUES, Earlier, earlier
+from runner.run.launch import Later, Start, launch
+from runner.scheduler.admission import URGENCY
+from runner.scheduler.retry import after_a_loss, again
+from runner.skills import Skill, load
+from runner.store import Store
+from runner.store.decisions import Work
+from runner.store.queue import Line, Taken
+from runner.triggers import actor
+from runner.triggers.slots import Slot, jittered, line_of
+from runner.workspace.mirror import Mirror
+
+log = logging.getLogger("skillrunner.worker")
+
+_PAUSE = 0.5  # seconds between two tries to reach a database that is away
+
+
+@dataclass(slots=True)
+class Stops:
+    """Why the runs of this process have to stop: one of them, or all."""
+
+    lease: Lease
+    one: dict[str, RunnerError] = field(default_factory=dict)
+    everything: RunnerError | None = None
+    over: bool = False  # the process ends: nobody waits for a database any longer
+
+    def of(self, run_id: str) -> Callable[[], None]:
+        """To be asked while the run goes on; raises when it has to stop."""
+
+        def ask() -> None:
+            self.lease.check()
+            if (cause := self.everything or self.one.get(run_id)) is not None:
+                raise cause
+
+        return ask
+
+    def wait(self, error: RunnerError) -> None:
+        """The database is away: wait a little, for as long as our runs are ours."""
+        self.lease.check()
+        if self.over:
+            raise error
+        time.sleep(_PAUSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A run that is to be carried out, and all that it takes."""
+
+    store: Store
+    run: Run
+    taken: Taken
+    repository: Watched
+    stops: Stops
+    now: Callable[[], datetime]
+    lost_again: bool = False  # after a death of its worker it is tried again
+
+
+Carry = Callable[[Job], End]
+
+
+def cancelled(message: str) -> RunnerError:
+    return RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint="skillrunner retry RUN")
+
+
+def work_of(repository: Watched, event: Event | None, decision: Decision) -> Work:
+    """What is queued for a decision to start."""
+    skill = repository.skills[decision.skill]
+    due = {"schedule": {"due": decision.due.isoformat() if decision.due else ""}}
+    data = {
+        "commit": repository.base.sha,
+        "path": skill.path,
+        "key": decision.key,
+        "kind": decision.trigger,
+        "at": decision.at.isoformat(),
+        "due": decision.due.isoformat() if decision.due else None,
+        "subject": event.subject if event else "",
+        "event": event.payload if event else due,
+        "inputs": event.inputs if event else {},
+        CONTINUES: decision.continues,
+    }
+    run = Run(
+        id=decision.run_id,
+        repository=repository.name,
+        skill=decision.skill,
+        trigger=decision.trigger,
+        trigger_key=decision.key,
+        subject=event.subject if event else "",
+        base_sha=repository.base.sha,
+        state=RunState.QUEUED,
+        created_at=decision.at,
+        harness=skill.options.harness.kind,
+    )
+    return Work(
+        run=run,
+        data=data,
+        priority=URGENCY[skill.options.priority] - (decision.trigger == "manual"),
+        not_before=_jittered(repository, decision),
+        replaces=skill.options.overlap == "cancel_running",
+    )
+
+
+def _jittered(repository: Watched, decision: Decision) -> datetime | None:
+    """When the run of a slot may begin, where its schedule spreads its slots; None: at once."""
+    timetable = repository.skills[decision.skill].triggers.get("schedule")
+    if timetable is None or decision.due is None:
+        return None
+    for schedule in timetable.root:
+        if schedule.jitter and decision.key.startswith(f"schedule:{line_of(schedule)}:"):
+            slot = Slot(due=decision.due, key=decision.key, schedule=schedule)
+            return jittered(slot, f"{repository.name} {decision.skill}")
+    return None
+
+
+def carry_out(job: Job) -> End:
+    """Run what was queued, as its skill was when it was decided.
+
+    Its end is stored, whatever happens, unless it is put back to be tried again.
+    """
+    put_off = _put_off(job)
+    try:
+        _clear(job)
+        begin = _start(job, put_off)
+        place, forge = job.repository.place, job.repository.forge
+        return launch(place, job.store, forge, begin, _observed, lambda _: None)
+    except RunnerError as error:
+        end = error.end
+    except Exception as error:
+        log.exception("run %s", job.run.id)
+        message = f"{type(error).__name__}: {error}; this is a bug in skillrunner"
+        end = End(state=RunState.ERROR, phase=Phase.PLAN, message=message)
+    spent = job.run.usage
+    if job.store.run(job.run.id).end is None and not put_off(end, job.run.attempt, 1, spent):
+        job.store.finish(job.run.id, end, job.now(), spent)
+    return end
+
+
+def _clear(job: Job) -> None:
+    """Whatever an earlier attempt left running on this machine ends before the next one begins."""
+    if job.taken.turn > 1:
+        sandbox: Any = plugins.module("sandboxes", job.repository.place.config.sandbox)
+        sweep = getattr(sandbox, "sweep", None)
+        if sweep is not None:
+            sweep(lambda origin: origin.run_id != job.run.id)
+
+
+def _put_off(job: Job) -> Later:
+    """Puts the run back into the queue, where that is worth it."""
+
+    def put_off(end: End, attempt: int, attempts: int, spent: Usage) -> bool:
+        now = job.now()
+        if end.reason is Reason.WORKER_LOST and job.lost_again and after_a_loss(attempt, attempts):
+            until = now
+        elif (wait := again(end, attempt, attempts, _has_begun(job))) is not None:
+            until = now + wait
+        else:
+            return False
+        told = f"attempt {attempt} ended: {end.message}; the next may begin at {until:%Y-%m-%d %H:%M:%S} UTC"
+        event = RunEvent(run_id=job.run.id, at=now, phase=end.phase, state=RunState.QUEUED, message=told)
+        log.info("run %s: %s", job.run.id, told)
+        return Line(job.store).put_back(job.taken, event, attempt + 1, until, spent)
+
+    return put_off
+
+
+def _has_begun(job: Job) -> bool:
+    """Whether the harness has: until then an attempt costs nothing."""
+    return job.store.run(job.run.id).state not in (RunState.QUEUED, RunState.PREPARING)
+
+
+def _observed(event: Any) -> None:
+    log.info("%s %s: %s", event.run_id, event.phase, event.message)
+
+
+def _start(job: Job, put_off: Later) -> Start:
+    run, repository = job.run, job.repository
+    work = Line(job.store).work(run.id)
+    commit = work["commit"] or repository.base.sha  # none: as it is now
+    # The newest commit's skills have been read already.
+    known = repository.skills.get(run.skill) if commit == repository.base.sha else None
+    skill = known or skill_at(repository.mirror, commit, work["path"], run.skill)
+    _, options = skill.output
+    base, mirror = bootstrap.base(repository.place, repository.forge, getattr(options, "base", None))
+    before = _before(job.store, work)
+    if before is not None:
+        base = replace(base, sha=mirror.resolve(before.base_sha))
+    return Start(
+        run_id=run.id,
+        earlier=before,
+        skill=skill,
+        commit=commit,
+        trigger=trigger_of(work),
+        base=base,
+        mirror=mirror,
+        # What isolates is the worker's choice: a skill cannot ask to run on the bare machine.
+        force={"force_sandbox": repository.place.config.sandbox},
+        queued=True,
+        stop=job.stops.of(run.id),
+        worker=job.taken.owner,
+        attempt=run.attempt,
+        put_off=put_off,
+    )
+
+
+def _before(store: Store, work: Mapping[str, Any]) -> Earlier | None:
+    """The run from which one goes on, where anything of it is left."""
+    if not work.get(CONTINUES):
+        return None
+    run = store.run(work[CONTINUES])
+    before = earlier(store, run) if run.end is not None else None
+    return before if before is not None and (before.patch or before.session) else None
+
+
+def trigger_of(work: Mapping[str, Any]) -> Trigger:
+    """What started a run, from what was queued."""
+    return Trigger(
+        kind=work["kind"],
+        key=work["key"],
+        subject=work["subject"],
+        actor=actor(work["event"]),
+        at=datetime.fromisoformat(work["at"]),
+        event=work["event"],
+        inputs=work["inputs"],
+    )
+
+
+def skill_at(mirror: Mirror, commit: str, path: str, name: str) -> Skill:
+    """A skill as it was at a commit. Raises RunnerError SKILL_NOT_FOUND."""
+    found = load(files_at(mirror.directory, commit, [path])).skills
+    if name not in found:
+        message = f"{mirror.url} has no valid skill {name} at {commit[:12]} any more"
+        raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint="skillrunner validate")
+    return found[name]

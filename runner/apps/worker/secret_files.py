@@ -1,0 +1,54 @@
+"""Secrets that lie in files: where NAME_FILE names one, its content stands in for the variable NAME.
+
+That is how containers and systemd hand secrets over, so that no environment that others can read holds them.
+Only the variables that the configuration names, and the keys of models, are looked for.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from runner.config.settings import Config
+from runner.core import plugins
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+
+
+def from_files(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables whose values lie in files, and these values.
+
+    Raises RunnerError INVALID_CONFIG where both NAME and NAME_FILE are set, or the file holds nothing.
+    """
+    given = sorted(name for name in set(_wanted(config)) if environ.get(f"{name}_FILE"))
+    for name in given:
+        if environ.get(name):
+            raise _invalid(f"{name} and {name}_FILE are both set", f"unset one of {name} and {name}_FILE")
+    return {name: _content(name, Path(environ[f"{name}_FILE"])) for name in given}
+
+
+def _wanted(config: Config) -> Iterator[str]:
+    worker = config.worker
+    yield config.github.token_env
+    yield from ("PGPASSWORD", worker.database) if worker.database else ()
+    yield from worker.webhook_secrets
+    yield from (name for names in worker.secrets.values() for name in names)
+    if worker.app and worker.app.private_key_env:
+        yield worker.app.private_key_env
+    for kind in plugins.names("harnesses"):
+        model = getattr(plugins.module("harnesses", kind), "MODEL", None)
+        yield from (model.key_variable,) if model else ()
+        yield from config.other_keys(kind)
+
+
+def _content(name: str, file: Path) -> str:
+    try:
+        value = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is no text"
+        raise _invalid(f"{name}_FILE: {file} cannot be read: {cause}", f"ls -l {file}") from error
+    if not value:
+        raise _invalid(f"{name}_FILE: {file} is empty", f"write the value of {name} into it")
+    return value
+
+
+def _invalid(message: str, hint: str) -> RunnerError:
+    return RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)

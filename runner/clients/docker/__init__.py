@@ -1,0 +1,1 @@
+"""The Docker engine: its API, its images, and builds of images."""

@@ -1,0 +1,1 @@
+"""GitHub: its API, tokens of an App, and the pace that GitHub asks for."""

@@ -1,0 +1,20 @@
+"""Files that people write: text -> data with positions -> checked models, or every fault at once."""
+
+from runner.config.documents.diagnostics import Fault, closest, raise_faults, shown
+from runner.config.documents.validate import Many, Model, Text, check
+from runner.config.documents.yaml import Data, Document, Position, parse
+
+__all__ = [
+    "Data",
+    "Document",
+    "Fault",
+    "Many",
+    "Model",
+    "Position",
+    "Text",
+    "check",
+    "closest",
+    "parse",
+    "raise_faults",
+    "shown",
+]

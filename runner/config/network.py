@@ -1,0 +1,109 @@
+"""What a sandbox may reach besides its model: exact hosts, and the hosts of an ecosystem by its name. Pure.
+
+The hosts are those that each ecosystem's own documentation tells people to allow.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from runner.config.documents import closest
+
+ECOSYSTEMS: Mapping[str, tuple[str, ...]] = {
+    "alpine": ("dl-cdn.alpinelinux.org",),
+    "crates": ("crates.io", "index.crates.io", "static.crates.io"),
+    "debian": ("deb.debian.org", "security.debian.org"),
+    "github-read": ("codeload.github.com", "raw.githubusercontent.com"),
+    "go": ("proxy.golang.org", "sum.golang.org"),
+    "maven": ("repo.maven.apache.org", "repo1.maven.org"),
+    "npm": ("registry.npmjs.org",),
+    "nuget": ("api.nuget.org",),
+    "packagist": ("packagist.org", "repo.packagist.org"),
+    "pypi": ("files.pythonhosted.org", "pypi.org"),
+    "rubygems": ("index.rubygems.org", "rubygems.org"),
+    "ubuntu": ("archive.ubuntu.com", "ports.ubuntu.com", "security.ubuntu.com"),
+}
+
+REPOSITORIES: Mapping[str, tuple[str, ...]] = {"github-read": ("github.com",)}
+"""The forges whose repositories git may read through the gateway (git_read.py), by ecosystem."""
+
+FORGES = (
+    "api.github.com",
+    "gist.github.com",
+    "github.com",
+    "uploads.github.com",
+    "gitlab.com",
+    "bitbucket.org",
+)
+"""Hosts at which anybody who has an account can write: inside TLS nobody sees whether something reads."""
+
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?")
+PATTERN = f"^(?!({'|'.join(map(re.escape, FORGES))})$)({'|'.join(ECOSYSTEMS)}|{_HOST.pattern})$"
+"""Of an entry of `network.allow`, for the JSON schema; `check_entry` says the same in words."""
+
+_PORTS = {"https": 443, "http": 80}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def check_entry(entry: str) -> str:
+    """An entry of `network.allow` as it is. Raises ValueError that says what is wrong with it."""
+    if entry in FORGES:
+        raise ValueError(f"{entry} lets everybody write who has an account; `github-read` only reads")
+    if entry not in ECOSYSTEMS and "." not in entry:
+        raise ValueError(f"there is no ecosystem {entry}; {closest(entry, list(ECOSYSTEMS))}")
+    if entry not in ECOSYSTEMS and not _HOST.fullmatch(entry):
+        raise ValueError(f"{entry} is not the exact name of a host, such as api.example.com")
+    return entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What one run may reach. `private` are hosts whose addresses need not be public."""
+
+    hosts: frozenset[str] = frozenset()
+    private: frozenset[str] = frozenset()
+    repositories: frozenset[str] = frozenset()  # forges from which git may read
+
+    def refusal(self, host: str, port: int, scheme: str) -> str:
+        """Why a connection is not let through; empty: it is, to a public address."""
+        if not _HOST.fullmatch(host):
+            return "it is no host's exact name"
+        if host not in self.hosts:
+            return "it is not in `environment.network.allow`"
+        if port != _PORTS[scheme] and host not in self.private:
+            return f"only port {_PORTS[scheme]} is let through for {scheme}"
+        return ""
+
+    def misplaced(self, host: str, addresses: Iterable[str]) -> str:
+        """Why a host's addresses must not be connected to; empty: they may be."""
+        if host in self.private:
+            return ""
+        inside = next((one for one in addresses if not is_public(ipaddress.ip_address(one))), None)
+        return f"its address {inside} is not on the public internet" if inside else ""
+
+
+def rules(allow: Iterable[str], private: Iterable[str] = ()) -> Rules:
+    """Of the entries of a skill's `network.allow`; `private` is what the runner's configuration says."""
+    named = tuple(allow)
+    return Rules(
+        hosts=frozenset(host for entry in named for host in ECOSYSTEMS.get(entry, (entry,))),
+        private=frozenset(private),
+        repositories=frozenset(host for entry in named for host in REPOSITORIES.get(entry, ())),
+    )
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the public internet, also where IPv6 wraps one of IPv4."""
+    if isinstance(address, ipaddress.IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if wrapped is not None:
+            return False
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

@@ -1,0 +1,62 @@
+"""What a skill file and the configuration may both say: limits, resources, names and paths."""
+
+from dataclasses import fields
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from runner.config.documents import Model
+from runner.core import model
+from runner.core.units import Duration, Maybe, Size
+
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+Glob = Annotated[str, Field(pattern=r"^[^/\\\s]([^\\]*\S)?$", max_length=500)]
+
+
+class ResourceOptions(Model):
+    """How much of the machine a run may use."""
+
+    cpus: Maybe[Annotated[float, Field(gt=0, le=1024)]] = Field(default=None, description="CPUs; default 2")
+    memory: Maybe[Size] = Field(default=None, description='Memory, such as "4g", which is the default')
+    pids: Maybe[Annotated[int, Field(ge=16, le=1_000_000)]] = Field(
+        default=None, description="Processes and threads; default 512"
+    )
+
+    def over(self, defaults: model.Resources) -> model.Resources:
+        """These resources, and `defaults` for what is not said here."""
+        return model.Resources(**_over(self, defaults))
+
+
+class LimitOptions(Model):
+    """When a run is stopped."""
+
+    timeout: Maybe[Duration] = Field(default=None, description="Wall-clock time; default 45m")
+    idle: Maybe[Duration] = Field(default=None, description="Time without output; default 10m")
+    output: Maybe[Size] = Field(default=None, description="What the harness may print; default 4g")
+    cost_usd: Maybe[Annotated[float, Field(gt=0)]] = Field(
+        default=None, description="US dollars; default none"
+    )
+    attempts: Maybe[Annotated[int, Field(ge=1, le=10)]] = Field(
+        default=None, description="Launches; default 1"
+    )
+
+    def over(self, defaults: model.Limits) -> model.Limits:
+        """These limits, and `defaults` for what is not said here."""
+        return model.Limits(**_over(self, defaults))
+
+
+Usd = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class PriceOptions(Model):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: Usd = Field(description="Input that neither came from a cache nor went into one")
+    output: Usd = Field(description="Output, with what the model thought")
+    cached: Usd = Field(description="Input that was read from a cache")
+    cache_written: Usd = Field(description="Input that was written to a cache")
+
+
+def _over(options: Model, defaults: model.Limits | model.Resources) -> dict[str, Any]:
+    said = {name: value for name in options.model_fields_set if (value := getattr(options, name)) is not None}
+    return {field.name: said.get(field.name, getattr(defaults, field.name)) for field in fields(defaults)}

@@ -1,0 +1,158 @@
+"""What is to be done: everything a run needs, resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from runner.core.model.process import Caps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository as the runner knows it."""
+
+    name: str  # "owner/name" on a forge, else the folder's name
+    url: str  # what git fetches from: an https URL or a local path; never holds credentials
+    default_branch: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillRef:
+    """Which text of which skill a run follows."""
+
+    name: str
+    path: str  # of the folder, inside the repository
+    commit: str | None  # where it was read from; None: from files that are not committed
+    digest: str  # sha256 over all that the skill says
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """What started a run."""
+
+    kind: str  # "manual", "schedule", "release", ...
+    key: str  # the deduplication key: equal keys are one cause
+    subject: str = ""  # what it is about, as people name it: a tag, an issue's number
+    actor: str | None = None
+    at: datetime
+    event: Mapping[str, Any] = field(default_factory=dict)  # the payload; untrusted data
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    cpus: float = 2.0
+    memory: int = 4 * 1024**3
+    pids: int = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
+    """A server of the Model Context Protocol, for the harness to use: a program, or an address."""
+
+    name: str
+    command: tuple[str, ...] = ()  # empty: it is at `url`
+    variables: Mapping[str, str] = field(default_factory=dict)  # of the program, besides the harness's own
+    url: str = ""  # spoken to by streamable HTTP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where the harness works."""
+
+    sandbox: str  # "docker", "process", "fake"
+    image: str  # empty: the sandbox has no images, or it is still to be built
+    dockerfile: str = ""  # a path in the repository
+    devcontainer: str = ""  # a path in the repository
+    build_timeout: float = 30 * 60  # seconds
+    setup: tuple[str, ...] = ()
+    setup_key: tuple[str, ...] = ()  # globs of what set-up reads; empty: its result is not kept
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()  # names; values never enter a record
+    skills: tuple[str, ...] = ()  # further ones that the agent finds, by name
+    repositories: Mapping[str, str] = field(default_factory=dict)  # others: folder -> "owner/name@ref"
+    network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through
+    mcp: tuple[McpServer, ...] = ()
+    resources: Resources = Resources()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A rule of `model: auto`: the model of requests of which all holds that is said; None: not said."""
+
+    model: str
+    prompt_tokens_over: int | None = None  # by an estimate
+    turns_over: int | None = None  # of the model, that the request's history holds
+    first: bool | None = None  # the model has had no turn yet
+    tools: bool | None = None  # the request offers the model any
+    spent_over: float | None = None  # share of the run's limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarnessSpec:
+    kind: str  # "claude-code", "gemini", "command"
+    model: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # as the harness's own model validated them
+    routes: tuple[Route, ...] = ()  # which model a request gets, with `model: auto`; the last fits always
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    timeout: float = 45 * 60
+    idle: float = 10 * 60  # without a byte of output
+    output: int = 4 * 1024**3  # bytes that a harness may print before it is stopped
+    cost_usd: float | None = None
+    attempts: int = 1
+
+    @property
+    def caps(self) -> Caps:
+        """What stops each of a run's commands."""
+        return Caps(timeout=self.timeout, idle=self.idle, output=self.output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a proposal may hold. Everything that is not allowed here is refused."""
+
+    paths: tuple[str, ...] = ("**",)  # globs that a changed path must match
+    protected: tuple[str, ...] = ()  # protected paths that the skill names, and so may change
+    guarded: tuple[str, ...] = ()  # protected besides what always is: the skills, and what is configured
+    max_files: int = 100
+    max_file_bytes: int = 1024**2
+    max_patch_bytes: int = 2 * 1024**2
+    symlinks: bool = False
+    submodules: bool = False
+    mode_changes: bool = False
+    binaries: bool = False
+    deletions: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """One kind of output that the skill may publish, its templates already rendered."""
+
+    kind: str  # "pull_request", "none"
+    options: Mapping[str, Any] = field(default_factory=dict)  # as the output's own model validated them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """Everything a run needs, resolved. Two equal specs mean the same work."""
+
+    repository: Repository
+    base_ref: str  # the branch that a pull request goes to
+    base_sha: str
+    skill: SkillRef
+    trigger: Trigger
+    prompt: str
+    environment: Environment
+    harness: HarnessSpec
+    tools: tuple[str, ...] = ()  # of the run itself, that the harness may call
+    limits: Limits
+    allowance: Allowance
+    verify: tuple[str, ...] = ()
+    draft_on_failed_verify: bool = False
+    output: OutputSpec
+    digest: str = ""  # sha256 over all of the above

@@ -1,0 +1,128 @@
+"""What the harness did: its own stream, in one format for all harnesses."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from runner.core.model.lifecycle import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens and cost, as far as the harness tells them."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0  # part of tokens_in
+    cost_usd: float | None = None
+
+    def __add__(self, other: "Usage") -> "Usage":
+        costs = [Decimal(str(one.cost_usd)) for one in (self, other) if one.cost_usd is not None]
+        return Usage(
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+            tokens_cached=self.tokens_cached + other.tokens_cached,
+            cost_usd=float(sum(costs)) if costs else None,  # as people add: 0.1 and 0.2 are 0.3
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The harness began: its own session id can resume the work later."""
+
+    type: Literal["session"] = "session"
+    session_id: str
+    model: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    type: Literal["message"] = "message"
+    role: Literal["assistant", "user", "system"] = "assistant"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoning:
+    type: Literal["reasoning"] = "reasoning"
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    type: Literal["tool_call"] = "tool_call"
+    call_id: str
+    tool: str
+    arguments: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    type: Literal["tool_result"] = "tool_result"
+    call_id: str
+    ok: bool
+    output: str = ""
+    exit_code: int | None = None  # of a command that ran, however it ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEdit:
+    """The harness says that it edited a file. A hint for readers: the proposal comes from the tree."""
+
+    type: Literal["file_edit"] = "file_edit"
+    path: str
+    kind: Literal["add", "update", "delete"] = "update"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """Tokens and cost of one call, or of the whole run when `total`."""
+
+    type: Literal["usage"] = "usage"
+    usage: Usage
+    total: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    type: Literal["error"] = "error"
+    message: str
+    status: int | None = None  # the model provider's HTTP status, where there is one
+    provider: bool = False  # the model's provider is the cause
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """The stream's own end marker."""
+
+    type: Literal["end"] = "end"
+    ok: bool
+    text: str = ""  # the harness's final words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """A line that no rule reads: kept, so that nothing is lost without a trace."""
+
+    type: Literal["unknown"] = "unknown"
+    text: str  # at most 2,000 characters of it
+
+
+TranscriptEvent = (
+    Session | Message | Reasoning | ToolCall | ToolResult | FileEdit | Metered | Problem | Finish | Unknown
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the harness's exit code, end marker and work together mean."""
+
+    ok: bool
+    reason: Reason | None = None  # set when not ok
+    message: str = ""
+    retryable: bool = False
+    summary: str = ""  # the harness's final words; untrusted
+    session_id: str | None = None
+    usage: Usage = Usage()

@@ -1,0 +1,188 @@
+"""The door to other hosts: CONNECT for TLS, and plain HTTP, to the hosts that a skill names and no others.
+
+Names are resolved here, and the address that was looked at is the one that is connected to. Inside TLS nobody
+sees what is asked, so the client must at least ask for the host that it told us.
+"""
+
+import base64
+import hmac
+import re
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+from runner.config.network import Rules
+from runner.gateway.egress import tls_sni
+from runner.gateway.egress.tunnel import tunnel
+from runner.gateway.http_body import Body
+from runner.gateway.server import Request, cause, passed
+
+_AUTHORITY = re.compile(r"([^:@/?#\[\]\s]+):([0-9]{1,5})")
+_CONNECT_TIMEOUT = 10.0  # seconds
+_IDLE = 600.0  # seconds without a byte in either direction
+_READS = ("GET", "HEAD")
+_PRIVATE = frozenset({"authorization", "cookie", "forwarded"})
+
+Scheme = Literal["http", "https"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One connection that something in the sandbox asked for, and what became of it."""
+
+    at: datetime
+    method: str
+    host: str
+    port: int
+    refused: str = ""  # why; empty: it was let through
+    failed: str = ""  # why it came to nothing all the same
+    sent: int = 0
+    received: int = 0
+    seconds: float = 0.0
+
+    def feed(self, piece: bytes) -> None:
+        self.received += len(piece)
+
+    def end(self, whole: bool = False) -> None:
+        """Its end is told when the connection has ended."""
+
+
+Resolve = Callable[[str], list[str]]
+"""The addresses of a host. Raises OSError when it has none."""
+
+
+class _Refused(Exception):  # noqa: N818 - a decision, and no error
+    """Why a connection is not let through."""
+
+
+def addresses_of(host: str) -> list[str]:
+    return [str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """The door of one run. `told` hears of every attempt, after its end."""
+
+    rules: Rules
+    token: str = field(repr=False)
+    told: Callable[[Attempt], None]
+    resolve: Resolve = addresses_of
+
+    def serve(self, request: Request) -> None:
+        if not self._is_ours(request.headers["Proxy-Authorization"] or ""):
+            challenge = {"Proxy-Authenticate": 'Basic realm="skillrunner"'}
+            request.refuse(407, "this gateway belongs to another run", challenge)
+            return
+        attempt = Attempt(at=datetime.now(UTC), method=request.command, host="", port=0)
+        began = time.monotonic()
+        try:
+            if request.command == "CONNECT":
+                self._connect(request, attempt)
+            else:
+                self._forward(request, attempt)
+        except _Refused as refused:
+            attempt.refused = str(refused)
+            if request.begun:
+                request.close_connection = True
+            else:
+                request.refuse(403, f"{attempt.host or request.path[:100]}: {refused}")
+        except (OSError, HTTPException) as error:
+            request.asked, attempt.failed = attempt.host, cause(error)
+            raise
+        finally:
+            attempt.seconds = round(time.monotonic() - began, 3)
+            self.told(attempt)
+
+    def _is_ours(self, given: str) -> bool:
+        wanted = base64.b64encode(f"run:{self.token}".encode()).decode()
+        return hmac.compare_digest(given.encode("utf-8", "replace"), f"Basic {wanted}".encode())
+
+    # --- TLS ------------------------------------------------------------------------------------
+
+    def _connect(self, request: Request, attempt: Attempt) -> None:
+        found = _AUTHORITY.fullmatch(request.path)
+        if found is None:
+            raise _Refused("a connection is asked for as host:port")
+        attempt.host, attempt.port = found[1].lower(), int(found[2])
+        with self._dialled(attempt, "https") as far:
+            request.begun = True
+            request.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            request.close_connection = True
+            near = request.connection
+            _check_name(near, attempt.host)
+            attempt.sent, attempt.received = tunnel(near, far, _IDLE)
+
+    def _dialled(self, attempt: Attempt, scheme: Scheme) -> socket.socket:
+        """A connection to a host that may be reached. Raises _Refused, OSError."""
+        if why := self.rules.refusal(attempt.host, attempt.port, scheme):
+            raise _Refused(why)
+        addresses = self.resolve(attempt.host)
+        if why := self.rules.misplaced(attempt.host, addresses):
+            raise _Refused(why)
+        return connected(addresses, attempt.port)
+
+    # --- plain HTTP -----------------------------------------------------------------------------
+
+    def _forward(self, request: Request, attempt: Attempt) -> None:
+        url = _split(request.path)
+        attempt.host, attempt.port = (url.hostname or "").lower(), url.port or 80
+        if url.scheme != "http" or url.username is not None:
+            raise _Refused("only http:// without a user's name goes this way, https:// by CONNECT")
+        if request.command not in _READS:
+            raise _Refused(f"{request.command} is not let through: without TLS things are only read")
+        if request.has_content:
+            raise _Refused("a request with content is not let through: without TLS things are only read")
+        with self._dialled(attempt, "http") as far:
+            connection = HTTPConnection(attempt.host, attempt.port, timeout=_IDLE)
+            connection.sock = far
+            target = url.path + (f"?{url.query}" if url.query else "")
+            sent = {**passed(dict(request.headers.items()), _PRIVATE), "Host": url.netloc}
+            connection.request(request.command, target or "/", headers=sent)
+            answer = connection.getresponse()
+            request.pass_on(Body(answer), passed(dict(answer.headers.items()), frozenset()), attempt)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        found = urlsplit(url)
+        _ = found.port
+    except ValueError as error:
+        raise _Refused("it is no address") from error
+    return found
+
+
+def connected(addresses: list[str], port: int) -> socket.socket:
+    """A connection to the first address that answers. Raises OSError."""
+    for address in addresses[:-1]:
+        try:
+            return socket.create_connection((address, port), _CONNECT_TIMEOUT)
+        except OSError:
+            continue
+    return socket.create_connection((addresses[-1], port), _CONNECT_TIMEOUT)
+
+
+def _check_name(near: socket.socket, host: str) -> None:
+    """First a client of TLS says which host it means; where several share a server, it gets that one."""
+    near.settimeout(_CONNECT_TIMEOUT)
+    try:
+        size = tls_sni.length(_peeked(near, 5))
+        name = tls_sni.server_name(_peeked(near, size))
+    except tls_sni.NotTlsError as error:
+        raise _Refused(f"what was sent is no TLS: {error}") from error
+    if name != host:
+        raise _Refused(f"inside TLS it asked for {name or 'no host by name'}")
+
+
+def _peeked(near: socket.socket, size: int) -> bytes:
+    """The first bytes, which stay where they are. Raises OSError when they do not come."""
+    until = time.monotonic() + _CONNECT_TIMEOUT
+    while len(seen := near.recv(size, socket.MSG_PEEK)) < size:
+        if not seen or time.monotonic() > until:
+            raise TimeoutError("nothing was said")
+        time.sleep(0.001)
+    return seen

@@ -1,0 +1,72 @@
+"""Which model a request gets where a skill leaves it open (`model: auto`): the first rule that fits decides.
+
+Pure.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from runner.core.jsonl import json_object
+from runner.core.model import Route
+
+_BYTES = 4  # of a request for each token of its prompt, about
+_IN_PATH = re.compile(r"(/models/)[^/:]+(:)")  # how Gemini's API names the model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What rules look at."""
+
+    prompt_tokens: int  # estimated by the request's size
+    turns: int  # of the model, in the history that the request holds
+    tools: bool  # whether the model may call any: side questions, such as one for a title, offer none
+    spent: float  # share of the run's limit: 0.5 is half of it
+
+
+def facts(asked: Mapping[str, Any], size: int, spent: float) -> Facts:
+    """Of a request's body, `size` bytes long."""
+    history = next((asked[key] for key in ("messages", "input", "contents") if key in asked), ())
+    entries = history if isinstance(history, list) else ()
+    turns = sum(1 for by_model, _ in groupby(entries, _by_model) if by_model)
+    return Facts(prompt_tokens=size // _BYTES, turns=turns, tools=bool(asked.get("tools")), spent=spent)
+
+
+def choose(routes: Sequence[Route], known: Facts) -> str:
+    """The model of the first rule that fits; the last one fits always."""
+    return next(one.model for one in routes if one is routes[-1] or _fits(one, known))
+
+
+def with_model(path: str, body: bytes, model: str) -> tuple[str, bytes]:
+    """The path and the body of a request, for this model. What names no model stays as it is."""
+    if _IN_PATH.search(path):
+        return _IN_PATH.sub(lambda found: f"{found[1]}{model}{found[2]}", path, count=1), body
+    asked = json_object(body)
+    if asked is None or "model" not in asked or asked["model"] == model:
+        return path, body
+    return path, json.dumps({**asked, "model": model}).encode()
+
+
+def _fits(route: Route, known: Facts) -> bool:
+    """Whether all that a rule says holds."""
+    over = (
+        (route.prompt_tokens_over, known.prompt_tokens),
+        (route.turns_over, known.turns),
+        (route.spent_over, known.spent),
+    )
+    same = ((route.first, known.turns == 0), (route.tools, known.tools))
+    return all(least is None or have > least for least, have in over) and all(
+        wanted is None or wanted is have for wanted, have in same
+    )
+
+
+def _by_model(entry: Any) -> bool:
+    """Whether the model wrote it. Of the Responses API some entries have a type in place of a role."""
+    if not isinstance(entry, dict):
+        return False
+    if role := entry.get("role"):
+        return role in ("assistant", "model")
+    return not str(entry.get("type", "_output")).endswith("_output")

@@ -1,0 +1,251 @@
+"""What a call of a model used, read from its answer as it streams by; no byte is changed or held back.
+
+Sources: Anthropic, "Messages API", "Streaming Messages"; OpenAI, "Responses API", "Chat Completions API",
+"Prompt caching"; Google, "Gemini API: generateContent" (UsageMetadata).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from runner.core.jsonl import LONGEST, json_object
+
+Dialect = Literal["messages", "responses", "chat", "gemini"]
+
+_APIS: Mapping[str, Dialect] = {
+    "/messages/": "messages",
+    "/responses/": "responses",
+    "/chat/completions/": "chat",
+}
+_OF_A_MODEL = re.compile(r"/models/([^/:]+):")  # how Gemini's API names the model and then what it should do
+_FREE = ("/count_tokens", "/input_tokens", ":countTokens", "/cancel")
+_ABSURD = 10**12  # no call has so many tokens
+_NAME = 200  # characters of a model's name
+
+
+def dialect(path: str) -> Dialect | None:
+    """Which API a path of a model's provider belongs to; None where no model is called."""
+    if _OF_A_MODEL.search(path):
+        return "gemini"
+    return next((kind for part, kind in _APIS.items() if part in f"{path}/"), None)
+
+
+def spends(path: str) -> bool:
+    """Whether a POST there costs something, as far as is known."""
+    return dialect(path) is not None and not path.endswith(_FREE)
+
+
+def tells(path: str, asked: Mapping[str, Any]) -> bool:
+    """Whether the answer to a request tells what it used: that to a batch or a background job does not."""
+    return not re.search("/batches(/|$)|:batch", path) and asked.get("background") is not True
+
+
+def model_of(path: str, asked: Mapping[str, Any]) -> str:
+    """The name of the model that a request asks for; empty where it names none."""
+    found = _OF_A_MODEL.search(path)
+    name = found[1] if found else asked.get("model")
+    return name[:_NAME] if isinstance(name, str) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """The tokens of one call, each counted once, so that a price goes with each number.
+
+    Anthropic's input_tokens leave out what went through the cache, as `input` does. OpenAI's input_tokens
+    and prompt_tokens and Google's promptTokenCount hold it, so it is taken out of them. Google's tokens of
+    tools' results are further input, and its thoughts are output; OpenAI's output holds its reasoning.
+    """
+
+    model: str = ""  # as the answer names it
+    input: int = 0  # neither read from a cache nor written to one
+    output: int = 0
+    cached: int = 0  # read from a cache
+    cache_written: int = 0
+    cache_written_1h: int = 0  # part of `cache_written`: kept for an hour, which costs more
+
+    @property
+    def prompt(self) -> int:
+        """All that was sent, by which some prices go."""
+        return self.input + self.cached + self.cache_written
+
+
+@dataclass(slots=True)
+class Meter:
+    """Reads one answer, plain or as server-sent events, in pieces that may be cut anywhere.
+
+    It needs the answer as it is: one with a Content-Encoding tells it nothing, so the gateway asks for none.
+    At most `longest` bytes are held; of what is longer (an answer with large pictures) nothing is told.
+    """
+
+    longest: int = LONGEST
+    failed: bool = False  # the answer says that it is an error, and tells nothing else
+    told: bool = False
+    _told: dict[str, Any] = field(default_factory=dict)  # the newest of each number, by the provider's name
+    _form: Literal["plain", "stream"] | None = None
+    _held: bytearray = field(default_factory=bytearray)
+    _cut: bool = False
+
+    def feed(self, piece: bytes) -> None:
+        """The next piece of the answer's body."""
+        if self._form is None:
+            piece = piece.lstrip()
+            if not piece:
+                return
+            self._form = "plain" if piece[:1] in (b"{", b"[") else "stream"
+        end = piece.rfind(b"\n") + 1 if self._form == "stream" else 0
+        if end:
+            self._read_lines(piece, end)
+        self._hold(piece[end:] if end else piece)
+
+    def end(self) -> Used:
+        """What the answer told, whole or not. `told` says from now on whether that is all of it."""
+        if self._form == "plain" and not self._cut:
+            for one in _objects(bytes(self._held)):
+                self._read(one)
+        if self._form == "stream":
+            self._read_lines(b"", 0)
+        self.told = bool(self._told) and not self._cut
+        return self.so_far
+
+    @property
+    def so_far(self) -> Used:
+        """What the answer told by now; one that is no stream tells all at its end."""
+        return _used(self._told)
+
+    def _hold(self, part: bytes) -> None:
+        room = self.longest - len(self._held)
+        self._cut = self._cut or len(part) > room
+        self._held += part[:room]
+
+    def _read_lines(self, piece: bytes, end: int) -> None:
+        """What is held, and the lines of `piece` that end there.
+
+        Only those that matter are looked at, or even copied: a model's words come in very many.
+        """
+        first = piece.find(b"\n", 0, end) + 1
+        if self._held:
+            self._hold(piece[:first])
+            self._line(bytes(self._held))
+            self._held.clear()
+        else:
+            first = 0
+        if self._matters(piece, first, end):
+            for line in piece[first:end].split(b"\n"):
+                self._line(line)
+
+    def _line(self, line: bytes) -> None:
+        """An event's data. Providers write it in one line."""
+        if line.startswith(b"data:") and self._matters(line):
+            self._read(json_object(line[5:]) or {})
+
+    def _matters(self, text: bytes, start: int = 0, end: int | None = None) -> bool:
+        """Whether lines may tell something: "usageMetadata" begins like "usage".
+
+        Whether an answer failed is of interest only where it tells nothing else.
+        """
+        used = text.find(b'"usage', start, end) >= 0
+        return used or (not self._told and text.find(b'"error"', start, end) >= 0)
+
+    def _read(self, told: Mapping[str, Any]) -> None:
+        """An event or a whole answer: the usage stands in it, or in the message or response that it holds."""
+        held = told.get("message") or told.get("response")
+        inner = held if isinstance(held, dict) else told
+        self.failed = self.failed or any(one.get("error") for one in (told, inner))
+        for one in (inner.get("usage"), told.get("usage"), told.get("usageMetadata")):
+            if isinstance(one, dict):
+                self._told.update({name: value for name, value in one.items() if value is not None})
+                self._name(inner)
+
+    def _name(self, inner: Mapping[str, Any]) -> None:
+        name = inner.get("model") or inner.get("modelVersion")
+        if isinstance(name, str):
+            self._told["model"] = name[:_NAME]
+
+
+def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:
+    """The answer, or the parts of a list of answers, of which the last may be cut."""
+    decoder, text = json.JSONDecoder(), body.decode("utf-8", "replace")
+    at = 1 if text.startswith("[") else 0
+    while at < len(text):
+        if text[at] in ", \t\r\n":
+            at += 1
+            continue
+        try:
+            one, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(one, dict):
+            yield one
+
+
+def _used(told: Mapping[str, Any]) -> Used:
+    model = told.get("model", "")
+    if "promptTokenCount" in told or "candidatesTokenCount" in told:
+        return _gemini(told, model)
+    if "prompt_tokens" in told or "completion_tokens" in told:
+        return _openai(told, model, "prompt_tokens", "completion_tokens")
+    if "input_tokens_details" in told or "total_tokens" in told:
+        return _openai(told, model, "input_tokens", "output_tokens")
+    return _anthropic(told, model)
+
+
+def _anthropic(told: Mapping[str, Any], model: str) -> Used:
+    written = _count(told, "cache_creation_input_tokens")
+    return Used(
+        model=model,
+        input=_count(told, "input_tokens"),
+        output=_count(told, "output_tokens"),
+        cached=_count(told, "cache_read_input_tokens"),
+        cache_written=written,
+        cache_written_1h=min(written, _count(_part(told, "cache_creation"), "ephemeral_1h_input_tokens")),
+    )
+
+
+def _openai(told: Mapping[str, Any], model: str, prompt: str, output: str) -> Used:
+    details, all_of_it = _part(told, f"{prompt}_details"), _count(told, prompt)
+    cached = min(all_of_it, _count(details, "cached_tokens"))
+    written = min(all_of_it - cached, _count(details, "cache_write_tokens"))
+    return Used(
+        model=model,
+        input=all_of_it - cached - written,
+        output=_count(told, output),
+        cached=cached,
+        cache_written=written,
+    )
+
+
+def _gemini(told: Mapping[str, Any], model: str) -> Used:
+    prompt = _count(told, "promptTokenCount")
+    cached = min(prompt, _count(told, "cachedContentTokenCount"))
+    return Used(
+        model=model,
+        input=prompt - cached + _count(told, "toolUsePromptTokenCount"),
+        output=_count(told, "candidatesTokenCount") + _count(told, "thoughtsTokenCount"),
+        cached=cached,
+    )
+
+
+def _part(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = told.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(told: Mapping[str, Any], key: str) -> int:
+    """A number of tokens; 0 when it is missing or absurd."""
+    value = told.get(key)
+    return value if type(value) is int and 0 <= value < _ABSURD else 0
+
+
+def prepared(path: str, body: bytes) -> bytes:
+    """The body to send: a stream of Chat Completions tells what it used only when it is asked to."""
+    if dialect(path) != "chat":
+        return body
+    asked = json_object(body)
+    if asked is None or asked.get("stream") is not True:
+        return body
+    options = _part(asked, "stream_options")
+    if options.get("include_usage") is True:
+        return body
+    return json.dumps({**asked, "stream_options": {**options, "include_usage": True}}).encode()

@@ -1,0 +1,68 @@
+"""Reading the objects of a harness's JSON lines: any field may be missing, or of any type."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from runner.core.jsonl import json_object
+from runner.core.model import Message, Stream, TranscriptEvent, Unknown
+
+_SHOWN = 2_000
+_ABSURD = 1e12  # no run has so many tokens or costs so much
+
+
+def parsed(
+    stream: Stream, line: bytes, rules: Callable[[Mapping[str, Any]], Iterable[TranscriptEvent]]
+) -> Iterable[TranscriptEvent]:
+    """What `rules` make of a line's object; complaints and noise are kept as they stand."""
+    if not line.strip():
+        return []
+    if stream == "stderr":
+        return [Message(role="system", text=shown(line))]
+    data = json_object(line)
+    return [Unknown(text=shown(line))] if data is None else rules(data)
+
+
+def shown(line: bytes) -> str:
+    """The beginning of a line as text."""
+    return line[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
+
+
+def unread(data: Mapping[str, Any]) -> str:
+    """The beginning of an object that no rule reads."""
+    return json.dumps(data)[:_SHOWN]
+
+
+def text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The mappings in a list; what else is in it does not count."""
+    value = data.get(key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def number(data: Mapping[str, Any], key: str) -> float:
+    """A number from 0 up; 0 when it is missing or absurd."""
+    value = data.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return value if math.isfinite(value) and 0 <= value < _ABSURD else 0
+
+
+def count(data: Mapping[str, Any], key: str) -> int:
+    return int(number(data, key))
+
+
+def status(data: Mapping[str, Any], key: str) -> int | None:
+    """An HTTP status; None when there is none."""
+    value = count(data, key)
+    return value if 100 <= value <= 599 else None

@@ -1,0 +1,176 @@
+"""What exit code, end marker and evidence of work together mean. Exit 0 alone proves nothing."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from runner.core.model import (
+    Exit,
+    Finish,
+    Message,
+    Metered,
+    Outcome,
+    Problem,
+    Reason,
+    Session,
+    ToolCall,
+    ToolResult,
+    TranscriptEvent,
+    Usage,
+)
+
+_STOPPED = {
+    "timeout": (Reason.WALL_CLOCK, "reached its time limit"),
+    "idle": (Reason.IDLE, "printed nothing for too long"),
+    "output": (Reason.OUTPUT_LIMIT, "printed more than it may"),
+    "memory": (Reason.OUT_OF_MEMORY, "needed more memory than it may have"),
+    "cancelled": (Reason.CANCELLED, "was cancelled"),
+}
+_NOT_FOUND = (126, 127)  # a shell's exit codes for a program that cannot be run
+_LONGEST = 500  # characters of a message
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the stream has said so far, as far as it matters for the end."""
+
+    session_id: str | None = None
+    calls: int = 0
+    worked: int = 0  # tool calls that ran: a command that failed ran too, a refused one did not
+    finish: Finish | None = None
+    problem: Problem | None = None  # the last one; a fatal one stays
+    stuck: Problem | None = None  # the last one, if nothing else came after it
+    metered: Usage = Usage()  # the sum of single calls
+    total: Usage | None = None  # what the harness itself says of the whole
+    complaints: deque[str] = field(default_factory=lambda: deque(maxlen=10))  # the end of standard error
+
+    def count(self, events: Iterable[TranscriptEvent]) -> list[TranscriptEvent]:
+        """The events, now counted."""
+        events = list(events)
+        for event in events:
+            self._add(event)
+        return events
+
+    def _add(self, event: TranscriptEvent) -> None:
+        self.stuck = event if isinstance(event, Problem) else None
+        match event:
+            case Session():
+                self.session_id = event.session_id or self.session_id
+            case ToolCall():
+                self.calls += 1
+            case ToolResult():
+                self.worked += event.ok or event.exit_code is not None
+            case Problem() if event.fatal or self.problem is None or not self.problem.fatal:
+                self.problem = event
+            case Metered(total=True):
+                self.total = event.usage
+            case Metered():
+                self.metered = added(self.metered, event.usage)
+            case Finish():
+                self.finish = event
+            case Message(role="system"):
+                self.complaints.append(event.text)
+            case _:
+                pass
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens and cost; of a harness that was killed, what its single calls add up to."""
+        return self.total or self.metered
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    costs = [usage.cost_usd for usage in (one, other) if usage.cost_usd is not None]
+    return Usage(
+        tokens_in=one.tokens_in + other.tokens_in,
+        tokens_out=one.tokens_out + other.tokens_out,
+        tokens_cached=one.tokens_cached + other.tokens_cached,
+        cost_usd=sum(costs) if costs else None,
+    )
+
+
+def judge(tally: Tally, program: str, ended: Exit, changed: bool) -> Outcome:
+    """The outcome of an agent: it must end by itself, with exit 0 and a good end marker, and have worked.
+
+    `changed`: it left a changed tree, or declared an output.
+    """
+    if (stopped := stop(program, ended)) is not None:
+        return _made(tally, _explained(stopped, tally.stuck))
+    if tally.finish is None or not tally.finish.ok or ended.code != 0:
+        return _made(tally, _failure(tally, program, ended.code))
+    return _made(tally, Outcome(ok=True) if changed else _nothing(tally, program))
+
+
+def stop(program: str, ended: Exit) -> Outcome | None:
+    """What it means that the runner stopped the program; None when it ended by itself."""
+    if ended.cause == "exited":
+        return None
+    reason, words = _STOPPED[ended.cause]
+    return Outcome(ok=False, reason=reason, message=f"{program} {words} after {ended.duration:.0f} s")
+
+
+def died(program: str, code: int | None, complaint: str) -> Outcome:
+    """A program that ended with a code other than 0."""
+    how = f"died by signal {-code}" if code is not None and code < 0 else f"exited with code {code}"
+    message = f"{program} {how}" + (f": {complaint}" if complaint else "")
+    return Outcome(ok=False, reason=Reason.HARNESS_FAILED, message=message[:_LONGEST])
+
+
+def _explained(stopped: Outcome, stuck: Problem | None) -> Outcome:
+    """An agent that waited in vain for its model is worth another attempt."""
+    if stuck is None or not stuck.provider or stopped.reason not in (Reason.IDLE, Reason.WALL_CLOCK):
+        return stopped
+    message = f"{stopped.message}; its last words: {stuck.message}"[:_LONGEST]
+    return replace(stopped, message=message, retryable=worth_retrying(stuck.status))
+
+
+def _failure(tally: Tally, program: str, code: int | None) -> Outcome:
+    problem, finish = tally.problem, tally.finish
+    complaint = "\n".join(tally.complaints)[-_LONGEST:]
+    if problem is not None and problem.fatal:
+        return _provider(problem) if problem.provider else _told(program, problem.message)
+    if finish is not None and not finish.ok:
+        return _told(program, finish.text or complaint)
+    if code in _NOT_FOUND and tally.session_id is None:
+        message = f"{program} could not be started in the sandbox (exit {code}): {complaint}"[:_LONGEST]
+        return Outcome(ok=False, reason=Reason.HARNESS_MISSING, message=message)
+    if code != 0:
+        return died(program, code, complaint)
+    message = f"{program} exited with code 0, but its output has no end marker: it did not finish"
+    return Outcome(ok=False, reason=Reason.NO_END_MARKER, message=message)
+
+
+def _told(program: str, words: str) -> Outcome:
+    message = f"{program} says that it failed" + (f": {words}" if words else "")
+    return Outcome(ok=False, reason=Reason.HARNESS_FAILED, message=message[:_LONGEST])
+
+
+def _provider(problem: Problem) -> Outcome:
+    what = f"answered {problem.status}" if problem.status else "could not be reached"
+    message = f"the model's provider {what}: {problem.message}"[:_LONGEST]
+    retryable = worth_retrying(problem.status)
+    return Outcome(ok=False, reason=Reason.PROVIDER_ERROR, message=message, retryable=retryable)
+
+
+def worth_retrying(status: int | None) -> bool:
+    """Whether another attempt may see another answer: overload and outages pass, a wrong key does not."""
+    return status is None or status in (408, 409, 425, 429) or status >= 500
+
+
+def _nothing(tally: Tally, program: str) -> Outcome:
+    if tally.worked:
+        return Outcome(
+            ok=False, reason=Reason.NO_CHANGES, message=f"{program} worked and found nothing to change"
+        )
+    why = f"all of its {tally.calls} tool calls failed" if tally.calls else "it called no tool"
+    message = f"{program} says that it is done, but nothing changed and {why}"
+    return Outcome(ok=False, reason=Reason.NO_EVIDENCE, message=message)
+
+
+def _made(tally: Tally, verdict: Outcome) -> Outcome:
+    return replace(
+        verdict,
+        summary=tally.finish.text if tally.finish else "",
+        session_id=tally.session_id,
+        usage=tally.usage,
+    )

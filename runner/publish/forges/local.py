@@ -1,0 +1,134 @@
+"""The embedded forge: branches in a repository on this disk, pull requests in the run store."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.clients.git import Git
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Remote
+from runner.publish.forges import Finding, NewPullRequest, PullRequest
+from runner.workspace.changeset import Changeset, Conflict
+
+
+class PullRequestTable(Protocol):
+    """Where the pull requests of one repository are kept."""
+
+    def insert(self, new: NewPullRequest, author: str) -> tuple[PullRequest, bool]: ...
+    def find(self, branch: str) -> Sequence[PullRequest]: ...
+    def all(self, state: str | None = None) -> Sequence[PullRequest]: ...
+    def get(self, number: int) -> PullRequest: ...
+    def update(self, number: int, **fields: Any) -> None: ...
+    def comment(self, number: int, body: str, marker: str) -> bool: ...
+    def comments(self, number: int) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Pull requests to the repository at `path`, bare or not."""
+
+    path: Path
+    table: PullRequestTable
+    author: str
+    name: str = "local"
+
+    def remote(self) -> Remote:
+        return Remote(url=str(self.path))
+
+    def default_branch(self) -> str:
+        """The branch that the repository's HEAD names."""
+        ref = Git(self.path, phase=Phase.PLAN).text("symbolic-ref", "--short", "HEAD")
+        return ref or "main"
+
+    def pull_requests(self, branch: str) -> Sequence[PullRequest]:
+        return self.table.find(branch)
+
+    def create(self, new: NewPullRequest) -> tuple[PullRequest, bool]:
+        return self.table.insert(new, self.author)
+
+    def update(self, number: int, *, title: str, body: str) -> None:
+        self.table.update(number, title=title, body=body)
+
+    def add_labels(self, number: int, labels: Sequence[str]) -> None:
+        if labels:
+            self.table.update(number, labels=[*self.table.get(number).labels, *labels])
+
+    def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
+        if reviewers:
+            self.table.update(number, reviewers=list(reviewers))
+        return []
+
+    def comment_once(self, number: int, body: str, marker: str) -> None:
+        self.table.comment(number, f"{body}\n\n{marker}", marker)
+
+    def doctor(self) -> Sequence[Finding]:
+        return [
+            Finding(ok=True, subject="forge", message=f"local: pull requests to {self.path} are kept here")
+        ]
+
+    # --- what a person does with a pull request -------------------------------------------------
+
+    def get(self, number: int) -> PullRequest:
+        """Raises RunnerError INVALID_INPUT when there is no such pull request."""
+        try:
+            return self.table.get(number)
+        except KeyError:
+            message = f"there is no pull request {number} here"
+            raise RunnerError(
+                Phase.LOAD, Reason.INVALID_INPUT, message, hint="skillrunner pr list --all"
+            ) from None
+
+    def close(self, number: int) -> PullRequest:
+        """Close it unmerged. Raises RunnerError when it is not open."""
+        self._open(number)
+        self.table.update(number, state="closed")
+        return self.get(number)
+
+    def merge(self, number: int, changeset: Changeset) -> PullRequest:
+        """Merge it into its base with a merge commit. Raises RunnerError: CONFLICT, REF_NOT_FOUND."""
+        pull = self._open(number)
+        remote = self.remote()
+        base, head = changeset.remote_heads(remote, pull.base, pull.branch)
+        if base is None or head is None:
+            gone = pull.base if base is None else pull.branch
+            raise RunnerError(
+                Phase.PUBLISH,
+                Reason.REF_NOT_FOUND,
+                f"the branch {gone} is gone",
+                hint=f"skillrunner pr close {number}",
+            )
+        changeset.fetch(remote, base, head)
+        (start, *_) = changeset.commits(base, head)[0].parents
+        tree = changeset.merge(start, base, changeset.tree_of(head))
+        if isinstance(tree, Conflict):
+            message = f"{pull.branch} and {pull.base} both changed {', '.join(tree.paths)}"
+            raise RunnerError(Phase.PUBLISH, Reason.CONFLICT, message, hint="run the skill again")
+        text = f"Merge pull request {number}: {pull.title}\n"
+        email = re.sub(r"[^\w.-]", "", self.author) + "@localhost"
+        sha = changeset.commit(tree, [base, head], text, self.author, email, datetime.now(UTC))
+        self._push(pull, changeset, sha, base)
+        self.table.update(number, state="merged")
+        return self.get(number)
+
+    def _push(self, pull: PullRequest, changeset: Changeset, sha: str, base: str) -> None:
+        try:
+            changeset.push(self.remote(), sha, pull.base, base)
+        except RunnerError as error:
+            if "checked out" not in error.message:
+                raise
+            raise RunnerError(
+                Phase.PUBLISH,
+                Reason.FORGE_REJECTED,
+                f"{pull.base} is checked out in {self.path}, and git does not change it under you",
+                hint=f"git -C {self.path} merge {pull.branch} && skillrunner pr close {pull.number}",
+            ) from error
+
+    def _open(self, number: int) -> PullRequest:
+        pull = self.get(number)
+        if pull.state != "open":
+            message = f"pull request {number} is {pull.state} already"
+            raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=f"skillrunner pr show {number}")
+        return pull

@@ -1,0 +1,90 @@
+"""The body of a pull request: why, what, evidence, cost, and how to steer. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from runner.core.model import Check, FileChange, Trigger
+from runner.publish.outputs import Offer, _marker
+from runner.publish.outputs._escape import fenced, neutralised
+from runner.publish.outputs._marker import Marker
+
+LIMIT = 65_536  # characters of a body that GitHub takes
+_SUMMARY = 20_000
+_OUTPUT = 2_000  # characters of a check's output
+_FILES = 50
+
+
+def body(offer: Offer, found: Marker) -> str:
+    """All sections that fit, in order; the marker always does. The last section holds the run's own facts."""
+    end = f"\n\n{_footer(offer)}\n\n{_marker.write(found)}"
+    room = LIMIT - len(end)
+    text = ""
+    for section in _sections(offer):
+        if len(text) + len(section) + 2 > room:
+            break
+        text += f"{section}\n\n"
+    return text.rstrip() + end
+
+
+def _sections(offer: Offer) -> Iterator[str]:
+    if not offer.verified:
+        yield "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
+    spec = offer.spec
+    yield f"### Why\n\n{neutralised(spec.skill.description, 1_000)}\n\n{_cause(spec.trigger)}"
+    if lead := spec.output.options.get("body"):
+        yield str(lead)
+    if said := _said(offer):
+        yield f"### What\n\nIn the agent's words:\n\n{neutralised(said, _SUMMARY)}"
+    yield f"### Files\n\n{_files(offer.proposal.changes)}"
+    if offer.checks:
+        yield "### Evidence\n\n" + "\n\n".join(_check(check) for check in offer.checks)
+    else:
+        yield "### Evidence\n\nThe skill has no `verify:` commands: nothing was checked but the policy."
+
+
+def _said(offer: Offer) -> str:
+    """What the harness declared for the body, else its last words."""
+    declared: list[Any] = [
+        item.fields.get("body") for item in offer.proposal.declared if item.kind == "pull_request"
+    ]
+    texts = [text for text in declared if isinstance(text, str) and text.strip()]
+    return texts[-1] if texts else offer.proposal.summary
+
+
+def _cause(trigger: Trigger) -> str:
+    what = trigger.kind.replace("_", " ")
+    subject = f" {_code(trigger.subject)}" if trigger.subject else ""
+    return f"Started by: {what}{subject}."
+
+
+def _files(changes: tuple[FileChange, ...]) -> str:
+    rows = [
+        f"| {_code(change.path)} | {change.change} | +{change.additions} -{change.deletions} |"
+        for change in changes[:_FILES]
+    ]
+    more = len(changes) - len(rows)
+    rest = f"\n\nand {more} more" if more > 0 else ""
+    return "| file | change | lines |\n|---|---|---|\n" + "\n".join(rows) + rest
+
+
+def _check(check: Check) -> str:
+    how = f"exit {check.exit_code}" if check.exit_code is not None else "stopped"
+    head = f"{'✅' if check.ok else '❌'} {_code(check.command)} ({how}, {check.duration:.1f} s)"
+    output = check.output.strip()[-_OUTPUT:]
+    return f"{head}\n\n{fenced(output)}" if output else head
+
+
+def _footer(offer: Offer) -> str:
+    spec, usage = offer.spec, offer.outcome.usage
+    commit = spec.skill.commit[:12] if spec.skill.commit else f"{spec.skill.digest[:12]} (not committed)"
+    cost = f" · ${usage.cost_usd:.4f}" if usage.cost_usd is not None else ""
+    tokens = f" · {usage.tokens_in:,} tokens in, {usage.tokens_out:,} out" if usage.tokens_in else ""
+    facts = f"run {offer.run_id} · skill {spec.skill.name}@{commit} · {spec.harness.kind}{cost}{tokens}"
+    steer = "Push a commit here and it is left alone from then on; close it, and it is not proposed again."
+    return f"---\n{facts}\n\n{steer}"
+
+
+def _code(text: str) -> str:
+    """`text` as inline code in a table: nothing in it can end the code or the cell."""
+    clean = "".join(char if char.isprintable() and char not in "`|" else "?" for char in text)
+    return f"`{clean[:200]}`"

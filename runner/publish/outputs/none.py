@@ -1,0 +1,24 @@
+"""Nothing is published: the record of the run is all that is wanted."""
+
+from typing import TYPE_CHECKING
+
+from runner.config.documents import Model
+from runner.core.model import Receipt
+from runner.publish.outputs import Offer
+
+if TYPE_CHECKING:
+    from runner.publish.forges import Forge
+    from runner.workspace.changeset import Changeset
+
+
+class Nothing(Model):
+    """The run is kept; nothing leaves the machine."""
+
+
+KINDS = {"none": Nothing}
+FILES = True
+
+
+def publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
+    """The run itself is the receipt."""
+    return Receipt(kind="none", key=offer.spec.trigger.key, action="created", url=f"run:{offer.run_id}")

@@ -1,0 +1,28 @@
+"""The deterministic rules that allow or refuse a proposal. Pure: values in, causes out.
+
+Every rule looks at the whole proposal and names every cause; nothing stops at the first one, so that
+one reading of the record is enough to mend the skill or to see the attack.
+"""
+
+from collections.abc import Mapping
+
+from runner.core.model import Proposal, Refusal, RunSpec
+from runner.publish.policy import files, paths, secrets
+
+
+def check(
+    spec: RunSpec,
+    proposal: Proposal,
+    contents: Mapping[str, bytes],
+    secret_values: Mapping[str, str],
+) -> tuple[Refusal, ...]:
+    """All causes to refuse `proposal`, in a stable order; empty when it is allowed.
+
+    `contents` maps a name ("patch", "summary", ...) to the bytes that would be published, and
+    `secret_values` a secret's name to its value: both are searched, neither is ever repeated.
+    """
+    return (
+        *paths.refusals(proposal.changes, spec.allowance),
+        *files.refusals(proposal, spec.allowance),
+        *secrets.refusals(contents, secret_values),
+    )

@@ -1,0 +1,145 @@
+"""Which paths a proposal may touch, and which names could fool a file system or a reader."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from runner.core import globs
+from runner.core.model import Allowance, FileChange, Refusal
+
+PROTECTED = (
+    # what runs in continuous integration
+    ".github/**",
+    ".gitlab/**",
+    ".gitlab-ci.yml",
+    ".circleci/**",
+    ".buildkite/**",
+    ".woodpecker/**",
+    ".woodpecker.y*ml",
+    ".drone.y*ml",
+    ".travis.yml",
+    ".appveyor.yml",
+    ".cirrus.yml",
+    ".ci/**",
+    "appveyor.yml",
+    "azure-pipelines*.y*ml",
+    "bitbucket-pipelines.yml",
+    "Jenkinsfile*",
+    # who must review
+    "**/CODEOWNERS",
+    # what tells agents what to do, and the editors and containers they start in
+    "**/AGENTS.md",
+    "**/AGENTS.override.md",
+    "**/CLAUDE.md",
+    "**/CLAUDE.local.md",
+    "**/GEMINI.md",
+    "**/QWEN.md",
+    "**/.agents/**",
+    "**/.claude/**",
+    "**/.codex/**",
+    "**/.copilot/**",
+    "**/.cursor/**",
+    "**/.cursorrules",
+    "**/.gemini/**",
+    "**/.opencode/**",
+    "**/.qwen/**",
+    "**/.windsurf*/**",
+    "**/.windsurfrules",
+    "**/.mcp.json",
+    "**/opencode.json",
+    "**/.devcontainer/**",
+    "**/.devcontainer.json",
+    "**/.vscode/**",
+    # what changes how git itself behaves on a developer's machine
+    "**/.gitattributes",
+    "**/.gitmodules",
+    "**/.gitconfig",
+    "**/.husky/**",
+    "**/.pre-commit-config.y*ml",
+    "**/lefthook.y*ml",
+    # the automation itself
+    "skillrunner.yaml",
+    "**/skill.yaml",
+    "**/SKILL.md",
+)
+"""Refused unless the skill names them: each of these runs, or steers what runs, after a merge."""
+
+# Code points that HFS+ ignores in names, so that ".g\u200cit" is ".git" there
+# (git's own list: utf8.c, next_hfs_char).
+_HFS_IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
+_DOT_GIT = re.compile(r"\.git|git~\d+", re.IGNORECASE)
+
+
+def refusals(changes: Sequence[FileChange], allowance: Allowance) -> Iterator[Refusal]:
+    """Every change whose path is not allowed, with the rule that says so."""
+    for change in changes:
+        yield from _name_refusals(change.path)
+        yield from _place_refusals(change.path, allowance)
+    yield from _collisions(change.path for change in changes if change.change != "deleted")
+
+
+def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
+    # Case is ignored where that refuses more: on many machines ".GITHUB" is ".github".
+    guarded = globs.matches(path, (*PROTECTED, *allowance.guarded), ignore_case=True)
+    if guarded and not globs.matches(path, allowance.protected):
+        yield Refusal(
+            rule="protected_path",
+            subject=path,
+            message="is a protected path: name it under `protected` if this skill may change it",
+        )
+    if not globs.matches(path, allowance.paths):
+        allowed = ", ".join(allowance.paths)
+        yield Refusal(
+            rule="path_outside",
+            subject=path,
+            message=f"is outside the paths this skill may change: {allowed}",
+        )
+
+
+def _name_refusals(path: str) -> Iterator[Refusal]:
+    for problem in _name_problems(path):
+        yield Refusal(rule="path_trick", subject=path, message=problem)
+
+
+def _name_problems(path: str) -> Iterator[str]:
+    parts = path.split("/")
+    if path.startswith("/") or re.match(r"[A-Za-z]:", path):
+        yield "is an absolute path"
+    if any(part in ("", ".", "..") for part in parts) and not path.startswith("/"):
+        yield "has an empty, `.` or `..` component"
+    if any(_is_dot_git(part) for part in parts):
+        yield "has a component that is `.git` on some file system"
+    if "\\" in path:
+        yield "holds a backslash, which separates folders on Windows"
+    if any(part.endswith((".", " ")) for part in parts if part not in ("", ".", "..")):
+        yield "has a component that ends in a dot or a space, which Windows drops"
+    if any(_is_invisible(char) for char in path):
+        yield "holds a control, invisible or direction-changing character, or bytes that are not UTF-8"
+
+
+def _is_dot_git(part: str) -> bool:
+    """Whether git on HFS+ or NTFS would take this name for `.git`."""
+    plain = part.translate(_HFS_IGNORED).split(":", 1)[0].rstrip(". ")
+    return _DOT_GIT.fullmatch(plain) is not None
+
+
+def _is_invisible(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _collisions(paths: Iterable[str]) -> Iterator[Refusal]:
+    """Paths that are one file where case or Unicode form does not count."""
+    listed = list(paths)
+    folded = Counter(_folded(path) for path in listed)
+    for path in listed:
+        if folded[_folded(path)] > 1:
+            yield Refusal(
+                rule="path_collision",
+                subject=path,
+                message="differs from another changed path only in case or Unicode form",
+            )
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()

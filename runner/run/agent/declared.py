@@ -1,0 +1,74 @@
+"""What a harness declares: lines of a file, or calls of a tool, within the same limits."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.jsonl import json_object
+from runner.core.model import Declared
+
+MOST_BYTES = 1024**2
+MOST = 100
+
+
+def in_file(content: bytes, problem: Callable[[str], None]) -> Iterator[Declared]:
+    """What the lines declare; `content` may be one byte longer than is read.
+
+    A bad line is a problem, and the others still count.
+    """
+    lines = [line for line in content[:MOST_BYTES].splitlines() if line.strip()]
+    if len(content) > MOST_BYTES:
+        problem(f"declared outputs are over {MOST_BYTES} bytes: the rest is not read")
+        lines = lines[:-1]  # it may be cut
+    if len(lines) > MOST:
+        problem(f"over {MOST} declared outputs: the rest is not read")
+    for number, line in enumerate(lines[:MOST], 1):
+        data = json_object(line)
+        if data is None or not isinstance(data.get("kind"), str):
+            problem(f'declared output {number} is not a JSON object with a "kind"')
+        else:
+            yield Declared(
+                kind=data["kind"], fields={key: value for key, value in data.items() if key != "kind"}
+            )
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What was declared by calls of a tool, by any thread."""
+
+    _declared: list[Declared] = field(default_factory=list)
+    _bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, one: Declared) -> str:
+        """Why it cannot be taken; empty: it is."""
+        size = _size(one)
+        with self._lock:
+            if len(self._declared) == MOST:
+                return f"{MOST} outputs are declared already, and no more are taken"
+            if self._bytes + size > MOST_BYTES:
+                return f"all outputs together may have {MOST_BYTES} bytes; there is room for less than this"
+            self._bytes += size
+            self._declared.append(one)
+        return ""
+
+    def after(self, said: Sequence[Declared], problem: Callable[[str], None]) -> tuple[Declared, ...]:
+        """All that was declared: `said` in the file, and then here. What is over the limits is left out."""
+        with self._lock:
+            both = (*said, *self._declared)
+        kept, total = [], 0
+        for one in both[:MOST]:
+            total += _size(one)
+            if total > MOST_BYTES:
+                break
+            kept.append(one)
+        if len(kept) < len(both):
+            problem(f"{len(both) - len(kept)} declared outputs are over the limits, and left out")
+        return tuple(kept)
+
+
+def _size(one: Declared) -> int:
+    line: dict[str, Any] = {"kind": one.kind, **one.fields}
+    return len(json.dumps(line)) + 1

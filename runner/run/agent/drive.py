@@ -1,0 +1,168 @@
+"""Runs one harness in an open sandbox: puts what it needs there, and keeps what it says."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from runner.core.errors import RunnerError
+from runner.core.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
+from runner.core.redact import Redactor, plain
+from runner.gateway.model.budget import BudgetError
+from runner.harnesses import Harness, Launch, Reader, Speaker, Task
+from runner.run.agent.declared import MOST_BYTES, in_file
+from runner.run.agent.mailbox import FinishedError, Mail, StoppedError
+from runner.run.agent.transcript import Log, Stalled, Watch
+from runner.sandboxes import Sandbox
+
+PROMPT = "prompt.md"
+OUTPUTS = "outputs.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driven:
+    """What came of a harness, before its tree is looked at."""
+
+    ended: Exit
+    declared: tuple[Declared, ...]  # unmasked: the policy has to see them as they are
+    files: tuple[Path, ...]  # the raw stream, the complaints and the transcript; secrets are masked
+    events: int
+    reader: Reader = field(repr=False)
+    redactor: Redactor
+
+    @property
+    def session_id(self) -> str:
+        """The harness's own name for its session; empty: it told none."""
+        return self.reader.outcome(self.ended, bool(self.declared)).session_id or ""
+
+    def outcome(self, changed: bool) -> Outcome:
+        """The harness's own judgement. `changed`: it left a changed tree, or declared an output."""
+        found = self.reader.outcome(self.ended, changed or bool(self.declared))
+        return replace(
+            found,
+            message=plain(self.redactor.whole(found.message)),
+            summary=plain(self.redactor.whole(found.summary)),
+        )
+
+
+def drive(
+    sandbox: Sandbox,
+    harness: Harness,
+    task: Task,
+    folder: Path,
+    secrets: Collection[str],
+    observe: Watch,
+    mail: Mail | None = None,
+) -> Driven:
+    """Run the harness, keep its stream in `folder`, and hand every event to `observe` as it comes.
+
+    An agent that can be told something is told what comes by `mail`.
+    Nothing is written or observed that holds one of `secrets`. Raises RunnerError when the sandbox breaks;
+    a harness that fails is an outcome.
+    """
+    masked = {*secrets, task.model_token} - {""}
+    launch, mail = harness.launch(task), mail or Mail()
+    variables = _put(sandbox, task, launch)
+    caps = task.limits.caps
+    reader = harness.Reader()
+    with Log(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
+        stdin: bytes | Say = launch.stdin
+        if isinstance(reader, Speaker):
+            reader.begin(task)
+            stdin = _voice(reader, mail, log)
+        try:
+            ended = sandbox.exec(launch.argv, on_output=log.take, stdin=stdin, variables=variables, caps=caps)
+            while (after := _resumed(harness, reader, task, ended, mail, log)) is not None:
+                left = replace(caps, timeout=max(1.0, task.limits.timeout - log.age))
+                ended = sandbox.exec(
+                    after.argv, on_output=log.take, stdin=after.stdin, variables=variables, caps=left
+                )
+        except Stalled as stalled:
+            ended = stalled.exit
+        except (StoppedError, RunnerError, KeyboardInterrupt) as cause:
+            if isinstance(cause, RunnerError) and not _is_wanted(cause):
+                raise
+            mail.interrupted = isinstance(cause, KeyboardInterrupt)
+            ended = log.stopped("cancelled")  # why is told when the work until now is judged
+        except FinishedError:
+            ended = replace(log.stopped("exited"), code=0)
+        log.flush()
+        declared = tuple(in_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.problem))
+    return Driven(
+        ended=ended,
+        declared=declared,
+        files=log.files,
+        events=log.events,
+        reader=log.reader,
+        redactor=Redactor(masked),
+    )
+
+
+def _is_wanted(error: RunnerError) -> bool:
+    """Whether the work until now is looked at: somebody wanted the end, and nothing is broken."""
+    return isinstance(error, BudgetError) or error.reason is Reason.CANCELLED
+
+
+def _resumed(
+    harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mail, log: Log
+) -> Launch | None:
+    """A session that has ended goes on with what came for the agent meanwhile; None: it is over."""
+    if ended.cause != "exited" or not getattr(harness, "RESUMES", False):
+        return None
+    session = reader.outcome(ended, True).session_id
+    if not session:
+        return None
+    letters = mail.take()
+    for letter in letters:
+        log.told(letter.text)
+        mail.told(letter)
+    prompt = "\n\n".join(letter.text for letter in letters)
+    return harness.launch(replace(task, prompt=prompt, resume=session)) if letters else None
+
+
+def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
+    """What the speaker says, after it has been told what came for the agent."""
+
+    def say() -> bytes | None:
+        for letter in mail.take():
+            if letter.act == "stop":
+                speaker.interrupt()
+                mail.told(letter)
+            elif speaker.steer(letter.text):
+                log.told(letter.text)
+                mail.told(letter)
+            else:
+                mail.late(letter)
+        said = speaker.say()
+        if said is None:
+            mail.finished()
+        return said
+
+    return say
+
+
+def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
+    """The files that the harness finds; returns its variables."""
+    for name, content in launch.files.items():
+        sandbox.put(name, content)
+    _put_home(sandbox, launch)
+    return _common(sandbox.places) | {
+        **task.variables,
+        **launch.variables,
+        "SKILLRUNNER_PROMPT": sandbox.put(PROMPT, task.prompt.encode()),
+        "SKILLRUNNER_OUTPUTS": sandbox.put(OUTPUTS, b"", 0o666),
+    }
+
+
+def _put_home(sandbox: Sandbox, launch: Launch) -> None:
+    """What the harness finds in its home. Set-up commands may have put anything there before."""
+    for name, content in launch.home.items():
+        try:
+            sandbox.put(f"home/{name}", content)
+        except OSError as error:
+            message = f"~/{name} cannot be written in the sandbox: {error.strerror}"
+            hint = "look at what `environment.setup` puts into the home"
+            raise RunnerError(Phase.HARNESS, Reason.SETUP_FAILED, message, hint=hint) from error
+
+
+def _common(places: Places) -> dict[str, str]:
+    return {"HOME": places.home, "NO_COLOR": "1", "TERM": "dumb"}

@@ -1,0 +1,162 @@
+"""What people say to an agent while it works: from the store to the agent, by two threads.
+
+The thread of the mail fetches what was sent and notes what was told; the thread that runs the harness takes
+it from there, and so never waits for a database. Tools that the agent calls may take it as well (tools.py).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+
+from runner.clients.stdio import Clock
+from runner.core.errors import RunnerError
+from runner.core.model import Letter
+
+Note = Callable[[Sequence[Letter], bool], None]
+"""Called with messages and whether the agent was told; False: it was too late for them."""
+
+_LOOK = 0.5  # seconds between two looks for new messages
+_GRACE = 15.0  # seconds that an agent has to stop where it is, before it is ended
+
+
+class StoppedError(Exception):
+    """Somebody had the agent stopped, and it did not stop by itself."""
+
+
+class FinishedError(Exception):
+    """The agent has done all that it was asked to, and did not end by itself."""
+
+
+class Mail:
+    """The messages for one attempt at a run."""
+
+    def __init__(self) -> None:
+        self.why = ""  # it is stopped: what was said of it
+        self._new: list[Letter] = []
+        self._asking = 0  # how many of the agent's questions wait for an answer
+        self._over = False
+        self._arrival = threading.Condition()
+        self.interrupted = False  # whoever runs it wants it to end
+        self.clock = Clock()  # of the agent's limits; it is held while the agent stands still
+        self._told: SimpleQueue[Letter] = SimpleQueue()
+        self._late: list[Letter] = []
+        self._seen: set[int] = set()
+        self._until: float | None = None  # when the agent is ended if it has not ended by then
+        self._finished = False  # nobody has anything more to say to it
+
+    def take(self) -> list[Letter]:
+        """What has come since it was asked last; while the agent waits for an answer, only stops."""
+        with self._arrival:
+            waited = self._asking and not self._over
+            taken = [letter for letter in self._new if letter.act == "stop" or not waited]
+            self._new = [letter for letter in self._new if letter not in taken]
+        return taken
+
+    def read(self, patience: float = 0) -> list[Letter]:
+        """What has come, or comes within so many seconds, for an agent that asks for it: it is told thereby.
+
+        Nobody else is told meanwhile. That it has to stop is not for it to read.
+        """
+        with self._arrival:
+            self._asking += 1
+            self._arrival.wait_for(
+                lambda: self._over or any(one.act != "stop" for one in self._new), patience
+            )
+            self._asking -= 1
+            read = [] if self._over else [letter for letter in self._new if letter.act != "stop"]
+            self._new = [letter for letter in self._new if letter not in read]
+            for letter in read:
+                self.told(letter)
+        return read
+
+    def told(self, letter: Letter) -> None:
+        """The agent was told."""
+        self._told.put(letter)
+
+    def late(self, letter: Letter) -> None:
+        """The agent was not told: all is said."""
+        self._late.append(letter)
+
+    def finished(self) -> None:
+        """The agent has done its last turn: it has a while to end, which its own children may prevent."""
+        self._finished = True
+        self._until = self._until or time.monotonic() + _GRACE
+
+    def check(self) -> None:
+        """Raises StoppedError, or FinishedError, when the agent has to be ended."""
+        if self._until is not None and time.monotonic() > self._until:
+            raise FinishedError if self._finished and not self.why else StoppedError
+
+    @contextmanager
+    def open(
+        self,
+        fetch: Callable[[], Sequence[Letter]],
+        note: Note,
+        speaks: bool,
+    ) -> Iterator[None]:
+        """Look for messages while the body goes on.
+
+        `speaks`: the agent can be told something, and can stop by itself. Where the database is away
+        the next look may find what this one did not.
+        """
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(_LOOK):
+                try:
+                    self._look(fetch, note, speaks)
+                except RunnerError:
+                    continue
+
+        looker = threading.Thread(target=look, name="mail", daemon=True)
+        try:  # an interruption may come as soon as it has begun
+            looker.start()
+            yield
+        finally:
+            over.set()
+            if looker.ident is not None:
+                looker.join()
+            with self._arrival:
+                self._over = True
+                self._arrival.notify_all()
+        with suppress(RunnerError):  # what came since the last look is too late
+            self._look(fetch, note, speaks)
+        if letters := _all(self._told):
+            note(letters, True)
+        if letters := self._late + self.take():
+            note(letters, False)
+
+    def _look(
+        self,
+        fetch: Callable[[], Sequence[Letter]],
+        note: Note,
+        speaks: bool,
+    ) -> None:
+        for letter in fetch():
+            if letter.id not in self._seen:
+                self._seen.add(letter.id)
+                self._arrived(letter, speaks)
+        if letters := _all(self._told):
+            note(letters, True)
+
+    def _arrived(self, letter: Letter, speaks: bool) -> None:
+        if letter.act == "pause":
+            self.clock.hold()
+        elif letter.act in ("resume", "stop"):  # what stands still could not stop by itself
+            self.clock.go_on()
+        if letter.act == "stop":
+            self.why = letter.text
+            self._until = time.monotonic() + (_GRACE if speaks else 0)
+        if letter.act in ("pause", "resume") or (letter.act == "stop" and not speaks):
+            self.told(letter)
+            return
+        with self._arrival:
+            self._new.append(letter)
+            self._arrival.notify_all()
+
+
+def _all(letters: "SimpleQueue[Letter]") -> list[Letter]:
+    """Of a queue from which nobody else takes."""
+    return [letters.get() for _ in range(letters.qsize())]

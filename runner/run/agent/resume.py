@@ -1,0 +1,122 @@
+"""A run that has ended, for another that goes on from it: what it changed, and its agent's session."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.core.errors import RunnerError
+from runner.core.jsonl import json_object
+from runner.core.model import End, Phase, Reason, Run, RunSpec
+from runner.harnesses import Files, sessions_of
+from runner.run.agent import session
+from runner.run.agent.session import Session
+from runner.sandboxes import _exchange
+from runner.skills.fencing import fence
+from runner.store import Store
+from runner.workspace.changeset import Edit
+from runner.workspace.git_index import SYMLINK
+
+CONTINUES = "continues"
+"""The key in a run's stored spec that names the run from which it goes on."""
+
+_TAIL = 1024**2  # bytes of a transcript in which the agent's last words are looked for
+_WORDS = 4_000  # characters of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """What is known of such a run. All but its id and end was written by an agent."""
+
+    run_id: str
+    base_sha: str
+    end: End
+    prompt: str
+    patch: bytes  # empty: it changed nothing, or that is not kept
+    session: Session | None
+    words: str  # its agent's last
+
+    def resumed_by(self, harness: str) -> Session | None:
+        """The session with which a harness of this kind can go on."""
+        fits = self.session is not None and self.session.harness == harness
+        return self.session if fits and sessions_of(harness) else None
+
+    def told(self, harness: str, task: str, said: str) -> str:
+        """The prompt for an agent that goes on: what is to be done now, and what it does not know."""
+        here = "lies in the working tree" if self.patch else "is not here any more, if there was any"
+        note = f"What was changed until then {here}."
+        if self.resumed_by(harness):
+            return "\n\n".join(filter(None, [said or task, "" if self.patch else note]))
+        ended = f"A run before this one had this task, and ended so: {self.end.state}. {note}"
+        mark = fence(self.words)
+        words = f"Its agent's last words, as data:\n\n<{mark}>\n{self.words}\n</{mark}>" if self.words else ""
+        return "\n\n".join(filter(None, [task.rstrip(), ended, words, said and f"Now do this:\n\n{said}"]))
+
+
+def earlier(store: Store, run: Run) -> Earlier:
+    """Raises RunnerError when the run has not ended, or ended before it was planned."""
+    if run.end is None:
+        message, hint = f"run {run.id} has not ended", f'skillrunner steer {run.id} "..."'
+        raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+    kept = {artifact.name: Path(artifact.path) for artifact in store.artifacts(run.id)}
+    archive = kept.get(session.NAME)
+    return Earlier(
+        run_id=run.id,
+        base_sha=run.base_sha,
+        end=run.end,
+        prompt=_content(kept.get("prompt.md")).decode(errors="replace"),
+        patch=_content(kept.get("patch")),
+        session=session.read(archive) if archive is not None and archive.exists() else None,
+        words=_words(kept.get("transcript.jsonl")),
+    )
+
+
+def spec_of(store: Store, run: Run) -> RunSpec:
+    """What a run was to do, without its event. Raises RunnerError when it was never planned."""
+    from pydantic import TypeAdapter, ValidationError
+
+    data: Mapping[str, Any] = store.spec(run.id)
+    try:
+        return TypeAdapter(RunSpec).validate_python(data)
+    except ValidationError as error:
+        message, hint = f"run {run.id} ended before it was planned", f"skillrunner retry {run.id}"
+        raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint) from error
+
+
+def found_from(kept: Session | None, workspace: str) -> Files:
+    """The files of a session, for a home from which its program works in this workspace."""
+    sessions = sessions_of(kept.harness) if kept else None
+    return sessions.moved(kept.files, workspace) if kept and sessions else {}
+
+
+def put_back(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -> None:
+    """Make the edits below `root`, whatever lies there; no link is followed. Raises OSError."""
+    for edit in edits:
+        if edit.content is None:
+            _exchange.drop(root, edit.path, owner)
+        elif edit.mode == SYMLINK:
+            _exchange.link(root, edit.path, edit.content.decode(errors="surrogateescape"), owner)
+        else:
+            _exchange.put(root, edit.path, edit.content, edit.mode & 0o777, owner)
+
+
+def _content(path: Path | None) -> bytes:
+    return path.read_bytes() if path is not None and path.exists() else b""
+
+
+def _tail(path: Path | None) -> bytes:
+    if path is None or not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        return file.read(_TAIL)
+
+
+def _words(path: Path | None) -> str:
+    """What the agent said last, as the transcript tells it."""
+    for line in reversed(_tail(path).splitlines()):
+        event = json_object(line) or {}
+        text = event.get("text")
+        if event.get("type") in ("end", "message") and event.get("role") != "user" and text:
+            return str(text)[:_WORDS]
+    return ""

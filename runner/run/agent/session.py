@@ -1,0 +1,132 @@
+"""An agent's own session: taken from the home in which its program left it, and kept as one archive.
+
+The home is what an agent could write to. No link in it is followed, nothing but plain files is taken, and
+not without a limit; every secret in them is masked.
+"""
+
+import errno
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.core import safe_fs
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.core.redact import Redactor
+from runner.harnesses import Sessions
+
+NAME = "session.tar"
+MOST_BYTES = 64 * 1024**2
+MOST_ENTRIES = 2_000  # files and folders
+_HOME, _ABOUT = "home/", "session.json"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NotKeptError(Exception):
+    """Why a session cannot be kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One that can go on."""
+
+    harness: str  # the kind
+    id: str
+    workspace: str  # the path at which the harness saw it
+    files: Mapping[str, bytes]  # path below the home -> content
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be the id of a session: it becomes part of a command line."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", text) is not None
+
+
+def collect(exchange: Path, sessions: Sessions, redactor: Redactor) -> dict[str, bytes]:
+    """The files of the sessions in the home of an exchange folder, masked. Raises NotKeptError, OSError."""
+    found: dict[str, bytes] = {}
+    left = MOST_BYTES
+    for path, folder, name in _plain_files(exchange, ("home", *sessions.folder.split("/"))):
+        try:
+            content = safe_fs.read_file(folder, name, left)
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise NotKeptError(f"it has more than {MOST_BYTES:,} bytes") from error
+            continue  # it is no plain file any more, or cannot be read
+        left -= len(content)
+        if redactor.whole(path) != path:
+            raise NotKeptError("the name of one of its files holds a secret")
+        found[path] = redactor.feed(content) + redactor.end()
+    return found
+
+
+def _plain_files(exchange: Path, start: tuple[str, ...]) -> Iterator[tuple[str, int, str]]:
+    """The path below the home of each plain file, the folder that it is in, and its name there."""
+    top, waiting, seen = os.open(exchange, _FOLDER), [start], 0
+    try:
+        while waiting:
+            parts = waiting.pop()
+            try:
+                here = safe_fs.open_folder(top, parts)
+            except OSError:
+                continue
+            try:
+                for entry in _entries(here):
+                    seen += 1
+                    if seen > MOST_ENTRIES:
+                        raise NotKeptError(f"it has more than {MOST_ENTRIES:,} files and folders")
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((*parts, entry.name))
+                    elif entry.is_file(follow_symlinks=False) and entry.name.isprintable():
+                        yield "/".join((*parts[1:], entry.name)), here, entry.name
+            finally:
+                os.close(here)
+    finally:
+        os.close(top)
+
+
+def _entries(folder: int) -> Iterator["os.DirEntry[str]"]:
+    with os.scandir(folder) as entries:
+        yield from entries
+
+
+def write(path: Path, session: Session) -> None:
+    about = {"harness": session.harness, "session_id": session.id, "workspace": session.workspace}
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        _add(archive, _ABOUT, json.dumps(about).encode())
+        for name, content in sorted(session.files.items()):
+            _add(archive, f"{_HOME}{name}", content)
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    archive.addfile(member, io.BytesIO(content))
+
+
+def read(path: Path) -> Session:
+    """Raises RunnerError when the file is not what `write` made."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            content = {member.name: _content(archive, member) for member in archive}
+        about: Mapping[str, Any] = json.loads(content.pop(_ABOUT))
+        files = {name.removeprefix(_HOME): data for name, data in content.items()}
+        return Session(
+            harness=about["harness"], id=about["session_id"], workspace=about["workspace"], files=files
+        )
+    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+        message = f"the session in {path} cannot be read: {error}"
+        hint = "start a new run: skillrunner run SKILL"
+        raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint) from error
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member) if member.isreg() else None
+    if file is None or ".." in member.name.split("/"):
+        raise ValueError(f"{member.name} has no place in it")
+    return file.read()

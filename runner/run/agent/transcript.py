@@ -1,0 +1,182 @@
+"""What a harness says: kept as it came, and as events, with every secret masked."""
+
+import json
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any, Literal, Self
+
+from runner.core.jsonl import Lines
+from runner.core.model import Exit, Finish, Message, Problem, Stream, TranscriptEvent
+from runner.core.redact import Redactor, plain
+from runner.harnesses import Reader
+
+RAW = "transcript.raw"
+COMPLAINTS = "stderr.log"
+TRANSCRIPT = "transcript.jsonl"
+
+_RAW_HEAD, _RAW_TAIL = 60 * 1024**2, 4 * 1024**2
+_TRANSCRIPT_BYTES = 64 * 1024**2
+_SPARE_BYTES = 1024**2  # beyond that, for end markers alone
+_STRING = 64 * 1024  # characters of one text in the transcript
+_DEEPEST = 32
+Watch = Callable[[TranscriptEvent], None]
+
+
+class Stalled(Exception):  # noqa: N818 - it stops a command, and is not an error
+    """For the idle time the harness has told nothing but problems: it waits for a model that is not there."""
+
+    def __init__(self, ended: Exit) -> None:
+        self.exit = ended
+
+
+class Log:
+    """The stream of one harness as files and as events. Problems alone do not count as progress."""
+
+    def __init__(
+        self,
+        folder: Path,
+        reader: Reader,
+        secrets: Collection[str],
+        observe: Watch,
+        idle: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.reader = reader
+        self.events = 0
+        self.files = tuple(folder / name for name in (RAW, COMPLAINTS, TRANSCRIPT))
+        self._observe = observe
+        self._idle = idle
+        self._clock = clock
+        self._began = self._progress = clock()
+        self._taken = 0
+        self._mask = Redactor(secrets)
+        self._lines: dict[Stream, Lines] = {"stdout": Lines(), "stderr": Lines()}
+        self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(secrets), "stderr": Redactor(secrets)}
+        self._raw: dict[Stream, Ends] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        raw, complaints, transcript = (self._open.enter_context(path.open("wb")) for path in self.files)
+        self._raw = {"stdout": Ends(raw), "stderr": Ends(complaints)}
+        self._transcript = transcript
+        self._size = self._left_out = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._open:
+            self.flush()
+            for ends in self._raw.values():
+                ends.close()
+
+    def take(self, stream: Stream, data: bytes) -> None:
+        """More of what the harness prints."""
+        self._raw[stream].write(self._redactors[stream].feed(data))
+        for line in self._lines[stream].feed(data):
+            self._read(stream, line)
+        self._transcript.flush()
+        self._taken += len(data)
+        now = self._clock()
+        if now - self._progress > self._idle:
+            raise Stalled(self.stopped("idle"))
+
+    def stopped(self, cause: Literal["idle", "cancelled", "exited"]) -> Exit:
+        """How a command ended that was stopped for what is known here."""
+        return Exit(cause=cause, code=None, duration=self.age, output_bytes=self._taken)
+
+    def flush(self) -> None:
+        """Both streams have ended: read what stands after the last line feed."""
+        for stream, lines in self._lines.items():
+            self._raw[stream].write(self._redactors[stream].end())
+            for line in lines.end():
+                self._read(stream, line)
+            if lines.cut:
+                self.problem(f"{lines.cut} lines of {stream} were longer than {lines.longest} bytes")
+                lines.cut = 0
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            self._write(
+                Problem(message=f"{left_out} further events are not in this transcript"), _SPARE_BYTES
+            )
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return self._clock() - self._began
+
+    def told(self, text: str) -> None:
+        """Somebody said something to the agent."""
+        self._write(Message(role="user", text=text))
+
+    def problem(self, message: str) -> None:
+        self._write(Problem(message=message))
+
+    def _read(self, stream: Stream, line: bytes) -> None:
+        for event in self.reader.read(stream, line):
+            if not isinstance(event, Problem):
+                self._progress = self._clock()
+            self._write(event, _SPARE_BYTES if isinstance(event, Finish) else 0)
+
+    def _write(self, event: TranscriptEvent, spare: int = 0) -> None:
+        self.events += 1
+        if self._size >= _TRANSCRIPT_BYTES + spare:
+            self._left_out += 1
+            return
+        said = (one.name for one in fields(event) if one.name != "type")
+        safe = {name: self._safe(getattr(event, name)) for name in said}
+        line = json.dumps({"at": _now(), "type": event.type, **safe}, default=asdict).encode() + b"\n"
+        self._size += len(line)
+        self._transcript.write(line)
+        self._observe(replace(event, **safe))
+
+    def _safe(self, value: Any, depth: int = 0) -> Any:
+        """The value with secrets masked, control characters visible, and nothing too long or too deep."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict | list) and depth == _DEEPEST:
+            return "…"
+        if isinstance(value, dict):
+            return {self._text(key): self._safe(one, depth + 1) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._safe(one, depth + 1) for one in value]
+        return value
+
+    def _text(self, text: str) -> str:
+        text = plain(self._mask.whole(text))
+        return text if len(text) <= _STRING else f"{text[:_STRING]}… ({len(text) - _STRING} more characters)"
+
+
+@dataclass(slots=True)
+class Ends:
+    """Writes the beginning and the end of a stream to a file, and between them how much is missing."""
+
+    file: IO[bytes]
+    room: int = field(default_factory=lambda: _RAW_HEAD)
+    _tail: bytearray = field(default_factory=bytearray)
+    _missing: int = 0
+
+    def write(self, data: bytes) -> None:
+        head, rest = data[: self.room], data[self.room :]
+        self.room -= len(head)
+        self.file.write(head)
+        self._tail += rest
+        if len(self._tail) > 2 * _RAW_TAIL:
+            self._trim()
+
+    def close(self) -> None:
+        self._trim()
+        if self._missing:
+            self.file.write(f"\n[{self._missing} bytes are not kept]\n".encode())
+        self.file.write(self._tail)
+
+    def _trim(self) -> None:
+        spare = max(0, len(self._tail) - _RAW_TAIL)
+        self._missing += spare
+        del self._tail[:spare]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,312 @@
+"""Configuration -> parts: the only place that chooses."""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from runner.clients.git import Local, address, discover
+from runner.clients.github.rate_limit import Pacer
+from runner.clients.secrets import Secrets
+from runner.config.documents import closest
+from runner.config.harness import HarnessConfig
+from runner.config.settings import FILE, Config, load_config
+from runner.core import plugins
+from runner.core.errors import RunnerError
+from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
+from runner.harnesses import model_access
+from runner.publish.forges import Forge
+from runner.publish.outputs import Bot
+from runner.run.plan import Base, Defaults
+from runner.workspace.mirror import Mirror
+
+if TYPE_CHECKING:
+    from runner.clients.github.api import GitHub as Door
+    from runner.gateway.model.provider import Fallback
+    from runner.run.agent.transcript import Watch
+    from runner.run.context import Parts
+    from runner.run.environment.install import Install, Program
+    from runner.store import Store
+
+Find = Callable[[str, str], str]
+"""The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
+
+Promise = Callable[[str], Collection[str]]
+"""What a skill, by its name, may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A repository that skills work for, and how the runner is configured for it."""
+
+    config: Config
+    root: Path  # where the runner stands: a checkout, or any folder
+    origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
+    default_branch: str = ""  # of `root` itself
+    token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
+    pacer: Pacer = field(default_factory=Pacer, repr=False)  # of the token
+    secrets: Promise | None = None  # names of secrets; None: all
+    reads: Promise | None = None  # other repositories to read, or globs of them; None: all
+    reading: Callable[[str], str] | None = field(default=None, repr=False)  # a token for one; None: `token`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here(Place):
+    """The repository that the command line stands in."""
+
+    local: Local
+
+
+def here(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Here:
+    """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
+    local = discover(root)
+    loaded = load_config(local.root, file=config, flags=flags)
+    return Here(
+        config=loaded,
+        root=local.root,
+        origin=local.remotes.get("origin", ""),
+        default_branch=local.default_branch,
+        token=lambda: os.environ.get(loaded.github.token_env, ""),
+        local=local,
+    )
+
+
+@contextmanager
+def store(config: Config) -> Iterator["Store"]:
+    """The store that is configured; runs of this machine whose process is gone are ended first."""
+    from runner.store import Store
+
+    # A worker's database is for those who are given its address: who is not has a store of their own.
+    variable = config.worker.database
+    opened = Store(config.state, os.environ.get(variable, "") if variable else "")
+    try:
+        if lost := opened.sweep_lost():
+            _sweep(set(lost))
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def worker_store(config: Config) -> Iterator["Store"]:
+    """The store that the worker uses. Raises RunnerError when it cannot be opened."""
+    from runner.store import Store
+
+    variable = config.worker.database
+    server = os.environ.get(variable, "") if variable else ""
+    if variable and not server:
+        message = f"worker.database names {variable}, and the environment does not hold it"
+        hint = f"export {variable}=postgresql://user@host/database"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+    opened = Store(config.state, server)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _sweep(lost: set[str]) -> None:
+    """Remove what lost runs left in their sandboxes; what cannot be removed now ends by itself later."""
+    for kind in plugins.names("sandboxes"):
+        sweep = getattr(plugins.module("sandboxes", kind), "sweep", None)
+        if sweep is not None:
+            with suppress(RunnerError):
+                sweep(lambda origin: origin.run_id not in lost)
+
+
+def forge(place: Place, runs: "Store") -> Forge:
+    """Where pull requests go. Raises RunnerError when it is to be GitHub and `origin` is not there."""
+    kind, slug = place.config.forge, github_slug(place)
+    if kind == "github" or (kind == "auto" and slug):
+        return _github(place, slug)
+    from runner.publish.forges.local import Local as LocalForge
+    from runner.store import PullRequests
+
+    path = _local_path(place)
+    table = PullRequests(runs.engine, runs.database, str(path))
+    return LocalForge(path, table, place.config.bot.name)
+
+
+def github_slug(place: Place) -> str | None:
+    """The "owner/name" of `origin`, where that is on the configured GitHub."""
+    found = address(place.origin)
+    return found[1] if found and found[0] == urlsplit(place.config.github.git_url).hostname else None
+
+
+def _github(place: Place, slug: str | None) -> Forge:
+    from runner.publish.forges.github import GitHub
+
+    options = place.config.github
+    if slug is None:
+        raise RunnerError(
+            Phase.PLAN,
+            Reason.FORGE_NOT_FOUND,
+            f"the remote `origin` is not on {options.git_url}: {place.origin or '(there is none)'}",
+            hint="git remote set-url origin ..., or use the local forge: --forge local",
+        )
+    return GitHub(_door(place, slug, place.token), options.git_url)
+
+
+def _local_path(place: Place) -> Path:
+    """`origin` where that is a folder of this machine, else the repository itself."""
+    origin = place.origin.removeprefix("file://")
+    path = (place.root / origin).resolve()
+    return path if origin and path.is_dir() else place.root
+
+
+def base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
+    """The commit to work on: the head of the branch `wanted`, or of the default branch, on the forge."""
+    remote, path = target.remote(), _local_path(place)
+    mirror = Mirror(place.config.state, remote.url)
+    mirror.fetch(remote)
+    its_own = target.name == "local" and path == place.root
+    default = place.default_branch if its_own else target.default_branch()
+    name = github_slug(place) if target.name == "github" else path.name.removesuffix(".git")
+    repository = Repository(name=name or path.name, url=remote.url, default_branch=default)
+    ref = wanted or default
+    return Base(repository=repository, ref=ref, sha=mirror.resolve(f"refs/heads/{ref}")), mirror
+
+
+def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
+    """What holds where a skill says nothing; `force` holds what the flags of this run ask for."""
+    folders = tuple(f"{folder.rstrip('/')}/**" for folder in config.skills)
+    return Defaults(
+        sandbox=config.sandbox,
+        image=config.image,
+        limits=config.limits.over(Limits()),
+        resources=config.resources.over(Resources()),
+        guarded=(*folders, *config.policy.protected),
+        routes={kind: tuple(one.route for one in own.routes) for kind, own in config.harnesses.items()},
+        **force,
+    )
+
+
+def parts(
+    place: Place,
+    spec: RunSpec,
+    target: Forge,
+    mirror: Mirror,
+    watch: "Watch",
+    again: bool,
+    find: Find | None = None,
+) -> "Parts":
+    """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing.
+
+    `find` gets secrets from elsewhere than the environment.
+    """
+    from runner.gateway.model.prices import configured as own_prices
+    from runner.run.context import Parts
+
+    harness: Any = _module("harnesses", spec.harness.kind)
+    model = model_access(harness, spec.harness.options)
+    configured = place.config.harnesses.get(spec.harness.kind)
+    bot, find = place.config.bot, find or Secrets(place.config.secrets).value
+    return Parts(
+        sandbox=_module("sandboxes", spec.environment.sandbox),
+        harness=harness,
+        output=_module("outputs", spec.output.kind),
+        forge=target,
+        mirror=mirror,
+        bot=Bot(name=bot.name, email=bot.email),
+        secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
+        model_key=find(model.key_variable, spec.harness.kind) if model else "",
+        model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
+        fallback=_fallback(configured, spec.harness.kind, find) if model else (),
+        program=_program(configured.binary if configured else None, spec.harness.kind),
+        install=_install(place, harness, configured.version if configured else None, spec.harness.kind),
+        variables=dict(configured.variables) if configured else {},
+        helper=place.config.gateway.image,
+        remote_of=partial(_other, place, target, spec.skill.name),
+        private_hosts=tuple(place.config.gateway.private_hosts),
+        record=place.config.gateway.record,
+        prices=own_prices(place.config.prices),
+        watch=watch,
+        again=again,
+    )
+
+
+def _fallback(configured: HarnessConfig | None, kind: str, find: Find) -> tuple["Fallback", ...]:
+    from runner.gateway.model.provider import Fallback
+
+    return tuple(
+        Fallback(
+            upstream=one.upstream, key=find(one.key, f"harnesses.{kind}.fallback"), model=one.model or ""
+        )
+        for one in (configured.fallback if configured else ())
+    )
+
+
+def _module(family: str, kind: str) -> Any:
+    try:
+        return plugins.module(family, kind)
+    except KeyError:
+        hint = closest(kind, plugins.names(family))
+        message = f"there is no `{kind}` among the {family}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint) from None
+
+
+def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
+    """A worker's environment holds what is for other repositories too: each gets what it was promised."""
+    if place.secrets is not None and name not in place.secrets(spec.skill.name):
+        message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
+        hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
+        raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
+    return find(name, f"the skill {spec.skill.name}")
+
+
+def _other(place: Place, target: Forge, skill: str, name: str) -> Remote:
+    """Another repository than the skill's own."""
+    if place.reads is not None and not any(fnmatchcase(name, one) for one in place.reads(skill)):
+        message = f"the skill {skill} may not read {name}"
+        hint = f"whoever runs the worker can allow it: worker.reads: {{'owner/name': [{name}]}}"
+        raise RunnerError(Phase.CHECKOUT, Reason.FORGE_DENIED, message, hint=hint)
+    if (where := place.config.repositories.get(name)) is not None:
+        return Remote(url=str(Path(where).expanduser()) if where[0] in "/~" else where)
+    if target.name == "github":
+        from runner.publish.forges.github import GitHub
+
+        read = place.reading
+        token = place.token if read is None else partial(read, name)
+        return GitHub(_door(place, name, token), place.config.github.git_url).remote()
+    message, hint = (
+        f"nobody says where {name} is",
+        f"write `repositories: {{{name}: /path/or/url}}` in {FILE}",
+    )
+    raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message, hint=hint)
+
+
+def _door(place: Place, repository: str, token: Callable[[], str]) -> "Door":
+    from runner.clients.github.api import GitHub as Door
+
+    return Door(api_url=place.config.github.api_url, repository=repository, token=token, pacer=place.pacer)
+
+
+def _program(configured: str | None, kind: str) -> "Program | None":
+    from runner.run.environment.install import Program
+
+    if configured is None:
+        return None
+    path = Path(configured).expanduser().resolve()
+    if not path.is_file():
+        message = f"harnesses.{kind}.binary: there is no file {path}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint="correct it in skillrunner.yaml")
+    return Program(file=path)
+
+
+def _install(place: Place, harness: Any, version: str | None, kind: str) -> "Install | None":
+    from runner.run.environment.install import FOLDER, Install
+
+    if version is None:
+        return None
+    package = getattr(harness, "PACKAGE", None)
+    if package is None:
+        message = f"harnesses.{kind}.version: nobody knows a package for {kind}"
+        hint = f"install it in the image, or name a program of this machine: harnesses.{kind}.binary"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
+    folder = place.config.state / FOLDER
+    return Install(package=package, name=harness.PROGRAM, version=version, folder=folder)

@@ -1,0 +1,100 @@
+"""What one attempt at a run is made with, and what it has come to."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Places, Reason, Remote, RunSpec
+from runner.gateway.factory import ModelDoor
+from runner.gateway.model.budget import Account
+from runner.gateway.model.prices import Prices
+from runner.gateway.model.provider import Fallback
+from runner.harnesses import Harness
+from runner.publish.forges import Forge
+from runner.publish.outputs import Bot
+from runner.run.agent.declared import Outbox
+from runner.run.agent.mailbox import Mail
+from runner.run.agent.resume import Earlier
+from runner.run.agent.session import Session
+from runner.run.agent.transcript import Watch
+from runner.run.environment.install import Install, Program
+from runner.run.recorder import Record
+from runner.sandboxes import Mount
+from runner.workspace.mirror import Mirror
+
+ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
+"""Puts something else in the model's place, for a sandbox that has these places."""
+
+
+def _nowhere(name: str) -> Remote:
+    message = f"nobody says where {name} is"
+    raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made with. `wire.py` chooses them; tests hand in others."""
+
+    sandbox: Any  # the module of the sandbox's kind
+    harness: Harness
+    output: Any  # the module of the output's kind
+    forge: Forge
+    mirror: Mirror
+    bot: Bot
+    secrets: Mapping[str, str]  # by name: what the skill asked for
+    model_key: str = ""
+    model_upstream: str = ""
+    fallback: tuple[Fallback, ...] = ()  # providers of the model besides
+    model_end: ModelEnd | None = None
+    record: bool = False  # keep what is said to the model and by it
+    program: Program | None = None  # the harness's, on this machine, for a sandbox that lacks it
+    install: Install | None = None  # how it comes to be there
+    variables: Mapping[str, str]  # of the harness, as configured
+    helper: str = ""  # an image with Python, for sandboxes whose own has none
+    remote_of: Callable[[str], Remote] = _nowhere  # another repository by its name; may raise RunnerError
+    private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
+    watch: Watch
+    prices: Prices = field(default_factory=dict)  # the user's own, by model
+    again: bool = False
+    stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
+    worker: str = ""  # the worker that carries the run out
+    earlier: Earlier | None = None  # the run that it goes on from
+
+    @property
+    def confidential(self) -> set[str]:
+        """What nothing that is kept may hold."""
+        return {*self.secrets.values(), self.model_key, *(one.key for one in self.fallback)} - {""}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at one run."""
+
+    spec: RunSpec
+    record: Record
+    parts: Parts
+    attempt: int
+    account: Account
+    image_digest: str = ""  # once it is known
+    mail: Mail = field(default_factory=Mail)
+    mounts: tuple[Mount, ...] = ()  # what else its sandboxes see
+    beside: Mapping[str, str] = field(default_factory=dict)  # other repositories: folder -> commit
+    outbox: Outbox = field(default_factory=Outbox)
+
+    def stop(self) -> None:
+        """Raises RunnerError, or StoppedError, when what runs has to stop."""
+        self.parts.stop()
+        self.account.check()
+        self.mail.check()
+
+    @property
+    def resumed(self) -> Session | None:
+        """The session of an earlier run that the harness goes on with."""
+        return self.parts.earlier.resumed_by(self.spec.harness.kind) if self.parts.earlier else None
+
+    @property
+    def name(self) -> str:
+        """No other attempt's, so that one whose process hangs holds nobody up."""
+        return self.record.run_id if self.attempt == 1 else f"{self.record.run_id}-{self.attempt}"

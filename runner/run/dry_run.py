@@ -1,0 +1,36 @@
+"""What a run would do, in words, before it does anything."""
+
+from collections.abc import Iterator
+
+from runner.core.model import RunSpec
+from runner.publish.outputs.pull_request import branch
+
+
+def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    """A plan in lines: a name, and what holds for it."""
+    environment, limits, allowed = spec.environment, spec.limits, spec.allowance
+    yield "skill", f"{spec.skill.name} ({spec.skill.commit or 'not committed'})"
+    yield "started by", f"{spec.trigger.kind} {spec.trigger.subject}".rstrip()
+    yield "base", f"{spec.base_ref} at {spec.base_sha} of {spec.repository.name}"
+    yield "harness", f"{spec.harness.kind} {spec.harness.model or ''}".rstrip()
+    made_of = environment.image or environment.dockerfile or environment.devcontainer
+    yield "sandbox", f"{environment.sandbox} {made_of}".rstrip()
+    yield "secrets", ", ".join(environment.secrets) or "none"
+    if environment.repositories:
+        yield "reads", ", ".join(environment.repositories.values())
+    if given := (*spec.tools, *(server.name for server in environment.mcp)):
+        yield "tools", ", ".join(given)
+    yield "limits", f"{limits.timeout:.0f} s, {limits.idle:.0f} s idle, {limits.attempts} attempts"
+    yield "set-up", "; ".join(environment.setup) or "none"
+    yield "verify", "; ".join(spec.verify) or "nothing"
+    yield "output", spec.output.kind.replace("_", " ")
+    if spec.output.kind == "pull_request":
+        key = spec.output.options.get("key") or spec.trigger.subject or "default"
+        yield "branch", branch(spec.skill.name, str(key))
+        yield "title", str(spec.output.options.get("title"))
+    yield (
+        "allowed out",
+        f"{', '.join(allowed.paths)}: {allowed.max_files} files, {allowed.max_patch_bytes:,} bytes",
+    )
+    permitted = ("symlinks", "submodules", "mode_changes", "binaries", "deletions")
+    yield "also", ", ".join(name for name in permitted if getattr(allowed, name)) or "nothing more"

@@ -1,0 +1,85 @@
+"""Proof of work: the skill's own commands, run by the runner on a clean tree with the patch applied."""
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from runner.core.errors import RunnerError
+from runner.core.model import Check, Limits, Phase, Reason, Stream
+from runner.core.redact import plain
+from runner.sandboxes import Sandbox
+
+_KEPT = 16 * 1024  # bytes of a command's output, from its end
+
+
+def set_up(sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Callable[[str], None]) -> None:
+    """Run the skill's set-up commands, then cut the network. Raises RunnerError SETUP_FAILED."""
+    for command in commands:
+        say(f"set up: {command}")
+        check = run(sandbox, command, limits)
+        if not check.ok:
+            raise RunnerError(
+                Phase.SETUP,
+                Reason.SETUP_FAILED,
+                f"the set-up command `{command}` {_how(check)}\n{check.output}".rstrip(),
+                hint="try it in the image by hand, then correct `environment.setup`",
+            )
+    sandbox.seal()
+
+
+def verify(
+    opened: AbstractContextManager[Sandbox],
+    ready: Callable[[Sandbox], None],
+    commands: tuple[str, ...],
+    limits: Limits,
+    say: Callable[[str], None],
+) -> tuple[Check, ...]:
+    """What came of each command, in a fresh sandbox that holds no secret. It goes on after a failure.
+
+    `ready` sets the sandbox up, and cuts its network.
+    """
+    checks = []
+    with opened as sandbox:
+        ready(sandbox)
+        for command in commands:
+            check = run(sandbox, command, limits)
+            say(f"{'passed' if check.ok else 'FAILED'}: {command} ({_how(check)})")
+            checks.append(check)
+            if check.exit_code is None:
+                break  # the sandbox died with it
+    return tuple(checks)
+
+
+def run(sandbox: Sandbox, command: str, limits: Limits) -> Check:
+    """One shell command, and the end of what it printed."""
+    tail = _Tail()
+    ended = sandbox.exec(("sh", "-c", command), on_output=tail.take, caps=limits.caps)
+    return Check(
+        command=command,
+        exit_code=ended.code,
+        duration=round(ended.duration, 3),
+        output=plain(tail.text()),
+        ok=ended.cause == "exited" and ended.code == 0,
+    )
+
+
+def _how(check: Check) -> str:
+    took = f"after {check.duration:.1f} s"
+    return f"was stopped {took}" if check.exit_code is None else f"exit {check.exit_code} {took}"
+
+
+class _Tail:
+    """The end of an output, however much comes before it."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+
+    def take(self, _: Stream, data: bytes) -> None:
+        self._pieces.append(data[-_KEPT:])
+        self._size += len(self._pieces[-1])
+        while self._size - len(self._pieces[0]) >= _KEPT:
+            self._size -= len(self._pieces.popleft())
+
+    def text(self) -> str:
+        return b"".join(self._pieces)[-_KEPT:].decode(errors="replace")

@@ -1,0 +1,103 @@
+"""THE main path: one run, from its spec to its receipt, one call per stage."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from runner.core.errors import RunnerError
+from runner.core.model import End, Phase, Reason, Receipt, RunSpec, RunState
+from runner.publish.outputs import Offer
+from runner.run.context import Job, Parts
+from runner.run.recorder import Record
+from runner.run.stages import gateway, judge
+from runner.run.stages.repositories import beside
+from runner.run.stages.setup import set_up
+from runner.workspace.checkout import Change
+from runner.workspace.harvest import harvest
+
+PutOff = Callable[[End, int], bool]
+"""An attempt, by its number, has ended so. Whether it is tried again later, and the run has not ended."""
+
+
+def execute(
+    spec: RunSpec, record: Record, parts: Parts, first: int = 1, put_off: PutOff | None = None
+) -> End:
+    """Carry out `spec`. Every way out is stored as an end with a reason.
+
+    Attempts follow one another at once, or with `put_off` in calls of their own, of which `first` is the
+    number.
+    """
+    end = End(state=RunState.ERROR, phase=Phase.PLAN, message="an unexpected error: this is a bug")
+    attempt, last = first, spec.limits.attempts if put_off is None else first
+    try:
+        while (end := _attempt(_job(spec, record, parts, attempt))).retryable and attempt < last:
+            record.note(f"attempt {attempt} ended: {end.message}; trying again")
+            attempt += 1
+    finally:
+        if put_off is None or not put_off(end, attempt):
+            record.finish(end)
+    return end
+
+
+def _job(spec: RunSpec, record: Record, parts: Parts, attempt: int) -> Job:
+    return Job(spec, record, parts, attempt, gateway.account(spec, record, parts))
+
+
+def _attempt(job: Job) -> End:
+    try:
+        if job.attempt > 1:
+            job.record.store.note(job.record.run_id, attempt=job.attempt)
+        with ExitStack() as stack:
+            return _ended(_run(job, stack))
+    except RunnerError as error:
+        return error.end
+    except KeyboardInterrupt:
+        return RunnerError(job.record.phase, Reason.CANCELLED, "it was interrupted", hint="run it again").end
+
+
+def _run(job: Job, stack: ExitStack) -> Receipt:
+    job.record.enter(RunState.PREPARING)
+    job = stack.enter_context(beside(judge.resolve_image(job)))
+    spec, record = job.spec, job.record
+    changeset = stack.enter_context(judge.private_repository(job))
+    with judge.workspace(job) as workspace:
+        kept = judge.kept(job)
+        with judge.sandbox(job, workspace, kept) as sandbox:
+            with record.stage(Phase.SETUP):
+                set_up(job, sandbox, kept, workspace)
+                judge.put_back(job, workspace, changeset)
+            record.enter(RunState.RUNNING)
+            driven = judge.drive_harness(job, sandbox)
+            judge.keep_session(job, workspace, driven, sandbox.places)
+        with record.stage(Phase.PROPOSAL):
+            harvested = harvest(workspace, spec.allowance, changeset)
+
+    outcome = gateway.metered(job, driven.outcome(bool(harvested.changes)))
+    proposal = harvested.proposal(driven.declared, outcome.summary)
+    judge.judge(job, outcome, proposal, harvested.patch)
+
+    record.enter(RunState.VERIFYING)
+    checks = judge.check(job, Change(harvested.tree_sha, changeset.objects))
+
+    record.enter(RunState.PUBLISHING)
+    offer = Offer(
+        spec=spec,
+        run_id=record.run_id,
+        proposal=proposal,
+        patch=harvested.patch,
+        outcome=outcome,
+        checks=checks,
+        bot=job.parts.bot,
+        again=job.parts.again,
+        say=record.note,
+        stop=job.parts.stop,
+    )
+    return judge.publish(job, offer, changeset)
+
+
+def _ended(receipt: Receipt) -> End:
+    what = receipt.kind.replace("_", " ")
+    if receipt.action == "unchanged":
+        message = f"the {what} holds this already: {receipt.url}"
+        return RunnerError(Phase.PUBLISH, Reason.UNCHANGED, message).end
+    message = f"{what} {receipt.action}: {receipt.url}"
+    return End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message=message)

@@ -1,0 +1,157 @@
+"""From a skill and what starts it to a run that has ended: the same for a person, the Action and a worker."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from runner.core.errors import RunnerError
+from runner.core.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger, Usage
+from runner.run import bootstrap
+from runner.run.agent.resume import CONTINUES, Earlier
+from runner.run.execute import PutOff, execute
+from runner.run.plan import Base, digest_of, plan
+from runner.run.recorder import Observe, Record
+from runner.skills import Skill
+from runner.store import Store, hold
+
+if TYPE_CHECKING:
+    from runner.publish.forges import Forge
+    from runner.run.agent.transcript import Watch
+    from runner.workspace.mirror import Mirror
+
+Later = Callable[[End, int, int, Usage], bool]
+"""How an attempt ended, its number, how many there may be, and what was spent until now: see `execute`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One run that is wanted."""
+
+    run_id: str
+    mirror: "Mirror"
+    earlier: Earlier | None = None  # the run that it goes on from
+    again: bool = False  # propose what was closed unmerged
+    queued: bool = False  # the run is stored already, and was waiting
+    stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
+    worker: str = ""  # the worker that carries it out
+    attempt: int = 1
+    put_off: Later | None = None  # attempts wait for each other in a queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(Wanted):
+    """Of a skill, and still to be planned."""
+
+    skill: Skill
+    commit: str | None  # where the skill's text was read; None: from files that are not committed
+    trigger: Trigger
+    base: Base
+    force: Mapping[str, Any] = field(default_factory=dict)  # see `runner.run.plan.Defaults`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued(Wanted):
+    """Of an earlier run, and planned as that was."""
+
+    spec: RunSpec
+
+
+def planned(place: bootstrap.Place, start: Start) -> RunSpec:
+    """What the run would do. Raises RunnerError where it cannot be done."""
+    defaults = bootstrap.defaults(place.config, start.force)
+    now = datetime.now(UTC)
+    spec = plan(start.skill, start.commit, start.trigger, start.base, start.run_id, now, defaults)
+    return going_on(spec, start.earlier, spec.prompt) if start.earlier else spec
+
+
+def going_on(spec: RunSpec, earlier: Earlier, task: str, said: str = "") -> RunSpec:
+    """The spec with the prompt for an agent that goes on; see `Earlier.told`."""
+    spec = replace(spec, prompt=earlier.told(spec.harness.kind, task, said))
+    return replace(spec, digest=digest_of(spec))
+
+
+def launch(
+    place: bootstrap.Place,
+    runs: Store,
+    target: "Forge",
+    start: Start | Continued,
+    observe: Observe,
+    watch: "Watch",
+) -> End:
+    """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
+    _need_token(target, place)
+    spec = start.spec if isinstance(start, Continued) else planned(place, start)
+    data = {**as_data(spec), **({CONTINUES: start.earlier.run_id} if start.earlier else {})}
+    folder = runs.run_folder(start.run_id, start.attempt)
+    with hold(folder):
+        if start.queued:
+            runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, data)
+        else:
+            runs.create_run(record_of(spec, start.run_id), data)
+        record = Record(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
+        record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
+        try:
+            parts = bootstrap.parts(place, spec, target, start.mirror, watch, start.again)
+        except RunnerError as error:
+            record.finish(error.end)
+            return error.end
+        parts = replace(parts, stop=start.stop, worker=start.worker, earlier=start.earlier)
+        return execute(spec, record, parts, start.attempt, _put_off(start, spec, record))
+
+
+def _put_off(start: Wanted, spec: RunSpec, record: Record) -> PutOff | None:
+    later = start.put_off
+    if later is None:
+        return None
+    return lambda end, attempt: later(end, attempt, spec.limits.attempts, record.spent)
+
+
+def _need_token(target: "Forge", place: bootstrap.Place) -> None:
+    name = place.config.github.token_env
+    if target.name == "github" and not place.token():
+        raise RunnerError(
+            Phase.PLAN,
+            Reason.FORGE_DENIED,
+            f"pull requests go to GitHub, and {name} is not set",
+            hint=f"export {name}=..., or keep the pull request on this machine: --forge local",
+        )
+
+
+def record_of(spec: RunSpec, run_id: str) -> Run:
+    """A run as it is stored when it begins."""
+    return Run(
+        id=run_id,
+        repository=spec.repository.name,
+        skill=spec.skill.name,
+        trigger=spec.trigger.kind,
+        trigger_key=spec.trigger.key,
+        subject=spec.trigger.subject,
+        base_sha=spec.base_sha,
+        state=RunState.QUEUED,
+        created_at=datetime.now(UTC),
+        worker=f"{os.uname().nodename}:{os.getpid()}",
+        harness=spec.harness.kind,
+    )
+
+
+def as_data(spec: RunSpec) -> Mapping[str, Any]:
+    """The spec as it is stored. The event may be large, and holds what strangers wrote: its key is enough."""
+    return asdict(replace(spec, prompt="", trigger=replace(spec.trigger, event={})))
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """A polite request to end is an interruption: the container goes, and the run gets its end."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,256 @@
+"""(skill, trigger, configuration) -> RunSpec: everything resolved, so that nobody asks again. Pure."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any
+
+from runner.config.documents import closest
+from runner.core import plugins
+from runner.core.errors import RunnerError
+from runner.core.model import (
+    Allowance,
+    Environment,
+    HarnessSpec,
+    Limits,
+    McpServer,
+    OutputSpec,
+    Phase,
+    Reason,
+    Repository,
+    Resources,
+    Route,
+    RunSpec,
+    SkillRef,
+    Trigger,
+)
+from runner.harnesses import model_access
+from runner.skills import (
+    AllowanceOptions,
+    Context,
+    McpOptions,
+    Skill,
+    Template,
+    allowance,
+    refusals,
+    render_body,
+    render_prompt,
+    render_text,
+)
+
+AUTO = "auto"
+"""In place of a model's name: the gateway chooses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What holds where the skill says nothing, and what was asked for in its place."""
+
+    sandbox: str
+    image: str
+    limits: Limits = Limits()
+    resources: Resources = Resources()
+    guarded: tuple[str, ...] = ()
+    verify: tuple[str, ...] = ()  # besides what the skill verifies
+    force_sandbox: str | None = None  # the flags of one run go before the skill
+    force_image: str | None = None
+    force_harness: HarnessSpec | None = None
+    force_model: str | None = None
+    routes: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)  # of `model: auto`, by harness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The commit that the work starts from."""
+
+    repository: Repository
+    ref: str
+    sha: str
+
+
+def plan(
+    skill: Skill,
+    commit: str | None,
+    trigger: Trigger,
+    base: Base,
+    run_id: str,
+    now: datetime,
+    defaults: Defaults,
+) -> RunSpec:
+    """Resolve one run. `commit` is where the skill's text was read, None for files that are not committed.
+
+    Raises RunnerError: INVALID_INPUT where an input or an event's field is missing or wrong.
+    """
+    trigger = replace(trigger, inputs=resolve_inputs(skill, trigger.inputs))
+    reference = SkillRef(
+        name=skill.name, path=skill.path, commit=commit, digest=skill.digest, description=skill.description
+    )
+    context = _context(reference, trigger, base, run_id, now)
+    kind, options = skill.output
+    harness = _harness(skill, defaults)
+    spec = RunSpec(
+        repository=base.repository,
+        base_ref=base.ref,
+        base_sha=base.sha,
+        skill=reference,
+        trigger=trigger,
+        prompt=render_prompt(skill.prompt, context).text,
+        environment=_environment(skill, defaults),
+        harness=harness,
+        tools=tuple(dict.fromkeys(skill.options.tools)),
+        limits=skill.options.limits.over(defaults.limits),
+        allowance=_allowance(options, defaults),
+        verify=(*skill.options.verify, *defaults.verify),
+        draft_on_failed_verify=skill.options.on_verify_failure == "draft",
+        output=OutputSpec(kind=kind, options=_rendered(skill, options, context)),
+    )
+    return replace(spec, digest=digest_of(spec))
+
+
+def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every declared input. Raises RunnerError INVALID_INPUT naming the first that is wrong."""
+    declared = skill.options.inputs
+    for name in given:
+        if name not in declared:
+            raise _bad_input(f"the skill {skill.name} has no input `{name}`", closest(name, declared))
+    return {name: _input(name, option, given.get(name)) for name, option in declared.items()}
+
+
+def _input(name: str, option: Any, value: Any) -> Any:
+    if value is None:
+        if option.required and option.default is None:
+            raise _bad_input(f"input `{name}` is required", f"--input {name}=VALUE")
+        return option.default
+    converted = _CONVERT[option.type](value)
+    if converted is None or (option.type == "choice" and converted not in option.options):
+        wanted = f"one of {', '.join(option.options)}" if option.type == "choice" else f"a {option.type}"
+        raise _bad_input(f"input `{name}` should be {wanted} (value: {value!r})", f"--input {name}=VALUE")
+    return converted
+
+
+def _number(value: object) -> float | int | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else number
+
+
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_CONVERT: Mapping[str, Callable[[object], Any]] = {
+    "string": str,
+    "choice": str,
+    "number": _number,
+    "boolean": lambda value: _BOOLEANS.get(str(value).lower()),
+}
+
+
+def _bad_input(message: str, hint: str) -> RunnerError:
+    return RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+
+
+def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: datetime) -> Context:
+    return Context(
+        skill={
+            "name": skill.name,
+            "description": skill.description,
+            "path": skill.path,
+            "commit": skill.commit or "",
+        },
+        repository=asdict(base.repository),
+        run={"id": run_id, "base_ref": base.ref, "base_sha": base.sha},
+        now=now,
+        event=trigger.event,
+        inputs=trigger.inputs,
+    )
+
+
+def _environment(skill: Skill, defaults: Defaults) -> Environment:
+    options = skill.options.environment
+    sandbox = defaults.force_sandbox or options.sandbox or defaults.sandbox
+    dockerfile, devcontainer = options.dockerfile or "", options.devcontainer or ""
+    image = defaults.force_image or options.image or defaults.image
+    return Environment(
+        sandbox=sandbox,
+        image="" if (dockerfile or devcontainer) and not defaults.force_image else image,
+        dockerfile="" if defaults.force_image else dockerfile,
+        devcontainer=devcontainer,
+        build_timeout=options.build_timeout,
+        setup=tuple(options.setup),
+        setup_key=tuple(options.setup_key),
+        variables=dict(options.variables),
+        secrets=tuple(options.secrets),
+        skills=tuple(options.skills),
+        repositories=dict(options.repositories),
+        network=tuple(options.network.allow),
+        mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
+        resources=options.resources.over(defaults.resources),
+    )
+
+
+def _server(name: str, server: McpOptions) -> McpServer:
+    variables, command = server.variables or {}, server.command or ()
+    return McpServer(name=name, command=tuple(command), variables=dict(variables), url=server.url or "")
+
+
+def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
+    """The skill's own, or the one that this run is to have, which has to be able to do the same."""
+    said = skill.options.harness
+    own = said.model_dump(exclude={"kind", "model"}, exclude_unset=False)
+    spec = defaults.force_harness or HarnessSpec(kind=said.kind, model=said.model, options=own)
+    asked = skill.options
+    for key, message in refusals(spec.kind, bool(asked.environment.mcp), bool(asked.tools)):
+        hint = f"leave `{key}` out of {skill.file}, or choose another harness"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+    spec = replace(spec, model=defaults.force_model or spec.model)
+    return replace(spec, routes=_routes(spec, defaults)) if spec.model == AUTO else spec
+
+
+def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
+    """The rules by which the gateway chooses. What calls its model alone may have an `auto` of its own."""
+    try:
+        access = model_access(plugins.module("harnesses", spec.kind), spec.options)
+    except KeyError:  # it is told, with what there is, where the run is put together
+        return ()
+    if access is None:
+        return ()
+    if not (found := defaults.routes.get(spec.kind, ())):
+        message = f"`model: {AUTO}` needs rules that choose one, and {spec.kind} has none"
+        rules = "[{when: {tools: false}, model: SMALL}, {model: LARGE}]"
+        hint = f"write in skillrunner.yaml: harnesses: {{{spec.kind}: {{routes: {rules}}}}}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
+    return found
+
+
+def _allowance(options: Any, defaults: Defaults) -> Allowance:
+    said = allowance(options) if isinstance(options, AllowanceOptions) else Allowance(paths=())
+    return replace(said, guarded=defaults.guarded)
+
+
+def _rendered(skill: Skill, options: Any, context: Context) -> dict[str, Any]:
+    """The output's options with every text in them rendered."""
+    own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
+    dumped = options.model_dump(include=own)
+    return {name: _render(skill, value, context, name == "body") for name, value in dumped.items()}
+
+
+def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:
+    if isinstance(value, str):
+        template = Template(text=value, file=skill.file)
+        return render_body(template, context) if body else render_text(template, context)
+    if isinstance(value, (list, tuple)):
+        return tuple(_render(skill, item, context, body) for item in value)
+    return value
+
+
+def digest_of(spec: RunSpec) -> str:
+    """Over all that it says."""
+    said = {item.name: getattr(spec, item.name) for item in fields(spec) if item.name != "digest"}
+    text = json.dumps(said, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else asdict(value)

@@ -1,0 +1,1 @@
+"""The stages of a run, one file each: each opens what its step of `execute.py` needs."""

@@ -1,0 +1,52 @@
+"""Further skills of the repository, put where agents look for skills of their user.
+
+Agent Skills folders are found below `~/.agents/skills` by Codex, Gemini CLI, OpenCode, Qwen Code and Copilot
+CLI, and below `~/.claude/skills` by Claude Code, after their documentation.
+"""
+
+from pathlib import PurePosixPath
+
+from runner.clients.git import Git, blobs, entries
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.run.context import Job
+from runner.sandboxes import Sandbox
+
+_FOLDERS = (".agents/skills", ".claude/skills")
+_PLAIN = {0o100644: 0o644, 0o100755: 0o755}
+_MOST = 16 * 1024**2  # bytes of all of them
+
+
+def teach(job: Job, box: Sandbox) -> None:
+    """Put the skills that `environment.skills` names into the home. They lie beside the skill's own folder.
+
+    They are those of the commit that the skill's own text came from. Raises RunnerError SKILL_NOT_FOUND.
+    """
+    spec = job.spec
+    if not spec.environment.skills:
+        return
+    git, commit = Git(job.parts.mirror.directory, phase=Phase.HARNESS), spec.skill.commit or spec.base_sha
+    above = PurePosixPath(spec.skill.path).parent
+    for name in spec.environment.skills:
+        _put(git, commit, above / name, box)
+
+
+def _put(git: Git, commit: str, folder: PurePosixPath, box: Sandbox) -> None:
+    found = entries(git, commit, [str(folder)], sizes=True)
+    plain = {path: entry for path, entry in found.items() if entry.mode in _PLAIN}
+    if f"{folder}/SKILL.md" not in plain:
+        raise _missing(
+            f"`environment.skills` names {folder.name}, and {commit[:12]} has no {folder}/SKILL.md"
+        )
+    if (size := sum(entry.size for entry in plain.values())) > _MOST:
+        raise _missing(f"the skill {folder} has {size:,} bytes, more than {_MOST:,}")
+    contents = dict(blobs(git, {entry.sha for entry in plain.values()}))
+    for path, entry in plain.items():
+        inside = PurePosixPath(path).relative_to(folder.parent)
+        for home in _FOLDERS:
+            box.put(f"home/{home}/{inside}", contents[entry.sha], _PLAIN[entry.mode])
+
+
+def _missing(message: str) -> RunnerError:
+    hint = "name folders that lie beside the skill's own, with a SKILL.md, and commit them"
+    return RunnerError(Phase.HARNESS, Reason.SKILL_NOT_FOUND, message, hint=hint)

@@ -1,0 +1,138 @@
+"""A run's way out: its gateway, what it may spend there, and a record of both."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+from runner.config.network import rules
+from runner.core.errors import RunnerError
+from runner.core.model import McpServer, Outcome, Phase, Reason, RunSpec, Usage
+from runner.core.redact import Redactor, plain
+from runner.gateway.egress import git
+from runner.gateway.factory import EgressLog, ModelDoor, open_gateway
+from runner.gateway.model.budget import Account, Call
+from runner.gateway.model.recorder import Tape
+from runner.gateway.server import Gateway
+from runner.harnesses import OURS, ModelAccess, Task, model_access
+from runner.run.context import Job, Parts
+from runner.run.recorder import Record
+from runner.run.stages.tools import tools
+from runner.sandboxes import Sandbox
+
+CALLS = "calls.jsonl"
+EGRESS = "egress.jsonl"
+TRAFFIC = "traffic.jsonl"
+_TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
+
+
+def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
+    """What the run may spend on its model, and what its earlier attempts did."""
+    masked = Redactor(parts.confidential)
+
+    def keep(call: Call) -> None:
+        with (record.folder / CALLS).open("ab") as file:
+            file.write(call.line())
+
+    return Account(
+        spec.limits.cost_usd,
+        parts.prices,
+        before=record.spent.cost_usd,
+        keep=keep,
+        shown=lambda name: plain(masked.whole(name)),
+    )
+
+
+def is_needed(job: Job) -> bool:
+    """Whether anything may be reached from inside."""
+    spec = job.spec
+    return _model(job) is not None or bool(spec.environment.network or spec.tools)
+
+
+def _model(job: Job) -> ModelAccess | None:
+    return model_access(job.parts.harness, job.spec.harness.options)
+
+
+@contextmanager
+def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
+    """The way out, for as long as the harness runs. What went through, and what did not, is recorded."""
+    parts = job.parts
+    log = EgressLog(job.record.folder / EGRESS)
+    model = ModelDoor(
+        access=_model(job),
+        key=parts.model_key,
+        upstream=parts.model_upstream,
+        fallback=parts.fallback,
+        routes=job.spec.harness.routes,
+        account=job.account,
+        tape=Tape(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
+    )
+    allowed = rules(job.spec.environment.network, parts.private_hosts)
+    try:
+        with ExitStack() as stack:
+            if parts.model_end is not None:
+                model = stack.enter_context(parts.model_end(model, box.places))
+            offered = tools(job)
+            yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.told, offered))
+    finally:
+        if model.tape is not None:
+            model.tape.close()
+        _enter(job, log, model)
+
+
+def _enter(job: Job, log: EgressLog, model: ModelDoor) -> None:
+    """The gateway is closed: what it saw is the run's, however that goes on."""
+    record = job.record
+    record.spent += job.account.usage
+    for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
+        if path.exists():
+            record.kept(path.name, path, "application/jsonl")
+    for host, times in model.instead.items():
+        if times:
+            record.note(f"{times} of the model's answers came from {host}, in place of its own provider")
+    for what, times in log.refused.most_common(_TOLD):
+        record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
+
+
+def told(task: Task, job: Job, opened: Gateway) -> Task:
+    """The task with what a harness needs to know of its gateway."""
+    routes = task.spec.routes
+    variables = task.variables
+    if not job.parts.sandbox.NETWORK:
+        reached = rules(job.spec.environment.network)
+        variables = {**opened.proxy, **variables, **git.variables(opened.url, reached, variables)}
+    ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
+    return replace(
+        task,
+        spec=replace(task.spec, model=routes[-1].model) if routes else task.spec,
+        mcp=(*ours, *task.mcp),
+        model_url=opened.url if _model(job) else "",
+        model_token=opened.token,
+        variables=variables,
+    )
+
+
+def metered(job: Job, outcome: Outcome) -> Outcome:
+    """The outcome with what the gateway saw; the harness's own words count for what it did not see."""
+    seen, said = job.account.usage, outcome.usage
+    if job.account.calls == 0:
+        job.record.spent += said
+        return outcome
+    if seen.cost_usd is None and said.cost_usd is not None:
+        job.record.spent += Usage(cost_usd=said.cost_usd)
+        seen = replace(seen, cost_usd=said.cost_usd)
+    return replace(outcome, usage=seen)
+
+
+def check_cost(job: Job, outcome: Outcome) -> None:
+    """What the gateway did not see: a cost that nobody told is not held against the run."""
+    limit, cost = job.spec.limits.cost_usd, outcome.usage.cost_usd
+    if limit is None or job.account.calls:
+        return
+    if cost is None:
+        job.record.note(
+            f"{job.spec.harness.kind} does not tell its cost: the limit of ${limit} is not checked"
+        )
+    elif cost > limit:
+        message = f"it cost ${cost:.4f}, more than the ${limit} of `limits.cost_usd`"
+        hint = "raise the limit, or give the skill less to do"
+        raise RunnerError(Phase.HARNESS, Reason.COST_LIMIT, message, hint=hint)

@@ -1,0 +1,102 @@
+"""The image of a run where the skill names none but says how it is made."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from runner.clients.docker.build import Build
+from runner.clients.git import Git
+from runner.core.model import Phase
+from runner.core.redact import plain
+from runner.run.context import Job
+from runner.run.environment.context import DOCKERFILE, context, read
+from runner.run.environment.devcontainer import Devcontainer, devcontainer
+from runner.sandboxes.docker.options import PLACES
+
+LOG = "image.log"
+_PAUSE = 0.2  # seconds between looks at whether somebody else's build of the same image has ended
+
+
+def settled(job: Job) -> Job:
+    """The job with its image's name in its spec; the image is built where the spec names a Dockerfile.
+
+    Of a devcontainer the commands come before the skill's own, and its variables give way to the skill's.
+    """
+    environment = job.spec.environment
+    if environment.devcontainer:
+        found = _devcontainer(job, environment.devcontainer)
+        image = environment.image or found.image or _built(job, found.dockerfile, found.context)
+        setup = (*found.setup, *environment.setup)
+        variables = {**found.variables, **environment.variables}
+        environment = replace(environment, image=image, setup=setup, variables=variables)
+    elif environment.dockerfile:
+        environment = replace(environment, image=_built(job, environment.dockerfile))
+    return replace(job, spec=replace(job.spec, environment=environment))
+
+
+def _devcontainer(job: Job, path: str) -> Devcontainer:
+    spec, git = job.spec, Git(job.parts.mirror.directory, phase=Phase.SANDBOX)
+    content = read(git, spec.skill.commit or spec.base_sha, path, "environment.devcontainer")
+    return devcontainer(path, content, PLACES.workspace)
+
+
+def _built(job: Job, path: str, folder: str = "") -> str:
+    spec, mirror = job.spec, job.parts.mirror
+    found = context(mirror, spec.skill.commit or spec.base_sha, spec.base_sha, path, folder)
+    wanted = Build(
+        key=found.key,
+        name=path,
+        dockerfile=DOCKERFILE,
+        write=found.write,
+        resources=spec.environment.resources,
+        timeout=spec.environment.build_timeout,
+        stop=job.stop,
+    )
+    with _alone(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", job.stop), _log(job) as log:
+        built: str = job.parts.sandbox.build(wanted, lambda line: job.record.note(plain(line)), log)
+    return built
+
+
+@contextmanager
+def _log(job: Job) -> Iterator[Callable[[str], None]]:
+    """A file of the run for the build's output; there is none where nothing was built."""
+    path = job.record.folder / LOG
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+
+        def log(line: str) -> None:
+            file.write(f"{plain(line)}\n")
+
+        try:
+            yield log
+        finally:
+            file.flush()
+            if path.stat().st_size:
+                job.record.kept(LOG, path)
+            else:
+                path.unlink()
+
+
+@contextmanager
+def _alone(path: Path, stop: Callable[[], None]) -> Iterator[None]:
+    """Nobody else on this machine builds the same image meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while not _taken(file):
+            stop()
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        os.close(file)
+
+
+def _taken(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,217 @@
+"""What set-up commands left behind, kept for later runs with the same key (docs/decisions/0009).
+
+Set-up can write in three places: the workspace, its home, and /tmp. What it made there is packed by the
+sandbox itself, with the image's own `tar`. To us the archive is one opaque file.
+"""
+
+import hashlib
+import json
+import os
+import shlex
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from runner.clients.git import Entry, Git, entries
+from runner.core import safe_fs
+from runner.core.errors import RunnerError
+from runner.core.globs import matches
+from runner.core.model import Phase, Places, Reason, Stream
+from runner.run.context import Job
+from runner.run.environment import commands
+from runner.run.environment.lockfiles import patterns
+from runner.sandboxes import Mount, Sandbox
+from runner.workspace.checkout import Workspace
+
+INSIDE = "/opt/skillrunner/prepared.tar"
+UNUSED = 14 * 24 * 3600.0  # seconds after which what nobody used is removed
+_MOST = 4 * 1024**3  # bytes of one archive
+_ARCHIVE, _LIST, _MARK = "prepared.tar", "prepared.list", "prepared.mark"
+_SUBMODULE = 0o160000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The result of set-up for one key: it may be there already."""
+
+    key: str
+    folder: Path
+    tracked: Mapping[str, Entry]
+    there: bool
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / f"{self.key}.tar"
+
+    def mounts(self) -> Iterator[Mount]:
+        if self.there:
+            yield Mount(source=self.archive, target=INSIDE)
+
+
+def prepared(job: Job, git: Git, found: str) -> Prepared | None:
+    """What is kept for the tree or commit `found` in `git`; None: nothing is to be kept."""
+    environment = job.spec.environment
+    # Where nothing can be mounted the places differ from run to run, and what is made there with them.
+    if not (environment.setup and environment.setup_key and job.parts.sandbox.TOOLS):
+        return None
+    tracked = entries(git, found)
+    key, folder = _key(job, tracked), job.parts.mirror.state_dir.absolute() / "prepared"
+    there = _fits(folder / f"{key}.list", tracked) and (folder / f"{key}.tar").is_file()
+    if there:
+        with suppress(OSError):
+            os.utime(folder / f"{key}.tar")  # or who looks for what is unused might remove it before its use
+    return Prepared(key=key, folder=folder, tracked=tracked, there=there)
+
+
+def _key(job: Job, tracked: Mapping[str, Entry]) -> str:
+    """Repository and branch are part of it: a set-up command may run whatever lies there."""
+    environment, spec = job.spec.environment, job.spec
+    read = patterns(environment.setup_key, spec.skill.path)
+    said = {
+        "format": 1,
+        "repository": spec.repository.url,
+        "branch": spec.base_ref,
+        "image": job.image_digest,
+        "user": job.parts.sandbox.OWNER or (os.getuid(), os.getgid()),
+        "commands": environment.setup,
+        "variables": dict(environment.variables),
+        "beside": dict(job.beside),
+        "files": {path: asdict(one) for path, one in tracked.items() if matches(path, read)},
+    }
+    text = json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def _fits(names: Path, tracked: Mapping[str, Entry]) -> bool:
+    """Whether nothing that was made lies where the repository now has something of its own."""
+    try:
+        made = os.fsdecode(names.read_bytes()).split("\n")[:-1]
+    except OSError:
+        return False
+    ours = {*tracked, *_parents(tracked)}
+    return not any(path in ours or not tracked.keys().isdisjoint(_above(path)) for path in made)
+
+
+def _above(path: str) -> list[str]:
+    return [str(one) for one in PurePosixPath(path).parents][:-1]
+
+
+def _parents(paths: Collection[str]) -> set[str]:
+    return {above for path in paths for above in _above(path)}
+
+
+def set_up(job: Job, box: Sandbox, kept: Prepared | None, place: Workspace | None = None) -> None:
+    """Run the set-up commands, or put back what they left the last time; then the network is cut.
+
+    A new result is kept where `place` is given: it has to hold nothing that an agent wrote. Raises
+    RunnerError SETUP_FAILED. That a result cannot be kept is noted, and is no failure.
+    """
+    spec, say = job.spec, job.record.note
+    if kept is not None and kept.there:
+        _restore(job, box, kept)
+        return
+    box.put(_MARK, b"")
+    commands.set_up(box, spec.environment.setup, spec.limits, say)
+    if kept is not None and place is not None:
+        try:
+            size = _keep(job, box, kept, place)
+        except (_NotKept, OSError) as error:
+            say(f"what set-up made is not kept: {error}")
+        else:
+            say(f"what set-up made is kept for later runs: {size:,} bytes, key {kept.key[:12]}")
+
+
+class _NotKept(Exception):  # noqa: N818 - the run goes on
+    """Why what set-up made cannot be used again."""
+
+
+def _restore(job: Job, box: Sandbox, kept: Prepared) -> None:
+    job.record.note(f"set up from what is kept: key {kept.key[:12]}")
+    check = commands.run(box, f"tar -xpf {INSIDE} -C /", job.spec.limits)
+    if not check.ok:
+        kept.archive.unlink(missing_ok=True)
+        message = f"what set-up made could not be put back, and is removed\n{check.output}".rstrip()
+        raise RunnerError(Phase.SETUP, Reason.SETUP_FAILED, message, hint="run it again", retryable=True)
+    box.seal()
+
+
+def _keep(job: Job, box: Sandbox, kept: Prepared, place: Workspace) -> int:
+    places = box.places
+    made = _made(job, box, kept, [str(path) for path in place.objects])
+    box.put(_LIST, os.fsencode("".join(f"{path}\n" for path in made)))
+    packed = commands.run(
+        box, f"tar -cf {places.exchange}/{_ARCHIVE} -C / -T {places.exchange}/{_LIST}", job.spec.limits
+    )
+    if not packed.ok:
+        raise _NotKept(f"tar failed: {packed.output.strip()[-200:]}")
+    below = f"{places.workspace.lstrip('/')}/"
+    return _store(kept, place.exchange, [path.removeprefix(below) for path in made if path.startswith(below)])
+
+
+def _made(job: Job, box: Sandbox, kept: Prepared, mounts: list[str]) -> list[str]:
+    """Files and empty folders that set-up made, from the root. Raises _NotKept."""
+    places, git = box.places, f"{box.places.workspace}/.git"
+    roots = [places.workspace, places.home, "/tmp"]  # noqa: S108 - the container's own
+    leave = " -o ".join(f"-path {shlex.quote(path)}" for path in (git, *mounts))
+    found = _find(job, box, f"{' '.join(roots)} \\( {leave} \\) -prune -o -print0")
+    changed = _find(job, box, f"{places.workspace} -newer {places.exchange}/{_MARK} ! -type d -print0")
+    _check_tracked(places, kept, set(found), set(changed))
+    ours = {f"{places.workspace}/{path}" for path in (*kept.tracked, *_parents(kept.tracked))}
+    theirs = {*ours, *roots, *_parents(found), *_parents(mounts)}
+    made = [path for path in found if path not in theirs]
+    if any("\n" in path or "\\" in path for path in made):
+        raise _NotKept("a file's name has a line feed or a backslash in it")
+    return [path.lstrip("/") for path in made]
+
+
+def _check_tracked(places: Places, kept: Prepared, found: set[str], changed: set[str]) -> None:
+    for path, entry in kept.tracked.items():
+        inside = f"{places.workspace}/{path}"
+        if entry.mode != _SUBMODULE and (inside in changed or inside not in found):
+            raise _NotKept(f"set-up changes the repository's own {path}")
+
+
+def _find(job: Job, box: Sandbox, what: str) -> list[str]:
+    out = bytearray()
+
+    def take(stream: Stream, data: bytes) -> None:
+        if stream == "stdout":
+            out.extend(data)
+
+    ended = box.exec(("sh", "-c", f"exec find {what}"), on_output=take, caps=job.spec.limits.caps)
+    if ended.cause != "exited" or ended.code != 0:
+        raise _NotKept("the image has no `find` that can list it all")
+    return [os.fsdecode(path) for path in bytes(out).split(b"\0") if path]
+
+
+def _store(kept: Prepared, exchange: Path, made: list[str]) -> int:
+    """Move the archive to where it is kept; other programs in the sandbox may still run, so it is copied."""
+    kept.folder.mkdir(parents=True, exist_ok=True)
+    prune(kept.folder)
+    aside = kept.folder / f"{kept.key}.{os.getpid()}.{time.monotonic_ns()}.new"
+    below = os.open(exchange, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with aside.open("wb") as file:
+            for chunk in safe_fs.chunks(below, _ARCHIVE, _MOST):
+                file.write(chunk)
+        os.unlink(_ARCHIVE, dir_fd=below)
+        aside.chmod(0o644)
+        kept.archive.unlink(missing_ok=True)
+        (kept.folder / f"{kept.key}.list").write_bytes(os.fsencode("".join(f"{path}\n" for path in made)))
+        size = aside.stat().st_size
+        aside.rename(kept.archive)
+        return size
+    finally:
+        aside.unlink(missing_ok=True)
+        os.close(below)
+
+
+def prune(folder: Path) -> None:
+    """Remove what no run has used for long. One that a sandbox has mounted stays with it."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            if path.suffix != ".list" and time.time() - path.stat().st_mtime > UNUSED:
+                path.unlink()
+                path.with_suffix(".list").unlink(missing_ok=True)

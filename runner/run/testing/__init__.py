@@ -1,0 +1,1 @@
+"""Tests of skills: cases, their replay, and the verdict on what came out."""

@@ -1,0 +1,261 @@
+"""A rehearsal: a run of a skill on its case, of which nothing is published. Its model may be a cassette."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from runner.core.errors import RunnerError
+from runner.core.model import Artifact, End, Phase, Places, Reason, RunSpec, Session, Trigger
+from runner.gateway.factory import ModelDoor
+from runner.gateway.model.cassette import Exchange, Names, commit_names, of_traffic
+from runner.gateway.model.replay import Replay, replaying
+from runner.publish.outputs import Offer
+from runner.run import bootstrap
+from runner.run.environment.install import FOLDER
+from runner.run.execute import execute
+from runner.run.launch import as_data, record_of
+from runner.run.plan import plan
+from runner.run.recorder import Record
+from runner.run.stages.gateway import TRAFFIC
+from runner.run.testing import case as cases
+from runner.skills import Skill
+from runner.store import Store, hold, new_run_id
+from runner.triggers import actor, subject, trigger_key
+
+if TYPE_CHECKING:
+    from runner.core.model import Receipt, TranscriptEvent
+    from runner.run.context import Parts
+
+Mode = Literal["record", "test", "update"]
+"""With the real model; with what was recorded; with its answers, whatever is asked."""
+
+_WORTH_KEEPING = (
+    None,
+    Reason.NO_CHANGES,
+    Reason.NO_EVIDENCE,
+    Reason.POLICY_REFUSED,
+    Reason.VERIFICATION_FAILED,
+)
+"""How a run may end that says something about the skill, and not about the day on which it was recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where rehearsals take place: all of it is removed at the end."""
+
+    folder: Path
+    here: bootstrap.Here  # the working tree that holds the skills, and its configuration
+    runs: Store
+    force: Mapping[str, Any]  # see `runner.run.plan.Defaults`
+    programs: Path  # where installed harnesses are: these stay
+
+    @property
+    def root(self) -> Path:
+        return self.here.local.root
+
+
+@contextmanager
+def opened(root: Path, config: Path | None, force: Mapping[str, Any]) -> Iterator[Stage]:
+    """A stage of its own, with the configuration of the repository at `root`."""
+    folder = Path(tempfile.mkdtemp(prefix="skillrunner-"))
+    try:
+        real = bootstrap.here(root, config, {"forge": "local"})
+        programs = real.config.state / FOLDER
+        aside = real.config.model_copy(update={"state_dir": str(folder / "state")})
+        here = replace(real, config=aside)
+        with closing(Store(here.config.state)) as runs:
+            yield Stage(folder=folder, here=here, runs=runs, force=force, programs=programs)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """What came of it."""
+
+    run_id: str
+    end: End
+    harness: str  # and its version, where that is told
+    expected: Mapping[str, Any]  # in the form of `expect:` in case.yaml
+    patch: str
+    problems: tuple[str, ...]  # how it differed from what was recorded
+    traffic: tuple[Exchange, ...]
+
+
+@dataclass(slots=True)
+class _Ears:
+    """What is only known while it runs."""
+
+    names: Names
+    offer: Offer | None = None
+    version: str = ""
+
+    def publish(self, offer: Offer, *_: object) -> "Receipt":
+        """In place of an output: nothing leaves."""
+        from runner.publish.outputs import none
+
+        self.offer = offer
+        return none.publish(offer, *_)  # type: ignore[arg-type]
+
+    def watch(self, event: "TranscriptEvent") -> None:
+        if isinstance(event, Session) and event.version:
+            self.version = event.version
+
+
+def rehearse(stage: Stage, skill: Skill, case: cases.Case, mode: Mode) -> Rehearsed:
+    """Run the skill, as it lies in the working tree, on the case's repository. Raises RunnerError."""
+    run_id = new_run_id(datetime.now(UTC))
+    repository = stage.folder / run_id / "repository.git"
+    commits = cases.build(
+        case, stage.root / skill.path, skill.path, repository, skill.options.environment.skills
+    )
+    spec, make = _planned(stage, skill, case, run_id, repository)
+    if spec.environment.repositories:
+        message = f"{skill.name} reads other repositories, which a case has none of"
+        hint = "such a skill cannot have cases: test it with `skillrunner run`"
+        raise RunnerError(Phase.CHECKOUT, Reason.UNSUPPORTED, message, hint=hint)
+    if mode != "record":
+        spec = replace(spec, environment=replace(spec.environment, network=()))
+    ears = _Ears(Names(others=_names(stage, run_id, repository, commits)))
+    replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
+    record = Record(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
+    with hold(record.folder):
+        stage.runs.create_run(record_of(spec, run_id), as_data(spec))
+        parts = replace(make(spec, ears, mode), record=mode != "test", model_end=_model_end(ears, replay))
+        if replay is not None:
+            parts = replace(parts, stop=replay.check)
+        end = execute(spec, record, parts)
+    return _rehearsed(stage, spec, ears, replay, run_id, end)
+
+
+def _unwatched(_: object) -> None:
+    """Nobody looks on: what came of it is told at the end."""
+
+
+def _planned(
+    stage: Stage, skill: Skill, case: cases.Case, run_id: str, repository: Path
+) -> tuple[RunSpec, Callable[[RunSpec, _Ears, Mode], "Parts"]]:
+    """The run, as it would be planned at the case's own time, and what makes its parts."""
+    place = bootstrap.Place(
+        config=stage.here.config, root=repository, origin="", default_branch=case.options.branch
+    )
+    target = bootstrap.forge(place, stage.runs)
+    base, mirror = bootstrap.base(place, target, None)
+    base = replace(base, repository=replace(base.repository, name=case.options.repository))
+    defaults = bootstrap.defaults(stage.here.config, stage.force)
+    spec = plan(skill, None, _trigger(case, run_id), base, run_id, case.now, defaults)
+    clock = {"SOURCE_DATE_EPOCH": str(int(case.now.timestamp()))}
+    environment = replace(spec.environment, variables={**clock, **spec.environment.variables})
+    spec = replace(spec, environment=environment, limits=replace(spec.limits, attempts=1))
+
+    def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "Parts":
+        find = None if mode == "record" else _no_secret
+        parts = bootstrap.parts(place, spec, target, mirror, ears.watch, False, find)
+        install = parts.install and replace(parts.install, folder=stage.programs)
+        return replace(parts, output=ears, install=install)
+
+    return spec, make
+
+
+def _no_secret(name: str, _: str) -> str:
+    return f"not-the-real-{name}"
+
+
+def _trigger(case: cases.Case, run_id: str) -> Trigger:
+    kind, event = case.options.trigger, case.event
+    return Trigger(
+        kind=kind,
+        key=trigger_key(kind, event) if event else f"{kind}:{run_id}",
+        subject=subject(kind, event) if event else "",
+        actor=actor(event),
+        at=case.now,
+        event=event,
+        inputs=case.options.inputs,
+    )
+
+
+def _names(stage: Stage, run_id: str, repository: Path, commits: tuple[str, ...]) -> dict[str, str]:
+    known = {
+        run_id: "run",
+        str(repository): "repository",
+        str(stage.folder): "state",
+        datetime.now(UTC).date().isoformat(): "today",
+        datetime.now().astimezone().date().isoformat(): "today",
+        os.uname().release: "kernel",
+    }
+    return {**known, **commit_names(commits)}
+
+
+def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelDoor, Places], Any]:
+    @contextmanager
+    def end(door: ModelDoor, places: Places) -> Iterator[ModelDoor]:
+        inside = {places.workspace: "workspace", places.exchange: "exchange", places.home: "home"}
+        ears.names = replace(ears.names, places=inside)
+        if replay is None:
+            yield door
+            return
+        replay.names = ears.names
+        with replaying(replay) as url:
+            others = [replace(one, upstream=url) for one in door.fallback]
+            yield replace(door, upstream=url, fallback=others)
+
+    return end
+
+
+def _rehearsed(
+    stage: Stage, spec: RunSpec, ears: _Ears, replay: Replay | None, run_id: str, end: End
+) -> Rehearsed:
+    kept = {one.name: one for one in stage.runs.artifacts(run_id)}
+    traffic = _content(kept.get(TRAFFIC))
+    problems = [*replay.problems, *filter(None, [replay.unasked()])] if replay and replay.strict else []
+    return Rehearsed(
+        run_id=run_id,
+        end=end,
+        harness=f"{spec.harness.kind} {ears.version}".rstrip(),
+        expected=_expected(stage, run_id, ears, end),
+        patch=_patch(_content(kept.get("patch")), ears.names),
+        problems=tuple(problems[:1]),
+        traffic=of_traffic(traffic, ears.names) if traffic else (),
+    )
+
+
+def _content(artifact: Artifact | None) -> bytes:
+    return Path(artifact.path).read_bytes() if artifact else b""
+
+
+def _patch(raw: bytes, names: Names) -> str:
+    """The patch without the names of blobs, which say no more than its lines do."""
+    text = names.hidden(raw.decode("utf-8", "surrogateescape"))
+    return re.sub(r"^index [0-9a-f]{40,64}\.\.[0-9a-f]{40,64}( \d+)?\n", "", text, flags=re.MULTILINE)
+
+
+def _expected(stage: Stage, run_id: str, ears: _Ears, end: End) -> dict[str, Any]:
+    refused = [f"{one.rule}: {one.subject}" for one in stage.runs.refusals(run_id)]
+    checks = [{"command": one.command, "exit_code": one.exit_code} for one in stage.runs.checks(run_id)]
+    declared = ears.offer.proposal.declared if ears.offer else ()
+    told: dict[str, Any] = {"state": str(end.state)}
+    if end.reason is not None:
+        told["reason"] = str(end.reason)
+    if refused:
+        told["refused"] = refused
+    if declared:
+        told["declared"] = [{"kind": one.kind, **one.fields} for one in declared]
+    if checks:
+        told["verify"] = checks
+    return told
+
+
+def keep(case: cases.Case, came: Rehearsed) -> None:
+    """What came out is expected from now on. Raises RunnerError when that would be no good case."""
+    end = came.end
+    if end.reason not in _WORTH_KEEPING:
+        message = f"nothing was recorded, the run ended {end.state}: {end.message}"
+        raise RunnerError(end.phase, end.reason or Reason.ENGINE_FAILED, message)
+    cases.keep(case, came.harness, came.expected, came.patch, came.traffic)

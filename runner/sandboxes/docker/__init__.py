@@ -1,0 +1,281 @@
+"""A container per run: not root, no capabilities, a read-only root, limits, and no network at all."""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.clients.docker import build as building
+from runner.clients.docker import engine, images
+from runner.clients.stdio import CapReachedError, Meter, Sink, half_close, once, pump
+from runner.core.errors import RunnerError
+from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say, Stream
+from runner.sandboxes import Alive, SandboxSpec, _exchange
+from runner.sandboxes.docker import options
+from runner.sandboxes.docker.listener import hatch
+from runner.sandboxes.docker.options import PLACES, USER
+
+OWNER: tuple[int, int] | None = None if os.getuid() else USER
+"""To whom the workspace must belong; None: it does already."""
+
+TOOLS = options.TOOLS
+NETWORK = False  # there is none but the listener
+_MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+_NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
+_KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
+
+resolve = images.resolve
+build = building.build
+prune = building.prune
+
+
+@contextmanager
+def open(spec: SandboxSpec) -> Iterator["Container"]:  # noqa: A001 - the name that every sandbox module has
+    """A running container, removed at the end, whatever happened."""
+    _make_home(spec.exchange)
+    container = None
+    try:
+        with engine.speaking(f"start a container from {spec.image}"):
+            container = engine.client().create_container(**_arguments(spec))["Id"]
+            engine.client().start(container)
+        # Before anything else runs inside: nothing can then put something of its own in its place.
+        with hatch(spec, container) if spec.gateway else nullcontext() as opened:
+            yield Container(spec, container, opened)
+    except BaseException:
+        with suppress(RunnerError):  # what went wrong first is what people need to hear
+            _remove(container)
+        raise
+    _remove(container)
+
+
+def _remove(container: str | None) -> None:
+    if container is not None:
+        with engine.speaking("remove the container"):
+            engine.remove(container)
+
+
+def _make_home(folder: Path) -> None:
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    if OWNER is not None:
+        os.chown(folder, *OWNER)
+        os.chown(home, *OWNER)
+
+
+def _arguments(spec: SandboxSpec) -> dict[str, Any]:
+    names = engine.nameservers() if spec.setup_network else options.NO_NAMES
+    host = engine.client().create_host_config(**options.host_options(spec, names))
+    return options.options(spec) | {"host_config": host}
+
+
+@dataclass(slots=True)
+class Container:
+    spec: SandboxSpec
+    id: str
+    hatch: socket.socket | None
+    places: Places = PLACES
+    dead: bool = False
+    sealed: bool = False
+    held: bool = False  # all that runs in it stands still
+
+    def exec(
+        self,
+        argv: tuple[str, ...],
+        *,
+        on_output: OnOutput,
+        stdin: bytes | Say = b"",
+        variables: Mapping[str, str] | None = None,
+        caps: Caps | None = None,
+    ) -> Exit:
+        if self.dead:
+            raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the container is gone")
+        meter = Meter(caps or Caps(), self._obey, self.spec.clock)
+        heard = _Beginning(on_output)
+        running = self._begin(argv, bool(stdin), variables or {})
+        try:
+            with engine.speaking(f"run {argv[0]} in the container"):
+                self._follow(running, stdin, meter, heard)
+                ended = self._end(running, meter)
+        except CapReachedError as reached:
+            self._kill()
+            return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.received)
+        except BaseException:
+            with suppress(RunnerError):  # what went wrong first is what people need to hear
+                self._kill()
+            raise
+        if complaint := heard.complaint(ended):
+            raise self._gone() if engine.ends_within(self.id, 1) else _not_runnable(argv[0], complaint)
+        return ended
+
+    def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:
+        # Values are given to the command alone: what is given to the container can be read by inspecting it.
+        environment = {"PATH": options.PATH, "HOME": PLACES.home, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
+        with engine.speaking(f"run {argv[0]} in the container"), self._present():
+            made = engine.client().exec_create(
+                self.id,
+                list(argv),
+                stdin=has_input,
+                environment={**environment, **self.spec.variables, **variables},
+                workdir=PLACES.workspace,
+            )
+        return str(made["Id"])
+
+    def _follow(self, running: str, stdin: bytes | Say, meter: Meter, on_output: OnOutput) -> None:
+        with self._present():
+            attached: Any = engine.client().exec_start(running, socket=True)
+        sock: Any = getattr(attached, "_sock", attached)
+        try:
+            frames = engine.Frames(sock.fileno())
+            say = once(stdin) if isinstance(stdin, bytes) else stdin
+            sink = Sink(sock.fileno(), say, lambda: half_close(sock)) if stdin else None
+            pump((frames,), sink, meter, on_output, _Ended(self, running))
+        finally:
+            attached._response.close()  # the SDK holds the connection three times over
+            attached.close()
+            sock.close()
+
+    def _end(self, running: str, meter: Meter) -> Exit:
+        while (state := self.state(running))["Running"]:
+            meter.check()
+            time.sleep(0.05)
+        self._hold(False)
+        code = state["ExitCode"]
+        memory = code == _KILLED and self._kernel_killed()
+        return Exit(
+            cause="memory" if memory else "exited",
+            code=None if memory else code,
+            duration=meter.duration,
+            output_bytes=meter.received,
+        )
+
+    def _obey(self) -> None:
+        self.spec.stop()
+        self._hold(self.spec.clock.held)
+
+    def _hold(self, wanted: bool) -> None:
+        if wanted != self.held:
+            with engine.speaking("hold the container, or let it go on"), self._present():
+                engine.client().pause(self.id) if wanted else engine.client().unpause(self.id)
+            self.held = wanted
+
+    def state(self, running: str) -> dict[str, Any]:
+        """What the engine says of a command."""
+        with self._present():
+            return dict(engine.client().exec_inspect(running))
+
+    @contextmanager
+    def _present(self) -> Iterator[None]:
+        """The engine's complaint that there is no such container, in words that help."""
+        from docker.errors import APIError
+
+        try:
+            yield
+        except APIError as error:
+            # While it removes a container the engine calls that an error of its own, with status 500.
+            if error.status_code not in (404, 409) and "is not running" not in str(error):
+                raise
+            raise self._gone() from error
+
+    def _gone(self) -> RunnerError:
+        return RunnerError(
+            Phase.SANDBOX,
+            Reason.ENGINE_FAILED,
+            "the container ended by itself: it lives from the image's `sh` and `sleep`, "
+            f"and for about {self.spec.lifetime:.0f} s",
+            hint=f"docker run --rm --entrypoint sh {self.spec.image} -c 'sleep 1'",
+            retryable=True,
+        )
+
+    def _kernel_killed(self) -> bool:
+        """Whether the kernel ended something for want of memory: it counts that in the container's own group.
+
+        The engine tells it of the container's first process only. The files are those of cgroup v2 and v1.
+        """
+        said = bytearray()
+        asked = self._begin(("cat", *_MEMORY_EVENTS), False, {})
+        self._follow(asked, b"", Meter(Caps(timeout=10)), lambda _, data: said.extend(data))
+        counts = re.findall(rb"^oom_kill (\d+)$", said, re.MULTILINE)
+        if not counts and engine.ends_within(self.id, 1):
+            raise self._gone()
+        return any(int(count) for count in counts)
+
+    def _kill(self) -> None:
+        self.dead = True
+        with suppress(RunnerError):
+            self._hold(False)
+        with engine.speaking("kill the container"):
+            engine.remove(self.id)
+
+    def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
+        _exchange.put(self.spec.exchange, name, data, mode, OWNER)
+        return f"{PLACES.exchange}/{name}"
+
+    def get(self, name: str, limit: int) -> bytes | None:
+        return _exchange.get(self.spec.exchange, name, limit)
+
+    def seal(self) -> None:
+        if self.sealed or not self.spec.setup_network:
+            return
+        self.sealed = True
+        with engine.speaking("cut the container's network"):
+            engine.client().disconnect_container_from_network(self.id, "bridge")
+
+    def listener(self) -> socket.socket:
+        if self.hatch is None:
+            raise RunnerError(
+                Phase.SANDBOX, Reason.ENGINE_FAILED, "this sandbox was opened without a gateway"
+            )
+        return self.hatch
+
+
+class _Beginning:
+    """Hands output on, and keeps how it began: there the engine says that it could not start a program."""
+
+    def __init__(self, on_output: OnOutput) -> None:
+        self._on_output = on_output
+        self._said = b""
+
+    def __call__(self, stream: Stream, data: bytes) -> None:
+        if len(self._said) < len(_NOT_STARTED):
+            self._said += data[:300]
+        self._on_output(stream, data)
+
+    def complaint(self, ended: Exit) -> bytes:
+        """What the engine said of a program that it could not start; empty: it did."""
+        failed = ended.code in (126, 127) and self._said.startswith(_NOT_STARTED)
+        return self._said.strip() if failed else b""
+
+
+def _not_runnable(program: str, complaint: bytes) -> RunnerError:
+    return RunnerError(
+        Phase.HARNESS,
+        Reason.HARNESS_MISSING,
+        f"{program} cannot be run in the image: {complaint.decode(errors='replace')}",
+        hint="install it in the image, or name another program in the skill's `harness`",
+    )
+
+
+class _Ended:
+    """Whether a command has ended, asked rarely: each question is a call to the engine."""
+
+    def __init__(self, container: Container, running: str, every: float = 0.5) -> None:
+        self._container = container
+        self._running = running
+        self._every = every
+        self._next = time.monotonic() + every
+
+    def __call__(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self._every
+        return not self._container.state(self._running)["Running"]
+
+
+def sweep(alive: Alive) -> list[str]:
+    """Remove what crashed runs left behind; return their ids."""
+    return engine.sweep(lambda labels: alive(options.origin(labels)))

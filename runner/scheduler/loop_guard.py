@@ -1,0 +1,46 @@
+"""Whether something that happened is our own doing: then it starts no skill, or skills would run for ever."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.publish.outputs import _marker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """How we are known on the forge."""
+
+    login: str = ""  # "slug[bot]" of our App; empty: we work with somebody's token
+    email: str = ""  # of our commits
+    workflow: str = ""  # the path of the workflow that runs us
+
+
+def ours(payload: Mapping[str, Any], me: Me) -> str:
+    """Why what a payload tells is our own doing; empty: it is not."""
+    sender = _text(payload, "sender", "login")
+    if me.login and sender == me.login:
+        return f"{sender} did it, which is us"
+    if me.workflow and _text(payload, "workflow_run", "path").split("@")[0] == me.workflow:
+        return "the workflow that runs skillrunner went on"
+    if "<!-- skillrunner" in _text(payload, "comment", "body"):
+        return "skillrunner wrote the comment"
+    if me.email and _text(payload, "head_commit", "author", "email") == me.email:
+        return "skillrunner pushed it"
+    return _our_pull_request(payload, sender)
+
+
+def _our_pull_request(payload: Mapping[str, Any], sender: str) -> str:
+    """With somebody's own token only the marker tells: the head is what we pushed, and no one else acted."""
+    found = _marker.read(_text(payload, "pull_request", "body"))
+    ours = found is not None and found.head == _text(payload, "pull_request", "head", "sha")
+    if ours and sender == _text(payload, "pull_request", "user", "login"):
+        return "skillrunner proposed the pull request"
+    return ""
+
+
+def _text(payload: Mapping[str, Any], *names: str) -> str:
+    here: Any = payload
+    for name in names:
+        here = here.get(name) if isinstance(here, Mapping) else None
+    return here if isinstance(here, str) else ""

@@ -1,0 +1,26 @@
+"""Skill files: text -> Skill, or every fault at once; and the prompt that a skill becomes in a run."""
+
+from runner.skills.kinds import skill_model, takes_files
+from runner.skills.loader import Loaded, Skill, load
+from runner.skills.mcp_rules import refusals
+from runner.skills.models import AllowanceOptions, McpOptions, SkillFile, allowance
+from runner.skills.prompt import Context, Prompt, Template, render_body, render_prompt, render_text
+
+__all__ = [
+    "AllowanceOptions",
+    "Context",
+    "Loaded",
+    "McpOptions",
+    "Prompt",
+    "Skill",
+    "SkillFile",
+    "Template",
+    "allowance",
+    "load",
+    "refusals",
+    "render_body",
+    "render_prompt",
+    "render_text",
+    "skill_model",
+    "takes_files",
+]

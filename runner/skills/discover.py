@@ -1,0 +1,104 @@
+"""Skill folders in a working tree -> paths and bytes. Links are not followed: they may lead anywhere."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from runner.config.documents import Fault
+from runner.skills.loader import PROMPT_FILE, SKILL_FILE
+
+FOLDERS = ("skills", ".agents/skills", ".github/skills")
+"""Where skills are looked for, beside the repository's root."""
+
+MAX_FOLDER = 16 * 1024**2
+MAX_FILES = 2_000
+_IGNORED = frozenset({"__pycache__", ".git", ".DS_Store"})
+
+
+@dataclass(slots=True)
+class Found:
+    """The files of skill folders, and what could not be read."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def discover(root: Path, folders: Sequence[str] = FOLDERS) -> Found:
+    """Every skill of a working tree: the folders with a `skill.yaml` directly below one of `folders`."""
+    found = Found()
+    for folder in folders:
+        _collect(_inside(root / folder), str(PurePosixPath(folder)), found)
+    return found
+
+
+def named(paths: Iterable[Path], folders: Sequence[str] = FOLDERS) -> Found:
+    """The skills that `paths` speak of: a file of a skill, its folder, a folder of skills, a repository."""
+    found = Found()
+    for path in paths:
+        start = path.parent if path.is_file() or path.is_symlink() else path
+        if not path.exists():
+            found.faults.append(Fault(str(path), 1, 1, "no such file or folder", "", "check the path"))
+        elif _is_skill(start):
+            _read_folder(start, str(start), found)
+        elif children := list(_inside(start)):
+            _collect(children, str(start), found)
+        elif path.is_dir():
+            below = discover(start, folders)
+            found.faults.extend(_below(start, fault) for fault in below.faults)
+            found.files.update((str(start / name), content) for name, content in below.files.items())
+    return found
+
+
+def _below(start: Path, fault: Fault) -> Fault:
+    return Fault(str(start / fault.file), fault.line, fault.column, fault.message, fault.value, fault.hint)
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """The skill folders directly below `folder`, sorted."""
+    if folder.is_dir():
+        yield from sorted(child for child in folder.iterdir() if _is_skill(child))
+
+
+def _is_skill(folder: Path) -> bool:
+    return any(os.path.lexists(folder / name) for name in (SKILL_FILE, "skill.yml"))
+
+
+def _collect(children: Iterable[Path], label: str, found: Found) -> None:
+    for child in children:
+        _read_folder(child, str(PurePosixPath(label) / child.name), found)
+
+
+def _read_folder(folder: Path, label: str, found: Found) -> None:
+    size = 0
+    for count, path in enumerate(_files(folder), 1):
+        name = f"{label}/{path.relative_to(folder).as_posix()}"
+        try:
+            size += path.lstat().st_size
+            if path.is_symlink():
+                _link(path, name, found)
+            elif size > MAX_FOLDER or count > MAX_FILES:
+                message = f"the folder holds more than {MAX_FOLDER} bytes or {MAX_FILES} files"
+                found.faults.append(
+                    Fault(name, 1, 1, message, "", "keep only what the skill needs in its folder")
+                )
+                return
+            elif path.is_file():
+                found.files[name] = path.read_bytes()
+        except OSError as error:
+            found.faults.append(
+                Fault(name, 1, 1, f"cannot be read: {error.strerror}", "", "check its permissions")
+            )
+
+
+def _link(path: Path, name: str, found: Found) -> None:
+    if path.name in (SKILL_FILE, PROMPT_FILE):
+        found.faults.append(
+            Fault(name, 1, 1, "is a symbolic link, which is not followed", "", "copy the file")
+        )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _IGNORED)
+        yield from (Path(parent, name) for name in sorted(names) if name not in _IGNORED)

@@ -1,0 +1,150 @@
+"""Skill folders -> skills, or every fault in them. Pure: it is given paths and bytes, and opens nothing."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from runner.config.documents import Document, Fault, check, parse
+from runner.skills import skill_md
+from runner.skills.kinds import skill_model
+from runner.skills.mcp_rules import check_servers
+from runner.skills.models import SkillFile, given
+from runner.skills.prompt import Template
+
+MAX_FILE = 256 * 1024
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+SKILL_FILE = "skill.yaml"
+PROMPT_FILE = "SKILL.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skill:
+    """A skill as its files say it, checked."""
+
+    name: str
+    path: str  # the folder
+    digest: str  # sha256 over all files of the folder
+    description: str
+    options: SkillFile
+    prompt: Template
+
+    @property
+    def file(self) -> str:
+        return f"{self.path}/{SKILL_FILE}"
+
+    @property
+    def triggers(self) -> Mapping[str, Any]:
+        """The triggers that it names, and their options."""
+        return given(self.options.on)
+
+    @property
+    def output(self) -> tuple[str, Any]:
+        """The kind of its one output, and the options of it."""
+        ((kind, options),) = given(self.options.output).items()
+        return kind, options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a set of files holds. A skill with a fault is not among the skills."""
+
+    skills: Mapping[str, Skill]
+    faults: tuple[Fault, ...]
+
+
+def load(files: Mapping[str, bytes]) -> Loaded:
+    """Every folder among `files` (path -> content) that holds a `skill.yaml`, and all that is wrong."""
+    skills: dict[str, Skill] = {}
+    faults: list[Fault] = []
+    for path, inside in sorted(_folders(files).items()):
+        skill, found = _load_one(path, inside)
+        if skill is not None and skill.name in skills:
+            message = f"a skill of this name is there already, in {skills[skill.name].path}"
+            found.append(Fault(skill.file, 1, 1, message, skill.name, "rename one of the folders"))
+        elif skill is not None:
+            skills[skill.name] = skill
+        faults.extend(sorted(set(found)))
+    return Loaded(skills=skills, faults=tuple(faults))
+
+
+def _folders(files: Mapping[str, bytes]) -> Mapping[str, dict[str, bytes]]:
+    """The skill folders, each with the files below it by their path inside."""
+    split = [path.rpartition("/") for path in files]
+    roots = {parent or "." for parent, _, name in split if name in (SKILL_FILE, "skill.yml")}
+    folders: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for path, content in files.items():
+        parent = path.rpartition("/")[0]
+        while parent and parent not in roots:
+            parent = parent.rpartition("/")[0]
+        if (parent or ".") in roots:
+            folders[parent or "."][path.removeprefix(f"{parent}/")] = content
+    return folders
+
+
+def digest(inside: Mapping[str, bytes]) -> str:
+    """sha256 over the paths and contents of a folder's files."""
+    total = hashlib.sha256()
+    for name, content in sorted(inside.items()):
+        total.update(f"{len(name.encode())}:{name}:{len(content)}:".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, list[Fault]]:
+    file = f"{path}/{SKILL_FILE}"
+    if SKILL_FILE not in inside:
+        wrong = Fault(
+            f"{path}/skill.yml", 1, 1, "this file is not read", "skill.yml", f"rename it to {SKILL_FILE}"
+        )
+        return None, [wrong]
+    document = parse(file, inside[SKILL_FILE].replace(b"\r\n", b"\n"), limit=MAX_FILE)
+    options = None if document.broken else check(skill_model(), document)
+    name = _name(document, path)
+    instructions = skill_md.read(f"{path}/{PROMPT_FILE}", inside.get(PROMPT_FILE), name)
+    prompt = _prompt(document, instructions)
+    description = _description(document, instructions)
+    data = document.data if isinstance(document.data, dict) else {}
+    if not document.broken:
+        skill_md.check_templates(document, data, prompt)
+    if options is not None:
+        check_servers(document, options)
+    faults = [*document.faults, *instructions.faults]
+    if options is None or faults or prompt is None:
+        return None, faults
+    loaded = Skill(
+        name=name, path=path, digest=digest(inside), description=description, options=options, prompt=prompt
+    )
+    return loaded, faults
+
+
+def _name(document: Document, path: str) -> str:
+    name = PurePosixPath(path).name
+    if NAME.fullmatch(name) is None or len(name) > 64:
+        hint = "rename the folder: 1-64 characters of a-z, 0-9 and single hyphens between them"
+        document.fault((1, 1), "the folder's name is not a skill's name", name, hint)
+    return name
+
+
+def _prompt(document: Document, instructions: skill_md.Instructions) -> Template | None:
+    data = document.data if isinstance(document.data, dict) else {}
+    if "prompt" in data:
+        text = data["prompt"]
+        line = document.value(("prompt",))[0] + (("prompt",) in document.blocks)
+        blank = not isinstance(text, str) or not text.strip()
+        return None if blank else Template(text=text, file=document.file, first_line=line)
+    if not instructions.present and not document.broken:
+        hint = f"write the instructions into {PROMPT_FILE} beside it, or under `prompt:`"
+        document.fault((1, 1), "the skill has no instructions", None, hint)
+    return instructions.template
+
+
+def _description(document: Document, instructions: skill_md.Instructions) -> str:
+    data = document.data if isinstance(document.data, dict) else {}
+    said = data.get("description", instructions.description)
+    if not said and not instructions.present and not document.broken and "description" not in data:
+        document.fault((1, 1), "`description` is missing", None, "say in one line what the skill is for")
+    return said if isinstance(said, str) else ""

@@ -1,0 +1,37 @@
+"""What a skill file says of tools and MCP servers, beyond what each key can say for itself."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from runner.config.documents import Document
+from runner.config.network import rules
+from runner.core import plugins
+from runner.skills.models import SkillFile
+
+
+def check_servers(document: Document, options: SkillFile) -> None:
+    """Add a fault for each server that could not be reached, and where the harness can use none."""
+    environment = options.environment
+    hosts = rules(environment.network.allow).hosts
+    for name, server in environment.mcp.items():
+        host = urlsplit(server.url or "").hostname
+        if host and host not in hosts:
+            place = document.value(("environment", "mcp", name, "url"))
+            hint = f"add {host} to `environment.network.allow`"
+            document.fault(place, f"the sandbox does not reach {host}", server.url, hint)
+    for key, message in refusals(options.harness.kind, bool(environment.mcp), bool(options.tools)):
+        path = ("environment", "mcp") if key == "environment.mcp" else (key,)
+        document.fault(document.key(path), message, None, "leave it out, or choose another harness")
+
+
+def refusals(kind: str, servers: bool, tools: bool) -> Iterator[tuple[str, str]]:
+    """(key, why): what a harness of this kind cannot be given of what a skill asks for."""
+    if kind not in plugins.names("harnesses"):
+        return  # which is told where it is needed
+    harness: Any = plugins.module("harnesses", kind)
+    can = getattr(harness, "MCP", "")
+    if servers and can != "any":
+        yield "environment.mcp", f"the harness {kind} cannot be told of MCP servers"
+    if tools and not can:
+        yield "tools", f"the harness {kind} cannot be given tools"

@@ -1,0 +1,177 @@
+"""The language of prompts and titles: Jinja2 in its sandbox, with no undefined names and no files."""
+
+import functools
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import cast
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import UndefinedError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from runner.config.documents import Data, closest
+from runner.skills.fencing import Untrusted, as_text, bare, tainted
+from runner.skills.names import FIELDS
+
+_NO_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+NAME = "<skill>"
+
+Function = Callable[..., Data]
+
+Problem = tuple[int, str, str, str]
+"""Line in the template, the name that is wrong, message, hint."""
+
+
+class _Code(CodeGenerator):
+    """Makes `~` ask the environment, so that what is joined with an untrusted value is untrusted too."""
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja2's name
+        self.write("environment.joined((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+
+class Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, in which whatever is made of an untrusted value is untrusted too."""
+
+    code_generator_class = _Code
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        self.globals = {"range": self.globals["range"]}
+        self.filters = {name: _spreading(function) for name, function in self.filters.items()}
+        self.tests = {name: _seeing(cast("Function", test)) for name, test in self.tests.items()}
+
+    def getattr(self, obj: Data, attribute: str) -> Data:
+        return self._child(obj, attribute) if isinstance(obj, Untrusted) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Data, argument: Data) -> Data:
+        return self._child(obj, argument) if isinstance(obj, Untrusted) else super().getitem(obj, argument)
+
+    def call_binop(self, context: Context, operator: str, left: Data, right: Data) -> Data:
+        return _spreading(super().call_binop)(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Function, *args: Data, **kwargs: Data) -> Data:  # noqa: N805
+        # The names are Jinja2's, so that a call may have keyword arguments of any name.
+        source = tainted((args, kwargs))
+        result = super().call(__context, __obj, *bare(args), **bare(kwargs))
+        return result if source is None else source.like(result)
+
+    def joined(self, parts: tuple[Data, ...]) -> Data:
+        """What `~` makes of its operands."""
+        source = tainted(parts)
+        text = "".join(as_text(bare(part)) if isinstance(part, Untrusted) else str(part) for part in parts)
+        return text if source is None else source.like(text)
+
+    def _child(self, obj: Untrusted, key: Data) -> Data:
+        child = obj.child(key)
+        return self.undefined(hint=obj.missing(key)) if child is None else child
+
+
+def _spreading(function: Function) -> Function:
+    @functools.wraps(function)
+    def filtered(*args: Data, **kwargs: Data) -> Data:
+        source = tainted((args, kwargs))
+        if source is None:
+            return function(*args, **kwargs)
+        result = function(*bare(args), **bare(kwargs))
+        if isinstance(result, Iterator):
+            result = list(result)
+        return source.like(result)
+
+    return filtered
+
+
+def _seeing(function: Function) -> Function:
+    @functools.wraps(function)
+    def tested(*args: Data, **kwargs: Data) -> Data:
+        return function(*bare(args), **bare(kwargs))
+
+    return tested
+
+
+@functools.cache
+def environment() -> Environment:
+    return Environment()
+
+
+@functools.lru_cache(maxsize=1024)
+def problems(source: str, inputs: tuple[str, ...]) -> tuple[Problem, ...]:
+    """What is wrong with a template, as far as that can be told before there is an event."""
+    return tuple(_problems(source, inputs))
+
+
+def _problems(source: str, inputs: tuple[str, ...]) -> Iterator[Problem]:
+    try:
+        tree = environment().parse(source)
+    except TemplateSyntaxError as error:
+        yield (
+            error.lineno,
+            "",
+            f"not a valid template: {error.message}",
+            "see docs/skills.md for the template language",
+        )
+        return
+    local = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"} | {"loop"}
+    for node in tree.find_all(nodes.Node):
+        yield from _node_problems(node, local, inputs)
+
+
+def _node_problems(node: nodes.Node, local: set[str], inputs: tuple[str, ...]) -> Iterator[Problem]:
+    if isinstance(node, _NO_FILES):
+        yield node.lineno, "", "a template cannot read other files", "write the text here"
+    elif isinstance(node, nodes.Name) and node.name not in {*FIELDS, *local, "range"}:
+        yield (
+            node.lineno,
+            node.name,
+            f"unknown name `{node.name}` in the template",
+            closest(node.name, FIELDS),
+        )
+    elif isinstance(node, (nodes.Filter, nodes.Test)):
+        yield from _function_problems(node)
+    elif isinstance(node, (nodes.Getattr, nodes.Getitem)) and isinstance(node.node, nodes.Name):
+        yield from _field_problems(node, node.node.name, local, inputs)
+
+
+def _function_problems(node: nodes.Filter | nodes.Test) -> Iterator[Problem]:
+    filters = isinstance(node, nodes.Filter)
+    known = environment().filters if filters else environment().tests
+    if node.name not in known:
+        kind = "filter" if filters else "test"
+        yield (
+            node.lineno,
+            node.name,
+            f"unknown {kind} `{node.name}` in the template",
+            closest(node.name, known),
+        )
+
+
+def _field_problems(
+    node: nodes.Getattr | nodes.Getitem, owner: str, local: set[str], inputs: tuple[str, ...]
+) -> Iterator[Problem]:
+    known = inputs if owner == "inputs" else FIELDS.get(owner)
+    field = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
+    if known is None or owner in local or not isinstance(field, str) or field in known:
+        return
+    hint = closest(field, known)
+    if owner == "inputs":
+        hint = hint or f"declare it in skill.yaml: inputs: {{{field}: {{type: string}}}}"
+    yield node.lineno, f"{owner}.{field}", f"unknown variable `{owner}.{field}` in the template", hint
+
+
+def line_of(trace: TracebackType | None) -> int:
+    """The template's line that an exception came from; 1 when it is not known."""
+    line = 1
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == NAME:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+__all__ = ["NAME", "Environment", "UndefinedError", "environment", "line_of", "problems"]

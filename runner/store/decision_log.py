@@ -1,0 +1,77 @@
+"""The book of decisions of one repository: the worker's own store, and the ledger that all share.
+
+On GitHub others decide for the same repository: Actions, and workers with other stores. So the shared ledger
+decides first, and the store follows; what a crash left between the two is found again, because the ledger
+names this store as the host of each run that it started.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from runner.core.model import End
+from runner.core.model.decision import Decision, History, Purse, Verdict
+from runner.scheduler.ledger import Ledger
+from runner.store import new_run_id
+from runner.store.decisions import Decisions, Work
+
+Decide = Callable[[History], Sequence[Decision]]
+MakeWork = Callable[[Decision], Work]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """`host` names the store, on every machine that shares it."""
+
+    own: Decisions
+    shared: Ledger | None
+    host: str
+    purse: Callable[[], Purse] = Purse
+
+    def settle(self, decide: Decide, work: MakeWork, now: datetime) -> list[Decision]:
+        """Decide, keep the decisions, and queue the runs that they start."""
+
+        purse = self.purse()
+
+        def with_ids(known: History) -> list[Decision]:
+            return [self._named(one, now) for one in decide(replace(known, purse=purse))]
+
+        if self.shared is None:
+            return self.own.settle(with_ids, work)
+        before = self.own.history()
+        told: dict[str, Decision] = {}
+
+        def both(known: History) -> list[Decision]:
+            active = {**known.active, **before.active}
+            made = with_ids(replace(known, paused=before.paused, active=active, latest=before.latest))
+            told.update((one.name, known.decided[one.name]) for one in made if one.name in known.decided)
+            return made
+
+        settled = self.shared.settle(both, now)
+        # What a crash kept from our own store is put there now, as it was decided then.
+        self.own.settle(lambda _: [self._left_behind(told.get(one.name), one) for one in settled], work)
+        return settled
+
+    def ended(self, decision: Decision, end: End, url: str, now: datetime) -> None:
+        if self.shared is not None:
+            self.shared.ended(decision, end, url, now)
+
+    def adopt(self, decision: Decision, work: Work) -> None:
+        """Keep a decision of the shared ledger's in the store, and queue its run."""
+        self.own.settle(lambda _: [decision], lambda _: work)
+
+    def left_behind(self, now: datetime) -> list[Decision]:
+        """Runs that the shared ledger says this store started, and that the store knows nothing of."""
+        if self.shared is None:
+            return []
+        active = self.shared.history(now).active.values()
+        return [one for one in active if one.host == self.host and not self.own.knows(one)]
+
+    def _left_behind(self, before: Decision | None, now: Decision) -> Decision:
+        ours = before is not None and before.host == self.host and before.verdict is Verdict.STARTED
+        return before if ours and before is not None else now
+
+    def _named(self, decision: Decision, now: datetime) -> Decision:
+        if decision.verdict is not Verdict.STARTED:
+            return decision
+        return replace(decision, run_id=new_run_id(now), host=self.host)

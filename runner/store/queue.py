@@ -1,0 +1,299 @@
+"""The queue of the store: runs that wait for a worker, and those that a worker has taken."""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, literal, or_, select, text, update
+
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, RunEvent, RunState, Usage
+from runner.scheduler.admission import Begun, Busy, Scene, Waiting
+from runner.store import rows
+from runner.store.database import speaking
+from runner.store.records import ACTIVE
+from runner.store.runs import Store
+from runner.store.tables import begun, events, queue, runs, workers
+from runner.store.workers import LIVING
+
+_TURN = 0x71756575  # the number of the lock that a PostgreSQL server keeps for whoever admits
+
+_FIRST = 50
+
+Choose = Callable[[Scene], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A run that a worker has taken."""
+
+    run_id: str
+    owner: str
+    turn: int  # how often it was given to a worker by now
+    begun: bool  # that worker has begun to prepare it
+
+
+class _NotItsOwnError(Exception):
+    """A run is not whose it was thought to be, so that nothing is changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The runs that wait, for all repositories."""
+
+    store: Store
+
+    def admit(
+        self, worker: str, room: int, choose: Choose, now: datetime, memory: timedelta | None = None
+    ) -> dict[str, int]:
+        """Let `choose` say which runs begin, `room` at most, and make them `worker`'s, in one step for all.
+
+        Tells the turn of each. A worker that others took for dead gets none. `memory`: how far back `choose`
+        is told of what began.
+        """
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            if not _waiting(connection, now, 1):
+                return {}
+            self._alone(connection)
+            lives = _lives(connection, worker)
+            chosen = _chosen(connection, room, choose, now, memory) if lives else []
+            if not chosen:
+                return {}
+            here = queue.c.run_id.in_(chosen)
+            taken = {"admitted_at": rows.instant(now), "owner": worker, "turn": queue.c.turn + 1}
+            connection.execute(update(queue).where(here).values(**taken))
+            connection.execute(update(runs).where(runs.c.id.in_(chosen)).values(worker=worker))
+            _note(connection, here, now)
+            asked = connection.execute(select(queue.c.run_id, queue.c.turn).where(here))
+            turns: dict[str, int] = {run_id: turn for run_id, turn in asked}  # noqa: C416 - rows are no pairs
+            connection.commit()
+        return {run_id: turns[run_id] for run_id in chosen}
+
+    def scene(self, now: datetime, memory: timedelta | None = None) -> Scene:
+        """What waits, what is carried out and what began, for those who only want to know."""
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return _scene(connection, _waiting(connection, now), now, memory)
+
+    def forget_begun(self, before: datetime) -> None:
+        """Drop what began so long ago that no rate asks for it."""
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(delete(begun).where(begun.c.at < rows.instant(before)))
+
+    def waiting(self, now: datetime) -> list[Waiting]:
+        """The runs that may begin, and nobody has begun."""
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return _waiting(connection, now)
+
+    def work(self, run_id: str) -> Mapping[str, Any]:
+        """What a run is to do. Raises RunnerError when it never was in the queue."""
+        query = select(queue.c.work).where(queue.c.run_id == run_id)
+        found = self.store.step(lambda connection: connection.execute(query).scalar())
+        if found is None:
+            message = f"run {run_id} was started by hand: no worker knows what it did"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner run SKILL")
+        work: Mapping[str, Any] = json.loads(found)
+        return work
+
+    def priority(self, run_id: str) -> int:
+        """The number under which a run was queued."""
+        query = select(queue.c.priority).where(queue.c.run_id == run_id)
+        found: int = self.store.step(lambda connection: connection.execute(query).scalar_one())
+        return found
+
+    def of(self, worker: str) -> list[Taken]:
+        """The runs that `worker` carries out."""
+        return self._taken(queue.c.owner == worker)
+
+    def stranded(self) -> list[Taken]:
+        """The runs that nobody carries out any more: their workers died, or left them behind."""
+        living = select(workers.c.id).where(workers.c.state.in_(LIVING))
+        return self._taken(and_(queue.c.owner != "", queue.c.owner.not_in(living)))
+
+    def _taken(self, whose: ColumnElement[bool]) -> list[Taken]:
+        query = (
+            select(queue.c.run_id, queue.c.owner, queue.c.turn, runs.c.state)
+            .join(runs)
+            .where(whose, runs.c.state.in_(ACTIVE))
+        )
+        return self.store.step(
+            lambda connection: [
+                Taken(run_id=run_id, owner=owner, turn=turn, begun=state != RunState.QUEUED)
+                for run_id, owner, turn, state in connection.execute(query)
+            ]
+        )
+
+    def ask_to_stop(self, run_id: str, why: str, now: datetime) -> bool:
+        """Ask whoever carries a run out to stop it; False: nobody did, and it has ended as cancelled.
+
+        Raises RunnerError when no worker has to do with it.
+        """
+        here = queue.c.run_id == run_id
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            self._alone(connection)
+            row = connection.execute(select(queue.c.owner).where(here)).first()
+            if row is None:
+                message = f"run {run_id} was started by hand: no worker carries it out"
+                hint = "press Ctrl-C where it runs"
+                raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+            connection.execute(update(queue).where(here).values(stop=why))
+            if not row.owner:
+                end = RunnerError(Phase.PLAN, Reason.CANCELLED, why).end
+                ended = rows.end_row(end) | {"ended_at": rows.instant(now)}
+                waits = and_(runs.c.id == run_id, runs.c.state.in_(ACTIVE))
+                connection.execute(update(runs).where(waits).values(**ended))
+            connection.commit()
+        return bool(row.owner)
+
+    def to_stop(self, worker: str) -> dict[str, str]:
+        """The runs of `worker` that are to be stopped, and why."""
+        query = (
+            select(queue.c.run_id, queue.c.stop)
+            .join(runs)
+            .where(queue.c.owner == worker, queue.c.stop != "", runs.c.state.in_(ACTIVE))
+        )
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return {row.run_id: row.stop for row in connection.execute(query)}
+
+    def put_back(
+        self,
+        taken: Taken,
+        told: RunEvent,
+        attempt: int,
+        not_before: datetime | None = None,
+        spent: Usage | None = None,
+    ) -> bool:
+        """Let somebody carry the run out later; tell whether it still was its owner's, and had not ended.
+
+        `told` is what people see of it, `attempt` the number of the next one, `spent` what it cost by now.
+        One that is to be stopped is not put back.
+        """
+        still = and_(
+            queue.c.run_id == taken.run_id,
+            queue.c.owner == taken.owner,
+            queue.c.turn == taken.turn,
+            queue.c.stop == "",
+        )
+        free = {"admitted_at": None, "owner": "", "not_before": rows.instant(not_before) or ""}
+        active = and_(runs.c.id == taken.run_id, runs.c.state.in_(ACTIVE), runs.c.worker == taken.owner)
+        again: dict[str, Any] = {"state": RunState.QUEUED, "worker": "", "attempt": attempt}
+        again |= rows.usage_row(spent) if spent is not None else {}
+
+        def change(connection: Connection) -> None:
+            for table, where, values in ((queue, still, free), (runs, active, again)):
+                if not connection.execute(update(table).where(where).values(**values)).rowcount:
+                    raise _NotItsOwnError
+            connection.execute(insert(events).values(**rows.event_row(told)))
+
+        try:
+            self.store.step(change)
+        except _NotItsOwnError:
+            return False
+        return True
+
+    def is_empty(self, repositories: Collection[str]) -> bool:
+        """Whether nothing of these repositories waits, now or for later."""
+        here = queue.c.repository.in_(repositories)
+        query = select(queue.c.run_id).join(runs).where(_unclaimed(), here).limit(1)
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return connection.execute(query).first() is None
+
+    def untold(self, worker: str) -> list[str]:
+        """The runs whose end nobody was told yet: those of `worker`, and those of no living one."""
+        others = select(workers.c.id).where(workers.c.state.in_(LIVING), workers.c.id != worker)
+        mine = or_(queue.c.owner == worker, queue.c.owner.not_in(others))
+        query = (
+            select(queue.c.run_id)
+            .join(runs)
+            .where(queue.c.told == 0, runs.c.state.not_in(ACTIVE), mine)
+            .order_by(runs.c.ended_at)
+        )
+        with speaking(self.store.database), self.store.engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def told(self, run_id: str) -> None:
+        """Whoever waits for the end of a run was told."""
+        with speaking(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(update(queue).where(queue.c.run_id == run_id).values(told=1))
+
+    def _alone(self, connection: Connection) -> None:
+        if self.store.database.is_file:
+            connection.rollback()
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _TURN})
+
+
+def _unclaimed() -> ColumnElement[bool]:
+    return and_(queue.c.admitted_at.is_(None), runs.c.state == RunState.QUEUED)
+
+
+def _lives(connection: Connection, worker: str) -> bool:
+    """Asked so that nobody can bury it before we commit."""
+    alive = and_(workers.c.id == worker, workers.c.state.in_(LIVING))
+    asked = select(workers.c.id).where(alive).with_for_update(read=True)
+    return connection.execute(asked).first() is not None
+
+
+def _chosen(
+    connection: Connection, room: int, choose: Choose, now: datetime, memory: timedelta | None
+) -> list[str]:
+    """The most urgent are looked at first, and others only if these leave room: often thousands wait."""
+    scene = _scene(connection, (), now, memory)
+    for most in (_FIRST, None):
+        waiting = _waiting(connection, now, most)
+        chosen = list(choose(replace(scene, waiting=waiting)))
+        if len(chosen) >= room or len(waiting) != most:
+            break
+    return chosen
+
+
+def _scene(
+    connection: Connection, waiting: Sequence[Waiting], now: datetime, memory: timedelta | None
+) -> Scene:
+    recent = _begun(connection, now - memory) if memory else []
+    return Scene(waiting=waiting, busy=_busy(connection), begun=recent, now=now)
+
+
+def _begun(connection: Connection, after: datetime) -> list[Begun]:
+    query = select(begun.c.repository, begun.c.skill, begun.c.at).where(begun.c.at > rows.instant(after))
+    return [
+        Begun(repository=repository, skill=skill, at=datetime.fromisoformat(at))
+        for repository, skill, at in connection.execute(query)
+    ]
+
+
+def _note(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
+    at = literal(rows.instant(now)).label("at")
+    chosen = select(queue.c.repository, queue.c.skill, at).where(which)
+    connection.execute(insert(begun).from_select(["repository", "skill", "at"], chosen))
+
+
+def _waiting(connection: Connection, now: datetime, most: int | None = None) -> list[Waiting]:
+    """In the order of `admission`."""
+    ready = queue.c.not_before <= rows.instant(now)
+    columns = (queue.c.run_id, queue.c.repository, queue.c.skill, queue.c.priority, runs.c.created_at)
+    order = (queue.c.rank, queue.c.run_id)
+    query = select(*columns).join_from(queue, runs).where(_unclaimed(), ready).order_by(*order).limit(most)
+    return [
+        Waiting(
+            run_id=row["run_id"],
+            repository=row["repository"],
+            skill=row["skill"],
+            priority=row["priority"],
+            since=datetime.fromisoformat(row["created_at"]),
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def _busy(connection: Connection) -> list[Busy]:
+    """Also runs that people started by hand, next to a worker: they take their skill's place."""
+    taken = or_(queue.c.admitted_at.is_not(None), queue.c.run_id.is_(None))
+    query = (
+        select(runs.c.repository, runs.c.skill)
+        .select_from(runs.outerjoin(queue))
+        .where(runs.c.state.in_(ACTIVE), taken)
+    )
+    return [Busy(repository=repository, skill=skill) for repository, skill in connection.execute(query)]

@@ -1,0 +1,265 @@
+"""A change as git objects, in a private bare repository: no work tree, no index that outlives a call.
+
+Everything here works on data: commits of the mirror, whose objects are borrowed, and a stored patch. The
+tree that an agent wrote is never looked at, so nothing in it can decide what git does.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from runner.clients.git import Git, blobs
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Remote
+
+_SYNTHETIC = ("skillrunner", "skillrunner@localhost", datetime(2000, 1, 1, tzinfo=UTC))
+_FILES = (0o100644, 0o100755, 0o120000)  # plain, executable, a symbolic link
+_FORMAT = "%H%x00%P%x00%T%x00%an%x00%ae%x00%cn%x00%ce%x00%B"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    sha: str
+    parents: tuple[str, ...]
+    tree: str
+    author_name: str
+    author_email: str
+    committer_name: str
+    committer_email: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two sides changed the same lines; the paths are sorted."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a path holds from now on; no content: it is gone."""
+
+    path: str
+    mode: int = 0
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """How many lines of a path came and went; None: it is binary."""
+
+    additions: int | None
+    deletions: int | None
+
+
+class Changeset:
+    """A private repository in `directory`, made when it is not there, that borrows `mirror_objects`."""
+
+    def __init__(self, directory: Path, mirror_objects: Path, phase: Phase = Phase.PUBLISH) -> None:
+        self.directory = directory
+        self.objects = directory / "objects"
+        self._git = Git(directory, phase=phase)
+        if not (directory / "HEAD").exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            self._git.run("init", "--quiet", "--bare", "--template=", directory)
+        (self.objects / "info").mkdir(exist_ok=True)
+        (self.objects / "info" / "alternates").write_text(f"{mirror_objects}\n")
+
+    def write(self, base: str, edits: Iterable[Edit]) -> str:
+        """The tree of `base` with `edits` made. Raises RunnerError for a path that git refuses."""
+        gone, here = _split(edits)
+        if not gone and not here:
+            return self.tree_of(base)
+        ref = f"refs/skillrunner/{os.urandom(8).hex()}"
+        head = f"commit {ref}\ncommitter x <x> 0 +0000\ndata 0\nfrom {base}^0\n".encode()
+        body = [b"D " + _quoted(edit.path) + b"\n" for edit in gone]
+        for edit in here:
+            content = edit.content or b""
+            body.append(b"M %o inline %s\ndata %d\n" % (edit.mode, _quoted(edit.path), len(content)))
+            body += (content, b"\n")
+        self._git.run("fast-import", "--quiet", "--date-format=raw", stdin=b"".join((head, *body)))
+        tree = self.tree_of(ref)
+        self._git.run("update-ref", "-d", ref)
+        return tree
+
+    def patch(self, base: str, tree: str) -> bytes:
+        """The difference between two trees, whole: it can be applied with nothing but the base at hand."""
+        wanted = ("-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-renames")
+        return self._git.run("diff-tree", "-r", *wanted, f"{base}^{{tree}}", tree).stdout
+
+    def edits(self, base: str, tree: str) -> list[Edit]:
+        """What to do to the files of `base` for those of `tree`; what is no file or link is left out."""
+        flags = ("-z", "--raw", "--no-renames", "--no-abbrev")
+        out = self._git.run("diff-tree", "-r", *flags, f"{base}^{{tree}}", tree).stdout
+        fields = out.split(b"\0")[:-1]
+        found = {os.fsdecode(path): record.split() for record, path in zip(*[iter(fields)] * 2, strict=True)}
+        modes = {path: int(record[1], 8) for path, record in found.items()}
+        shas = {path: record[3].decode() for path, record in found.items() if modes[path] in _FILES}
+        contents = dict(blobs(self._git, {*shas.values()}))
+        gone = [Edit(path) for path, mode in modes.items() if not mode]
+        return gone + [Edit(path, modes[path], contents[sha]) for path, sha in shas.items()]
+
+    def stats(self, base: str, tree: str) -> dict[str, Stat]:
+        """Lines added and deleted, for each path that differs between two trees."""
+        wanted = ("--numstat", "-z", "--no-ext-diff", "--no-textconv", "--no-renames")
+        out = self._git.run("diff-tree", "-r", *wanted, f"{base}^{{tree}}", tree).stdout
+        return dict(_stat(record) for record in out.split(b"\0") if record)
+
+    def apply(self, base: str, patch: bytes) -> str:
+        """The tree of `base` with `patch` applied. Raises RunnerError(CONFLICT) when it does not apply."""
+        if not patch:
+            return self.tree_of(base)
+        with self._index(base) as variables:
+            args = ("apply", "--cached", "--whitespace=nowarn", "-")
+            done = self._git.run(*args, stdin=patch, ok=(0, 1, 128), variables=variables)
+            if done.code != 0:
+                message = f"the patch does not apply to {base[:12]}: {done.stderr.strip()[:1000]}"
+                raise RunnerError(self._git.phase, Reason.CONFLICT, message)
+            return self._git.text("write-tree", variables=variables)
+
+    def merge(self, base: str, onto: str, tree: str) -> str | Conflict:
+        """`onto` with the change from `base` to `tree` made: a tree, or the paths that conflict.
+
+        The histories of `base` and `onto` play no part. Where git would follow a rename, and so make the
+        change at a path that no policy has seen, that is a conflict too.
+        """
+        root = self._synthetic(self.tree_of(base))
+        ours = self._synthetic(self.tree_of(onto), root)
+        theirs = self._synthetic(tree, root)
+        flags = ("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z")
+        done = self._git.run("-c", "merge.renames=true", *flags, ours, theirs, ok=(0, 1, 129))
+        if done.code == 129:
+            raise self._too_old()
+        found, *paths = done.stdout.decode(errors="surrogateescape").rstrip("\0").split("\0")
+        if not done.code:
+            paths = list(self.stats(onto, found).keys() - self.stats(base, tree).keys())
+        return Conflict(tuple(sorted(set(filter(None, paths))))) if done.code or paths else found
+
+    def commit(
+        self,
+        tree: str,
+        parents: Iterable[str],
+        message: str,
+        author_name: str,
+        author_email: str,
+        at: datetime,
+    ) -> str:
+        """A commit; equal arguments make the same one, so that it is safe to repeat."""
+        who = {"NAME": author_name, "EMAIL": author_email, "DATE": f"{int(at.timestamp())} +0000"}
+        roles = ("AUTHOR", "COMMITTER")
+        variables = {f"GIT_{role}_{key}": value for role in roles for key, value in who.items()}
+        flags = [part for parent in parents for part in ("-p", parent)]
+        stdin = message.encode(errors="replace")
+        return self._git.text("commit-tree", tree, *flags, "-F", "-", stdin=stdin, variables=variables)
+
+    def tree_of(self, commit: str) -> str:
+        return self._git.text("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
+
+    def commits(self, base: str, tip: str) -> list[Commit]:
+        """The commits of `tip` that `base` does not have, oldest first."""
+        args = (
+            "--topo-order",
+            "--reverse",
+            "-z",
+            f"--format={_FORMAT}",
+            "--end-of-options",
+            f"{base}..{tip}",
+        )
+        out = self._git.run("log", *args).stdout.decode(errors="replace")
+        fields = out.removesuffix("\0").split("\0") if out else []
+        return [_commit(fields[at : at + 8]) for at in range(0, len(fields), 8)]
+
+    def fetch(self, remote: Remote, *refspecs: str) -> None:
+        """Bring refs of `remote` here: `+refs/heads/x:refs/heads/x`, or a commit's name."""
+        flags = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow")
+        self._git.run("fetch", *flags, "--", remote.url, *refspecs, variables=remote.variables)
+
+    def remote_heads(self, remote: Remote, *branches: str) -> list[str | None]:
+        """The commits that `branches` are at on the remote; None where there is no such branch."""
+        refs = [f"refs/heads/{branch}" for branch in branches]
+        listing = self._git.text("ls-remote", "--", remote.url, *refs, variables=remote.variables)
+        pairs = (line.partition("\t") for line in listing.split("\n"))
+        found = {ref: sha for sha, _, ref in pairs}
+        return [found.get(ref) for ref in refs]
+
+    def push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
+        """Put `branch` of `remote` on `sha`, if it still is on `expected` (None: does not exist).
+
+        Asked again when it is there already, it does nothing. Raises RunnerError: BRANCH_MOVED,
+        FORGE_DENIED, FORGE_REJECTED, or what the door to git makes of a failure.
+        """
+        ref = f"refs/heads/{branch}"
+        lease = f"--force-with-lease={ref}:{expected or ''}"
+        args = ("push", "--porcelain", "--no-verify", lease, "--", remote.url, f"{sha}:{ref}")
+        done = self._git.run(*args, ok=(0, 1), variables=remote.variables)
+        if done.code:
+            raise _not_pushed(branch, remote, f"{done.stdout.decode(errors='replace')}\n{done.stderr}")
+
+    @contextmanager
+    def _index(self, base: str) -> Iterator[dict[str, str]]:
+        with tempfile.TemporaryDirectory(dir=self.directory) as scratch:
+            variables = {"GIT_INDEX_FILE": f"{scratch}/index"}
+            self._git.run("read-tree", f"{base}^{{tree}}", variables=variables)
+            yield variables
+
+    def _synthetic(self, tree: str, *parents: str) -> str:
+        return self.commit(tree, parents, "", *_SYNTHETIC)
+
+    def _too_old(self) -> RunnerError:
+        message = f"a moved base needs `git merge-tree --write-tree`, and this is {self._git.text('version')}"
+        return RunnerError(self._git.phase, Reason.UNSUPPORTED, message, hint="install git 2.38 or newer")
+
+
+def _split(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
+    """Deletions first: a file may give way to a folder of its name, and a folder to a file."""
+    found = list(edits)
+    return [edit for edit in found if edit.content is None], [
+        edit for edit in found if edit.content is not None
+    ]
+
+
+def _quoted(path: str) -> bytes:
+    """A path as git-fast-import(1) reads it, whatever bytes it holds."""
+    raw = os.fsencode(path).replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+    return b'"' + raw + b'"'
+
+
+def _stat(record: bytes) -> tuple[str, Stat]:
+    added, deleted, path = record.split(b"\t", 2)
+    binary = added == b"-"
+    return os.fsdecode(path), Stat(None, None) if binary else Stat(int(added), int(deleted))
+
+
+def _commit(fields: list[str]) -> Commit:
+    sha, parents, tree, author_name, author_email, committer_name, committer_email, message = fields
+    return Commit(
+        sha=sha,
+        parents=tuple(parents.split()),
+        tree=tree,
+        author_name=author_name,
+        author_email=author_email,
+        committer_name=committer_name,
+        committer_email=committer_email,
+        message=message,
+    )
+
+
+def _not_pushed(branch: str, remote: Remote, said: str) -> RunnerError:
+    line = next((line for line in said.splitlines() if line.startswith("!")), said.strip())
+    why = "; ".join(line.split("\t")[2:]) or line
+    told = "; ".join(found.strip() for found in re.findall(r"^remote: +(.+)$", said, re.MULTILINE))
+    message = f"{branch} was not pushed to {remote.url}: {why}" + (f" ({told[:500]})" if told else "")
+    if re.search(r"stale info|cannot lock ref|fetch first|non-fast-forward|incorrect old value", line + told):
+        hint = "somebody else wrote to the branch: look at it, then run it again"
+        return RunnerError(Phase.PUBLISH, Reason.BRANCH_MOVED, message, hint=hint)
+    if re.search(r"denied|permission|not allowed|without .workflows?. permission", said, re.IGNORECASE):
+        hint = "give the token write access to contents, then try `skillrunner doctor`"
+        return RunnerError(Phase.PUBLISH, Reason.FORGE_DENIED, message, hint=hint)
+    hint = "see the rules for this branch in the repository's settings"
+    return RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, message, hint=hint)

@@ -1,0 +1,270 @@
+"""The isolated checkout of one run, at a pinned commit.
+
+The bytes on disk are those of the commit: line ends, `ident` and filters such as LFS are switched off for
+the checkout by attributes of the highest rank, so that nothing but the agent can make a file differ.
+
+Git's own index, written by our checkout and copied away before the agent starts, is the record of how
+each file looked; `harvest` compares against it. After that we never run git in the workspace again.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.clients.git import Git
+from runner.core import safe_fs
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.workspace import overlayfs
+from runner.workspace.mirror import Mirror
+
+_ATTRIBUTES = "* -text -ident -filter !working-tree-encoding\n"
+_THEIRS, _KNOWN = "refs/heads/", "refs/remotes/origin/"
+_WORKERS = max(2, min(8, os.cpu_count() or 2))
+_FAST = ("-c", f"checkout.workers={_WORKERS}", "-c", "core.checkStat=default", "-c", "index.version=2")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A checkout for a sandbox.
+
+    `objects` are the folders that its `.git` borrows from: a sandbox shows them read-only at the same
+    paths. `index` is our copy of git's index; `place` is the folder that all of it lies in. `fill` writes
+    what is missing: until it returns there is no more than folders, which a sandbox can be opened over.
+    """
+
+    path: Path
+    base_sha: str
+    objects: tuple[Path, ...]
+    index: Path
+    place: Path
+    mirror: Mirror
+    fill: Callable[[], None] = field(repr=False, compare=False)
+
+    @property
+    def exchange(self) -> Path:
+        """Where a sandbox over it has its exchange folder."""
+        return self.place / "exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A tree to put on top of the base, and the folder of objects that holds it."""
+
+    tree_sha: str
+    objects: Path
+
+
+@contextmanager
+def checkout(mirror: Mirror, sha: str, name: str, **options: Any) -> Iterator[Workspace]:
+    """A workspace that is filled; see `prepared`."""
+    with prepared(mirror, sha, name, **options) as workspace:
+        workspace.fill()
+        yield workspace
+
+
+@contextmanager
+def prepared(
+    mirror: Mirror,
+    sha: str,
+    name: str,
+    *,
+    url: str = "",
+    owner: tuple[int, int] | None = None,
+    change: Change | None = None,
+    keep: bool = False,
+    layered: bool = True,
+) -> Iterator[Workspace]:
+    """A workspace of its own at `sha`, still to be filled, once; removed afterwards unless `keep`.
+
+    `name` is the run's and no other's; `url` is what the workspace calls its origin; `owner` (uid, gid)
+    will own the files, for the superuser; `change` is put on top of the base, staged. `layered` allows
+    overlayfs where it is possible. Raises RunnerError, and so does filling it.
+    """
+    job = _Job(mirror, sha, url or mirror.url, owner, change)
+    with ExitStack() as stack:
+        with _speaking(mirror):
+            place = stack.enter_context(_place(mirror, name, keep))
+            below = _layers(stack, job, place) if layered and not keep else None
+            (place / "tree").mkdir(exist_ok=True)
+
+        def fill() -> None:
+            with _speaking(mirror):
+                _forget_the_dead(mirror)
+                stack.enter_context(mirror.keep(name, sha))
+                _fill(job, place, below)
+
+        objects = (mirror.objects, *((change.objects,) if change else ()))
+        yield Workspace(place / "tree", sha, objects, place / "index", place, mirror, fill)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    mirror: Mirror
+    sha: str
+    url: str
+    owner: tuple[int, int] | None
+    change: Change | None
+
+
+def _layers(stack: ExitStack, job: _Job, place: Path) -> Path | None:
+    """Show the commit's files at `tree`, in layers; return their base, or None if that does not work here."""
+    if not overlayfs.possible(place):
+        return None
+    bases = job.mirror.state_dir.absolute() / "bases" / job.mirror.key
+    owned = "own" if job.owner is None else f"{job.owner[0]}-{job.owner[1]}"
+    with ExitStack() as trial, suppress(OSError):
+        made = overlayfs.base(bases, f"{job.sha}-{owned}", lambda aside: _base(job, aside))
+        below = trial.enter_context(made)
+        trial.callback(overlayfs.unmount, place / "tree")
+        overlayfs.mount(below / "tree", place / "upper", place / "work", place / "tree")
+        stack.push(trial.pop_all())
+        return below
+    return None
+
+
+def _base(job: _Job, aside: Path) -> None:
+    path = aside / "tree"
+    path.mkdir(parents=True)
+    _repository(job, path, aside / "git")
+    _check_out(job, path, aside / "git")
+    (aside / "git" / "index").rename(aside / "index")
+    (path / ".git").unlink()  # it named the folder beside
+
+
+def _fill(job: _Job, place: Path, below: Path | None) -> None:
+    path = place / "tree"
+    _repository(job, path, path / ".git")
+    _branches(job, path)
+    if below is None:
+        _check_out(job, path, path / ".git")
+    else:
+        (path / ".git" / "index").write_bytes((below / "index").read_bytes())
+        if job.owner is not None:
+            safe_fs.give(path / ".git", job.owner)
+            os.chown(path, *job.owner)
+    if job.change is not None:
+        _put_on_top(path, job.change, job.owner)
+    (place / "index").write_bytes((path / ".git" / "index").read_bytes())
+
+
+def _repository(job: _Job, path: Path, git: Path) -> None:
+    """A repository for the files in `path` that borrows the mirror's objects and stands on the commit."""
+    kind = "sha256" if len(job.sha) == 64 else "sha1"
+    flags = ("--quiet", "--template=", f"--object-format={kind}")
+    Git(path).run("init", *flags, *((f"--separate-git-dir={git}",) if git.parent != path else ()), path)
+    (git / "objects" / "info" / "alternates").write_text(f"{job.mirror.objects}\n")
+    (git / "HEAD").write_text(f"{job.sha}\n")
+    (git / "info").mkdir()
+    (git / "info" / "attributes").write_text(_ATTRIBUTES)
+    if (shallow := job.mirror.directory / "shallow").exists():
+        (git / "shallow").write_bytes(shallow.read_bytes())
+
+
+def _branches(job: _Job, path: Path) -> None:
+    """Tell a `.git` of its origin, and of the branches and tags there, as a clone knows them."""
+    git, quoted = path / ".git", re.sub(r'(["\\])', r"\\\1", job.url).replace("\n", "\\n")
+    remote = f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +{_THEIRS}*:{_KNOWN}*\n'
+    with (git / "config").open("ab") as config:
+        config.write(os.fsencode(remote))
+    listing = job.mirror.git.text("for-each-ref", "--format=%(objectname) %(refname)", _THEIRS, "refs/tags/")
+    lines = [f"{line}\n" for line in listing.split("\n") if line]  # a name may hold other line ends
+    head = (job.mirror.directory / "HEAD").read_text().strip().removeprefix("ref: ")
+    own = [line for line in lines if line.endswith(f" {head}\n")]  # the branch that a clone makes
+    known = [line.replace(f" {_THEIRS}", f" {_KNOWN}", 1) for line in lines]
+    (git / "packed-refs").write_bytes(os.fsencode("".join((*own, *known))))
+
+
+def _check_out(job: _Job, path: Path, git: Path) -> None:
+    Git(path).run(*_FAST, "read-tree", "--reset", "-u", job.sha)
+    if job.owner is not None:
+        safe_fs.give(path, job.owner)
+        Git(path).run(*_FAST, "update-index", "-q", "--refresh", ok=(0, 1))
+        os.chown(git / "index", *job.owner)
+
+
+def _put_on_top(path: Path, change: Change, owner: tuple[int, int] | None) -> None:
+    with (path / ".git" / "objects" / "info" / "alternates").open("a") as alternates:
+        alternates.write(f"{change.objects}\n")
+    Git(path).run(*_FAST, "read-tree", "-m", "-u", "HEAD", change.tree_sha)
+    if owner is not None:
+        safe_fs.give(path, owner)
+
+
+@contextmanager
+def _place(mirror: Mirror, name: str, keep: bool) -> Iterator[Path]:
+    """A folder that is ours while we live; what dead processes left is swept first."""
+    rooms = _rooms(mirror)
+    rooms.mkdir(parents=True, exist_ok=True)
+    place = rooms / name
+    with overlayfs.locked(rooms / ".lock"):
+        sweep(rooms)
+        place.mkdir(mode=0o755)
+        held = _held(place)
+        if keep:
+            (place / "kept").touch()
+    try:
+        yield place
+    finally:
+        if not keep:
+            _remove(place)
+        os.close(held)
+
+
+def _rooms(mirror: Mirror) -> Path:
+    return mirror.state_dir.absolute() / "workspaces"
+
+
+def _forget_the_dead(mirror: Mirror) -> None:
+    """Under the lock of those who come: whoever has a reference by then has a folder, too."""
+    with overlayfs.locked(_rooms(mirror) / ".lock"):
+        mirror.forget({found.name for found in _rooms(mirror).iterdir()})
+
+
+def sweep(rooms: Path) -> None:
+    """Remove the workspaces of processes that died. The lock on a living one's folder is taken."""
+    for place in rooms.iterdir():
+        if place.is_dir() and not (place / "kept").exists():
+            with suppress(BlockingIOError):
+                held = _held(place)
+                _remove(place)
+                os.close(held)
+
+
+def _held(place: Path) -> int:
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove(place: Path) -> None:
+    overlayfs.unmount(place / "tree")
+    safe_fs.remove(place)
+
+
+@contextmanager
+def _speaking(mirror: Mirror) -> Iterator[None]:
+    """What the system refuses becomes a RunnerError.
+
+    A mirror that fails us is looked at, and removed when it is damaged: the next fetch mends it.
+    """
+    try:
+        with safe_fs.system_errors():
+            yield
+    except RunnerError as error:
+        if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or mirror.healthy():
+            raise
+        mirror.discard()
+        message = f"the mirror of {mirror.url} was damaged, and is removed: {error}"
+        raise RunnerError(
+            Phase.CHECKOUT, Reason.GIT_FAILED, message, hint="run it again", retryable=True
+        ) from error

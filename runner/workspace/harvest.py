@@ -1,0 +1,224 @@
+"""What the agent left in its workspace, taken as data: a list of changes, a tree, a patch.
+
+Git never runs in the agent's tree. We walk it ourselves, read what changed as plain bytes, and let git
+build a tree from these bytes in a private repository. Whatever cannot or must not be read is listed with
+the reason, for the policy to refuse; content is taken byte for byte, with no conversion of any kind.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from runner.core import safe_fs
+from runner.core.errors import RunnerError
+from runner.core.model import Allowance, Declared, FileChange, Phase, Proposal, Reason
+from runner.workspace import git_index
+from runner.workspace.changeset import Changeset, Edit
+from runner.workspace.checkout import Workspace
+from runner.workspace.git_index import SUBMODULE, SYMLINK, Seen
+from runner.workspace.gitignore import Ignored
+from runner.workspace.scan import Walked, walk
+
+_MAX_CHANGES = 10_000  # listed
+_MAX_TOTAL = 128 * 1024**2  # bytes of content read
+
+# What git-update-index(1) refuses as a part of a path, with core.protectHFS and core.protectNTFS: `.git`,
+# also with code points that HFS+ ignores, and as NTFS would shorten or extend it.
+_HFS_IGNORES = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+_LIKE_GIT = re.compile(r"(\.git|git~1)[ .]*($|[:\\])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvest:
+    """The result. `tree_sha` lives in the changeset that was given; `patch` is all that matters elsewhere."""
+
+    base_sha: str
+    tree_sha: str
+    changes: tuple[FileChange, ...]
+    patch: bytes
+    truncated: str = ""
+
+    def proposal(self, declared: tuple[Declared, ...] = (), summary: str = "") -> Proposal:
+        return Proposal(
+            base_sha=self.base_sha,
+            tree_sha=self.tree_sha,
+            changes=self.changes,
+            patch_sha256=hashlib.sha256(self.patch).hexdigest(),
+            patch_bytes=len(self.patch),
+            declared=declared,
+            summary=summary,
+            truncated=self.truncated,
+        )
+
+
+def harvest(workspace: Workspace, allowance: Allowance, changeset: Changeset) -> Harvest:
+    """Take what differs from the base out of `workspace`. Raises RunnerError only for our own trouble."""
+    before = git_index.read(workspace.index, workspace.base_sha)
+    with safe_fs.system_errors(Phase.PROPOSAL):
+        with tempfile.TemporaryDirectory(dir=workspace.place) as scratch:
+            walked = walk(workspace.path, before, Ignored(Path(scratch), changeset.directory))
+        collected = _collect(workspace.path, before, walked, allowance)
+    return _built(workspace.base_sha, collected, changeset)
+
+
+@dataclass(slots=True)
+class _Collected:
+    changes: list[FileChange] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+    truncated: str = ""
+    taken: int = 0  # bytes of content
+
+
+def _collect(root: Path, before: Mapping[str, Seen], walked: Walked, allowance: Allowance) -> _Collected:
+    found = _Collected(truncated=walked.truncated)
+    gone = [] if walked.truncated else _gone(before, walked)
+    paths = sorted((*walked.touched, *gone))
+    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for path in paths:
+            if len(found.changes) >= _MAX_CHANGES:
+                found.truncated = f"more than {_MAX_CHANGES:,} paths differ: the rest is not listed"
+                break
+            now = walked.touched.get(path)
+            _take(found, top, path, before.get(path), now, allowance)
+    finally:
+        os.close(top)
+    found.changes += _folders(before, walked)
+    return found
+
+
+def _gone(before: Mapping[str, Seen], walked: Walked) -> list[str]:
+    """What was there and is not, except below a folder of which nothing is known."""
+    hidden = tuple(f"{folder}/" if folder else "" for folder in walked.unreadable)
+    return [path for path in before if path not in walked.present and not path.startswith(hidden)]
+
+
+def _take(
+    found: _Collected,
+    top: int,
+    path: str,
+    was: Seen | None,
+    now: os.stat_result | None,
+    allowance: Allowance,
+) -> None:
+    """Add the change of one path, if it is one, and what it takes to make it."""
+    if now is None:
+        found.changes.append(_deleted(path, was))
+        found.edits.append(Edit(path))
+        return
+    change, content = _read(top, path, was, now, min(allowance.max_file_bytes, _MAX_TOTAL - found.taken))
+    if change is None:
+        return
+    found.changes.append(change)
+    if content is not None:
+        found.edits.append(Edit(path, change.mode, content))
+        found.taken += len(content)
+
+
+def _read(
+    top: int, path: str, was: Seen | None, now: os.stat_result, limit: int
+) -> tuple[FileChange | None, bytes | None]:
+    """The change of a path that is there, and its content; no change when the content is as it was."""
+    change = _described(path, was, now)
+    if change.kind == "special":
+        return replace(change, omitted="it is a pipe, socket or device"), None
+    if any(_LIKE_GIT.match(_HFS_IGNORES.sub("", part)) for part in path.split("/")):
+        return replace(change, omitted="git does not allow this name"), None
+    folder, name = os.path.split(path)
+    try:
+        here = safe_fs.open_folder(top, folder.split("/") if folder else [])
+        try:
+            if was is not None and _same(here, name, was, now):
+                return None, None
+            return _content(here, name, change, limit)
+        finally:
+            os.close(here)
+    except OSError as error:
+        return replace(change, omitted=error.strerror or str(error)), None
+
+
+def _described(path: str, was: Seen | None, now: os.stat_result) -> FileChange:
+    mode = git_index.git_mode(now.st_mode)
+    return FileChange(
+        path=path,
+        change="added" if was is None else "modified",
+        kind="special" if mode == 0 else "symlink" if mode == SYMLINK else "file",
+        mode=mode,
+        old_mode=was.mode if was else 0,
+        size=now.st_size,
+    )
+
+
+def _same(here: int, name: str, was: Seen, now: os.stat_result) -> bool:
+    """Whether a path that was touched holds what it held; this reads no more than the base holds."""
+    if git_index.git_mode(now.st_mode) != was.mode or now.st_size != was.size:
+        return False
+    hasher = git_index.blob_hasher(was.sha, now.st_size)
+    if was.mode == SYMLINK:
+        hasher.update(os.fsencode(os.readlink(name, dir_fd=here)))
+    else:
+        for chunk in safe_fs.chunks(here, name, now.st_size):
+            hasher.update(chunk)
+    return hasher.hexdigest() == was.sha
+
+
+def _content(here: int, name: str, change: FileChange, limit: int) -> tuple[FileChange, bytes | None]:
+    if change.kind == "symlink":
+        target = os.readlink(name, dir_fd=here)
+        return replace(change, target=target), os.fsencode(target)
+    return change, safe_fs.read_file(here, name, limit)
+
+
+def _deleted(path: str, was: Seen | None) -> FileChange:
+    old = was.mode if was else 0
+    kind = "symlink" if old == SYMLINK else "submodule" if old == SUBMODULE else "file"
+    return FileChange(path=path, change="deleted", kind=kind, mode=0, old_mode=old)  # type: ignore[arg-type]
+
+
+def _folders(before: Mapping[str, Seen], walked: Walked) -> Iterator[FileChange]:
+    """Folders that are no content: repositories in the repository, and what could not be opened."""
+    for path in sorted(walked.nested):
+        change = "modified" if path in before else "added"
+        why = "it is a repository of its own"
+        yield FileChange(path=path, change=change, kind="submodule", mode=SUBMODULE, omitted=why)  # type: ignore[arg-type]
+    for path, why in sorted(walked.unreadable.items()):
+        yield FileChange(path=path or ".", change="modified", omitted=f"the folder cannot be read: {why}")
+
+
+def _built(base: str, collected: _Collected, changeset: Changeset) -> Harvest:
+    """Let git make a tree and a patch of what was collected, and the tree of the patch again."""
+    made, patch, refused = changeset.tree_of(base), b"", ""
+    try:
+        made = changeset.write(base, collected.edits)
+        patch = changeset.patch(base, made)
+        if changeset.apply(base, patch) != made:
+            refused = "the patch does not make the tree that it was made from"
+    except RunnerError as error:
+        if error.reason not in (Reason.GIT_FAILED, Reason.CONFLICT):
+            raise
+        refused = f"git refuses the changes: {error}"
+    return Harvest(
+        base_sha=base,
+        tree_sha=made,
+        changes=tuple(_counted(collected.changes, base, made, changeset)),
+        patch=patch,
+        truncated=collected.truncated or refused,
+    )
+
+
+def _counted(
+    changes: Iterable[FileChange], base: str, made: str, changeset: Changeset
+) -> Iterator[FileChange]:
+    stats = changeset.stats(base, made)
+    for change in changes:
+        counted = stats.get(change.path)
+        if counted is None or change.omitted:
+            yield change
+        elif counted.additions is None or counted.deletions is None:
+            yield replace(change, binary=True)
+        else:
+            yield replace(change, additions=counted.additions, deletions=counted.deletions)

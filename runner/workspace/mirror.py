@@ -1,0 +1,201 @@
+"""The mirror cache: one bare repository for each repository, shared by all runs.
+
+Mirrors are only ever added to. Nothing is pruned, because the checkouts of runs borrow their objects.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.clients.git import Git
+from runner.core import safe_fs
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Remote
+
+_MANY_PACKS = 20
+_OURS = ("refs/heads/", "refs/tags/")
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The mirror of the repository at `url`, somewhere below `state_dir`. It may not be there yet."""
+
+    state_dir: Path
+    url: str
+
+    @property
+    def key(self) -> str:
+        """A folder's name for this repository: readable, and different for different URLs."""
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", self.url.rstrip("/").removesuffix(".git").rsplit("/", 1)[-1])
+        return f"{name[:40]}-{hashlib.sha256(self.url.encode()).hexdigest()[:16]}"
+
+    @property
+    def directory(self) -> Path:
+        return self.state_dir.absolute() / "mirrors" / f"{self.key}.git"
+
+    @property
+    def objects(self) -> Path:
+        return self.directory / "objects"
+
+    @property
+    def git(self) -> Git:
+        return Git(self.directory)
+
+    def fetch(self, remote: Remote, *want: str) -> bool:
+        """Bring the mirror up to date: branches, tags, and the refs in `want`; tell whether anything moved.
+
+        The remote is only asked what it has when nothing moved. A damaged mirror is made anew.
+        """
+        with self._locked():
+            if not (self.directory / "HEAD").exists():
+                return self._create(remote, want)
+            self._drop_stale_locks()
+            try:
+                return _update(self.git, remote, want)
+            except RunnerError as error:
+                if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or self.healthy():
+                    raise
+                return self._create(remote, want)
+
+    def fetch_ref(self, remote: Remote, ref: str) -> str:
+        """Bring one ref of any name here, and return where it is."""
+        with self._locked():
+            flags = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--force")
+            self.git.run("fetch", *flags, "--", remote.url, f"+{ref}:{ref}", variables=remote.variables)
+            return self.git.text("rev-parse", ref)
+
+    def resolve(self, ref: str) -> str:
+        """The commit that a branch, tag, full ref or commit name means here. Raises REF_NOT_FOUND."""
+        short = () if ref.startswith("refs/") else (f"refs/heads/{ref}", f"refs/tags/{ref}")
+        for candidate in (*short, ref):
+            args = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{commit}}")
+            done = self.git.run(*args, ok=(0, 1, 128))
+            if done.code == 0:
+                return done.stdout.decode().strip()
+        message = f"{self.url} has no branch, tag or commit {ref!r}"
+        hint = f"see what it has: git ls-remote {self.url}"
+        raise RunnerError(Phase.CHECKOUT, Reason.REF_NOT_FOUND, message, hint=hint)
+
+    def default(self, remote: Remote) -> str:
+        """The full name of the branch that the remote's HEAD is. Raises RunnerError REF_NOT_FOUND."""
+        told = self.git.text("ls-remote", "--symref", "--", remote.url, "HEAD", variables=remote.variables)
+        named = re.match(r"ref: (refs/heads/[^\t\n]+)\tHEAD\n", told + "\n")
+        if named is None:
+            message, hint = (
+                f"{self.url} does not say which branch is its default",
+                "name one: owner/name@branch",
+            )
+            raise RunnerError(Phase.CHECKOUT, Reason.REF_NOT_FOUND, message, hint=hint)
+        return named[1]
+
+    @contextmanager
+    def keep(self, name: str, sha: str) -> Iterator[None]:
+        """Hold `sha` by a ref of its own while a run borrows it."""
+        ref = f"refs/keep/{name}"
+        with self._locked():
+            self.git.run("update-ref", ref, sha)
+        try:
+            yield
+        finally:
+            with self._locked():
+                self.git.run("update-ref", "-d", ref, ok=(0, 1, 128))  # a damaged mirror is gone by now
+
+    def forget(self, living: set[str]) -> None:
+        """Drop the refs of runs that are not among `living`: their process died."""
+        with self._locked():
+            kept = self.git.text("for-each-ref", "--format=%(refname:lstrip=2)", "refs/keep/").split()
+            for name in set(kept) - living:
+                self.git.run("update-ref", "-d", f"refs/keep/{name}")
+
+    def healthy(self) -> bool:
+        """Whether every object that a ref needs is here and whole enough to be read."""
+        if not (self.directory / "HEAD").exists():
+            return False
+        return self.git.run("fsck", "--connectivity-only", ok=range(256)).code == 0
+
+    def discard(self) -> None:
+        """Remove the mirror; the next fetch makes it anew."""
+        with self._locked():
+            safe_fs.remove(self.directory)
+
+    def _create(self, remote: Remote, want: Sequence[str]) -> bool:
+        """Make the mirror aside and move it into its place: it is there whole, or not at all."""
+        aside = self.directory.with_suffix(f".{os.getpid()}.new")
+        safe_fs.remove(aside)
+        try:
+            _clone(remote, aside)
+            _update(Git(aside), remote, want)
+            safe_fs.remove(self.directory)
+            aside.rename(self.directory)
+        finally:
+            safe_fs.remove(aside)
+        return True
+
+    def _drop_stale_locks(self) -> None:
+        """We hold the only lock that counts, so git's own are those of a process that was killed."""
+        for left in (*self.directory.glob("*.lock"), *(self.directory / "refs").rglob("*.lock")):
+            left.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with safe_fs.system_errors():
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            with self.directory.with_suffix(".lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+
+
+def _clone(remote: Remote, aside: Path) -> None:
+    above = Git(aside.parent)
+    if _plain_folder(remote.url):  # hard links instead of a transfer
+        above.run("clone", "--quiet", "--bare", "--template=", "--", remote.url, aside)
+        Git(aside).run("remote", "remove", "origin")
+    else:
+        above.run("init", "--quiet", "--bare", "--template=", aside)
+
+
+def _update(git: Git, remote: Remote, want: Sequence[str]) -> bool:
+    there = _refs(git.text("ls-remote", "--", remote.url, variables=remote.variables))
+    here = _refs(git.text("show-ref", ok=(0, 1)))
+    absent = [ref for ref in want if ref not in there and not _has(git, ref)]
+    wanted = [f"+{ref}:{ref}" for ref in want if ref in there and there[ref] != here.get(ref)] + absent
+    if _shared(there) == _shared(here) and not wanted:
+        return False
+    flags = ("--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--force")
+    refspecs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", *wanted)
+    config = ("-c", "fetch.unpackLimit=1")
+    git.run(*config, "fetch", *flags, "--", remote.url, *refspecs, variables=remote.variables)
+    _tidy(git)
+    return True
+
+
+def _has(git: Git, sha: str) -> bool:
+    return git.run("cat-file", "-e", "--end-of-options", sha, ok=(0, 1, 128)).code == 0
+
+
+def _tidy(git: Git) -> None:
+    """Roll many small packs into few; this keeps every object."""
+    if len(list((git.directory / "objects" / "pack").glob("*.pack"))) > _MANY_PACKS:
+        git.run("repack", "--quiet", "-d", "--geometric=2")
+
+
+def _plain_folder(url: str) -> bool:
+    """A repository on this disk with no borrowed objects, whose own can simply be linked."""
+    return any(
+        (Path(url) / git / "objects").is_dir() and not (Path(url) / git / "objects/info/alternates").exists()
+        for git in ("", ".git")
+    )
+
+
+def _refs(listing: str) -> dict[str, str]:
+    pairs = (re.split(r"[\t ]", line, maxsplit=1) for line in listing.split("\n") if line)
+    return {ref: sha for sha, ref in pairs}
+
+
+def _shared(refs: dict[str, str]) -> dict[str, str]:
+    return {ref: sha for ref, sha in refs.items() if ref.startswith(_OURS) and not ref.endswith("^{}")}

@@ -1,0 +1,97 @@
+"""Copy-on-write checkouts, where the runner is root and the kernel has overlayfs.
+
+A commit is checked out once into a base that nothing ever writes to; each run gets its own layer above
+it. A base is in use while somebody holds a shared lock on its folder. Everything here may fail on some
+machine: the caller then makes a plain checkout.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from runner.core import safe_fs
+
+_KEPT_BASES = 3  # for each repository
+_OPTIONS = "redirect_dir=on,metacopy=off,index=off,volatile"
+
+
+def possible(folder: Path) -> bool:
+    """Whether it is worth a try: the mount itself has the last word."""
+    return sys.platform == "linux" and os.geteuid() == 0 and not set(str(folder)) & set(":,\\")
+
+
+@contextmanager
+def base(folder: Path, name: str, build: Callable[[Path], None]) -> Iterator[Path]:
+    """The base `name` in `folder`, made by `build` when it is not there, and kept while in use."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = folder / name
+    with locked(folder / ".lock"):
+        if not found.is_dir():
+            _build(found, build)
+        held = _hold(found)
+        _evict(folder)
+    try:
+        os.utime(found)
+        yield found
+    finally:
+        os.close(held)
+
+
+def mount(lower: Path, upper: Path, work: Path, at: Path) -> None:
+    """Show `lower` at `at`; what is written there goes to `upper`. Raises OSError when it cannot be done."""
+    for folder in (upper, work, at):
+        folder.mkdir(exist_ok=True)
+    layers = f"lowerdir={lower},upperdir={upper},workdir={work},{_OPTIONS}"
+    done = subprocess.run(
+        ["mount", "-t", "overlay", "-o", layers, "overlay", str(at)], capture_output=True, check=False
+    )
+    if done.returncode:
+        raise OSError(done.returncode, done.stderr.decode(errors="replace").strip(), str(at))
+
+
+def unmount(at: Path) -> None:
+    """Take the mount at `at` away, if there is one; what still uses it keeps it to itself."""
+    if at.is_mount():
+        subprocess.run(["umount", "--lazy", str(at)], capture_output=True, check=False)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone among all processes, as long as it lasts."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(found: Path, build: Callable[[Path], None]) -> None:
+    aside = found.with_name(f".{found.name}.new")
+    safe_fs.remove(aside)
+    try:
+        build(aside)
+        aside.rename(found)
+    finally:
+        safe_fs.remove(aside)
+
+
+def _hold(folder: Path, how: int = fcntl.LOCK_SH) -> int:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _evict(folder: Path) -> None:
+    """Remove the bases that were not used for longest, unless a run still stands on them."""
+    bases = [found for found in folder.iterdir() if found.is_dir() and not found.name.startswith(".")]
+    for old in sorted(bases, key=lambda found: found.stat().st_mtime, reverse=True)[_KEPT_BASES:]:
+        with suppress(BlockingIOError):
+            held = _hold(old, fcntl.LOCK_EX)
+            safe_fs.remove(old)
+            os.close(held)

@@ -1,0 +1,134 @@
+"""What lies in a tree now, against how it lay there before: level by level, without reading a file."""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.core import safe_fs
+from runner.workspace.git_index import SUBMODULE, Seen
+from runner.workspace.gitignore import Ignored
+
+_DEPTH = 100  # folders in one another
+_LENGTH = 3000  # bytes of a path, so that git and the system can name it too
+_NEW_ENTRIES = 200_000  # that are looked at
+
+
+@dataclass(slots=True)
+class Walked:
+    """The differences that the file system shows; whether a file's content differs is not known yet."""
+
+    touched: dict[str, os.stat_result] = field(default_factory=dict)  # new, or not as it was
+    nested: set[str] = field(default_factory=set)  # folders with a repository of their own
+    unreadable: dict[str, str] = field(default_factory=dict)  # folder -> why
+    present: set[str] = field(default_factory=set)  # of the paths that were there before
+    truncated: str = ""
+
+
+def walk(root: Path, before: Mapping[str, Seen], ignored: Ignored) -> Walked:
+    """Compare the tree at `root` with `before`. The `.git` of the root itself is not looked at."""
+    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        state = _Walk(top, before, _folders(before), ignored)
+        level = [""]
+        while level and not state.found.truncated:
+            level = state.descend(level)
+        return state.found
+    finally:
+        os.close(top)
+
+
+def _folders(before: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for path in before:
+        while "/" in path and (path := path.rsplit("/", 1)[0]) not in found:
+            found.add(path)
+    return found
+
+
+@dataclass(slots=True)
+class _Walk:
+    top: int
+    before: Mapping[str, Seen]
+    folders: set[str]  # that hold paths of `before`
+    ignored: Ignored
+    found: Walked = field(default_factory=Walked)
+    new: int = 0
+
+    def descend(self, level: list[str]) -> list[str]:
+        """Look at the folders of one level; return those of the next."""
+        below: list[str] = []
+        files: dict[str, os.stat_result] = {}
+        folders: list[str] = []
+        for folder in level:
+            for path, now in self._entries(folder):
+                if stat.S_ISDIR(now.st_mode) and not self._submodule(path):
+                    (below if path in self.folders else folders).append(path)
+                elif path in self.before:
+                    self._known(path, now)
+                else:
+                    files[path] = now
+        left_out = self.ignored.among(files, folders)
+        self.found.touched.update((path, now) for path, now in files.items() if path not in left_out)
+        return below + [folder for folder in folders if folder not in left_out]
+
+    def _entries(self, folder: str) -> list[tuple[str, os.stat_result]]:
+        try:
+            return self._listed(folder)
+        except OSError as error:
+            self.found.unreadable[folder] = error.strerror or str(error)
+            return []
+
+    def _listed(self, folder: str) -> list[tuple[str, os.stat_result]]:
+        parts = folder.split("/") if folder else []
+        if len(parts) > _DEPTH or len(os.fsencode(folder)) > _LENGTH:
+            raise OSError(0, "it lies too deep")
+        here = safe_fs.open_folder(self.top, parts)
+        try:
+            found = self._scanned(here, folder)
+            if any(path.rpartition("/")[2] == ".gitignore" for path, _ in found):
+                self.ignored.learn(folder, here)
+            return found
+        finally:
+            os.close(here)
+
+    def _scanned(self, here: int, folder: str) -> list[tuple[str, os.stat_result]]:
+        prefix = f"{folder}/" if folder else ""
+        found = []
+        with os.scandir(here) as entries:
+            for entry in entries:
+                if entry.name == ".git":
+                    if folder and self._nested(folder):
+                        return []
+                    continue
+                path = prefix + entry.name
+                self.new += path not in self.before
+                if self.new > _NEW_ENTRIES:
+                    self.found.truncated = f"there are more than {_NEW_ENTRIES:,} new files and folders"
+                    return []
+                found.append((path, entry.stat(follow_symlinks=False)))
+        return found
+
+    def _nested(self, folder: str) -> bool:
+        """A repository in the repository: git takes it as one thing, unless it knows files in there."""
+        self.found.nested.add(folder)
+        return folder not in self.folders
+
+    def _submodule(self, path: str) -> bool:
+        return path in self.before and self.before[path].mode == SUBMODULE
+
+    def _known(self, path: str, now: os.stat_result) -> None:
+        self.found.present.add(path)
+        if stat.S_ISDIR(now.st_mode):  # the folder of a submodule, which our checkout left empty
+            self._look_into(path)
+        elif not self.before[path].untouched(now):
+            self.found.touched[path] = now
+
+    def _look_into(self, path: str) -> None:
+        here = safe_fs.open_folder(self.top, path.split("/"))
+        try:
+            if os.listdir(here):  # noqa: PTH208 - a descriptor has no path
+                self.found.nested.add(path)
+        finally:
+            os.close(here)

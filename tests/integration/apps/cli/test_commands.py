@@ -1,0 +1,264 @@
+"""The verbs around a run, as their users type them."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.parts.cli import Project, skill_files
+
+YAML = """
+description: Touch the docs
+on: {manual: {}}
+harness: {kind: command, command: [sh, -c, "cat > docs/new.md; echo hello from the agent; echo oops >&2"]}
+output: {pull_request: {title: "docs: touch", paths: ["docs/**"]}}
+"""
+
+
+@pytest.fixture
+def ran(project: Project) -> Project:
+    """A project with one run that opened a pull request."""
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit(skill_files("touch", YAML))
+    assert project.skillrunner("run", "touch").code == 0
+    return project
+
+
+def test_a_newcomers_first_minutes(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    first = project.skillrunner("init")
+    assert "wrote skillrunner.yaml" in first.out
+    assert "skillrunner new" in first.out
+    assert "is there already" in project.skillrunner("init").out
+    assert project.skillrunner("validate").out.startswith("no skills found")
+    for trigger in ("manual", "schedule", "release", "issues", "issue_comment", "pull_request", "push"):
+        made = project.skillrunner("new", f"on-{trigger.replace('_', '-')}", "--trigger", trigger)
+        assert made.code == 0, made.err
+    for harness in ("codex", "command"):
+        assert project.skillrunner("new", f"with-{harness}", "--harness", harness).code == 0
+    assert "no faults, 9 valid skills" in project.skillrunner("validate").out
+    preview = project.skillrunner("run", "with-command", "--dry-run")
+    assert preview.code == 0, preview.err
+    assert "not committed" in preview.out
+    listed = {skill["name"] for skill in project.skillrunner("list", "--skills", "--json").json()}
+    assert "on-release" in listed
+    assert "on-schedule" in project.skillrunner("list", "--skills").out
+    assert "no runs" in project.skillrunner("list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("new", "Bad Name"), 3, "is not a skill's name"),
+        (("show",), 3, "there is no run 'latest'"),
+        (("pr", "show", "7"), 3, "there is no pull request 7"),
+        (("run", "nothing"), 3, "there is no skill 'nothing'"),
+        (("run", "touch", "--event", "none.json"), 3, "none.json"),
+        (("run", "touch", "--input", "x"), 3, "has no `=`"),
+        (("nonsense",), 2, "No such command"),
+        (("-C", "/", "list"), 6, "no git checkout"),
+        (("--config", "none.yaml", "list"), 3, "none.yaml"),
+    ],
+)
+def test_errors_are_told_and_counted(
+    project: Project, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    if "touch" in arguments:
+        project.commit(skill_files("touch", YAML))
+    done = project.skillrunner(*arguments)
+    assert (done.code, words in done.err, "Traceback" in done.err) == (code, True, False), done.err
+
+
+def test_errors_as_json(project: Project) -> None:
+    told = project.skillrunner("run", "nothing", "--json").json()
+    assert (told["reason"], told["phase"]) == ("skill_not_found", "load")
+
+
+def test_a_bug_becomes_a_report(project: Project) -> None:
+    project.commit(skill_files("touch", YAML))
+    code = (
+        "from runner.apps.cli import main; from runner.run import bootstrap as b; b.here = None; main.main()"
+    )
+    done = subprocess.run(
+        [project.command()[0], "-c", code, "list"],
+        cwd=project.root,
+        env={
+            **project.environment(),
+            "PYTHONPATH": str(Path(__file__).parents[4]),
+            "X_SECRET": "hide-me",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 70
+    assert "Traceback" not in done.stderr
+    (report,) = (project.state / "reports").iterdir()
+    assert str(report) in done.stderr
+    text = report.read_text()
+    assert "Traceback" in text
+    assert "hide-me" not in text
+
+
+def test_events_are_checked(project: Project) -> None:
+    project.commit(skill_files("touch", YAML))
+    for text, words in (
+        ("[]", "not an object"),
+        ("{", "is not JSON"),
+        ("{}", "cannot tell what kind"),
+        ('{"release": {"id": 1}}', "not by `release`"),
+    ):
+        (project.root / "event.json").write_text(text)
+        done = project.skillrunner("run", "touch", "--event", "event.json")
+        assert (done.code, words in done.err) == (3, True), done.err
+    piped = project.skillrunner("run", "touch", "--event", "-", stdin="{}")
+    assert "cannot tell" in piped.err
+
+
+def test_show_logs_and_diff(ran: Project) -> None:
+    shown = ran.skillrunner("show").out
+    for words in (
+        "touch",
+        "succeeded",
+        "published   pull_request created",
+        "states      preparing",
+        "file        patch",
+    ):
+        assert words in shown
+    log = ran.skillrunner("logs").out
+    assert "hello from the agent" in log
+    assert "-- succeeded" in log
+    assert "hello from the agent" in ran.skillrunner("logs", "--raw").out
+    lines = ran.skillrunner("logs", "--json").out.splitlines()
+    assert json.loads(lines[0])["type"] == "message"
+    assert "+Do the work." in ran.skillrunner("diff").out
+    assert ran.skillrunner("diff", "--stat").out == "docs/new.md | +2 -0\n1 file changed\n"
+    run = ran.skillrunner("list", "--json").json()[0]["id"]
+    assert run in ran.skillrunner("list").out
+    assert ran.skillrunner("show", run[:10]).code == 0
+    assert ran.skillrunner("list", "--before", run).out.startswith("no runs")
+
+
+def test_logs_follow_a_run_that_goes_on(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    slow = YAML.replace("echo hello from the agent", "echo one; sleep 3; echo two")
+    project.commit(skill_files("touch", slow))
+    running = subprocess.Popen(
+        project.command("run", "touch"),
+        cwd=project.root,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 20
+        while not list(project.state.glob("runs/*/transcript.jsonl")) and time.monotonic() < until:
+            time.sleep(0.05)
+        followed = project.skillrunner("logs", "-f", timeout=60)
+    finally:
+        running.wait(timeout=60)
+    assert followed.out.splitlines()[:2] == ["one", "two"]
+    assert "-- succeeded" in followed.out
+
+
+def test_pull_requests_can_be_merged(ran: Project) -> None:
+    assert "docs: touch" in ran.skillrunner("pr", "list").out
+    shown = ran.skillrunner("pr", "show", "1").out
+    assert "skillrunner/touch/default → main" in shown
+    assert "<!--" not in shown
+    ran.commit({"README.md": "# Changed meanwhile\n"}, "Meanwhile")
+    merged = ran.skillrunner("pr", "merge", "1")
+    assert merged.out == "#1 merged into main\n", merged.err
+    assert ran.git("show", "main:docs/new.md", cwd=ran.origin) == "Do the work."
+    assert "Meanwhile" in ran.git("log", "--format=%s", "main", cwd=ran.origin)
+    assert "is merged already" in ran.skillrunner("pr", "merge", "1").err
+    assert ran.skillrunner("pr", "list").out == "no pull requests\n"
+    assert "merged" in ran.skillrunner("pr", "list", "--all").out
+    again = ran.skillrunner("run", "touch")
+    assert again.code == 0
+    assert "nothing_to_do" in again.out
+
+
+def test_pull_requests_can_be_closed_and_are_not_proposed_again(ran: Project) -> None:
+    assert ran.skillrunner("pr", "close", "1").out == "#1 closed\n"
+    again = ran.skillrunner("run", "touch")
+    assert (again.code, "closed unmerged" in again.out) == (0, True)
+    assert ran.skillrunner("run", "touch", "--again").code == 0
+    assert ran.skillrunner("pr", "show", "2", "--json").json()["state"] == "open"
+
+
+def test_a_conflict_in_a_merge_is_named(ran: Project) -> None:
+    ran.commit({"docs/new.md": "Somebody else's.\n"}, "Same file")
+    done = ran.skillrunner("pr", "merge", "1")
+    assert (done.code, "docs/new.md" in done.err) == (1, True)
+
+
+def test_a_repository_without_remotes_is_its_own_forge(tmp_path: Path, project: Project) -> None:
+    project.commit(skill_files("touch", YAML))
+    project.git("remote", "remove", "origin")
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    done = project.skillrunner("run", "touch")
+    assert done.code == 0, done.err
+    assert "skillrunner/touch/default" in project.git("branch", "--all")
+    refused = project.skillrunner("pr", "merge", "1")
+    assert "is checked out" in refused.err
+    assert f"git -C {project.root} merge skillrunner/touch/default" in refused.err
+
+
+def test_doctor_names_what_fails(project: Project) -> None:
+    project.commit({**skill_files("touch", YAML), **skill_files("bad", "on: {nope: {}}\n")})
+    done = project.skillrunner("doctor")
+    assert done.code == 1
+    assert "skillrunner validate" in done.out
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    found = project.skillrunner("doctor", "--json").json()
+    assert found["config"]["sandbox"] == {"value": "process", "origin": "SKILLRUNNER_SANDBOX"}
+    project.variables.update({"SKILLRUNNER_SANDBOX": "docker", "DOCKER_HOST": "unix:///nonexistent.sock"})
+    assert "--sandbox process" in project.skillrunner("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("config", "harness", "key"),
+    [
+        ("", "claude has to be in the image, for claude-code", "ANTHROPIC_API_KEY is not set"),
+        ("harnesses: {claude-code: {version: tested}}", "claude 2.", "is not set"),
+        ("harnesses: {claude-code: {version: 2.0.9}}", "claude 2.0.9 is installed by", "is not set"),
+        ("harnesses: {claude-code: {binary: /bin/true}}", "/bin/true is shown to the sandbox", "is not set"),
+        ("secrets: {ANTHROPIC_API_KEY: {command: [x]}}", "claude has to", "comes from `secrets`"),
+        ("secrets: {ANTHROPIC_API_KEY: {env: OTHER}}", "claude has to", "is set"),
+    ],
+)
+def test_doctor_says_where_agents_and_their_keys_come_from(
+    project: Project, config: str, harness: str, key: str
+) -> None:
+    yaml = "on: {manual: {}}\nharness: {kind: claude-code}\noutput: {none: {}}\n"
+    project.commit({**skill_files("page", yaml), "skillrunner.yaml": f"sandbox: process\n{config}\n"})
+    project.variables["OTHER"] = "sk-0123456789"
+    findings = project.skillrunner("doctor", "--json").json()["findings"]
+    told = {one["subject"]: one["message"] for one in findings}
+    assert harness in told["harness"]
+    assert key in told["key"]
+    assert "sk-0123456789" not in str(findings)
+
+
+def test_a_terminated_run_gets_its_end(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit(skill_files("touch", YAML.replace("echo hello from the agent", "sleep 60")))
+    running = subprocess.Popen(
+        project.command("run", "touch"),
+        cwd=project.root,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if b"begins" in line:
+            break
+    running.terminate()
+    assert running.wait(timeout=30) == 130
+    running.stderr.close()
+    record = project.skillrunner("show", "latest", "--json").json()
+    assert (record["state"], record["end"]["reason"]) == ("cancelled", "cancelled")

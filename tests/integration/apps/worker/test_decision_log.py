@@ -1,0 +1,123 @@
+"""The shared ledger decides first and the store follows: what a crash leaves between them is found again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from runner.core.model import End, Phase, Remote, RunState
+from runner.core.model.decision import Cause, Decision, History, Purse, Verdict
+from runner.scheduler.ledger import Ledger
+from runner.store import Store
+from runner.store.decision_log import Book
+from runner.store.decisions import Decisions, Work
+from runner.store.pauses import pause
+from runner.workspace.mirror import Mirror
+from tests.parts.cli import Project
+from tests.parts.racer import NOW, decision, run
+
+END = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture
+def store(project: Project) -> Iterator[Store]:
+    made = Store(project.state)
+    yield made
+    made.close()
+
+
+def ledger(project: Project, name: str = "one") -> Ledger:
+    remote = Remote(url=str(project.origin))
+    mirror = Mirror(project.home / name, remote.url)
+    mirror.fetch(remote)
+    return Ledger(mirror, remote, sleep=lambda _: None)
+
+
+def book(project: Project, store: Store, host: str = "store:a") -> Book:
+    return Book(Decisions(store, "o/r"), ledger(project), host)
+
+
+def work(one: Decision) -> Work:
+    return Work(run=run(one.run_id), data={"key": one.key})
+
+
+def start(known: History, key: str = "release:1") -> Sequence[Decision]:
+    """As the real one decides: on what was decided before, that it was."""
+    before = known.decided.get(f"docs {key}")
+    if before is not None:
+        return [decision(key, cause=Cause.DUPLICATE, message=f"decided before: {before.message}")]
+    return [replace(decision(key), verdict=Verdict.STARTED, message="a release")]
+
+
+def crashes(_: object) -> Work:
+    raise Crash
+
+
+def settle_and_crash(project: Project, store: Store) -> str:
+    with pytest.raises(Crash):
+        book(project, store).settle(start, crashes, NOW)
+    assert store.runs() == []
+    (known,) = ledger(project, "look").history(NOW).decided.values()
+    assert (known.verdict, known.host) == (Verdict.STARTED, "store:a")
+    return known.run_id
+
+
+def test_both_know_what_was_decided(project: Project, store: Store) -> None:
+    (made,) = book(project, store).settle(start, work, NOW)
+    assert Decisions(store, "o/r").find("docs", "release:1") == made
+    assert list(ledger(project, "look").history(NOW).decided.values()) == [made]
+    assert [one.id for one in store.runs()] == [made.run_id]
+    book(project, store).ended(made, END, "", NOW)
+    assert ledger(project, "look").history(NOW).active == {}
+
+
+def test_after_a_crash_between_them_the_restart_finds_the_run(project: Project, store: Store) -> None:
+    run_id = settle_and_crash(project, store)
+    again = book(project, store)
+    (left,) = again.left_behind(NOW)
+    again.adopt(left, work(left))
+    again.adopt(left, work(left))
+    assert [one.id for one in store.runs()] == [run_id]
+    assert again.left_behind(NOW) == []
+    assert book(project, store, "store:b").left_behind(NOW) == []
+
+
+def test_after_a_crash_between_them_the_same_event_finds_the_run(project: Project, store: Store) -> None:
+    """It is delivered again, as nobody has said that it arrived; only with it can the run be carried out."""
+    run_id = settle_and_crash(project, store)
+    book(project, store).settle(start, work, NOW)
+    assert [one.id for one in store.runs()] == [run_id]
+    found = Decisions(store, "o/r").find("docs", "release:1")
+    assert found is not None
+    assert (found.verdict, found.run_id) == (Verdict.STARTED, run_id)
+    book(project, store).settle(start, work, NOW)
+    assert len(store.runs()) == 1
+
+
+def test_what_another_host_started_is_no_run_of_ours(project: Project, store: Store) -> None:
+    settle_and_crash(project, store)
+    book(project, store, "store:b").settle(start, work, NOW)
+    assert store.runs() == []
+    found = Decisions(store, "o/r").find("docs", "release:1")
+    assert found is not None
+    assert (found.verdict, found.cause) == (Verdict.SKIPPED, Cause.DUPLICATE)
+
+
+def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: Store) -> None:
+    own = Decisions(store, "o/r")
+    own.settle(lambda _: [decision("x", "run-x")], work)
+    pause(store, "o/r", "other", "r", NOW)
+    seen: list[History] = []
+
+    def decide(known: History) -> list[Decision]:
+        seen.append(known)
+        return []
+
+    purse = Purse(daily=1.0, spent=2.0)
+    for shared in (None, ledger(project)):
+        Book(own, shared, "h", lambda: purse).settle(decide, work, NOW)
+        assert (seen[-1].purse, seen[-1].paused, set(seen[-1].active)) == (purse, {"other"}, {"docs"})

@@ -1,0 +1,300 @@
+"""The main path with a sandbox that only pretends: every end, stored with its reason."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.core import plugins
+from runner.core.errors import RunnerError
+from runner.core.model import (
+    Allowance,
+    End,
+    Environment,
+    HarnessSpec,
+    Limits,
+    Outcome,
+    OutputSpec,
+    Phase,
+    Reason,
+    Remote,
+    Repository,
+    Run,
+    RunEvent,
+    RunSpec,
+    RunState,
+    SkillRef,
+    Trigger,
+    Usage,
+)
+from runner.publish.forges.local import Local
+from runner.publish.outputs import Bot
+from runner.run.context import Parts
+from runner.run.execute import execute
+from runner.run.recorder import Record
+from runner.sandboxes import SandboxSpec
+from runner.store import PullRequests, Store, hold, new_run_id
+from runner.workspace import checkout
+from runner.workspace.mirror import Mirror
+from tests.parts.cli import Project
+
+NOW = datetime.now(UTC)
+
+
+@dataclass
+class Scene:
+    project: Project
+    store: Store
+    mirror: Mirror
+    events: list[RunEvent] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    def spec(self, *steps: str, **changes: Any) -> RunSpec:
+        spec = RunSpec(
+            repository=Repository(name="demo", url=str(self.project.origin), default_branch="main"),
+            base_ref="main",
+            base_sha=self.mirror.resolve("main"),
+            skill=SkillRef(name="s", path="skills/s", commit=None, digest="d" * 64, description="A skill"),
+            trigger=Trigger(kind="manual", key="manual:1", at=NOW),
+            prompt="Do it.",
+            environment=Environment(sandbox="fake", image="none"),
+            harness=HarnessSpec(kind="command", options={"command": steps}),
+            limits=Limits(timeout=30, idle=30),
+            allowance=Allowance(),
+            output=OutputSpec(kind="pull_request", options={"title": "t"}),
+        )
+        return replace(spec, **changes)
+
+    def run(self, spec: RunSpec, **parts: Any) -> tuple[str, End]:
+        run_id = new_run_id(NOW)
+        with hold(self.store.run_folder(run_id)):
+            self.store.create_run(
+                Run(
+                    id=run_id,
+                    repository="demo",
+                    skill="s",
+                    trigger="manual",
+                    trigger_key="manual:1",
+                    base_sha=spec.base_sha,
+                    state=RunState.QUEUED,
+                    created_at=NOW,
+                ),
+                {},
+            )
+            record = Record(self.store, run_id, self.store.run_folder(run_id), self.events.append)
+            return run_id, execute(spec, record, replace(self.parts(), **parts))
+
+    def parts(self) -> Parts:
+        table = PullRequests(self.store.engine, self.store.path, "demo")
+        return Parts(
+            sandbox=plugins.module("sandboxes", "fake"),
+            harness=plugins.module("harnesses", "command"),  # type: ignore[arg-type]
+            output=plugins.module("outputs", "pull_request"),
+            forge=Local(self.project.origin, table, "bot"),
+            mirror=self.mirror,
+            bot=Bot(name="bot", email="bot@example.com"),
+            secrets=self.secrets,
+            variables={},
+            watch=lambda _: None,
+        )
+
+
+@pytest.fixture
+def scene(project: Project) -> Iterator[Scene]:
+    store = Store(project.state)
+    mirror = Mirror(project.state, str(project.origin))
+    mirror.fetch(Remote(url=str(project.origin)))
+    yield Scene(project, store, mirror)
+    store.close()
+
+
+def test_a_good_run_walks_through_all_states(scene: Scene) -> None:
+    run_id, end = scene.run(scene.spec("write:docs/a.md:hello", "print:done"))
+    assert (end.state, end.phase) == (RunState.SUCCEEDED, Phase.PUBLISH)
+    states = [event.state for event in scene.events if event.state]
+    assert [str(state) for state in states] == [
+        "preparing",
+        "running",
+        "verifying",
+        "publishing",
+        "succeeded",
+    ]
+    kept = scene.store.run(run_id)
+    assert (kept.state, kept.end, kept.image_digest) == (RunState.SUCCEEDED, end, "fake:none")
+    assert {artifact.name for artifact in scene.store.artifacts(run_id)} >= {"patch", "transcript.jsonl"}
+    (receipt,) = scene.store.receipts(run_id)
+    assert receipt.branch == "skillrunner/s/default"
+    assert not (scene.store.run_folder(run_id) / "changeset.git").exists()
+
+
+@pytest.mark.parametrize(
+    ("steps", "changes", "state", "reason"),
+    [
+        (("exit:0",), {}, RunState.NOTHING_TO_DO, Reason.NO_CHANGES),
+        (("write:a:x", "exit:2"), {}, RunState.FAILED, Reason.HARNESS_FAILED),
+        (("write:.github/x:x",), {}, RunState.BLOCKED, Reason.POLICY_REFUSED),
+        (("write:a:x", "sleep:9"), {"limits": Limits(timeout=0.2)}, RunState.TIMED_OUT, Reason.WALL_CLOCK),
+        (("fill:9999",), {"limits": Limits(output=99)}, RunState.FAILED, Reason.OUTPUT_LIMIT),
+    ],
+)
+def test_ends(
+    scene: Scene, steps: tuple[str, ...], changes: dict[str, Any], state: RunState, reason: Reason
+) -> None:
+    run_id, end = scene.run(scene.spec(*steps, **changes))
+    assert (end.state, end.reason) == (state, reason)
+    assert scene.store.run(run_id).state is state
+    assert scene.project.branches() == ["main"]
+
+
+def test_a_patch_with_a_secret_is_not_kept(scene: Scene) -> None:
+    scene.secrets["TOKEN"] = "abcdefghijklmnopqrstuvwxyz"
+    run_id, end = scene.run(scene.spec("write:a:abcdefghijklmnopqrstuvwxyz"))
+    assert end.reason is Reason.POLICY_REFUSED
+    assert "patch" not in {artifact.name for artifact in scene.store.artifacts(run_id)}
+    assert [refusal.rule for refusal in scene.store.refusals(run_id)] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "state", "reason"),
+    [
+        (0.5, RunState.SUCCEEDED, None),
+        (0.51, RunState.FAILED, Reason.COST_LIMIT),
+        (None, RunState.SUCCEEDED, None),
+    ],
+)
+def test_cost_over_the_limit_publishes_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, cost: float | None, state: RunState, reason: Reason | None
+) -> None:
+    told = Outcome(ok=True, usage=Usage(cost_usd=cost))
+    monkeypatch.setattr(plugins.module("harnesses", "command").Reader, "outcome", lambda *_: told)
+    _, end = scene.run(scene.spec("write:a:x", limits=Limits(cost_usd=0.5)))
+    assert (end.state, end.reason) == (state, reason)
+    assert any("does not tell its cost" in event.message for event in scene.events) is (cost is None)
+
+
+def test_costs_of_attempts_add_up_as_people_add() -> None:
+    assert (Usage(cost_usd=0.1) + Usage(cost_usd=0.2) + Usage(tokens_in=1)).cost_usd == 0.3
+
+
+class Flaky:
+    """A forge door that breaks so many times, and then works."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.real = plugins.module("outputs", "pull_request")
+
+    def publish(self, *args: Any) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "no answer", retryable=True)
+        return self.real.publish(*args)
+
+
+@pytest.mark.parametrize(("failures", "state"), [(1, RunState.SUCCEEDED), (2, RunState.ERROR)])
+def test_what_passes_is_tried_again(scene: Scene, failures: int, state: RunState) -> None:
+    spec = scene.spec("write:a:x", limits=Limits(attempts=2))
+    run_id, end = scene.run(spec, output=Flaky(failures))
+    assert end.state is state
+    assert scene.store.run(run_id).attempt == 2
+
+
+def test_an_interruption_is_an_end(scene: Scene) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    run_id, end = scene.run(scene.spec("print:x", "write:a:x"), watch=interrupt)
+    assert (end.state, end.reason) == (RunState.CANCELLED, Reason.CANCELLED)
+    assert scene.store.run(run_id).state is RunState.CANCELLED
+
+
+def test_a_bug_is_stored_as_an_error_and_goes_on(scene: Scene) -> None:
+    class Broken:
+        def publish(self, *_: Any) -> Any:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        scene.run(scene.spec("write:a:x"), output=Broken())
+    assert scene.store.run("latest").state is RunState.ERROR
+
+
+def test_a_full_disk_is_named(scene: Scene) -> None:
+    class Full:
+        def publish(self, *_: Any) -> Any:
+            raise OSError(28, "No space left on device")
+
+    _, end = scene.run(scene.spec("write:a:x"), output=Full())
+    assert (end.reason, end.phase, end.retryable) == (Reason.DISK_FULL, Phase.PUBLISH, True)
+
+
+def test_nothing_published_by_choice(scene: Scene, tmp_path: Path) -> None:
+    spec = scene.spec("write:a:x", output=OutputSpec(kind="none"))
+    run_id, end = scene.run(spec, output=plugins.module("outputs", "none"))
+    assert end.state is RunState.SUCCEEDED
+    assert scene.store.receipts(run_id)[0].url == f"run:{run_id}"
+    assert scene.project.branches() == ["main"]
+
+
+def test_a_warning_of_the_forge_is_heard(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Local, "request_reviewers", lambda *_: ["nobody was not asked for a review"])
+    spec = scene.spec(
+        "write:a:x", output=OutputSpec(kind="pull_request", options={"title": "t", "reviewers": ("nobody",)})
+    )
+    _, end = scene.run(spec)
+    assert end.state is RunState.SUCCEEDED
+    assert "nobody was not asked for a review" in [event.message for event in scene.events]
+
+
+class Opened:
+    """The pretending sandbox, which counts how many of it are open."""
+
+    def __init__(self) -> None:
+        self.real, self.ever, self.now = plugins.module("sandboxes", "fake"), 0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    @contextmanager
+    def open(self, spec: SandboxSpec) -> Iterator[Any]:
+        self.ever, self.now = self.ever + 1, self.now + 1
+        try:
+            with self.real.open(spec) as box:
+                yield box
+        finally:
+            self.now -= 1
+
+
+def test_who_was_told_to_stop_opens_no_sandbox(scene: Scene) -> None:
+    def stop() -> None:
+        raise RunnerError(Phase.HARNESS, Reason.WORKER_LOST, "others took it for dead")
+
+    sandboxes = Opened()
+    _, end = scene.run(scene.spec("write:a:x"), sandbox=sandboxes, stop=stop)
+    assert (end.reason, sandboxes.ever) == (Reason.WORKER_LOST, 0)
+
+
+def test_a_workspace_that_cannot_be_filled_leaves_no_sandbox(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkout, "_fill", fail)
+    sandboxes = Opened()
+    _, end = scene.run(scene.spec("write:a:x"), sandbox=sandboxes)
+    assert (end.reason, end.phase) == (Reason.DISK_FULL, Phase.CHECKOUT)
+    assert (sandboxes.ever, sandboxes.now) == (1, 0)
+    assert [path.name for path in (scene.project.state / "workspaces").iterdir()] == [".lock"]
+
+
+def test_a_sandbox_that_cannot_be_opened_leaves_no_workspace(scene: Scene) -> None:
+    class Closed(Opened):
+        def open(self, spec: SandboxSpec) -> Any:
+            raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, f"no room for {spec.run_id}")
+
+    _, end = scene.run(scene.spec("write:a:x"), sandbox=Closed())
+    assert end.reason is Reason.ENGINE_FAILED
+    assert [path.name for path in (scene.project.state / "workspaces").iterdir()] == [".lock"]

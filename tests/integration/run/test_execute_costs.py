@@ -1,0 +1,145 @@
+"""The main path with a harness that calls its model through the gateway: whose numbers the record gets."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runner.core import plugins
+from runner.core.model import End, Environment, Exit, Limits, Outcome, Reason, RunState, Stream, Usage
+from runner.gateway.model.prices import Price
+from runner.harnesses import Launch, Task, claude_code
+from tests.integration.run.test_execute import Scene, scene  # noqa: F401 - a fixture
+from tests.parts.model_server import ModelServer
+from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT
+
+MODEL = "claude-sonnet-4-5"
+ONE = 0.00411
+CALL = """
+import json, os, sys, urllib.error, urllib.request
+url, model, wanted = os.environ["MODEL_URL"], sys.argv[1], int(sys.argv[2])
+open("made.txt", "w").write("made")
+print("begun", flush=True)
+for _ in range(wanted):
+    body = json.dumps({"model": model, "max_tokens": 9, "stream": True, "messages": []}).encode()
+    try:
+        urllib.request.urlopen(urllib.request.Request(url + "/v1/messages", body)).read()
+    except urllib.error.HTTPError as error:
+        print(error.code, error.read().decode(), flush=True)
+"""
+TOLD = Usage(tokens_in=5, tokens_out=6, cost_usd=0.7)
+
+
+class Reader:
+    """A harness that is content with itself, and has its own idea of what it cost."""
+
+    def read(self, stream: Stream, line: bytes) -> Iterable[Any]:
+        return []
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        return Outcome(ok=ended.cause == "exited", reason=Reason.HARNESS_FAILED, usage=TOLD)
+
+
+def harness(model: str, calls: int) -> Any:
+    def launch(task: Task) -> Launch:
+        argv = (sys.executable, "-c", CALL, model, str(calls))
+        return Launch(argv=argv, variables={"MODEL_URL": task.model_url})
+
+    return SimpleNamespace(KINDS={}, PROGRAM=None, MODEL=claude_code.MODEL, Reader=Reader, launch=launch)
+
+
+class Costs:
+    def __init__(self, scene: Scene, server: ModelServer) -> None:  # noqa: F811
+        self.scene, self.server = scene, server
+        self.name = f"execute-{scene.project.home.parent.name}"
+
+    def run(
+        self, calls: int, limit: float | None = None, model: str = MODEL, **parts: Any
+    ) -> tuple[str, End]:
+        spec = self.scene.spec(
+            environment=Environment(sandbox="process", image=""),
+            limits=Limits(timeout=120, idle=120, cost_usd=limit),
+        )
+        return self.scene.run(
+            spec,
+            sandbox=plugins.module("sandboxes", "process"),
+            harness=harness(model, calls),
+            model_key="sk-the-real-key-0123456789",
+            model_upstream=self.server.url(self.name, [[{"say": "Hello."}]]),
+            **parts,
+        )
+
+    def usage(self, run_id: str) -> Usage:
+        run = self.scene.store.run(run_id)
+        return Usage(tokens_in=run.tokens_in, tokens_out=run.tokens_out, cost_usd=run.cost_usd)
+
+    def kept(self, run_id: str, name: str) -> list[Any]:
+        (path,) = [one.path for one in self.scene.store.artifacts(run_id) if one.name == name]
+        return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+@pytest.fixture
+def costs(scene: Scene, model_server: ModelServer) -> Costs:  # noqa: F811
+    return Costs(scene, model_server)
+
+
+def test_what_the_gateway_saw_goes_before_what_the_harness_says(costs: Costs) -> None:
+    run_id, end = costs.run(2)
+    assert end.state is RunState.SUCCEEDED, end
+    assert costs.usage(run_id) == Usage(tokens_in=2 * TOKENS_IN, tokens_out=2 * TOKENS_OUT, cost_usd=2 * ONE)
+    assert [one["cost_usd"] for one in costs.kept(run_id, "calls.jsonl")] == [ONE, ONE]
+
+
+def test_where_it_saw_nothing_the_harness_is_believed(costs: Costs) -> None:
+    run_id, end = costs.run(0, limit=1)
+    assert end.state is RunState.SUCCEEDED, end
+    assert costs.usage(run_id) == replace(TOLD, tokens_cached=0)
+    assert "calls.jsonl" not in {one.name for one in costs.scene.store.artifacts(run_id)}
+
+
+def test_where_it_knows_no_price_the_harness_may(costs: Costs) -> None:
+    run_id, end = costs.run(1, model="mystery-1")
+    assert end.state is RunState.SUCCEEDED, end
+    assert costs.usage(run_id) == Usage(tokens_in=TOKENS_IN, tokens_out=TOKENS_OUT, cost_usd=0.7)
+    assert costs.kept(run_id, "calls.jsonl")[0]["cost_usd"] is None
+
+
+def test_the_harness_is_stopped_when_the_money_is_spent(costs: Costs) -> None:
+    run_id, end = costs.run(10_000, limit=0.05)
+    assert (end.state, end.reason) == (RunState.FAILED, Reason.COST_LIMIT)
+    assert end.message == "it has cost $0.0534, and `limits.cost_usd` allows $0.05"
+    assert costs.usage(run_id).cost_usd == 0.05343
+    assert len(costs.server.asked(costs.name)) == len(costs.kept(run_id, "calls.jsonl")) == 13
+    names = {one.name for one in costs.scene.store.artifacts(run_id)}
+    assert {"patch", "transcript.jsonl", "transcript.raw"} <= names
+    assert costs.scene.project.branches() == ["main"]
+
+
+def test_an_end_by_itself_comes_too_late_when_the_last_answer_was_too_dear(costs: Costs) -> None:
+    run_id, end = costs.run(2, limit=0.005)
+    assert (end.state, end.reason) == (RunState.FAILED, Reason.COST_LIMIT)
+    assert costs.usage(run_id).cost_usd == 2 * ONE
+    assert costs.scene.project.branches() == ["main"]
+
+
+def test_an_unknown_price_under_a_limit_costs_nothing(costs: Costs) -> None:
+    run_id, end = costs.run(3, limit=1, model="mystery-1")
+    assert (end.state, end.reason) == (RunState.ERROR, Reason.INVALID_CONFIG)
+    assert costs.server.asked(costs.name) == []
+    free = Price(**dict.fromkeys(("input", "output", "cached", "cache_written"), Decimal(0)))  # type: ignore[arg-type]
+    run_id, end = costs.run(3, limit=1, model="mystery-1", prices={"mystery-*": free})
+    assert (end.state, costs.usage(run_id).cost_usd) == (RunState.SUCCEEDED, 0)
+
+
+def test_a_secret_in_a_models_name_is_masked(costs: Costs) -> None:
+    secrets = {"TOKEN": "abcdefghijklmnop"}
+    run_id, end = costs.run(1, model="abcdefghijklmnop", secrets=secrets)
+    assert costs.kept(run_id, "calls.jsonl")[0]["model"] == "***"
+    run_id, end = costs.run(1, limit=1, model="abcdefghijklmnop", secrets=secrets)
+    assert "abcdefghijklmnop" not in end.message + end.hint

@@ -1,0 +1,63 @@
+"""The first thing that a TLS client says."""
+
+import ssl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.gateway.egress.tls_sni import NotTlsError, length, server_name
+
+
+def said(host: str | None) -> bytes:
+    """What a real client begins with."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    out = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=host)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize("host", ["pypi.org", "a.very-long.name.of.a.host.example"])
+def test_the_host_that_it_asks_for(host: str) -> None:
+    hello = said(host)
+    assert length(hello[:5]) == len(hello)
+    assert server_name(hello) == host
+
+
+def test_a_name_is_the_same_in_capitals() -> None:
+    assert server_name(said("PyPI.org")) == "pypi.org"
+
+
+def test_no_name() -> None:
+    assert server_name(said(None)) == ""
+
+
+@pytest.mark.parametrize(
+    "start", [b"GET /", b"SSH-2", b"\x16\x02\x00\x00\x05", b"\x17\x03\x03\x00\x05", b"\x16\x03\x01\xff\xff"]
+)
+def test_what_is_no_tls(start: bytes) -> None:
+    with pytest.raises(NotTlsError):
+        length(start)
+
+
+def test_a_hello_that_is_cut() -> None:
+    hello = said("pypi.org")
+    for size in range(5, len(hello) - 1, 7):
+        with pytest.raises(NotTlsError):
+            server_name(hello[:size])
+
+
+def test_another_handshake() -> None:
+    with pytest.raises(NotTlsError, match="no ClientHello"):
+        server_name(b"\x16\x03\x01\x00\x04\x02\x00\x00\x00")
+
+
+@given(st.binary(max_size=300))
+def test_anything_else_is_an_error_of_one_kind(data: bytes) -> None:
+    try:
+        assert isinstance(server_name(b"\x16\x03\x01" + len(data).to_bytes(2) + data), str)
+    except NotTlsError:
+        return

@@ -1,0 +1,190 @@
+"""A plan resolves everything: defaults, inputs, templates, flags; equal work has equal digests."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from runner.core.errors import RunnerError
+from runner.core.model import HarnessSpec, Limits, McpServer, Reason, Repository, Route, RunSpec, Trigger
+from runner.run.dry_run import facts
+from runner.run.plan import Base, Defaults, plan
+from runner.skills import Skill, load
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+BASE = Base(
+    repository=Repository(name="o/r", url="https://x/o/r", default_branch="main"), ref="main", sha="b" * 40
+)
+DEFAULTS = Defaults(sandbox="docker", image="python:3.12", limits=Limits(timeout=99), guarded=("skills/**",))
+YAML = """
+version: 1
+on: {release: {}, manual: {}}
+harness: {kind: claude-code, model: sonnet, max_turns: 7}
+output:
+  pull_request:
+    title: "docs for {{ event.release.tag_name }}"
+    body: "Hello {{ skill.name }}"
+    paths: ["docs/**"]
+    max_file_size: 5k
+"""
+RELEASE = Trigger(
+    kind="release",
+    key="release:1",
+    subject="v1",
+    at=NOW,
+    event={"release": {"tag_name": "v1", "body": "@all"}},
+)
+
+
+def skill(yaml: str = YAML, prompt: str = "Update {{ event.release.tag_name }}.\n", more: str = "") -> Skill:
+    front = "---\nname: docs\ndescription: Docs\n---\n"
+    files = {
+        "skills/docs/skill.yaml": (yaml + more).encode(),
+        "skills/docs/SKILL.md": (front + prompt).encode(),
+    }
+    loaded = load(files)
+    assert loaded.faults == ()
+    return loaded.skills["docs"]
+
+
+def planned(found: Skill, trigger: Trigger = RELEASE, **changes: Any) -> RunSpec:
+    return plan(found, "c" * 40, trigger, BASE, "run-1", NOW, replace(DEFAULTS, **changes))
+
+
+def test_everything_is_resolved() -> None:
+    spec = planned(skill(more="limits: {idle: 5s}\nverify: [make]\non_verify_failure: draft\n"))
+    assert spec.environment.sandbox == "docker"
+    assert spec.environment.image == "python:3.12"
+    assert (spec.limits.timeout, spec.limits.idle) == (99, 5)
+    assert spec.harness == HarnessSpec(kind="claude-code", model="sonnet", options=spec.harness.options)
+    assert spec.harness.options["max_turns"] == 7
+    assert spec.output.options["title"] == "docs for v1"
+    assert spec.output.options["body"] == "Hello docs"
+    assert (spec.allowance.paths, spec.allowance.max_file_bytes) == (("docs/**",), 5 * 1024)
+    assert spec.allowance.guarded == ("skills/**",)
+    assert (spec.verify, spec.draft_on_failed_verify) == (("make",), True)
+    assert "untrusted" in spec.prompt
+
+
+def test_equal_work_has_equal_digests() -> None:
+    assert planned(skill()).digest == planned(skill()).digest
+    assert planned(skill()).digest != planned(skill(prompt="Something else.\n")).digest
+    assert planned(skill()).digest != planned(skill(), force_image="other").digest
+
+
+def test_flags_go_before_the_skill() -> None:
+    found = skill(more="environment: {image: 'debian:12', sandbox: docker}\n")
+    spec = planned(
+        found,
+        force_sandbox="process",
+        force_image="alpine",
+        force_harness=HarnessSpec(kind="codex"),
+        force_model="gpt",
+    )
+    assert (spec.environment.sandbox, spec.environment.image) == ("process", "alpine")
+    assert spec.harness == HarnessSpec(kind="codex", model="gpt")
+
+
+INPUTS = """
+inputs:
+  days: {type: number, default: 90}
+  flag: {type: string, required: true}
+  dry: {type: boolean}
+  level: {type: choice, options: [low, high], default: low}
+"""
+
+
+def with_inputs(**given: Any) -> RunSpec:
+    return planned(
+        skill(prompt="{{ inputs.flag }} {{ inputs.days }}\n", more=INPUTS), replace(RELEASE, inputs=given)
+    )
+
+
+def test_inputs_are_converted_and_have_defaults() -> None:
+    spec = with_inputs(flag="x", dry="yes", level="high")
+    assert spec.trigger.inputs == {"days": 90, "flag": "x", "dry": True, "level": "high"}
+    assert with_inputs(flag="x", days="1.5").trigger.inputs["days"] == 1.5
+    assert with_inputs(flag="x", days="7").prompt.strip() == "x 7"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "`flag` is required"),
+        ({"flag": "x", "days": "many"}, "`days` should be a number"),
+        ({"flag": "x", "dry": "maybe"}, "`dry` should be a boolean"),
+        ({"flag": "x", "level": "mid"}, "`level` should be one of low, high"),
+        ({"flag": "x", "flg": "y"}, "no input `flg`"),
+    ],
+)
+def test_wrong_inputs_are_named(given: dict[str, str], message: str) -> None:
+    with pytest.raises(RunnerError) as caught:
+        with_inputs(**given)
+    assert caught.value.reason is Reason.INVALID_INPUT
+    assert message in caught.value.message
+
+
+def test_a_missing_event_field_is_an_error() -> None:
+    with pytest.raises(RunnerError) as caught:
+        planned(skill(), replace(RELEASE, event={"release": {}}))
+    assert caught.value.reason is Reason.INVALID_INPUT
+
+
+def test_an_image_that_is_asked_for_goes_before_a_dockerfile() -> None:
+    named = skill(more="environment: {dockerfile: env/Dockerfile, build_timeout: 5m}\n")
+    made = planned(named).environment
+    assert (made.image, made.dockerfile, made.build_timeout) == ("", "env/Dockerfile", 300)
+    forced = planned(named, force_image="mine").environment
+    assert (forced.image, forced.dockerfile) == ("mine", "")
+
+
+def test_a_preview_names_what_may_come_out() -> None:
+    told = dict(facts(planned(skill())))
+    assert told["branch"] == "skillrunner/docs/v1"
+    assert told["allowed out"].startswith("docs/**")
+    assert told["also"] == "deletions"
+
+
+ROUTES = {"claude-code": (Route(model="small", tools=False), Route(model="large"))}
+
+
+def test_auto_is_resolved_to_rules() -> None:
+    spec = planned(skill(), force_model="auto", routes=ROUTES)
+    assert (spec.harness.model, spec.harness.routes) == ("auto", ROUTES["claude-code"])
+    assert planned(skill(), routes=ROUTES).harness.routes == ()
+
+
+def test_auto_without_rules_is_refused() -> None:
+    with pytest.raises(RunnerError) as caught:
+        planned(skill(), force_model="auto", routes={"codex": ROUTES["claude-code"]})
+    assert caught.value.reason is Reason.INVALID_CONFIG
+    assert "claude-code has none" in caught.value.message
+    assert "harnesses: {claude-code: {routes: [{when:" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["oz", "command", "no-such-harness"])
+def test_a_harness_beside_the_gateway_may_have_an_auto_of_its_own(kind: str) -> None:
+    spec = planned(skill(), force_harness=HarnessSpec(kind=kind), force_model="auto", routes=ROUTES)
+    assert (spec.harness.model, spec.harness.routes) == ("auto", ())
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "message"),
+    [
+        ("tools: [note]\n", "oz", "the harness oz cannot be given tools"),
+        ("environment: {mcp: {words: {command: [x]}}}\n", "command", "command cannot be told of MCP servers"),
+    ],
+)
+def test_another_harness_has_to_do_the_same(more: str, kind: str, message: str) -> None:
+    with pytest.raises(RunnerError, match=message) as caught:
+        planned(skill(more=more), force_harness=HarnessSpec(kind=kind))
+    assert caught.value.end.reason is Reason.INVALID_INPUT
+    assert "skills/docs/skill.yaml" in caught.value.end.hint
+
+
+def test_tools_and_servers_are_resolved() -> None:
+    servers = "environment: {mcp: {words: {command: [x, y], variables: {A: b}}}}\n"
+    spec = planned(skill(more=f"tools: [note, read_notes, note]\n{servers}"))
+    assert spec.tools == ("note", "read_notes")
+    assert spec.environment.mcp == (McpServer(name="words", command=("x", "y"), variables={"A": "b"}),)

@@ -1,0 +1,107 @@
+"""Cases as files: what they start from, and what is wrong with them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.clients.git import Git
+from runner.core.errors import RunnerError
+from runner.run.testing import case as cases
+
+YAML = """\
+version: 1
+now: "2026-01-05T09:00:00Z"
+base:
+  - files: first
+    tags: [v1, stable]
+    at: "2025-01-01"
+  - files: second
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a case, beside its skill."""
+    made = tmp_path / "skills" / "page" / "cases" / "one"
+    files = {
+        "case.yaml": YAML,
+        "first/a.md": "a\n",
+        "first/b.md": "b\n",
+        "first/run": "x",
+        "second/b.md": "new\n",
+        "second/deep/c d.md": "c\n",
+    }
+    for name, text in files.items():
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).write_text(text)
+    (made / "first/run").chmod(0o755)
+    (made / "first/link").symlink_to("a.md")
+    (tmp_path / "skills/page/skill.yaml").write_text("version: 1\n")
+    (tmp_path / "skills/page/__pycache__").mkdir()
+    (tmp_path / "skills/style").mkdir()
+    (tmp_path / "skills/style/SKILL.md").write_text("Few words.\n")
+    (tmp_path / "skills/page/__pycache__/x.pyc").write_text("x")
+    return made
+
+
+def built(folder: Path, where: Path) -> tuple[tuple[str, ...], Git]:
+    skill = folder.parent.parent
+    commits = cases.build(cases.read("page", folder), skill, "skills/page", where, ["style"])
+    return commits, Git(where)
+
+
+def test_steps_become_commits_with_the_skill_in_them(folder: Path, tmp_path: Path) -> None:
+    commits, git = built(folder, tmp_path / "one.git")
+    assert len(commits) == 2
+    listing = git.text("ls-tree", "-r", "--format=%(objectmode) %(path)", "main").splitlines()
+    assert listing == [
+        "100644 a.md",
+        "100644 b.md",
+        "100644 deep/c d.md",
+        "120000 link",
+        "100755 run",
+        "100644 skills/page/skill.yaml",
+        "100644 skills/style/SKILL.md",
+    ]
+    assert git.text("show", "main:b.md") == "new"
+    assert git.text("show", "v1:b.md") == "b"
+    assert git.text("rev-parse", "v1", "stable").split() == [commits[0]] * 2
+    assert git.text("log", "--format=%cs", "main").split() == ["2026-01-04", "2025-01-01"]
+
+
+def test_the_same_files_make_the_same_commits(folder: Path, tmp_path: Path) -> None:
+    first, _ = built(folder, tmp_path / "one.git")
+    os.utime(folder / "first/a.md", (1, 1))
+    assert built(folder, tmp_path / "two.git")[0] == first
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("version: 1", "version: 2", "case.yaml:1:10"),
+        ("files: second", "files: third", "there is no such folder beside it"),
+        ("files: second", "files: ../second", "case.yaml:7:12"),
+        ("2026-01-05T09:00:00Z", "soon", "is no time"),
+        ("now:", "know:", "unknown key"),
+    ],
+)
+def test_faults_have_their_place(folder: Path, before: str, after: str, said: str) -> None:
+    (folder / "case.yaml").write_text(YAML.replace(before, after))
+    with pytest.raises(RunnerError) as caught:
+        cases.read("page", folder)
+    assert said in caught.value.message
+    assert "case.yaml" in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "1"])
+def test_a_faulty_event_is_named(folder: Path, text: str) -> None:
+    (folder / "event.json").write_text(text)
+    with pytest.raises(RunnerError, match=r"event\.json"):
+        cases.read("page", folder)
+
+
+def test_a_time_of_a_step_that_is_none(folder: Path, tmp_path: Path) -> None:
+    (folder / "case.yaml").write_text(YAML.replace("2025-01-01", "then"))
+    with pytest.raises(RunnerError, match=r"base\[0\]\.at is no time"):
+        built(folder, tmp_path / "one.git")

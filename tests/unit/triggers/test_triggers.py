@@ -1,0 +1,276 @@
+"""The vocabulary of `on:`: what it takes and refuses, and what an event is about."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from croniter import CroniterError, croniter
+from cronsim import CronSim, CronSimError
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from runner.core import plugins
+from runner.triggers import event_kind, subject, trigger_key
+from runner.triggers.schedule import MACROS, Schedule, check_cron, check_zone
+from runner.triggers.slots import following
+
+NAMES = {"issue_comment", "issues", "manual", "pull_request", "push", "release", "run_completed", "schedule"}
+
+
+def accepted(text: str) -> bool:
+    try:
+        check_cron(text)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "* * * * *",
+        "0 9 * * 1",
+        "*/15 0-6,18-23 1,15 jan-mar MON-FRI",
+        "0 0 29 2 *",
+        "0 0 31 2 1",
+        "5/10 * * * 7",
+        *MACROS,
+    ],
+)
+def test_cron_takes(text: str) -> None:
+    assert check_cron(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "here are 0"),
+        ("0 0 9 * * 1", "here are 6"),
+        ("@reboot", "here are 1"),
+        ("59-1 * * * *", "runs backwards"),
+        ("? * * * *", "not made of"),
+        ("60 * * * *", "is not in 0-59"),
+        ("* * 0 * *", "is not in 1-31"),
+        ("* * * foo *", "is not in 1-12"),
+        ("*/0 * * * *", "a step of zero"),
+        ("* * L * *", "not made of"),
+        ("* * * * 1#2", "not made of"),
+        ("1,,2 * * * *", "not made of"),
+        ("* * * * ٣", "not made of"),
+        ("0 0 31 2 *", "never comes"),
+        ("0 0 31 4,6,9,11 *", "never comes"),
+        ("0 0 30,31 2 0-6", "never comes"),
+    ],
+)
+def test_cron_refuses(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        check_cron(text)
+
+
+def field(low: int, high: int) -> st.SearchStrategy[str]:
+    number = st.integers(low, high)
+    part = st.one_of(
+        st.just("*"),
+        number.map(str),
+        st.tuples(number, number).map(lambda pair: f"{min(pair)}-{max(pair)}"),
+        st.integers(1, high).map(lambda step: f"*/{step}"),
+    )
+    return st.lists(part, min_size=1, max_size=3).map(",".join)
+
+
+expressions = st.tuples(field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 6)).map(" ".join)
+
+
+@given(expressions)
+def test_whatever_is_taken_both_libraries_understand(text: str) -> None:
+    assume(accepted(text))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    assert croniter(text, start).get_next(datetime) > start
+    assert next(CronSim(text, start)) > start
+
+
+@given(expressions)
+def test_what_never_comes_is_refused_as_the_libraries_do(text: str) -> None:
+    """Where a weekday field holds a star but is no plain star, crons differ in what they mean."""
+    assume(text.split()[4] == "*" or "*" not in text.split()[4])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    try:
+        croniter(text, start).get_next(datetime)
+        next(CronSim(text, start))
+        comes = True
+    except (CroniterError, CronSimError, StopIteration):
+        comes = False
+    assert accepted(text) == comes
+
+
+@given(
+    expressions,
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]),
+)
+def test_the_next_slot_is_later_and_in_its_zone(text: str, zone: str) -> None:
+    assume(accepted(text))
+    after = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
+    due = following(Schedule(cron=text, timezone=zone), after)
+    assert due > after
+    assert due.utcoffset() == due.astimezone(ZoneInfo(zone)).utcoffset()
+
+
+def test_the_next_slot_of_a_morning_in_berlin() -> None:
+    after = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    due = following(Schedule(cron="0 9 * * 1", timezone="Europe/Berlin"), after)
+    assert due == datetime(2026, 6, 8, 7, tzinfo=UTC)
+    assert following(Schedule(cron="@daily"), after) - after == timedelta(hours=12)
+
+
+def test_a_range_of_one_number_is_that_number() -> None:
+    after = datetime(2026, 6, 1, tzinfo=UTC)
+    due = following(Schedule(cron="7-7 5-5 * * mon-1"), after)
+    assert due == datetime(2026, 6, 1, 5, 7, tzinfo=UTC)
+    assert following(Schedule(cron="7-7 5-5 * * mon-1"), due) - due == timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Europe", "Europe/Berln", "../etc/passwd", "/etc/localtime", "a" * 300, "Europe/\x00"]
+)
+def test_no_time_zone(name: str) -> None:
+    with pytest.raises(ValueError, match="unknown time zone"):
+        check_zone(name)
+
+
+def test_every_trigger_is_there_with_github_names() -> None:
+    kinds = plugins.kinds("triggers")
+    assert set(kinds) >= NAMES | {"check_run", "webhook", "workflow_run"}
+    assert kinds["release"]().types == ("published",)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("schedule", [{"cron": "@daily", "catch_up": "6h", "jitter": "5m"}]),
+        ("release", {"types": ["published", "edited"], "tags": ["v*"], "prereleases": False}),
+        (
+            "issues",
+            {
+                "types": ["labeled"],
+                "labels": ["docs"],
+                "actor": {"permission": "triage", "bots": ["renovate[bot]"]},
+            },
+        ),
+        ("issue_comment", {"command": "/docs"}),
+        (
+            "pull_request",
+            {"types": ["synchronize"], "paths": ["src/**"], "paths_ignore": ["*.md"], "draft": False},
+        ),
+        ("push", {"branches": ["main"], "branches_ignore": ["wip/**"], "tags": ["v*"]}),
+        ("workflow_run", {"workflows": ["CI"], "conclusion": ["failure"], "branches": ["main"]}),
+        ("check_run", {"names": ["lint"], "conclusion": ["failure", "timed_out"]}),
+        ("webhook", {"secret": "HOOK_SECRET"}),
+        ("run_completed", {"skill": "docs", "states": ["failed"]}),
+        ("manual", {}),
+    ],
+)
+def test_triggers_take(kind: str, options: Any) -> None:
+    assert plugins.kinds("triggers")[kind].model_validate(options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("schedule", []),
+        ("release", {"types": []}),
+        ("release", {"types": "published"}),
+        ("issues", {"types": ["labelled"]}),
+        ("issues", {"actor": {"permission": "owner"}}),
+        ("issue_comment", {"command": "docs"}),
+        ("push", {"types": ["created"]}),
+        ("workflow_run", {"conclusion": "failure"}),
+        ("webhook", {}),
+        ("webhook", {"secret": "not a name"}),
+        ("run_completed", {"skill": "Docs"}),
+        ("run_completed", {"skill": "docs", "states": ["running"]}),
+        ("manual", {"inputs": {}}),
+    ],
+)
+def test_triggers_refuse(kind: str, options: Any) -> None:
+    with pytest.raises(ValidationError):
+        plugins.kinds("triggers")[kind].model_validate(options)
+
+
+EVENTS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "release": (
+        {"action": "published", "release": {"id": 12, "tag_name": "v1"}},
+        "v1",
+        "release:12:published",
+    ),
+    "issues": (
+        {"action": "opened", "issue": {"id": 5, "number": 3, "updated_at": "T1"}},
+        "3",
+        "issues:5:opened",
+    ),
+    "issue_comment": (
+        {"action": "created", "issue": {"number": 3}, "comment": {"id": 8, "updated_at": "T2"}},
+        "3",
+        "issue_comment:8:created",
+    ),
+    "pull_request": (
+        {
+            "action": "synchronize",
+            "pull_request": {"id": 6, "number": 4, "head": {"sha": "abc"}, "updated_at": "T3"},
+        },
+        "4",
+        "pull_request:6:synchronize:abc",
+    ),
+    "push": ({"ref": "refs/heads/main", "after": "def"}, "main", "push:refs/heads/main:def"),
+    "workflow_run": (
+        {"action": "completed", "workflow_run": {"id": 9, "run_attempt": 2}, "workflow": {}},
+        "9",
+        "workflow_run:9:2:completed",
+    ),
+    "check_run": ({"action": "completed", "check_run": {"id": 7}}, "7", "check_run:7:completed"),
+}
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_an_event_tells_its_kind_subject_and_key(kind: str) -> None:
+    event, about, key = EVENTS[kind]
+    assert event_kind(event) == kind
+    assert subject(kind, event) == about
+    assert trigger_key(kind, event) == key
+
+
+def test_an_event_of_no_known_kind() -> None:
+    assert event_kind({"zen": "Keep it logically awesome."}) is None
+    assert subject("webhook", {"a": 1}) == ""
+
+
+def test_without_what_tells_it_apart_the_whole_event_is_the_key() -> None:
+    first, second = (
+        trigger_key("release", {"action": "published"}),
+        trigger_key("release", {"action": "created"}),
+    )
+    assert first != second
+    assert first == trigger_key("release", {"action": "published"})
+    edit = {"action": "edited", "release": {"id": 1, "body": "a"}}
+    assert trigger_key("release", edit) != trigger_key("release", {**edit, "release": {"id": 1, "body": "b"}})
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["release", "issue", "comment", "action", "ref", "after"]), st.none() | st.text()
+    )
+)
+def test_no_payload_breaks_the_reading(event: dict[str, Any]) -> None:
+    kind = event_kind(event) or "webhook"
+    assert trigger_key(kind, event).startswith(f"{kind}:")
+    assert isinstance(subject(kind, event), str)
+
+
+def test_two_labels_in_one_second_are_two_events() -> None:
+    issue = {"id": 1, "updated_at": "2026-11-21T12:00:00Z"}
+    keys = {
+        trigger_key("issues", {"action": "labeled", "issue": issue, "label": {"name": node}})
+        for node in ("A", "B")
+    }
+    assert len(keys) == 2
