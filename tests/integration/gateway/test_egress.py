@@ -257,7 +257,7 @@ def test_from_a_container_only_what_is_named_is_reached(container: Rig, certific
 def test_attempts_are_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import UTC, datetime
 
-    monkeypatch.setattr(open, "_MOST", 2)
+    monkeypatch.setattr(factory, "_MOST", 2)
     log = EgressLog(tmp_path / "egress.jsonl")
     at = datetime(2026, 1, 1, tzinfo=UTC)
     for refused in ("no", "", "no"):

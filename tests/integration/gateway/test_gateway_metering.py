@@ -170,7 +170,7 @@ def test_who_leaves_before_the_end_pays_all_the_same_where_there_is_a_limit(limi
 
 
 def test_a_call_under_way_at_the_end_counts_as_far_as_it_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open, "_LINGER", 0.1)
+    monkeypatch.setattr(factory, "_LINGER", 0.1)
     hold = threading.Event()
     message = {"model": MODEL, "usage": {"input_tokens": 1_000, "output_tokens": 0}}
     started = sse({"type": "message_start", "message": message})

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from runner import plugins
+from runner.core import plugins
 from runner.sandboxes import SandboxSpec
 kind, image, run, attempt, worker, folder = sys.argv[1:]
 spec = SandboxSpec(run_id=run, attempt=int(attempt), worker=worker, image=image, workspace=Path(folder),
