@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from runner.apps.cli import inputs
 from runner.run.testing import case as cases
 from runner.run.testing.case import Case
-from runner.run.testing.rehearse import Stage, opened, rehearse
-from runner.run.testing.verdict import judged
+from runner.run.testing.rehearse import TestBench, open_bench, run_case
+from runner.run.testing.verdict import compare_result
 from runner.skills import Skill
 from tests.parts import agents
 from tests.parts.cli import clean_environment
@@ -33,9 +33,9 @@ GOAL = 2.0
 _TOOLS = ("--allowed-tools", "Bash", "Read", "Edit", "Write")
 
 
-def replay(stage: Stage, skill: Skill, case: Case) -> float:
+def replay(stage: TestBench, skill: Skill, case: Case) -> float:
     began = time.perf_counter()
-    verdict = judged(case, rehearse(stage, skill, case, "test"), 0)
+    verdict = compare_result(case, run_case(stage, skill, case, "test"), 0)
     took = time.perf_counter() - began
     if not verdict.ok:
         raise SystemExit("\n".join(verdict.problems))
@@ -67,10 +67,10 @@ def alone(model: ModelServer, skill: Skill, case: Case, number: int, folder: Pat
     return time.perf_counter() - began
 
 
-def compare(stage: Stage, model: ModelServer, rounds: int, folder: Path) -> None:
+def compare(stage: TestBench, model: ModelServer, rounds: int, folder: Path) -> None:
     for name, case_name in SCRIPTS:
         skill = inputs.skill(stage.here, name)
-        (case,) = cases.found(name, ROOT / skill.path, case_name)
+        (case,) = cases.find_cases(name, ROOT / skill.path, case_name)
         replay(stage, skill, case)  # once uncounted: caches and imports
         times = [(replay(stage, skill, case), alone(model, skill, case, n, folder)) for n in range(rounds)]
         mine = statistics.median(one for one, _ in times)
@@ -94,7 +94,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as made, serving() as model:
         config, force = configuration(Path(made)), {"force_image": image.stdout.strip()}
-        with opened(ROOT, config, force) as stage:
+        with open_bench(ROOT, config, force) as stage:
             compare(stage, model, options.rounds, Path(made))
     return 0
 

@@ -126,23 +126,23 @@ def serve_gateway(model: str, site: str) -> None:
     from runner.config.network import rules
     from runner.gateway.egress.proxy import Egress
     from runner.gateway.model.budget import Account
-    from runner.gateway.model.provider import first
+    from runner.gateway.model.provider import primary_provider
     from runner.gateway.model.proxy import ModelProxy
-    from runner.gateway.server import Doors, served
+    from runner.gateway.server import GatewayHandlers, serve_gateway
     from runner.harnesses import claude_code
 
     sizes = tuple(f"/{size}" for size in range(1001))
     access = replace(claude_code.MODEL, upstream=f"http://127.0.0.1:{model}", paths=("/slow", *sizes))
 
-    def doors(token: str) -> Doors:
+    def doors(token: str) -> GatewayHandlers:
         egress = Egress(
             rules=rules([HOST], [HOST]), token=token, told=lambda _: None, resolve=lambda _: ["127.0.0.1"]
         )
-        providers = (first(access, "sk-key", ""),)
+        providers = (primary_provider(access, "sk-key", ""),)
         proxy = ModelProxy(providers=providers, paths=access.paths, token=token, account=Account())
-        return Doors(model=proxy, egress=egress)
+        return GatewayHandlers(model=proxy, egress=egress)
 
-    with served(socket.create_server(("127.0.0.1", 0), backlog=256), doors) as gateway:
+    with serve_gateway(socket.create_server(("127.0.0.1", 0), backlog=256), doors) as gateway:
         print(gateway.address, gateway.token, flush=True)
         sys.stdin.read()
 

@@ -24,11 +24,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runner.clients.github.api import GitHub
+from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.model import Remote
 from runner.triggers.sources.github import Cursor, heads, poll
-from runner.triggers.sources.github.poll import HEARD
+from runner.triggers.sources.github.poll import POLLED_EVENTS
 
 GOAL = 30.0  # seconds
 
@@ -135,8 +135,10 @@ class Poller:
 
     def _one(self, name: str) -> None:
         if not hasattr(self.local, "door"):
-            self.local.door = GitHub(api_url=self.url, repository="", token=lambda: "t")
-        polled = poll(self.local.door.at(name), self.cursors[name], self.wanted, datetime.now(UTC))
+            self.local.door = GitHubApi(api_url=self.url, repository="", token=lambda: "t")
+        polled = poll(
+            self.local.door.for_repository(name), self.cursors[name], self.wanted, datetime.now(UTC)
+        )
         if polled.faults or polled.events:
             raise SystemExit(f"{name}: {polled.faults} {polled.events}")
         self.cursors[name] = polled.cursor
@@ -171,7 +173,7 @@ def main() -> None:
         asked = timed(lambda: ask_heads(urls, given.workers))
         print(f"heads                  {asked:6.1f} s   {len(urls):6} git calls  0 points")
         measure(given.repositories, given.workers, frozenset({"release"}), urls)
-        events = measure(given.repositories, given.workers, frozenset(HEARD), urls)
+        events = measure(given.repositories, given.workers, frozenset(POLLED_EVENTS), urls)
         whole = asked + events
         verdict = "met" if whole <= GOAL else "missed"
         print(f"heads and all events   {whole:6.1f} s   goal {GOAL:.0f} s and 0 points: {verdict}")

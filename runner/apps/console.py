@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from runner.core.model import Message, Metered, RunEvent, ToolCall, TranscriptEvent, Usage
-from runner.core.redact import plain
-from runner.harnesses._outcome import added
+from runner.core.model import Message, RunEvent, ToolCall, TranscriptEvent, Usage, UsageReport
+from runner.core.redact import escape_invisible
+from runner.harnesses._outcome import add_usage
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -18,11 +18,11 @@ _WIDTH = 100
 
 def one_line(text: str, width: int = _WIDTH) -> str:
     """Untrusted text on one line of a terminal: nothing in it is acted upon, and it is not long."""
-    line = " ".join(plain(text).split())
+    line = " ".join(escape_invisible(text).split())
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def described(event: TranscriptEvent) -> str:
+def activity_text(event: TranscriptEvent) -> str:
     """What the agent does, in a few words; empty for what nobody needs to see pass by."""
     if isinstance(event, ToolCall):
         return one_line(f"{event.tool} {event.arguments if event.arguments is not None else ''}")
@@ -68,9 +68,9 @@ class Progress:
 
     def transcript(self, event: TranscriptEvent) -> None:
         """The agent did something."""
-        self._doing = described(event) or self._doing
-        if isinstance(event, Metered):
-            self._usage = event.usage if event.total else added(self._usage, event.usage)
+        self._doing = activity_text(event) or self._doing
+        if isinstance(event, UsageReport):
+            self._usage = event.usage if event.total else add_usage(self._usage, event.usage)
 
     def _print(self, text: str, bold: bool) -> None:
         if self._live is None:
@@ -84,11 +84,11 @@ class Progress:
         from rich.text import Text
 
         elapsed = int(time.monotonic() - self._began)
-        text = f"{elapsed // 60:d}:{elapsed % 60:02d} {self._phase} {self._doing}{spent(self._usage)}"
+        text = f"{elapsed // 60:d}:{elapsed % 60:02d} {self._phase} {self._doing}{cost_text(self._usage)}"
         return Text(text, style="dim")
 
 
-def spent(usage: Usage) -> str:
+def cost_text(usage: Usage) -> str:
     """Tokens in and out and US dollars, as far as they are known, to stand behind something else."""
     known = usage.tokens_in or usage.tokens_out
     tokens = f" {usage.tokens_in:,} in, {usage.tokens_out:,} out" if known else ""
@@ -103,7 +103,7 @@ def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str]) -> Iterator[st
         yield "  ".join(cells).rstrip()
 
 
-def ago(at: datetime | None) -> str:
+def age_text(at: datetime | None) -> str:
     """How long ago that was."""
     if at is None:
         return "never"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.clients.stdio import CapReachedError, Clock, Meter, Pipe, Sink, once, pump
+from runner.clients.stdio import CapReachedError, Clock, LimitMeter, Pipe, Sink, pump, single_chunk
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Exit, OnOutput, Phase, Reason, Say
 
@@ -37,7 +37,7 @@ def run(
     clock = clock or Clock()
     process = _start(argv, cwd, variables)
     group = _Group(process.pid, clock, stop)
-    meter = Meter(caps or Caps(), group.obey, clock)
+    meter = LimitMeter(caps or Caps(), group.obey, clock)
     try:
         _pump(process, stdin, meter, on_output)
         code = _wait(process, meter)
@@ -63,7 +63,7 @@ class _Group:
 
     def obey(self) -> None:
         self.stop()
-        if self.clock.held != self.held:
+        if self.clock.is_paused != self.held:
             self.held = not self.held
             _signal(self.id, signal.SIGSTOP if self.held else signal.SIGCONT)
 
@@ -89,17 +89,19 @@ def _start(argv: tuple[str, ...], cwd: Path, variables: Mapping[str, str]) -> "s
         ) from error
 
 
-def _pump(process: "subprocess.Popen[bytes]", stdin: bytes | Say, meter: Meter, on_output: OnOutput) -> None:
+def _pump(
+    process: "subprocess.Popen[bytes]", stdin: bytes | Say, meter: LimitMeter, on_output: OnOutput
+) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    say = once(stdin) if isinstance(stdin, bytes) else stdin
+    say = single_chunk(stdin) if isinstance(stdin, bytes) else stdin
     sink = Sink(process.stdin.fileno(), say, process.stdin.close)
     sources = (Pipe(process.stdout.fileno(), "stdout"), Pipe(process.stderr.fileno(), "stderr"))
     pump(sources, sink, meter, on_output, lambda: process.poll() is not None)
 
 
-def _wait(process: "subprocess.Popen[bytes]", meter: Meter) -> int:
+def _wait(process: "subprocess.Popen[bytes]", meter: LimitMeter) -> int:
     """The exit code of a program that has closed its streams, which need not mean that it has ended."""
     while True:
         with suppress(subprocess.TimeoutExpired):

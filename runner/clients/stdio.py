@@ -16,15 +16,15 @@ _GLANCE = 0.05  # seconds between looks at whether the program has ended
 _LINGER = 0.2  # seconds of silence after which an ended program has nothing more to say
 _TAIL = 4 * 1024**2  # bytes that pipes and the engine may still hold of what an ended program printed
 
-Cause = Literal["timeout", "idle", "output"]
+LimitCause = Literal["timeout", "idle", "output"]
 
 
 class CapReachedError(Exception):
     """The program is over one of its limits and has to die."""
 
-    def __init__(self, cause: Cause) -> None:
+    def __init__(self, cause: LimitCause) -> None:
         super().__init__(cause)
-        self.cause: Cause = cause
+        self.cause: LimitCause = cause
 
 
 class Clock:
@@ -38,21 +38,21 @@ class Clock:
         return (time.monotonic() if since is None else since) - before
 
     @property
-    def held(self) -> bool:
+    def is_paused(self) -> bool:
         return self._state[0] is not None
 
-    def hold(self) -> None:
-        if not self.held:
+    def pause(self) -> None:
+        if not self.is_paused:
             self._state = (time.monotonic(), self._state[1])
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         since, before = self._state
         if since is not None:
             self._state = (None, before + time.monotonic() - since)
 
 
 @dataclass(slots=True)
-class Meter:
+class LimitMeter:
     """Counts output and time against the caps."""
 
     caps: Caps
@@ -65,7 +65,7 @@ class Meter:
     def __post_init__(self) -> None:
         self.started = self.heard = self.clock()
 
-    def took(self, size: int) -> None:
+    def note_output(self, size: int) -> None:
         self.heard = self.clock()
         self.received += size
         if self.caps.output is not None and self.received > self.caps.output:
@@ -106,7 +106,7 @@ class Pipe:
         return ((self.stream, data),)
 
 
-def once(data: bytes) -> Say:
+def single_chunk(data: bytes) -> Say:
     """`data`, and then nothing any more."""
     pieces = iter((data,)) if data else iter(())
     return lambda: next(pieces, None)
@@ -151,7 +151,7 @@ class _End:
     """Tells when to stop reading: an ended program is heard out, a child that it left behind is not."""
 
     ended: Callable[[], bool]
-    meter: Meter
+    meter: LimitMeter
     since: float | None = None
     received: int = 0
 
@@ -167,7 +167,11 @@ class _End:
 
 
 def pump(
-    sources: Sequence[Source], sink: Sink | None, meter: Meter, on_output: OnOutput, ended: Callable[[], bool]
+    sources: Sequence[Source],
+    sink: Sink | None,
+    meter: LimitMeter,
+    on_output: OnOutput,
+    ended: Callable[[], bool],
 ) -> None:
     """Hand on all output until it ends, or until the program has ended and nothing more of it comes.
 
@@ -226,7 +230,9 @@ def _reading(selector: selectors.BaseSelector, sources: Sequence[Source]) -> boo
     return any(source.fileno() in selector.get_map() for source in sources)
 
 
-def _receive(selector: selectors.BaseSelector, source: Source, meter: Meter, on_output: OnOutput) -> None:
+def _receive(
+    selector: selectors.BaseSelector, source: Source, meter: LimitMeter, on_output: OnOutput
+) -> None:
     try:
         data = os.read(source.fileno(), _CHUNK)
     except BlockingIOError:
@@ -238,7 +244,7 @@ def _receive(selector: selectors.BaseSelector, source: Source, meter: Meter, on_
         return
     for stream, piece in source.decode(data):
         on_output(stream, piece)
-        meter.took(len(piece))
+        meter.note_output(len(piece))
 
 
 def half_close(sock: socket.socket) -> None:

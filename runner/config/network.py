@@ -77,7 +77,7 @@ class Rules:
             return f"only port {_PORTS[scheme]} is let through for {scheme}"
         return ""
 
-    def misplaced(self, host: str, addresses: Iterable[str]) -> str:
+    def address_refusal(self, host: str, addresses: Iterable[str]) -> str:
         """Why a host's addresses must not be connected to; empty: they may be."""
         if host in self.private:
             return ""

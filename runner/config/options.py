@@ -22,7 +22,7 @@ class ResourceOptions(Model):
         default=None, description="Processes and threads; default 512"
     )
 
-    def over(self, defaults: model.Resources) -> model.Resources:
+    def merge(self, defaults: model.Resources) -> model.Resources:
         """These resources, and `defaults` for what is not said here."""
         return model.Resources(**_over(self, defaults))
 
@@ -40,7 +40,7 @@ class LimitOptions(Model):
         default=None, description="Launches; default 1"
     )
 
-    def over(self, defaults: model.Limits) -> model.Limits:
+    def merge(self, defaults: model.Limits) -> model.Limits:
         """These limits, and `defaults` for what is not said here."""
         return model.Limits(**_over(self, defaults))
 

@@ -39,13 +39,13 @@ RepositoryPlace = Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+|/[^\n]*|~/
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
 
 
-class Policy(Model):
+class PolicySettings(Model):
     """What is guarded besides the built-in protected paths."""
 
     protected: Many[Glob] = Field(default=(), description="Further protected paths")
 
 
-class GitHub(Model):
+class GitHubSettings(Model):
     """Where GitHub is, and which variable holds the token."""
 
     api_url: Url = Field(default="https://api.github.com", description="The REST API")
@@ -55,7 +55,7 @@ class GitHub(Model):
     token_env: Variable = Field(default="GITHUB_TOKEN", description="The variable that holds the token")
 
 
-class Gateway(Model):
+class GatewaySettings(Model):
     """The only way out of a sandbox."""
 
     image: Text = Field(
@@ -71,7 +71,7 @@ class Gateway(Model):
     )
 
 
-class Bot(Model):
+class BotSettings(Model):
     """Who commits."""
 
     name: Text = Field(default="skillrunner[bot]", description="The name in commits")
@@ -140,16 +140,18 @@ class Config(Model):
         default={},
         description="Where secrets come from, by name; default: the environment variable of that name",
     )
-    policy: Policy = Field(default=Policy.model_construct(), description="What is guarded")
-    github: GitHub = Field(default=GitHub.model_construct(), description="The forge")
-    bot: Bot = Field(default=Bot.model_construct(), description="Who commits")
+    policy: PolicySettings = Field(default=PolicySettings.model_construct(), description="What is guarded")
+    github: GitHubSettings = Field(default=GitHubSettings.model_construct(), description="The forge")
+    bot: BotSettings = Field(default=BotSettings.model_construct(), description="Who commits")
     worker: WorkerConfig = Field(
         default=WorkerConfig.model_construct(), description="The daemon that runs what is due"
     )
     prices: dict[ModelName, PriceOptions] = Field(
         default={}, description="By a model's name or a glob, before the published prices"
     )
-    gateway: Gateway = Field(default=Gateway.model_construct(), description="The only way out of a sandbox")
+    gateway: GatewaySettings = Field(
+        default=GatewaySettings.model_construct(), description="The only way out of a sandbox"
+    )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _root: Path = PrivateAttr(default=Path())

@@ -22,7 +22,7 @@ _UNSAFE = re.compile(
 )
 
 
-def plain(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """`text` with terminal control sequences, invisible and bidirectional characters made visible."""
     return text if text.isprintable() else _UNSAFE.sub(_shown, text)
 

@@ -52,7 +52,7 @@ def chunks(folder: int, name: str, limit: int) -> Iterator[bytes]:
             raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes")
 
 
-def give(root: Path, owner: tuple[int, int]) -> None:
+def change_owner(root: Path, owner: tuple[int, int]) -> None:
     """Make `owner` (uid, gid) own everything below `root` that is not theirs yet.
 
     What is theirs is left alone: on an overlay each change of an owner would copy the file.
@@ -83,7 +83,7 @@ def _call(*argv: str) -> int:
 
 
 @contextmanager
-def system_errors(phase: Phase = Phase.CHECKOUT) -> Iterator[None]:
+def os_errors(phase: Phase = Phase.CHECKOUT) -> Iterator[None]:
     """What the operating system refuses becomes a RunnerError: a full disk, or a folder that is not ours."""
     try:
         yield

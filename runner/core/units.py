@@ -21,13 +21,13 @@ _UNITS = {length: unit for unit, length in _STRETCHES.items()}
 _BYTES = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
-def instant(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """A time in ISO 8601, in UTC, which a bare one is in already. Raises ValueError."""
     found = datetime.fromisoformat(text)
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def seconds(text: object) -> float:
+def parse_duration(text: object) -> float:
     """Seconds in a duration such as "45m", "6h" or "1h30m". Raises ValueError."""
     if not isinstance(text, str) or re.fullmatch(DURATION, text) is None:
         raise ValueError('should be a duration such as "90s", "45m", "6h" or "1h30m"')
@@ -35,7 +35,7 @@ def seconds(text: object) -> float:
     return float(sum(int(number) * _SECONDS[unit] for number, unit in parts))
 
 
-def size(text: object) -> int:
+def parse_size(text: object) -> int:
     """Bytes in a size such as "512m" or "4g"; the units are powers of 1024. Raises ValueError."""
     if not isinstance(text, str) or re.fullmatch(SIZE, text) is None:
         raise ValueError('should be a size such as "64k", "512m" or "4g"')
@@ -53,7 +53,7 @@ class Rate:
         return f"{self.most}/{_UNITS[self.seconds]}"
 
 
-def rate(text: object) -> Rate:
+def parse_rate(text: object) -> Rate:
     """A rate such as "20/h"; the units are min, h and d. Raises ValueError."""
     if not isinstance(text, str) or re.fullmatch(RATE, text) is None:
         raise ValueError('should be a rate such as "5/min", "20/h" or "100/d"')
@@ -61,10 +61,12 @@ def rate(text: object) -> Rate:
     return Rate(int(most), _STRETCHES[unit])
 
 
-Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": DURATION})]
-Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": "string", "pattern": SIZE})]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION})
+]
+Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema({"type": "string", "pattern": SIZE})]
 
-PerTime = Annotated[Rate, BeforeValidator(rate), WithJsonSchema({"type": "string", "pattern": RATE})]
+PerTime = Annotated[Rate, BeforeValidator(parse_rate), WithJsonSchema({"type": "string", "pattern": RATE})]
 
 
 class Absent:

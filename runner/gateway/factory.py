@@ -16,10 +16,10 @@ from runner.gateway.egress.git import GitRead
 from runner.gateway.egress.proxy import Attempt, Egress
 from runner.gateway.mcp import PATH, Tool, ToolDoor
 from runner.gateway.model.budget import Account
-from runner.gateway.model.provider import Fallback, first, other
+from runner.gateway.model.provider import Fallback, fallback_provider, primary_provider
 from runner.gateway.model.proxy import ModelProxy, NoModel
-from runner.gateway.model.recorder import Tape
-from runner.gateway.server import Door, Doors, Gateway, served
+from runner.gateway.model.recorder import TrafficRecorder
+from runner.gateway.server import GatewayAddress, GatewayHandler, GatewayHandlers, serve_gateway
 from runner.harnesses import ModelAccess
 
 _LINGER = 2.0  # seconds at the end for answers that are about to tell what they cost
@@ -37,7 +37,7 @@ class ModelDoor:
     routes: Sequence[Route] = ()
     instead: Counter[str] = field(default_factory=Counter)  # answers of fallbacks, by host
     account: Account = field(default_factory=Account)  # every call is entered there
-    tape: Tape | None = None  # where all that is said is kept; the caller closes it
+    tape: TrafficRecorder | None = None  # where all that is said is kept; the caller closes it
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def open_gateway(
     rules: Rules,
     told: Callable[[Attempt], None],
     tools: Sequence[Tool] = (),
-) -> Iterator[Gateway]:
+) -> Iterator[GatewayAddress]:
     """A gateway that answers on `listener`, which it closes at the end; `told` hears of each attempt.
 
     Without `tools` it has no door to any.
@@ -55,16 +55,16 @@ def open_gateway(
     Raises RunnerError when the model's address or key cannot be right.
     """
 
-    def doors(token: str) -> Doors:
-        below: dict[str, Door] = {PATH: ToolDoor(tools, token)} if tools else {}
+    def doors(token: str) -> GatewayHandlers:
+        below: dict[str, GatewayHandler] = {PATH: ToolDoor(tools, token)} if tools else {}
         if rules.repositories:
             below[GIT] = GitRead(rules=rules, token=token, told=told)
         egress, proxy = Egress(rules=rules, token=token, told=told), _to_model(model, token)
         if proxy is None:
-            return Doors(model=NoModel(), egress=egress, below=below)
-        return Doors(model=proxy, egress=egress, below=below, close=proxy.close)
+            return GatewayHandlers(model=NoModel(), egress=egress, below=below)
+        return GatewayHandlers(model=proxy, egress=egress, below=below, close=proxy.close)
 
-    with served(listener, doors, lambda: model.account.settle(_LINGER)) as gateway:
+    with serve_gateway(listener, doors, lambda: model.account.close(_LINGER)) as gateway:
         yield gateway
 
 
@@ -76,8 +76,8 @@ def _to_model(model: ModelDoor, token: str) -> ModelProxy | None:
     access = model.access
     return ModelProxy(
         providers=(
-            first(access, model.key, model.upstream),
-            *(other(access, one) for one in model.fallback),
+            primary_provider(access, model.key, model.upstream),
+            *(fallback_provider(access, one) for one in model.fallback),
         ),
         paths=access.paths,
         token=token,
@@ -97,7 +97,7 @@ class EgressLog:
     _written: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def told(self, attempt: Attempt) -> None:
+    def note_attempt(self, attempt: Attempt) -> None:
         line = json.dumps(asdict(attempt), default=str)
         with self._lock:
             if attempt.refused:

@@ -70,7 +70,7 @@ class ToolDoor:
         if (refusal := self._refusal(request)) is not None:
             (request.refuse if request.has_content else request.answer)(*refusal)
         elif request.command == "DELETE":
-            request.tell(200, {})  # there is no session that could be ended
+            request.send_answer(200, {})  # there is no session that could be ended
         else:
             self._post(request, request.content())
 
@@ -93,12 +93,12 @@ class ToolDoor:
             number = message.get("id")
             stateless = _is_stateless(message, request.headers["MCP-Protocol-Version"])
             if number is None or "method" not in message:  # a notification, or an answer to nothing we asked
-                request.give(202, "application/json", b"")
+                request.send_content(202, "application/json", b"")
                 return
             result = self._result(message, stateless)
-            request.tell(200, {"jsonrpc": "2.0", "id": number, "result": result})
+            request.send_answer(200, {"jsonrpc": "2.0", "id": number, "result": result})
         except RefusedError as refused:
-            request.tell(refused.status, {"jsonrpc": "2.0", "id": number, "error": refused.error})
+            request.send_answer(refused.status, {"jsonrpc": "2.0", "id": number, "error": refused.error})
 
     def _result(self, message: Mapping[str, Any], stateless: bool) -> Mapping[str, Any]:
         """Raises RefusedError. Only the newer revision has errors told by the status as well."""

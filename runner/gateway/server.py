@@ -26,7 +26,7 @@ _HOP_BY_HOP = {
 }
 
 
-class Ear(Protocol):
+class AnswerListener(Protocol):
     """Hears an answer as it passes."""
 
     def feed(self, piece: bytes) -> None: ...
@@ -37,7 +37,7 @@ class Ear(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class GatewayAddress:
     """What a sandbox is told: where its gateway is, and what stands for the key of its model."""
 
     address: str  # "127.0.0.1:40123"
@@ -61,7 +61,7 @@ class Gateway:
         return named | {name.upper(): value for name, value in named.items()} | {"NODE_USE_ENV_PROXY": "1"}
 
 
-class Door(Protocol):
+class GatewayHandler(Protocol):
     """One kind of request: how it is answered."""
 
     def serve(self, request: "Request") -> None:
@@ -70,15 +70,17 @@ class Door(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
+class GatewayHandlers:
     """All doors of one run."""
 
-    model: Door
-    egress: Door
-    below: Mapping[str, Door] = field(default_factory=dict)  # by the first part of the path below the token
+    model: GatewayHandler
+    egress: GatewayHandler
+    below: Mapping[str, GatewayHandler] = field(
+        default_factory=dict
+    )  # by the first part of the path below the token
     close: Callable[[], None] = lambda: None  # at the end
 
-    def of(self, request: "Request") -> Door:
+    def handler_for(self, request: "Request") -> GatewayHandler:
         if not request.path.startswith("/"):
             return self.egress
         return self.below.get(request.target[1].removeprefix("/").partition("/")[0], self.model)
@@ -92,18 +94,18 @@ class Request(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = _CLIENT_TIMEOUT
     disable_nagle_algorithm = True  # or what follows an answer's head would wait for 40 ms
-    doors: "Doors"
+    doors: "GatewayHandlers"
     asked = "it"  # who was asked, for an error
     begun: bool
 
     def do_GET(self) -> None:
         self.begun = False
         try:
-            self.doors.of(self).serve(self)
+            self.doors.handler_for(self).serve(self)
         except (OSError, HTTPException) as error:
             self.close_connection = True  # what has begun ends here, visibly cut
             if not self.begun:
-                self.answer(502, f"{self.asked} cannot be reached: {cause(error)}")
+                self.answer(502, f"{self.asked} cannot be reached: {error_cause(error)}")
 
     do_CONNECT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = do_GET  # noqa: N815 - the protocol's
 
@@ -142,13 +144,15 @@ class Request(BaseHTTPRequestHandler):
 
     def answer(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         """The gateway's own answer, in the form in which model APIs tell errors."""
-        self.tell(status, {"type": "error", "error": {"type": "gateway", "message": message}}, headers)
+        self.send_answer(status, {"type": "error", "error": {"type": "gateway", "message": message}}, headers)
 
-    def tell(self, status: int, told: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+    def send_answer(
+        self, status: int, told: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> None:
         """An answer in any other form."""
-        self.give(status, "application/json", json.dumps(told).encode(), headers)
+        self.send_content(status, "application/json", json.dumps(told).encode(), headers)
 
-    def give(
+    def send_content(
         self, status: int, content_type: str, content: bytes, headers: Mapping[str, str] | None = None
     ) -> None:
         """An answer of any content."""
@@ -166,7 +170,7 @@ class Request(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
 
-    def pass_on(self, body: Body, headers: Mapping[str, str], ear: Ear) -> None:
+    def relay(self, body: Body, headers: Mapping[str, str], ear: AnswerListener) -> None:
         """Another's answer as it comes, piece by piece. Raises OSError, HTTPException where it is cut."""
         length = body.answer.headers["Content-Length"] or "0" if body.whole else body.length
         chunked = length is None
@@ -197,7 +201,7 @@ def _send(line: socket.socket, *parts: bytes) -> None:
         sent -= len(part)
 
 
-def passed(headers: Mapping[str, str], dropped: frozenset[str]) -> dict[str, str]:
+def end_to_end_headers(headers: Mapping[str, str], dropped: frozenset[str]) -> dict[str, str]:
     """The headers that belong to the other side: not those of one connection, and none of `dropped`."""
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
     return {
@@ -205,16 +209,16 @@ def passed(headers: Mapping[str, str], dropped: frozenset[str]) -> dict[str, str
     }
 
 
-def cause(error: Exception) -> str:
+def error_cause(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 @contextmanager
-def served(
+def serve_gateway(
     listener: socket.socket,
-    doors: Callable[[str], Doors],
+    doors: Callable[[str], GatewayHandlers],
     settle: Callable[[], None] = lambda: None,
-) -> Iterator[Gateway]:
+) -> Iterator[GatewayAddress]:
     """A gateway that answers on `listener`, which it closes at the end.
 
     `doors` makes those of a token. `settle` may wait at the end for answers
@@ -226,7 +230,7 @@ def served(
         request = type("OfThisRun", (Request,), {"doors": made})
         with closing(made), _Server(listener, request).serving(settle):
             host, port = listener.getsockname()
-            yield Gateway(f"{host}:{port}", token)
+            yield GatewayAddress(f"{host}:{port}", token)
 
 
 class _Server(ThreadingHTTPServer):

@@ -46,19 +46,19 @@ class Conversation(Turns):
         else:
             self.over = True
 
-    def answered(self, message: Mapping[str, Any]) -> str:
+    def method_of_answer(self, message: Mapping[str, Any]) -> str:
         """The method that this answers; empty: none of ours."""
         number = message.get("id")
         return self._asked.pop(number, "") if isinstance(number, int) else ""
 
-    def initialized(self, agent: Mapping[str, Any]) -> list[str]:
+    def start_session(self, agent: Mapping[str, Any]) -> list[str]:
         """Begin a session; returns the names of the servers that an agent of such capabilities cannot use."""
         by_http = mapping(agent, "mcpCapabilities").get("http") is True
         usable = [server for server in self._servers if server.command or by_http]
         self._ask("session/new", {"cwd": self._folder, "mcpServers": [self._server(one) for one in usable]})
         return [server.name for server in self._servers if server not in usable]
 
-    def opened(self, result: Mapping[str, Any]) -> bool:
+    def note_session(self, result: Mapping[str, Any]) -> bool:
         """There is a session; whether the agent's list of models, if it has one, holds ours."""
         self.session = text(result, "sessionId")
         known = True
@@ -68,17 +68,17 @@ class Conversation(Turns):
                 chosen = {"sessionId": self.session, "configId": text(option, "id"), "value": self._model}
                 if known and option.get("currentValue") != self._model:
                     self._ask("session/set_config_option", chosen)
-        self.turn_ended()
+        self.next_turn()
         return known
 
-    def turn_ended(self) -> None:
+    def next_turn(self) -> None:
         """Begin the next turn, or end it all where there is nothing more to say."""
         self._in_turn = self._cancelling = False
         if prompt := self._next():
             self._in_turn = True
             self._ask("session/prompt", {"sessionId": self.session, "prompt": prompt})
 
-    def asked(self, message: Mapping[str, Any]) -> None:
+    def answer_request(self, message: Mapping[str, Any]) -> None:
         """The agent asks something. It may do everything: the sandbox is the limit."""
         if "id" not in message:
             return

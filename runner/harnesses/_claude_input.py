@@ -15,13 +15,13 @@ class UserLines(Turns):
 
     def begin(self, prompt: str) -> None:
         self._prompts = [prompt]
-        self.turn_ended()
+        self.next_turn()
 
     def interrupt(self) -> None:
         self._stopping = True
         self._cancel()
 
-    def turn_ended(self) -> None:
+    def next_turn(self) -> None:
         """Begin the next turn, or end it all where there is nothing more to say."""
         self.interrupting = False
         if content := self._next():

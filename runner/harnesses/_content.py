@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.core.model import Message, Reasoning, ToolCall, ToolResult, TranscriptEvent, Unknown
-from runner.harnesses._fields import text, unread
+from runner.harnesses._fields import text, unknown_event
 
 
 def content_block(part: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
@@ -17,7 +17,7 @@ def content_block(part: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         case "tool_use" | "server_tool_use":
             yield ToolCall(call_id=text(part, "id"), tool=text(part, "name"), arguments=part.get("input"))
         case _:
-            yield Unknown(text=unread(part))
+            yield Unknown(text=unknown_event(part))
 
 
 def tool_result(part: Mapping[str, Any], exit_code: re.Pattern[str]) -> ToolResult:

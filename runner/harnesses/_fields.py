@@ -12,24 +12,24 @@ _SHOWN = 2_000
 _ABSURD = 1e12  # no run has so many tokens or costs so much
 
 
-def parsed(
+def parse_line(
     stream: Stream, line: bytes, rules: Callable[[Mapping[str, Any]], Iterable[TranscriptEvent]]
 ) -> Iterable[TranscriptEvent]:
     """What `rules` make of a line's object; complaints and noise are kept as they stand."""
     if not line.strip():
         return []
     if stream == "stderr":
-        return [Message(role="system", text=shown(line))]
+        return [Message(role="system", text=beginning(line))]
     data = json_object(line)
-    return [Unknown(text=shown(line))] if data is None else rules(data)
+    return [Unknown(text=beginning(line))] if data is None else rules(data)
 
 
-def shown(line: bytes) -> str:
+def beginning(line: bytes) -> str:
     """The beginning of a line as text."""
     return line[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
 
 
-def unread(data: Mapping[str, Any]) -> str:
+def unknown_event(data: Mapping[str, Any]) -> str:
     """The beginning of an object that no rule reads."""
     return json.dumps(data)[:_SHOWN]
 

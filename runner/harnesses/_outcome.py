@@ -8,15 +8,15 @@ from runner.core.model import (
     Exit,
     Finish,
     Message,
-    Metered,
     Outcome,
     Problem,
     Reason,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Usage,
+    UsageReport,
 )
 
 _STOPPED = {
@@ -54,7 +54,7 @@ class Tally:
     def _add(self, event: TranscriptEvent) -> None:
         self.stuck = event if isinstance(event, Problem) else None
         match event:
-            case Session():
+            case SessionStart():
                 self.session_id = event.session_id or self.session_id
             case ToolCall():
                 self.calls += 1
@@ -62,10 +62,10 @@ class Tally:
                 self.worked += event.ok or event.exit_code is not None
             case Problem() if event.fatal or self.problem is None or not self.problem.fatal:
                 self.problem = event
-            case Metered(total=True):
+            case UsageReport(total=True):
                 self.total = event.usage
-            case Metered():
-                self.metered = added(self.metered, event.usage)
+            case UsageReport():
+                self.metered = add_usage(self.metered, event.usage)
             case Finish():
                 self.finish = event
             case Message(role="system"):
@@ -79,7 +79,7 @@ class Tally:
         return self.total or self.metered
 
 
-def added(one: Usage, other: Usage) -> Usage:
+def add_usage(one: Usage, other: Usage) -> Usage:
     costs = [usage.cost_usd for usage in (one, other) if usage.cost_usd is not None]
     return Usage(
         tokens_in=one.tokens_in + other.tokens_in,
@@ -94,14 +94,14 @@ def judge(tally: Tally, program: str, ended: Exit, changed: bool) -> Outcome:
 
     `changed`: it left a changed tree, or declared an output.
     """
-    if (stopped := stop(program, ended)) is not None:
+    if (stopped := outcome_of_stop(program, ended)) is not None:
         return _made(tally, _explained(stopped, tally.stuck))
     if tally.finish is None or not tally.finish.ok or ended.code != 0:
         return _made(tally, _failure(tally, program, ended.code))
     return _made(tally, Outcome(ok=True) if changed else _nothing(tally, program))
 
 
-def stop(program: str, ended: Exit) -> Outcome | None:
+def outcome_of_stop(program: str, ended: Exit) -> Outcome | None:
     """What it means that the runner stopped the program; None when it ended by itself."""
     if ended.cause == "exited":
         return None
@@ -109,7 +109,7 @@ def stop(program: str, ended: Exit) -> Outcome | None:
     return Outcome(ok=False, reason=reason, message=f"{program} {words} after {ended.duration:.0f} s")
 
 
-def died(program: str, code: int | None, complaint: str) -> Outcome:
+def outcome_of_exit(program: str, code: int | None, complaint: str) -> Outcome:
     """A program that ended with a code other than 0."""
     how = f"died by signal {-code}" if code is not None and code < 0 else f"exited with code {code}"
     message = f"{program} {how}" + (f": {complaint}" if complaint else "")
@@ -135,7 +135,7 @@ def _failure(tally: Tally, program: str, code: int | None) -> Outcome:
         message = f"{program} could not be started in the sandbox (exit {code}): {complaint}"[:_LONGEST]
         return Outcome(ok=False, reason=Reason.HARNESS_MISSING, message=message)
     if code != 0:
-        return died(program, code, complaint)
+        return outcome_of_exit(program, code, complaint)
     message = f"{program} exited with code 0, but its output has no end marker: it did not finish"
     return Outcome(ok=False, reason=Reason.NO_END_MARKER, message=message)
 

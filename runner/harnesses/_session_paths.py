@@ -8,7 +8,7 @@ from runner.core.jsonl import json_object
 from runner.harnesses import Files
 
 
-def found_by_name(projects: str) -> Callable[[Files, str], Files]:
+def project_files(projects: str) -> Callable[[Files, str], Files]:
     """For `Sessions.moved`: below the folder `projects` each workspace has one, named after its path.
 
     The lines of a session name the workspace as well.

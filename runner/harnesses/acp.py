@@ -18,22 +18,22 @@ from runner.core.model import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Outcome,
     Problem,
     Reasoning,
-    Session,
+    SessionStart,
     Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.core.units import Maybe
 from runner.harnesses import Launch, ModelAccess, Task, claude_code, codex, gemini
 from runner.harnesses._acp import Conversation
-from runner.harnesses._fields import count, mapping, mappings, number, parsed, status, text, unread
+from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
 
 
@@ -128,7 +128,7 @@ class Reader:
         self._talk.interrupt()
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parsed(stream, line, self._events))
+        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         return judge(self._tally, self._agent, ended, changed)
@@ -141,23 +141,23 @@ class Reader:
             case None:
                 yield from self._answer(data)
             case method:
-                self._talk.asked(data)
+                self._talk.answer_request(data)
                 if method == "session/request_permission":
                     yield from self._call(mapping(params, "toolCall"))
 
     def _answer(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
-        asked, result = self._talk.answered(data), mapping(data, "result")
+        asked, result = self._talk.method_of_answer(data), mapping(data, "result")
         if not asked:
-            yield Unknown(text=unread(data))
+            yield Unknown(text=unknown_event(data))
         elif "error" in data and asked != "session/set_config_option":
             yield from self._refused(asked, mapping(data, "error"))
         elif asked == "initialize":
             self._version = _version(mapping(result, "agentInfo"))
-            for name in self._talk.initialized(mapping(result, "agentCapabilities")):
+            for name in self._talk.start_session(mapping(result, "agentCapabilities")):
                 yield Problem(message=f"{self._agent} does not reach MCP servers by HTTP, such as {name}")
         elif asked == "session/new":
-            known = self._talk.opened(result)
-            yield Session(session_id=self._talk.session, version=self._version)
+            known = self._talk.note_session(result)
+            yield SessionStart(session_id=self._talk.session, version=self._version)
             if not known:
                 yield Problem(message=f"{self._agent} does not offer the model that the skill names")
         elif asked == "session/prompt":
@@ -172,9 +172,9 @@ class Reader:
 
     def _turn_ended(self, result: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         yield from self._flush()
-        yield Metered(usage=self._usage(result))
+        yield UsageReport(usage=self._usage(result))
         reason = text(result, "stopReason")
-        self._talk.turn_ended()
+        self._talk.next_turn()
         if self._talk.over:
             ok = reason == "end_turn"
             words = self._last.strip()
@@ -210,7 +210,7 @@ class Reader:
                 cost = mapping(update, "cost")
                 self._cost = number(cost, "amount") if text(cost, "currency") == "USD" else self._cost
             case kind if kind not in _SILENT:
-                yield Unknown(text=unread(update))
+                yield Unknown(text=unknown_event(update))
 
     def _spoken(
         self, words: type[Message] | type[Reasoning], update: Mapping[str, Any]

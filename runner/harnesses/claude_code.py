@@ -16,24 +16,24 @@ from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
-    Metered,
     Outcome,
     Problem,
     Reason,
-    Session,
+    SessionStart,
     Stream,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.core.units import Maybe
 from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._claude_input import UserLines
 from runner.harnesses._content import content_block, tool_result
-from runner.harnesses._fields import count, mapping, mappings, number, parsed, status, text, unread
+from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
 from runner.harnesses._mcp import servers
 from runner.harnesses._outcome import Tally, judge
-from runner.harnesses._session_paths import found_by_name
+from runner.harnesses._session_paths import project_files
 
 SYSTEM_PROMPT = "system-prompt.md"
 SERVERS = "mcp.json"
@@ -73,7 +73,7 @@ def _command(session: str, model: str | None) -> tuple[str, ...]:
 
 
 _PROJECTS = ".claude/projects"
-SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=found_by_name(_PROJECTS))
+SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
 MODEL = ModelAccess(
     key_variable="ANTHROPIC_API_KEY",
     upstream_variable="ANTHROPIC_BASE_URL",
@@ -155,7 +155,7 @@ class Reader:
         self._talk.interrupt()
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parsed(stream, line, self._events))
+        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         outcome = judge(self._tally, PROGRAM, ended, changed)
@@ -176,11 +176,11 @@ class Reader:
             case "control_response":
                 pass
             case _:
-                yield Unknown(text=unread(data))
+                yield Unknown(text=unknown_event(data))
 
     def _turn_ended(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         """The result of a turn that we interrupted says that it failed: only the last one's counts."""
-        self._talk.turn_ended()
+        self._talk.next_turn()
         if self._talk.over:
             self._subtype = text(data, "subtype")
             yield from _result(data)
@@ -191,13 +191,13 @@ class Reader:
         known = text(message, "id")
         if known not in self._metered and (usage := _usage(mapping(message, "usage"))) != Usage():
             self._metered.add(known)
-            yield Metered(usage=usage)
+            yield UsageReport(usage=usage)
 
 
 def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     match text(data, "subtype"):
         case "init":
-            yield Session(
+            yield SessionStart(
                 session_id=text(data, "session_id"),
                 model=text(data, "model") or None,
                 version=text(data, "claude_code_version") or None,
@@ -208,7 +208,7 @@ def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         case "permission_denied":
             pass  # the result line lists them all
         case _:
-            yield Unknown(text=unread(data))
+            yield Unknown(text=unknown_event(data))
 
 
 def _results(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
@@ -224,7 +224,9 @@ def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     """The last line. Its `subtype` says "success" after a provider's error too: `is_error` decides."""
     models = mapping(data, "modelUsage")
     cost = number(data, "total_cost_usd")
-    yield Metered(usage=_total(models, cost) if models else _usage(mapping(data, "usage"), cost), total=True)
+    yield UsageReport(
+        usage=_total(models, cost) if models else _usage(mapping(data, "usage"), cost), total=True
+    )
     for denied in mappings(data, "permission_denials"):
         yield Problem(message=f"the tool {text(denied, 'tool_name')} was denied")
     words = text(data, "result") or _errors(data) or text(data, "subtype")

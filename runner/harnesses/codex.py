@@ -18,21 +18,21 @@ from runner.core.model import (
     Finish,
     McpServer,
     Message,
-    Metered,
     Outcome,
     Problem,
     Reasoning,
-    Session,
+    SessionStart,
     Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.core.units import Maybe
 from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
-from runner.harnesses._fields import count, mapping, mappings, parsed, text, unread
+from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
 
 
@@ -170,7 +170,7 @@ class Reader:
         self._said = ""  # the last message: there is no other summary
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parsed(stream, line, self._events))
+        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         return judge(self._tally, PROGRAM, ended, changed)
@@ -178,13 +178,13 @@ class Reader:
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         match data.get("type"):
             case "thread.started":
-                yield Session(session_id=text(data, "thread_id"))
+                yield SessionStart(session_id=text(data, "thread_id"))
             case "turn.started":
                 pass
             case "item.started" | "item.updated" | "item.completed" as stage:
                 yield from self._item(mapping(data, "item"), stage)
             case "turn.completed":
-                yield Metered(usage=_usage(mapping(data, "usage")), total=True)
+                yield UsageReport(usage=_usage(mapping(data, "usage")), total=True)
                 yield Finish(ok=True, text=self._said)
             case "turn.failed":
                 problem = _problem(text(mapping(data, "error"), "message"), fatal=True)
@@ -193,7 +193,7 @@ class Reader:
             case "error":
                 yield _problem(text(data, "message"))
             case _:
-                yield Unknown(text=unread(data))
+                yield Unknown(text=unknown_event(data))
 
     def _item(self, item: Mapping[str, Any], stage: str) -> Iterator[TranscriptEvent]:
         kind = text(item, "type")
@@ -209,7 +209,7 @@ class Reader:
         elif kind == "error":
             yield Problem(message=text(item, "message"))
         else:
-            yield Unknown(text=unread(item))
+            yield Unknown(text=unknown_event(item))
 
 
 _TOOLS = {

@@ -8,8 +8,8 @@ from pydantic import Field
 from runner.config.documents import Many, Model, Text
 from runner.core.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
 from runner.harnesses import OURS, Launch, ModelAccess, Task
-from runner.harnesses._fields import shown
-from runner.harnesses._outcome import Tally, died, stop
+from runner.harnesses._fields import beginning
+from runner.harnesses._outcome import Tally, outcome_of_exit, outcome_of_stop
 
 
 class Command(Model):
@@ -50,15 +50,15 @@ class Reader:
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
         if not line.strip():
             return []
-        told = Message(role="assistant" if stream == "stdout" else "system", text=shown(line))
+        told = Message(role="assistant" if stream == "stdout" else "system", text=beginning(line))
         return self._tally.count([told])
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        stopped = stop("the command", ended)
+        stopped = outcome_of_stop("the command", ended)
         if stopped is not None:
             return stopped
         if ended.code != 0:
-            return died("the command", ended.code, "\n".join(self._tally.complaints))
+            return outcome_of_exit("the command", ended.code, "\n".join(self._tally.complaints))
         if changed:
             return Outcome(ok=True)
         message = "the command changed no file and declared no output"

@@ -21,7 +21,7 @@ from runner.core.model import (
     Outcome,
     Problem,
     Reasoning,
-    Session,
+    SessionStart,
     Stream,
     ToolCall,
     ToolResult,
@@ -30,7 +30,7 @@ from runner.core.model import (
 )
 from runner.core.units import Maybe
 from runner.harnesses import Launch, ModelAccess, Package, Task
-from runner.harnesses._fields import count, mapping, mappings, parsed, status, text, unread
+from runner.harnesses._fields import count, mapping, mappings, parse_line, status, text, unknown_event
 from runner.harnesses._mcp import servers
 from runner.harnesses._outcome import Tally, judge
 
@@ -113,7 +113,7 @@ class Reader:
         self._refused: Problem | None = None  # the last call of the model that failed
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parsed(stream, line, self._events))
+        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         return judge(self._tally, PROGRAM, ended, changed)
@@ -137,10 +137,10 @@ class Reader:
             case "session.error":
                 yield self._error(data)
             case "result":
-                yield Session(session_id=text(line, "sessionId"))
+                yield SessionStart(session_id=text(line, "sessionId"))
                 yield Finish(ok=line.get("exitCode") == 0, text=self._said)
             case _ if not kind.startswith(_STATES):
-                yield Unknown(text=unread(line))
+                yield Unknown(text=unknown_event(line))
 
     def _error(self, data: Mapping[str, Any]) -> Problem:
         """The end of a session. The provider's words tell more than its advice for people at a terminal."""

@@ -17,20 +17,20 @@ from runner.core.model import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Outcome,
     Problem,
-    Session,
+    SessionStart,
     Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.core.units import Maybe
 from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
-from runner.harnesses._fields import count, mapping, parsed, text, unread
+from runner.harnesses._fields import count, mapping, parse_line, text, unknown_event
 from runner.harnesses._fields import status as told_status
 from runner.harnesses._mcp import servers
 from runner.harnesses._outcome import Tally, judge
@@ -142,7 +142,7 @@ class Reader:
         self._status: int | None = None  # with which the model refused last
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        events = parsed(stream, line, self._events)
+        events = parse_line(stream, line, self._events)
         if stream == "stderr" and (refused := _REFUSED.search(line)):
             self._status = int(refused[1])
             message = f"the model's provider answered {self._status}: it is asked again"
@@ -160,7 +160,7 @@ class Reader:
         yield from self._spoken(len(self._said))
         match kind:
             case "init":
-                yield Session(session_id=text(data, "session_id"), model=text(data, "model") or None)
+                yield SessionStart(session_id=text(data, "session_id"), model=text(data, "model") or None)
             case "tool_use":
                 self._said, self._told = "", 0
                 yield self._call(data)
@@ -171,7 +171,7 @@ class Reader:
             case "result":
                 yield from self._result(data)
             case _:
-                yield Unknown(text=unread(data))
+                yield Unknown(text=unknown_event(data))
 
     def _message(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         """Pieces of a message become events line by line; the prompt, which it repeats, does not."""
@@ -198,7 +198,7 @@ class Reader:
             yield FileEdit(path=path)
 
     def _result(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
-        yield Metered(usage=_usage(mapping(data, "stats")), total=True)
+        yield UsageReport(usage=_usage(mapping(data, "stats")), total=True)
         ok, words = text(data, "status") == "success", self._said.strip()
         if not ok:
             problem = _problem(text(mapping(data, "error"), "message"), self._status)

@@ -16,21 +16,21 @@ from runner.core.model import (
     Finish,
     McpServer,
     Message,
-    Metered,
     Outcome,
     Problem,
     Reasoning,
-    Session,
+    SessionStart,
     Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.core.units import Maybe
 from runner.harnesses import Launch, ModelAccess, Package, Task
-from runner.harnesses._fields import count, mapping, parsed, status, text, unread
+from runner.harnesses._fields import count, mapping, parse_line, status, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
 
 INSTRUCTIONS = "opencode-instructions.md"
@@ -129,7 +129,7 @@ class Reader:
         self._said = ""  # the last message: there is no other summary
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parsed(stream, line, self._events))
+        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         return judge(self._tally, PROGRAM, ended, changed)
@@ -138,7 +138,7 @@ class Reader:
         session, part = text(data, "sessionID"), mapping(data, "part")
         if session and not self._begun:
             self._begun = True
-            yield Session(session_id=session)
+            yield SessionStart(session_id=session)
         match data.get("type"):
             case "step_start":
                 pass
@@ -150,12 +150,12 @@ class Reader:
             case "tool_use":
                 yield from _tool(part, mapping(part, "state"))
             case "step_finish":
-                yield Metered(usage=_usage(part))
+                yield UsageReport(usage=_usage(part))
                 yield from self._step(text(part, "reason"))
             case "error":
                 yield from _error(mapping(data, "error"))
             case _:
-                yield Unknown(text=unread(data))
+                yield Unknown(text=unknown_event(data))
 
     def _step(self, reason: str) -> Iterator[TranscriptEvent]:
         """A step that did not end for tools was the last one."""

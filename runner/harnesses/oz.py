@@ -23,7 +23,7 @@ from runner.core.model import (
     Message,
     Outcome,
     Reasoning,
-    Session,
+    SessionStart,
     Stream,
     ToolCall,
     ToolResult,
@@ -32,7 +32,7 @@ from runner.core.model import (
 )
 from runner.core.units import Maybe
 from runner.harnesses import Launch, ModelAccess, Task
-from runner.harnesses._fields import count, parsed, text, unread
+from runner.harnesses._fields import count, parse_line, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
 
 PROMPT = "oz-prompt.md"
@@ -75,7 +75,7 @@ class Reader:
         self._said = ""
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parsed(stream, line, self._events))
+        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         if ended.code == 0 and self._last == "agent":
@@ -86,7 +86,7 @@ class Reader:
         self._last = text(data, "type")
         match self._last:
             case "system" if text(data, "event_type") == "conversation_started":
-                yield Session(session_id=text(data, "conversation_id"))
+                yield SessionStart(session_id=text(data, "conversation_id"))
             case "agent":
                 self._said = text(data, "text")
                 yield Message(text=self._said)
@@ -101,7 +101,7 @@ class Reader:
                 words = text(data, "error") or "canceled"
                 yield ToolResult(call_id=call.call_id if call else "", ok=False, output=words)
             case _:
-                yield Unknown(text=unread(data))
+                yield Unknown(text=unknown_event(data))
 
     def _call(self, data: Mapping[str, Any]) -> ToolCall:
         arguments = {name: value for name, value in data.items() if name not in ("type", "tool")}

@@ -15,22 +15,22 @@ from runner.core.model import (
     Exit,
     FileEdit,
     Finish,
-    Metered,
     Outcome,
     Problem,
-    Session,
+    SessionStart,
     Stream,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.core.units import Maybe
 from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
 from runner.harnesses._content import content_block, tool_result
-from runner.harnesses._fields import count, mapping, mappings, parsed, text, unread
+from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
 from runner.harnesses._mcp import servers
 from runner.harnesses._outcome import Tally, judge
-from runner.harnesses._session_paths import found_by_name
+from runner.harnesses._session_paths import project_files
 
 SETTINGS = "qwen-settings.json"
 _EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the result of a failed shell command
@@ -66,7 +66,7 @@ def _command(session: str, model: str | None) -> tuple[str, ...]:
 
 
 _PROJECTS = ".qwen/projects"
-SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=found_by_name(_PROJECTS))
+SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
 MODEL = ModelAccess(
     key_variable="OPENAI_API_KEY",
     upstream_variable="OPENAI_BASE_URL",
@@ -125,7 +125,7 @@ class Reader:
         self._edits: dict[str, str] = {}  # calls that edit a file -> its path
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parsed(stream, line, self._events))
+        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         return judge(self._tally, PROGRAM, ended, changed)
@@ -143,7 +143,7 @@ class Reader:
             case "stream_event":
                 pass  # the state of its screen
             case _:
-                yield Unknown(text=unread(data))
+                yield Unknown(text=unknown_event(data))
 
     def _assistant(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):
@@ -151,7 +151,7 @@ class Reader:
                 self._edits[text(part, "id")] = text(mapping(part, "input"), "file_path")
             yield from content_block(part)
         if (usage := _usage(mapping(message, "usage"))) != Usage():
-            yield Metered(usage=usage)
+            yield UsageReport(usage=usage)
 
     def _results(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):
@@ -167,7 +167,7 @@ _EDITORS = ("write_file", "edit")
 def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     match text(data, "subtype"):
         case "init":
-            yield Session(
+            yield SessionStart(
                 session_id=text(data, "session_id"),
                 model=text(data, "model") or None,
                 version=text(data, "qwen_code_version") or None,
@@ -175,11 +175,11 @@ def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         case "retry":
             yield Problem(message="the model is asked again", provider=True)
         case _:
-            yield Unknown(text=unread(data))
+            yield Unknown(text=unknown_event(data))
 
 
 def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
-    yield Metered(usage=_usage(mapping(data, "usage")), total=True)
+    yield UsageReport(usage=_usage(mapping(data, "usage")), total=True)
     words = text(data, "result") or text(mapping(data, "error"), "message") or text(data, "subtype")
     ok = data.get("is_error") is False and text(data, "subtype") == "success"
     if not ok:

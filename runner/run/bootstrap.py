@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from runner.clients.git import Local, address, discover
-from runner.clients.github.rate_limit import Pacer
+from runner.clients.git import LocalRepository, address, discover
+from runner.clients.github.rate_limit import RateLimiter
 from runner.clients.secrets import Secrets
 from runner.config.documents import closest
 from runner.config.harness import HarnessConfig
@@ -21,22 +21,22 @@ from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
 from runner.harnesses import model_access
 from runner.publish.forges import Forge
-from runner.publish.outputs import Bot
+from runner.publish.outputs import BotIdentity
 from runner.run.plan import Base, Defaults
 from runner.workspace.mirror import Mirror
 
 if TYPE_CHECKING:
-    from runner.clients.github.api import GitHub as Door
+    from runner.clients.github.api import GitHubApi as Door
     from runner.gateway.model.provider import Fallback
-    from runner.run.agent.transcript import Watch
+    from runner.run.agent.transcript import ObserveTranscript
     from runner.run.context import Parts
     from runner.run.environment.install import Install, Program
     from runner.store import Store
 
-Find = Callable[[str, str], str]
+SecretLookup = Callable[[str, str], str]
 """The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
 
-Promise = Callable[[str], Collection[str]]
+AllowedNames = Callable[[str], Collection[str]]
 """What a skill, by its name, may have."""
 
 
@@ -49,24 +49,24 @@ class Place:
     origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
     default_branch: str = ""  # of `root` itself
     token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
-    pacer: Pacer = field(default_factory=Pacer, repr=False)  # of the token
-    secrets: Promise | None = None  # names of secrets; None: all
-    reads: Promise | None = None  # other repositories to read, or globs of them; None: all
+    pacer: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token
+    secrets: AllowedNames | None = None  # names of secrets; None: all
+    reads: AllowedNames | None = None  # other repositories to read, or globs of them; None: all
     reading: Callable[[str], str] | None = field(default=None, repr=False)  # a token for one; None: `token`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Here(Place):
+class LocalPlace(Place):
     """The repository that the command line stands in."""
 
-    local: Local
+    local: LocalRepository
 
 
-def here(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Here:
+def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> LocalPlace:
     """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
     local = discover(root)
     loaded = load_config(local.root, file=config, flags=flags)
-    return Here(
+    return LocalPlace(
         config=loaded,
         root=local.root,
         origin=local.remotes.get("origin", ""),
@@ -124,7 +124,7 @@ def forge(place: Place, runs: "Store") -> Forge:
     kind, slug = place.config.forge, github_slug(place)
     if kind == "github" or (kind == "auto" and slug):
         return _github(place, slug)
-    from runner.publish.forges.local import Local as LocalForge
+    from runner.publish.forges.local import LocalForge as LocalForge
     from runner.store import PullRequests
 
     path = _local_path(place)
@@ -139,7 +139,7 @@ def github_slug(place: Place) -> str | None:
 
 
 def _github(place: Place, slug: str | None) -> Forge:
-    from runner.publish.forges.github import GitHub
+    from runner.publish.forges.github import GitHubForge
 
     options = place.config.github
     if slug is None:
@@ -149,7 +149,7 @@ def _github(place: Place, slug: str | None) -> Forge:
             f"the remote `origin` is not on {options.git_url}: {place.origin or '(there is none)'}",
             hint="git remote set-url origin ..., or use the local forge: --forge local",
         )
-    return GitHub(_door(place, slug, place.token), options.git_url)
+    return GitHubForge(_door(place, slug, place.token), options.git_url)
 
 
 def _local_path(place: Place) -> Path:
@@ -178,28 +178,28 @@ def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
     return Defaults(
         sandbox=config.sandbox,
         image=config.image,
-        limits=config.limits.over(Limits()),
-        resources=config.resources.over(Resources()),
+        limits=config.limits.merge(Limits()),
+        resources=config.resources.merge(Resources()),
         guarded=(*folders, *config.policy.protected),
         routes={kind: tuple(one.route for one in own.routes) for kind, own in config.harnesses.items()},
         **force,
     )
 
 
-def parts(
+def run_parts(
     place: Place,
     spec: RunSpec,
     target: Forge,
     mirror: Mirror,
-    watch: "Watch",
+    watch: "ObserveTranscript",
     again: bool,
-    find: Find | None = None,
+    find: SecretLookup | None = None,
 ) -> "Parts":
     """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing.
 
     `find` gets secrets from elsewhere than the environment.
     """
-    from runner.gateway.model.prices import configured as own_prices
+    from runner.gateway.model.prices import configured_prices as own_prices
     from runner.run.context import Parts
 
     harness: Any = _module("harnesses", spec.harness.kind)
@@ -212,7 +212,7 @@ def parts(
         output=_module("outputs", spec.output.kind),
         forge=target,
         mirror=mirror,
-        bot=Bot(name=bot.name, email=bot.email),
+        bot=BotIdentity(name=bot.name, email=bot.email),
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
         model_key=find(model.key_variable, spec.harness.kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
@@ -230,7 +230,7 @@ def parts(
     )
 
 
-def _fallback(configured: HarnessConfig | None, kind: str, find: Find) -> tuple["Fallback", ...]:
+def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -> tuple["Fallback", ...]:
     from runner.gateway.model.provider import Fallback
 
     return tuple(
@@ -250,7 +250,7 @@ def _module(family: str, kind: str) -> Any:
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint) from None
 
 
-def _allowed_secret(place: Place, name: str, spec: RunSpec, find: Find) -> str:
+def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) -> str:
     """A worker's environment holds what is for other repositories too: each gets what it was promised."""
     if place.secrets is not None and name not in place.secrets(spec.skill.name):
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
@@ -268,11 +268,11 @@ def _other(place: Place, target: Forge, skill: str, name: str) -> Remote:
     if (where := place.config.repositories.get(name)) is not None:
         return Remote(url=str(Path(where).expanduser()) if where[0] in "/~" else where)
     if target.name == "github":
-        from runner.publish.forges.github import GitHub
+        from runner.publish.forges.github import GitHubForge
 
         read = place.reading
         token = place.token if read is None else partial(read, name)
-        return GitHub(_door(place, name, token), place.config.github.git_url).remote()
+        return GitHubForge(_door(place, name, token), place.config.github.git_url).remote()
     message, hint = (
         f"nobody says where {name} is",
         f"write `repositories: {{{name}: /path/or/url}}` in {FILE}",
@@ -281,7 +281,7 @@ def _other(place: Place, target: Forge, skill: str, name: str) -> Remote:
 
 
 def _door(place: Place, repository: str, token: Callable[[], str]) -> "Door":
-    from runner.clients.github.api import GitHub as Door
+    from runner.clients.github.api import GitHubApi as Door
 
     return Door(api_url=place.config.github.api_url, repository=repository, token=token, pacer=place.pacer)
 

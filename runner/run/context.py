@@ -13,14 +13,14 @@ from runner.gateway.model.prices import Prices
 from runner.gateway.model.provider import Fallback
 from runner.harnesses import Harness
 from runner.publish.forges import Forge
-from runner.publish.outputs import Bot
+from runner.publish.outputs import BotIdentity
 from runner.run.agent.declared import Outbox
-from runner.run.agent.mailbox import Mail
-from runner.run.agent.resume import Earlier
-from runner.run.agent.session import Session
-from runner.run.agent.transcript import Watch
+from runner.run.agent.mailbox import Mailbox
+from runner.run.agent.resume import EarlierRun
+from runner.run.agent.session import AgentSession
+from runner.run.agent.transcript import ObserveTranscript
 from runner.run.environment.install import Install, Program
-from runner.run.recorder import Record
+from runner.run.recorder import RunRecorder
 from runner.sandboxes import Mount
 from runner.workspace.mirror import Mirror
 
@@ -42,7 +42,7 @@ class Parts:
     output: Any  # the module of the output's kind
     forge: Forge
     mirror: Mirror
-    bot: Bot
+    bot: BotIdentity
     secrets: Mapping[str, str]  # by name: what the skill asked for
     model_key: str = ""
     model_upstream: str = ""
@@ -55,12 +55,12 @@ class Parts:
     helper: str = ""  # an image with Python, for sandboxes whose own has none
     remote_of: Callable[[str], Remote] = _nowhere  # another repository by its name; may raise RunnerError
     private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
-    watch: Watch
+    watch: ObserveTranscript
     prices: Prices = field(default_factory=dict)  # the user's own, by model
     again: bool = False
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries the run out
-    earlier: Earlier | None = None  # the run that it goes on from
+    earlier: EarlierRun | None = None  # the run that it goes on from
 
     @property
     def confidential(self) -> set[str]:
@@ -69,30 +69,30 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RunContext:
     """One attempt at one run."""
 
     spec: RunSpec
-    record: Record
+    record: RunRecorder
     parts: Parts
     attempt: int
     account: Account
     image_digest: str = ""  # once it is known
-    mail: Mail = field(default_factory=Mail)
+    mail: Mailbox = field(default_factory=Mailbox)
     mounts: tuple[Mount, ...] = ()  # what else its sandboxes see
     beside: Mapping[str, str] = field(default_factory=dict)  # other repositories: folder -> commit
     outbox: Outbox = field(default_factory=Outbox)
 
-    def stop(self) -> None:
+    def check_stop(self) -> None:
         """Raises RunnerError, or StoppedError, when what runs has to stop."""
         self.parts.stop()
         self.account.check()
         self.mail.check()
 
     @property
-    def resumed(self) -> Session | None:
+    def resumed_session(self) -> AgentSession | None:
         """The session of an earlier run that the harness goes on with."""
-        return self.parts.earlier.resumed_by(self.spec.harness.kind) if self.parts.earlier else None
+        return self.parts.earlier.session_for(self.spec.harness.kind) if self.parts.earlier else None
 
     @property
     def name(self) -> str:

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Receipt, RunSpec, RunState
 from runner.publish.outputs import Offer
-from runner.run.context import Job, Parts
-from runner.run.recorder import Record
+from runner.run.context import Parts, RunContext
+from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway, judge
-from runner.run.stages.repositories import beside
+from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.setup import set_up
 from runner.workspace.checkout import Change
 from runner.workspace.harvest import harvest
@@ -19,7 +19,7 @@ PutOff = Callable[[End, int], bool]
 
 
 def execute(
-    spec: RunSpec, record: Record, parts: Parts, first: int = 1, put_off: PutOff | None = None
+    spec: RunSpec, record: RunRecorder, parts: Parts, first: int = 1, put_off: PutOff | None = None
 ) -> End:
     """Carry out `spec`. Every way out is stored as an end with a reason.
 
@@ -30,7 +30,7 @@ def execute(
     attempt, last = first, spec.limits.attempts if put_off is None else first
     try:
         while (end := _attempt(_job(spec, record, parts, attempt))).retryable and attempt < last:
-            record.note(f"attempt {attempt} ended: {end.message}; trying again")
+            record.add_event(f"attempt {attempt} ended: {end.message}; trying again")
             attempt += 1
     finally:
         if put_off is None or not put_off(end, attempt):
@@ -38,14 +38,14 @@ def execute(
     return end
 
 
-def _job(spec: RunSpec, record: Record, parts: Parts, attempt: int) -> Job:
-    return Job(spec, record, parts, attempt, gateway.account(spec, record, parts))
+def _job(spec: RunSpec, record: RunRecorder, parts: Parts, attempt: int) -> RunContext:
+    return RunContext(spec, record, parts, attempt, gateway.account(spec, record, parts))
 
 
-def _attempt(job: Job) -> End:
+def _attempt(job: RunContext) -> End:
     try:
         if job.attempt > 1:
-            job.record.store.note(job.record.run_id, attempt=job.attempt)
+            job.record.store.set_facts(job.record.run_id, attempt=job.attempt)
         with ExitStack() as stack:
             return _ended(_run(job, stack))
     except RunnerError as error:
@@ -54,31 +54,31 @@ def _attempt(job: Job) -> End:
         return RunnerError(job.record.phase, Reason.CANCELLED, "it was interrupted", hint="run it again").end
 
 
-def _run(job: Job, stack: ExitStack) -> Receipt:
-    job.record.enter(RunState.PREPARING)
-    job = stack.enter_context(beside(judge.resolve_image(job)))
+def _run(job: RunContext, stack: ExitStack) -> Receipt:
+    job.record.enter_state(RunState.PREPARING)
+    job = stack.enter_context(check_out_repositories(judge.resolve_image(job)))
     spec, record = job.spec, job.record
     changeset = stack.enter_context(judge.private_repository(job))
     with judge.workspace(job) as workspace:
-        kept = judge.kept(job)
+        kept = judge.find_prepared(job)
         with judge.sandbox(job, workspace, kept) as sandbox:
             with record.stage(Phase.SETUP):
                 set_up(job, sandbox, kept, workspace)
-                judge.put_back(job, workspace, changeset)
-            record.enter(RunState.RUNNING)
+                judge.restore_changes(job, workspace, changeset)
+            record.enter_state(RunState.RUNNING)
             driven = judge.drive_harness(job, sandbox)
             judge.keep_session(job, workspace, driven, sandbox.places)
         with record.stage(Phase.PROPOSAL):
             harvested = harvest(workspace, spec.allowance, changeset)
 
-    outcome = gateway.metered(job, driven.outcome(bool(harvested.changes)))
+    outcome = gateway.outcome_with_usage(job, driven.outcome(bool(harvested.changes)))
     proposal = harvested.proposal(driven.declared, outcome.summary)
     judge.judge(job, outcome, proposal, harvested.patch)
 
-    record.enter(RunState.VERIFYING)
+    record.enter_state(RunState.VERIFYING)
     checks = judge.check(job, Change(harvested.tree_sha, changeset.objects))
 
-    record.enter(RunState.PUBLISHING)
+    record.enter_state(RunState.PUBLISHING)
     offer = Offer(
         spec=spec,
         run_id=record.run_id,
@@ -88,7 +88,7 @@ def _run(job: Job, stack: ExitStack) -> Receipt:
         checks=checks,
         bot=job.parts.bot,
         again=job.parts.again,
-        say=record.note,
+        say=record.add_event,
         stop=job.parts.stop,
     )
     return judge.publish(job, offer, changeset)

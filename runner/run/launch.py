@@ -11,39 +11,39 @@ from typing import TYPE_CHECKING, Any
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger, Usage
 from runner.run import bootstrap
-from runner.run.agent.resume import CONTINUES, Earlier
+from runner.run.agent.resume import CONTINUES, EarlierRun
 from runner.run.execute import PutOff, execute
 from runner.run.plan import Base, digest_of, plan
-from runner.run.recorder import Observe, Record
+from runner.run.recorder import Observe, RunRecorder
 from runner.skills import Skill
 from runner.store import Store, hold
 
 if TYPE_CHECKING:
     from runner.publish.forges import Forge
-    from runner.run.agent.transcript import Watch
+    from runner.run.agent.transcript import ObserveTranscript
     from runner.workspace.mirror import Mirror
 
-Later = Callable[[End, int, int, Usage], bool]
+PutOffRun = Callable[[End, int, int, Usage], bool]
 """How an attempt ended, its number, how many there may be, and what was spent until now: see `execute`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RunRequest:
     """One run that is wanted."""
 
     run_id: str
     mirror: "Mirror"
-    earlier: Earlier | None = None  # the run that it goes on from
+    earlier: EarlierRun | None = None  # the run that it goes on from
     again: bool = False  # propose what was closed unmerged
     queued: bool = False  # the run is stored already, and was waiting
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries it out
     attempt: int = 1
-    put_off: Later | None = None  # attempts wait for each other in a queue
+    put_off: PutOffRun | None = None  # attempts wait for each other in a queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(Wanted):
+class NewRun(RunRequest):
     """Of a skill, and still to be planned."""
 
     skill: Skill
@@ -54,23 +54,23 @@ class Start(Wanted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Continued(Wanted):
+class ContinuedRun(RunRequest):
     """Of an earlier run, and planned as that was."""
 
     spec: RunSpec
 
 
-def planned(place: bootstrap.Place, start: Start) -> RunSpec:
+def plan_run(place: bootstrap.Place, start: NewRun) -> RunSpec:
     """What the run would do. Raises RunnerError where it cannot be done."""
     defaults = bootstrap.defaults(place.config, start.force)
     now = datetime.now(UTC)
     spec = plan(start.skill, start.commit, start.trigger, start.base, start.run_id, now, defaults)
-    return going_on(spec, start.earlier, spec.prompt) if start.earlier else spec
+    return continuation_spec(spec, start.earlier, spec.prompt) if start.earlier else spec
 
 
-def going_on(spec: RunSpec, earlier: Earlier, task: str, said: str = "") -> RunSpec:
+def continuation_spec(spec: RunSpec, earlier: EarlierRun, task: str, said: str = "") -> RunSpec:
     """The spec with the prompt for an agent that goes on; see `Earlier.told`."""
-    spec = replace(spec, prompt=earlier.told(spec.harness.kind, task, said))
+    spec = replace(spec, prompt=earlier.task_prompt(spec.harness.kind, task, said))
     return replace(spec, digest=digest_of(spec))
 
 
@@ -78,13 +78,13 @@ def launch(
     place: bootstrap.Place,
     runs: Store,
     target: "Forge",
-    start: Start | Continued,
+    start: NewRun | ContinuedRun,
     observe: Observe,
-    watch: "Watch",
+    watch: "ObserveTranscript",
 ) -> End:
     """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
     _need_token(target, place)
-    spec = start.spec if isinstance(start, Continued) else planned(place, start)
+    spec = start.spec if isinstance(start, ContinuedRun) else plan_run(place, start)
     data = {**as_data(spec), **({CONTINUES: start.earlier.run_id} if start.earlier else {})}
     folder = runs.run_folder(start.run_id, start.attempt)
     with hold(folder):
@@ -92,10 +92,10 @@ def launch(
             runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, data)
         else:
             runs.create_run(record_of(spec, start.run_id), data)
-        record = Record(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
-        record.keep("prompt.md", spec.prompt.encode(), "text/markdown")
+        record = RunRecorder(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
+        record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
-            parts = bootstrap.parts(place, spec, target, start.mirror, watch, start.again)
+            parts = bootstrap.run_parts(place, spec, target, start.mirror, watch, start.again)
         except RunnerError as error:
             record.finish(error.end)
             return error.end
@@ -103,7 +103,7 @@ def launch(
         return execute(spec, record, parts, start.attempt, _put_off(start, spec, record))
 
 
-def _put_off(start: Wanted, spec: RunSpec, record: Record) -> PutOff | None:
+def _put_off(start: RunRequest, spec: RunSpec, record: RunRecorder) -> PutOff | None:
     later = start.put_off
     if later is None:
         return None

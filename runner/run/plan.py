@@ -29,8 +29,8 @@ from runner.core.model import (
 from runner.harnesses import model_access
 from runner.skills import (
     AllowanceOptions,
-    Context,
     McpOptions,
+    PromptContext,
     Skill,
     Template,
     allowance,
@@ -100,7 +100,7 @@ def plan(
         environment=_environment(skill, defaults),
         harness=harness,
         tools=tuple(dict.fromkeys(skill.options.tools)),
-        limits=skill.options.limits.over(defaults.limits),
+        limits=skill.options.limits.merge(defaults.limits),
         allowance=_allowance(options, defaults),
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
@@ -151,8 +151,8 @@ def _bad_input(message: str, hint: str) -> RunnerError:
     return RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
 
 
-def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: datetime) -> Context:
-    return Context(
+def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: datetime) -> PromptContext:
+    return PromptContext(
         skill={
             "name": skill.name,
             "description": skill.description,
@@ -186,7 +186,7 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         repositories=dict(options.repositories),
         network=tuple(options.network.allow),
         mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
-        resources=options.resources.over(defaults.resources),
+        resources=options.resources.merge(defaults.resources),
     )
 
 
@@ -229,14 +229,14 @@ def _allowance(options: Any, defaults: Defaults) -> Allowance:
     return replace(said, guarded=defaults.guarded)
 
 
-def _rendered(skill: Skill, options: Any, context: Context) -> dict[str, Any]:
+def _rendered(skill: Skill, options: Any, context: PromptContext) -> dict[str, Any]:
     """The output's options with every text in them rendered."""
     own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
     dumped = options.model_dump(include=own)
     return {name: _render(skill, value, context, name == "body") for name, value in dumped.items()}
 
 
-def _render(skill: Skill, value: Any, context: Context, body: bool) -> Any:
+def _render(skill: Skill, value: Any, context: PromptContext, body: bool) -> Any:
     if isinstance(value, str):
         template = Template(text=value, file=skill.file)
         return render_body(template, context) if body else render_text(template, context)

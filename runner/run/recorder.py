@@ -34,7 +34,7 @@ _BEGINS = {
 
 
 @dataclass(slots=True)
-class Record:
+class RunRecorder:
     """Writes what happens in one run, and tells whoever watches it."""
 
     store: Store
@@ -44,11 +44,11 @@ class Record:
     phase: Phase = Phase.PLAN
     spent: Usage = Usage()
 
-    def enter(self, state: RunState, message: str = "") -> None:
+    def enter_state(self, state: RunState, message: str = "") -> None:
         """The run is in `state` from now on."""
         self.phase = _BEGINS.get(state, self.phase)
         told = self._event(message or state.value, state)
-        self.store.enter(self.run_id, state, told.at, told)
+        self.store.set_state(self.run_id, state, told.at, told)
         self.observe(told)
 
     @contextmanager
@@ -66,16 +66,16 @@ class Record:
             raise _from_os(phase, error) from error
         self.phase = before
 
-    def note(self, message: str, **data: Any) -> None:
+    def add_event(self, message: str, **data: Any) -> None:
         self._tell(message, data=data)
 
-    def keep(self, name: str, content: bytes, media_type: str = "text/plain") -> Artifact:
+    def save_artifact(self, name: str, content: bytes, media_type: str = "text/plain") -> Artifact:
         """Store `content` as the run's file `name`."""
         path = self.folder / name
         path.write_bytes(content)
-        return self.kept(name, path, media_type)
+        return self.register_artifact(name, path, media_type)
 
-    def kept(self, name: str, path: Path, media_type: str = "text/plain") -> Artifact:
+    def register_artifact(self, name: str, path: Path, media_type: str = "text/plain") -> Artifact:
         """Register a file that is already in the run's folder."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -85,15 +85,15 @@ class Record:
         self.store.add_artifact(self.run_id, artifact)
         return artifact
 
-    def refused(self, refusals: Sequence[Refusal]) -> None:
+    def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         self.store.add_refusals(self.run_id, refusals)
         for refusal in refusals:
-            self.note(f"refused: {refusal.subject} {refusal.message}")
+            self.add_event(f"refused: {refusal.subject} {refusal.message}")
 
-    def checked(self, checks: Sequence[Check]) -> None:
+    def add_checks(self, checks: Sequence[Check]) -> None:
         self.store.add_checks(self.run_id, checks)
 
-    def published(self, receipt: Receipt) -> None:
+    def add_receipt(self, receipt: Receipt) -> None:
         self.store.add_receipt(self.run_id, receipt)
 
     def finish(self, end: End) -> None:

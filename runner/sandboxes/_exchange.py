@@ -47,7 +47,7 @@ def link(folder: Path, name: str, target: str, owner: tuple[int, int] | None = N
         os.close(where)
 
 
-def drop(folder: Path, name: str, owner: tuple[int, int] | None = None) -> None:
+def remove(folder: Path, name: str, owner: tuple[int, int] | None = None) -> None:
     """Remove whatever has that name, if anything has."""
     where, name = _parent(folder, name, owner)
     try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.clients.docker.build import Build
-from runner.clients.stdio import CapReachedError, Meter, once
+from runner.clients.stdio import CapReachedError, LimitMeter, single_chunk
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
 from runner.sandboxes import SandboxSpec, _exchange
@@ -63,8 +63,8 @@ class Fake:
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the sandbox is closed")
-        meter = Meter(caps or Caps(), self._obey, self.spec.clock)
-        say = once(stdin) if isinstance(stdin, bytes) else stdin
+        meter = LimitMeter(caps or Caps(), self._obey, self.spec.clock)
+        say = single_chunk(stdin) if isinstance(stdin, bytes) else stdin
         script = _Script(self, meter, on_output, say, {**self.spec.variables, **(variables or {})})
         try:
             code = script.play(argv)
@@ -75,7 +75,7 @@ class Fake:
 
     def _obey(self) -> None:
         self.spec.stop()
-        while self.spec.clock.held:
+        while self.spec.clock.is_paused:
             time.sleep(0.01)
             self.spec.stop()
 
@@ -96,7 +96,7 @@ class Fake:
 @dataclass(slots=True)
 class _Script:
     fake: Fake
-    meter: Meter
+    meter: LimitMeter
     on_output: OnOutput
     say: Say
     variables: Mapping[str, str]
@@ -112,14 +112,14 @@ class _Script:
 
     def _out(self, data: bytes) -> None:
         self.on_output("stdout", data)
-        self.meter.took(len(data))
+        self.meter.note_output(len(data))
 
     def do_print(self, text: str) -> None:
         self._out(text.encode() + b"\n")
 
     def do_complain(self, text: str) -> None:
         self.on_output("stderr", text.encode() + b"\n")
-        self.meter.took(len(text) + 1)
+        self.meter.note_output(len(text) + 1)
 
     def do_echo(self, _: str) -> None:
         self._out(self.rest)

@@ -21,7 +21,7 @@ def rank(since: datetime, priority: int) -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class WaitingRun:
     """A run that nobody has begun."""
 
     run_id: str
@@ -32,7 +32,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
+class RunningRun:
     """A run that somebody carries out."""
 
     repository: str
@@ -40,7 +40,7 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class StartedRun:
     """A run, or another attempt of it, that a worker began."""
 
     repository: str
@@ -49,7 +49,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class AdmissionLimits:
     """How many runs at a time, and how many in a stretch of time; None: as many as there is room for."""
 
     total: int | None = None
@@ -66,10 +66,10 @@ class Bounds:
         return timedelta(seconds=max(rates)) if rates else None
 
 
-def bounds_of(worker: WorkerConfig) -> Bounds:
+def limits_of(worker: WorkerConfig) -> AdmissionLimits:
     """As they are configured."""
     limits, rates = worker.concurrency, worker.rate
-    return Bounds(
+    return AdmissionLimits(
         total=limits.total,
         repository=limits.repository,
         skill=limits.skill,
@@ -80,16 +80,16 @@ def bounds_of(worker: WorkerConfig) -> Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class QueueState:
     """All that matters when it is decided who begins."""
 
-    waiting: Sequence[Waiting]
-    busy: Sequence[Busy]
-    begun: Sequence[Begun]  # as far back as the bounds ask for, or further
+    waiting: Sequence[WaitingRun]
+    busy: Sequence[RunningRun]
+    begun: Sequence[StartedRun]  # as far back as the bounds ask for, or further
     now: datetime
 
 
-def admit(scene: Scene, room: int, bounds: Bounds) -> list[str]:
+def admit(scene: QueueState, room: int, bounds: AdmissionLimits) -> list[str]:
     """The ids of those that begin, by their ranks: the most urgent first, of equals who waited longest.
 
     One that has to wait for its own repository or skill holds up nobody else.
@@ -104,7 +104,7 @@ def admit(scene: Scene, room: int, bounds: Bounds) -> list[str]:
     return chosen
 
 
-def held_up(scene: Scene, bounds: Bounds) -> dict[str, str]:
+def waiting_reasons(scene: QueueState, bounds: AdmissionLimits) -> dict[str, str]:
     """Why runs wait though a worker may have room: a sentence by run. Who is left out only waits its turn."""
     counts, why = _Counts(scene, bounds), dict[str, str]()
     for one in _in_order(scene.waiting):
@@ -115,7 +115,7 @@ def held_up(scene: Scene, bounds: Bounds) -> dict[str, str]:
     return why
 
 
-def _in_order(waiting: Sequence[Waiting]) -> list[Waiting]:
+def _in_order(waiting: Sequence[WaitingRun]) -> list[WaitingRun]:
     return sorted(waiting, key=lambda one: (rank(one.since, one.priority), one.run_id))
 
 
@@ -126,8 +126,8 @@ _Place = tuple[str, ...]  # nothing: everywhere; a repository; a repository and 
 class _Counts:
     """What is carried out and what has begun, with what is chosen on the way."""
 
-    scene: Scene
-    bounds: Bounds
+    scene: QueueState
+    bounds: AdmissionLimits
     _now: Counter[_Place] = field(default_factory=Counter)
     _begun: dict[_Place, list[datetime]] = field(default_factory=dict)  # rising
 
@@ -137,11 +137,11 @@ class _Counts:
         for begun in self.scene.begun:
             self._note(begun, begun.at)
 
-    def add(self, one: Waiting) -> None:
+    def add(self, one: WaitingRun) -> None:
         self._now.update(_places(one))
         self._note(one, self.scene.now)
 
-    def _note(self, one: Waiting | Begun, at: datetime) -> None:
+    def _note(self, one: WaitingRun | StartedRun, at: datetime) -> None:
         for place in _places(one):
             insort(self._begun.setdefault(place, []), at)
 
@@ -149,7 +149,7 @@ class _Counts:
         """Why nothing may begin at all; empty: something may."""
         return self._full((), self.bounds.total, self.bounds.total_rate)
 
-    def full_for(self, one: Waiting) -> str:
+    def full_for(self, one: WaitingRun) -> str:
         _, repository, skill = _places(one)
         return self._full(skill, self.bounds.skill, self.bounds.skill_rate) or self._full(
             repository, self.bounds.repository, self.bounds.repository_rate
@@ -172,5 +172,5 @@ class _Counts:
         return f"{count} runs{whose} have begun, {rate} may: the next at {again}"
 
 
-def _places(one: Waiting | Busy | Begun) -> Iterable[_Place]:
+def _places(one: WaitingRun | RunningRun | StartedRun) -> Iterable[_Place]:
     return (), (one.repository,), (one.repository, one.skill)

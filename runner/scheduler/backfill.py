@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from runner.core.model.decision import Decision, Verdict
-from runner.scheduler.decide import line
+from runner.scheduler.decide import schedule_line
 from runner.skills import Skill
 from runner.triggers.slots import Slot, slots
 
@@ -17,7 +17,7 @@ _TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class BackfillSlot:
     """A slot of the past, and what is to become of it."""
 
     slot: Slot
@@ -33,7 +33,7 @@ class Found:
         return not self.before and not self.is_open
 
 
-def between(skill: Skill, start: datetime, end: datetime, most: int) -> list[Slot]:
+def slots_between(skill: Skill, start: datetime, end: datetime, most: int) -> list[Slot]:
     """The slots of a skill in [start, end), the oldest first; of each line of its timetable `most`."""
     timetable = skill.triggers.get("schedule")
     lines = timetable.root if timetable is not None else ()
@@ -41,20 +41,20 @@ def between(skill: Skill, start: datetime, end: datetime, most: int) -> list[Slo
     return sorted(due, key=lambda slot: (slot.due, slot.key))
 
 
-def without_run(
+def slots_without_run(
     skill: Skill,
     some: list[Slot],
     introduced: datetime,
     since: Mapping[str, datetime],
     decided: Callable[[str], Decision | None],
-) -> Iterator[Found]:
+) -> Iterator[BackfillSlot]:
     """What is to become of each slot. `since`: by schedule line, up to when slots were decided."""
     for slot in some:
-        reached = max(since.get(line(skill, slot.schedule), introduced), introduced)
+        reached = max(since.get(schedule_line(skill, slot.schedule), introduced), introduced)
         before = _run_of(decided(f"{skill.name} {slot.key}")) or _run_of(
             decided(f"{skill.name} {PREFIX}{slot.key}")
         )
-        yield Found(slot=slot, before=before, is_open=not before and slot.due > reached)
+        yield BackfillSlot(slot=slot, before=before, is_open=not before and slot.due > reached)
 
 
 def _run_of(decision: Decision | None) -> str:

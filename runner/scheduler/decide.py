@@ -14,7 +14,7 @@ from runner.triggers.slots import Slot, line_of, slots
 DEFAULT_WINDOW = timedelta(hours=6)
 """How late a slot may start where its skill says nothing; never later than the slot after it."""
 
-MOST = 10_000
+MAX_SLOTS = 10_000
 """Slots of one schedule line that are decided one by one; those before them are told in one decision."""
 
 _RANKS = {name: rank for rank, name in enumerate(("none", "read", "triage", "write", "maintain", "admin"))}
@@ -47,7 +47,7 @@ class _Book:
             return made.no(Cause.DUPLICATE, f"decided before: {decided.message}")
         if paused := _paused(skill, self.history):
             return made.no(Cause.PAUSED, paused, Verdict.HELD)
-        if empty := self.history.purse.empty_for(skill.name):
+        if empty := self.history.purse.refusal(skill.name):
             return made.no(Cause.BUDGET, empty, Verdict.HELD)
         if active and skill.options.overlap == "skip":
             return made.no(
@@ -103,7 +103,7 @@ def _paused(skill: Skill, history: History) -> str:
 # --- events -----------------------------------------------------------------------------------------
 
 
-def concerned(skills: Mapping[str, Skill], event: Event) -> list[Skill]:
+def listening_skills(skills: Mapping[str, Skill], event: Event) -> list[Skill]:
     """The skills that an event of this kind is decided for, by name."""
     return [
         skill
@@ -112,16 +112,16 @@ def concerned(skills: Mapping[str, Skill], event: Event) -> list[Skill]:
     ]
 
 
-def asks(skills: Mapping[str, Skill], event: Event) -> tuple[bool, bool]:
+def required_facts(skills: Mapping[str, Skill], event: Event) -> tuple[bool, bool]:
     """Whether deciding needs the actor's permission, and whether it needs the changed paths."""
     options = [
         option
-        for skill in concerned(skills, event)
-        if (option := skill.triggers.get(event.kind)) is not None and not option.misses(event.payload)
+        for skill in listening_skills(skills, event)
+        if (option := skill.triggers.get(event.kind)) is not None and not option.mismatch(event.payload)
     ]
     return (
         any(hasattr(option, "actor") for option in options),
-        any(getattr(option, "asks_paths", False) for option in options),
+        any(getattr(option, "has_path_filter", False) for option in options),
     )
 
 
@@ -130,7 +130,7 @@ def on_event(
 ) -> list[Decision]:
     """One decision for each skill that asks for events of this kind."""
     book = _Book(history, now)
-    return [_on_event(skill, event, facts, book) for skill in concerned(skills, event)]
+    return [_on_event(skill, event, facts, book) for skill in listening_skills(skills, event)]
 
 
 def _on_event(skill: Skill, event: Event, facts: Facts, book: _Book) -> Decision:
@@ -147,12 +147,12 @@ def _on_event(skill: Skill, event: Event, facts: Facts, book: _Book) -> Decision
 
 
 def _misses(option: Any, event: Event, facts: Facts) -> str:
-    misses: str = option.misses(event.payload)
-    if misses or not getattr(option, "asks_paths", False):
+    misses: str = option.mismatch(event.payload)
+    if misses or not getattr(option, "has_path_filter", False):
         return misses
     if facts.paths is None:
         return "`paths` is asked for, and which paths changed is not known"
-    told: str = option.misses_paths(facts.paths)
+    told: str = option.path_mismatch(facts.paths)
     return told
 
 
@@ -176,7 +176,7 @@ def _refused(skill: Skill, option: Any, facts: Facts) -> str:
 # --- slots ------------------------------------------------------------------------------------------
 
 
-def line(skill: Skill, schedule: Schedule) -> str:
+def schedule_line(skill: Skill, schedule: Schedule) -> str:
     """The name of one line of a skill's timetable, under which is kept how far it was decided."""
     return f"{skill.name} {line_of(schedule)}"
 
@@ -203,14 +203,14 @@ def _timetable(skill: Skill) -> Sequence[Schedule]:
 
 
 def _line(skill: Skill, schedule: Schedule, introduced: datetime, book: _Book) -> Iterator[Decision]:
-    after = max(book.history.since.get(line(skill, schedule), introduced), introduced)
+    after = max(book.history.since.get(schedule_line(skill, schedule), introduced), introduced)
     due = list(slots(schedule, after, book.now))
-    if len(due) > MOST:
-        first, before = due[0], len(due) - MOST
-        made = _Maker(skill, f"{first.key}+{before}", "schedule", book.now, due[-MOST - 1].due)
+    if len(due) > MAX_SLOTS:
+        first, before = due[0], len(due) - MAX_SLOTS
+        made = _Maker(skill, f"{first.key}+{before}", "schedule", book.now, due[-MAX_SLOTS - 1].due)
         message = f"{before:,} slots from {first.due:%Y-%m-%d %H:%M} UTC on came too late"
         yield made.no(Cause.WINDOW, message, Verdict.MISSED)
-        due = due[-MOST:]
+        due = due[-MAX_SLOTS:]
     for slot in due:
         yield _slot(skill, slot, slot is due[-1], book)
 

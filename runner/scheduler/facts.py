@@ -9,8 +9,8 @@ from runner.clients.git import Git
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Remote
 from runner.core.model.decision import Actor, Event, Facts
-from runner.scheduler.decide import asks
-from runner.scheduler.loop_guard import Me, ours
+from runner.scheduler.decide import required_facts
+from runner.scheduler.loop_guard import OwnIdentity, own_cause
 from runner.skills import Skill
 from runner.workspace.mirror import Mirror
 
@@ -32,16 +32,16 @@ class Sources:
     remote: Remote
     repository: str  # "owner/name"
     default_branch: str
-    me: Me
+    me: OwnIdentity
 
 
 def facts(skills: Mapping[str, Skill], event: Event, sources: Sources) -> Facts:
     """Everything that deciding needs, and nothing more is asked of the forge. Raises RunnerError of it."""
-    wants_actor, wants_paths = asks(skills, event)
+    wants_actor, wants_paths = required_facts(skills, event)
     actor = _actor(event, sources) if wants_actor else None
     return Facts(
         actor=actor,
-        ours=ours(event.payload, sources.me),
+        ours=own_cause(event.payload, sources.me),
         fork=_is_fork(event, sources.repository),
         paths=_paths(event, sources) if wants_paths else None,
     )
@@ -73,7 +73,7 @@ def _paths(event: Event, sources: Sources) -> tuple[str, ...] | None:
     git = Git(sources.mirror.directory)
     try:
         sources.mirror.fetch(sources.remote, *span.refs)
-        start = git.text("merge-base", span.base, span.head) if span.from_fork_point else span.base
+        start = git.output("merge-base", span.base, span.head) if span.from_fork_point else span.base
         listed = git.run("diff", "--name-only", "-z", "--no-renames", start, span.head).stdout
     except RunnerError as error:
         if error.reason not in _GONE:

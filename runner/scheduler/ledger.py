@@ -51,7 +51,7 @@ class Ledger:
         self._read()
         return _history(self._files, now)
 
-    def settle(self, decide: Decide, now: datetime) -> list[Decision]:
+    def decide(self, decide: Decide, now: datetime) -> list[Decision]:
         """Let `decide` look at what is known, and keep its decisions, in one step.
 
         Where somebody else was quicker, it decides anew on what is known then. A decision on what was
@@ -68,7 +68,7 @@ class Ledger:
         self._change(change)
         return settled
 
-    def ended(self, decision: Decision, end: End, url: str, now: datetime) -> None:
+    def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None:
         """A started run has ended; `url` is of what it published, or empty."""
         line = {"run": decision.run_id, "state": end.state, "reason": end.reason or "", "url": url}
         self._change(lambda files: _added(files, [line | {"at": now.isoformat()}], now))
@@ -94,7 +94,7 @@ class Ledger:
 
     def _read(self) -> None:
         git, remote = self.mirror.git, self.remote
-        listed = git.text("ls-remote", "--", remote.url, REF, variables=remote.variables).split()
+        listed = git.output("ls-remote", "--", remote.url, REF, variables=remote.variables).split()
         commit = listed[0] if listed else ""
         if commit == self._commit:
             return
@@ -109,8 +109,8 @@ class Ledger:
         git, remote = self.mirror.git, self.remote
         shas = {path: self._sha(path, content) for path, content in files.items()}
         listing = "".join(f"100644 blob {sha}\t{path}\n" for path, sha in sorted(shas.items()))
-        tree = git.text("mktree", stdin=listing.encode())
-        commit = git.text("commit-tree", tree, "-m", "Decisions of skillrunner", variables=_SIGNED)
+        tree = git.output("mktree", stdin=listing.encode())
+        commit = git.output("commit-tree", tree, "-m", "Decisions of skillrunner", variables=_SIGNED)
         lease = f"--force-with-lease={REF}:{self._commit}"
         args = ("push", "--porcelain", "--no-verify", lease, "--", remote.url, f"{commit}:{REF}")
         done = git.run(*args, ok=(0, 1), variables=remote.variables)
@@ -124,7 +124,7 @@ class Ledger:
     def _sha(self, path: str, content: bytes) -> str:
         if self._files.get(path) == content:
             return self._shas[path]
-        return self.mirror.git.text("hash-object", "-w", "--stdin", stdin=content)
+        return self.mirror.git.output("hash-object", "-w", "--stdin", stdin=content)
 
 
 def _refused(remote: Remote, said: str) -> RunnerError:

@@ -8,7 +8,7 @@ from runner.publish.outputs import _marker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Me:
+class OwnIdentity:
     """How we are known on the forge."""
 
     login: str = ""  # "slug[bot]" of our App; empty: we work with somebody's token
@@ -16,7 +16,7 @@ class Me:
     workflow: str = ""  # the path of the workflow that runs us
 
 
-def ours(payload: Mapping[str, Any], me: Me) -> str:
+def own_cause(payload: Mapping[str, Any], me: OwnIdentity) -> str:
     """Why what a payload tells is our own doing; empty: it is not."""
     sender = _text(payload, "sender", "login")
     if me.login and sender == me.login:

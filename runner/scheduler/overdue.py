@@ -9,7 +9,7 @@ from runner.skills import Skill
 from runner.triggers.slots import next_due
 
 
-class Kind(StrEnum):
+class AlertKind(StrEnum):
     """What is wrong. Closed: tools may switch on it."""
 
     OVERDUE = "overdue"  # a slot of a skill was not decided
@@ -18,10 +18,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class Alert:
     """Something that is wrong, with a skill or with a whole repository."""
 
-    kind: Kind
+    kind: AlertKind
     repository: str  # empty: any
     skill: str = ""  # empty: the repository
     message: str  # one sentence with the facts
@@ -34,7 +34,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Awaited:
+class AwaitedSlot:
     """The first slot of a skill that nobody has decided."""
 
     repository: str
@@ -43,7 +43,7 @@ class Awaited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unread:
+class UnreadRepository:
     """A repository that could not be read when somebody last tried."""
 
     repository: str
@@ -58,14 +58,14 @@ def first_due(skill: Skill, decided: datetime) -> datetime | None:
     return min((next_due(one, decided) for one in lines), default=None)
 
 
-def overdue(awaited: Iterable[Awaited], now: datetime, grace: timedelta) -> Iterator[Trouble]:
+def overdue_alerts(awaited: Iterable[AwaitedSlot], now: datetime, grace: timedelta) -> Iterator[Alert]:
     """The skills with a slot that nobody has decided `grace` after it was due."""
     for one in awaited:
         if now - one.due > grace:
             at = f"the slot of {one.due:%Y-%m-%d %H:%M} UTC"
             message = f"{one.repository} {one.skill}: {at} has no decision after {_told(now - one.due)}"
-            yield Trouble(
-                kind=Kind.OVERDUE,
+            yield Alert(
+                kind=AlertKind.OVERDUE,
                 repository=one.repository,
                 skill=one.skill,
                 message=message,
@@ -73,12 +73,12 @@ def overdue(awaited: Iterable[Awaited], now: datetime, grace: timedelta) -> Iter
             )
 
 
-def unread(some: Iterable[Unread], now: datetime, grace: timedelta) -> Iterator[Trouble]:
+def unread_alerts(some: Iterable[UnreadRepository], now: datetime, grace: timedelta) -> Iterator[Alert]:
     """The repositories that nobody could read for longer than `grace`."""
     for one in some:
         if now - one.read_at > grace:
             message = f"{one.repository} could not be read for {_told(now - one.read_at)}: {one.fault}"
-            yield Trouble(kind=Kind.UNREAD, repository=one.repository, message=message, since=one.read_at)
+            yield Alert(kind=AlertKind.UNREAD, repository=one.repository, message=message, since=one.read_at)
 
 
 def _told(span: timedelta) -> str:

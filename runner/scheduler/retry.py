@@ -15,7 +15,7 @@ _FIRST, _LONGEST = timedelta(seconds=30), timedelta(minutes=30)
 _ASKED_TO_WAIT = timedelta(minutes=1)  # GitHub's rule where it sets no time itself
 
 
-def again(end: End, attempt: int, attempts: int, begun: bool = True) -> timedelta | None:
+def retry_delay(end: End, attempt: int, attempts: int, begun: bool = True) -> timedelta | None:
     """How long a run waits for its next attempt; None: it has ended.
 
     `attempts` is what the skill allows, `begun` tells whether the harness had begun.
@@ -27,6 +27,6 @@ def again(end: End, attempt: int, attempts: int, begun: bool = True) -> timedelt
     return max(wait, _ASKED_TO_WAIT) if end.reason is Reason.FORGE_RATE_LIMITED else wait
 
 
-def after_a_loss(attempt: int, attempts: int) -> bool:
+def may_retry_lost(attempt: int, attempts: int) -> bool:
     """Whether a run whose worker died may be tried again."""
     return attempt < max(attempts, LOST)

@@ -14,8 +14,8 @@ from itertools import count, islice
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, line_of, next_due, slots
 
-MOST_OF_A_LINE = 1_000
-MOST = 100_000
+MAX_SLOTS_PER_LINE = 1_000
+MAX_SLOTS = 100_000
 """How many slots one call reports: of one schedule line, and after how many it takes no further line."""
 
 
@@ -74,9 +74,9 @@ class Timetable:
         """The slots up to `now` that were not reported yet, as the class promises them, the oldest first."""
         found: list[tuple[Hashable, Slot]] = []
         asked = []
-        while (first := self.next_at()) is not None and first <= now and len(found) < MOST:
+        while (first := self.next_at()) is not None and first <= now and len(found) < MAX_SLOTS:
             _, _, line = heappop(self._heap)
-            taken = list(islice(slots(line.schedule, line.reached, now), MOST_OF_A_LINE))
+            taken = list(islice(slots(line.schedule, line.reached, now), MAX_SLOTS_PER_LINE))
             line.reached = taken[-1].due
             found += ((line.owner, slot) for slot in taken)
             asked.append(line)

@@ -17,24 +17,24 @@ _IGNORED = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
 @dataclass(slots=True)
-class Found:
+class SkillFolders:
     """The files of skill folders, and what could not be read."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
 
-def discover(root: Path, folders: Sequence[str] = FOLDERS) -> Found:
+def discover(root: Path, folders: Sequence[str] = FOLDERS) -> SkillFolders:
     """Every skill of a working tree: the folders with a `skill.yaml` directly below one of `folders`."""
-    found = Found()
+    found = SkillFolders()
     for folder in folders:
         _collect(_inside(root / folder), str(PurePosixPath(folder)), found)
     return found
 
 
-def named(paths: Iterable[Path], folders: Sequence[str] = FOLDERS) -> Found:
+def skills_of_paths(paths: Iterable[Path], folders: Sequence[str] = FOLDERS) -> SkillFolders:
     """The skills that `paths` speak of: a file of a skill, its folder, a folder of skills, a repository."""
-    found = Found()
+    found = SkillFolders()
     for path in paths:
         start = path.parent if path.is_file() or path.is_symlink() else path
         if not path.exists():
@@ -64,12 +64,12 @@ def _is_skill(folder: Path) -> bool:
     return any(os.path.lexists(folder / name) for name in (SKILL_FILE, "skill.yml"))
 
 
-def _collect(children: Iterable[Path], label: str, found: Found) -> None:
+def _collect(children: Iterable[Path], label: str, found: SkillFolders) -> None:
     for child in children:
         _read_folder(child, str(PurePosixPath(label) / child.name), found)
 
 
-def _read_folder(folder: Path, label: str, found: Found) -> None:
+def _read_folder(folder: Path, label: str, found: SkillFolders) -> None:
     size = 0
     for count, path in enumerate(_files(folder), 1):
         name = f"{label}/{path.relative_to(folder).as_posix()}"
@@ -91,7 +91,7 @@ def _read_folder(folder: Path, label: str, found: Found) -> None:
             )
 
 
-def _link(path: Path, name: str, found: Found) -> None:
+def _link(path: Path, name: str, found: SkillFolders) -> None:
     if path.name in (SKILL_FILE, PROMPT_FILE):
         found.faults.append(
             Fault(name, 1, 1, "is a symbolic link, which is not followed", "", "copy the file")

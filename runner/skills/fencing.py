@@ -23,7 +23,7 @@ _PLAIN = re.compile(r"[\n\t -~]*")
 _LINE = 80  # a value up to this long, on one line, is fenced in place
 
 
-def visible(text: str) -> tuple[str, int]:
+def show_invisible(text: str) -> tuple[str, int]:
     """The text with invisible, direction-changing and control characters spelled out, and their number."""
     text = text.replace("\r\n", "\n")
     if _PLAIN.fullmatch(text):
@@ -81,28 +81,28 @@ class Untrusted:
         return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self._value == bare(other))
+        return bool(self._value == unwrap(other))
 
     def __hash__(self) -> int:
         return hash(self._value)
 
     def __lt__(self, other: object) -> bool:
-        return bool(self._value < bare(other))
+        return bool(self._value < unwrap(other))
 
     def __le__(self, other: object) -> bool:
-        return bool(self._value <= bare(other))
+        return bool(self._value <= unwrap(other))
 
     def __gt__(self, other: object) -> bool:
-        return bool(self._value > bare(other))
+        return bool(self._value > unwrap(other))
 
     def __ge__(self, other: object) -> bool:
-        return bool(self._value >= bare(other))
+        return bool(self._value >= unwrap(other))
 
     def __len__(self) -> int:
         return len(self._value)
 
     def __contains__(self, item: object) -> bool:
-        return bare(item) in self._value
+        return unwrap(item) in self._value
 
     def __iter__(self) -> Iterator["Untrusted"]:
         for index, item in enumerate(self._value):
@@ -110,7 +110,7 @@ class Untrusted:
 
     def child(self, key: object) -> "Untrusted | None":
         """The value under a key or index; None where there is none."""
-        key = bare(key)
+        key = unwrap(key)
         value, path = self._value, f"{self._path}.{key}"
         if isinstance(value, Mapping) and key in value:
             return Untrusted(value[key], self._show, path)
@@ -123,9 +123,9 @@ class Untrusted:
             return f"`{self._path}` is {_kind(self._value)}, it has no `{key}`"
         known = sorted(str(name) for name in self._value)[:40]
         hint = closest(str(key), known) or "it is empty"
-        return f"`{self._path}` has no `{key}`; {visible(hint)[0]}"
+        return f"`{self._path}` has no `{key}`; {show_invisible(hint)[0]}"
 
-    def like(self, value: Data) -> "Untrusted":
+    def derive(self, value: Data) -> "Untrusted":
         """Another value that was made from this one."""
         return Untrusted(value, self._show, self._path)
 
@@ -135,23 +135,23 @@ def _kind(value: Data) -> str:
     return names.get(type(value), "a number")
 
 
-def bare(value: Data) -> Data:
+def unwrap(value: Data) -> Data:
     """The value without its wrapping, at any depth of lists and mappings."""
     if isinstance(value, Untrusted):
         return value._value
     if isinstance(value, (list, tuple)):
-        return type(value)(bare(item) for item in value)
+        return type(value)(unwrap(item) for item in value)
     if isinstance(value, dict):
-        return {bare(key): bare(item) for key, item in value.items()}
+        return {unwrap(key): unwrap(item) for key, item in value.items()}
     return value
 
 
-def tainted(value: Data) -> "Untrusted | None":
+def find_untrusted(value: Data) -> "Untrusted | None":
     """An untrusted value inside `value`, if there is one."""
     if isinstance(value, Untrusted):
         return value
     items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return next((found for item in items if (found := tainted(item)) is not None), None)
+    return next((found for item in items if (found := find_untrusted(item)) is not None), None)
 
 
 def as_text(value: Data) -> str:
@@ -159,9 +159,9 @@ def as_text(value: Data) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
-def fenced(value: Data, mark: str) -> tuple[str, int]:
+def fence_value(value: Data, mark: str) -> tuple[str, int]:
     """A value between fences, and how many of its characters were spelled out."""
-    text, count = visible(as_text(value))
+    text, count = show_invisible(as_text(value))
     if "\n" not in text and len(text) <= _LINE:
         return f"<untrusted-{mark}>{text}</untrusted-{mark}>", count
     return f"<untrusted-{mark}>\n{text}\n</untrusted-{mark}>", count
@@ -169,5 +169,5 @@ def fenced(value: Data, mark: str) -> tuple[str, int]:
 
 def one_line(value: Data, limit: int = 200) -> str:
     """A value as a short line of plain text, for titles and labels."""
-    text = " ".join(visible(as_text(value).replace("\r", "\n"))[0].split())
+    text = " ".join(show_invisible(as_text(value).replace("\r", "\n"))[0].split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

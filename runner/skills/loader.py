@@ -12,7 +12,7 @@ from runner.config.documents import Document, Fault, check, parse
 from runner.skills import skill_md
 from runner.skills.kinds import skill_model
 from runner.skills.mcp_rules import check_servers
-from runner.skills.models import SkillFile, given
+from runner.skills.models import SkillFile, present_kinds
 from runner.skills.prompt import Template
 
 MAX_FILE = 256 * 1024
@@ -39,24 +39,24 @@ class Skill:
     @property
     def triggers(self) -> Mapping[str, Any]:
         """The triggers that it names, and their options."""
-        return given(self.options.on)
+        return present_kinds(self.options.on)
 
     @property
     def output(self) -> tuple[str, Any]:
         """The kind of its one output, and the options of it."""
-        ((kind, options),) = given(self.options.output).items()
+        ((kind, options),) = present_kinds(self.options.output).items()
         return kind, options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedSkills:
     """What a set of files holds. A skill with a fault is not among the skills."""
 
     skills: Mapping[str, Skill]
     faults: tuple[Fault, ...]
 
 
-def load(files: Mapping[str, bytes]) -> Loaded:
+def load(files: Mapping[str, bytes]) -> LoadedSkills:
     """Every folder among `files` (path -> content) that holds a `skill.yaml`, and all that is wrong."""
     skills: dict[str, Skill] = {}
     faults: list[Fault] = []
@@ -68,7 +68,7 @@ def load(files: Mapping[str, bytes]) -> Loaded:
         elif skill is not None:
             skills[skill.name] = skill
         faults.extend(sorted(set(found)))
-    return Loaded(skills=skills, faults=tuple(faults))
+    return LoadedSkills(skills=skills, faults=tuple(faults))
 
 
 def _folders(files: Mapping[str, bytes]) -> Mapping[str, dict[str, bytes]]:

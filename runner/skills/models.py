@@ -261,7 +261,7 @@ class SkillFile(Model):
         return bool(getattr(self, "continue", False))
 
 
-def given(choice: Model) -> Mapping[str, Any]:
+def present_kinds(choice: Model) -> Mapping[str, Any]:
     """The kinds that an `on` or `output` mapping names, with their options."""
     named = {name: getattr(choice, name) for name in type(choice).model_fields}
     return {name: options for name, options in named.items() if options is not None}

@@ -17,7 +17,7 @@ _TAG = re.compile(r"\{[{%#]")
 _PRINT = re.compile(r"(?<!\{)\{\{-?\s*([a-z]+)((?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*-?\}\}")
 
 
-def surely_right(source: str, inputs: Collection[str]) -> bool:
+def has_only_known_names(source: str, inputs: Collection[str]) -> bool:
     """Whether a template only prints known names, as most do; of any other only Jinja2 can tell.
 
     This spares most skills the import of Jinja2, and half of the time that checking them takes.

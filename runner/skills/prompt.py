@@ -8,7 +8,7 @@ from typing import Any
 from runner.config.documents import Data
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.skills.fencing import Show, Untrusted, fence, fenced, one_line
+from runner.skills.fencing import Show, Untrusted, fence, fence_value, one_line
 
 MAX_PROMPT = 256 * 1024
 MAX_LINE = 200
@@ -29,7 +29,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class PromptContext:
     """What a template sees. Only `event` is untrusted."""
 
     skill: Mapping[str, Any]
@@ -46,7 +46,7 @@ class Prompt:
     escaped: int  # how many hidden characters of the event were spelled out
 
 
-def render_prompt(template: Template, context: Context) -> Prompt:
+def render_prompt(template: Template, context: PromptContext) -> Prompt:
     """The prompt, with the event's values fenced as untrusted data.
 
     Equal templates and contexts give equal prompts. Raises RunnerError where a value is missing, or the
@@ -56,7 +56,7 @@ def render_prompt(template: Template, context: Context) -> Prompt:
     escaped: list[int] = []
 
     def show(value: Data) -> str:
-        text, count = fenced(value, mark)
+        text, count = fence_value(value, mark)
         escaped.append(count)
         return text
 
@@ -69,17 +69,17 @@ def render_prompt(template: Template, context: Context) -> Prompt:
     return Prompt(text=text, escaped=sum(escaped))
 
 
-def render_text(template: Template, context: Context) -> str:
+def render_text(template: Template, context: PromptContext) -> str:
     """A title, a label or another short text: one line, in which the event's values stand plain."""
     return one_line(_render(template, context, one_line, 16 * 1024), MAX_LINE)
 
 
-def render_body(template: Template, context: Context) -> str:
+def render_body(template: Template, context: PromptContext) -> str:
     """A longer text for people: lines are kept, the event's values stand in it as single plain lines."""
     return _render(template, context, one_line, MAX_PROMPT)
 
 
-def _render(template: Template, context: Context, show: Show, limit: int) -> str:
+def _render(template: Template, context: PromptContext, show: Show, limit: int) -> str:
     if "{{" not in template.text and "{%" not in template.text and "{#" not in template.text:
         return _capped(template, [template.text], limit)
     from jinja2 import TemplateError

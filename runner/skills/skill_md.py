@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from runner.config.documents import Data, Document, Fault, Model, Text, check, parse, shown
+from runner.config.documents import Data, Document, Fault, Model, Text, check, parse, value_text
 from runner.config.documents.yaml import Path
 from runner.core.units import Maybe
 from runner.skills.models import AllowanceOptions
-from runner.skills.names import surely_right
+from runner.skills.names import has_only_known_names
 from runner.skills.prompt import Template
 
 MAX_TEXT = 256 * 1024
@@ -131,7 +131,7 @@ def _check(document: Document, template: Template, inputs: tuple[str, ...], colu
             position = (template.first_line + number, match.start() + 1)
             message = "a character that changes how the text around it looks"
             document.faults.append(Fault(template.file, *position, message, _escape(match[0]), "remove it"))
-    if surely_right(template.text, inputs):
+    if has_only_known_names(template.text, inputs):
         return
     from runner.skills.templates import problems
 
@@ -147,7 +147,7 @@ def _check(document: Document, template: Template, inputs: tuple[str, ...], colu
 def _expression(text: str, index: int) -> str:
     """The part of a line between template brackets that holds `index`, or the whole line."""
     inside = (match[0] for match in _BRACKETS.finditer(text) if match.start() <= index < match.end())
-    return shown(next(inside, text.strip()))
+    return value_text(next(inside, text.strip()))
 
 
 def _escape(char: str) -> str:

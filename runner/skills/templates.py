@@ -12,7 +12,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runner.config.documents import Data, closest
-from runner.skills.fencing import Untrusted, as_text, bare, tainted
+from runner.skills.fencing import Untrusted, as_text, find_untrusted, unwrap
 from runner.skills.names import FIELDS
 
 _NO_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
@@ -35,7 +35,7 @@ class _Code(CodeGenerator):
         self.write("))")
 
 
-class Environment(ImmutableSandboxedEnvironment):
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """Jinja2's sandbox, in which whatever is made of an untrusted value is untrusted too."""
 
     code_generator_class = _Code
@@ -58,15 +58,15 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Function, *args: Data, **kwargs: Data) -> Data:  # noqa: N805
         # The names are Jinja2's, so that a call may have keyword arguments of any name.
-        source = tainted((args, kwargs))
-        result = super().call(__context, __obj, *bare(args), **bare(kwargs))
-        return result if source is None else source.like(result)
+        source = find_untrusted((args, kwargs))
+        result = super().call(__context, __obj, *unwrap(args), **unwrap(kwargs))
+        return result if source is None else source.derive(result)
 
     def joined(self, parts: tuple[Data, ...]) -> Data:
         """What `~` makes of its operands."""
-        source = tainted(parts)
-        text = "".join(as_text(bare(part)) if isinstance(part, Untrusted) else str(part) for part in parts)
-        return text if source is None else source.like(text)
+        source = find_untrusted(parts)
+        text = "".join(as_text(unwrap(part)) if isinstance(part, Untrusted) else str(part) for part in parts)
+        return text if source is None else source.derive(text)
 
     def _child(self, obj: Untrusted, key: Data) -> Data:
         child = obj.child(key)
@@ -76,13 +76,13 @@ class Environment(ImmutableSandboxedEnvironment):
 def _spreading(function: Function) -> Function:
     @functools.wraps(function)
     def filtered(*args: Data, **kwargs: Data) -> Data:
-        source = tainted((args, kwargs))
+        source = find_untrusted((args, kwargs))
         if source is None:
             return function(*args, **kwargs)
-        result = function(*bare(args), **bare(kwargs))
+        result = function(*unwrap(args), **unwrap(kwargs))
         if isinstance(result, Iterator):
             result = list(result)
-        return source.like(result)
+        return source.derive(result)
 
     return filtered
 
@@ -90,14 +90,14 @@ def _spreading(function: Function) -> Function:
 def _seeing(function: Function) -> Function:
     @functools.wraps(function)
     def tested(*args: Data, **kwargs: Data) -> Data:
-        return function(*bare(args), **bare(kwargs))
+        return function(*unwrap(args), **unwrap(kwargs))
 
     return tested
 
 
 @functools.cache
-def environment() -> Environment:
-    return Environment()
+def environment() -> TemplateEnvironment:
+    return TemplateEnvironment()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -174,4 +174,4 @@ def line_of(trace: TracebackType | None) -> int:
     return line
 
 
-__all__ = ["NAME", "Environment", "UndefinedError", "environment", "line_of", "problems"]
+__all__ = ["NAME", "TemplateEnvironment", "UndefinedError", "environment", "line_of", "problems"]

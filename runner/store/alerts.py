@@ -8,37 +8,44 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from runner.scheduler.overdue import Awaited, Kind, Trouble, Unread, overdue, unread
+from runner.scheduler.overdue import (
+    Alert,
+    AlertKind,
+    AwaitedSlot,
+    UnreadRepository,
+    overdue_alerts,
+    unread_alerts,
+)
 from runner.store import rows
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.runs import Store
 from runner.store.tables import alerts, awaited, pauses, watched, workers
 from runner.store.workers import LIVING
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
+class AlertStore:
     """Of all repositories."""
 
     store: Store
 
-    def looked(self, worker: str, faults: Mapping[str, str], now: datetime) -> None:
+    def note_read(self, worker: str, faults: Mapping[str, str], now: datetime) -> None:
         """`worker` looked at repositories: each with what went wrong, or with nothing."""
-        at = rows.instant(now)
+        at = rows.utc_time(now)
         read = watched.c.repository.in_([name for name, fault in faults.items() if not fault])
         # Workers that do so at the same moment take the rows in one order: none waits for another in a ring.
         known = select(watched.c.repository).where(read).order_by(watched.c.repository).with_for_update()
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             there = set(connection.execute(known).scalars())
             connection.execute(update(watched).where(read).values(read_at=at, fault="", worker=worker))
             for name in sorted(set(faults) - there):
                 _tried(connection, name, faults[name], worker, at)
 
-    def expect(self, repository: str, due: Mapping[str, datetime], *, decided: bool) -> None:
+    def set_expected(self, repository: str, due: Mapping[str, datetime], *, decided: bool) -> None:
         """By skill the first slot to come. Unless all before it is `decided`, what is awaited stays."""
         here = awaited.c.repository == repository
-        to_come = {skill: rows.instant(at) for skill, at in due.items()}
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        to_come = {skill: rows.utc_time(at) for skill, at in due.items()}
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             query = select(awaited.c.skill, awaited.c.due).where(here)
             known: dict[str, str] = {row.skill: row.due for row in connection.execute(query)}
             if gone := set(known) - set(due):
@@ -57,49 +64,49 @@ class Watching:
             ]
             _add(connection, awaited, new)
 
-    def serve(self, worker: str, names: Collection[str]) -> None:
+    def set_served(self, worker: str, names: Collection[str]) -> None:
         """Forget the repositories that nobody serves any more, when `worker` serves just these.
 
         Those of a worker that died are not forgotten: nobody said that they should not be served.
         """
         others = select(workers.c.id).where(workers.c.state.in_((*LIVING, "lost")), workers.c.id != worker)
         everybody = [] if self.store.database.is_file else [watched.c.worker.not_in(others)]
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             gone = and_(watched.c.repository.not_in(list(names)), *everybody)
             connection.execute(delete(watched).where(gone))
             known = select(watched.c.repository)
             connection.execute(delete(awaited).where(awaited.c.repository.not_in(known)))
 
-    def troubles(self, now: datetime, grace: timedelta) -> list[Trouble]:
+    def alerts(self, now: datetime, grace: timedelta) -> list[Alert]:
         """All that is wrong, from the store alone."""
-        late = awaited.c.due < rows.instant(now - grace)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        late = awaited.c.due < rows.utc_time(now - grace)
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return [
-                *overdue(_awaited(connection, late), now, grace),
-                *unread(_unread(connection), now, grace),
+                *overdue_alerts(_awaited(connection, late), now, grace),
+                *unread_alerts(_unread(connection), now, grace),
                 *_broken(connection),
             ]
 
     def is_served(self, repository: str) -> bool:
         """Whether a worker looked at it, and none has forgotten it since."""
         query = select(watched.c.repository).where(watched.c.repository == repository)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return connection.execute(query).first() is not None
 
     def repositories(self, skill: str) -> list[str]:
         """Where a skill of that name has a schedule, as far as workers have seen."""
         query = select(awaited.c.repository).where(awaited.c.skill == skill).order_by(awaited.c.repository)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
     # --- what was told --------------------------------------------------------------------------
 
-    def told(self) -> list[Trouble]:
+    def sent(self) -> list[Alert]:
         """What was told, and is not told to be over."""
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return [
-                Trouble(
-                    kind=Kind(row.kind),
+                Alert(
+                    kind=AlertKind(row.kind),
                     repository=row.repository,
                     skill=row.skill,
                     message=row.message,
@@ -108,24 +115,24 @@ class Watching:
                 for row in connection.execute(select(alerts))
             ]
 
-    def tell(self, one: Trouble) -> bool:
+    def claim(self, one: Alert) -> bool:
         """Whether it is for the caller to tell of it: of several at once one hears so."""
-        row = {"message": one.message, "since": rows.instant(one.since)}
+        row = {"message": one.message, "since": rows.utc_time(one.since)}
         try:
-            with speaking(self.store.database), self.store.engine.begin() as connection:
+            with database_errors(self.store.database), self.store.engine.begin() as connection:
                 connection.execute(insert(alerts).values(**_key(one), **row))
         except IntegrityError:
             return False
         return True
 
-    def mend(self, one: Trouble) -> bool:
+    def claim_resolved(self, one: Alert) -> bool:
         """Whether it is for the caller to tell that it is over."""
         here = and_(*(alerts.c[name] == value for name, value in _key(one).items()))
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             return bool(connection.execute(delete(alerts).where(here)).rowcount)
 
 
-def _key(one: Trouble) -> dict[str, str]:
+def _key(one: Alert) -> dict[str, str]:
     return dict(zip(("kind", "repository", "skill"), one.name, strict=True))
 
 
@@ -144,18 +151,18 @@ def _add(connection: Connection, table: Table, new: Sequence[Mapping[str, str | 
             connection.execute(insert(table), new)
 
 
-def _awaited(connection: Connection, which: ColumnElement[bool]) -> list[Awaited]:
+def _awaited(connection: Connection, which: ColumnElement[bool]) -> list[AwaitedSlot]:
     query = select(awaited).where(which).order_by(awaited.c.repository, awaited.c.skill)
     return [
-        Awaited(repository=row.repository, skill=row.skill, due=datetime.fromisoformat(row.due))
+        AwaitedSlot(repository=row.repository, skill=row.skill, due=datetime.fromisoformat(row.due))
         for row in connection.execute(query)
     ]
 
 
-def _unread(connection: Connection) -> list[Unread]:
+def _unread(connection: Connection) -> list[UnreadRepository]:
     query = select(watched).where(watched.c.fault != "").order_by(watched.c.repository)
     return [
-        Unread(
+        UnreadRepository(
             repository=row.repository,
             read_at=datetime.fromisoformat(row.read_at),
             fault=row.fault,
@@ -164,12 +171,12 @@ def _unread(connection: Connection) -> list[Unread]:
     ]
 
 
-def _broken(connection: Connection) -> list[Trouble]:
+def _broken(connection: Connection) -> list[Alert]:
     """The skills that failed so often that they are paused."""
     held = and_(pauses.c.circuit == 1, pauses.c.resumed_at.is_(None))
     return [
-        Trouble(
-            kind=Kind.CIRCUIT,
+        Alert(
+            kind=AlertKind.CIRCUIT,
             repository=row.repository,
             skill=row.skill,
             message=f"{row.repository} {row.skill} is paused: {row.reason}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.store.database import VERSION, in_file, speaking
+from runner.store.database import VERSION, database_errors, file_database
 from runner.store.process_lock import is_held
 
 _BESIDE = ("", "-wal", "-shm")  # a database in WAL mode is three files: sqlite.org/walformat.html
@@ -53,11 +53,11 @@ def _new(target: Path) -> Iterator[Path]:
     """A file that takes the place of `target` once it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = target.with_name(f".{target.name}.{os.getpid()}")
-    with speaking(in_file(target)):
+    with database_errors(file_database(target)):
         os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield made
-        with speaking(in_file(target)):
+        with database_errors(file_database(target)):
             made.replace(target)
     finally:
         for ending in _BESIDE:
@@ -66,7 +66,11 @@ def _new(target: Path) -> Iterator[Path]:
 
 def _copy(source: Path, target: Path) -> None:
     """All pages at once: in WAL mode that keeps nobody from writing."""
-    with speaking(in_file(source)), closing(_reading(source)) as old, closing(sqlite3.connect(target)) as new:
+    with (
+        database_errors(file_database(source)),
+        closing(_reading(source)) as old,
+        closing(sqlite3.connect(target)) as new,
+    ):
         old.backup(new)
         new.execute("PRAGMA journal_mode=DELETE")  # one file, that can be carried away
 
@@ -77,7 +81,7 @@ def _reading(path: Path) -> sqlite3.Connection:
 
 def _check(path: Path) -> None:
     """Raises RunnerError unless this is a whole database of ours that this program can read."""
-    with speaking(in_file(path)), closing(_reading(path)) as found:
+    with database_errors(file_database(path)), closing(_reading(path)) as found:
         faults = [str(row[0]) for row in found.execute("PRAGMA integrity_check(3)")]
         if faults != ["ok"]:
             raise _failed(f"{path} is damaged: {'; '.join(faults)}", f"sqlite3 {path} .recover")

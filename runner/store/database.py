@@ -68,11 +68,11 @@ class Database:
         return self.url.startswith("sqlite:")
 
 
-def in_file(path: Path) -> Database:
+def file_database(path: Path) -> Database:
     return Database(f"sqlite:///{path}")
 
 
-def on_server(url: str) -> Database:
+def server_database(url: str) -> Database:
     """A PostgreSQL database by its usual URL. Raises RunnerError INVALID_CONFIG when it is none."""
     try:
         found = make_url(url)
@@ -96,7 +96,7 @@ def connect(database: Database) -> Engine:
     Raises RunnerError STORE_FAILED when it is damaged, newer than this program, or cannot be written; what
     is in it stays as it is. DISK_FULL when there is no room.
     """
-    with speaking(database):
+    with database_errors(database):
         if database.is_file:
             Path(database.place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             engine = create_engine(database.url)
@@ -114,7 +114,7 @@ def connect(database: Database) -> Engine:
 
 
 @contextmanager
-def speaking(database: Database) -> Iterator[None]:
+def database_errors(database: Database) -> Iterator[None]:
     """The database's errors inside become a RunnerError that says how to go on; broken rules stay."""
     try:
         yield

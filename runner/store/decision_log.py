@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runner.core.model import End
-from runner.core.model.decision import Decision, History, Purse, Verdict
+from runner.core.model.decision import Budget, Decision, History, Verdict
 from runner.scheduler.ledger import Ledger
 from runner.store import new_run_id
 from runner.store.decisions import Decisions, Work
@@ -20,15 +20,15 @@ MakeWork = Callable[[Decision], Work]
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class DecisionLog:
     """`host` names the store, on every machine that shares it."""
 
     own: Decisions
     shared: Ledger | None
     host: str
-    purse: Callable[[], Purse] = Purse
+    purse: Callable[[], Budget] = Budget
 
-    def settle(self, decide: Decide, work: MakeWork, now: datetime) -> list[Decision]:
+    def decide(self, decide: Decide, work: MakeWork, now: datetime) -> list[Decision]:
         """Decide, keep the decisions, and queue the runs that they start."""
 
         purse = self.purse()
@@ -37,7 +37,7 @@ class Book:
             return [self._named(one, now) for one in decide(replace(known, purse=purse))]
 
         if self.shared is None:
-            return self.own.settle(with_ids, work)
+            return self.own.decide(with_ids, work)
         before = self.own.history()
         told: dict[str, Decision] = {}
 
@@ -47,25 +47,25 @@ class Book:
             told.update((one.name, known.decided[one.name]) for one in made if one.name in known.decided)
             return made
 
-        settled = self.shared.settle(both, now)
+        settled = self.shared.decide(both, now)
         # What a crash kept from our own store is put there now, as it was decided then.
-        self.own.settle(lambda _: [self._left_behind(told.get(one.name), one) for one in settled], work)
+        self.own.decide(lambda _: [self._left_behind(told.get(one.name), one) for one in settled], work)
         return settled
 
-    def ended(self, decision: Decision, end: End, url: str, now: datetime) -> None:
+    def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None:
         if self.shared is not None:
-            self.shared.ended(decision, end, url, now)
+            self.shared.add_end(decision, end, url, now)
 
     def adopt(self, decision: Decision, work: Work) -> None:
         """Keep a decision of the shared ledger's in the store, and queue its run."""
-        self.own.settle(lambda _: [decision], lambda _: work)
+        self.own.decide(lambda _: [decision], lambda _: work)
 
-    def left_behind(self, now: datetime) -> list[Decision]:
+    def orphans(self, now: datetime) -> list[Decision]:
         """Runs that the shared ledger says this store started, and that the store knows nothing of."""
         if self.shared is None:
             return []
         active = self.shared.history(now).active.values()
-        return [one for one in active if one.host == self.host and not self.own.knows(one)]
+        return [one for one in active if one.host == self.host and not self.own.contains(one)]
 
     def _left_behind(self, before: Decision | None, now: Decision) -> Decision:
         ours = before is not None and before.host == self.host and before.verdict is Verdict.STARTED

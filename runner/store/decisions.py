@@ -18,7 +18,7 @@ from runner.core.model.decision import Cause, Decision, History, Verdict
 from runner.scheduler.admission import URGENCY, rank
 from runner.scheduler.backfill import PREFIX
 from runner.store import rows
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.records import ACTIVE
 from runner.store.runs import Store
 from runner.store.tables import decisions, pauses, queue, runs, schedules
@@ -42,7 +42,7 @@ class Decisions:
     store: Store
     repository: str
 
-    def settle(
+    def decide(
         self,
         decide: Callable[[History], Sequence[Decision]],
         work: Callable[[Decision], Work],
@@ -51,7 +51,7 @@ class Decisions:
 
         A decision on what was decided before is returned, and not kept: the first one stands.
         """
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             self._alone(connection)
             known = _Decided(connection, self.repository)
             history = History(
@@ -70,26 +70,26 @@ class Decisions:
 
     def history(self) -> History:
         """What stands in the way of a start, whatever is decided."""
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return History(
                 active=_active(connection, self.repository),
                 paused=_paused(connection, self.repository),
                 latest=_Latest(self.store, self.repository),
             )
 
-    def knows(self, decision: Decision) -> bool:
+    def contains(self, decision: Decision) -> bool:
         """Whether there is a decision on the same slot or event."""
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return decision.name in _Decided(connection, self.repository)
 
     def amend(self, decision: Decision) -> None:
         """Keep what became of a decision to start when no run came to be."""
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(update(decisions).where(self._is(decision)).values(**_row(decision)))
 
     def find(self, skill: str, key: str) -> Decision | None:
         """The decision on one slot or event."""
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _Decided(connection, self.repository).get(f"{skill} {key}")
 
     def _alone(self, connection: Connection) -> None:
@@ -154,7 +154,7 @@ class _Latest(Mapping[str, str]):
         mine = (runs.c.repository == self.repository, runs.c.skill == skill, runs.c.subject == subject)
         newest = (runs.c.created_at.desc(), runs.c.id.desc())
         query = select(runs.c.id).where(*mine, runs.c.started_at.is_not(None)).order_by(*newest).limit(1)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             found: str | None = connection.execute(query).scalar()
         if found is None:
             raise KeyError(name)
@@ -163,7 +163,7 @@ class _Latest(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         begun = (runs.c.repository == self.repository, runs.c.started_at.is_not(None))
         query = select(runs.c.skill, runs.c.subject).where(*begun).distinct()
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return iter([f"{skill} {subject}" for skill, subject in connection.execute(query)])
 
     def __len__(self) -> int:
@@ -202,7 +202,7 @@ def _reach(connection: Connection, repository: str, decision: Decision) -> None:
     """The line of the slot was decided up to here."""
     line = f"{decision.skill} {decision.key.removeprefix('schedule:').split(':', 1)[0]}"
     where = and_(schedules.c.repository == repository, schedules.c.line == line)
-    due = rows.instant(decision.due)
+    due = rows.utc_time(decision.due)
     known = connection.execute(select(schedules.c.since).where(where)).scalar()
     if known is None:
         connection.execute(insert(schedules).values(repository=repository, line=line, since=due))
@@ -218,8 +218,8 @@ def _enqueue(connection: Connection, work: Work) -> None:
             repository=work.run.repository,
             skill=work.run.skill,
             priority=work.priority,
-            rank=rows.instant(rank(work.run.created_at, work.priority)),
-            not_before=rows.instant(work.not_before) or "",
+            rank=rows.utc_time(rank(work.run.created_at, work.priority)),
+            not_before=rows.utc_time(work.not_before) or "",
             work=json.dumps(work.data, default=str),
         )
     )
@@ -240,14 +240,14 @@ def _replace(connection: Connection, work: Work) -> None:
     # Asked only now: one that is taken at this moment is either still free here, or stopped by its taker.
     free = select(queue.c.run_id).where(others, queue.c.stop == why, queue.c.owner == "")
     end = RunnerError(Phase.PLAN, Reason.CANCELLED, why).end
-    ended = rows.end_row(end) | {"ended_at": rows.instant(work.run.created_at)}
+    ended = rows.end_row(end) | {"ended_at": rows.utc_time(work.run.created_at)}
     waits = and_(runs.c.id.in_(free), runs.c.state.in_(ACTIVE))
     connection.execute(update(runs).where(waits).values(**ended))
 
 
 def _row(decision: Decision) -> dict[str, Any]:
     row = asdict(decision)
-    return row | {name: rows.instant(row[name]) for name in ("at", "due", "expires")}
+    return row | {name: rows.utc_time(row[name]) for name in ("at", "due", "expires")}
 
 
 def _record(row: Mapping[Any, Any]) -> Decision:
@@ -259,11 +259,11 @@ def _record(row: Mapping[Any, Any]) -> Decision:
         cause=Cause(row["cause"]) if row["cause"] else None,
         message=row["message"],
         at=datetime.fromisoformat(row["at"]),
-        due=rows.moment(row["due"]),
+        due=rows.stored_time(row["due"]),
         run_id=row["run_id"],
         continues=row["continues"],
         host=row["host"],
-        expires=rows.moment(row["expires"]),
+        expires=rows.stored_time(row["expires"]),
     )
 
 
@@ -278,8 +278,8 @@ def search(
         query = query.where(decisions.c.key.contains(event, autoescape=True))
     order = [decisions.c.at.desc(), decisions.c.due.desc()]
     if at is not None:
-        query, order = query.where(decisions.c.due <= rows.instant(at)), order[::-1]
+        query, order = query.where(decisions.c.due <= rows.utc_time(at)), order[::-1]
     newest = query.order_by(*order, decisions.c.key.desc()).limit(1)
-    with speaking(store.database), store.engine.connect() as connection:
+    with database_errors(store.database), store.engine.connect() as connection:
         found = connection.execute(newest).mappings().first()
     return (found["repository"], _record(found)) if found else None

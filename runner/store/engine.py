@@ -24,7 +24,7 @@ Handler = Callable[[str, int], None]
 
 
 @contextmanager
-def working(url: str, worker: str, handler: Handler) -> Iterator["Engine"]:
+def open_engine(url: str, worker: str, handler: Handler) -> Iterator["Engine"]:
     """An engine on the database `url`, as the executor `worker`, for as long as the context lasts.
 
     `worker` is new at each start of a process: two processes of one name would take each other's runs.
@@ -61,7 +61,7 @@ class Engine:
     engine: "DBOS"
     workflow: Handler
 
-    def start(self, run_id: str, turn: int) -> None:
+    def enqueue(self, run_id: str, turn: int) -> None:
         """Begin a turn; asked twice, it begins once, and one that has ended does not begin again.
 
         Waits while the database is away.

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.core.model.decision import Event
 from runner.store import rows
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.event_tables import cursors, heard, inbox
 from runner.store.runs import Store
 
@@ -33,7 +33,7 @@ class Inbox:
 
         In one step: a crash loses no event, and makes none heard twice.
         """
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             new = [event for event in events if _is_new(connection, repository, event, source)]
             for event in new:
                 text = json.dumps(asdict(event), default=str)
@@ -46,26 +46,26 @@ class Inbox:
     def cursor(self, repository: str) -> Mapping[str, Any]:
         """How far the repository was heard; empty: not yet."""
         query = select(cursors.c.data).where(cursors.c.repository == repository)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             found: Mapping[str, Any] = json.loads(connection.execute(query).scalar() or "{}")
         return found
 
     def waiting(self, repositories: Sequence[str], limit: int = 100) -> list[tuple[int, str, Event]]:
         """Events without a decision, the oldest first, each with its number and its repository."""
         query = select(inbox).where(inbox.c.repository.in_(repositories)).order_by(inbox.c.id).limit(limit)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             found = connection.execute(query).mappings().all()
         return [(row["id"], row["repository"], _event(json.loads(row["event"]))) for row in found]
 
-    def done(self, number: int) -> None:
+    def mark_decided(self, number: int) -> None:
         """The event has its decisions."""
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(delete(inbox).where(inbox.c.id == number))
 
     def forget(self, before: datetime) -> None:
         """Drop the keys of what was heard long ago: nobody delivers that again."""
-        with speaking(self.store.database), self.store.engine.begin() as connection:
-            connection.execute(delete(heard).where(heard.c.at < rows.instant(before)))
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(delete(heard).where(heard.c.at < rows.utc_time(before)))
 
 
 def _is_new(connection: Connection, repository: str, event: Event, source: Source) -> bool:
@@ -77,7 +77,7 @@ def _is_new(connection: Connection, repository: str, event: Event, source: Sourc
     if connection.execute(select(heard.c.key).where(heard.c.repository == repository, same)).first():
         return False
     for key in (event.key, *event.other_keys):
-        row = {"repository": repository, "key": key, "source": source, "at": rows.instant(event.at)}
+        row = {"repository": repository, "key": key, "source": source, "at": rows.utc_time(event.at)}
         try:
             with connection.begin_nested():
                 connection.execute(insert(heard).values(**row))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.publish.forges import NewPullRequest, PullRequest
 from runner.store import rows
-from runner.store.database import Database, speaking
+from runner.store.database import Database, database_errors
 from runner.store.tables import comments, pull_requests
 
 
@@ -37,7 +37,7 @@ class PullRequests:
     def _insert(self, new: NewPullRequest, author: str) -> int:
         # In one statement: between two, another process could take the same number.
         following = select(func.coalesce(func.max(pull_requests.c.number), 0) + 1).where(self._here())
-        with speaking(self.database), self.engine.begin() as connection:
+        with database_errors(self.database), self.engine.begin() as connection:
             number = connection.execute(
                 insert(pull_requests)
                 .values(
@@ -51,7 +51,7 @@ class PullRequests:
                     body=new.body,
                     draft=int(new.draft),
                     author=author,
-                    created_at=rows.instant(datetime.now(UTC)),
+                    created_at=rows.utc_time(datetime.now(UTC)),
                 )
                 .returning(pull_requests.c.number)
             ).scalar_one()
@@ -78,15 +78,15 @@ class PullRequests:
         if fields.get("state", "open") != "open":
             changes["open_branch"] = None
         where = (self._here(), pull_requests.c.number == number)
-        with speaking(self.database), self.engine.begin() as connection:
+        with database_errors(self.database), self.engine.begin() as connection:
             connection.execute(update(pull_requests).where(*where).values(**changes))
 
     def comment(self, number: int, body: str, marker: str) -> bool:
         """Add a comment, unless there is one with this marker; whether it was added."""
         values = {"repository": self.repository, "number": number, "body": body, "marker": marker}
         try:
-            with speaking(self.database), self.engine.begin() as connection:
-                at = rows.instant(datetime.now(UTC))
+            with database_errors(self.database), self.engine.begin() as connection:
+                at = rows.utc_time(datetime.now(UTC))
                 connection.execute(insert(comments).values(**values, created_at=at))
         except IntegrityError:
             return False
@@ -99,7 +99,7 @@ class PullRequests:
             .where(comments.c.repository == self.repository, comments.c.number == number)
             .order_by(comments.c.id)
         )
-        with speaking(self.database), self.engine.connect() as connection:
+        with database_errors(self.database), self.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def _here(self) -> Any:
@@ -107,7 +107,7 @@ class PullRequests:
 
     def _records(self, *where: Any) -> list[PullRequest]:
         query = select(pull_requests).where(self._here(), *where).order_by(pull_requests.c.number.desc())
-        with speaking(self.database), self.engine.connect() as connection:
+        with database_errors(self.database), self.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
 
 

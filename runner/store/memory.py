@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, delete, insert, select
 
 from runner.core.model import Note
 from runner.store import rows
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.runs import Store
 from runner.store.tables import notes
 
@@ -15,34 +15,34 @@ MOST = 50
 """Notes of a skill; a newer one takes the place of the oldest."""
 
 
-def add(store: Store, repository: str, skill: str, text: str, run_id: str, at: datetime) -> None:
+def add_note(store: Store, repository: str, skill: str, text: str, run_id: str, at: datetime) -> None:
     here = _of(repository, skill)
     values = {
         "repository": repository,
         "skill": skill,
         "text": text,
         "run_id": run_id,
-        "at": rows.instant(at),
+        "at": rows.utc_time(at),
     }
-    with speaking(store.database), store.engine.begin() as connection:
+    with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(insert(notes).values(**values))
         newest = select(notes.c.id).where(here).order_by(notes.c.id.desc()).limit(MOST)
         kept = list(connection.execute(newest).scalars())
         connection.execute(delete(notes).where(here, notes.c.id < kept[-1]))
 
 
-def of(store: Store, repository: str | None, skill: str) -> list[Note]:
+def list_notes(store: Store, repository: str | None, skill: str) -> list[Note]:
     """The oldest first; those of all repositories where none is named."""
     query = select(notes).where(_of(repository, skill)).order_by(notes.c.id)
-    with speaking(store.database), store.engine.connect() as connection:
+    with database_errors(store.database), store.engine.connect() as connection:
         found = connection.execute(query).mappings()
         return [Note(**{**row, "at": datetime.fromisoformat(row["at"])}) for row in found]
 
 
-def forget(store: Store, skill: str, ids: Sequence[int]) -> int:
+def remove_notes(store: Store, skill: str, ids: Sequence[int]) -> int:
     """Drop these notes of a skill; tell how many there were."""
     query = delete(notes).where(_of(None, skill), notes.c.id.in_(ids))
-    with speaking(store.database), store.engine.begin() as connection:
+    with database_errors(store.database), store.engine.begin() as connection:
         return connection.execute(query).rowcount
 
 

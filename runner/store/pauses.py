@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, func, insert, select, true, update
 
 from runner.store import rows
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.runs import Store
 from runner.store.tables import pauses
 
@@ -19,10 +19,10 @@ def pause(
         "repository": repository,
         "skill": skill,
         "reason": reason,
-        "at": rows.instant(at),
+        "at": rows.utc_time(at),
     }
     values["circuit"] = int(circuit)
-    with speaking(store.database), store.engine.begin() as connection:
+    with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(delete(pauses).where(here))
         connection.execute(insert(pauses).values(**values))
 
@@ -31,22 +31,22 @@ def resume(store: Store, repository: str, skill: str, at: datetime) -> bool:
     """Hold it no longer; tell whether it was held. Without a repository: the skill of any."""
     anywhere = true() if skill and not repository else pauses.c.repository == repository
     held = and_(anywhere, pauses.c.skill == skill, pauses.c.resumed_at.is_(None))
-    with speaking(store.database), store.engine.begin() as connection:
-        ended = update(pauses).where(held).values(resumed_at=rows.instant(at))
+    with database_errors(store.database), store.engine.begin() as connection:
+        ended = update(pauses).where(held).values(resumed_at=rows.utc_time(at))
         return bool(connection.execute(ended).rowcount)
 
 
 def resumed_at(store: Store, repository: str, skill: str) -> datetime | None:
     """When somebody last said that a skill goes on."""
     concerned = and_(pauses.c.repository.in_(("", repository)), pauses.c.skill.in_(("", skill)))
-    with speaking(store.database), store.engine.connect() as connection:
+    with database_errors(store.database), store.engine.connect() as connection:
         query = select(func.max(pauses.c.resumed_at)).where(concerned)
-        return rows.moment(connection.execute(query).scalar())
+        return rows.stored_time(connection.execute(query).scalar())
 
 
-def paused(store: Store) -> list[dict[str, str]]:
+def list_pauses(store: Store) -> list[dict[str, str]]:
     """Everything that is held: repository and skill (empty: all of them), reason and since when."""
     columns = (pauses.c.repository, pauses.c.skill, pauses.c.reason, pauses.c.at)
     query = select(*columns).where(pauses.c.resumed_at.is_(None)).order_by(pauses.c.at)
-    with speaking(store.database), store.engine.connect() as connection:
+    with database_errors(store.database), store.engine.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

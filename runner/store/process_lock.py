@@ -30,7 +30,7 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def mark(folder: Path) -> str:
+def store_mark(folder: Path) -> str:
     """What tells this state directory from every other one, on any machine; made when first asked for."""
     path, mine = folder / "place", uuid.uuid4().hex
     if not path.exists():

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, literal,
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, RunEvent, RunState, Usage
-from runner.scheduler.admission import Begun, Busy, Scene, Waiting
+from runner.scheduler.admission import QueueState, RunningRun, StartedRun, WaitingRun
 from runner.store import rows
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.records import ACTIVE
 from runner.store.runs import Store
 from runner.store.tables import begun, events, queue, runs, workers
@@ -22,11 +22,11 @@ _TURN = 0x71756575  # the number of the lock that a PostgreSQL server keeps for 
 
 _FIRST = 50
 
-Choose = Callable[[Scene], Sequence[str]]
+Choose = Callable[[QueueState], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class TakenRun:
     """A run that a worker has taken."""
 
     run_id: str
@@ -40,7 +40,7 @@ class _NotItsOwnError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RunQueue:
     """The runs that wait, for all repositories."""
 
     store: Store
@@ -53,7 +53,7 @@ class Line:
         Tells the turn of each. A worker that others took for dead gets none. `memory`: how far back `choose`
         is told of what began.
         """
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             if not _waiting(connection, now, 1):
                 return {}
             self._alone(connection)
@@ -62,7 +62,7 @@ class Line:
             if not chosen:
                 return {}
             here = queue.c.run_id.in_(chosen)
-            taken = {"admitted_at": rows.instant(now), "owner": worker, "turn": queue.c.turn + 1}
+            taken = {"admitted_at": rows.utc_time(now), "owner": worker, "turn": queue.c.turn + 1}
             connection.execute(update(queue).where(here).values(**taken))
             connection.execute(update(runs).where(runs.c.id.in_(chosen)).values(worker=worker))
             _note(connection, here, now)
@@ -71,19 +71,19 @@ class Line:
             connection.commit()
         return {run_id: turns[run_id] for run_id in chosen}
 
-    def scene(self, now: datetime, memory: timedelta | None = None) -> Scene:
+    def state(self, now: datetime, memory: timedelta | None = None) -> QueueState:
         """What waits, what is carried out and what began, for those who only want to know."""
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _scene(connection, _waiting(connection, now), now, memory)
 
     def forget_begun(self, before: datetime) -> None:
         """Drop what began so long ago that no rate asks for it."""
-        with speaking(self.store.database), self.store.engine.begin() as connection:
-            connection.execute(delete(begun).where(begun.c.at < rows.instant(before)))
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
+            connection.execute(delete(begun).where(begun.c.at < rows.utc_time(before)))
 
-    def waiting(self, now: datetime) -> list[Waiting]:
+    def waiting(self, now: datetime) -> list[WaitingRun]:
         """The runs that may begin, and nobody has begun."""
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _waiting(connection, now)
 
     def work(self, run_id: str) -> Mapping[str, Any]:
@@ -102,16 +102,16 @@ class Line:
         found: int = self.store.step(lambda connection: connection.execute(query).scalar_one())
         return found
 
-    def of(self, worker: str) -> list[Taken]:
+    def runs_of(self, worker: str) -> list[TakenRun]:
         """The runs that `worker` carries out."""
         return self._taken(queue.c.owner == worker)
 
-    def stranded(self) -> list[Taken]:
+    def stranded(self) -> list[TakenRun]:
         """The runs that nobody carries out any more: their workers died, or left them behind."""
         living = select(workers.c.id).where(workers.c.state.in_(LIVING))
         return self._taken(and_(queue.c.owner != "", queue.c.owner.not_in(living)))
 
-    def _taken(self, whose: ColumnElement[bool]) -> list[Taken]:
+    def _taken(self, whose: ColumnElement[bool]) -> list[TakenRun]:
         query = (
             select(queue.c.run_id, queue.c.owner, queue.c.turn, runs.c.state)
             .join(runs)
@@ -119,18 +119,18 @@ class Line:
         )
         return self.store.step(
             lambda connection: [
-                Taken(run_id=run_id, owner=owner, turn=turn, begun=state != RunState.QUEUED)
+                TakenRun(run_id=run_id, owner=owner, turn=turn, begun=state != RunState.QUEUED)
                 for run_id, owner, turn, state in connection.execute(query)
             ]
         )
 
-    def ask_to_stop(self, run_id: str, why: str, now: datetime) -> bool:
+    def request_stop(self, run_id: str, why: str, now: datetime) -> bool:
         """Ask whoever carries a run out to stop it; False: nobody did, and it has ended as cancelled.
 
         Raises RunnerError when no worker has to do with it.
         """
         here = queue.c.run_id == run_id
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             self._alone(connection)
             row = connection.execute(select(queue.c.owner).where(here)).first()
             if row is None:
@@ -140,25 +140,25 @@ class Line:
             connection.execute(update(queue).where(here).values(stop=why))
             if not row.owner:
                 end = RunnerError(Phase.PLAN, Reason.CANCELLED, why).end
-                ended = rows.end_row(end) | {"ended_at": rows.instant(now)}
+                ended = rows.end_row(end) | {"ended_at": rows.utc_time(now)}
                 waits = and_(runs.c.id == run_id, runs.c.state.in_(ACTIVE))
                 connection.execute(update(runs).where(waits).values(**ended))
             connection.commit()
         return bool(row.owner)
 
-    def to_stop(self, worker: str) -> dict[str, str]:
+    def stop_requests(self, worker: str) -> dict[str, str]:
         """The runs of `worker` that are to be stopped, and why."""
         query = (
             select(queue.c.run_id, queue.c.stop)
             .join(runs)
             .where(queue.c.owner == worker, queue.c.stop != "", runs.c.state.in_(ACTIVE))
         )
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return {row.run_id: row.stop for row in connection.execute(query)}
 
     def put_back(
         self,
-        taken: Taken,
+        taken: TakenRun,
         told: RunEvent,
         attempt: int,
         not_before: datetime | None = None,
@@ -175,7 +175,7 @@ class Line:
             queue.c.turn == taken.turn,
             queue.c.stop == "",
         )
-        free = {"admitted_at": None, "owner": "", "not_before": rows.instant(not_before) or ""}
+        free = {"admitted_at": None, "owner": "", "not_before": rows.utc_time(not_before) or ""}
         active = and_(runs.c.id == taken.run_id, runs.c.state.in_(ACTIVE), runs.c.worker == taken.owner)
         again: dict[str, Any] = {"state": RunState.QUEUED, "worker": "", "attempt": attempt}
         again |= rows.usage_row(spent) if spent is not None else {}
@@ -196,10 +196,10 @@ class Line:
         """Whether nothing of these repositories waits, now or for later."""
         here = queue.c.repository.in_(repositories)
         query = select(queue.c.run_id).join(runs).where(_unclaimed(), here).limit(1)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return connection.execute(query).first() is None
 
-    def untold(self, worker: str) -> list[str]:
+    def unreported_ends(self, worker: str) -> list[str]:
         """The runs whose end nobody was told yet: those of `worker`, and those of no living one."""
         others = select(workers.c.id).where(workers.c.state.in_(LIVING), workers.c.id != worker)
         mine = or_(queue.c.owner == worker, queue.c.owner.not_in(others))
@@ -209,12 +209,12 @@ class Line:
             .where(queue.c.told == 0, runs.c.state.not_in(ACTIVE), mine)
             .order_by(runs.c.ended_at)
         )
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    def told(self, run_id: str) -> None:
+    def mark_reported(self, run_id: str) -> None:
         """Whoever waits for the end of a run was told."""
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(update(queue).where(queue.c.run_id == run_id).values(told=1))
 
     def _alone(self, connection: Connection) -> None:
@@ -250,34 +250,34 @@ def _chosen(
 
 
 def _scene(
-    connection: Connection, waiting: Sequence[Waiting], now: datetime, memory: timedelta | None
-) -> Scene:
+    connection: Connection, waiting: Sequence[WaitingRun], now: datetime, memory: timedelta | None
+) -> QueueState:
     recent = _begun(connection, now - memory) if memory else []
-    return Scene(waiting=waiting, busy=_busy(connection), begun=recent, now=now)
+    return QueueState(waiting=waiting, busy=_busy(connection), begun=recent, now=now)
 
 
-def _begun(connection: Connection, after: datetime) -> list[Begun]:
-    query = select(begun.c.repository, begun.c.skill, begun.c.at).where(begun.c.at > rows.instant(after))
+def _begun(connection: Connection, after: datetime) -> list[StartedRun]:
+    query = select(begun.c.repository, begun.c.skill, begun.c.at).where(begun.c.at > rows.utc_time(after))
     return [
-        Begun(repository=repository, skill=skill, at=datetime.fromisoformat(at))
+        StartedRun(repository=repository, skill=skill, at=datetime.fromisoformat(at))
         for repository, skill, at in connection.execute(query)
     ]
 
 
 def _note(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
-    at = literal(rows.instant(now)).label("at")
+    at = literal(rows.utc_time(now)).label("at")
     chosen = select(queue.c.repository, queue.c.skill, at).where(which)
     connection.execute(insert(begun).from_select(["repository", "skill", "at"], chosen))
 
 
-def _waiting(connection: Connection, now: datetime, most: int | None = None) -> list[Waiting]:
+def _waiting(connection: Connection, now: datetime, most: int | None = None) -> list[WaitingRun]:
     """In the order of `admission`."""
-    ready = queue.c.not_before <= rows.instant(now)
+    ready = queue.c.not_before <= rows.utc_time(now)
     columns = (queue.c.run_id, queue.c.repository, queue.c.skill, queue.c.priority, runs.c.created_at)
     order = (queue.c.rank, queue.c.run_id)
     query = select(*columns).join_from(queue, runs).where(_unclaimed(), ready).order_by(*order).limit(most)
     return [
-        Waiting(
+        WaitingRun(
             run_id=row["run_id"],
             repository=row["repository"],
             skill=row["skill"],
@@ -288,7 +288,7 @@ def _waiting(connection: Connection, now: datetime, most: int | None = None) -> 
     ]
 
 
-def _busy(connection: Connection) -> list[Busy]:
+def _busy(connection: Connection) -> list[RunningRun]:
     """Also runs that people started by hand, next to a worker: they take their skill's place."""
     taken = or_(queue.c.admitted_at.is_not(None), queue.c.run_id.is_(None))
     query = (
@@ -296,4 +296,4 @@ def _busy(connection: Connection) -> list[Busy]:
         .select_from(runs.outerjoin(queue))
         .where(runs.c.state.in_(ACTIVE), taken)
     )
-    return [Busy(repository=repository, skill=skill) for repository, skill in connection.execute(query)]
+    return [RunningRun(repository=repository, skill=skill) for repository, skill in connection.execute(query)]

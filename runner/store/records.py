@@ -12,9 +12,9 @@ from sqlalchemy import Engine, Select, and_, or_, select
 from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Check, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
 from runner.store import rows, tables
-from runner.store.database import FILE, connect, in_file, on_server, speaking
+from runner.store.database import FILE, connect, database_errors, file_database, server_database
 
-ACTIVE = [state for state in RunState if not state.ended]
+ACTIVE = [state for state in RunState if not state.is_end]
 
 
 class Records:
@@ -23,7 +23,7 @@ class Records:
     def __init__(self, folder: Path, server: str = "") -> None:
         """`server` is the URL of a PostgreSQL database; empty: a file in the folder holds the rows."""
         self.folder = folder
-        self.database = on_server(server) if server else in_file(folder / FILE)
+        self.database = server_database(server) if server else file_database(folder / FILE)
         self.engine: Engine = connect(self.database)
 
     @property
@@ -86,7 +86,7 @@ class Records:
         if ended:
             query = query.where(runs.c.state.not_in(ACTIVE))
         if before is not None:
-            at = rows.instant(before.created_at)
+            at = rows.utc_time(before.created_at)
             same = and_(runs.c.created_at == at, runs.c.id < before.id)
             query = query.where(or_(runs.c.created_at < at, same))
         return [rows.run_record(row) for row in self._read(query)]
@@ -119,5 +119,5 @@ class Records:
         return self._read(select(table).where(table.c.run_id == run_id).order_by(table.c[order]))
 
     def _read(self, query: Select[Any]) -> Sequence[Any]:
-        with speaking(self.database), self.engine.connect() as connection:
+        with database_errors(self.database), self.engine.connect() as connection:
             return connection.execute(query).mappings().all()

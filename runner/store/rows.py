@@ -29,12 +29,12 @@ _END = ("end_phase", "end_reason", "end_message", "end_hint", "end_retryable")
 def run_row(run: Run) -> dict[str, Any]:
     row = asdict(run)
     del row["end"]
-    return row | {name: instant(row[name]) for name in _TIMES}
+    return row | {name: utc_time(row[name]) for name in _TIMES}
 
 
 def run_record(row: RowMapping) -> Run:
     values = {name: row[name] for name in row if name not in _END and name != "spec"}
-    values |= {name: moment(row[name]) for name in _TIMES}
+    values |= {name: stored_time(row[name]) for name in _TIMES}
     return Run(**{**values, "state": RunState(row["state"]), "end": _end(row)})
 
 
@@ -67,7 +67,7 @@ def _end(row: RowMapping) -> End | None:
 
 
 def event_row(event: RunEvent) -> dict[str, Any]:
-    return asdict(event) | {"at": instant(event.at), "data": json.dumps(dict(event.data), default=str)}
+    return asdict(event) | {"at": utc_time(event.at), "data": json.dumps(dict(event.data), default=str)}
 
 
 def event_record(row: RowMapping) -> RunEvent:
@@ -81,31 +81,31 @@ def event_record(row: RowMapping) -> RunEvent:
     )
 
 
-def plain(row: RowMapping, leave: tuple[str, ...] = ("run_id", "position")) -> dict[str, Any]:
+def json_value(row: RowMapping, leave: tuple[str, ...] = ("run_id", "position")) -> dict[str, Any]:
     return {name: row[name] for name in row if name not in leave}
 
 
 def artifact_record(row: RowMapping) -> Artifact:
-    return Artifact(**plain(row))
+    return Artifact(**json_value(row))
 
 
 def check_record(row: RowMapping) -> Check:
-    return Check(**(plain(row) | {"ok": bool(row["ok"])}))
+    return Check(**(json_value(row) | {"ok": bool(row["ok"])}))
 
 
 def refusal_record(row: RowMapping) -> Refusal:
-    return Refusal(**plain(row))
+    return Refusal(**json_value(row))
 
 
 def receipt_record(row: RowMapping) -> Receipt:
-    return Receipt(**plain(row))
+    return Receipt(**json_value(row))
 
 
-def instant(at: datetime | None) -> str | None:
+def utc_time(at: datetime | None) -> str | None:
     return at.isoformat(timespec="microseconds") if at else None
 
 
-def moment(text: str | None) -> datetime | None:
+def stored_time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 

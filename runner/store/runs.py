@@ -35,7 +35,7 @@ from runner.core.model import (
     Usage,
 )
 from runner.store import rows, tables
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.process_lock import is_held
 from runner.store.records import ACTIVE, Records
 
@@ -90,7 +90,7 @@ class Store(Records):
         """In one transaction. Where the database is away, `wait` says whether it is tried again."""
         while True:
             try:
-                with speaking(self.database), self.engine.begin() as connection:
+                with database_errors(self.database), self.engine.begin() as connection:
                     return action(connection)
             except RunnerError as error:
                 if not error.retryable:
@@ -133,30 +133,30 @@ class Store(Records):
         self.step(change)
 
     def create_run(self, run: Run, spec: Mapping[str, Any]) -> None:
-        with speaking(self.database), self.engine.begin() as connection:
+        with database_errors(self.database), self.engine.begin() as connection:
             connection.execute(insert(tables.runs).values(**rows.run_row(run), spec=rows.as_json(spec)))
 
     def plan_run(self, run_id: str, base_sha: str, harness: str, spec: Mapping[str, Any]) -> None:
         """A run that was waiting is now known in full. Raises RunnerError when it is no longer ours."""
         self._change(run_id, {"base_sha": base_sha, "harness": harness, "spec": rows.as_json(spec)})
 
-    def enter(self, run_id: str, state: RunState, at: datetime, told: RunEvent | None = None) -> None:
+    def set_state(self, run_id: str, state: RunState, at: datetime, told: RunEvent | None = None) -> None:
         """The run is in an active state from `at` on, of which `told` tells.
 
         Raises RunnerError when it has ended already.
         """
         changes: dict[str, Any] = {"state": state}
         if state is RunState.PREPARING:
-            changes["started_at"] = rows.instant(at)
+            changes["started_at"] = rows.utc_time(at)
         self._change(run_id, changes, told)
 
-    def note(self, run_id: str, **changes: str | int) -> None:
+    def set_facts(self, run_id: str, **changes: str | int) -> None:
         """Facts that became known while it runs: `image_digest`, `attempt`."""
         self._change(run_id, changes)
 
     def finish(self, run_id: str, end: End, at: datetime, usage: Usage, told: RunEvent | None = None) -> None:
         """The run has ended; `told` is its last event. Raises RunnerError when it had ended before."""
-        ended = {"ended_at": rows.instant(at)}
+        ended = {"ended_at": rows.utc_time(at)}
         self._change(run_id, rows.end_row(end) | rows.usage_row(usage) | ended, told)
 
     def add_event(self, event: RunEvent) -> None:
@@ -211,9 +211,9 @@ class Store(Records):
         if not self.database.is_file:
             query = query.where(tables.runs.c.worker.startswith(f"{os.uname().nodename}:", autoescape=True))
         gone = [row["id"] for row in self._read(query) if not is_held(self.run_folder(row["id"]))]
-        return [run_id for run_id in gone if self.lose(run_id, at or datetime.now(UTC))]
+        return [run_id for run_id in gone if self.mark_lost(run_id, at or datetime.now(UTC))]
 
-    def lose(self, run_id: str, at: datetime, worker: str | None = None) -> bool:
+    def mark_lost(self, run_id: str, at: datetime, worker: str | None = None) -> bool:
         """End a run as lost, unless it ended, or somebody else found it lost, since it was looked at.
 
         With `worker`, only if that one still has it.
@@ -222,6 +222,6 @@ class Store(Records):
         mine = and_(runs.c.id == run_id, runs.c.state.in_(ACTIVE))
         if worker is not None:
             mine = and_(mine, runs.c.worker == worker)
-        changes = rows.end_row(LOST) | {"ended_at": rows.instant(at)}
-        with speaking(self.database), self.engine.begin() as connection:
+        changes = rows.end_row(LOST) | {"ended_at": rows.utc_time(at)}
+        with database_errors(self.database), self.engine.begin() as connection:
             return bool(connection.execute(update(runs).where(mine).values(**changes)).rowcount)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from runner.store import rows
-from runner.store.database import speaking
+from runner.store.database import database_errors
 from runner.store.runs import Store
 from runner.store.tables import queue, workers
 
@@ -46,32 +46,32 @@ class Workers:
 
     def register(self, worker: Worker) -> None:
         row = {one.name: getattr(worker, one.name) for one in fields(worker)}
-        times = {name: rows.instant(row[name]) for name in ("started_at", "seen_at")}
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        times = {name: rows.utc_time(row[name]) for name in ("started_at", "seen_at")}
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(insert(workers).values(**row | times))
 
-    def beat(self, worker: str, now: datetime, state: str = "running") -> bool:
+    def renew(self, worker: str, now: datetime, state: str = "running") -> bool:
         """Say that `worker` lives; False: others took it for dead, and its runs are no longer its own."""
         alive = and_(workers.c.id == worker, workers.c.state.in_(LIVING))
-        said = {"seen_at": rows.instant(now), "state": state, "beats": workers.c.beats + 1}
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        said = {"seen_at": rows.utc_time(now), "state": state, "beats": workers.c.beats + 1}
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             return bool(connection.execute(update(workers).where(alive).values(**said)).rowcount)
 
-    def ask_to_leave(self, asked: Collection[str], how: int = 1) -> None:
+    def request_stop(self, asked: Collection[str], how: int = 1) -> None:
         """Ask living workers to end: 1 when their runs have ended, 2 now. Asking twice changes nothing."""
         here = and_(workers.c.id.in_(asked), workers.c.state.in_(LIVING), workers.c.asked < how)
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(update(workers).where(here).values(asked=how))
 
-    def asked(self, worker: str) -> int:
+    def stop_level(self, worker: str) -> int:
         """Whether somebody asked `worker` to end, and how: see `ask_to_leave`; 0: nobody did."""
         query = select(workers.c.asked).where(workers.c.id == worker)
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return connection.execute(query).scalar() or 0
 
-    def leave(self, worker: str, now: datetime) -> None:
+    def mark_ended(self, worker: str, now: datetime) -> None:
         """The worker ended as it should."""
-        self.beat(worker, now, "stopped")
+        self.renew(worker, now, "stopped")
 
     def living(self) -> list[Worker]:
         """The workers that nobody has found dead."""
@@ -80,15 +80,15 @@ class Workers:
     def lost(self, some: Collection[str]) -> list[str]:
         """Those of `some` that others found dead."""
         query = select(workers.c.id).where(workers.c.id.in_(some), workers.c.state == "lost")
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    def bury(self, dead: Iterable[Worker]) -> list[str]:
+    def mark_dead(self, dead: Iterable[Worker]) -> list[str]:
         """Have it on record that workers are dead, each as it was last seen; return those that were not yet.
 
         Each is told to one caller only. One that has said a word since it was seen lives.
         """
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             return [one.id for one in dead if self._bury(connection, one)]
 
     def _bury(self, connection: Connection, one: Worker) -> bool:
@@ -97,19 +97,19 @@ class Workers:
 
     def all(self, since: datetime) -> list[Worker]:
         """Workers that were seen since then, the newest first."""
-        return self._all(workers.c.seen_at >= rows.instant(since))
+        return self._all(workers.c.seen_at >= rows.utc_time(since))
 
     def forget(self, before: datetime, place: str) -> list[str]:
         """Drop those of a state directory that ended before then and have no run on record; tell them."""
-        old = and_(workers.c.state.not_in(LIVING), workers.c.seen_at < rows.instant(before))
+        old = and_(workers.c.state.not_in(LIVING), workers.c.seen_at < rows.utc_time(before))
         unused = workers.c.id.not_in(select(queue.c.owner))
         gone = delete(workers).where(old, unused, workers.c.place == place).returning(workers.c.id)
-        with speaking(self.store.database), self.store.engine.begin() as connection:
+        with database_errors(self.store.database), self.store.engine.begin() as connection:
             return list(connection.execute(gone).scalars())
 
     def _all(self, where: ColumnElement[bool]) -> list[Worker]:
         query = select(workers).where(where).order_by(workers.c.started_at.desc())
-        with speaking(self.store.database), self.store.engine.connect() as connection:
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
             return [_record(row) for row in connection.execute(query).mappings()]
 
 

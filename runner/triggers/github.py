@@ -88,12 +88,12 @@ class Actor(Model):
     )
 
 
-class Event(Model):
+class ForgeEvent(Model):
     """What every event of the forge can be filtered by."""
 
     actor: Actor = Field(default=Actor.model_construct(), description="Who may start the skill")
 
-    def misses(self, payload: Mapping[str, Any]) -> str:
+    def mismatch(self, payload: Mapping[str, Any]) -> str:
         """Why the event is not one that the skill asks for; empty: it is."""
         types, action = getattr(self, "types", None), payload.get("action")
         if types is not None and action not in types:
@@ -136,7 +136,7 @@ def _unlabeled(payload: Mapping[str, Any], subject: str, wanted: Collection[str]
     return "" if set(names) & set(wanted) else f"none of the labels {', '.join(wanted)} is there"
 
 
-class Release(Event):
+class Release(ForgeEvent):
     """A release was published, edited, ..."""
 
     types: Annotated[Many[ReleaseType], Field(min_length=1)] = ("published",)
@@ -149,7 +149,7 @@ class Release(Event):
         return _outside("tags", _at(payload, "release", "tag_name"), self.tags)
 
 
-class Issues(Event):
+class Issues(ForgeEvent):
     """Something happened to an issue."""
 
     types: Annotated[Many[IssueType], Field(min_length=1)] = ("opened",)
@@ -159,7 +159,7 @@ class Issues(Event):
         return _unlabeled(payload, "issue", self.labels)
 
 
-class IssueComment(Event):
+class IssueComment(ForgeEvent):
     """Someone commented on an issue or a pull request."""
 
     types: Annotated[Many[CommentType], Field(min_length=1)] = ("created",)
@@ -175,7 +175,7 @@ class IssueComment(Event):
         return _unlabeled(payload, "issue", self.labels)
 
 
-class Changes(Event):
+class Changes(ForgeEvent):
     """Filters on what changed, and where."""
 
     branches: Maybe[Globs] = Field(default=None, description="Only these branches")
@@ -184,11 +184,11 @@ class Changes(Event):
     paths_ignore: Maybe[Globs] = Field(default=None, description="Not if only these paths changed")
 
     @property
-    def asks_paths(self) -> bool:
+    def has_path_filter(self) -> bool:
         """Whether the changed paths must be known to decide."""
         return self.paths is not None or self.paths_ignore is not None
 
-    def misses_paths(self, changed: Collection[str]) -> str:
+    def path_mismatch(self, changed: Collection[str]) -> str:
         """Why these changed paths are not those that the skill asks for; empty: they are."""
         if self.paths is not None and not any(matches(path, self.paths) for path in changed):
             return f"no changed path is among `paths`: {', '.join(self.paths)}"
@@ -237,7 +237,7 @@ class Push(Changes):
         return self._branch_misses(ref.removeprefix("refs/heads/"))
 
 
-class WorkflowRun(Event):
+class WorkflowRun(ForgeEvent):
     """A run of a GitHub Actions workflow went on."""
 
     types: Annotated[Many[WorkflowRunType], Field(min_length=1)] = ("completed",)
@@ -255,7 +255,7 @@ class WorkflowRun(Event):
         )
 
 
-class CheckRun(Event):
+class CheckRun(ForgeEvent):
     """A check went on."""
 
     types: Annotated[Many[CheckRunType], Field(min_length=1)] = ("completed",)

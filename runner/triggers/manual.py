@@ -9,7 +9,7 @@ from runner.config.documents import Model
 class Manual(Model):
     """Started by hand. Every skill can be, so this only says that it is meant."""
 
-    def misses(self, _: Mapping[str, Any]) -> str:
+    def mismatch(self, _: Mapping[str, Any]) -> str:
         """Who asks by hand means it."""
         return ""
 

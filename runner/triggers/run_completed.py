@@ -29,7 +29,7 @@ class RunCompleted(Model):
         default=("succeeded",), description="Only if it ended in one of these states"
     )
 
-    def misses(self, payload: Mapping[str, Any]) -> str:
+    def mismatch(self, payload: Mapping[str, Any]) -> str:
         """Why the run that ended is not one that the skill follows; empty: it is."""
         run = payload.get("run", {})
         if run.get("skill") != self.skill:

@@ -147,8 +147,8 @@ class Schedule(Model):
     )
 
 
-class Timetable(RootModel[Annotated[Many[Schedule], Field(min_length=1)]]):
+class Schedules(RootModel[Annotated[Many[Schedule], Field(min_length=1)]]):
     """When the skill is due."""
 
 
-KINDS = {"schedule": Timetable}
+KINDS = {"schedule": Schedules}

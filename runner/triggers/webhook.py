@@ -16,7 +16,7 @@ class Webhook(Model):
         examples=["DEPLOY_HOOK_SECRET"],
     )
 
-    def misses(self, _: Mapping[str, Any]) -> str:
+    def mismatch(self, _: Mapping[str, Any]) -> str:
         """Every request is one that the skill asks for: it names the skill."""
         return ""
 

@@ -121,7 +121,7 @@ class Changeset:
             if done.code != 0:
                 message = f"the patch does not apply to {base[:12]}: {done.stderr.strip()[:1000]}"
                 raise RunnerError(self._git.phase, Reason.CONFLICT, message)
-            return self._git.text("write-tree", variables=variables)
+            return self._git.output("write-tree", variables=variables)
 
     def merge(self, base: str, onto: str, tree: str) -> str | Conflict:
         """`onto` with the change from `base` to `tree` made: a tree, or the paths that conflict.
@@ -156,10 +156,10 @@ class Changeset:
         variables = {f"GIT_{role}_{key}": value for role in roles for key, value in who.items()}
         flags = [part for parent in parents for part in ("-p", parent)]
         stdin = message.encode(errors="replace")
-        return self._git.text("commit-tree", tree, *flags, "-F", "-", stdin=stdin, variables=variables)
+        return self._git.output("commit-tree", tree, *flags, "-F", "-", stdin=stdin, variables=variables)
 
     def tree_of(self, commit: str) -> str:
-        return self._git.text("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
+        return self._git.output("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
 
     def commits(self, base: str, tip: str) -> list[Commit]:
         """The commits of `tip` that `base` does not have, oldest first."""
@@ -183,7 +183,7 @@ class Changeset:
     def remote_heads(self, remote: Remote, *branches: str) -> list[str | None]:
         """The commits that `branches` are at on the remote; None where there is no such branch."""
         refs = [f"refs/heads/{branch}" for branch in branches]
-        listing = self._git.text("ls-remote", "--", remote.url, *refs, variables=remote.variables)
+        listing = self._git.output("ls-remote", "--", remote.url, *refs, variables=remote.variables)
         pairs = (line.partition("\t") for line in listing.split("\n"))
         found = {ref: sha for sha, _, ref in pairs}
         return [found.get(ref) for ref in refs]
@@ -212,7 +212,9 @@ class Changeset:
         return self.commit(tree, parents, "", *_SYNTHETIC)
 
     def _too_old(self) -> RunnerError:
-        message = f"a moved base needs `git merge-tree --write-tree`, and this is {self._git.text('version')}"
+        message = (
+            f"a moved base needs `git merge-tree --write-tree`, and this is {self._git.output('version')}"
+        )
         return RunnerError(self._git.phase, Reason.UNSUPPORTED, message, hint="install git 2.38 or newer")
 
 

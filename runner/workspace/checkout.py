@@ -63,13 +63,13 @@ class Change:
 @contextmanager
 def checkout(mirror: Mirror, sha: str, name: str, **options: Any) -> Iterator[Workspace]:
     """A workspace that is filled; see `prepared`."""
-    with prepared(mirror, sha, name, **options) as workspace:
+    with open_workspace(mirror, sha, name, **options) as workspace:
         workspace.fill()
         yield workspace
 
 
 @contextmanager
-def prepared(
+def open_workspace(
     mirror: Mirror,
     sha: str,
     name: str,
@@ -96,7 +96,7 @@ def prepared(
         def fill() -> None:
             with _speaking(mirror):
                 _forget_the_dead(mirror)
-                stack.enter_context(mirror.keep(name, sha))
+                stack.enter_context(mirror.pin(name, sha))
                 _fill(job, place, below)
 
         objects = (mirror.objects, *((change.objects,) if change else ()))
@@ -114,7 +114,7 @@ class _Job:
 
 def _layers(stack: ExitStack, job: _Job, place: Path) -> Path | None:
     """Show the commit's files at `tree`, in layers; return their base, or None if that does not work here."""
-    if not overlayfs.possible(place):
+    if not overlayfs.may_work(place):
         return None
     bases = job.mirror.state_dir.absolute() / "bases" / job.mirror.key
     owned = "own" if job.owner is None else f"{job.owner[0]}-{job.owner[1]}"
@@ -146,7 +146,7 @@ def _fill(job: _Job, place: Path, below: Path | None) -> None:
     else:
         (path / ".git" / "index").write_bytes((below / "index").read_bytes())
         if job.owner is not None:
-            safe_fs.give(path / ".git", job.owner)
+            safe_fs.change_owner(path / ".git", job.owner)
             os.chown(path, *job.owner)
     if job.change is not None:
         _put_on_top(path, job.change, job.owner)
@@ -172,7 +172,9 @@ def _branches(job: _Job, path: Path) -> None:
     remote = f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +{_THEIRS}*:{_KNOWN}*\n'
     with (git / "config").open("ab") as config:
         config.write(os.fsencode(remote))
-    listing = job.mirror.git.text("for-each-ref", "--format=%(objectname) %(refname)", _THEIRS, "refs/tags/")
+    listing = job.mirror.git.output(
+        "for-each-ref", "--format=%(objectname) %(refname)", _THEIRS, "refs/tags/"
+    )
     lines = [f"{line}\n" for line in listing.split("\n") if line]  # a name may hold other line ends
     head = (job.mirror.directory / "HEAD").read_text().strip().removeprefix("ref: ")
     own = [line for line in lines if line.endswith(f" {head}\n")]  # the branch that a clone makes
@@ -183,7 +185,7 @@ def _branches(job: _Job, path: Path) -> None:
 def _check_out(job: _Job, path: Path, git: Path) -> None:
     Git(path).run(*_FAST, "read-tree", "--reset", "-u", job.sha)
     if job.owner is not None:
-        safe_fs.give(path, job.owner)
+        safe_fs.change_owner(path, job.owner)
         Git(path).run(*_FAST, "update-index", "-q", "--refresh", ok=(0, 1))
         os.chown(git / "index", *job.owner)
 
@@ -193,7 +195,7 @@ def _put_on_top(path: Path, change: Change, owner: tuple[int, int] | None) -> No
         alternates.write(f"{change.objects}\n")
     Git(path).run(*_FAST, "read-tree", "-m", "-u", "HEAD", change.tree_sha)
     if owner is not None:
-        safe_fs.give(path, owner)
+        safe_fs.change_owner(path, owner)
 
 
 @contextmanager
@@ -202,7 +204,7 @@ def _place(mirror: Mirror, name: str, keep: bool) -> Iterator[Path]:
     rooms = _rooms(mirror)
     rooms.mkdir(parents=True, exist_ok=True)
     place = rooms / name
-    with overlayfs.locked(rooms / ".lock"):
+    with overlayfs.lock(rooms / ".lock"):
         sweep(rooms)
         place.mkdir(mode=0o755)
         held = _held(place)
@@ -222,8 +224,8 @@ def _rooms(mirror: Mirror) -> Path:
 
 def _forget_the_dead(mirror: Mirror) -> None:
     """Under the lock of those who come: whoever has a reference by then has a folder, too."""
-    with overlayfs.locked(_rooms(mirror) / ".lock"):
-        mirror.forget({found.name for found in _rooms(mirror).iterdir()})
+    with overlayfs.lock(_rooms(mirror) / ".lock"):
+        mirror.unpin_others({found.name for found in _rooms(mirror).iterdir()})
 
 
 def sweep(rooms: Path) -> None:
@@ -258,7 +260,7 @@ def _speaking(mirror: Mirror) -> Iterator[None]:
     A mirror that fails us is looked at, and removed when it is damaged: the next fetch mends it.
     """
     try:
-        with safe_fs.system_errors():
+        with safe_fs.os_errors():
             yield
     except RunnerError as error:
         if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or mirror.healthy():

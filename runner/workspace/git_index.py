@@ -20,7 +20,7 @@ _32_BITS = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class IndexEntry:
     """One path of the checkout: what git holds for it, and what the file system said then."""
 
     mode: int
@@ -30,7 +30,7 @@ class Seen:
     ctime: int  # nanoseconds
     mtime: int
 
-    def untouched(self, now: os.stat_result) -> bool:
+    def is_untouched(self, now: os.stat_result) -> bool:
         """Whether nothing was written since: the change time is the kernel's, nobody can set it."""
         return (
             self.ctime == now.st_ctime_ns
@@ -56,7 +56,7 @@ def blob_hasher(sha: str, size: int) -> "hashlib._Hash":
     return kind(b"blob %d\0" % size, usedforsecurity=False)
 
 
-def read(path: Path, commit: str) -> dict[str, Seen]:
+def read(path: Path, commit: str) -> dict[str, IndexEntry]:
     """Every path of the index and how it looked. Raises RunnerError for a version that is not known."""
     data = path.read_bytes()
     signature, version, count = struct.unpack_from(">4sII", data)
@@ -64,7 +64,7 @@ def read(path: Path, commit: str) -> dict[str, Seen]:
         message = f"{path} is no git index of version 2 or 3"
         raise RunnerError(Phase.PROPOSAL, Reason.GIT_FAILED, message)
     record = struct.Struct(f">10I{len(commit) // 2}sH")
-    found: dict[str, Seen] = {}
+    found: dict[str, IndexEntry] = {}
     at = 12
     for _ in range(count):
         ctime, ctime_ns, mtime, mtime_ns, _, inode, mode, _, _, size, sha, flags = record.unpack_from(
@@ -72,7 +72,7 @@ def read(path: Path, commit: str) -> dict[str, Seen]:
         )
         start = at + record.size + (2 if flags & _EXTENDED else 0)
         end = data.index(b"\0", start)
-        found[os.fsdecode(data[start:end])] = Seen(
+        found[os.fsdecode(data[start:end])] = IndexEntry(
             mode, sha.hex(), size, inode, ctime * 10**9 + ctime_ns, mtime * 10**9 + mtime_ns
         )
         at += (end - at + 8) & ~7  # padded with one to eight NULs

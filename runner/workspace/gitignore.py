@@ -17,13 +17,13 @@ _LIMIT = 1024**2  # bytes of one .gitignore
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoreRules:
     """`scratch` is an empty folder; `repository` a private bare repository that says nothing of its own."""
 
     scratch: Path
     repository: Path
 
-    def learn(self, folder: str, descriptor: int) -> None:
+    def add_file(self, folder: str, descriptor: int) -> None:
         """Take over the `.gitignore` of a folder. Git follows no link here, and neither do we."""
         with suppress(OSError):
             rules = safe_fs.read_file(descriptor, ".gitignore", _LIMIT)
@@ -31,7 +31,7 @@ class Ignored:
             here.mkdir(parents=True, exist_ok=True)
             (here / ".gitignore").write_bytes(rules)
 
-    def among(self, files: Iterable[str], folders: Iterable[str]) -> set[str]:
+    def ignored_paths(self, files: Iterable[str], folders: Iterable[str]) -> set[str]:
         """Those of the paths that are ignored. The rules of the folders above them must be known."""
         asked = list(files)
         for folder in folders:

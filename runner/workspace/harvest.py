@@ -15,13 +15,13 @@ from pathlib import Path
 
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
-from runner.core.model import Allowance, Declared, FileChange, Phase, Proposal, Reason
+from runner.core.model import Allowance, DeclaredOutput, FileChange, Phase, Proposal, Reason
 from runner.workspace import git_index
 from runner.workspace.changeset import Changeset, Edit
 from runner.workspace.checkout import Workspace
-from runner.workspace.git_index import SUBMODULE, SYMLINK, Seen
-from runner.workspace.gitignore import Ignored
-from runner.workspace.scan import Walked, walk
+from runner.workspace.git_index import SUBMODULE, SYMLINK, IndexEntry
+from runner.workspace.gitignore import IgnoreRules
+from runner.workspace.scan import ScanResult, scan
 
 _MAX_CHANGES = 10_000  # listed
 _MAX_TOTAL = 128 * 1024**2  # bytes of content read
@@ -42,7 +42,7 @@ class Harvest:
     patch: bytes
     truncated: str = ""
 
-    def proposal(self, declared: tuple[Declared, ...] = (), summary: str = "") -> Proposal:
+    def proposal(self, declared: tuple[DeclaredOutput, ...] = (), summary: str = "") -> Proposal:
         return Proposal(
             base_sha=self.base_sha,
             tree_sha=self.tree_sha,
@@ -58,9 +58,9 @@ class Harvest:
 def harvest(workspace: Workspace, allowance: Allowance, changeset: Changeset) -> Harvest:
     """Take what differs from the base out of `workspace`. Raises RunnerError only for our own trouble."""
     before = git_index.read(workspace.index, workspace.base_sha)
-    with safe_fs.system_errors(Phase.PROPOSAL):
+    with safe_fs.os_errors(Phase.PROPOSAL):
         with tempfile.TemporaryDirectory(dir=workspace.place) as scratch:
-            walked = walk(workspace.path, before, Ignored(Path(scratch), changeset.directory))
+            walked = scan(workspace.path, before, IgnoreRules(Path(scratch), changeset.directory))
         collected = _collect(workspace.path, before, walked, allowance)
     return _built(workspace.base_sha, collected, changeset)
 
@@ -73,7 +73,9 @@ class _Collected:
     taken: int = 0  # bytes of content
 
 
-def _collect(root: Path, before: Mapping[str, Seen], walked: Walked, allowance: Allowance) -> _Collected:
+def _collect(
+    root: Path, before: Mapping[str, IndexEntry], walked: ScanResult, allowance: Allowance
+) -> _Collected:
     found = _Collected(truncated=walked.truncated)
     gone = [] if walked.truncated else _gone(before, walked)
     paths = sorted((*walked.touched, *gone))
@@ -91,7 +93,7 @@ def _collect(root: Path, before: Mapping[str, Seen], walked: Walked, allowance: 
     return found
 
 
-def _gone(before: Mapping[str, Seen], walked: Walked) -> list[str]:
+def _gone(before: Mapping[str, IndexEntry], walked: ScanResult) -> list[str]:
     """What was there and is not, except below a folder of which nothing is known."""
     hidden = tuple(f"{folder}/" if folder else "" for folder in walked.unreadable)
     return [path for path in before if path not in walked.present and not path.startswith(hidden)]
@@ -101,7 +103,7 @@ def _take(
     found: _Collected,
     top: int,
     path: str,
-    was: Seen | None,
+    was: IndexEntry | None,
     now: os.stat_result | None,
     allowance: Allowance,
 ) -> None:
@@ -120,7 +122,7 @@ def _take(
 
 
 def _read(
-    top: int, path: str, was: Seen | None, now: os.stat_result, limit: int
+    top: int, path: str, was: IndexEntry | None, now: os.stat_result, limit: int
 ) -> tuple[FileChange | None, bytes | None]:
     """The change of a path that is there, and its content; no change when the content is as it was."""
     change = _described(path, was, now)
@@ -141,7 +143,7 @@ def _read(
         return replace(change, omitted=error.strerror or str(error)), None
 
 
-def _described(path: str, was: Seen | None, now: os.stat_result) -> FileChange:
+def _described(path: str, was: IndexEntry | None, now: os.stat_result) -> FileChange:
     mode = git_index.git_mode(now.st_mode)
     return FileChange(
         path=path,
@@ -153,7 +155,7 @@ def _described(path: str, was: Seen | None, now: os.stat_result) -> FileChange:
     )
 
 
-def _same(here: int, name: str, was: Seen, now: os.stat_result) -> bool:
+def _same(here: int, name: str, was: IndexEntry, now: os.stat_result) -> bool:
     """Whether a path that was touched holds what it held; this reads no more than the base holds."""
     if git_index.git_mode(now.st_mode) != was.mode or now.st_size != was.size:
         return False
@@ -173,13 +175,13 @@ def _content(here: int, name: str, change: FileChange, limit: int) -> tuple[File
     return change, safe_fs.read_file(here, name, limit)
 
 
-def _deleted(path: str, was: Seen | None) -> FileChange:
+def _deleted(path: str, was: IndexEntry | None) -> FileChange:
     old = was.mode if was else 0
     kind = "symlink" if old == SYMLINK else "submodule" if old == SUBMODULE else "file"
     return FileChange(path=path, change="deleted", kind=kind, mode=0, old_mode=old)  # type: ignore[arg-type]
 
 
-def _folders(before: Mapping[str, Seen], walked: Walked) -> Iterator[FileChange]:
+def _folders(before: Mapping[str, IndexEntry], walked: ScanResult) -> Iterator[FileChange]:
     """Folders that are no content: repositories in the repository, and what could not be opened."""
     for path in sorted(walked.nested):
         change = "modified" if path in before else "added"

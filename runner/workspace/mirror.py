@@ -67,7 +67,7 @@ class Mirror:
         with self._locked():
             flags = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--force")
             self.git.run("fetch", *flags, "--", remote.url, f"+{ref}:{ref}", variables=remote.variables)
-            return self.git.text("rev-parse", ref)
+            return self.git.output("rev-parse", ref)
 
     def resolve(self, ref: str) -> str:
         """The commit that a branch, tag, full ref or commit name means here. Raises REF_NOT_FOUND."""
@@ -83,7 +83,7 @@ class Mirror:
 
     def default(self, remote: Remote) -> str:
         """The full name of the branch that the remote's HEAD is. Raises RunnerError REF_NOT_FOUND."""
-        told = self.git.text("ls-remote", "--symref", "--", remote.url, "HEAD", variables=remote.variables)
+        told = self.git.output("ls-remote", "--symref", "--", remote.url, "HEAD", variables=remote.variables)
         named = re.match(r"ref: (refs/heads/[^\t\n]+)\tHEAD\n", told + "\n")
         if named is None:
             message, hint = (
@@ -94,7 +94,7 @@ class Mirror:
         return named[1]
 
     @contextmanager
-    def keep(self, name: str, sha: str) -> Iterator[None]:
+    def pin(self, name: str, sha: str) -> Iterator[None]:
         """Hold `sha` by a ref of its own while a run borrows it."""
         ref = f"refs/keep/{name}"
         with self._locked():
@@ -105,10 +105,10 @@ class Mirror:
             with self._locked():
                 self.git.run("update-ref", "-d", ref, ok=(0, 1, 128))  # a damaged mirror is gone by now
 
-    def forget(self, living: set[str]) -> None:
+    def unpin_others(self, living: set[str]) -> None:
         """Drop the refs of runs that are not among `living`: their process died."""
         with self._locked():
-            kept = self.git.text("for-each-ref", "--format=%(refname:lstrip=2)", "refs/keep/").split()
+            kept = self.git.output("for-each-ref", "--format=%(refname:lstrip=2)", "refs/keep/").split()
             for name in set(kept) - living:
                 self.git.run("update-ref", "-d", f"refs/keep/{name}")
 
@@ -143,7 +143,7 @@ class Mirror:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with safe_fs.system_errors():
+        with safe_fs.os_errors():
             self.directory.parent.mkdir(parents=True, exist_ok=True)
             with self.directory.with_suffix(".lock").open("w") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -160,8 +160,8 @@ def _clone(remote: Remote, aside: Path) -> None:
 
 
 def _update(git: Git, remote: Remote, want: Sequence[str]) -> bool:
-    there = _refs(git.text("ls-remote", "--", remote.url, variables=remote.variables))
-    here = _refs(git.text("show-ref", ok=(0, 1)))
+    there = _refs(git.output("ls-remote", "--", remote.url, variables=remote.variables))
+    here = _refs(git.output("show-ref", ok=(0, 1)))
     absent = [ref for ref in want if ref not in there and not _has(git, ref)]
     wanted = [f"+{ref}:{ref}" for ref in want if ref in there and there[ref] != here.get(ref)] + absent
     if _shared(there) == _shared(here) and not wanted:

@@ -19,7 +19,7 @@ _KEPT_BASES = 3  # for each repository
 _OPTIONS = "redirect_dir=on,metacopy=off,index=off,volatile"
 
 
-def possible(folder: Path) -> bool:
+def may_work(folder: Path) -> bool:
     """Whether it is worth a try: the mount itself has the last word."""
     return sys.platform == "linux" and os.geteuid() == 0 and not set(str(folder)) & set(":,\\")
 
@@ -29,7 +29,7 @@ def base(folder: Path, name: str, build: Callable[[Path], None]) -> Iterator[Pat
     """The base `name` in `folder`, made by `build` when it is not there, and kept while in use."""
     folder.mkdir(parents=True, exist_ok=True)
     found = folder / name
-    with locked(folder / ".lock"):
+    with lock(folder / ".lock"):
         if not found.is_dir():
             _build(found, build)
         held = _hold(found)
@@ -60,7 +60,7 @@ def unmount(at: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Iterator[None]:
     """Alone among all processes, as long as it lasts."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.core import safe_fs
-from runner.workspace.git_index import SUBMODULE, Seen
-from runner.workspace.gitignore import Ignored
+from runner.workspace.git_index import SUBMODULE, IndexEntry
+from runner.workspace.gitignore import IgnoreRules
 
 _DEPTH = 100  # folders in one another
 _LENGTH = 3000  # bytes of a path, so that git and the system can name it too
@@ -16,7 +16,7 @@ _NEW_ENTRIES = 200_000  # that are looked at
 
 
 @dataclass(slots=True)
-class Walked:
+class ScanResult:
     """The differences that the file system shows; whether a file's content differs is not known yet."""
 
     touched: dict[str, os.stat_result] = field(default_factory=dict)  # new, or not as it was
@@ -26,7 +26,7 @@ class Walked:
     truncated: str = ""
 
 
-def walk(root: Path, before: Mapping[str, Seen], ignored: Ignored) -> Walked:
+def scan(root: Path, before: Mapping[str, IndexEntry], ignored: IgnoreRules) -> ScanResult:
     """Compare the tree at `root` with `before`. The `.git` of the root itself is not looked at."""
     top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -50,10 +50,10 @@ def _folders(before: Iterable[str]) -> set[str]:
 @dataclass(slots=True)
 class _Walk:
     top: int
-    before: Mapping[str, Seen]
+    before: Mapping[str, IndexEntry]
     folders: set[str]  # that hold paths of `before`
-    ignored: Ignored
-    found: Walked = field(default_factory=Walked)
+    ignored: IgnoreRules
+    found: ScanResult = field(default_factory=ScanResult)
     new: int = 0
 
     def descend(self, level: list[str]) -> list[str]:
@@ -69,7 +69,7 @@ class _Walk:
                     self._known(path, now)
                 else:
                     files[path] = now
-        left_out = self.ignored.among(files, folders)
+        left_out = self.ignored.ignored_paths(files, folders)
         self.found.touched.update((path, now) for path, now in files.items() if path not in left_out)
         return below + [folder for folder in folders if folder not in left_out]
 
@@ -88,7 +88,7 @@ class _Walk:
         try:
             found = self._scanned(here, folder)
             if any(path.rpartition("/")[2] == ".gitignore" for path, _ in found):
-                self.ignored.learn(folder, here)
+                self.ignored.add_file(folder, here)
             return found
         finally:
             os.close(here)
@@ -122,7 +122,7 @@ class _Walk:
         self.found.present.add(path)
         if stat.S_ISDIR(now.st_mode):  # the folder of a submodule, which our checkout left empty
             self._look_into(path)
-        elif not self.before[path].untouched(now):
+        elif not self.before[path].is_untouched(now):
             self.found.touched[path] = now
 
     def _look_into(self, path: str) -> None:

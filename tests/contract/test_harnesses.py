@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core import plugins
-from runner.core.model import Finish, Metered
+from runner.core.model import Finish, UsageReport
 from runner.harnesses import ModelAccess, Speaker
 from tests.parts.recordings import exited, read, stopped, task
 
@@ -134,7 +134,7 @@ def test_nothing_that_it_prints_breaks_the_reader(harness: str, lines: list[byte
     events = read(reader, b"\n".join(lines), b"\n".join(lines))
     outcome = reader.outcome(exited(0), True)
     assert outcome.usage.tokens_in >= 0
-    assert all(event.usage.tokens_out >= 0 for event in events if isinstance(event, Metered))
+    assert all(event.usage.tokens_out >= 0 for event in events if isinstance(event, UsageReport))
     ends = [event for event in events if isinstance(event, Finish)]
     if outcome.ok and ends:
         assert ends[-1].ok

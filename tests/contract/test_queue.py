@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.store.engine import working
+from runner.store.engine import open_engine
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 30.0
@@ -44,14 +44,14 @@ class Seen:
 
 def test_an_attempt_begins_once(url: str) -> None:
     seen = Seen()
-    with working(url, "w1", seen) as engine:
+    with open_engine(url, "w1", seen) as engine:
         for _ in range(3):
-            engine.start("a", 1)
-        engine.start("a", 2)
+            engine.enqueue("a", 1)
+        engine.enqueue("a", 2)
         until(lambda: len(seen.begun) == 2)
-    with working(url, "w2", seen) as engine:
-        engine.start("a", 1)
-        engine.start("b", 1)
+    with open_engine(url, "w2", seen) as engine:
+        engine.enqueue("a", 1)
+        engine.enqueue("b", 1)
         until(lambda: len(seen.begun) == 3)
     assert sorted(seen.begun) == [("a", 1), ("a", 2), ("b", 1)]
 
@@ -64,20 +64,20 @@ def test_many_at_a_time(url: str) -> None:
         barrier.wait()
         met.append(run_id)
 
-    with working(url, "w1", handle) as engine:
+    with open_engine(url, "w1", handle) as engine:
         for number in range(8):
-            engine.start(f"x-{number}", 1)
+            engine.enqueue(f"x-{number}", 1)
         until(lambda: len(met) == 8)
 
 
 def test_what_has_ended_can_be_forgotten(url: str) -> None:
     seen = Seen()
-    with working(url, "w1", seen) as engine:
-        engine.start("x", 1)
+    with open_engine(url, "w1", seen) as engine:
+        engine.enqueue("x", 1)
         until(lambda: len(seen.begun) == 1)
         until(lambda: engine.engine.get_workflow_status("x:1").status == "SUCCESS")
         engine.forget({"x": 2})
-        engine.start("x", 1)
+        engine.enqueue("x", 1)
         until(lambda: len(seen.begun) == 2)
 
 

@@ -168,7 +168,7 @@ def test_what_is_held_stands_still_until_it_goes_on(rig: Rig) -> None:
         nonlocal heard
         heard += data.count(b"x")
         if heard == 1:
-            clock.hold()
+            clock.pause()
             watcher.start()
 
     def watch() -> None:
@@ -178,7 +178,7 @@ def test_what_is_held_stands_still_until_it_goes_on(rig: Rig) -> None:
                 before, since = heard, time.monotonic()
             time.sleep(0.01)
         stood.append(heard)
-        clock.go_on()
+        clock.resume()
 
     watcher, stood = threading.Thread(target=watch), list[int]()
     script = "i=0; while [ $i -lt 200 ]; do echo x; sleep 0.02; i=$((i + 1)); done"
@@ -192,11 +192,11 @@ def test_what_is_held_can_be_stopped(rig: Rig) -> None:
     clock = Clock()
 
     def stop() -> None:
-        if clock.held and time.monotonic() > until[0]:
+        if clock.is_paused and time.monotonic() > until[0]:
             raise LookupError("stop")
 
     def listen(stream: str, data: bytes) -> None:
-        clock.hold()
+        clock.pause()
         until[0] = time.monotonic() + 0.3
 
     until = [0.0]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.model import FileEdit, Limits, Message, Reason, Session, ToolCall, Usage
+from runner.core.model import FileEdit, Limits, Message, Reason, SessionStart, ToolCall, Usage
 from tests.parts import agents
 from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import Script
@@ -33,7 +33,7 @@ def test_a_change_is_made(agent: str, tmp_path: Path, local_image: str, model_se
         TOLD[agent].tokens_in,
         TOLD[agent].tokens_out,
     )
-    assert ran.outcome.session_id == ran.of(Session)[0].session_id
+    assert ran.outcome.session_id == ran.of(SessionStart)[0].session_id
     assert [event.text for event in ran.of(Message)][:1] == ["I will write it."]
     assert len(ran.of(ToolCall)) == 2
     assert Path(ran.of(FileEdit)[0].path).name == "hello.txt"

@@ -8,7 +8,7 @@ import pytest
 
 from runner.core.model import Remote, RunState
 from runner.scheduler.ledger import Ledger
-from runner.store.alerts import Watching
+from runner.store.alerts import AlertStore
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import slots
 from runner.workspace.mirror import Mirror
@@ -58,7 +58,7 @@ def test_missed_slots_get_their_runs_one_after_the_other(place: str, request: py
     team.project.write({"skills/docs/SKILL.md": f"---\nname: docs\ndescription: d\n---\n\n{PROMPT}"})
     team.push("prompt", timedelta(days=1))
     team.start()
-    team.until(lambda: Watching(team.store).repositories("docs"))
+    team.until(lambda: AlertStore(team.store).repositories("docs"))
     team.until(lambda: "missed" in team.why("docs") or team.runs())
     before = len(team.runs())
     span = ("--from", start, "--to", end)
@@ -87,7 +87,7 @@ def test_what_comes_due_now_neither_waits_for_it_nor_ends_it(team: Team) -> None
     go = team.project.home / "go"
     start, end = serve(team, "skip", f"until test -e {go}; do sleep 0.1; done")
     team.start()
-    team.until(lambda: Watching(team.store).repositories("docs"))
+    team.until(lambda: AlertStore(team.store).repositories("docs"))
     assert backfill(team, "--from", start, "--to", end).code == 0
     team.until(lambda: team.is_in(RunState.RUNNING, "docs"))
     filled = [run.id for run in team.runs() if run.trigger_key.startswith("backfill:")]
@@ -118,7 +118,7 @@ def test_what_cannot_be_filled_in_says_why(team: Team) -> None:
     assert "no repository that a worker serves has a skill docs" in refused(*span)
     assert "serves acme/web: nothing would be run" in refused(*span, "--repository", "acme/web")
     team.start()
-    team.until(lambda: Watching(team.store).repositories("docs"))
+    team.until(lambda: AlertStore(team.store).repositories("docs"))
     assert "--from 'soon' is no time" in refused("--from", "soon", "--to", end)
     assert "is not later than --from" in refused("--from", end, "--to", start)
     assert "lies in the future" in refused("--from", start, "--to", "2999-01-01")
@@ -146,7 +146,7 @@ def test_a_slot_that_actions_ran_had_its_run(github_project: Project) -> None:
         schedule = Schedule.model_validate({"cron": "0 * * * *"})
         first, *_ = slots(schedule, hour - timedelta(hours=3, minutes=1), hour)
         theirs = decision(first.key, "run-of-actions", due=first.due, at=first.due)
-        Ledger(mirror, remote).settle(lambda _: [theirs], first.due)
+        Ledger(mirror, remote).decide(lambda _: [theirs], first.due)
         command = [sys.executable, "-m", "runner", "worker", "--once"]
         subprocess.run(command, cwd=folder, env=github_project.environment(), check=True, capture_output=True)
         done = backfill(team, "--from", start, "--to", end)

@@ -8,7 +8,7 @@ import pytest
 
 from runner.gateway.model import prices
 from runner.gateway.model.prices import cost
-from runner.gateway.model.usage import Used
+from runner.gateway.model.usage import TokenUsage
 from runner.harnesses import model_access
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
@@ -77,8 +77,8 @@ class Bench:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def price(self, answers: int) -> Decimal:
-        used = Used(input=TOKENS_IN, output=TOKENS_OUT)
-        return answers * cost(used, prices.published()[self.model])
+        used = TokenUsage(input=TOKENS_IN, output=TOKENS_OUT)
+        return answers * cost(used, prices.published_prices()[self.model])
 
 
 @pytest.fixture(params=["claude", "codex"])
@@ -154,7 +154,7 @@ CHEAP = {"claude": "claude-haiku-4-5", "codex": "gpt-5-mini"}
 
 
 def spent(model: str, answers: int) -> Decimal:
-    return answers * cost(Used(input=TOKENS_IN, output=TOKENS_OUT), prices.published()[model])
+    return answers * cost(TokenUsage(input=TOKENS_IN, output=TOKENS_OUT), prices.published_prices()[model])
 
 
 def test_each_request_gets_the_model_that_the_rules_choose(bench: Bench) -> None:

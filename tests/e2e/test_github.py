@@ -105,8 +105,8 @@ def test_closed_unmerged_is_remembered(ready: Project, github: GitHub) -> None:
     [
         ("runner.workspace.changeset:Changeset.push", "before"),
         ("runner.workspace.changeset:Changeset.push", "after"),
-        ("runner.publish.forges.github:GitHub.create", "after"),
-        ("runner.publish.forges.github:GitHub.add_labels", "after"),
+        ("runner.publish.forges.github:GitHubForge.create", "after"),
+        ("runner.publish.forges.github:GitHubForge.add_labels", "after"),
         ("runner.store.runs:Store.finish", "before"),
     ],
 )

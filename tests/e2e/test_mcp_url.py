@@ -17,9 +17,9 @@ from runner.gateway.egress.proxy import Attempt, Egress
 from runner.gateway.factory import ModelDoor, open_gateway
 from runner.gateway.mcp import Tool
 from runner.gateway.model.budget import Account
-from runner.gateway.model.provider import first
+from runner.gateway.model.provider import primary_provider
 from runner.gateway.model.proxy import ModelProxy
-from runner.gateway.server import Doors, Gateway, served
+from runner.gateway.server import GatewayAddress, GatewayHandlers, serve_gateway
 from runner.harnesses import ModelAccess
 from tests.parts import agents
 from tests.parts.model_server import ModelServer
@@ -74,19 +74,19 @@ def test_a_server_is_reached_through_the_gateway(
     attempts: list[Attempt] = []
 
     @contextmanager
-    def opened(access: ModelAccess, key: str, upstream: str, listener: Any) -> Iterator[Gateway]:
-        def doors(token: str) -> Doors:
+    def opened(access: ModelAccess, key: str, upstream: str, listener: Any) -> Iterator[GatewayAddress]:
+        def doors(token: str) -> GatewayHandlers:
             egress = Egress(
                 rules=rules([HOST], [HOST]),
                 token=token,
                 told=attempts.append,
                 resolve=lambda _: ["127.0.0.1"],
             )
-            provider = first(access, key, upstream)
+            provider = primary_provider(access, key, upstream)
             proxy = ModelProxy(providers=(provider,), paths=access.paths, token=token, account=Account())
-            return Doors(model=proxy, egress=egress, close=proxy.close)
+            return GatewayHandlers(model=proxy, egress=egress, close=proxy.close)
 
-        with served(listener, doors) as gateway:
+        with serve_gateway(listener, doors) as gateway:
             yield gateway
 
     upstream = model_server.url(f"url-{agent}-{tmp_path.name}", SCRIPT)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.model import FileEdit, Limits, Session, ToolCall, Usage
+from runner.core.model import FileEdit, Limits, SessionStart, ToolCall, Usage
 from tests.parts import agents
 from tests.parts.model_server import ModelServer
 from tests.parts.sessions import KEY, PROMPT, WRITE, run_agent
@@ -34,7 +34,7 @@ def test_a_change_is_made_with_a_key_that_only_the_gateway_holds(
     assert ran.outcome.ok, (ran.outcome, ran.seen)
     assert (ran.workspace / "hello.txt").read_text() == "hello\n"
     assert (ran.outcome.summary, ran.outcome.usage) == ("Done.", usage)
-    assert ran.outcome.session_id == ran.of(Session)[0].session_id
+    assert ran.outcome.session_id == ran.of(SessionStart)[0].session_id
     assert len(ran.of(ToolCall)) == 2
     assert Path(ran.of(FileEdit)[0].path).name == "hello.txt"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.model import FileEdit, Limits, Problem, Reason, Session, ToolCall, Usage
+from runner.core.model import FileEdit, Limits, Problem, Reason, SessionStart, ToolCall, Usage
 from tests.parts import agents
 from tests.parts.model_server import ModelServer, Request
 from tests.parts.protocols.steps import Script
@@ -51,7 +51,7 @@ def test_a_good_run(run: Run, agent: str) -> None:
     assert ran.outcome.summary == "Done."
     cost = 0.01233 if agent == "claude" else None
     assert ran.outcome.usage == Usage(tokens_in=3600, tokens_out=102, cost_usd=cost)
-    assert ran.outcome.session_id == ran.of(Session)[0].session_id
+    assert ran.outcome.session_id == ran.of(SessionStart)[0].session_id
     assert len(ran.of(ToolCall)) == 2
     assert Path(ran.of(FileEdit)[0].path).name == "hello.txt"
     types = [json.loads(line)["type"] for line in (ran.kept / "transcript.jsonl").read_text().splitlines()]

@@ -18,7 +18,7 @@ from runner.apps.worker.lease import uptime
 from runner.clients.docker import engine as docker
 from runner.core.model import End, Phase, Reason, Run, RunState, Usage
 from runner.store.pauses import resume
-from runner.store.queue import Line
+from runner.store.queue import RunQueue
 from runner.store.tables import decisions
 from runner.store.workers import Workers
 from tests.parts.cli import Project, skill_files
@@ -273,7 +273,7 @@ def test_a_thousand_slots_and_one_worker_that_dies(team: Team, scratch: Path) ->
     ("step", "when"),
     [
         ("runner.workspace.changeset:Changeset.push", "after"),
-        ("runner.publish.forges.local:Local.create", "after"),
+        ("runner.publish.forges.local:LocalForge.create", "after"),
         ("runner.store.runs:Store.add_receipt", "after"),
     ],
 )
@@ -293,12 +293,12 @@ def test_killed_while_it_publishes(team: Team, step: str, when: str) -> None:
 @pytest.mark.parametrize(
     ("step", "when", "attempt"),
     [
-        ("runner.store.decisions:Decisions.settle", "before", 1),
-        ("runner.store.decisions:Decisions.settle", "after", 1),
-        ("runner.store.queue:Line.admit", "after", 1),
-        ("runner.store.engine:Engine.start", "after", 1),
+        ("runner.store.decisions:Decisions.decide", "before", 1),
+        ("runner.store.decisions:Decisions.decide", "after", 1),
+        ("runner.store.queue:RunQueue.admit", "after", 1),
+        ("runner.store.engine:Engine.enqueue", "after", 1),
         ("runner.store.runs:Store.finish", "after", 1),
-        ("runner.store.queue:Line.told", "before", 1),
+        ("runner.store.queue:RunQueue.mark_reported", "before", 1),
     ],
 )
 def test_killed_between_a_decision_and_its_end(team: Team, step: str, when: str, attempt: int) -> None:
@@ -308,7 +308,7 @@ def test_killed_between_a_decision_and_its_end(team: Team, step: str, when: str,
     assert team.killed_at(step, when).wait() == -signal.SIGKILL
     team.start()
     team.until(lambda: team.are_ended(1, "after") and team.are_ended(1, "docs"))
-    team.until(lambda: not Line(team.store).untold("nobody"))
+    team.until(lambda: not RunQueue(team.store).unreported_ends("nobody"))
     found = {run.skill: (run.state, run.attempt) for run in team.runs()}
     assert found == dict.fromkeys(("docs", "after"), (RunState.SUCCEEDED, attempt))
     assert len(team.runs()) == 2

@@ -4,7 +4,7 @@ import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 
-from runner.store.alerts import Watching
+from runner.store.alerts import AlertStore
 from tests.parts.cli import Done
 from tests.parts.listener import Listener
 from tests.parts.workers import Team
@@ -26,7 +26,7 @@ def test_anybody_can_ask_the_store_when_no_worker_lives(team: Team) -> None:
     team.settings = "grace: 1s"
     team.commit("often", "true", on="{schedule: [{cron: '* * * * *'}]}", output="{{none: {{}}}}")
     first = team.start()
-    team.until(lambda: team.are_ended() and Watching(team.store).repositories("often"))
+    team.until(lambda: team.are_ended() and AlertStore(team.store).repositories("often"))
     first.kill()
     team.until(lambda: "overdue" in status(team, "--healthy").out, patience=150)
     asked = status(team, "--healthy", "--anywhere")
@@ -47,8 +47,8 @@ def test_a_worker_tells_a_url_what_is_wrong_and_when_it_is_over(team: Team, list
     team.start()
     team.until(lambda: ("circuit", "began", "fails") in listener.facts())
     due = {"docs": datetime.now(UTC) - timedelta(hours=1)}
-    Watching(team.store).looked("gone", {"acme/other": ""}, datetime.now(UTC))
-    Watching(team.store).expect("acme/other", due, decided=True)
+    AlertStore(team.store).note_read("gone", {"acme/other": ""}, datetime.now(UTC))
+    AlertStore(team.store).set_expected("acme/other", due, decided=True)
     team.until(lambda: ("overdue", "began", "docs") in listener.facts())
     host = os.uname().nodename
     asked = status(team, "--healthy")
@@ -58,7 +58,7 @@ def test_a_worker_tells_a_url_what_is_wrong_and_when_it_is_over(team: Team, list
     aside = team.project.origin.rename(team.project.origin.with_suffix(".aside"))
     team.until(lambda: ("unread", "began", "") in listener.facts())
     aside.rename(team.project.origin)
-    Watching(team.store).expect("acme/other", {}, decided=True)
+    AlertStore(team.store).set_expected("acme/other", {}, decided=True)
     resumed = team.project.skillrunner("worker", "resume", "fails")
     assert resumed.code == 0, resumed.err
     over = {("unread", "over", ""), ("overdue", "over", "docs"), ("circuit", "over", "fails")}

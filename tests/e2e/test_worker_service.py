@@ -104,7 +104,7 @@ def test_a_worker_that_fell_silent_is_not_healthy(served: Project) -> None:
     facts |= {"started_at": then, "seen_at": then}
     for host in (os.uname().nodename, "elsewhere"):
         Workers(store).register(Worker(id=f"{host}-1", host=host, **facts))  # type: ignore[arg-type]
-    Workers(store).beat("elsewhere-1", datetime.now(UTC))
+    Workers(store).renew("elsewhere-1", datetime.now(UTC))
     store.close()
     now = health(served)
     assert now.code == 1

@@ -51,7 +51,7 @@ def _installed(kind: str) -> Program:
     harness = plugins.module("harnesses", kind)
     wanted = Install(package=harness.PACKAGE, name=harness.PROGRAM, version=TESTED, folder=CACHE)
     try:
-        return wanted.done(lambda _: None)
+        return wanted.install(lambda _: None)
     except RunnerError as error:
         missing(f"{kind} {harness.PACKAGE.version}", f"{error.message}; {error.hint}")
 

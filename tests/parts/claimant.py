@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.apps.action.runs import with_ids
+from runner.apps.action.runs import assign_run_ids
 from runner.core.model import End, Phase, Remote, RunState
 from runner.core.model.decision import Verdict
 from runner.scheduler.decide import on_slots
@@ -48,14 +48,14 @@ def main(url: str, state: str, count: int, first: int) -> None:
     sys.stdin.readline()
     for name in names[first:] + names[:first]:
         mine = {name: skills[name]}
-        settled = ledger.settle(
-            lambda history, mine=mine: with_ids(on_slots(mine, since, history, now), now), now
+        settled = ledger.decide(
+            lambda history, mine=mine: assign_run_ids(on_slots(mine, since, history, now), now), now
         )
         for decision in settled:
             if decision.verdict is Verdict.STARTED:
                 tell(f"run {decision.name}")
                 time.sleep(0.3)  # a run takes its time, in which the others get their turn
-                ledger.ended(decision, End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH), "", now)
+                ledger.add_end(decision, End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH), "", now)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from runner.config.network import Rules
 from runner.gateway import factory
 from runner.gateway.factory import ModelDoor
 from runner.gateway.model.budget import Account
-from runner.gateway.server import Gateway
+from runner.gateway.server import GatewayAddress
 from runner.harnesses import ModelAccess
 
 
@@ -19,7 +19,7 @@ def open_gateway(
     upstream: str = "",
     account: Account | None = None,
     listener: socket.socket | None = None,
-) -> Iterator[Gateway]:
+) -> Iterator[GatewayAddress]:
     """On `listener`, which is closed at the end."""
     model = ModelDoor(access=access, key=key, upstream=upstream, account=account or Account())
     socket_ = listener or socket.create_server(("127.0.0.1", 0))

@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 
-from runner.clients.github.api import GitHub as Door
+from runner.clients.github.api import GitHubApi as Door
 from runner.core.model.decision import Event
 from tests.parts.pace import pacer
 

@@ -39,7 +39,7 @@ def worker_image(engine: None) -> str:
     with _alone("image"):
         base = _base()
         tag = f"{REPOSITORY}:{_digest(base)}"
-        if not images.present(tag):
+        if not images.is_present(tag):
             with index(_wheels()) as url:
                 _build(tag, {"BASE": base, "PIP_INDEX_URL": url})
     return tag

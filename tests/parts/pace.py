@@ -1,6 +1,6 @@
 """A clock on which time passes only while somebody sleeps, and a pacer that keeps to it."""
 
-from runner.clients.github.rate_limit import Pacer
+from runner.clients.github.rate_limit import RateLimiter
 
 
 class Clock:
@@ -15,6 +15,6 @@ class Clock:
         self.now += seconds
 
 
-def pacer() -> Pacer:
+def pacer() -> RateLimiter:
     clock = Clock()
-    return Pacer(clock, clock.sleep)
+    return RateLimiter(clock, clock.sleep)

@@ -6,7 +6,7 @@ Usage: queue_worker.py URL NAME SECONDS, and on its input `start RUN` or `recove
 import sys
 import time
 
-from runner.store.engine import working
+from runner.store.engine import open_engine
 
 
 def tell(text: str) -> None:
@@ -20,14 +20,14 @@ def main(url: str, name: str, seconds: float) -> None:
         time.sleep(seconds)
         tell(f"end {run_id}:{attempt}")
 
-    with working(url, name, handle) as engine:
+    with open_engine(url, name, handle) as engine:
         tell("ready")
         for line in sys.stdin:
             verb, *names = line.split()
             if verb == "recover":
                 tell(f"recovered {engine.recover(names)}")
             else:
-                engine.start(names[0], 1)
+                engine.enqueue(names[0], 1)
 
 
 if __name__ == "__main__":

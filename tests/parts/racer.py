@@ -11,10 +11,10 @@ from pathlib import Path
 
 from runner.core.model import Phase, Run, RunEvent, RunState
 from runner.core.model.decision import Decision, History, Verdict
-from runner.scheduler.admission import Bounds, admit
+from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store
 from runner.store.decisions import Decisions, Work
-from runner.store.queue import Line
+from runner.store.queue import RunQueue
 from runner.store.workers import Worker, Workers
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -66,7 +66,7 @@ def event(run_id: str) -> RunEvent:
 def enqueue(store: Store, run_id: str, skill: str = "docs", **work: object) -> None:
     """A decision to start, with its run."""
     made = replace(Work(run=run(run_id, skill), data={}), **work)  # type: ignore[arg-type]
-    Decisions(store, "o/r").settle(lambda _: [decision(run_id, run_id, skill)], lambda _: made)
+    Decisions(store, "o/r").decide(lambda _: [decision(run_id, run_id, skill)], lambda _: made)
 
 
 def settle(store: Store, name: str) -> Iterator[str]:
@@ -78,12 +78,12 @@ def settle(store: Store, name: str) -> Iterator[str]:
         def decide(known: History, key: str = key) -> list[Decision]:
             return [] if f"docs {key}" in known.decided else [decision(key, f"{name}-{key}")]
 
-        yield from (one.key for one in book.settle(decide, lambda one: Work(run=run(one.run_id), data={})))
+        yield from (one.key for one in book.decide(decide, lambda one: Work(run=run(one.run_id), data={})))
 
 
 def take(store: Store, name: str) -> Iterator[str]:
     """Take runs, two at a time, as long as there are any."""
-    line, bounds = Line(store), Bounds(skill=None)
+    line, bounds = RunQueue(store), AdmissionLimits(skill=None)
     while taken := line.admit(name, 2, lambda scene: admit(scene, 2, bounds), NOW):
         yield from taken
 
@@ -92,21 +92,21 @@ def bury(store: Store, _: str) -> Iterator[str]:
     """Find everybody dead."""
     workers = Workers(store)
     for one in sorted(workers.living(), key=lambda one: one.id):
-        yield from workers.bury([one])
+        yield from workers.mark_dead([one])
 
 
 def put_back(store: Store, _: str) -> Iterator[str]:
     """Put the runs of a dead worker back."""
-    line = Line(store)
-    for one in sorted(line.of("dead"), key=lambda one: one.run_id):
+    line = RunQueue(store)
+    for one in sorted(line.runs_of("dead"), key=lambda one: one.run_id):
         if line.put_back(one, event(one.run_id), 2):
             yield one.run_id
 
 
 def lose(store: Store, _: str) -> Iterator[str]:
     """End the runs of a dead worker."""
-    for one in sorted(Line(store).of("dead"), key=lambda one: one.run_id):
-        if store.lose(one.run_id, NOW, "dead"):
+    for one in sorted(RunQueue(store).runs_of("dead"), key=lambda one: one.run_id):
+        if store.mark_lost(one.run_id, NOW, "dead"):
             yield one.run_id
 
 

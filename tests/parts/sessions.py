@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.model import HarnessSpec, Limits, McpServer, Outcome, TranscriptEvent
-from runner.gateway.server import Gateway
+from runner.gateway.server import GatewayAddress
 from runner.harnesses import Task, acp, claude_code, codex, copilot, gemini, model_access, opencode, qwen
-from runner.run.agent.drive import Driven, drive
+from runner.run.agent.drive import HarnessResult, drive
 from runner.sandboxes import Mount, SandboxSpec, docker
 from tests.parts.agents import Agent
 from tests.parts.gateway import open_gateway
@@ -54,7 +54,7 @@ GOOD: Script = [WRITE, [{"shell": "cat hello.txt; exit 3"}], [{"say": "Done."}]]
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    driven: Driven
+    driven: HarnessResult
     outcome: Outcome
     workspace: Path
     kept: Path
@@ -74,7 +74,7 @@ def run_agent(
     options: Mapping[str, Any] | None = None,
     mcp: Sequence[McpServer] = (),
     variables: Mapping[str, str] | None = None,
-    opened: Callable[..., AbstractContextManager[Gateway]] = open_gateway,
+    opened: Callable[..., AbstractContextManager[GatewayAddress]] = open_gateway,
 ) -> Ran:
     """Let `agent` do what the model at `upstream` says, in new folders below `folder`.
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from runner.apps.cli.commands.worker import work
-from runner.apps.worker.run_job import Carry, Job
+from runner.apps.worker.run_job import RunFunction, RunJob
 from runner.clients.docker import engine
 from runner.config.settings import load_config
 from runner.core.errors import RunnerError, exit_code
@@ -32,12 +32,12 @@ def calendar(file: Path) -> Callable[[], datetime]:
     return now
 
 
-def quick(effects: Path) -> Carry:
-    def carry(job: Job) -> End:
+def quick(effects: Path) -> RunFunction:
+    def carry(job: RunJob) -> End:
         run_id, end = job.run.id, End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
-        job.store.enter(run_id, RunState.PREPARING, job.now())
-        job.stops.of(run_id)()
-        job.store.enter(run_id, RunState.RUNNING, job.now())
+        job.store.set_state(run_id, RunState.PREPARING, job.now())
+        job.stops.check_for(run_id)()
+        job.store.set_state(run_id, RunState.RUNNING, job.now())
         subprocess.run(["true"], check=True)
         with effects.open("a") as file:
             file.write(f"{run_id} {job.run.attempt}\n")

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from runner.apps.action.expressions import carried, carriers, of_head, read
-from runner.apps.action.workflow_file import Job, Step, Text, Workflow
+from runner.apps.action.expressions import carrier_variables, of_head, read, with_variables
+from runner.apps.action.workflow_file import Workflow, WorkflowJob, WorkflowStep, YamlText
 
 PRIVILEGED = frozenset({"pull_request_target", "workflow_run", "issue_comment"})
 """Events that strangers cause and that run with the repository's secrets and a token that may write."""
@@ -18,7 +18,7 @@ _PULL = re.compile(r"\bpull/", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
-def needed(workflow: Workflow, job: Job) -> list[Job]:
+def required_jobs(workflow: Workflow, job: WorkflowJob) -> list[WorkflowJob]:
     """The job, and every job that it waits for, directly or not."""
     jobs = {one.name.lower(): one for one in workflow.jobs}
     found = {job.name.lower(): job}
@@ -30,10 +30,10 @@ def needed(workflow: Workflow, job: Job) -> list[Job]:
     return list(found.values())
 
 
-def of_heads(workflow: Workflow, job: Job) -> Iterator[tuple[int, str]]:
+def head_checkouts(workflow: Workflow, job: WorkflowJob) -> Iterator[tuple[int, str]]:
     """(line, what it does) for each place where the job fetches a head, or what may be one."""
     for step in job.steps:
-        variables = carriers(of_head, workflow.env, job.env, step.env) | {"github_head_ref"}
+        variables = carrier_variables(of_head, workflow.env, job.env, step.env) | {"github_head_ref"}
         uses = step.uses.value.split("@")[0].strip().lower()
         if uses.endswith("/checkout"):
             yield from _checked_out(step, variables)
@@ -41,14 +41,14 @@ def of_heads(workflow: Workflow, job: Job) -> Iterator[tuple[int, str]]:
             yield from _fetched(step.run, variables)
 
 
-def _checked_out(step: Step, variables: frozenset[str]) -> Iterator[tuple[int, str]]:
+def _checked_out(step: WorkflowStep, variables: frozenset[str]) -> Iterator[tuple[int, str]]:
     for name in ("ref", "repository"):
         text = step.inputs.get(name)
         if text and _names_head(text.value, variables):
             yield text.line, f"checks out `{name}: {' '.join(text.value.split())}`"
 
 
-def _fetched(script: Text, variables: frozenset[str]) -> Iterator[tuple[int, str]]:
+def _fetched(script: YamlText, variables: frozenset[str]) -> Iterator[tuple[int, str]]:
     blanked = _COMMENT.sub(lambda found: " " * len(found[0]), script.value)
     text = blanked.replace("\\\n", "  ")  # offsets stay what they are
     for found in _GH.finditer(text):
@@ -60,4 +60,4 @@ def _fetched(script: Text, variables: frozenset[str]) -> Iterator[tuple[int, str
 
 
 def _names_head(text: str, variables: frozenset[str]) -> bool:
-    return bool(_PULL.search(text)) or any(read(text, carried(of_head, variables)))
+    return bool(_PULL.search(text)) or any(read(text, with_variables(of_head, variables)))

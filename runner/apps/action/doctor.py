@@ -11,37 +11,44 @@ from runner.apps.action.preflight import (
     Danger,
     action_steps,
     dangers,
-    has_default_token,
     overrides,
     uses_action,
+    uses_default_token,
 )
-from runner.apps.action.workflow_file import MAX_FILE, Job, Permissions, Step, Unreadable, read_workflow
+from runner.apps.action.workflow_file import (
+    MAX_FILE,
+    Permissions,
+    Unreadable,
+    WorkflowJob,
+    WorkflowStep,
+    read_workflow,
+)
 from runner.harnesses import model_of
-from runner.publish.forges import Finding
+from runner.publish.forges import DoctorLine
 
 if TYPE_CHECKING:
-    from runner.run.bootstrap import Here
+    from runner.run.bootstrap import LocalPlace
 
 FOLDER = Path(".github/workflows")
 NEEDED = ("contents", "pull-requests")  # to write: decisions and branches, pull requests
 _OURS = re.compile(rb"^name:\s*[\"']?skillrunner\b", re.IGNORECASE | re.MULTILINE)
 
 
-def look_at_workflows(place: "Here") -> Iterator[Finding]:
+def check_workflows(place: "LocalPlace") -> Iterator[DoctorLine]:
     """Every danger in every workflow that uses the Action."""
     files = _files(place.local.root)
     if not files:
         message = f"no workflow in {FOLDER} uses the Action: nothing runs in GitHub"
-        yield Finding(ok=True, subject="workflow", message=message, hint="skillrunner workflow sync")
+        yield DoctorLine(ok=True, subject="workflow", message=message, hint="skillrunner workflow sync")
     for file, raw in files.items():
         found = dangers(file, raw, _action(place.local.root))
         allowed = {name for _, step in _steps({file: raw}, place) for name in _allowed(step)}
         yield from (_finding(danger, allowed) for danger in found)
         if not any(danger.fatal for danger in found):
-            yield Finding(ok=True, subject="workflow", message=f"{file}: the Action runs from it")
+            yield DoctorLine(ok=True, subject="workflow", message=f"{file}: the Action runs from it")
 
 
-def look_at_secrets(place: "Here") -> Iterator[Finding]:
+def check_secrets(place: "LocalPlace") -> Iterator[DoctorLine]:
     """Which secrets the skills need, and whether a workflow hands them to the Action."""
     steps = [step for _, step in _steps(_files(place.local.root), place)]
     handed = {name for step in steps for name in (*step.env, *step.inputs)}
@@ -53,38 +60,38 @@ def look_at_secrets(place: "Here") -> Iterator[Finding]:
         )
         line = f"`env: {{{name}: ${{{{ secrets.{name} }}}}}}`"
         hint = "" if there else f"gh secret set {name}, and in the Action's step: {line}"
-        yield Finding(ok=there or not steps, subject="secret", message=message, hint=hint)
+        yield DoctorLine(ok=there or not steps, subject="secret", message=message, hint=hint)
     if not needed:
-        yield Finding(ok=True, subject="secret", message="the skills need none")
+        yield DoctorLine(ok=True, subject="secret", message="the skills need none")
 
 
-def look_at_token(place: "Here") -> Iterator[Finding]:
+def check_token(place: "LocalPlace") -> Iterator[DoctorLine]:
     """What the token needs, and which jobs state less than that."""
     wanted = ", ".join(f"{scope}: write" for scope in NEEDED)
     message = (
         f"it needs {wanted}; a GitHub App also metadata: read; neither needs workflows or administration"
     )
-    yield Finding(ok=True, subject="token", message=message)
+    yield DoctorLine(ok=True, subject="token", message=message)
     for job, step in _steps(_files(place.local.root), place):
         lacking = ", ".join(f"{scope}: write" for scope in _lacking(job.permissions))
-        if lacking and has_default_token(step):
+        if lacking and uses_default_token(step):
             message = f"the job `{job.name}` publishes with GitHub's default token, which lacks {lacking}"
-            yield Finding(ok=False, subject="token", message=message, hint=f"`permissions: {{{wanted}}}`")
+            yield DoctorLine(ok=False, subject="token", message=message, hint=f"`permissions: {{{wanted}}}`")
 
 
-LOOKS = (look_at_workflows, look_at_secrets, look_at_token)
+LOOKS = (check_workflows, check_secrets, check_token)
 
 
-def _finding(danger: Danger, allowed: set[str]) -> Finding:
+def _finding(danger: Danger, allowed: set[str]) -> DoctorLine:
     if not danger.fatal:
-        return Finding(ok=True, subject="workflow", message=str(danger), hint=danger.hint)
+        return DoctorLine(ok=True, subject="workflow", message=str(danger), hint=danger.hint)
     if danger.rule in allowed:
-        return Finding(ok=True, subject="workflow", message=f"{danger} (allowed there)", hint=danger.hint)
+        return DoctorLine(ok=True, subject="workflow", message=f"{danger} (allowed there)", hint=danger.hint)
     hint = f"{danger.hint}; or, where you know better, the input `allow: {danger.rule}`"
-    return Finding(ok=False, subject="workflow", message=str(danger), hint=hint)
+    return DoctorLine(ok=False, subject="workflow", message=str(danger), hint=hint)
 
 
-def _allowed(step: Step) -> list[str]:
+def _allowed(step: WorkflowStep) -> list[str]:
     return overrides(step.inputs["allow"].value) if "allow" in step.inputs else []
 
 
@@ -106,7 +113,7 @@ def _action(root: Path) -> str:
     return "./" if path.is_file() and _OURS.search(_read(path)) else "skillrunner/skillrunner"
 
 
-def _steps(files: Mapping[str, bytes], place: "Here") -> Iterator[tuple[Job, Step]]:
+def _steps(files: Mapping[str, bytes], place: "LocalPlace") -> Iterator[tuple[WorkflowJob, WorkflowStep]]:
     """The steps that are the Action; what holds for them in the job and the workflow is put into them."""
     for file, raw in files.items():
         try:
@@ -119,7 +126,7 @@ def _steps(files: Mapping[str, bytes], place: "Here") -> Iterator[tuple[Job, Ste
                 yield whole, replace(step, env={**workflow.env, **job.env, **step.env})
 
 
-def _needed(place: "Here") -> Mapping[str, set[str]]:
+def _needed(place: "LocalPlace") -> Mapping[str, set[str]]:
     """The secret -> the skills, or kinds of harness, that need it."""
     from runner.skills import load
     from runner.skills.discover import discover

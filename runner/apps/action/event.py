@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from runner.apps.action.job_input import Job
+from runner.apps.action.job_input import JobInput
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
@@ -15,7 +15,7 @@ _SAME = {"pull_request_target": "pull_request"}
 """Events that tell the same as another one, under other rights."""
 
 
-def happening(job: Job, now: datetime) -> Event | None:
+def read_event(job: JobInput, now: datetime) -> Event | None:
     """The event; None for a poke: GitHub's cron, or somebody who asks for whatever is due."""
     if job.event == "schedule":
         return None
@@ -34,7 +34,7 @@ def happening(job: Job, now: datetime) -> Event | None:
     )
 
 
-def _asked_for(job: Job, now: datetime) -> Event | None:
+def _asked_for(job: JobInput, now: datetime) -> Event | None:
     given = job.payload.get("inputs")
     inputs: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     skill = str(inputs.get("skill") or ("" if job.inputs["key"] else job.inputs["skill"]))
@@ -66,7 +66,7 @@ def _wrong(message: str) -> RunnerError:
     )
 
 
-def _dispatched(job: Job, now: datetime) -> Event:
+def _dispatched(job: JobInput, now: datetime) -> Event:
     """A `repository_dispatch`: its type names the skill, its client payload is the event."""
     sent = job.payload.get("client_payload")
     return Event(
@@ -78,6 +78,6 @@ def _dispatched(job: Job, now: datetime) -> Event:
     )
 
 
-def _again(job: Job, key: str) -> str:
+def _again(job: JobInput, key: str) -> str:
     """Who asks GitHub to run a workflow again asks for what was decided already, and means it."""
     return key if job.attempt == 1 else f"{key}#{job.attempt}"

@@ -96,12 +96,12 @@ _NO_TEXT = frozenset(
 """Fields of events that hold a number, a time, a hash or one of GitHub's own words."""
 
 
-def typed(path: Path) -> bool:
+def is_typed_by_starter(path: Path) -> bool:
     """Whether it is what a person with write access typed when they started the workflow."""
     return path[0] == "inputs" or path[:3] == ("github", "event", "inputs")
 
 
-def foreign(path: Path) -> bool:
+def is_foreign(path: Path) -> bool:
     """Whether somebody else than the workflow's author writes this text."""
     if path[0] != "github":
         return False
@@ -140,17 +140,17 @@ def read(text: str, test: Test) -> Iterator[tuple[int, str]]:
             yield at, f"${{{{ {' '.join(inside.split())[:_SHOWN]} }}}}"
 
 
-def carriers(test: Test, *layers: Texts) -> frozenset[str]:
+def carrier_variables(test: Test, *layers: Texts) -> frozenset[str]:
     """The variables, in lower case, that carry what `test` looks for. An inner layer hides an outer one."""
     held: frozenset[str] = frozenset()
     for layer in layers:
         names = {name.lower(): text.value for name, text in layer.items()}
-        known = carried(test, held)
+        known = with_variables(test, held)
         held = (held - names.keys()) | {name for name, text in names.items() if any(read(text, known))}
     return held
 
 
-def carried(test: Test, variables: frozenset[str]) -> Test:
+def with_variables(test: Test, variables: frozenset[str]) -> Test:
     """`test`, that holds of these variables too."""
     whole = bool(variables)
 

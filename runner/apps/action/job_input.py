@@ -34,7 +34,7 @@ _SECRET = ("token", "app-private-key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class JobInput:
     """One step of a workflow that runs the Action."""
 
     event: str  # GitHub's name of what started the workflow
@@ -72,7 +72,7 @@ class Job:
         return said == "true"
 
 
-def read(environ: Mapping[str, str]) -> Job:
+def read_job_input(environ: Mapping[str, str]) -> JobInput:
     """What this process is told. Raises RunnerError when it is no step of a workflow."""
     if "GITHUB_REPOSITORY" not in environ or "GITHUB_EVENT_NAME" not in environ:
         hint = "this verb is for action.yml; on a machine of your own: skillrunner run SKILL"
@@ -80,7 +80,7 @@ def read(environ: Mapping[str, str]) -> Job:
     inputs = {name: environ.get(_variable(name), "").strip() for name in INPUTS}
     files = {name: Path(path) for name in _FILES if (path := environ.get(name))}
     reference = environ.get("GITHUB_WORKFLOW_REF", "").split("@")[0]
-    return Job(
+    return JobInput(
         event=environ["GITHUB_EVENT_NAME"],
         payload=_payload(Path(inputs["event"] or environ.get("GITHUB_EVENT_PATH", ""))),
         repository=environ["GITHUB_REPOSITORY"],

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-from runner.core.redact import Redactor, plain
+from runner.core.redact import Redactor, escape_invisible
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes; GitHub drops a longer summary as a whole ("Step isolation and limits")."""
@@ -27,9 +27,9 @@ _COMMAND = re.compile(r"^(\s*):(?=:)|(?<=#)#(?=\[)", re.MULTILINE)
 Level = Literal["error", "warning", "notice"]
 
 
-def harmless(text: str) -> str:
+def escape_commands(text: str) -> str:
     """`text` so that GitHub's runner sees no command in it, and a terminal neither."""
-    return "\n".join(_COMMAND.sub(_break, plain(line)) for line in text.splitlines())
+    return "\n".join(_COMMAND.sub(_break, escape_invisible(line)) for line in text.splitlines())
 
 
 def _break(found: re.Match[str]) -> str:
@@ -37,7 +37,7 @@ def _break(found: re.Match[str]) -> str:
 
 
 @dataclass
-class Presence:
+class JobOutput:
     """Writes to one step's log and files."""
 
     log: IO[str]
@@ -56,9 +56,9 @@ class Presence:
             for line in secret.splitlines():
                 self._command("add-mask", line)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """A line of ours, which may hold words that are not."""
-        print(harmless(self._masks.whole(text)), file=self.log, flush=True)
+        print(escape_commands(self._masks.whole(text)), file=self.log, flush=True)
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
@@ -78,7 +78,7 @@ class Presence:
         place = {"file": file, "line": str(line or ""), "col": str(column or "")}
         where = ",".join(f"{key}={_property(value)}" for key, value in place.items() if value)
         if shown > _ANNOTATIONS:
-            self.say(f"{level}: {file}:{line}: {message}")
+            self.print_line(f"{level}: {file}:{line}: {message}")
         else:
             self._command(f"{level} {where}".rstrip(), self._masks.whole(message))
 
@@ -100,10 +100,10 @@ class Presence:
         if self.summary is not None:
             room = SUMMARY_LIMIT - len(self._before.get(self.summary, b""))
             with self.summary.open("ab") as binary:
-                binary.write(fitted("\n".join(self._summary) + "\n", room))
+                binary.write(truncate("\n".join(self._summary) + "\n", room))
 
 
-def fitted(text: str, room: int) -> bytes:
+def truncate(text: str, room: int) -> bytes:
     """`text` in at most `room` bytes."""
     raw = text.encode()
     if len(raw) <= room:

@@ -6,17 +6,25 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from runner.apps.action import report
-from runner.apps.action.event import happening
-from runner.apps.action.job_input import Job, read
-from runner.apps.action.job_output import Presence
+from runner.apps.action.event import read_event
+from runner.apps.action.job_input import JobInput, read_job_input
+from runner.apps.action.job_output import JobOutput
 from runner.apps.action.preflight import dangers, overrides, refuse, unreadable
-from runner.apps.action.runs import Ran, Step, carry_out, force, of_slot, start, with_ids
-from runner.apps.action.trusted import Trusted, trust, workflow_file
+from runner.apps.action.runs import (
+    ActionStep,
+    RunResult,
+    assign_run_ids,
+    event_of_slot,
+    force,
+    run_all,
+    start,
+)
+from runner.apps.action.trusted import TrustedRepository, fetch_trusted, workflow_file
 from runner.core.errors import ExitCode, RunnerError, exit_code
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Decision, Event, History, Verdict
 from runner.run import dry_run
-from runner.run.launch import planned
+from runner.run.launch import plan_run
 from runner.scheduler.decide import on_event, on_slots
 from runner.scheduler.facts import Sources, facts
 from runner.scheduler.ledger import Decide, Ledger
@@ -28,8 +36,8 @@ def main(environ: Mapping[str, str], command: str) -> int:
 
     Returns the exit code. Raises RunnerError where nothing could be decided.
     """
-    job = read(environ)
-    presence = Presence(
+    job = read_job_input(environ)
+    presence = JobOutput(
         log=sys.stdout,
         outputs=job.outputs,
         summary=job.summary,
@@ -39,7 +47,7 @@ def main(environ: Mapping[str, str], command: str) -> int:
     outputs: dict[str, str] = {}
     try:
         with ExitStack() as stack:
-            code, outputs = _step(job, presence, trust(job, stack), command)
+            code, outputs = _step(job, presence, fetch_trusted(job, stack), command)
     except RunnerError as error:
         presence.annotate("error", f"{error.message}\n{error.hint}".rstrip())
         presence.write(report.failure(error))
@@ -49,43 +57,47 @@ def main(environ: Mapping[str, str], command: str) -> int:
     return code
 
 
-def _step(job: Job, presence: Presence, trusted: Trusted, command: str) -> tuple[int, dict[str, str]]:
+def _step(
+    job: JobInput, presence: JobOutput, trusted: TrustedRepository, command: str
+) -> tuple[int, dict[str, str]]:
     _preflight(job, presence, trusted)
     _annotate(presence, trusted)
     now = datetime.now(UTC)
-    event = happening(job, now)
+    event = read_event(job, now)
     decide = _asked_only(job, _deciding(job, trusted, event, now))
-    step = Step(job, presence, trusted, Ledger(trusted.mirror, trusted.remote))
-    ran: list[Ran] = []
+    step = ActionStep(job, presence, trusted, Ledger(trusted.mirror, trusted.remote))
+    ran: list[RunResult] = []
     if command == "plan" or job.flag("dry-run"):
         decisions = _planned(step.ledger, decide, now, keep=not job.flag("dry-run"))
     else:
-        decisions = step.ledger.settle(lambda history: with_ids(decide(history), now), now)
+        decisions = step.ledger.decide(lambda history: assign_run_ids(decide(history), now), now)
     report.log(presence, job, decisions)
     if job.flag("dry-run"):
         _preview(step, decisions, event)
     elif command == "run":
-        ran = carry_out(step, [one for one in decisions if _starts(one)], event)
+        ran = run_all(step, [one for one in decisions if _starts(one)], event)
     presence.write(report.summary(job, trusted, decisions, ran))
     code = max((exit_code(one.end) for one in ran), default=ExitCode.OK)
     return code, report.outputs(decisions, ran)
 
 
-def _preview(step: Step, decisions: Sequence[Decision], event: Event | None) -> None:
+def _preview(step: ActionStep, decisions: Sequence[Decision], event: Event | None) -> None:
     """Show what would be run, and run nothing."""
     for decision in filter(_starts, decisions):
-        begin = start(step, decision, event or of_slot(decision), force(step.job))
-        spec = planned(step.trusted.place, begin)
+        begin = start(step, decision, event or event_of_slot(decision), force(step.job))
+        spec = plan_run(step.trusted.place, begin)
         with step.presence.group(f"{decision.skill}: what it would do"):
-            step.presence.say(spec.prompt.rstrip())
+            step.presence.print_line(spec.prompt.rstrip())
             for name, value in dry_run.facts(spec):
-                step.presence.say(f"{name:<12} {value}")
+                step.presence.print_line(f"{name:<12} {value}")
 
 
-def _preflight(job: Job, presence: Presence, trusted: Trusted) -> None:
+def _preflight(job: JobInput, presence: JobOutput, trusted: TrustedRepository) -> None:
     """Refuse to run from a workflow that hands strangers what it holds; what is less is only said."""
     if not job.workflow:
-        presence.say("GITHUB_WORKFLOW_REF is not set, as it is on GitHub: the workflow's file is not checked")
+        presence.print_line(
+            "GITHUB_WORKFLOW_REF is not set, as it is on GitHub: the workflow's file is not checked"
+        )
         return
     raw = workflow_file(job, trusted)
     if raw is None:
@@ -96,21 +108,21 @@ def _preflight(job: Job, presence: Presence, trusted: Trusted) -> None:
         found = dangers(job.workflow, raw, job.action_repository)
     refuse(found, overrides(job.inputs["allow"]))
     for danger in found:
-        presence.say(f"{danger}: {danger.hint}")
+        presence.print_line(f"{danger}: {danger.hint}")
 
 
-def _annotate(presence: Presence, trusted: Trusted) -> None:
+def _annotate(presence: JobOutput, trusted: TrustedRepository) -> None:
     """Invalid skills are off, and everybody sees it; the others go on."""
     for fault in trusted.loaded.faults:
         hint = f" ({fault.hint})" if fault.hint else ""
         presence.annotate("error", fault.message + hint, fault.file, fault.line, fault.column)
 
 
-def _deciding(job: Job, trusted: Trusted, event: Event | None, now: datetime) -> Decide:
+def _deciding(job: JobInput, trusted: TrustedRepository, event: Event | None, now: datetime) -> Decide:
     """What to decide, with everything looked up that deciding needs."""
     skills = _chosen(job, trusted.loaded.skills)
     if event is None:
-        introduced = trusted.introduced()
+        introduced = trusted.introduction_times()
         return lambda history: on_slots(skills, introduced, history, now)
     if event.kind == "manual" and event.only not in skills:
         raise _no_such_skill(event.only, trusted.loaded.skills)
@@ -126,7 +138,7 @@ def _deciding(job: Job, trusted: Trusted, event: Event | None, now: datetime) ->
     return lambda history: on_event(skills, event, found, history, now)
 
 
-def _chosen(job: Job, skills: Mapping[str, Skill]) -> Mapping[str, Skill]:
+def _chosen(job: JobInput, skills: Mapping[str, Skill]) -> Mapping[str, Skill]:
     """All skills, or the one that the workflow names."""
     name = job.inputs["skill"]
     return skills if not name else {name: skills[name]} if name in skills else {}
@@ -138,7 +150,7 @@ def _no_such_skill(name: str, skills: Mapping[str, Skill]) -> RunnerError:
     return RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
 
 
-def _asked_only(job: Job, decide: Decide) -> Decide:
+def _asked_only(job: JobInput, decide: Decide) -> Decide:
     key = job.inputs["key"]
     return lambda history: [one for one in decide(history) if key in ("", one.key)]
 
@@ -157,5 +169,5 @@ def _planned(ledger: Ledger, decide: Decide, now: datetime, *, keep: bool) -> li
         everything[:] = decide(history)
         return [one for one in everything if not _starts(one)]
 
-    ledger.settle(without_starts, now)
+    ledger.decide(without_starts, now)
     return everything

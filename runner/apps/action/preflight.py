@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from runner.apps.action import checkouts
 from runner.apps.action.expressions import (
     Test,
-    carried,
-    carriers,
+    carrier_variables,
     every_secret,
     expressions,
-    foreign,
+    is_foreign,
+    is_typed_by_starter,
     paths,
     read,
-    typed,
+    with_variables,
 )
 from runner.apps.action.workflow_file import (
     NOTHING,
-    Job,
     Permissions,
-    Step,
     Unreadable,
     Workflow,
+    WorkflowJob,
+    WorkflowStep,
     read_workflow,
 )
 from runner.config.documents import closest
@@ -153,34 +153,34 @@ def _is_action(uses: str, action: str) -> bool:
     return path == known or (known != "." and path.startswith(f"{known}/"))
 
 
-def action_steps(job: Job, action: str) -> list[Step]:
+def action_steps(job: WorkflowJob, action: str) -> list[WorkflowStep]:
     return [step for step in job.steps if _is_action(step.uses.value, action)]
 
 
-def _uses_in(job: Job, action: str) -> bool:
+def _uses_in(job: WorkflowJob, action: str) -> bool:
     called = job.uses.value
     return bool(action_steps(job, action)) or (bool(called) and _is_action(called, action))
 
 
-def _head_checkout(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
-    reached = checkouts.needed(workflow, job)
+def _head_checkout(workflow: Workflow, job: WorkflowJob, _: str) -> Iterator[Danger]:
+    reached = checkouts.required_jobs(workflow, job)
     for privileged in sorted(workflow.triggers & checkouts.PRIVILEGED):
         for one in reached:
-            for line, what in checkouts.of_heads(workflow, one):
+            for line, what in checkouts.head_checkouts(workflow, one):
                 message = (
                     f"on `{privileged}`, the job `{one.name}` {what}: what a stranger wrote runs with secrets"
                 )
                 yield _danger(workflow.file, "head_checkout", line, message)
 
 
-def _write_all(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
+def _write_all(workflow: Workflow, job: WorkflowJob, _: str) -> Iterator[Danger]:
     for stated in (workflow.permissions, job.permissions):
         if stated and stated.everything == "write-all":
             message = "the job's token may write everything in the repository"
             yield _danger(workflow.file, "write_all", stated.line, message)
 
 
-def _permissions(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
+def _permissions(workflow: Workflow, job: WorkflowJob, _: str) -> Iterator[Danger]:
     stated = job.permissions or workflow.permissions
     if stated is None:
         message = f"the job `{job.name}` states no permissions: its token has the repository's default ones"
@@ -200,7 +200,7 @@ def _more(stated: Permissions) -> Iterator[tuple[int, str]]:
             yield level.line, f"{scope}: {given}"
 
 
-def _unpinned(workflow: Workflow, job: Job, action: str) -> Iterator[Danger]:
+def _unpinned(workflow: Workflow, job: WorkflowJob, action: str) -> Iterator[Danger]:
     for uses in (job.uses, *(step.uses for step in job.steps)):
         if uses.value and not _PINNED.fullmatch(uses.value.strip()):
             ours = _is_action(uses.value, action)
@@ -208,29 +208,29 @@ def _unpinned(workflow: Workflow, job: Job, action: str) -> Iterator[Danger]:
             yield _danger(workflow.file, "unpinned", uses.line, message, fatal=ours)
 
 
-def _expressions(workflow: Workflow, job: Job, action: str) -> Iterator[Danger]:
+def _expressions(workflow: Workflow, job: WorkflowJob, action: str) -> Iterator[Danger]:
     for step in job.steps:
-        known = carried(foreign, carriers(foreign, workflow.env, job.env, step.env))
+        known = with_variables(is_foreign, carrier_variables(is_foreign, workflow.env, job.env, step.env))
         for line, message in (*_in_scripts(step, known), *_in_inputs(step, known, action)):
             yield _danger(workflow.file, "expression_in_run", line, message)
 
 
-def _in_scripts(step: Step, known: Test) -> Iterator[tuple[int, str]]:
+def _in_scripts(step: WorkflowStep, known: Test) -> Iterator[tuple[int, str]]:
     scripts = [step.run]
     if step.uses.value.lower().startswith("actions/github-script@"):
         scripts.append(step.inputs.get("script", NOTHING))
     for text in scripts:
-        for at, said in read(text.value, lambda path: known(path) or typed(path)):
+        for at, said in read(text.value, lambda path: known(path) or is_typed_by_starter(path)):
             yield text.line_of(at), f"{said} becomes a part of the script, whatever somebody wrote there"
 
 
-def _in_inputs(step: Step, known: Test, action: str) -> Iterator[tuple[int, str]]:
+def _in_inputs(step: WorkflowStep, known: Test, action: str) -> Iterator[tuple[int, str]]:
     for name, text in step.inputs.items() if _is_action(step.uses.value, action) else ():
-        for at, said in read(text.value, lambda path: known(path) and not typed(path)):
+        for at, said in read(text.value, lambda path: known(path) and not is_typed_by_starter(path)):
             yield text.line_of(at), f"the input `{name}` is what a stranger can write: {said}"
 
 
-def _secrets(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
+def _secrets(workflow: Workflow, job: WorkflowJob, _: str) -> Iterator[Danger]:
     if job.secrets.value.strip().lower() == "inherit":
         message = f"the job `{job.name}` hands all secrets to the workflow that it calls"
         yield _danger(workflow.file, "secrets_inherit", job.secrets.line, message)
@@ -240,7 +240,7 @@ def _secrets(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
             yield _danger(workflow.file, "all_secrets", text.line_of(at), message)
 
 
-def _runner(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
+def _runner(workflow: Workflow, job: WorkflowJob, _: str) -> Iterator[Danger]:
     if "self-hosted" in job.runs_on and workflow.triggers & {"pull_request", "pull_request_target"}:
         message = (
             f"the job `{job.name}` runs on a machine of your own for pull requests, also those from forks"
@@ -251,14 +251,14 @@ def _runner(workflow: Workflow, job: Job, _: str) -> Iterator[Danger]:
         yield _danger(workflow.file, "no_timeout", job.line, message)
 
 
-def _token(workflow: Workflow, job: Job, action: str) -> Iterator[Danger]:
+def _token(workflow: Workflow, job: WorkflowJob, action: str) -> Iterator[Danger]:
     for step in action_steps(job, action):
-        if has_default_token(step):
+        if uses_default_token(step):
             message = "CI does not start by itself on pull requests that GitHub's default token opened"
             yield _danger(workflow.file, "default_token", step.line, message)
 
 
-def has_default_token(step: Step) -> bool:
+def uses_default_token(step: WorkflowStep) -> bool:
     """Whether the step publishes with the token that GitHub gives to every job."""
     if _given(step, "command") == "plan" or _given(step, "app-id"):
         return False
@@ -267,7 +267,7 @@ def has_default_token(step: Step) -> bool:
     return not token or (bool(read_from) and read_from <= _DEFAULT_TOKEN)
 
 
-def _given(step: Step, name: str) -> str:
+def _given(step: WorkflowStep, name: str) -> str:
     return step.inputs[name].value.strip() if name in step.inputs else ""
 
 

@@ -5,39 +5,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from runner.apps.action.job_input import Job
-from runner.apps.action.job_output import Presence
-from runner.apps.action.runs import Ran
-from runner.apps.action.trusted import Trusted
+from runner.apps.action.job_input import JobInput
+from runner.apps.action.job_output import JobOutput
+from runner.apps.action.runs import RunResult
+from runner.apps.action.trusted import TrustedRepository
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Decision, Verdict
-from runner.publish.outputs._escape import neutralised, one_line
+from runner.publish.outputs._escape import neutralise, one_line
 
 _WIDEST = 300
 
 
-def log(presence: Presence, job: Job, decisions: Sequence[Decision]) -> None:
+def log(presence: JobOutput, job: JobInput, decisions: Sequence[Decision]) -> None:
     """One line for each decision."""
     if not decisions:
-        presence.say(f"{job.event}: {NOTHING}")
+        presence.print_line(f"{job.event}: {NOTHING}")
     for one in decisions:
-        presence.say(f"{one.skill}: {told(one)}: {one.message}")
+        presence.print_line(f"{one.skill}: {verdict_text(one)}: {one.message}")
 
 
 NOTHING = "nothing is due, and no skill asks for this event"
 
 
-def told(decision: Decision) -> str:
+def verdict_text(decision: Decision) -> str:
     """A decision in its own words: "started", "skipped: filter"."""
     return f"{decision.verdict}: {decision.cause}" if decision.cause else str(decision.verdict)
 
 
-def summary(job: Job, trusted: Trusted, decisions: Sequence[Decision], ran: Sequence[Ran]) -> str:
+def summary(
+    job: JobInput, trusted: TrustedRepository, decisions: Sequence[Decision], ran: Sequence[RunResult]
+) -> str:
     """The job's summary, in Markdown."""
     return "\n".join([*_faults(trusted), *_decisions(job, decisions), *_runs(ran)])
 
 
-def _faults(trusted: Trusted) -> Iterator[str]:
+def _faults(trusted: TrustedRepository) -> Iterator[str]:
     if trusted.loaded.faults:
         yield "### Invalid skills\n"
         for fault in trusted.loaded.faults:
@@ -45,18 +47,18 @@ def _faults(trusted: Trusted) -> Iterator[str]:
         yield ""
 
 
-def _decisions(job: Job, decisions: Sequence[Decision]) -> Iterator[str]:
+def _decisions(job: JobInput, decisions: Sequence[Decision]) -> Iterator[str]:
     yield f"### Skillrunner: {_cell(job.event)}\n"
     if not decisions:
         yield f"{NOTHING.capitalize()}.\n"
         return
     yield from ("| skill | decision | why |", "|---|---|---|")
     for one in decisions:
-        yield f"| {one.skill} | {told(one)} | {_cell(one.message)} |"
+        yield f"| {one.skill} | {verdict_text(one)} | {_cell(one.message)} |"
     yield ""
 
 
-def _runs(ran: Sequence[Ran]) -> Iterator[str]:
+def _runs(ran: Sequence[RunResult]) -> Iterator[str]:
     if not ran:
         return
     yield from ("### Runs\n", "| skill | run | end | cost | result |", "|---|---|---|---|---|")
@@ -73,15 +75,15 @@ def _runs(ran: Sequence[Ran]) -> Iterator[str]:
 
 def failure(error: RunnerError) -> str:
     """What stopped the step before it could decide."""
-    hint = f"\n\nNext: {neutralised(error.hint, _WIDEST)}" if error.hint else ""
-    return f"### Skillrunner could not decide\n\n{neutralised(error.message, 2000)}{hint}"
+    hint = f"\n\nNext: {neutralise(error.hint, _WIDEST)}" if error.hint else ""
+    return f"### Skillrunner could not decide\n\n{neutralise(error.message, 2000)}{hint}"
 
 
 def _cell(text: str) -> str:
     return one_line(text, _WIDEST).replace("|", "\\|")
 
 
-def outputs(decisions: Sequence[Decision], ran: Sequence[Ran]) -> dict[str, str]:
+def outputs(decisions: Sequence[Decision], ran: Sequence[RunResult]) -> dict[str, str]:
     """The outputs of `action.yml`; where there were several runs, those of the last one that published."""
     due = [one for one in decisions if one.verdict is Verdict.STARTED]
     by_skill: dict[str, list[str]] = {}

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.apps.action.job_input import Job
-from runner.apps.action.job_output import Presence
-from runner.apps.action.trusted import Trusted
-from runner.apps.console import described
+from runner.apps.action.job_input import JobInput
+from runner.apps.action.job_output import JobOutput
+from runner.apps.action.trusted import TrustedRepository
+from runner.apps.console import activity_text
 from runner.core.errors import RunnerError
 from runner.core.model import End, Receipt, RunEvent, TranscriptEvent, Trigger
 from runner.core.model.decision import Decision, Event, Facts, History, Verdict
 from runner.run.bootstrap import base
-from runner.run.launch import Start, launch, terminable
+from runner.run.launch import NewRun, launch, terminable
 from runner.scheduler.decide import failed_to_start, on_event
 from runner.scheduler.ledger import Ledger
 from runner.store import new_run_id
@@ -24,7 +24,7 @@ DEEPEST = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class RunResult:
     """A run that has ended."""
 
     decision: Decision
@@ -41,19 +41,19 @@ class _Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ActionStep:
     """One step of a workflow, and what it works with."""
 
-    job: Job
-    presence: Presence
-    trusted: Trusted
+    job: JobInput
+    presence: JobOutput
+    trusted: TrustedRepository
     ledger: Ledger
 
 
-def carry_out(step: Step, started: Sequence[Decision], event: Event | None) -> list[Ran]:
+def run_all(step: ActionStep, started: Sequence[Decision], event: Event | None) -> list[RunResult]:
     """Run what was started, and what follows from it. What there was no time for is told as not started."""
-    waiting = [_Due(decision, event or of_slot(decision)) for decision in started]
-    ran: list[Ran] = []
+    waiting = [_Due(decision, event or event_of_slot(decision)) for decision in started]
+    ran: list[RunResult] = []
     try:
         while waiting:
             due = waiting[0]
@@ -71,19 +71,19 @@ def carry_out(step: Step, started: Sequence[Decision], event: Event | None) -> l
 _ENDED = "the job ended before its turn came"
 
 
-def of_slot(decision: Decision) -> Event:
+def event_of_slot(decision: Decision) -> Event:
     """What a skill is told of the slot that it runs for."""
     due = decision.due.isoformat() if decision.due else ""
     return Event(kind=decision.trigger, key=decision.key, at=decision.at, payload={"schedule": {"due": due}})
 
 
-def start(step: Step, due: Decision, event: Event, force: Mapping[str, Any]) -> Start:
+def start(step: ActionStep, due: Decision, event: Event, force: Mapping[str, Any]) -> NewRun:
     """Everything that launching needs. Raises RunnerError of the forge."""
     trusted = step.trusted
     skill = trusted.loaded.skills[due.skill]
     _, options = skill.output
     begin, mirror = base(trusted.place, trusted.forge, getattr(options, "base", None))
-    return Start(
+    return NewRun(
         run_id=due.run_id or "dry-run",
         skill=skill,
         commit=trusted.sha,
@@ -102,14 +102,14 @@ def start(step: Step, due: Decision, event: Event, force: Mapping[str, Any]) -> 
     )
 
 
-def force(job: Job) -> Mapping[str, Any]:
+def force(job: JobInput) -> Mapping[str, Any]:
     """What the workflow asks of every run."""
     more = tuple(line.strip() for line in job.inputs["verify"].splitlines() if line.strip())
     sandbox = job.inputs["sandbox"]
     return {"verify": more} | ({"force_sandbox": sandbox} if sandbox else {})
 
 
-def _run(step: Step, due: _Due) -> Ran:
+def _run(step: ActionStep, due: _Due) -> RunResult:
     decision, presence = due.decision, step.presence
     with presence.group(f"{decision.skill}: {decision.message}"):
         try:
@@ -121,27 +121,27 @@ def _run(step: Step, due: _Due) -> Ran:
         except RunnerError as error:
             failed = failed_to_start(decision, error)
             step.ledger.amend(failed, _now())
-            return Ran(decision=failed, end=error.end)
+            return RunResult(decision=failed, end=error.end)
     run = step.trusted.runs.run(decision.run_id)
     receipts = tuple(step.trusted.runs.receipts(decision.run_id))
-    step.ledger.ended(decision, end, receipts[0].url if receipts else "", _now())
-    return Ran(decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd)
+    step.ledger.add_end(decision, end, receipts[0].url if receipts else "", _now())
+    return RunResult(decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd)
 
 
-def _watching(presence: Presence) -> tuple[Callable[[RunEvent], None], Callable[[TranscriptEvent], None]]:
+def _watching(presence: JobOutput) -> tuple[Callable[[RunEvent], None], Callable[[TranscriptEvent], None]]:
     """What is shown of a run while it goes on."""
 
     def observe(event: RunEvent) -> None:
-        presence.say(f"{event.at:%H:%M:%S} {event.phase:<9} {event.message}")
+        presence.print_line(f"{event.at:%H:%M:%S} {event.phase:<9} {event.message}")
 
     def transcript(event: TranscriptEvent) -> None:
-        if words := described(event):
-            presence.say(f"         agent     {words}")
+        if words := activity_text(event):
+            presence.print_line(f"         agent     {words}")
 
     return observe, transcript
 
 
-def _following(step: Step, done: Ran, depth: int) -> list[_Due]:
+def _following(step: ActionStep, done: RunResult, depth: int) -> list[_Due]:
     """The runs that skills start because this one has ended."""
     decision = done.decision
     if decision.verdict is not Verdict.STARTED or depth > DEEPEST:
@@ -159,13 +159,13 @@ def _following(step: Step, done: Ran, depth: int) -> list[_Due]:
 
     def decide(history: History) -> list[Decision]:
         found = on_event(step.trusted.loaded.skills, event, Facts(), history, now)
-        return with_ids(found, now)
+        return assign_run_ids(found, now)
 
-    settled = step.ledger.settle(decide, now)
+    settled = step.ledger.decide(decide, now)
     return [_Due(one, event, depth) for one in settled if one.verdict is Verdict.STARTED]
 
 
-def with_ids(decisions: Sequence[Decision], now: datetime, host: str = "action") -> list[Decision]:
+def assign_run_ids(decisions: Sequence[Decision], now: datetime, host: str = "action") -> list[Decision]:
     """Every decision to start names the run that it starts."""
     return [
         replace(one, run_id=new_run_id(now), host=host) if one.verdict is Verdict.STARTED else one

@@ -10,36 +10,36 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from runner.apps.action.job_input import Job
+from runner.apps.action.job_input import JobInput
 from runner.clients.git import Git, files_at
 from runner.config.settings import FILE, Config, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
-from runner.publish.forges.github import GitHub
+from runner.publish.forges.github import GitHubForge
 from runner.run import bootstrap
-from runner.scheduler.loop_guard import Me
-from runner.skills import Loaded, load
+from runner.scheduler.loop_guard import OwnIdentity
+from runner.skills import LoadedSkills, load
 from runner.store import Store
 from runner.workspace.mirror import Mirror
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trusted:
+class TrustedRepository:
     """The repository at the head of its default branch."""
 
     place: bootstrap.Place
     runs: Store
-    forge: GitHub
+    forge: GitHubForge
     mirror: Mirror
     sha: str
-    loaded: Loaded
-    me: Me
+    loaded: LoadedSkills
+    me: OwnIdentity
 
     @property
     def remote(self) -> Remote:
         return self.forge.remote()
 
-    def introduced(self) -> Mapping[str, datetime]:
+    def introduction_times(self) -> Mapping[str, datetime]:
         """When each skill came to the default branch as it is now."""
         return {skill.name: _introduced(self.mirror, self.sha, skill.path) for skill in self._skills}
 
@@ -48,7 +48,7 @@ class Trusted:
         return self.loaded.skills.values()
 
 
-def trust(job: Job, stack: ExitStack) -> Trusted:
+def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
     """Fetch the repository and read what counts. Raises RunnerError: of the forge, or INVALID_CONFIG."""
     token, login = _credential(job)
     flags = _flags(job)
@@ -61,32 +61,32 @@ def trust(job: Job, stack: ExitStack) -> Trusted:
     )
     runs = stack.enter_context(bootstrap.store(asked))
     forge = bootstrap.forge(place, runs)
-    assert isinstance(forge, GitHub)
+    assert isinstance(forge, GitHubForge)
     base, mirror = bootstrap.base(place, forge, None)
     config = _config(job, mirror.directory, base.sha, flags)
     place = replace(place, config=config, default_branch=base.ref)
-    return Trusted(
+    return TrustedRepository(
         place=place,
         runs=runs,
         forge=forge,
         mirror=mirror,
         sha=base.sha,
         loaded=load(files_at(mirror.directory, base.sha, config.skills)),
-        me=Me(login=login, email=config.bot.email, workflow=job.workflow),
+        me=OwnIdentity(login=login, email=config.bot.email, workflow=job.workflow),
     )
 
 
-def _credential(job: Job) -> tuple[Callable[[], str], str]:
+def _credential(job: JobInput) -> tuple[Callable[[], str], str]:
     """The token to work with, and the login that it has on GitHub where that is known.
 
     The job's own lives as long as the job; an App's is renewed, as a run may be longer than its hour.
     """
     if not job.inputs["app-id"]:
         return lambda: job.inputs["token"], ""
-    from runner.clients.github.app import Lasting, installation_token
+    from runner.clients.github.app import RenewingToken, installation_token
 
     app = job.inputs["app-id"], job.inputs["app-private-key"]
-    token = Lasting(lambda: installation_token(job.api_url, *app, job.repository, PERMISSIONS))
+    token = RenewingToken(lambda: installation_token(job.api_url, *app, job.repository, PERMISSIONS))
     token()
     return token, f"{token.slug}[bot]"
 
@@ -95,7 +95,7 @@ PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"
 """What the App's token is asked for, and nothing more."""
 
 
-def _flags(job: Job) -> dict[str, Any]:
+def _flags(job: JobInput) -> dict[str, Any]:
     """What the workflow says goes before what the repository's configuration says."""
     return {
         "forge": "github",
@@ -110,7 +110,7 @@ def _nothing(path: Path) -> bytes:
     raise FileNotFoundError(2, "no such file", str(path))
 
 
-def _config(job: Job, mirror: Path, sha: str, flags: Mapping[str, Any]) -> Config:
+def _config(job: JobInput, mirror: Path, sha: str, flags: Mapping[str, Any]) -> Config:
     folder = PurePosixPath(job.inputs["working-directory"] or ".")
     named = job.inputs["config"]
     path = str(folder / (named or FILE))
@@ -129,7 +129,7 @@ def _config(job: Job, mirror: Path, sha: str, flags: Mapping[str, Any]) -> Confi
     return config.model_copy(update={"skills": tuple(str(folder / one) for one in config.skills)})
 
 
-def workflow_file(job: Job, trusted: Trusted) -> bytes | None:
+def workflow_file(job: JobInput, trusted: TrustedRepository) -> bytes | None:
     """The file of the workflow that runs this step, at the commit that it runs from; None: not to be had."""
     sha = job.workflow_sha or trusted.sha
     try:
@@ -144,5 +144,5 @@ def workflow_file(job: Job, trusted: Trusted) -> bytes | None:
 def _introduced(mirror: Mirror, sha: str, path: str) -> datetime:
     """When the folder came to the branch as it is now: the commit, or the merge, that last changed it."""
     git = Git(mirror.directory)
-    seconds = git.text("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
+    seconds = git.output("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
     return datetime.fromtimestamp(int(seconds or 0), UTC)

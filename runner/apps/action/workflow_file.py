@@ -28,7 +28,7 @@ class Unreadable(Exception):  # noqa: N818 - what is wrong is the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class YamlText:
     """A scalar. Lines count from 1."""
 
     value: str
@@ -40,8 +40,8 @@ class Text:
         return self.line + self.block + self.value.count("\n", 0, offset)
 
 
-Texts = Mapping[str, Text]
-NOTHING = Text(value="", line=0)
+Texts = Mapping[str, YamlText]
+NOTHING = YamlText(value="", line=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +52,27 @@ class Permissions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class WorkflowStep:
     line: int
-    uses: Text
-    run: Text
+    uses: YamlText
+    run: YamlText
     inputs: Texts  # names in lower case: GitHub tells no case apart
     env: Texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class WorkflowJob:
     name: str
     line: int
-    uses: Text  # the reusable workflow that it is; empty: it has steps
-    steps: Sequence[Step]
+    uses: YamlText  # the reusable workflow that it is; empty: it has steps
+    steps: Sequence[WorkflowStep]
     needs: frozenset[str]
     permissions: Permissions | None  # None: not stated
     env: Texts
     runs_on: frozenset[str]
     timeout: bool
-    secrets: Text  # "inherit", or empty
-    texts: Sequence[Text]  # all of them, whatever they are
+    secrets: YamlText  # "inherit", or empty
+    texts: Sequence[YamlText]  # all of them, whatever they are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Workflow:
     triggers: frozenset[str]
     permissions: Permissions | None
     env: Texts
-    jobs: Sequence[Job]
+    jobs: Sequence[WorkflowJob]
 
 
 def read_workflow(file: str, raw: bytes) -> Workflow:
@@ -174,12 +174,12 @@ def _get(node: Node, key: str) -> Node:
     return _mapping(node, "the workflow").get(key)
 
 
-def _text(node: Node, what: str) -> Text:
+def _text(node: Node, what: str) -> YamlText:
     if node is None:
         return NOTHING
     if not isinstance(node, ScalarNode):
         raise Unreadable(_line(node), f"`{what}` is not text")
-    return Text(value=str(node.value), line=_line(node), block=node.style in ("|", ">"))
+    return YamlText(value=str(node.value), line=_line(node), block=node.style in ("|", ">"))
 
 
 def _texts(node: Node, what: str) -> Texts:
@@ -205,10 +205,10 @@ def _permissions(parent: Node) -> Permissions | None:
     return Permissions(line=_line(node), scopes=scopes)
 
 
-def _job(key: Node, node: Node) -> Job:
+def _job(key: Node, node: Node) -> WorkflowJob:
     parts = _mapping(node, key.value)
     secrets = parts.get("secrets")
-    return Job(
+    return WorkflowJob(
         name=str(key.value),
         line=_line(key),
         uses=_text(parts.get("uses"), "uses"),
@@ -228,10 +228,10 @@ def _labels(node: Node) -> frozenset[str]:
     return _words(_mapping(node, "runs-on").get("labels") if isinstance(node, MappingNode) else node)
 
 
-def _step(node: Node) -> Step:
+def _step(node: Node) -> WorkflowStep:
     parts = _mapping(node, "a step")
     inputs = _texts(parts.get("with"), "with")
-    return Step(
+    return WorkflowStep(
         line=_line(node),
         uses=_text(parts.get("uses"), "uses"),
         run=_text(parts.get("run"), "run"),

@@ -12,13 +12,13 @@ from runner.clients.git import files_at
 from runner.config.documents import closest, raise_faults
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Trigger
-from runner.run.bootstrap import Here
+from runner.run.bootstrap import LocalPlace
 from runner.skills import Skill, load
 from runner.skills.discover import discover
 from runner.triggers import actor, event_kind, subject, trigger_key
 
 
-def skill(place: Here, name: str) -> Skill:
+def skill(place: LocalPlace, name: str) -> Skill:
     """The skill as it lies in the working tree. Raises RunnerError: all its faults, or that there is none."""
     found = discover(place.local.root, place.config.skills)
     loaded = load(found.files)
@@ -33,7 +33,7 @@ def skill(place: Here, name: str) -> Skill:
     raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
 
 
-def skills(place: Here) -> list[Skill]:
+def skills(place: LocalPlace) -> list[Skill]:
     """All skills as they lie in the working tree. Raises RunnerError: all their faults."""
     found = discover(place.local.root, place.config.skills)
     loaded = load(found.files)
@@ -42,7 +42,7 @@ def skills(place: Here) -> list[Skill]:
     return list(loaded.skills.values())
 
 
-def commit_of(place: Here, found: Skill) -> str | None:
+def commit_of(place: LocalPlace, found: Skill) -> str | None:
     """The commit that holds the skill as it lies here; None when it is not committed so."""
     committed = load(files_at(place.local.root, place.local.head_sha, [found.path])).skills.get(found.name)
     return place.local.head_sha if committed is not None and committed.digest == found.digest else None

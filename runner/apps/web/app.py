@@ -13,12 +13,19 @@ from starlette.requests import ClientDisconnect
 
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Event
-from runner.triggers.sources.github.webhook import LARGEST, Delivery, Ignored, Ping, Refused, receive
+from runner.triggers.sources.github.webhook import (
+    LARGEST,
+    Delivery,
+    IgnoredDelivery,
+    Ping,
+    RefusedDelivery,
+    receive,
+)
 
 _IN_HAND = 4 * LARGEST  # bytes of all the bodies that are being read or stored
-_BUSY = Refused(503, "too much at once: deliver it again")
-_GONE = Refused(400, "the body did not come whole")
-_SLOW = Refused(408, "the body did not come in time")
+_BUSY = RefusedDelivery(503, "too much at once: deliver it again")
+_GONE = RefusedDelivery(400, "the body did not come whole")
+_SLOW = RefusedDelivery(408, "the body did not come in time")
 
 
 def app(
@@ -41,7 +48,7 @@ def app(
     @web.post("/webhooks/github")
     async def github(request: Request) -> JSONResponse:
         async with bodies.read(request) as body:
-            if isinstance(body, Refused):
+            if isinstance(body, RefusedDelivery):
                 return _refused(body)
             received = receive(request.headers, body, secrets, serves, datetime.now(UTC))
             if isinstance(received, Delivery):
@@ -68,7 +75,7 @@ class _Bodies:
     in_hand: int = 0
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes | Refused]:
+    async def read(self, request: Request) -> AsyncIterator[bytes | RefusedDelivery]:
         """The body; it counts as being in hand until the context ends."""
         body = bytearray()
         try:
@@ -83,15 +90,15 @@ class _Bodies:
         finally:
             self.in_hand -= len(body)
 
-    async def _read(self, request: Request, body: bytearray) -> Refused | None:
+    async def _read(self, request: Request, body: bytearray) -> RefusedDelivery | None:
         told = request.headers.get("content-length", "0")
         if told.isdigit() and int(told) > LARGEST:
-            return Refused(413, "the body is larger than 25 MB")
+            return RefusedDelivery(413, "the body is larger than 25 MB")
         async for chunk in request.stream():
             body += chunk
             self.in_hand += len(chunk)
             if len(body) > LARGEST:
-                return Refused(413, "the body is larger than 25 MB")
+                return RefusedDelivery(413, "the body is larger than 25 MB")
             if self.in_hand > _IN_HAND:
                 return _BUSY
         return None
@@ -101,18 +108,18 @@ def _deliver(deliver: Callable[[Event, str], bool], received: Delivery) -> JSONR
     try:
         new = deliver(received.event, received.repository)
     except RunnerError as error:
-        return _refused(Refused(503, f"the event could not be stored: {error.reason}"))
+        return _refused(RefusedDelivery(503, f"the event could not be stored: {error.reason}"))
     if new:
         return JSONResponse({"status": "taken", "key": received.event.key}, 202)
     return JSONResponse({"status": "known", "key": received.event.key}, 200)
 
 
-def _answer(received: Ping | Ignored | Refused) -> JSONResponse:
-    if isinstance(received, Refused):
+def _answer(received: Ping | IgnoredDelivery | RefusedDelivery) -> JSONResponse:
+    if isinstance(received, RefusedDelivery):
         return _refused(received)
     return JSONResponse({"status": "pong" if isinstance(received, Ping) else "ignored"}, 200)
 
 
-def _refused(refused: Refused) -> JSONResponse:
+def _refused(refused: RefusedDelivery) -> JSONResponse:
     """What is left of the body is not read, so the connection is of no more use."""
     return JSONResponse({"status": "refused", "why": refused.why}, refused.status, {"Connection": "close"})

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from runner.apps.worker.repository import Watched
+from runner.apps.worker.repository import RepositorySnapshot
 from runner.clients.http_post import post
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.scheduler.overdue import Kind, Trouble, first_due
+from runner.scheduler.overdue import Alert, AlertKind, first_due
 from runner.store import Store
-from runner.store.alerts import Watching
+from runner.store.alerts import AlertStore
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -23,7 +23,7 @@ _GAP = timedelta(minutes=1)  # without a look: this process was stopped, or the 
 
 
 @dataclass(slots=True)
-class Watchman:
+class Alerts:
     """One in every worker; what several notice is told by one of them."""
 
     config: Config
@@ -48,16 +48,16 @@ class Watchman:
             self._fresh.discard(gone)
             self._open.discard(gone)
 
-    def looked(self, name: str, fault: str) -> None:
+    def note_read(self, name: str, fault: str) -> None:
         self._looked[name] = fault.removeprefix(f"{name}: ")
 
-    def changed(self, found: Watched) -> None:
+    def note_skills(self, found: RepositorySnapshot) -> None:
         """The skills of a repository are others; what was awaited before still is, until that is decided."""
         self._due[found.name] = self._coming(found, {}, self.now())
         self._open.add(found.name)
         self._fresh.add(found.name)
 
-    def decided(self, found: Watched, until: datetime) -> None:
+    def note_decided_until(self, found: RepositorySnapshot, until: datetime) -> None:
         """All slots of a repository were decided up to then."""
         name = found.name
         coming = self._coming(found, {} if name in self._open else self._due[name], until)
@@ -66,7 +66,9 @@ class Watchman:
             self._fresh.add(name)
         self._open.discard(name)
 
-    def _coming(self, found: Watched, known: dict[str, datetime], decided: datetime) -> dict[str, datetime]:
+    def _coming(
+        self, found: RepositorySnapshot, known: dict[str, datetime], decided: datetime
+    ) -> dict[str, datetime]:
         coming = {}
         for name, skill in found.skills.items():
             due = known.get(name)
@@ -77,46 +79,46 @@ class Watchman:
 
     # --- now and then ---------------------------------------------------------------------------
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Put into the store what was told; what cannot be put there now is later. Raises RunnerError."""
-        watching, me = Watching(self.store), self.store.worker
+        watching, me = AlertStore(self.store), self.store.worker
         looked = dict(self._looked)
         if looked:
-            watching.looked(me, looked, self.now())
+            watching.note_read(me, looked, self.now())
             self._looked = {}
         for name in sorted(self._fresh):
-            watching.expect(name, self._due[name], decided=name not in self._open)
+            watching.set_expected(name, self._due[name], decided=name not in self._open)
             self._fresh.discard(name)
         if self._served is not None and self._served != self._kept:
-            watching.serve(me, self._served)
+            watching.set_served(me, self._served)
             self._kept = self._served
 
-    def watch(self) -> None:
+    def send(self) -> None:
         """Tell of what is wrong, and of what no longer is. Raises RunnerError when the store is away."""
-        self.keep()
+        self.save()
         now, grace = self.now(), timedelta(seconds=self.config.worker.grace)
         if self._last is None or not timedelta() <= now - self._last <= _GAP:
             self._since = now
         self._last = now
-        watching = Watching(self.store)
-        present = {one.name: one for one in watching.troubles(now, grace)}
-        told = {one.name: one for one in watching.told()}
+        watching = AlertStore(self.store)
+        present = {one.name: one for one in watching.alerts(now, grace)}
+        told = {one.name: one for one in watching.sent()}
         for name, one in present.items():
-            if name not in told and self._had_a_chance(one, now, grace) and watching.tell(one):
+            if name not in told and self._had_a_chance(one, now, grace) and watching.claim(one):
                 log.error("%s", one.message)
                 self._alert(one, "began")
         for name, one in told.items():
-            if name not in present and watching.mend(one):
+            if name not in present and watching.claim_resolved(one):
                 log.info("it is over: %s", one.message)
                 self._alert(one, "over")
 
-    def _had_a_chance(self, one: Trouble, now: datetime, grace: timedelta) -> bool:
+    def _had_a_chance(self, one: Alert, now: datetime, grace: timedelta) -> bool:
         """What lasted while no worker lived is told when this one could not mend it either."""
-        return one.kind is Kind.CIRCUIT or (self._since is not None and now - self._since > grace)
+        return one.kind is AlertKind.CIRCUIT or (self._since is not None and now - self._since > grace)
 
     # --- the outside ----------------------------------------------------------------------------
 
-    def _alert(self, one: Trouble, what: str) -> None:
+    def _alert(self, one: Alert, what: str) -> None:
         variable = self.config.worker.alert
         if variable is None:
             return

@@ -6,50 +6,50 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runner.apps.worker.alerts import Watchman
-from runner.apps.worker.error_log import Faults
-from runner.apps.worker.events import Ears
-from runner.apps.worker.repositories import Roster
-from runner.apps.worker.repository import Watched, look
+from runner.apps.worker.alerts import Alerts
+from runner.apps.worker.error_log import ErrorLog
+from runner.apps.worker.events import EventSources
+from runner.apps.worker.repositories import RepositoryList
+from runner.apps.worker.repository import RepositorySnapshot, read_repository
 from runner.apps.worker.run_job import work_of
 from runner.config.settings import Config
-from runner.core.model.decision import Event, Facts, Purse, Verdict
+from runner.core.model.decision import Budget, Event, Facts, Verdict
 from runner.scheduler.circuit_breaker import has_failed, is_broken
-from runner.scheduler.decide import concerned, on_event, on_slots
+from runner.scheduler.decide import listening_skills, on_event, on_slots
 from runner.scheduler.ledger import Ledger
 from runner.scheduler.timetable import Timetable
 from runner.skills import Skill
 from runner.store import Store
-from runner.store.decision_log import Book
+from runner.store.decision_log import DecisionLog
 from runner.store.decisions import Decisions
 from runner.store.pauses import pause, resumed_at
-from runner.store.queue import Line
-from runner.store.spending import spent
+from runner.store.queue import RunQueue
+from runner.store.spending import spending_since
 
 log = logging.getLogger("skillrunner.worker")
 
 
 @dataclass(slots=True)
-class Desk:
+class Controller:
     """The repositories that one worker watches."""
 
     config: Config
     store: Store
-    roster: Roster
+    roster: RepositoryList
     now: Callable[[], datetime]
     wake: Callable[[], None]  # there is something to do
-    faults: Faults
-    watched: dict[str, Watched] = field(default_factory=dict)
+    faults: ErrorLog
+    watched: dict[str, RepositorySnapshot] = field(default_factory=dict)
     timetable: Timetable = field(default_factory=Timetable)
-    ears: Ears = field(init=False)
-    watchman: Watchman = field(init=False)
+    ears: EventSources = field(init=False)
+    watchman: Alerts = field(init=False)
     _listing: "Future[tuple[str, ...]] | None" = None
-    _looking: dict[str, "Future[Watched | None]"] = field(default_factory=dict)
+    _looking: dict[str, "Future[RepositorySnapshot | None]"] = field(default_factory=dict)
     _undecided: set[str] = field(default_factory=set)  # repositories in which something came due
 
     def __post_init__(self) -> None:
-        self.ears = Ears(self.store, self.wake)
-        self.watchman = Watchman(self.config, self.store, self.now)
+        self.ears = EventSources(self.store, self.wake)
+        self.watchman = Alerts(self.config, self.store, self.now)
 
     # --- repositories ---------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ class Desk:
         """Whether "owner/name" is one of ours; GitHub's names are the same in capitals and small letters."""
         return name.lower() in (known.lower() for known in self.watched)
 
-    def look(self, pool: ThreadPoolExecutor) -> None:
+    def start_polls(self, pool: ThreadPoolExecutor) -> None:
         """Have every repository looked at and listened to; one that is out of reach holds up no other.
 
         Which ones there are is asked first, and elsewhere too: GitHub may not answer for a long time.
@@ -66,7 +66,7 @@ class Desk:
             self._listing = pool.submit(self.roster.names)
             self._listing.add_done_callback(lambda _: self.wake())
 
-    def looked(self, pool: ThreadPoolExecutor) -> bool:
+    def collect_polls(self, pool: ThreadPoolExecutor) -> bool:
         """Take in what was seen by now; tell whether every repository has been looked at."""
         if self._listing is not None and self._listing.done():
             names, self._listing = self._listing.result(), None
@@ -75,17 +75,17 @@ class Desk:
             if future.done():
                 del self._looking[name]
                 found = future.result()
-                self.watchman.looked(name, self.faults.present.get(name, ""))
+                self.watchman.note_read(name, self.faults.present.get(name, ""))
                 if found is not None and found is not self.watched.get(name):
                     self._changed(name, found)
         return not self._looking and self._listing is None
 
     @property
-    def is_looking(self) -> bool:
-        return bool(self._looking) or self._listing is not None or self.ears.is_asking
+    def is_polling(self) -> bool:
+        return bool(self._looking) or self._listing is not None or self.ears.is_looking_up
 
     def _listed(self, names: tuple[str, ...], pool: ThreadPoolExecutor) -> None:
-        if self.roster.is_whole:
+        if self.roster.is_complete:
             self.watchman.serves(names)
         for gone in set(self.watched) - set(names):
             self._gone(gone)
@@ -94,15 +94,15 @@ class Desk:
                 self._looking[name] = pool.submit(self._seen, name)
                 self._looking[name].add_done_callback(lambda _: self.wake())
 
-    def _seen(self, name: str) -> Watched | None:
+    def _seen(self, name: str) -> RepositorySnapshot | None:
         seen = [before := self.watched.get(name)]
-        with self.faults.told(name, f"{name}: "):
+        with self.faults.report_once(name, f"{name}: "):
             place = before.place if before else self.roster.place(name)
-            seen.append(look(name, place, self.store, before))
+            seen.append(read_repository(name, place, self.store, before))
             self.ears.login = self.roster.credentials.login
         if (found := seen[-1]) is not None:
-            with self.faults.told(f"{name} events", f"{name}: its events could not be read: "):
-                self.ears.listen(found, self.now())
+            with self.faults.report_once(f"{name} events", f"{name}: its events could not be read: "):
+                self.ears.poll(found, self.now())
         return seen[-1]
 
     def _gone(self, name: str) -> None:
@@ -111,7 +111,7 @@ class Desk:
         for skill in self.watched.pop(name).skills:
             self.timetable.remove((name, skill))
 
-    def _changed(self, name: str, found: Watched) -> None:
+    def _changed(self, name: str, found: RepositorySnapshot) -> None:
         log.info("%s: %d skills at %s", name, len(found.skills), found.base.sha[:12])
         for fault in found.loaded.faults:
             log.error("%s: %s", name, fault)
@@ -119,7 +119,7 @@ class Desk:
             self.timetable.remove((name, gone))
         is_new = name not in self.watched
         self.watched[name] = found
-        self.watchman.changed(found)
+        self.watchman.note_skills(found)
         for skill in found.skills.values():
             timetable = skill.triggers.get("schedule")
             if timetable is None:
@@ -128,7 +128,7 @@ class Desk:
                 self.timetable.put((name, skill.name), timetable.root, self.now())
         self._undecided.add(name)  # what came due while nobody looked
         if is_new:
-            self.find_left_behind([name])
+            self.requeue_orphans([name])
 
     def _skills(self, name: str) -> Mapping[str, Skill]:
         return self.watched[name].skills if name in self.watched else {}
@@ -140,29 +140,29 @@ class Desk:
         now = self.now()
         self._undecided |= {owner[0] for owner, _ in self.timetable.due(now)}  # type: ignore[index]
         for name in sorted(self._undecided):
-            with self.faults.told(f"decide {name}", f"{name}: nothing could be decided: "):
+            with self.faults.report_once(f"decide {name}", f"{name}: nothing could be decided: "):
                 self._decide(name, now)
                 self._undecided.discard(name)
 
     def _decide(self, name: str, now: datetime) -> None:
         repository = self.watched[name]
-        decided = self._book(repository).settle(
+        decided = self._book(repository).decide(
             lambda known: on_slots(repository.skills, repository.introduced, known, now),
             lambda decision: work_of(repository, None, decision),
             now,
         )
-        self.watchman.decided(repository, now)
+        self.watchman.note_decided_until(repository, now)
         for one in decided:
             log.info("%s %s: %s: %s", name, one.skill, one.verdict, one.message)
 
-    def attend(self, pool: ThreadPoolExecutor) -> None:
+    def decide_events(self, pool: ThreadPoolExecutor) -> None:
         """Decide on what was heard, once it is known what deciding needs."""
-        self.ears.attend(self.watched, self.decide_event, pool)
+        self.ears.decide_inbox(self.watched, self.decide_event, pool)
 
     def decide_event(self, name: str, event: Event, facts: Facts) -> None:
         """Decide on something that happened in a repository that is watched."""
         repository = self.watched[name]
-        settled = self._book(repository).settle(
+        settled = self._book(repository).decide(
             lambda known: on_event(repository.skills, event, facts, known, event.at),
             lambda decision: work_of(repository, event, decision),
             event.at,
@@ -170,31 +170,31 @@ class Desk:
         if any(one.verdict is Verdict.STARTED for one in settled):
             self.wake()
 
-    def find_left_behind(self, names: list[str]) -> None:
+    def requeue_orphans(self, names: list[str]) -> None:
         """Queue what a crash left between the shared ledger and our own store."""
         for name in names:
             repository = self.watched[name]
             book = self._book(repository)
-            with self.faults.told(f"ledger {name}", f"{name}: "):
-                for one in book.left_behind(self.now()):
+            with self.faults.report_once(f"ledger {name}", f"{name}: "):
+                for one in book.orphans(self.now()):
                     if one.skill in repository.skills:
                         book.adopt(one, work_of(repository, None, one))
 
-    def _book(self, repository: Watched) -> Book:
+    def _book(self, repository: RepositorySnapshot) -> DecisionLog:
         shared = None
         if repository.forge.name == "github":
             shared = Ledger(repository.mirror, repository.forge.remote())
         own = Decisions(self.store, repository.name)
-        return Book(own, shared, f"store:{self.store.name}", lambda: self.purse(repository.name))
+        return DecisionLog(own, shared, f"store:{self.store.name}", lambda: self.budget(repository.name))
 
-    def purse(self, repository: str) -> Purse:
+    def budget(self, repository: str) -> Budget:
         """What the skills of a repository may spend today."""
         limits = self.config.worker.budget
         if limits.daily_usd is None and limits.skill_daily_usd is None:
-            return Purse()
+            return Budget()
         day = self.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        costs = spent(self.store, day)
-        return Purse(
+        costs = spending_since(self.store, day)
+        return Budget(
             daily=limits.daily_usd,
             skill_daily=limits.skill_daily_usd,
             spent=sum(costs.values()),
@@ -203,13 +203,13 @@ class Desk:
 
     # --- ends -----------------------------------------------------------------------------------
 
-    def tell_ends(self, worker: str) -> None:
+    def report_ends(self, worker: str) -> None:
         """Tell of every run that has ended, also of those whose worker could not tell it any more."""
-        for run_id in Line(self.store).untold(worker):
-            with self.faults.told(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
-                self.tell_end(run_id)
+        for run_id in RunQueue(self.store).unreported_ends(worker):
+            with self.faults.report_once(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
+                self.report_end(run_id)
 
-    def tell_end(self, run_id: str) -> None:
+    def report_end(self, run_id: str) -> None:
         """Tell whoever waits for the end of a run. Safe to repeat. Raises RunnerError of the forge."""
         run = self.store.run(run_id)
         repository = self.watched.get(run.repository)
@@ -220,7 +220,7 @@ class Desk:
         url = receipts[0].url if receipts else ""
         decision = book.own.find(run.skill, run.trigger_key)
         if decision is not None:
-            book.ended(decision, run.end, url, now)
+            book.add_end(decision, run.end, url, now)
         event = Event(
             kind="run_completed",
             key=f"run_completed:{run_id}",
@@ -228,11 +228,11 @@ class Desk:
             payload={"run": {"id": run_id, "skill": run.skill, "state": run.state.value, "url": url}},
             subject=run_id,
         )
-        if concerned(repository.skills, event):
+        if listening_skills(repository.skills, event):
             self.decide_event(run.repository, event, Facts())
         if has_failed(run):
             self._break_circuit(run.repository, run.skill, run.end.message)
-        Line(self.store).told(run_id)
+        RunQueue(self.store).mark_reported(run_id)
 
     def _break_circuit(self, name: str, skill: str, message: str) -> None:
         """Pause a skill that fails again and again, until somebody resumes it."""

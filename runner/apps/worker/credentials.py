@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from runner.apps.worker.lease import uptime
-from runner.clients.github.app import Lasting, Token, installation_token, owner_token
-from runner.clients.github.rate_limit import Pacer
+from runner.clients.github.app import RenewingToken, Token, installation_token, owner_token
+from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
-TO_READ = {"contents": "read", "metadata": "read"}
-TO_HEAR = {"issues": "read", "actions": "read"}
+READ_PERMISSIONS = {"contents": "read", "metadata": "read"}
+POLL_PERMISSIONS = {"issues": "read", "actions": "read"}
 """What polling needs for some events, and an App need not have: `issues`, `issue_comment`, `workflow_run`."""
 
 
@@ -25,27 +25,27 @@ class Credentials:
 
     config: Config
     login: str = ""
-    _of_the_app: Pacer = field(default_factory=Pacer)
-    _pacers: dict[str, Pacer] = field(default_factory=dict)
-    _lasting: dict[tuple[str, str], Lasting] = field(default_factory=dict)
+    _of_the_app: RateLimiter = field(default_factory=RateLimiter)
+    _pacers: dict[str, RateLimiter] = field(default_factory=dict)
+    _lasting: dict[tuple[str, str], RenewingToken] = field(default_factory=dict)
 
     def token(self, repository: str) -> str:
         """The token for a repository at this moment. Raises RunnerError: of the App, or of its key."""
-        new = partial(installation_token, permissions=PERMISSIONS, welcome=TO_HEAR)
+        new = partial(installation_token, permissions=PERMISSIONS, welcome=POLL_PERMISSIONS)
         return self._token("repository", repository, new)
 
-    def reading(self, repository: str) -> str:
+    def read_token(self, repository: str) -> str:
         """A token that reads a repository. Raises RunnerError as `token` does."""
-        return self._token("reading", repository, partial(installation_token, permissions=TO_READ))
+        return self._token("reading", repository, partial(installation_token, permissions=READ_PERMISSIONS))
 
-    def listing(self, owner: str) -> str:
+    def list_token(self, owner: str) -> str:
         """A token that sees which repositories of `owner` there are. Raises RunnerError as `token` does."""
         return self._token("owner", owner, owner_token)
 
-    def pacer(self, owner: str) -> Pacer:
+    def pacer(self, owner: str) -> RateLimiter:
         """The pace of what asks at an owner: a token is one for all, an App has an installation at each."""
         mine = "" if self.config.worker.app is None else owner.lower()
-        return self._pacers.setdefault(mine, Pacer())
+        return self._pacers.setdefault(mine, RateLimiter())
 
     def _token(self, what: str, name: str, new: Callable[..., Token]) -> str:
         app = self.config.worker.app
@@ -55,7 +55,7 @@ class Credentials:
         def ask() -> Token:
             return new(self.config.github.api_url, app.id, self._key(), name, pacer=self._of_the_app)
 
-        lasting = self._lasting.setdefault((what, name), Lasting(ask, uptime))
+        lasting = self._lasting.setdefault((what, name), RenewingToken(ask, uptime))
         token = lasting()
         self.login = f"{lasting.slug}[bot]"
         return token

@@ -11,20 +11,20 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
 from runner import __version__
-from runner.apps.worker.controller import Desk
-from runner.apps.worker.error_log import Faults
+from runner.apps.worker.controller import Controller
+from runner.apps.worker.error_log import ErrorLog
 from runner.apps.worker.events import webhooks
-from runner.apps.worker.executor import Hands
-from runner.apps.worker.lease import Lease, taken_for_dead, uptime
-from runner.apps.worker.recovery import Caretaker
-from runner.apps.worker.repositories import Roster
-from runner.apps.worker.run_job import Carry, Stops, cancelled, carry_out
-from runner.apps.worker.systemd import Notify, supervisor
+from runner.apps.worker.executor import Executor
+from runner.apps.worker.lease import Lease, lease_lost_error, uptime
+from runner.apps.worker.recovery import Recovery
+from runner.apps.worker.repositories import RepositoryList
+from runner.apps.worker.run_job import RunFunction, StopSignals, cancellation, run_job
+from runner.apps.worker.systemd import SystemdNotifier, supervisor
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.store import Store, hold, mark
-from runner.store.engine import Engine, working
+from runner.store import Store, hold, store_mark
+from runner.store.engine import Engine, open_engine
 from runner.store.workers import Worker, Workers
 
 log = logging.getLogger("skillrunner.worker")
@@ -47,49 +47,49 @@ class Daemon:
 
     config: Config
     store: Store
-    roster: Roster
+    roster: RepositoryList
     now: Callable[[], datetime] = utc
-    carry: Carry = carry_out
+    carry: RunFunction = run_job
     id: str = field(default_factory=lambda: f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}")
     signals: int = 0  # how often one asked us to leave
     said: int = 0  # the same through the store
-    notify: Notify = field(default_factory=supervisor)
-    desk: Desk = field(init=False)
+    notify: SystemdNotifier = field(default_factory=supervisor)
+    desk: Controller = field(init=False)
     lease: Lease = field(init=False)
-    stops: Stops = field(init=False)
-    hands: Hands = field(init=False)
-    caretaker: Caretaker = field(init=False)
+    stops: StopSignals = field(init=False)
+    hands: Executor = field(init=False)
+    caretaker: Recovery = field(init=False)
     # A queue, as a signal's handler may put something into it at any moment: an event has a lock.
     _woken: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
     _swept: "Future[None] | None" = None
     _next: dict[str, float] = field(default_factory=dict)  # when what is done now and then is done again
 
     @property
-    def asked(self) -> int:
+    def stop_level(self) -> int:
         """Whether to end: 1 when what runs has ended, 2 now. Who asks twice by a signal means now."""
         return max(self.signals, self.said)
 
     @property
-    def faults(self) -> Faults:
+    def error_log(self) -> ErrorLog:
         return self.roster.faults
 
     def __post_init__(self) -> None:
-        workers, place = Workers(self.store), mark(self.store.folder)
+        workers, place = Workers(self.store), store_mark(self.store.folder)
         self.store.worker = self.id
         shared = not self.store.database.is_file
         self.lease = Lease(workers, self.id, self.config.worker.silence, self.now, shared)
-        self.stops = Stops(self.lease)
+        self.stops = StopSignals(self.lease)
         self.store.wait = self.stops.wait
-        self.caretaker = Caretaker(self.config, self.store, workers, self.id, place, self.now)
-        self.desk = Desk(self.config, self.store, self.roster, self.now, self.wake, self.faults)
-        self.hands = Hands(
+        self.caretaker = Recovery(self.config, self.store, workers, self.id, place, self.now)
+        self.desk = Controller(self.config, self.store, self.roster, self.now, self.wake, self.error_log)
+        self.hands = Executor(
             config=self.config,
             store=self.store,
             worker=self.id,
             now=self.now,
             desk=self.desk,
             stops=self.stops,
-            faults=self.faults,
+            faults=self.error_log,
             carry=self.carry,
             wake=self.wake,
         )
@@ -104,17 +104,17 @@ class Daemon:
         with ExitStack() as stack:
             stack.enter_context(hold(self.store.folder / "workers" / self.id))
             stack.enter_context(self._registered())
-            self.caretaker.listen()
-            stack.enter_context(self.lease.kept(self.caretaker.listen))
-            engine = stack.enter_context(working(self.store.database.url, self.id, self.hands.handle))
+            self.caretaker.find_dead()
+            stack.enter_context(self.lease.renewal_thread(self.caretaker.find_dead))
+            engine = stack.enter_context(open_engine(self.store.database.url, self.id, self.hands.handle))
             self.caretaker.clear_sandboxes()
             lookers = stack.enter_context(_pool(_LOOKERS, "look"))
             beginners = stack.enter_context(_pool(2, "begin"))
             if self.config.worker.listen is not None:
                 stack.enter_context(self._webhooks(self.config.worker.listen))
             self._loop(engine, lookers, beginners, once)
-            with self.faults.told("watch"):
-                self.desk.watchman.watch()
+            with self.error_log.report_once("watch"):
+                self.desk.watchman.send()
             self._drain()
             self.desk.watchman.close()
         self.lease.check()
@@ -145,38 +145,38 @@ class Daemon:
                 seen_at=now,
             )
         )
-        self.lease.beat()
+        self.lease.renew()
         yield
-        with self.faults.told("leave"):
-            workers.leave(self.id, self.now())
+        with self.error_log.report_once("leave"):
+            workers.mark_ended(self.id, self.now())
 
     def _loop(
         self, engine: Engine, lookers: ThreadPoolExecutor, beginners: ThreadPoolExecutor, once: bool
     ) -> None:
-        while not self.asked and self.lease.holds():
+        while not self.stop_level and self.lease.holds():
             if self._is_time("look", self.config.worker.poll):
-                self.desk.look(lookers)
-            if self.desk.looked(lookers):
+                self.desk.start_polls(lookers)
+            if self.desk.collect_polls(lookers):
                 self.notify.ready()
-            with self.faults.told("attend"):
-                self.desk.attend(lookers)
-            with self.faults.told("care"):
+            with self.error_log.report_once("attend"):
+                self.desk.decide_events(lookers)
+            with self.error_log.report_once("care"):
                 self._care(engine, lookers)
             self.desk.decide_slots()
-            with self.faults.told("watch"):
+            with self.error_log.report_once("watch"):
                 self._watch()
-            with self.faults.told("admit"):
+            with self.error_log.report_once("admit"):
                 self.hands.take(engine, beginners)
-            with self.faults.told("heed"):
+            with self.error_log.report_once("heed"):
                 self._heed()
             self._tell()
-            if once and not self.desk.is_looking and self.hands.has_nothing_to_do():
+            if once and not self.desk.is_polling and self.hands.is_idle():
                 return
             self._sleep(self._pause())
 
     def _tell(self) -> None:
         """Tell the supervisor what this worker does, and that its loop goes round."""
-        doing = "draining" if self.asked else "working"
+        doing = "draining" if self.stop_level else "working"
         self.notify.status(f"{doing}; repositories: {len(self.desk.watched)}, runs: {len(self.hands.busy)}")
         self.notify.alive()
 
@@ -206,15 +206,15 @@ class Daemon:
         except Empty:
             return
 
-    def leave(self) -> None:
+    def request_stop(self) -> None:
         """Take nothing more; asked again, stop what still runs. A signal's handler may call it."""
         self.signals += 1
         self.wake()
 
     def _heed(self) -> None:
         """What people ask for through the store: that runs stop, or that this worker ends."""
-        self.hands.heed()
-        self.said = self.lease.workers.asked(self.id)
+        self.hands.stop_cancelled()
+        self.said = self.lease.workers.stop_level(self.id)
 
     def _drain(self) -> None:
         """Wait for what runs; when that takes too long, stop it."""
@@ -222,7 +222,7 @@ class Daemon:
         self.notify.stopping()
         until = uptime() + self.config.worker.drain
         while self.hands.busy and self.stops.everything is None:
-            with self.faults.told("heed"):
+            with self.error_log.report_once("heed"):
                 self._heed()
             self.stops.everything = self._why_all(until)
             self._tell()
@@ -238,18 +238,18 @@ class Daemon:
 
     def _why_all(self, until: float) -> RunnerError | None:
         if not self.lease.holds():
-            return taken_for_dead()
-        if self.asked > 1:
+            return lease_lost_error()
+        if self.stop_level > 1:
             how = "asked twice to end" if self.signals > 1 else "told to end now"
-            return cancelled(f"the worker was {how}")
+            return cancellation(f"the worker was {how}")
         if uptime() > until:
-            return cancelled("the worker was to end, and waited as long as it may")
+            return cancellation("the worker was to end, and waited as long as it may")
         return None
 
     def _watch(self) -> None:
         """After everything that is due was decided, if it can be."""
         if self._is_time("watch", min(_CARE, self.config.worker.grace / 4)):
-            self.desk.watchman.watch()
+            self.desk.watchman.send()
 
     def _care(self, engine: Engine, lookers: ThreadPoolExecutor) -> None:
         """What is left undone by whoever died, and what is old."""
@@ -257,8 +257,8 @@ class Daemon:
             self.caretaker.take_over(engine, set(self.hands.busy))
             if self.caretaker.buried:
                 self.caretaker.buried = False
-                self.desk.find_left_behind(list(self.desk.watched))
-            self.desk.tell_ends(self.id)
+                self.desk.requeue_orphans(list(self.desk.watched))
+            self.desk.report_ends(self.id)
         if (
             self.hands.unswept
             and self._is_time("sweep", _SWEEP)
@@ -271,13 +271,13 @@ class Daemon:
             self.caretaker.prune(engine)
 
     def _clear_unused(self) -> None:
-        with self.faults.told("unused"):
+        with self.error_log.report_once("unused"):
             self.caretaker.clear_unused()
 
     def _sweep(self) -> None:
         """Remove what a broken engine kept: it may still hang, so this has a thread of its own."""
         self.hands.unswept = False
-        with self.faults.told("sweep"):
+        with self.error_log.report_once("sweep"):
             self.hands.unswept = not self.caretaker.clear_sandboxes()
 
 

@@ -11,13 +11,13 @@ log = logging.getLogger("skillrunner.worker")
 
 
 @dataclass(slots=True)
-class Faults:
+class ErrorLog:
     """What is wrong at present, by subject."""
 
     present: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def told(self, subject: str, before: str = "") -> Iterator[None]:
+    def report_once(self, subject: str, before: str = "") -> Iterator[None]:
         """An error inside is told, if it is not the one that was told last, and goes no further.
 
         A bug counts as an error here: what fails for one repository must not end the work for all.
@@ -25,18 +25,18 @@ class Faults:
         try:
             yield
         except RunnerError as error:
-            self.tell(subject, f"{before}{error.message}")
+            self.report(subject, f"{before}{error.message}")
         except Exception as error:  # noqa: BLE001 - see above
             message = f"{before}{type(error).__name__}: {error}; this is a bug in skillrunner"
-            self.tell(subject, message, bug=True)
+            self.report(subject, message, bug=True)
         else:
-            self.mend(subject)
+            self.resolve(subject)
 
-    def tell(self, subject: str, message: str, *, bug: bool = False) -> None:
+    def report(self, subject: str, message: str, *, bug: bool = False) -> None:
         if self.present.get(subject) != message:
             self.present[subject] = message
             log.error("%s", message, exc_info=bug)
 
-    def mend(self, subject: str) -> None:
+    def resolve(self, subject: str) -> None:
         if self.present.pop(subject, None) is not None:
             log.info("%s: it works again", subject)

@@ -12,13 +12,13 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from runner.apps.worker.lease import uptime
-from runner.apps.worker.repository import Watched
+from runner.apps.worker.repository import RepositorySnapshot
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event, Facts
-from runner.publish.forges.github import GitHub
+from runner.publish.forges.github import GitHubForge
 from runner.scheduler.facts import Sources, facts
-from runner.scheduler.loop_guard import Me
+from runner.scheduler.loop_guard import OwnIdentity
 from runner.store import Store
 from runner.store.inbox import Inbox
 from runner.triggers.github import KINDS
@@ -31,7 +31,7 @@ log = logging.getLogger("skillrunner.worker")
 
 
 @dataclass(slots=True)
-class Ears:
+class EventSources:
     store: Store
     wake: Callable[[], None] = lambda: None  # there is something to do
     login: str = ""  # of the App that we work as
@@ -42,13 +42,13 @@ class Ears:
     def inbox(self) -> Inbox:
         return Inbox(self.store)
 
-    def listen(self, repository: Watched, now: datetime) -> int:
+    def poll(self, repository: RepositorySnapshot, now: datetime) -> int:
         """Poll for what the skills ask for; tell how much is new. Raises RunnerError of GitHub."""
         wanted = {kind for skill in repository.skills.values() for kind in skill.triggers} & set(KINDS)
-        if not isinstance(repository.forge, GitHub) or not wanted:
+        if not isinstance(repository.forge, GitHubForge) or not wanted:
             return 0
         cursor = Cursor.load(self.inbox.cursor(repository.name))
-        heard = poll(repository.forge.door.hasty(), cursor, wanted, now)
+        heard = poll(repository.forge.door.without_waiting(), cursor, wanted, now)
         for name, error in heard.faults.items():
             log.warning("%s: its %s could not be read: %s", repository.name, name, error.message)
         return self.inbox.put(repository.name, heard.events, "poll", heard.cursor.dump())
@@ -57,10 +57,10 @@ class Ears:
         """Keep what a webhook brought; False: it was known."""
         return self.inbox.put(repository, [event], "webhook") > 0
 
-    def facts(self, repository: Watched, event: Event) -> Facts:
+    def facts(self, repository: RepositorySnapshot, event: Event) -> Facts:
         """What must be looked up to decide on an event. Raises RunnerError of GitHub."""
         forge = repository.forge
-        if not isinstance(forge, GitHub):
+        if not isinstance(forge, GitHubForge):
             return Facts()
         sources = Sources(
             forge=forge.hasty(),
@@ -68,17 +68,17 @@ class Ears:
             remote=forge.remote(),
             repository=repository.name,
             default_branch=repository.base.ref,
-            me=Me(login=self.login, email=repository.place.config.bot.email),
+            me=OwnIdentity(login=self.login, email=repository.place.config.bot.email),
         )
         return facts(repository.skills, event, sources)
 
     @property
-    def is_asking(self) -> bool:
+    def is_looking_up(self) -> bool:
         return bool(self._asking)
 
-    def attend(
+    def decide_inbox(
         self,
-        watched: Mapping[str, Watched],
+        watched: Mapping[str, RepositorySnapshot],
         decide: Callable[[str, Event, Facts], None],
         pool: Executor,
     ) -> None:
@@ -100,7 +100,7 @@ class Ears:
     def _may_try(self, name: str) -> bool:
         return uptime() >= self._not_before.get(name, 0.0)
 
-    def _look_up(self, repository: Watched, events: Sequence[tuple[int, Event]]) -> "list[_Known]":
+    def _look_up(self, repository: RepositorySnapshot, events: Sequence[tuple[int, Event]]) -> "list[_Known]":
         """What is known of each, up to the first that cannot be looked up now."""
         found: list[_Known] = []
         for number, event in events:
@@ -116,7 +116,7 @@ class Ears:
         self,
         name: str,
         future: "Future[list[_Known]]",
-        watched: Mapping[str, Watched],
+        watched: Mapping[str, RepositorySnapshot],
         decide: Callable[[str, Event, Facts], None],
     ) -> None:
         self._not_before[name] = uptime() + _AGAIN
@@ -130,7 +130,7 @@ class Ears:
                     log.warning("%s: %s waits in the inbox: %s", name, one.event.key, error.message)
                     return
                 log.error("%s: %s could not be decided: %s", name, one.event.key, error.message)
-            self.inbox.done(one.number)
+            self.inbox.mark_decided(one.number)
         del self._not_before[name]
 
 
@@ -158,7 +158,11 @@ _PASSES = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason
 
 @contextmanager
 def webhooks(
-    listen: str, ears: Ears, secrets: Sequence[str], serves: Callable[[str], bool], wake: Callable[[], None]
+    listen: str,
+    ears: EventSources,
+    secrets: Sequence[str],
+    serves: Callable[[str], bool],
+    wake: Callable[[], None],
 ) -> Iterator[None]:
     """Serve webhooks at "host:port", for as long as the context lasts."""
     import uvicorn

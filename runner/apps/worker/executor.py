@@ -6,31 +6,31 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from runner.apps.worker.controller import Desk
-from runner.apps.worker.error_log import Faults
-from runner.apps.worker.run_job import Carry, Job, Stops, cancelled, log
+from runner.apps.worker.controller import Controller
+from runner.apps.worker.error_log import ErrorLog
+from runner.apps.worker.run_job import RunFunction, RunJob, StopSignals, cancellation, log
 from runner.config.settings import Config
 from runner.core.model import End, Reason
-from runner.scheduler.admission import Scene, Waiting, admit, bounds_of
+from runner.scheduler.admission import QueueState, WaitingRun, admit, limits_of
 from runner.store import Store
 from runner.store.engine import Engine
-from runner.store.queue import Line, Taken
+from runner.store.queue import RunQueue, TakenRun
 
 _BROKEN = frozenset({Reason.ENGINE_FAILED, Reason.ENGINE_UNAVAILABLE})
 
 
 @dataclass(slots=True)
-class Hands:
+class Executor:
     """Of one worker. Whoever takes runs is one thread; each run has one more."""
 
     config: Config
     store: Store
     worker: str
     now: Callable[[], datetime]
-    desk: Desk
-    stops: Stops
-    faults: Faults
-    carry: Carry
+    desk: Controller
+    stops: StopSignals
+    faults: ErrorLog
+    carry: RunFunction
     wake: Callable[[], None]
     busy: dict[str, int] = field(default_factory=dict)  # what was taken: the turns of runs
     unswept: bool = False  # an engine broke, and may have kept what our runs had in it
@@ -41,52 +41,52 @@ class Hands:
         room = self.config.worker.concurrency.worker - len(self.busy)
         if room <= 0 or not self.desk.watched or not self._has_room_on_disk():
             return
-        bounds = bounds_of(self.config.worker)
+        bounds = limits_of(self.config.worker)
 
-        def choose(scene: Scene) -> list[str]:
+        def choose(scene: QueueState) -> list[str]:
             return admit(replace(scene, waiting=self._affordable(scene.waiting)), room, bounds)
 
-        taken = Line(self.store).admit(self.worker, room, choose, self.now(), bounds.memory)
+        taken = RunQueue(self.store).admit(self.worker, room, choose, self.now(), bounds.memory)
         self.busy.update(taken)
         for run_id, turn in taken.items():
             beginners.submit(self._begin, engine, run_id, turn)
 
-    def has_nothing_to_do(self) -> bool:
+    def is_idle(self) -> bool:
         """What was put off, or may not begin yet for a budget or a rate, is for another time."""
         if self.busy:
             return False
-        bounds = replace(bounds_of(self.config.worker), total=None, repository=None, skill=None)
-        scene = Line(self.store).scene(self.now(), bounds.memory)
+        bounds = replace(limits_of(self.config.worker), total=None, repository=None, skill=None)
+        scene = RunQueue(self.store).state(self.now(), bounds.memory)
         scene = replace(scene, waiting=self._affordable(scene.waiting))
         return not (self._has_room_on_disk() and admit(scene, 1, bounds))
 
-    def _affordable(self, waiting: Sequence[Waiting]) -> list[Waiting]:
+    def _affordable(self, waiting: Sequence[WaitingRun]) -> list[WaitingRun]:
         """Those of repositories that we watch, and of skills that may spend something today."""
         watched = [one for one in waiting if one.repository in self.desk.watched]
-        purses = {name: self.desk.purse(name) for name in {one.repository for one in watched}}
-        return [one for one in watched if not purses[one.repository].empty_for(one.skill)]
+        purses = {name: self.desk.budget(name) for name in {one.repository for one in watched}}
+        return [one for one in watched if not purses[one.repository].refusal(one.skill)]
 
     def _begin(self, engine: Engine, run_id: str, turn: int) -> None:
         """In a thread of its own: while the database is away, the engine waits for it."""
         begun = False
-        with self.faults.told(f"begin {run_id}", f"run {run_id} could not begin: "):
-            engine.start(run_id, turn)
+        with self.faults.report_once(f"begin {run_id}", f"run {run_id} could not begin: "):
+            engine.enqueue(run_id, turn)
             begun = True
         if not begun:
             self.busy.pop(run_id, None)  # and the caretaker puts it back
 
-    def heed(self) -> None:
+    def stop_cancelled(self) -> None:
         """Stop the runs that somebody asked us to stop."""
-        for run_id, why in Line(self.store).to_stop(self.worker).items():
-            self.stops.one.setdefault(run_id, cancelled(why))
+        for run_id, why in RunQueue(self.store).stop_requests(self.worker).items():
+            self.stops.one.setdefault(run_id, cancellation(why))
 
     def _has_room_on_disk(self) -> bool:
         free, least = shutil.disk_usage(self.store.folder).free, self.config.worker.free_disk
         if free < least:
             message = f"{self.store.folder}: less than {least:,} bytes are free: nothing is started"
-            self.faults.tell("disk", message)
+            self.faults.report("disk", message)
             return False
-        self.faults.mend("disk")
+        self.faults.resolve("disk")
         return True
 
     def handle(self, run_id: str, turn: int) -> None:
@@ -95,8 +95,8 @@ class Hands:
         if self.busy.get(run_id) != turn or self._threads.setdefault(run_id, me) is not me:
             return
         try:
-            with self.faults.told(f"carry {run_id}", f"run {run_id}: "):
-                for taken in Line(self.store).of(self.worker):
+            with self.faults.report_once(f"carry {run_id}", f"run {run_id}: "):
+                for taken in RunQueue(self.store).runs_of(self.worker):
                     if (taken.run_id, taken.turn) == (run_id, turn):
                         self._carry(taken)
         finally:
@@ -105,10 +105,10 @@ class Hands:
             self.busy.pop(run_id, None)
             self.wake()
 
-    def _carry(self, taken: Taken) -> None:
+    def _carry(self, taken: TakenRun) -> None:
         run = self.store.run(taken.run_id)
         end = self.carry(
-            Job(
+            RunJob(
                 store=self.store,
                 run=run,
                 taken=taken,
@@ -124,5 +124,5 @@ class Hands:
 
     def _tell(self, run_id: str, end: End) -> None:
         log.info("run %s: %s: %s", run_id, end.state, end.message)
-        with self.faults.told(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
-            self.desk.tell_end(run_id)
+        with self.faults.report_once(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
+            self.desk.report_end(run_id)

@@ -22,7 +22,7 @@ def uptime() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def taken_for_dead() -> RunnerError:
+def lease_lost_error() -> RunnerError:
     message = "this worker was silent for so long that others took it for dead"
     hint = "look at the load of its machine, and at its way to the database"
     return RunnerError(Phase.HARNESS, Reason.WORKER_LOST, message, hint=hint)
@@ -58,25 +58,25 @@ class Lease:
     def check(self) -> None:
         """Raises RunnerError WORKER_LOST when somebody may have taken over."""
         if not self.holds():
-            raise taken_for_dead()
+            raise lease_lost_error()
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Say that we live. Raises RunnerError where the database is away."""
         began = self.clock()
-        if self.holds() and self.workers.beat(self.id, self.now(), self.state):
+        if self.holds() and self.workers.renew(self.id, self.now(), self.state):
             self._until = began + self.silence
         else:
             self.lost = True
 
     @contextmanager
-    def kept(self, listen: Callable[[], None]) -> Iterator[None]:
+    def renewal_thread(self, listen: Callable[[], None]) -> Iterator[None]:
         """Beat in a thread, for as long as the context lasts, and `listen` after each beat."""
         done = threading.Event()
 
         def keep() -> None:
             while not done.wait(self.silence / _BEATS) and not self.lost:
                 try:
-                    self.beat()
+                    self.renew()
                     listen()
                 except RunnerError as error:
                     log.warning("the store could not be told that this worker lives: %s", error.message)
@@ -91,7 +91,7 @@ class Lease:
 
 
 @dataclass(slots=True)
-class Vigil:
+class HeartbeatMonitor:
     """Notices who is silent, by one's own clock: those of other machines, and what they say, do not matter.
 
     While nobody could be heard, as the database was away or this process was stopped, no silence counts.
@@ -100,7 +100,7 @@ class Vigil:
     _heard: dict[str, tuple[int, float]] = field(default_factory=dict)  # by worker: its last beat, and when
     _listened: float = 0.0
 
-    def silent(self, living: Iterable[Worker], now: float) -> list[Worker]:
+    def expired(self, living: Iterable[Worker], now: float) -> list[Worker]:
         """The dead among those whom nobody has found dead. To be asked as often as one beats."""
         deaf, self._listened = now - self._listened, now
         heard, dead = {}, []

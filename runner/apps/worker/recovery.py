@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.apps.worker.lease import Vigil, uptime
+from runner.apps.worker.lease import HeartbeatMonitor, uptime
 from runner.config.settings import Config
 from runner.core import plugins, safe_fs
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Run, RunEvent, RunState
 from runner.run.stages import setup
 from runner.sandboxes import Origin
-from runner.scheduler.retry import after_a_loss
+from runner.scheduler.retry import may_retry_lost
 from runner.store import Store, is_held, retention
 from runner.store.engine import Engine
-from runner.store.queue import Line, Taken
+from runner.store.queue import RunQueue, TakenRun
 from runner.store.workers import Workers
 from runner.workspace import checkout
 
@@ -29,7 +29,7 @@ _BEGUN = timedelta(days=2)  # twice the longest stretch that a rate can name
 
 
 @dataclass(slots=True)
-class Caretaker:
+class Recovery:
     """One in every worker; what several do at once is done by one of them."""
 
     config: Config
@@ -38,18 +38,18 @@ class Caretaker:
     worker: str
     place: str  # the mark of our state directory
     now: Callable[[], datetime]
-    vigil: Vigil = field(default_factory=Vigil)
+    vigil: HeartbeatMonitor = field(default_factory=HeartbeatMonitor)
     buried: bool = False  # somebody died, and what else it left behind was not looked for
 
     # --- the dead -------------------------------------------------------------------------------
 
-    def listen(self) -> None:
+    def find_dead(self) -> None:
         """Find out who is dead: who was silent too long, and who died before our eyes."""
         living = [one for one in self.workers.living() if one.id != self.worker]
-        silent = {one.id: one for one in self.vigil.silent(living, uptime())}
+        silent = {one.id: one for one in self.vigil.expired(living, uptime())}
         ours = [one for one in living if one.place == self.place]
         fallen = {one.id: one for one in ours if not self._is_here(one.id)}
-        for worker in self.workers.bury((silent | fallen).values()):
+        for worker in self.workers.mark_dead((silent | fallen).values()):
             log.error("worker %s is dead", worker)
             self.buried = True
 
@@ -59,19 +59,19 @@ class Caretaker:
 
     def take_over(self, engine: Engine, mine: set[str]) -> None:
         """Decide what becomes of runs that nobody carries out: of the dead, and our own but for `mine`."""
-        line = Line(self.store)
+        line = RunQueue(self.store)
         stranded = line.stranded()
-        forgotten = [one for one in line.of(self.worker) if one.run_id not in mine]
+        forgotten = [one for one in line.runs_of(self.worker) if one.run_id not in mine]
         for one in (*stranded, *forgotten):
             self._take_over(one)
         if stranded:
             self.clear_sandboxes()
             self._recover(engine, sorted({one.owner for one in stranded}))
 
-    def _take_over(self, taken: Taken) -> None:
+    def _take_over(self, taken: TakenRun) -> None:
         run = self.store.run(taken.run_id)
         attempts = self.store.spec(run.id).get("limits", {}).get("attempts", 1)
-        retried = self.config.worker.on_worker_lost == "retry" and after_a_loss(run.attempt, attempts)
+        retried = self.config.worker.on_worker_lost == "retry" and may_retry_lost(run.attempt, attempts)
         if not taken.begun:
             told, attempt = (
                 f"its worker {taken.owner} is gone, and had not begun: it waits again",
@@ -81,9 +81,9 @@ class Caretaker:
             told, attempt = f"its worker {taken.owner} is gone: it is tried again", run.attempt + 1
         else:
             told, attempt = "", 0
-        if not told or not Line(self.store).put_back(taken, _event(run, told, self.now()), attempt):
+        if not told or not RunQueue(self.store).put_back(taken, _event(run, told, self.now()), attempt):
             told = "lost"
-            self.store.lose(run.id, self.now(), taken.owner)
+            self.store.mark_lost(run.id, self.now(), taken.owner)
         log.error("run %s of worker %s: %s", run.id, taken.owner, told)
 
     def _recover(self, engine: Engine, dead: list[str]) -> None:
@@ -127,7 +127,7 @@ class Caretaker:
         """Remove what is older than it has to be kept, a little at a time."""
         now = self.now()
         before = now - timedelta(seconds=self.config.worker.retention)
-        old = retention.outdated(self.store, before, self.place)
+        old = retention.outdated_runs(self.store, before, self.place)
         if old:
             engine.forget(old)
             for run_id in old:
@@ -135,7 +135,7 @@ class Caretaker:
             retention.remove(self.store, list(old))
             log.info("%d runs are older than they are kept, and are removed", len(old))
         retention.forget_decisions(self.store, min(before, now - _DECISIONS))
-        Line(self.store).forget_begun(now - _BEGUN)
+        RunQueue(self.store).forget_begun(now - _BEGUN)
         for worker in self.workers.forget(now - _WORKERS, self.place):
             safe_fs.remove(self.store.folder / "workers" / worker)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from runner.apps.worker.credentials import Credentials
-from runner.apps.worker.error_log import Faults
+from runner.apps.worker.error_log import ErrorLog
 from runner.apps.worker.repository import place_of
-from runner.clients.github.api import GitHub as Door
+from runner.clients.github.api import GitHubApi as Door
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
@@ -23,12 +23,12 @@ _GLOB = frozenset("*?[")
 
 
 @dataclass(slots=True)
-class Roster:
+class RepositoryList:
     """What `worker.repositories` means: names as they are, folders, and globs over what GitHub lists."""
 
     config: Config
     credentials: Credentials
-    faults: Faults
+    faults: ErrorLog
     _known: dict[str, Sequence[str]] = field(default_factory=dict)  # what each glob meant
     _listing: Repositories = field(init=False)
 
@@ -37,7 +37,7 @@ class Roster:
 
     def _door(self, owner: str) -> Door:
         """A door through which the repositories of `owner` can be listed."""
-        token = partial(self.credentials.listing, owner)
+        token = partial(self.credentials.list_token, owner)
         api = self.config.github.api_url
         return Door(
             api_url=api, repository="", token=token, pacer=self.credentials.pacer(owner), patience=0.0
@@ -63,20 +63,20 @@ class Roster:
         except RunnerError as error:
             if error.reason is Reason.INVALID_CONFIG and pattern not in self._known:
                 raise
-            self.faults.tell(subject, f"{pattern}: its repositories cannot be listed: {error.message}")
+            self.faults.report(subject, f"{pattern}: its repositories cannot be listed: {error.message}")
         else:
-            self.faults.mend(subject)
+            self.faults.resolve(subject)
         return self._known.get(pattern, ())
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every glob could be listed the last time, so that whoever is not named is not meant."""
         return not any(subject.startswith(_LISTING) for subject in self.faults.present)
 
     def place(self, name: str) -> Place:
         """A repository, and how it is reached."""
         token, pacer = partial(self.token, name), self.credentials.pacer(name.split("/")[0])
-        return place_of(self.config, name, token, pacer, self.credentials.reading)
+        return place_of(self.config, name, token, pacer, self.credentials.read_token)
 
     def token(self, name: str) -> str:
         """What is shown to GitHub for a repository now; nothing for a folder. Raises RunnerError."""

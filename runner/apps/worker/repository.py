@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from runner.clients.git import Git, files_at
-from runner.clients.github.rate_limit import Pacer
+from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import FILE, Config, load_config
 from runner.publish.forges import Forge
-from runner.publish.forges.github import GitHub
+from runner.publish.forges.github import GitHubForge
 from runner.run import bootstrap
 from runner.run.plan import Base
-from runner.skills import Loaded, Skill, load
+from runner.skills import LoadedSkills, Skill, load
 from runner.store import Store
 from runner.workspace.mirror import Mirror
 
@@ -23,7 +23,7 @@ _OWN = ("image", "skills", "policy", "bot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class RepositorySnapshot:
     """One repository at one commit of its default branch."""
 
     name: str
@@ -31,7 +31,7 @@ class Watched:
     forge: Forge
     mirror: Mirror
     base: Base
-    loaded: Loaded
+    loaded: LoadedSkills
     introduced: Mapping[str, datetime]  # by skill: when it came to the default branch as it is
 
     @property
@@ -40,7 +40,7 @@ class Watched:
 
 
 def place_of(
-    config: Config, name: str, token: Callable[[], str], pacer: Pacer, reading: Callable[[str], str]
+    config: Config, name: str, token: Callable[[], str], pacer: RateLimiter, reading: Callable[[str], str]
 ) -> bootstrap.Place:
     """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
     folder = name.startswith((".", "/", "~"))
@@ -52,13 +52,13 @@ def place_of(
         origin=origin,
         token=token,
         pacer=pacer,
-        secrets=partial(allowed, config.worker.secrets, name),
-        reads=partial(allowed, config.worker.reads, name),
+        secrets=partial(allowance_of, config.worker.secrets, name),
+        reads=partial(allowance_of, config.worker.reads, name),
         reading=reading,
     )
 
 
-def allowed(promised: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
+def allowance_of(promised: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
     """What a skill of a repository is promised, by names or globs: secrets, or repositories to read."""
     return frozenset(one for scope, given in promised.items() if _covers(scope, name, skill) for one in given)
 
@@ -68,22 +68,26 @@ def _covers(scope: str, name: str, skill: str) -> bool:
     return fnmatchcase(name, repository) and fnmatchcase(skill, skills or "*")
 
 
-def look(name: str, place: bootstrap.Place, runs: Store, before: Watched | None) -> Watched:
+def read_repository(
+    name: str, place: bootstrap.Place, runs: Store, before: RepositorySnapshot | None
+) -> RepositorySnapshot:
     """The repository as it is now; `before` itself where nothing moved. Raises RunnerError of the forge."""
     forge = before.forge if before else bootstrap.forge(place, runs)
-    base, mirror = bootstrap.base(place, forge.hasty() if isinstance(forge, GitHub) else forge, None)
+    base, mirror = bootstrap.base(place, forge.hasty() if isinstance(forge, GitHubForge) else forge, None)
     if before is not None and before.base.sha == base.sha and before.base.ref == base.ref:
         return before
     own = _configured(place.config, mirror, base.sha)
     loaded = load(files_at(mirror.directory, base.sha, own.skills))
-    return Watched(
+    return RepositorySnapshot(
         name=name,
         place=replace(place, config=own, default_branch=base.ref),
         forge=forge,
         mirror=mirror,
         base=base,
         loaded=loaded,
-        introduced={one.name: introduced(mirror, base.sha, one.path) for one in loaded.skills.values()},
+        introduced={
+            one.name: introduction_time(mirror, base.sha, one.path) for one in loaded.skills.values()
+        },
     )
 
 
@@ -108,8 +112,8 @@ def _below(config: Config, key: str) -> bool:
     return any(origin != "default" for name, origin in config._origins.items() if name.startswith(f"{key}."))
 
 
-def introduced(mirror: Mirror, sha: str, path: str) -> datetime:
+def introduction_time(mirror: Mirror, sha: str, path: str) -> datetime:
     """When a folder came to the branch as it is now: the commit, or the merge, that last changed it."""
     git = Git(mirror.directory)
-    seconds = git.text("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
+    seconds = git.output("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
     return datetime.fromtimestamp(int(seconds or 0), UTC)

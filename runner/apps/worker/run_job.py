@@ -8,23 +8,23 @@ from datetime import datetime
 from typing import Any
 
 from runner.apps.worker.lease import Lease
-from runner.apps.worker.repository import Watched
+from runner.apps.worker.repository import RepositorySnapshot
 from runner.clients.git import files_at
 from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Trigger, Usage
 from runner.core.model.decision import Decision, Event
 from runner.run import bootstrap
-from runner.run.agent.resume import CONTINUES, Earlier, earlier
-from runner.run.launch import Later, Start, launch
+from runner.run.agent.resume import CONTINUES, EarlierRun, read_earlier_run
+from runner.run.launch import NewRun, PutOffRun, launch
 from runner.scheduler.admission import URGENCY
-from runner.scheduler.retry import after_a_loss, again
+from runner.scheduler.retry import may_retry_lost, retry_delay
 from runner.skills import Skill, load
 from runner.store import Store
 from runner.store.decisions import Work
-from runner.store.queue import Line, Taken
+from runner.store.queue import RunQueue, TakenRun
 from runner.triggers import actor
-from runner.triggers.slots import Slot, jittered, line_of
+from runner.triggers.slots import Slot, jittered_start, line_of
 from runner.workspace.mirror import Mirror
 
 log = logging.getLogger("skillrunner.worker")
@@ -33,7 +33,7 @@ _PAUSE = 0.5  # seconds between two tries to reach a database that is away
 
 
 @dataclass(slots=True)
-class Stops:
+class StopSignals:
     """Why the runs of this process have to stop: one of them, or all."""
 
     lease: Lease
@@ -41,7 +41,7 @@ class Stops:
     everything: RunnerError | None = None
     over: bool = False  # the process ends: nobody waits for a database any longer
 
-    def of(self, run_id: str) -> Callable[[], None]:
+    def check_for(self, run_id: str) -> Callable[[], None]:
         """To be asked while the run goes on; raises when it has to stop."""
 
         def ask() -> None:
@@ -60,26 +60,26 @@ class Stops:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class RunJob:
     """A run that is to be carried out, and all that it takes."""
 
     store: Store
     run: Run
-    taken: Taken
-    repository: Watched
-    stops: Stops
+    taken: TakenRun
+    repository: RepositorySnapshot
+    stops: StopSignals
     now: Callable[[], datetime]
     lost_again: bool = False  # after a death of its worker it is tried again
 
 
-Carry = Callable[[Job], End]
+RunFunction = Callable[[RunJob], End]
 
 
-def cancelled(message: str) -> RunnerError:
+def cancellation(message: str) -> RunnerError:
     return RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint="skillrunner retry RUN")
 
 
-def work_of(repository: Watched, event: Event | None, decision: Decision) -> Work:
+def work_of(repository: RepositorySnapshot, event: Event | None, decision: Decision) -> Work:
     """What is queued for a decision to start."""
     skill = repository.skills[decision.skill]
     due = {"schedule": {"due": decision.due.isoformat() if decision.due else ""}}
@@ -116,7 +116,7 @@ def work_of(repository: Watched, event: Event | None, decision: Decision) -> Wor
     )
 
 
-def _jittered(repository: Watched, decision: Decision) -> datetime | None:
+def _jittered(repository: RepositorySnapshot, decision: Decision) -> datetime | None:
     """When the run of a slot may begin, where its schedule spreads its slots; None: at once."""
     timetable = repository.skills[decision.skill].triggers.get("schedule")
     if timetable is None or decision.due is None:
@@ -124,11 +124,11 @@ def _jittered(repository: Watched, decision: Decision) -> datetime | None:
     for schedule in timetable.root:
         if schedule.jitter and decision.key.startswith(f"schedule:{line_of(schedule)}:"):
             slot = Slot(due=decision.due, key=decision.key, schedule=schedule)
-            return jittered(slot, f"{repository.name} {decision.skill}")
+            return jittered_start(slot, f"{repository.name} {decision.skill}")
     return None
 
 
-def carry_out(job: Job) -> End:
+def run_job(job: RunJob) -> End:
     """Run what was queued, as its skill was when it was decided.
 
     Its end is stored, whatever happens, unless it is put back to be tried again.
@@ -151,7 +151,7 @@ def carry_out(job: Job) -> End:
     return end
 
 
-def _clear(job: Job) -> None:
+def _clear(job: RunJob) -> None:
     """Whatever an earlier attempt left running on this machine ends before the next one begins."""
     if job.taken.turn > 1:
         sandbox: Any = plugins.module("sandboxes", job.repository.place.config.sandbox)
@@ -160,26 +160,26 @@ def _clear(job: Job) -> None:
             sweep(lambda origin: origin.run_id != job.run.id)
 
 
-def _put_off(job: Job) -> Later:
+def _put_off(job: RunJob) -> PutOffRun:
     """Puts the run back into the queue, where that is worth it."""
 
     def put_off(end: End, attempt: int, attempts: int, spent: Usage) -> bool:
         now = job.now()
-        if end.reason is Reason.WORKER_LOST and job.lost_again and after_a_loss(attempt, attempts):
+        if end.reason is Reason.WORKER_LOST and job.lost_again and may_retry_lost(attempt, attempts):
             until = now
-        elif (wait := again(end, attempt, attempts, _has_begun(job))) is not None:
+        elif (wait := retry_delay(end, attempt, attempts, _has_begun(job))) is not None:
             until = now + wait
         else:
             return False
         told = f"attempt {attempt} ended: {end.message}; the next may begin at {until:%Y-%m-%d %H:%M:%S} UTC"
         event = RunEvent(run_id=job.run.id, at=now, phase=end.phase, state=RunState.QUEUED, message=told)
         log.info("run %s: %s", job.run.id, told)
-        return Line(job.store).put_back(job.taken, event, attempt + 1, until, spent)
+        return RunQueue(job.store).put_back(job.taken, event, attempt + 1, until, spent)
 
     return put_off
 
 
-def _has_begun(job: Job) -> bool:
+def _has_begun(job: RunJob) -> bool:
     """Whether the harness has: until then an attempt costs nothing."""
     return job.store.run(job.run.id).state not in (RunState.QUEUED, RunState.PREPARING)
 
@@ -188,9 +188,9 @@ def _observed(event: Any) -> None:
     log.info("%s %s: %s", event.run_id, event.phase, event.message)
 
 
-def _start(job: Job, put_off: Later) -> Start:
+def _start(job: RunJob, put_off: PutOffRun) -> NewRun:
     run, repository = job.run, job.repository
-    work = Line(job.store).work(run.id)
+    work = RunQueue(job.store).work(run.id)
     commit = work["commit"] or repository.base.sha  # none: as it is now
     # The newest commit's skills have been read already.
     known = repository.skills.get(run.skill) if commit == repository.base.sha else None
@@ -200,7 +200,7 @@ def _start(job: Job, put_off: Later) -> Start:
     before = _before(job.store, work)
     if before is not None:
         base = replace(base, sha=mirror.resolve(before.base_sha))
-    return Start(
+    return NewRun(
         run_id=run.id,
         earlier=before,
         skill=skill,
@@ -211,19 +211,19 @@ def _start(job: Job, put_off: Later) -> Start:
         # What isolates is the worker's choice: a skill cannot ask to run on the bare machine.
         force={"force_sandbox": repository.place.config.sandbox},
         queued=True,
-        stop=job.stops.of(run.id),
+        stop=job.stops.check_for(run.id),
         worker=job.taken.owner,
         attempt=run.attempt,
         put_off=put_off,
     )
 
 
-def _before(store: Store, work: Mapping[str, Any]) -> Earlier | None:
+def _before(store: Store, work: Mapping[str, Any]) -> EarlierRun | None:
     """The run from which one goes on, where anything of it is left."""
     if not work.get(CONTINUES):
         return None
     run = store.run(work[CONTINUES])
-    before = earlier(store, run) if run.end is not None else None
+    before = read_earlier_run(store, run) if run.end is not None else None
     return before if before is not None and (before.patch or before.session) else None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Notify:
+class SystemdNotifier:
     """The socket of whoever supervises us; without one, nothing is said to nobody."""
 
     address: str = ""
@@ -52,15 +52,15 @@ class Notify:
                 return
 
 
-def supervisor(variables: Mapping[str, str] = os.environ, pid: int | None = None) -> Notify:
+def supervisor(variables: Mapping[str, str] = os.environ, pid: int | None = None) -> SystemdNotifier:
     """Whoever started this process, as NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID tell.
 
     A name that begins with @ is one of the abstract namespace of unix(7).
     """
     address = variables.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return Notify()
+        return SystemdNotifier()
     name = f"\0{address[1:]}" if address.startswith("@") else address
     limit = variables.get("WATCHDOG_USEC", "")
     ours = variables.get("WATCHDOG_PID", "") in ("", str(pid or os.getpid()))
-    return Notify(name, int(limit) / 2_000_000 if ours and limit.isdigit() else 0.0)
+    return SystemdNotifier(name, int(limit) / 2_000_000 if ours and limit.isdigit() else 0.0)

@@ -51,7 +51,7 @@ def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None])
             say(f"no run has used {old} for long: it is removed")
     say(f"building the image of {wanted.name}: {tag}")
     lines: list[str] = []
-    with TemporaryFile() as context, engine.speaking(f"build {wanted.name}"):
+    with TemporaryFile() as context, engine.engine_errors(f"build {wanted.name}"):
         wanted.write(context)
         context.seek(0)
         for line in _Stream(wanted, tag, context).lines():
@@ -59,7 +59,7 @@ def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None])
             lines = [*lines[1 - _KEPT :], line]
             if line.startswith("Step "):
                 say(line)
-    if not images.present(tag):
+    if not images.is_present(tag):
         raise _failed(wanted, "\n".join(lines))
     return tag
 
@@ -70,7 +70,7 @@ def prune(unused: float = UNUSED) -> list[str]:
     One that a container has stays, whatever its age. Raises RunnerError when no engine answers.
     """
     removed: list[str] = []
-    with engine.speaking("look for images that nobody uses"):
+    with engine.engine_errors("look for images that nobody uses"):
         for image in engine.client().images(filters={"label": LABEL}):
             tags = [tag for tag in image.get("RepoTags") or () if tag.startswith(f"{REPOSITORY}:")]
             removed += [tag for tag in tags if _age(tag) > unused and _removed(tag)]
@@ -81,7 +81,7 @@ def _used(tag: str, key: str) -> bool:
     """Whether the image is there. To name it anew is how the engine remembers when it was used last."""
     from docker.errors import NotFound
 
-    with engine.speaking(f"look for the image {tag}"):
+    with engine.engine_errors(f"look for the image {tag}"):
         try:
             engine.client().tag(tag, REPOSITORY, key)
         except NotFound:

@@ -37,7 +37,7 @@ def connect() -> "APIClient":
         raise RunnerError(
             Phase.SANDBOX,
             Reason.ENGINE_UNAVAILABLE,
-            f"no Docker engine answers: {plain(error)}",
+            f"no Docker engine answers: {error_text(error)}",
             hint="start Docker (systemctl start docker), or use --sandbox process, which isolates nothing",
             retryable=True,
         ) from error
@@ -78,7 +78,7 @@ def nameservers() -> list[str]:
 
 
 @contextmanager
-def speaking(what: str) -> Iterator[None]:
+def engine_errors(what: str) -> Iterator[None]:
     """The engine's errors inside become a RunnerError that says what was asked of it."""
     import requests
     from docker.errors import DockerException
@@ -86,7 +86,7 @@ def speaking(what: str) -> Iterator[None]:
     try:
         yield
     except (DockerException, requests.exceptions.RequestException) as error:
-        message = plain(error)
+        message = error_text(error)
         full = "no space left on device" in message
         raise RunnerError(
             Phase.SANDBOX,
@@ -142,7 +142,7 @@ def output_of(options: Mapping[str, Any], host: Mapping[str, Any]) -> bytes:
 def sweep(alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
     """Remove the containers of runs that are not alive, by their labels; return their runs' ids."""
     filters = {"label": [RUN_LABEL]}
-    with speaking("list what earlier runs left"):
+    with engine_errors("list what earlier runs left"):
         swept = []
         for container in client().containers(all=True, filters=filters):
             if not alive(container["Labels"]):
@@ -184,7 +184,7 @@ class Frames:
             self._header.clear()
 
 
-def plain(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """What the engine said, without the library's wrapping."""
     explanation = getattr(error, "explanation", None)
     if isinstance(explanation, bytes):

@@ -41,7 +41,7 @@ def resolve(image: str, say: Callable[[str], None]) -> str:
     return [*own, *digests, str(found["Id"])][0]
 
 
-def present(image: str) -> bool:
+def is_present(image: str) -> bool:
     """Whether the engine has the image already."""
     return _inspect(image) is not None
 
@@ -49,7 +49,7 @@ def present(image: str) -> bool:
 def _inspect(image: str) -> dict[str, Any] | None:
     from docker.errors import ImageNotFound
 
-    with docker.speaking(f"look for the image {image}"):
+    with docker.engine_errors(f"look for the image {image}"):
         try:
             return dict(docker.client().inspect_image(image))  # type: ignore[no-untyped-call]
         except ImageNotFound:
@@ -97,7 +97,7 @@ def _pull(image: str, say: Callable[[str], None]) -> None:
                     failure = f"its pull takes longer than {PULL:.0f} s"
                     break
     except (APIError, requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _no_image(image, docker.plain(error), f"docker pull {image}") from error
+        raise _no_image(image, docker.error_text(error), f"docker pull {image}") from error
     if failure:
         raise _no_image(image, failure, f"docker pull {image}")
 

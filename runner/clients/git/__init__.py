@@ -1,15 +1,15 @@
 """git, behind one door: calls, objects, the user's own repository."""
 
 from runner.clients.git.call import Git
-from runner.clients.git.failures import Done
-from runner.clients.git.local import Local, address, discover, github_slug
+from runner.clients.git.failures import GitResult
+from runner.clients.git.local import LocalRepository, address, discover, github_slug
 from runner.clients.git.objects import Entry, blobs, entries, files_at
 
 __all__ = [
-    "Done",
     "Entry",
     "Git",
-    "Local",
+    "GitResult",
+    "LocalRepository",
     "address",
     "blobs",
     "discover",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.clients.git.failures import Done, failure, missing, redacted
+from runner.clients.git.failures import GitResult, failure, is_missing_ref, redact
 from runner.core.model import Phase
 
 _SETTINGS = (
@@ -81,7 +81,7 @@ class Git:
         ok: Sequence[int] = (0,),
         variables: Mapping[str, str] | None = None,
         user: tuple[int, int] | None = None,
-    ) -> Done:
+    ) -> GitResult:
         """Call git; `user` is the uid and gid to run it as, for the superuser.
 
         Raises RunnerError when git is missing or its exit code is not in `ok`.
@@ -99,13 +99,13 @@ class Git:
                 extra_groups=[] if user else None,
             )
         except FileNotFoundError as error:
-            raise missing(self.phase) from error
-        done = Done(found.returncode, found.stdout, redacted(found.stderr.decode(errors="replace"), extra))
+            raise is_missing_ref(self.phase) from error
+        done = GitResult(found.returncode, found.stdout, redact(found.stderr.decode(errors="replace"), extra))
         if done.code not in ok:
             raise failure(self.phase, self.directory, args, done)
         return done
 
-    def text(
+    def output(
         self,
         *args: str | Path,
         stdin: bytes = b"",

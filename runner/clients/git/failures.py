@@ -11,7 +11,7 @@ from runner.core.model import Phase, Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class GitResult:
     """How one call of git ended."""
 
     code: int
@@ -19,7 +19,7 @@ class Done:
     stderr: str
 
 
-def redacted(text: str, variables: Mapping[str, str]) -> str:
+def redact(text: str, variables: Mapping[str, str]) -> str:
     """`text` without the user part of URLs and without what `variables` hold as git configuration."""
     for name, value in variables.items():
         if name.startswith("GIT_CONFIG_VALUE_") and len(value) >= 6:
@@ -79,10 +79,10 @@ _CAUSES = (
 )
 
 
-def failure(phase: Phase, directory: Path, args: Sequence[str | Path], done: Done) -> RunnerError:
+def failure(phase: Phase, directory: Path, args: Sequence[str | Path], done: GitResult) -> RunnerError:
     """The error that says what git was asked, where, and what it answered."""
     said = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip()) or "it said nothing"
-    command = redacted(" ".join(map(str, args)), {})
+    command = redact(" ".join(map(str, args)), {})
     message = (
         f"`git {_cut(command, 200)}` in {directory} failed with exit code {done.code}: {_cut(said, 1000)}"
     )
@@ -96,7 +96,7 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
-def missing(phase: Phase) -> RunnerError:
+def is_missing_ref(phase: Phase) -> RunnerError:
     return RunnerError(
         phase, Reason.GIT_FAILED, "git is not installed, or not on PATH", hint="install git 2.38 or newer"
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.clients.git.failures import missing
+from runner.clients.git.failures import is_missing_ref
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -18,7 +18,7 @@ _SCP = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/:@]+):(?!//)(?P<path>[^/].*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
+class LocalRepository:
     """A repository on the user's disk."""
 
     root: Path
@@ -39,7 +39,7 @@ class Local:
         return self.head
 
 
-def discover(path: Path) -> Local:
+def discover(path: Path) -> LocalRepository:
     """The repository that holds `path`.
 
     Raises RunnerError NOT_A_REPOSITORY.
@@ -47,7 +47,7 @@ def discover(path: Path) -> Local:
     try:
         from git import GitError, Repo
     except ImportError as error:  # what GitPython raises when there is no git
-        raise missing(Phase.LOAD) from error
+        raise is_missing_ref(Phase.LOAD) from error
     try:
         with Repo(path, search_parent_directories=True) as repo:
             return _read(path, repo)
@@ -59,11 +59,11 @@ def discover(path: Path) -> Local:
         raise _not_one(path, "neither it nor a folder above is a repository", hint) from error
 
 
-def _read(path: Path, repo: "Repo") -> Local:
+def _read(path: Path, repo: "Repo") -> LocalRepository:
     if repo.working_tree_dir is None:
         raise _not_one(path, "it is a bare repository", "go to a checkout of it")
     repo.git.rev_parse("--git-dir")  # git itself must agree, or all that follows looks empty
-    return Local(
+    return LocalRepository(
         root=Path(repo.working_tree_dir),
         head=repo.head.commit.hexsha if repo.head.is_valid() else "",
         branch=None if repo.head.is_detached else repo.active_branch.name,

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runner import __version__
-from runner.clients.github.rate_limit import Kind, Pacer
+from runner.clients.github.rate_limit import Kind, RateLimiter
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -27,7 +27,7 @@ _SAFE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})  # asked twice, the
 
 
 @dataclass
-class GitHub:
+class GitHubApi:
     """One repository's API. `token` is asked for with each request: an App's lives for an hour, a run longer.
 
     It is in no message and no representation.
@@ -38,7 +38,7 @@ class GitHub:
     token: Callable[[], str] = field(repr=False)
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
-    pacer: Pacer = field(default_factory=Pacer, repr=False)  # of the token, for all who have it
+    pacer: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token, for all who have it
     patience: float = 15 * 60.0  # seconds that one call may wait for limits in all
 
     @cached_property
@@ -61,15 +61,15 @@ class GitHub:
             request.headers["Authorization"] = f"Bearer {token}"
         return request
 
-    def at(self, repository: str) -> "GitHub":
+    def for_repository(self, repository: str) -> "GitHubApi":
         """Another repository's API, over the same connections: for one thread at a time."""
         return self._like(replace(self, repository=repository))
 
-    def hasty(self) -> "GitHub":
+    def without_waiting(self) -> "GitHubApi":
         """The same for who comes again soon: it gives up where GitHub asks to wait."""
         return self._like(replace(self, patience=0.0))
 
-    def _like(self, other: "GitHub") -> "GitHub":
+    def _like(self, other: "GitHubApi") -> "GitHubApi":
         vars(other)["session"] = self.session
         return other
 
@@ -104,7 +104,7 @@ class GitHub:
         url = path if path.startswith("http") else self._url(path)
         waited = 0.0
         for attempt in itertools.count(1):
-            if waited + (pause := self.pacer.closed()) > self.patience:
+            if waited + (pause := self.pacer.seconds_blocked()) > self.patience:
                 raise _limited(method, url, pause)
             response = self._send(method, url, data, parameters, headers, attempt)
             if response is None or (response.status_code >= 500 and method in _SAFE and attempt < _TRIES):
@@ -115,7 +115,7 @@ class GitHub:
                 return response
             if asked is None:
                 raise failure(method, url, response)
-            self.pacer.close(asked)
+            self.pacer.block(asked)
             waited += asked
             if waited <= self.patience:
                 self.sleep(asked)
@@ -138,7 +138,7 @@ class GitHub:
         from requests import exceptions
 
         try:
-            with self.pacer.turn(_kind(method, url)):
+            with self.pacer.slot(_kind(method, url)):
                 return self.session.request(
                     method,
                     url,

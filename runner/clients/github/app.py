@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from runner.clients.github.api import GitHub
-from runner.clients.github.rate_limit import Pacer
+from runner.clients.github.api import GitHubApi
+from runner.clients.github.rate_limit import RateLimiter
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -37,7 +37,7 @@ class Token:
 
 
 @dataclass(slots=True)
-class Lasting:
+class RenewingToken:
     """A token for as long as it is wanted: called, it gives one that is good at this moment.
 
     Threads may share it. `clock` is one that no one can set, or a calendar set back would keep a token alive.
@@ -75,7 +75,7 @@ def installation_token(
     repository: str,
     permissions: Mapping[str, str],
     welcome: Mapping[str, str] = MappingProxyType({}),
-    pacer: Pacer | None = None,
+    pacer: RateLimiter | None = None,
 ) -> Token:
     """A token for `repository` ("owner/name") alone, with `permissions` ({"contents": "write"}) alone.
 
@@ -97,7 +97,9 @@ def installation_token(
         return _token(app, slug, there["id"], wanted)
 
 
-def owner_token(api_url: str, app_id: str, private_key: str, owner: str, pacer: Pacer | None = None) -> Token:
+def owner_token(
+    api_url: str, app_id: str, private_key: str, owner: str, pacer: RateLimiter | None = None
+) -> Token:
     """A token that lists the repositories of `owner` that the App is installed on, and does nothing else.
 
     Raises what `installation_token` raises.
@@ -111,11 +113,13 @@ def owner_token(api_url: str, app_id: str, private_key: str, owner: str, pacer: 
 
 
 def _app(
-    api_url: str, app_id: str, private_key: str, repository: str, pacer: Pacer | None
-) -> tuple[GitHub, str, str]:
+    api_url: str, app_id: str, private_key: str, repository: str, pacer: RateLimiter | None
+) -> tuple[GitHubApi, str, str]:
     """A door for the App itself, its slug, and the page where it is installed."""
     signed = _jwt(app_id, private_key, time.time())
-    app = GitHub(api_url=api_url, repository=repository, token=lambda: signed, pacer=pacer or Pacer())
+    app = GitHubApi(
+        api_url=api_url, repository=repository, token=lambda: signed, pacer=pacer or RateLimiter()
+    )
     with _meaning(_wrong_app(app_id), Reason.FORGE_DENIED, Reason.FORGE_NOT_FOUND):
         known = app.get("app")
     return app, known["slug"], known.get("html_url", "")
@@ -125,7 +129,7 @@ def _belongs(installation: Mapping[str, Any], owner: str) -> bool:
     return str((installation.get("account") or {}).get("login", "")).lower() == owner.lower()
 
 
-def _token(app: GitHub, slug: str, installation: int, wanted: Mapping[str, Any]) -> Token:
+def _token(app: GitHubApi, slug: str, installation: int, wanted: Mapping[str, Any]) -> Token:
     given = app.call("POST", f"app/installations/{installation}/access_tokens", wanted).json()
     return Token(value=given["token"], expires_at=datetime.fromisoformat(given["expires_at"]), slug=slug)
 

@@ -28,7 +28,7 @@ _NEVER = float("-inf")
 
 
 @dataclass(slots=True)
-class Pace:
+class RequestPace:
     """What was asked lately. Pure: the time is handed in, in seconds of a clock that only goes on."""
 
     spent: deque[tuple[float, int]] = field(default_factory=deque)  # of the last minute: when, and points
@@ -47,7 +47,7 @@ class Pace:
             ready += [self.created[-most] + span for most, span in _CREATED if len(self.created) >= most]
         return max(now, self.closed, *ready) - now
 
-    def sent(self, now: float, kind: Kind) -> None:
+    def note_sent(self, now: float, kind: Kind) -> None:
         self.spent.append((now, _COSTS[kind]))
         if kind == "create":
             self.created.append(now)
@@ -80,17 +80,17 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Pacer:
+class RateLimiter:
     """The pace of one token, for all threads of a process."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _pace: Pace = field(default_factory=Pace)
+    _pace: RequestPace = field(default_factory=RequestPace)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def turn(self, kind: Kind) -> Iterator[None]:
+    def slot(self, kind: Kind) -> Iterator[None]:
         """Wait until a request may be sent, and send it inside: no other one writes meanwhile."""
         if kind in ("read", "grant"):
             self._wait(kind)
@@ -103,12 +103,12 @@ class Pacer:
             finally:
                 self._pace.wrote = self.clock()
 
-    def close(self, seconds: float) -> None:
+    def block(self, seconds: float) -> None:
         """GitHub wants to hear nothing for so long, from nobody who has this token."""
         with self._lock:
             self._pace.closed = max(self._pace.closed, self.clock() + seconds)
 
-    def closed(self) -> float:
+    def seconds_blocked(self) -> float:
         """For how many seconds more GitHub wants to hear nothing; 0: it listens."""
         return max(0.0, self._pace.closed - self.clock())
 
@@ -121,5 +121,5 @@ class Pacer:
             now = self.clock()
             seconds = self._pace.wait(now, kind)
             if seconds <= 0:
-                self._pace.sent(now, kind)
+                self._pace.note_sent(now, kind)
             return seconds

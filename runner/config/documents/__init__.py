@@ -1,6 +1,6 @@
 """Files that people write: text -> data with positions -> checked models, or every fault at once."""
 
-from runner.config.documents.diagnostics import Fault, closest, raise_faults, shown
+from runner.config.documents.diagnostics import Fault, closest, raise_faults, value_text
 from runner.config.documents.validate import Many, Model, Text, check
 from runner.config.documents.yaml import Data, Document, Position, parse
 
@@ -16,5 +16,5 @@ __all__ = [
     "closest",
     "parse",
     "raise_faults",
-    "shown",
+    "value_text",
 ]

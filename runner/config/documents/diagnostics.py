@@ -30,16 +30,18 @@ class Fault:
 
     def __str__(self) -> str:
         value = f" (value: {self.value})" if self.value else ""
-        return f"{plain(self.file)}:{self.line}:{self.column}: {plain(self.message)}{value}"
+        return (
+            f"{escape_controls(self.file)}:{self.line}:{self.column}: {escape_controls(self.message)}{value}"
+        )
 
 
-def shown(value: object) -> str:
+def value_text(value: object) -> str:
     """A value from a file on one short line, with nothing in it that a terminal would act on."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return plain(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+    return escape_controls(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
-def plain(text: str) -> str:
+def escape_controls(text: str) -> str:
     """The text with every character spelled out that a terminal would act on, or not show."""
     if text.isascii() and text.isprintable():
         return text

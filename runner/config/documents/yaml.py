@@ -20,7 +20,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from runner.config.documents.diagnostics import Fault, shown
+from runner.config.documents.diagnostics import Fault, value_text
 
 Data = Any
 """What a file can hold: text, numbers, true and false, None, and lists and mappings of these."""
@@ -64,7 +64,7 @@ class Document:
         return self.values.get(path, (1, 1))
 
     def fault(self, position: Position, message: str, value: object = None, hint: str = "") -> None:
-        text = "" if value is None else shown(value)
+        text = "" if value is None else value_text(value)
         self.faults.append(Fault(self.file, *position, message, text, hint))
 
 

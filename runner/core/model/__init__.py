@@ -6,8 +6,8 @@ sizes are bytes, costs are US dollars.
 
 from runner.core.model.lifecycle import End, Phase, Reason, RunState
 from runner.core.model.process import Caps, Exit, OnOutput, Places, Remote, Say, Stream
-from runner.core.model.proposal import Artifact, Check, Declared, FileChange, Proposal, Receipt, Refusal
-from runner.core.model.run import Act, Letter, Note, Run, RunEvent
+from runner.core.model.proposal import Artifact, Check, DeclaredOutput, FileChange, Proposal, Receipt, Refusal
+from runner.core.model.run import Act, Note, Run, RunEvent, UserMessage
 from runner.core.model.spec import (
     Allowance,
     Environment,
@@ -26,16 +26,16 @@ from runner.core.model.transcript import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Outcome,
     Problem,
     Reasoning,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "Artifact",
     "Caps",
     "Check",
-    "Declared",
+    "DeclaredOutput",
     "End",
     "Environment",
     "Exit",
@@ -52,11 +52,9 @@ __all__ = [
     "FileEdit",
     "Finish",
     "HarnessSpec",
-    "Letter",
     "Limits",
     "McpServer",
     "Message",
-    "Metered",
     "Note",
     "OnOutput",
     "Outcome",
@@ -78,7 +76,7 @@ __all__ = [
     "RunSpec",
     "RunState",
     "Say",
-    "Session",
+    "SessionStart",
     "SkillRef",
     "Stream",
     "ToolCall",
@@ -87,4 +85,6 @@ __all__ = [
     "Trigger",
     "Unknown",
     "Usage",
+    "UsageReport",
+    "UserMessage",
 ]

@@ -92,7 +92,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purse:
+class Budget:
     """What may be spent in one day (UTC), in US dollars, and what was. None: as much as it takes."""
 
     daily: float | None = None
@@ -100,7 +100,7 @@ class Purse:
     spent: float = 0.0  # by all skills of all repositories
     by_skill: Mapping[str, float] = field(default_factory=dict)  # of one repository
 
-    def empty_for(self, skill: str) -> str:
+    def refusal(self, skill: str) -> str:
         """Why a skill may spend nothing more today; empty: it may."""
         mine = self.by_skill.get(skill, 0.0)
         if self.daily is not None and self.spent >= self.daily:
@@ -119,4 +119,4 @@ class History:
     since: Mapping[str, datetime] = field(default_factory=dict)  # by schedule line: the last decided slot
     paused: frozenset[str] = frozenset()  # names of skills; "*": all of them
     latest: Mapping[str, str] = field(default_factory=dict)  # by skill and subject: the run begun last
-    purse: Purse = Purse()
+    purse: Budget = Budget()

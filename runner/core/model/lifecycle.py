@@ -23,7 +23,7 @@ class RunState(StrEnum):
     SUPERSEDED = "superseded"
 
     @property
-    def ended(self) -> bool:
+    def is_end(self) -> bool:
         return self not in _ACTIVE
 
 

@@ -23,7 +23,7 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class DeclaredOutput:
     """What the harness asked for in its own words, one JSON line each. Untrusted."""
 
     kind: str
@@ -39,7 +39,7 @@ class Proposal:
     changes: tuple[FileChange, ...] = ()
     patch_sha256: str = ""
     patch_bytes: int = 0
-    declared: tuple[Declared, ...] = ()
+    declared: tuple[DeclaredOutput, ...] = ()
     summary: str = ""
     truncated: str = ""  # why the list of changes is not whole; empty: it is
 

@@ -56,7 +56,7 @@ Act = Literal["say", "stop", "pause", "resume"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class UserMessage:
     """What somebody says to the agent of a run while it works, or does to it."""
 
     id: int

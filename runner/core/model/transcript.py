@@ -27,7 +27,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class SessionStart:
     """The harness began: its own session id can resume the work later."""
 
     type: Literal["session"] = "session"
@@ -76,7 +76,7 @@ class FileEdit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metered:
+class UsageReport:
     """Tokens and cost of one call, or of the whole run when `total`."""
 
     type: Literal["usage"] = "usage"
@@ -111,7 +111,16 @@ class Unknown:
 
 
 TranscriptEvent = (
-    Session | Message | Reasoning | ToolCall | ToolResult | FileEdit | Metered | Problem | Finish | Unknown
+    SessionStart
+    | Message
+    | Reasoning
+    | ToolCall
+    | ToolResult
+    | FileEdit
+    | UsageReport
+    | Problem
+    | Finish
+    | Unknown
 )
 
 

@@ -16,9 +16,9 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from urllib.parse import SplitResult, urlsplit
 
 from runner.config.network import Rules
-from runner.gateway.egress.proxy import Attempt, Resolve, addresses_of, connected
+from runner.gateway.egress.proxy import Attempt, Resolve, addresses_of, connect
 from runner.gateway.http_body import Body
-from runner.gateway.server import Request, cause, passed
+from runner.gateway.server import Request, end_to_end_headers, error_cause
 
 PATH = "git"
 """What follows the token in the address of this door."""
@@ -61,7 +61,7 @@ class GitRead:
             else:
                 self._relay(request, attempt, found["path"] if found else "")
         except (OSError, HTTPException) as error:
-            request.asked, attempt.failed = attempt.host, cause(error)
+            request.asked, attempt.failed = attempt.host, error_cause(error)
             raise
         finally:
             attempt.seconds = round(time.monotonic() - began, 3)
@@ -82,7 +82,7 @@ class GitRead:
         sent = request.content()
         place = urlsplit(self.places.get(attempt.host, f"https://{attempt.host}"))
         attempt.port, attempt.sent = place.port or 443, len(sent)
-        if why := self.rules.misplaced(attempt.host, addresses := self.resolve(place.hostname or "")):
+        if why := self.rules.address_refusal(attempt.host, addresses := self.resolve(place.hostname or "")):
             attempt.refused = why
             request.refuse(403, f"{attempt.host}: {why}")
             return
@@ -100,18 +100,18 @@ class GitRead:
         if answer.status in (401, 403):
             request.answer(404, "there is no such repository that anybody may read")
             return
-        headers = passed(dict(answer.headers.items()), _NOT_TOLD)
+        headers = end_to_end_headers(dict(answer.headers.items()), _NOT_TOLD)
         moved = urlsplit(answer.headers["Location"] or "")
         if moved.hostname == attempt.host:  # it was renamed: git asks here again, and is looked at anew
             query = f"?{moved.query}" if moved.query else ""
             headers["Location"] = f"/{self.token}/{PATH}/{attempt.host}{moved.path}{query}"
-        request.pass_on(Body(answer), headers, attempt)
+        request.relay(Body(answer), headers, attempt)
 
 
 def _connection(place: SplitResult, addresses: list[str]) -> HTTPConnection:
     """To an address that was looked at."""
     host, secure = place.hostname or "", place.scheme == "https"
-    line = connected(addresses, place.port or (443 if secure else 80))
+    line = connect(addresses, place.port or (443 if secure else 80))
     line.settimeout(_IDLE)
     connection = (HTTPSConnection if secure else HTTPConnection)(host, place.port)
     try:

@@ -20,7 +20,7 @@ from runner.config.network import Rules
 from runner.gateway.egress import tls_sni
 from runner.gateway.egress.tunnel import tunnel
 from runner.gateway.http_body import Body
-from runner.gateway.server import Request, cause, passed
+from runner.gateway.server import Request, end_to_end_headers, error_cause
 
 _AUTHORITY = re.compile(r"([^:@/?#\[\]\s]+):([0-9]{1,5})")
 _CONNECT_TIMEOUT = 10.0  # seconds
@@ -92,7 +92,7 @@ class Egress:
             else:
                 request.refuse(403, f"{attempt.host or request.path[:100]}: {refused}")
         except (OSError, HTTPException) as error:
-            request.asked, attempt.failed = attempt.host, cause(error)
+            request.asked, attempt.failed = attempt.host, error_cause(error)
             raise
         finally:
             attempt.seconds = round(time.monotonic() - began, 3)
@@ -122,9 +122,9 @@ class Egress:
         if why := self.rules.refusal(attempt.host, attempt.port, scheme):
             raise _Refused(why)
         addresses = self.resolve(attempt.host)
-        if why := self.rules.misplaced(attempt.host, addresses):
+        if why := self.rules.address_refusal(attempt.host, addresses):
             raise _Refused(why)
-        return connected(addresses, attempt.port)
+        return connect(addresses, attempt.port)
 
     # --- plain HTTP -----------------------------------------------------------------------------
 
@@ -141,10 +141,12 @@ class Egress:
             connection = HTTPConnection(attempt.host, attempt.port, timeout=_IDLE)
             connection.sock = far
             target = url.path + (f"?{url.query}" if url.query else "")
-            sent = {**passed(dict(request.headers.items()), _PRIVATE), "Host": url.netloc}
+            sent = {**end_to_end_headers(dict(request.headers.items()), _PRIVATE), "Host": url.netloc}
             connection.request(request.command, target or "/", headers=sent)
             answer = connection.getresponse()
-            request.pass_on(Body(answer), passed(dict(answer.headers.items()), frozenset()), attempt)
+            request.relay(
+                Body(answer), end_to_end_headers(dict(answer.headers.items()), frozenset()), attempt
+            )
 
 
 def _split(url: str) -> SplitResult:
@@ -156,7 +158,7 @@ def _split(url: str) -> SplitResult:
     return found
 
 
-def connected(addresses: list[str], port: int) -> socket.socket:
+def connect(addresses: list[str], port: int) -> socket.socket:
     """A connection to the first address that answers. Raises OSError."""
     for address in addresses[:-1]:
         try:

@@ -15,7 +15,7 @@ from runner.core.errors import RunnerError
 from runner.core.jsonl import json_object
 from runner.core.model import Phase, Reason, Usage
 from runner.gateway.model.prices import Prices, cost, find
-from runner.gateway.model.usage import Meter, Used, dialect, model_of, spends, tells
+from runner.gateway.model.usage import TokenUsage, UsageMeter, dialect, is_billed, model_of, reports_usage
 
 
 class BudgetError(RunnerError):
@@ -29,7 +29,7 @@ class Call:
     at: datetime
     status: int  # of the answer's HTTP head; 0: there was none
     seconds: float
-    used: Used
+    used: TokenUsage
     cost: Decimal | None  # None: nobody knows it
     provider: str = ""  # the host that was asked
 
@@ -49,18 +49,18 @@ class Call:
 
 
 @dataclass(slots=True)
-class Ongoing:
+class OpenCall:
     """A call under way. Its thread feeds it; the account may end it at any time."""
 
     account: "Account"
     asked: str  # the model's name in the request
     provider: str = ""
     status: int = 0
-    _meter: Meter = field(default_factory=Meter)
+    _meter: UsageMeter = field(default_factory=UsageMeter)
     _at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _used: Used = Used()
+    _used: TokenUsage = TokenUsage()
     ended: bool = False
 
     def feed(self, piece: bytes) -> None:
@@ -70,7 +70,7 @@ class Ongoing:
                 self._meter.feed(piece)
 
     @contextmanager
-    def heard_out(self, read: Callable[[], bytes]) -> Iterator[None]:
+    def reads_to_end(self, read: Callable[[], bytes]) -> Iterator[None]:
         """Where there is a limit, reads the answer to its end for a client that leaves before.
 
         Some answers tell what they cost only there: who never stayed so long would never reach the limit.
@@ -104,12 +104,12 @@ class Ongoing:
             cost=spent,
             provider=self.provider,
         )
-        self.account.enter(self, ended)
+        self.account.add(self, ended)
 
-    def so_far(self) -> Decimal:
+    def usage_until_now(self) -> Decimal:
         """What it cost by now, as far as it told."""
         with self._lock:
-            used = self._used if self.ended else self._meter.so_far
+            used = self._used if self.ended else self._meter.usage_until_now
         return self.account.price(used, self.asked) or Decimal(0)
 
 
@@ -135,7 +135,7 @@ class Account:
         self._before = Decimal(str(before or 0))
         self._keep, self._shown = keep, shown
         self._changed = threading.Condition()
-        self._open: list[Ongoing] = []
+        self._open: list[OpenCall] = []
         self._error: BudgetError | None = None
         self._unknown = False  # a call of which nobody knows the cost
         self._cost = Decimal(0)
@@ -164,40 +164,40 @@ class Account:
         if self._error is not None:
             raise self._error
 
-    def begin(self, method: str, path: str, body: bytes, provider: str = "") -> Ongoing:
+    def begin(self, method: str, path: str, body: bytes, provider: str = "") -> OpenCall:
         """A call is about to be made to a provider's host. Raises BudgetError when it must not be.
 
         What costs nothing, such as a list of models, has ended for the account when it begins.
         """
-        if method != "POST" or not spends(path):
-            return Ongoing(self, "", ended=True)
+        if method != "POST" or not is_billed(path):
+            return OpenCall(self, "", ended=True)
         asked = json_object(body) or {}
         model = model_of(path, asked)
         with self._changed:
             if self._error is None and self.limit is not None:
-                self._error = self._objection(model, tells(path, asked), self.limit)
+                self._error = self._objection(model, reports_usage(path, asked), self.limit)
             self.check()
-            call = Ongoing(self, model, provider)
+            call = OpenCall(self, model, provider)
             self._open.append(call)
             return call
 
     def _objection(self, model: str, tells: bool, limit: Decimal) -> BudgetError | None:
         """Why a call must not be made, by what is known before."""
-        spent = self._before + self._cost + sum(one.so_far() for one in self._open)
+        spent = self._before + self._cost + sum(one.usage_until_now() for one in self._open)
         if spent >= limit:
             return _spent(spent, limit)
         if model and find(model, self._own) is None:
             return _unpriced(self._shown(model), limit)
         return None if tells else _silent(limit)
 
-    def price(self, used: Used, asked: str) -> Decimal | None:
+    def price(self, used: TokenUsage, asked: str) -> Decimal | None:
         """What the tokens cost: by the name that the answer tells, else by the name that was asked for."""
         if used.prompt + used.output == 0:
             return Decimal(0)
         price = find(used.model, self._own) or find(asked, self._own)
         return None if price is None else cost(used, price)
 
-    def enter(self, ongoing: Ongoing, call: Call) -> None:
+    def add(self, ongoing: OpenCall, call: Call) -> None:
         """A call has ended."""
         with self._changed:
             self._open.remove(ongoing)
@@ -213,7 +213,7 @@ class Account:
             shown = replace(call.used, model=self._shown(call.used.model))
             self._keep(replace(call, used=shown))
 
-    def settle(self, patience: float) -> None:
+    def close(self, patience: float) -> None:
         """No more calls: wait at most `patience` seconds for those under way, then end them as they are."""
         with self._changed:
             self._changed.wait_for(lambda: not self._open, patience)

@@ -64,22 +64,22 @@ class Names:
     places: Mapping[str, str] = field(default_factory=dict)  # value -> name
     others: Mapping[str, str] = field(default_factory=dict)
 
-    def hidden(self, text: str) -> str:
+    def generalize(self, text: str) -> str:
         """The text with names in place of what differs."""
-        text = self.placed(text)
+        text = self.generalize_paths(text)
         for pattern, name in _CHANCE:
             text = pattern.sub(name, text)
         for value, name in _longest(self.others):
             text = text.replace(value, f"<{name}>")
         return text
 
-    def placed(self, text: str) -> str:
+    def generalize_paths(self, text: str) -> str:
         """The text with names in place of the places alone."""
         for value, name in _longest(self.places):
             text = re.sub(rf"(?<![\w.]){re.escape(value)}(?!\w)", f"<<{name}>>", text)
         return text
 
-    def shown(self, text: str) -> str:
+    def restore(self, text: str) -> str:
         """The places put back."""
         for value, name in self.places.items():
             text = text.replace(f"<<{name}>>", value)
@@ -97,11 +97,11 @@ def commit_names(shas: Sequence[str]) -> dict[str, str]:
     return {sha[:size]: f"commit {number}" for number, sha in enumerate(shas, 1) for size in sizes}
 
 
-def compared(body: bytes, names: Names) -> tuple[str, ...]:
+def comparable_lines(body: bytes, names: Names) -> tuple[str, ...]:
     """What is compared of a request, as lines."""
     asked = json_object(body)
     if asked is None:
-        return tuple(names.hidden(body.decode("utf-8", "surrogateescape")).splitlines())
+        return tuple(names.generalize(body.decode("utf-8", "surrogateescape")).splitlines())
     return tuple(line for key in _SAID if key in asked for line in _lines(key, asked[key], names))
 
 
@@ -142,9 +142,9 @@ def _flat(at: str, value: Any, names: Names) -> Iterator[str]:
             yield from _flat(f"{at}[{index}]", one, names)
     elif isinstance(value, str) and "\n" in value:
         yield f"{at}:"
-        yield from (f"  {line}" for line in names.hidden(value).split("\n"))
+        yield from (f"  {line}" for line in names.generalize(value).split("\n"))
     else:
-        yield f"{at}: {names.hidden(value) if isinstance(value, str) else json.dumps(value)}"
+        yield f"{at}: {names.generalize(value) if isinstance(value, str) else json.dumps(value)}"
 
 
 def difference(
@@ -162,7 +162,7 @@ def _narrow(lines: Sequence[str]) -> list[str]:
     return [line[at : at + _WIDE] for line in lines for at in range(0, max(len(line), 1), _WIDE)]
 
 
-def dumped(exchanges: Sequence[Exchange]) -> bytes:
+def dump(exchanges: Sequence[Exchange]) -> bytes:
     """A cassette's file: a line of JSON for each exchange, with what is new since the one before."""
     before: tuple[str, ...] = ()
     lines = []
@@ -183,7 +183,7 @@ def dumped(exchanges: Sequence[Exchange]) -> bytes:
     return b"".join(lines)
 
 
-def loaded(raw: bytes, file: str) -> tuple[Exchange, ...]:
+def load(raw: bytes, file: str) -> tuple[Exchange, ...]:
     """The exchanges of a cassette. Raises RunnerError INVALID_INPUT, with the line that is wrong."""
     found: list[Exchange] = []
     before: tuple[str, ...] = ()
@@ -220,7 +220,7 @@ _PIECES: Sequence[tuple[str | int, ...]] = (
 """Where an event of a stream holds the next piece of a text, in the APIs that send texts in pieces."""
 
 
-def joined(stream: str) -> str:
+def join_deltas(stream: str) -> str:
     """A stream of server-sent events, with each text in one piece: a path may be spread over several."""
     events: list[str] = []
     last: tuple[Any, str] | None = None  # what is around the piece, and the text until now
@@ -273,21 +273,21 @@ def _at(value: Any, path: Sequence[str | int]) -> Any:
     return value
 
 
-def of_traffic(raw: bytes, names: Names) -> tuple[Exchange, ...]:
+def from_traffic(raw: bytes, names: Names) -> tuple[Exchange, ...]:
     """The cassette of a run, from the traffic that its gateway kept, in the order of the requests."""
     told = [one for line in raw.splitlines() if (one := json_object(line)) is not None]
     return tuple(
         Exchange(
             method=one["method"],
             path=one["path"],
-            asked=compared(one["body"].encode("utf-8", "surrogateescape"), names),
+            asked=comparable_lines(one["body"].encode("utf-8", "surrogateescape"), names),
             status=one["status"],
             content_type=one["content_type"],
-            answer=names.placed(_answer(one["content_type"], one["answer"])),
+            answer=names.generalize_paths(_answer(one["content_type"], one["answer"])),
         )
         for one in sorted(told, key=lambda one: int(one["number"]))
     )
 
 
 def _answer(content_type: str, answer: str) -> str:
-    return joined(answer) if content_type.startswith("text/event-stream") else answer
+    return join_deltas(answer) if content_type.startswith("text/event-stream") else answer

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from runner.config.options import PriceOptions
-from runner.gateway.model.usage import Used
+from runner.gateway.model.usage import TokenUsage
 
 _DATED = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$")  # how providers name a model's snapshot
 
@@ -36,7 +36,7 @@ Prices = Mapping[str, Price]
 """By a model's name, or a glob over names."""
 
 
-def cost(used: Used, price: Price) -> Decimal:
+def cost(used: TokenUsage, price: Price) -> Decimal:
     """What the tokens cost; no rounding."""
     if price.long is not None and price.above is not None and used.prompt > price.above:
         return cost(used, price.long)
@@ -60,12 +60,12 @@ def find(model: str, own: Prices) -> Price | None:
     names = (model, plain)
     globs = sorted((glob for glob in own if fnmatchcase(plain, glob) or fnmatchcase(model, glob)), key=len)
     return next((own[name] for name in names if name in own), None) or (
-        own[globs[-1]] if globs else published().get(plain)
+        own[globs[-1]] if globs else published_prices().get(plain)
     )
 
 
 @cache
-def published() -> Prices:
+def published_prices() -> Prices:
     """The table that comes with the program."""
     text = resources.files("runner.gateway.model").joinpath("prices.toml").read_text()
     return {model: _price(row) for model, row in tomllib.loads(text, parse_float=Decimal).items()}
@@ -77,6 +77,6 @@ def _price(row: Mapping[str, Any]) -> Price:
     return Price(**numbers, above=row.get("above"), long=long)
 
 
-def configured(options: Mapping[str, PriceOptions]) -> Prices:
+def configured_prices(options: Mapping[str, PriceOptions]) -> Prices:
     """The prices that the configuration states. A float is written back as it stood in the file."""
     return {model: _price({name: str(value) for name, value in one}) for model, one in options.items()}

@@ -22,7 +22,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ModelRequest:
     """A request to a model, as its provider is to get it but for the credential."""
 
     method: str
@@ -32,7 +32,7 @@ class Asked:
     headers: Mapping[str, str] = field(repr=False)
 
     @property
-    def below(self) -> str:
+    def relative_path(self) -> str:
         return self.path + (f"?{self.query}" if self.query else "")
 
 
@@ -64,11 +64,11 @@ class Provider:
         return self.upstream.hostname or ""
 
     @property
-    def rests(self) -> bool:
+    def is_backing_off(self) -> bool:
         """Whether it failed a moment ago, so that others are asked before it."""
         return time.monotonic() - self._failed < _REST
 
-    def failed(self) -> None:
+    def note_failure(self) -> None:
         self._failed = time.monotonic()
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Provider:
             self._idle.pop()[1].close()
 
     @contextmanager
-    def answer(self, asked: Asked) -> Iterator[Body]:
+    def answer(self, asked: ModelRequest) -> Iterator[Body]:
         """An answer that has begun. Its connection is kept when it was heard out.
 
         Raises UnreachedError when nothing was sent; another OSError, HTTPException when it broke off.
@@ -92,7 +92,7 @@ class Provider:
             else:
                 connection.close()
 
-    def _answered(self, asked: Asked) -> tuple[HTTPConnection, HTTPResponse]:
+    def _answered(self, asked: ModelRequest) -> tuple[HTTPConnection, HTTPResponse]:
         """A new connection costs TLS several ways there and back, so the last one is tried first."""
         if (kept := self._kept()) is not None:
             try:
@@ -106,9 +106,9 @@ class Provider:
             fresh.close()
             raise
 
-    def _ask(self, connection: HTTPConnection, asked: Asked) -> HTTPResponse:
+    def _ask(self, connection: HTTPConnection, asked: ModelRequest) -> HTTPResponse:
         name, value = self.credential
-        target = self.upstream.path.rstrip("/") + asked.below
+        target = self.upstream.path.rstrip("/") + asked.relative_path
         connection.request(
             asked.method, target, body=asked.body or None, headers={**asked.headers, name: value}
         )
@@ -135,7 +135,7 @@ class Provider:
         return None
 
 
-def first(access: ModelAccess, key: str, upstream: str) -> Provider:
+def primary_provider(access: ModelAccess, key: str, upstream: str) -> Provider:
     """The provider that a harness is for; `upstream` is where it is when not at its usual place.
 
     Raises RunnerError when the address or the key cannot be right.
@@ -146,7 +146,7 @@ def first(access: ModelAccess, key: str, upstream: str) -> Provider:
     )
 
 
-def other(access: ModelAccess, fallback: Fallback) -> Provider:
+def fallback_provider(access: ModelAccess, fallback: Fallback) -> Provider:
     """One to fall back to. Raises RunnerError likewise."""
     where = f"the fallback {fallback.upstream}"
     return Provider(

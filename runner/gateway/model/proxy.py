@@ -21,11 +21,11 @@ from runner.core.jsonl import json_object
 from runner.core.model import Route
 from runner.gateway.http_body import Body
 from runner.gateway.model import budget, routing
-from runner.gateway.model.budget import Account, BudgetError, Ongoing
-from runner.gateway.model.provider import Asked, Provider, UnreachedError
-from runner.gateway.model.recorder import Take, Tape
-from runner.gateway.model.usage import dialect, prepared
-from runner.gateway.server import Request, passed
+from runner.gateway.model.budget import Account, BudgetError, OpenCall
+from runner.gateway.model.provider import ModelRequest, Provider, UnreachedError
+from runner.gateway.model.recorder import ExchangeRecorder, TrafficRecorder
+from runner.gateway.model.usage import dialect, with_usage_requested
+from runner.gateway.server import Request, end_to_end_headers
 
 _LARGEST = 32 * 1024**2  # bytes of a request: what Anthropic's API takes at most
 _BUSY = frozenset({429, 500, 502, 503, 504, 529})
@@ -50,7 +50,7 @@ class ModelProxy:
     paths: tuple[str, ...]
     token: str = field(repr=False)
     account: Account
-    tape: Tape | None = None  # where the traffic is kept
+    tape: TrafficRecorder | None = None  # where the traffic is kept
     routes: Sequence[Route] = ()  # which model a request gets; none: the one that it names
     instead: Counter[str] = field(default_factory=Counter)  # answers of others than the first, by host
     _tries: int = 0  # further ones since the last good answer
@@ -67,14 +67,14 @@ class ModelProxy:
             return
         _, path, query = request.target
         body = request.content()
-        headers = passed(dict(request.headers.items()), _NOT_ASKED)
-        asked = Asked(method=request.command, path=path, query=query, body=body, headers=headers)
+        headers = end_to_end_headers(dict(request.headers.items()), _NOT_ASKED)
+        asked = ModelRequest(method=request.command, path=path, query=query, body=body, headers=headers)
         try:
             self._relay(request, self._routed(asked))
         except BudgetError as error:
-            request.tell(*budget.refusal(path, error.message))
+            request.send_answer(*budget.refusal(path, error.message))
 
-    def _routed(self, asked: Asked) -> Asked:
+    def _routed(self, asked: ModelRequest) -> ModelRequest:
         """The request with the model that the routes choose."""
         if not self.routes or asked.method != "POST" or dialect(asked.path) is None:
             return asked
@@ -82,26 +82,26 @@ class ModelProxy:
         facts = routing.facts(told, len(asked.body), self.account.share)
         return _for_model(asked, routing.choose(self.routes, facts))
 
-    def _relay(self, request: Request, asked: Asked) -> None:
+    def _relay(self, request: Request, asked: ModelRequest) -> None:
         """Ask until there is an answer to pass on. Raises OSError, HTTPException when there is none."""
-        queue = sorted(self.providers, key=lambda one: one.rests)
+        queue = sorted(self.providers, key=lambda one: one.is_backing_off)
         for provider in queue:
             request.asked = provider.host
             own = _for_model(asked, provider.model) if provider.model else asked
             while (pause := self._once(request, own, provider, provider is queue[-1])) is not None:
                 if pause == _ELSEWHERE:
-                    provider.failed()
+                    provider.note_failure()
                     break
                 if self._over.wait(pause):
                     raise ConnectionAbortedError("the run is over")
             else:
                 return
 
-    def _once(self, request: Request, asked: Asked, provider: Provider, last: bool) -> float | None:
+    def _once(self, request: Request, asked: ModelRequest, provider: Provider, last: bool) -> float | None:
         """One try. Returns what to do when it came to nothing: a pause before the next, or _ELSEWHERE."""
         call = self.account.begin(asked.method, asked.path, asked.body, provider.host)
-        take = self.tape.begin(asked.method, asked.below, asked.body, call) if self.tape else None
-        sent = replace(asked, body=prepared(asked.path, asked.body))
+        take = self.tape.begin(asked.method, asked.relative_path, asked.body, call) if self.tape else None
+        sent = replace(asked, body=with_usage_requested(asked.path, asked.body))
         try:
             with provider.answer(sent) as body:
                 return self._answered(request, body, provider, call, take, last)
@@ -116,13 +116,19 @@ class ModelProxy:
             (take or call).end()
 
     def _answered(
-        self, request: Request, body: Body, provider: Provider, call: Ongoing, take: Take | None, last: bool
+        self,
+        request: Request,
+        body: Body,
+        provider: Provider,
+        call: OpenCall,
+        take: ExchangeRecorder | None,
+        last: bool,
     ) -> float | None:
         """The head of an answer has come."""
         answer, ear = body.answer, take or call
         call.status = answer.status
         if take is not None:
-            take.begins(answer.status, answer.headers["Content-Type"] or "")
+            take.start_answer(answer.status, answer.headers["Content-Type"] or "")
         if answer.status in _BUSY and (instead := self._instead(_wished(answer.headers), last)) is not None:
             while piece := body.read():
                 ear.feed(piece)
@@ -133,8 +139,8 @@ class ModelProxy:
         if answer.status < 300:
             self._tries = 0
             self.instead[provider.host] += provider is not self.providers[0]
-        with call.heard_out(body.read):
-            request.pass_on(body, passed(dict(answer.headers.items()), _CREDENTIALS), ear)
+        with call.reads_to_end(body.read):
+            request.relay(body, end_to_end_headers(dict(answer.headers.items()), _CREDENTIALS), ear)
         return None
 
     def _instead(self, wished: float | None, last: bool) -> float | None:
@@ -165,7 +171,7 @@ class NoModel:
         request.refuse(404, "this harness has no model")
 
 
-def _for_model(asked: Asked, model: str) -> Asked:
+def _for_model(asked: ModelRequest, model: str) -> ModelRequest:
     path, body = routing.with_model(asked.path, asked.body, model)
     return replace(asked, path=path, body=body)
 

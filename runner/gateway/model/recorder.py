@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.core.redact import Redactor
-from runner.gateway.server import Ear
+from runner.gateway.server import AnswerListener
 
 _LARGEST = 8 * 1024**2  # bytes of one body that are kept
 _HELD = 64 * 1024**2  # bytes of all bodies that are not written yet
 _WHOLE = 256 * 1024**2  # bytes of the file
 
 
-class Tape:
+class TrafficRecorder:
     """Writes exchanges to a file, as lines of JSON in the order of their ends. Threads may share it."""
 
     def __init__(self, path: Path, secrets: Collection[str]) -> None:
@@ -34,16 +34,16 @@ class Tape:
         """The run's own token is not to be kept either."""
         self._redactor = Redactor(self._secrets | {token})
 
-    def begin(self, method: str, path: str, body: bytes, ear: Ear) -> "Take":
+    def begin(self, method: str, path: str, body: bytes, ear: AnswerListener) -> "ExchangeRecorder":
         """A call begins; `ear` hears its answer as well."""
         with self._lock:
             self._count += 1
             number = self._count
-        take = Take(self, ear, number, method, path)
-        take.body = self.room(take, body)
+        take = ExchangeRecorder(self, ear, number, method, path)
+        take.body = self.clip(take, body)
         return take
 
-    def room(self, take: "Take", piece: bytes, before: int = 0) -> bytes:
+    def clip(self, take: "ExchangeRecorder", piece: bytes, before: int = 0) -> bytes:
         """As much of `piece` as may be kept beside the `before` bytes of the same body."""
         with self._lock:
             most = max(0, min(_LARGEST - before, _HELD - self._held))
@@ -51,7 +51,7 @@ class Tape:
         take.cut = take.cut or len(piece) > most
         return piece[:most]
 
-    def enter(self, take: "Take") -> None:
+    def write(self, take: "ExchangeRecorder") -> None:
         """An exchange is over."""
         self._writer.submit(self._write, take)
 
@@ -59,7 +59,7 @@ class Tape:
         """Wait until all is written."""
         self._writer.shutdown()
 
-    def _write(self, take: "Take") -> None:
+    def _write(self, take: "ExchangeRecorder") -> None:
         told = {
             "number": take.number,
             "at": take.at.isoformat(timespec="milliseconds"),
@@ -84,11 +84,11 @@ class Tape:
 
 
 @dataclass(slots=True)
-class Take:
+class ExchangeRecorder:
     """One exchange under way."""
 
-    tape: Tape
-    ear: Ear
+    tape: TrafficRecorder
+    ear: AnswerListener
     number: int
     method: str
     path: str
@@ -100,17 +100,17 @@ class Take:
     cut: bool = False  # something of it is missing
     _ended: bool = False
 
-    def begins(self, status: int, content_type: str) -> None:
+    def start_answer(self, status: int, content_type: str) -> None:
         """The head of the answer has come."""
         self.status, self.content_type = status, content_type
 
     def feed(self, piece: bytes) -> None:
         self.ear.feed(piece)
-        self.answer += self.tape.room(self, piece, len(self.answer))
+        self.answer += self.tape.clip(self, piece, len(self.answer))
 
     def end(self, whole: bool = False) -> None:
         self.ear.end(whole)
         if not self._ended:
             self._ended = True
             self.cut = self.cut or not whole
-            self.tape.enter(self)
+            self.tape.write(self)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.gateway.model.cassette import Exchange, Names, compared, difference
+from runner.gateway.model.cassette import Exchange, Names, comparable_lines, difference
 from runner.gateway.model.proxy import NoModel
-from runner.gateway.server import Doors, Request, served
+from runner.gateway.server import GatewayHandlers, Request, serve_gateway
 
 
 @dataclass(slots=True)
@@ -37,21 +37,21 @@ class Replay:
     def serve(self, request: Request) -> None:
         body = request.content()
         path = "/" + request.path.removeprefix("/").partition("/")[2]
-        found = self._taken(request.command, path, compared(body, self.names))
+        found = self._taken(request.command, path, comparable_lines(body, self.names))
         if found is None:
             request.answer(400 if request.command == "POST" else 404, "the cassette holds no such request")
         elif found.status == 0:
             request.answer(502, "there was no answer when this was recorded")
         else:
-            content = self.names.shown(found.answer).encode("utf-8", "surrogateescape")
-            request.give(found.status, found.content_type, content)
+            content = self.names.restore(found.answer).encode("utf-8", "surrogateescape")
+            request.send_content(found.status, found.content_type, content)
 
     def check(self) -> None:
         """Raises RunnerError when a request differed: what follows is not what was recorded."""
         if self.problems:
             raise RunnerError(Phase.HARNESS, Reason.HARNESS_FAILED, self.problems[0])
 
-    def unasked(self) -> str:
+    def unused_exchanges(self) -> str:
         """What was recorded and never asked for; empty: all was."""
         missing = [at + 1 for at in self._left if self.recorded[at].method == "POST"]
         if not missing or self.problems:
@@ -91,8 +91,8 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 @contextmanager
-def replaying(replay: Replay) -> Iterator[str]:
+def serve_replay(replay: Replay) -> Iterator[str]:
     """The address below which the replay answers, on this machine alone."""
     listener = socket.create_server(("127.0.0.1", 0))
-    with served(listener, lambda _: Doors(model=replay, egress=NoModel())) as opened:
+    with serve_gateway(listener, lambda _: GatewayHandlers(model=replay, egress=NoModel())) as opened:
         yield opened.url

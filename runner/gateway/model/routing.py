@@ -18,7 +18,7 @@ _IN_PATH = re.compile(r"(/models/)[^/:]+(:)")  # how Gemini's API names the mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class RequestFacts:
     """What rules look at."""
 
     prompt_tokens: int  # estimated by the request's size
@@ -27,15 +27,17 @@ class Facts:
     spent: float  # share of the run's limit: 0.5 is half of it
 
 
-def facts(asked: Mapping[str, Any], size: int, spent: float) -> Facts:
+def facts(asked: Mapping[str, Any], size: int, spent: float) -> RequestFacts:
     """Of a request's body, `size` bytes long."""
     history = next((asked[key] for key in ("messages", "input", "contents") if key in asked), ())
     entries = history if isinstance(history, list) else ()
     turns = sum(1 for by_model, _ in groupby(entries, _by_model) if by_model)
-    return Facts(prompt_tokens=size // _BYTES, turns=turns, tools=bool(asked.get("tools")), spent=spent)
+    return RequestFacts(
+        prompt_tokens=size // _BYTES, turns=turns, tools=bool(asked.get("tools")), spent=spent
+    )
 
 
-def choose(routes: Sequence[Route], known: Facts) -> str:
+def choose(routes: Sequence[Route], known: RequestFacts) -> str:
     """The model of the first rule that fits; the last one fits always."""
     return next(one.model for one in routes if one is routes[-1] or _fits(one, known))
 
@@ -50,7 +52,7 @@ def with_model(path: str, body: bytes, model: str) -> tuple[str, bytes]:
     return path, json.dumps({**asked, "model": model}).encode()
 
 
-def _fits(route: Route, known: Facts) -> bool:
+def _fits(route: Route, known: RequestFacts) -> bool:
     """Whether all that a rule says holds."""
     over = (
         (route.prompt_tokens_over, known.prompt_tokens),

@@ -32,12 +32,12 @@ def dialect(path: str) -> Dialect | None:
     return next((kind for part, kind in _APIS.items() if part in f"{path}/"), None)
 
 
-def spends(path: str) -> bool:
+def is_billed(path: str) -> bool:
     """Whether a POST there costs something, as far as is known."""
     return dialect(path) is not None and not path.endswith(_FREE)
 
 
-def tells(path: str, asked: Mapping[str, Any]) -> bool:
+def reports_usage(path: str, asked: Mapping[str, Any]) -> bool:
     """Whether the answer to a request tells what it used: that to a batch or a background job does not."""
     return not re.search("/batches(/|$)|:batch", path) and asked.get("background") is not True
 
@@ -50,7 +50,7 @@ def model_of(path: str, asked: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
+class TokenUsage:
     """The tokens of one call, each counted once, so that a price goes with each number.
 
     Anthropic's input_tokens leave out what went through the cache, as `input` does. OpenAI's input_tokens
@@ -72,7 +72,7 @@ class Used:
 
 
 @dataclass(slots=True)
-class Meter:
+class UsageMeter:
     """Reads one answer, plain or as server-sent events, in pieces that may be cut anywhere.
 
     It needs the answer as it is: one with a Content-Encoding tells it nothing, so the gateway asks for none.
@@ -99,7 +99,7 @@ class Meter:
             self._read_lines(piece, end)
         self._hold(piece[end:] if end else piece)
 
-    def end(self) -> Used:
+    def end(self) -> TokenUsage:
         """What the answer told, whole or not. `told` says from now on whether that is all of it."""
         if self._form == "plain" and not self._cut:
             for one in _objects(bytes(self._held)):
@@ -107,10 +107,10 @@ class Meter:
         if self._form == "stream":
             self._read_lines(b"", 0)
         self.told = bool(self._told) and not self._cut
-        return self.so_far
+        return self.usage_until_now
 
     @property
-    def so_far(self) -> Used:
+    def usage_until_now(self) -> TokenUsage:
         """What the answer told by now; one that is no stream tells all at its end."""
         return _used(self._told)
 
@@ -180,7 +180,7 @@ def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:
             yield one
 
 
-def _used(told: Mapping[str, Any]) -> Used:
+def _used(told: Mapping[str, Any]) -> TokenUsage:
     model = told.get("model", "")
     if "promptTokenCount" in told or "candidatesTokenCount" in told:
         return _gemini(told, model)
@@ -191,9 +191,9 @@ def _used(told: Mapping[str, Any]) -> Used:
     return _anthropic(told, model)
 
 
-def _anthropic(told: Mapping[str, Any], model: str) -> Used:
+def _anthropic(told: Mapping[str, Any], model: str) -> TokenUsage:
     written = _count(told, "cache_creation_input_tokens")
-    return Used(
+    return TokenUsage(
         model=model,
         input=_count(told, "input_tokens"),
         output=_count(told, "output_tokens"),
@@ -203,11 +203,11 @@ def _anthropic(told: Mapping[str, Any], model: str) -> Used:
     )
 
 
-def _openai(told: Mapping[str, Any], model: str, prompt: str, output: str) -> Used:
+def _openai(told: Mapping[str, Any], model: str, prompt: str, output: str) -> TokenUsage:
     details, all_of_it = _part(told, f"{prompt}_details"), _count(told, prompt)
     cached = min(all_of_it, _count(details, "cached_tokens"))
     written = min(all_of_it - cached, _count(details, "cache_write_tokens"))
-    return Used(
+    return TokenUsage(
         model=model,
         input=all_of_it - cached - written,
         output=_count(told, output),
@@ -216,10 +216,10 @@ def _openai(told: Mapping[str, Any], model: str, prompt: str, output: str) -> Us
     )
 
 
-def _gemini(told: Mapping[str, Any], model: str) -> Used:
+def _gemini(told: Mapping[str, Any], model: str) -> TokenUsage:
     prompt = _count(told, "promptTokenCount")
     cached = min(prompt, _count(told, "cachedContentTokenCount"))
-    return Used(
+    return TokenUsage(
         model=model,
         input=prompt - cached + _count(told, "toolUsePromptTokenCount"),
         output=_count(told, "candidatesTokenCount") + _count(told, "thoughtsTokenCount"),
@@ -238,7 +238,7 @@ def _count(told: Mapping[str, Any], key: str) -> int:
     return value if type(value) is int and 0 <= value < _ABSURD else 0
 
 
-def prepared(path: str, body: bytes) -> bytes:
+def with_usage_requested(path: str, body: bytes) -> bytes:
     """The body to send: a stream of Chat Completions tells what it used only when it is asked to."""
     if dialect(path) != "chat":
         return body

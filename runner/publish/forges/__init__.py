@@ -34,7 +34,7 @@ class NewPullRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DoctorLine:
     """One line of `skillrunner doctor`."""
 
     ok: bool
@@ -71,6 +71,6 @@ class Forge(Protocol):
         """Comment, unless a comment of ours with this hidden marker is there already."""
         ...
 
-    def doctor(self) -> Sequence[Finding]:
+    def doctor(self) -> Sequence[DoctorLine]:
         """What works and what does not with the credentials at hand."""
         ...

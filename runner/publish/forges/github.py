@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.clients.github.api import GitHub as Door
+from runner.clients.github.api import GitHubApi as Door
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Remote
-from runner.publish.forges import Finding, NewPullRequest, PullRequest
+from runner.publish.forges import DoctorLine, NewPullRequest, PullRequest
 
 _SETTLING = 3  # tries: right after a pull request is made, GitHub may answer 422 for what hangs on it
 
 
 @dataclass(frozen=True, slots=True)
-class GitHub:
+class GitHubForge:
     door: Door
     git_url: str
     name: str = "github"
@@ -42,9 +42,9 @@ class GitHub:
             },
         )
 
-    def hasty(self) -> "GitHub":
+    def hasty(self) -> "GitHubForge":
         """The same for who comes again soon: it gives up where GitHub asks to wait."""
-        return replace(self, door=self.door.hasty())
+        return replace(self, door=self.door.without_waiting())
 
     def default_branch(self) -> str:
         """A worker asks all the time: while nothing changed GitHub answers 304, and does not count that."""
@@ -136,10 +136,10 @@ class GitHub:
             else:
                 return
 
-    def doctor(self) -> Sequence[Finding]:
+    def doctor(self) -> Sequence[DoctorLine]:
         if not self.door.token():
             return [
-                Finding(
+                DoctorLine(
                     ok=False,
                     subject="token",
                     message=f"there is no token for {self.door.repository}",
@@ -149,27 +149,27 @@ class GitHub:
         try:
             return list(_permissions(self.door.repository, self.door.get("")))
         except RunnerError as error:
-            return [Finding(ok=False, subject="token", message=error.message, hint=error.hint)]
+            return [DoctorLine(ok=False, subject="token", message=error.message, hint=error.hint)]
 
 
-def _permissions(repository: str, found: Mapping[str, Any]) -> Sequence[Finding]:
+def _permissions(repository: str, found: Mapping[str, Any]) -> Sequence[DoctorLine]:
     """What the repository's own answer says of the token that asked."""
     branch = found["default_branch"]
-    seen = Finding(
+    seen = DoctorLine(
         ok=True, subject="repository", message=f"{repository} is there, its default branch is {branch}"
     )
     if found.get("archived"):
-        seen = Finding(
+        seen = DoctorLine(
             ok=False, subject="repository", message=f"{repository} is archived", hint="unarchive it on GitHub"
         )
     push = found.get("permissions", {}).get("push")
     if push is None:
-        can = Finding(ok=True, subject="token", message="what it may write shows at the first push")
+        can = DoctorLine(ok=True, subject="token", message="what it may write shows at the first push")
     elif push:
-        can = Finding(ok=True, subject="token", message="it may push branches")
+        can = DoctorLine(ok=True, subject="token", message="it may push branches")
     else:
         hint = "give the token: contents and pull requests, read and write"
-        can = Finding(ok=False, subject="token", message="it may not push", hint=hint)
+        can = DoctorLine(ok=False, subject="token", message="it may not push", hint=hint)
     return [seen, can]
 
 

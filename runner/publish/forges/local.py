@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from runner.clients.git import Git
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
-from runner.publish.forges import Finding, NewPullRequest, PullRequest
+from runner.publish.forges import DoctorLine, NewPullRequest, PullRequest
 from runner.workspace.changeset import Changeset, Conflict
 
 
@@ -27,7 +27,7 @@ class PullRequestTable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Local:
+class LocalForge:
     """Pull requests to the repository at `path`, bare or not."""
 
     path: Path
@@ -40,7 +40,7 @@ class Local:
 
     def default_branch(self) -> str:
         """The branch that the repository's HEAD names."""
-        ref = Git(self.path, phase=Phase.PLAN).text("symbolic-ref", "--short", "HEAD")
+        ref = Git(self.path, phase=Phase.PLAN).output("symbolic-ref", "--short", "HEAD")
         return ref or "main"
 
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
@@ -64,9 +64,9 @@ class Local:
     def comment_once(self, number: int, body: str, marker: str) -> None:
         self.table.comment(number, f"{body}\n\n{marker}", marker)
 
-    def doctor(self) -> Sequence[Finding]:
+    def doctor(self) -> Sequence[DoctorLine]:
         return [
-            Finding(ok=True, subject="forge", message=f"local: pull requests to {self.path} are kept here")
+            DoctorLine(ok=True, subject="forge", message=f"local: pull requests to {self.path} are kept here")
         ]
 
     # --- what a person does with a pull request -------------------------------------------------

@@ -13,7 +13,7 @@ from runner.core.model import Check, Outcome, Proposal, RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bot:
+class BotIdentity:
     """Who commits."""
 
     name: str
@@ -30,7 +30,7 @@ class Offer:
     patch: bytes
     outcome: Outcome
     checks: tuple[Check, ...]
-    bot: Bot
+    bot: BotIdentity
     again: bool = False  # propose what was closed unmerged
     say: Callable[[str], None] = lambda _: None  # for what is no failure, and should be known
     stop: Callable[[], None] = lambda: (

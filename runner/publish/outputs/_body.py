@@ -5,7 +5,7 @@ from typing import Any
 
 from runner.core.model import Check, FileChange, Trigger
 from runner.publish.outputs import Offer, _marker
-from runner.publish.outputs._escape import fenced, neutralised
+from runner.publish.outputs._escape import fence, neutralise
 from runner.publish.outputs._marker import Marker
 
 LIMIT = 65_536  # characters of a body that GitHub takes
@@ -30,11 +30,11 @@ def _sections(offer: Offer) -> Iterator[str]:
     if not offer.verified:
         yield "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
     spec = offer.spec
-    yield f"### Why\n\n{neutralised(spec.skill.description, 1_000)}\n\n{_cause(spec.trigger)}"
+    yield f"### Why\n\n{neutralise(spec.skill.description, 1_000)}\n\n{_cause(spec.trigger)}"
     if lead := spec.output.options.get("body"):
         yield str(lead)
     if said := _said(offer):
-        yield f"### What\n\nIn the agent's words:\n\n{neutralised(said, _SUMMARY)}"
+        yield f"### What\n\nIn the agent's words:\n\n{neutralise(said, _SUMMARY)}"
     yield f"### Files\n\n{_files(offer.proposal.changes)}"
     if offer.checks:
         yield "### Evidence\n\n" + "\n\n".join(_check(check) for check in offer.checks)
@@ -71,7 +71,7 @@ def _check(check: Check) -> str:
     how = f"exit {check.exit_code}" if check.exit_code is not None else "stopped"
     head = f"{'✅' if check.ok else '❌'} {_code(check.command)} ({how}, {check.duration:.1f} s)"
     output = check.output.strip()[-_OUTPUT:]
-    return f"{head}\n\n{fenced(output)}" if output else head
+    return f"{head}\n\n{fence(output)}" if output else head
 
 
 def _footer(offer: Offer) -> str:

@@ -5,7 +5,7 @@ On a forge text acts: `@name` calls people, `fixes #1` closes issues, an image r
 
 import re
 
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 _ZERO = "\u200b"  # between a sign and a name: looks the same, links nothing
 _MENTION = re.compile(r"(?<![\w`/])@(?=[A-Za-z0-9])")
@@ -20,9 +20,9 @@ _FENCE = re.compile(r"`{3,}|~{3,}")
 _CUT = "\n\n*(cut)*"
 
 
-def neutralised(text: str, limit: int) -> str:
+def neutralise(text: str, limit: int) -> str:
     """`text` as Markdown that calls nobody, closes nothing and loads nothing; at most `limit` characters."""
-    text = plain(text).strip()
+    text = escape_invisible(text).strip()
     text = text if len(text) <= limit else text[: limit - len(_CUT)].rstrip() + _CUT
     text = text.replace("<", "&lt;").replace(">", "&gt;")
     text = _DEFINITION.sub("", text)
@@ -35,15 +35,15 @@ def neutralised(text: str, limit: int) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """`text` as a title: one line, neutralised."""
-    line = " ".join(neutralised(text, 10 * limit).replace("&lt;", "<").replace("&gt;", ">").split())
+    line = " ".join(neutralise(text, 10 * limit).replace("&lt;", "<").replace("&gt;", ">").split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
-def fenced(text: str) -> str:
+def fence(text: str) -> str:
     """`text` as a code block that it cannot end, whatever it holds."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{plain(text)}\n{fence}"
+    return f"{fence}text\n{escape_invisible(text)}\n{fence}"
 
 
 def _linked(found: re.Match[str]) -> str:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from runner.workspace.changeset import Changeset
 
 
-class Nothing(Model):
+class NoneOptions(Model):
     """The run is kept; nothing leaves the machine."""
 
 
-KINDS = {"none": Nothing}
+KINDS = {"none": NoneOptions}
 FILES = True
 
 

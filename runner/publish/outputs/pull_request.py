@@ -15,7 +15,7 @@ from runner.config.documents import Many, Model, Text
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Receipt, Remote
 from runner.core.units import Maybe
-from runner.publish.outputs import Bot, Offer, _marker
+from runner.publish.outputs import BotIdentity, Offer, _marker
 from runner.publish.outputs._body import body
 from runner.publish.outputs._escape import one_line
 from runner.publish.outputs._marker import Marker
@@ -209,7 +209,7 @@ def _respect_human_commits(offer: Offer, place: _Place, forge: "Forge", changese
     )
 
 
-def _is_ours(commit: "Commit", bot: Bot) -> bool:
+def _is_ours(commit: "Commit", bot: BotIdentity) -> bool:
     return commit.committer_email == bot.email and f"\n{_RUN}: " in commit.message
 
 

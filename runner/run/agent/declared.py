@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.jsonl import json_object
-from runner.core.model import Declared
+from runner.core.model import DeclaredOutput
 
 MOST_BYTES = 1024**2
 MOST = 100
 
 
-def in_file(content: bytes, problem: Callable[[str], None]) -> Iterator[Declared]:
+def parse_file(content: bytes, problem: Callable[[str], None]) -> Iterator[DeclaredOutput]:
     """What the lines declare; `content` may be one byte longer than is read.
 
     A bad line is a problem, and the others still count.
@@ -29,7 +29,7 @@ def in_file(content: bytes, problem: Callable[[str], None]) -> Iterator[Declared
         if data is None or not isinstance(data.get("kind"), str):
             problem(f'declared output {number} is not a JSON object with a "kind"')
         else:
-            yield Declared(
+            yield DeclaredOutput(
                 kind=data["kind"], fields={key: value for key, value in data.items() if key != "kind"}
             )
 
@@ -38,11 +38,11 @@ def in_file(content: bytes, problem: Callable[[str], None]) -> Iterator[Declared
 class Outbox:
     """What was declared by calls of a tool, by any thread."""
 
-    _declared: list[Declared] = field(default_factory=list)
+    _declared: list[DeclaredOutput] = field(default_factory=list)
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, one: Declared) -> str:
+    def add(self, one: DeclaredOutput) -> str:
         """Why it cannot be taken; empty: it is."""
         size = _size(one)
         with self._lock:
@@ -54,7 +54,9 @@ class Outbox:
             self._declared.append(one)
         return ""
 
-    def after(self, said: Sequence[Declared], problem: Callable[[str], None]) -> tuple[Declared, ...]:
+    def after(
+        self, said: Sequence[DeclaredOutput], problem: Callable[[str], None]
+    ) -> tuple[DeclaredOutput, ...]:
         """All that was declared: `said` in the file, and then here. What is over the limits is left out."""
         with self._lock:
             both = (*said, *self._declared)
@@ -69,6 +71,6 @@ class Outbox:
         return tuple(kept)
 
 
-def _size(one: Declared) -> int:
+def _size(one: DeclaredOutput) -> int:
     line: dict[str, Any] = {"kind": one.kind, **one.fields}
     return len(json.dumps(line)) + 1

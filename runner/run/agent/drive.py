@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.core.errors import RunnerError
-from runner.core.model import Declared, Exit, Outcome, Phase, Places, Reason, Say
-from runner.core.redact import Redactor, plain
+from runner.core.model import DeclaredOutput, Exit, Outcome, Phase, Places, Reason, Say
+from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.model.budget import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
-from runner.run.agent.declared import MOST_BYTES, in_file
-from runner.run.agent.mailbox import FinishedError, Mail, StoppedError
-from runner.run.agent.transcript import Log, Stalled, Watch
+from runner.run.agent.declared import MOST_BYTES, parse_file
+from runner.run.agent.mailbox import FinishedError, Mailbox, StoppedError
+from runner.run.agent.transcript import ObserveTranscript, StallMonitor, TranscriptLog
 from runner.sandboxes import Sandbox
 
 PROMPT = "prompt.md"
@@ -19,11 +19,11 @@ OUTPUTS = "outputs.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Driven:
+class HarnessResult:
     """What came of a harness, before its tree is looked at."""
 
     ended: Exit
-    declared: tuple[Declared, ...]  # unmasked: the policy has to see them as they are
+    declared: tuple[DeclaredOutput, ...]  # unmasked: the policy has to see them as they are
     files: tuple[Path, ...]  # the raw stream, the complaints and the transcript; secrets are masked
     events: int
     reader: Reader = field(repr=False)
@@ -39,8 +39,8 @@ class Driven:
         found = self.reader.outcome(self.ended, changed or bool(self.declared))
         return replace(
             found,
-            message=plain(self.redactor.whole(found.message)),
-            summary=plain(self.redactor.whole(found.summary)),
+            message=escape_invisible(self.redactor.whole(found.message)),
+            summary=escape_invisible(self.redactor.whole(found.summary)),
         )
 
 
@@ -50,9 +50,9 @@ def drive(
     task: Task,
     folder: Path,
     secrets: Collection[str],
-    observe: Watch,
-    mail: Mail | None = None,
-) -> Driven:
+    observe: ObserveTranscript,
+    mail: Mailbox | None = None,
+) -> HarnessResult:
     """Run the harness, keep its stream in `folder`, and hand every event to `observe` as it comes.
 
     An agent that can be told something is told what comes by `mail`.
@@ -60,34 +60,34 @@ def drive(
     a harness that fails is an outcome.
     """
     masked = {*secrets, task.model_token} - {""}
-    launch, mail = harness.launch(task), mail or Mail()
+    launch, mail = harness.launch(task), mail or Mailbox()
     variables = _put(sandbox, task, launch)
     caps = task.limits.caps
     reader = harness.Reader()
-    with Log(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
+    with TranscriptLog(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
         stdin: bytes | Say = launch.stdin
         if isinstance(reader, Speaker):
             reader.begin(task)
             stdin = _voice(reader, mail, log)
         try:
-            ended = sandbox.exec(launch.argv, on_output=log.take, stdin=stdin, variables=variables, caps=caps)
+            ended = sandbox.exec(launch.argv, on_output=log.feed, stdin=stdin, variables=variables, caps=caps)
             while (after := _resumed(harness, reader, task, ended, mail, log)) is not None:
                 left = replace(caps, timeout=max(1.0, task.limits.timeout - log.age))
                 ended = sandbox.exec(
-                    after.argv, on_output=log.take, stdin=after.stdin, variables=variables, caps=left
+                    after.argv, on_output=log.feed, stdin=after.stdin, variables=variables, caps=left
                 )
-        except Stalled as stalled:
+        except StallMonitor as stalled:
             ended = stalled.exit
         except (StoppedError, RunnerError, KeyboardInterrupt) as cause:
             if isinstance(cause, RunnerError) and not _is_wanted(cause):
                 raise
             mail.interrupted = isinstance(cause, KeyboardInterrupt)
-            ended = log.stopped("cancelled")  # why is told when the work until now is judged
+            ended = log.exit_of_stop("cancelled")  # why is told when the work until now is judged
         except FinishedError:
-            ended = replace(log.stopped("exited"), code=0)
+            ended = replace(log.exit_of_stop("exited"), code=0)
         log.flush()
-        declared = tuple(in_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.problem))
-    return Driven(
+        declared = tuple(parse_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.add_problem))
+    return HarnessResult(
         ended=ended,
         declared=declared,
         files=log.files,
@@ -103,7 +103,7 @@ def _is_wanted(error: RunnerError) -> bool:
 
 
 def _resumed(
-    harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mail, log: Log
+    harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mailbox, log: TranscriptLog
 ) -> Launch | None:
     """A session that has ended goes on with what came for the agent meanwhile; None: it is over."""
     if ended.cause != "exited" or not getattr(harness, "RESUMES", False):
@@ -113,28 +113,28 @@ def _resumed(
         return None
     letters = mail.take()
     for letter in letters:
-        log.told(letter.text)
-        mail.told(letter)
+        log.add_message(letter.text)
+        mail.note_delivered(letter)
     prompt = "\n\n".join(letter.text for letter in letters)
     return harness.launch(replace(task, prompt=prompt, resume=session)) if letters else None
 
 
-def _voice(speaker: Speaker, mail: Mail, log: Log) -> Say:
+def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> Say:
     """What the speaker says, after it has been told what came for the agent."""
 
     def say() -> bytes | None:
         for letter in mail.take():
             if letter.act == "stop":
                 speaker.interrupt()
-                mail.told(letter)
+                mail.note_delivered(letter)
             elif speaker.steer(letter.text):
-                log.told(letter.text)
-                mail.told(letter)
+                log.add_message(letter.text)
+                mail.note_delivered(letter)
             else:
-                mail.late(letter)
+                mail.note_late(letter)
         said = speaker.say()
         if said is None:
-            mail.finished()
+            mail.note_last_turn()
         return said
 
     return say

@@ -15,7 +15,7 @@ from runner.core import plugins, safe_fs
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, RunSpec
 from runner.harnesses import model_access, sessions_of
-from runner.run.agent.resume import Earlier, found_from
+from runner.run.agent.resume import EarlierRun, relocate_session
 from runner.sandboxes import _exchange
 from runner.workspace.mirror import Mirror
 
@@ -39,7 +39,7 @@ class Handoff:
     why: str  # there is no command
 
 
-def handoff(spec: RunSpec, given: Earlier, state: Path, kept: Path, folder: Path) -> Handoff:
+def handoff(spec: RunSpec, given: EarlierRun, state: Path, kept: Path, folder: Path) -> Handoff:
     """Put a run's work into the new or empty `folder`. `kept` is the folder of the run's files.
 
     Raises RunnerError when the folder holds anything, or this machine lacks the repository.
@@ -78,7 +78,7 @@ def _made(folder: Path) -> Iterator[None]:
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         message, hint = f"{folder} is there already", "name another place: --to DIR"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)
-    with safe_fs.system_errors():
+    with safe_fs.os_errors():
         folder.mkdir(parents=True, exist_ok=True)
         try:
             yield
@@ -98,7 +98,7 @@ def _check_out(mirror: Mirror, spec: RunSpec, branch: str, folder: Path) -> None
     git.run("checkout", "--quiet", "--no-track", "-b", branch, base)
 
 
-def _session(spec: RunSpec, given: Earlier, folder: Path, beside: Path) -> str | None:
+def _session(spec: RunSpec, given: EarlierRun, folder: Path, beside: Path) -> str | None:
     """Put the session where its program finds it; the command that goes on with it."""
     session = given.session
     sessions = sessions_of(session.harness) if session else None
@@ -106,13 +106,13 @@ def _session(spec: RunSpec, given: Earlier, folder: Path, beside: Path) -> str |
         return None
     home = beside / "home"
     home.mkdir(mode=0o700)
-    for name, content in found_from(session, str(folder)).items():
+    for name, content in relocate_session(session, str(folder)).items():
         _exchange.put(home, name, content, 0o600)
     argv = shlex.join(sessions.command(session.id, spec.harness.model))
     return f"cd {shlex.quote(str(folder))} && HOME={shlex.quote(str(home))} {argv}"
 
 
-def _why(harness: str, given: Earlier) -> str:
+def _why(harness: str, given: EarlierRun) -> str:
     if sessions_of(harness) is None:
         return f"a session of {harness} cannot be taken elsewhere"
     return f"no session of its agent is kept: skillrunner show {given.run_id}"

@@ -12,9 +12,9 @@ from queue import SimpleQueue
 
 from runner.clients.stdio import Clock
 from runner.core.errors import RunnerError
-from runner.core.model import Letter
+from runner.core.model import UserMessage
 
-Note = Callable[[Sequence[Letter], bool], None]
+Note = Callable[[Sequence[UserMessage], bool], None]
 """Called with messages and whether the agent was told; False: it was too late for them."""
 
 _LOOK = 0.5  # seconds between two looks for new messages
@@ -29,24 +29,24 @@ class FinishedError(Exception):
     """The agent has done all that it was asked to, and did not end by itself."""
 
 
-class Mail:
+class Mailbox:
     """The messages for one attempt at a run."""
 
     def __init__(self) -> None:
         self.why = ""  # it is stopped: what was said of it
-        self._new: list[Letter] = []
+        self._new: list[UserMessage] = []
         self._asking = 0  # how many of the agent's questions wait for an answer
         self._over = False
         self._arrival = threading.Condition()
         self.interrupted = False  # whoever runs it wants it to end
         self.clock = Clock()  # of the agent's limits; it is held while the agent stands still
-        self._told: SimpleQueue[Letter] = SimpleQueue()
-        self._late: list[Letter] = []
+        self._told: SimpleQueue[UserMessage] = SimpleQueue()
+        self._late: list[UserMessage] = []
         self._seen: set[int] = set()
         self._until: float | None = None  # when the agent is ended if it has not ended by then
         self._finished = False  # nobody has anything more to say to it
 
-    def take(self) -> list[Letter]:
+    def take(self) -> list[UserMessage]:
         """What has come since it was asked last; while the agent waits for an answer, only stops."""
         with self._arrival:
             waited = self._asking and not self._over
@@ -54,7 +54,7 @@ class Mail:
             self._new = [letter for letter in self._new if letter not in taken]
         return taken
 
-    def read(self, patience: float = 0) -> list[Letter]:
+    def read(self, patience: float = 0) -> list[UserMessage]:
         """What has come, or comes within so many seconds, for an agent that asks for it: it is told thereby.
 
         Nobody else is told meanwhile. That it has to stop is not for it to read.
@@ -68,18 +68,18 @@ class Mail:
             read = [] if self._over else [letter for letter in self._new if letter.act != "stop"]
             self._new = [letter for letter in self._new if letter not in read]
             for letter in read:
-                self.told(letter)
+                self.note_delivered(letter)
         return read
 
-    def told(self, letter: Letter) -> None:
+    def note_delivered(self, letter: UserMessage) -> None:
         """The agent was told."""
         self._told.put(letter)
 
-    def late(self, letter: Letter) -> None:
+    def note_late(self, letter: UserMessage) -> None:
         """The agent was not told: all is said."""
         self._late.append(letter)
 
-    def finished(self) -> None:
+    def note_last_turn(self) -> None:
         """The agent has done its last turn: it has a while to end, which its own children may prevent."""
         self._finished = True
         self._until = self._until or time.monotonic() + _GRACE
@@ -92,7 +92,7 @@ class Mail:
     @contextmanager
     def open(
         self,
-        fetch: Callable[[], Sequence[Letter]],
+        fetch: Callable[[], Sequence[UserMessage]],
         note: Note,
         speaks: bool,
     ) -> Iterator[None]:
@@ -130,7 +130,7 @@ class Mail:
 
     def _look(
         self,
-        fetch: Callable[[], Sequence[Letter]],
+        fetch: Callable[[], Sequence[UserMessage]],
         note: Note,
         speaks: bool,
     ) -> None:
@@ -141,22 +141,22 @@ class Mail:
         if letters := _all(self._told):
             note(letters, True)
 
-    def _arrived(self, letter: Letter, speaks: bool) -> None:
+    def _arrived(self, letter: UserMessage, speaks: bool) -> None:
         if letter.act == "pause":
-            self.clock.hold()
+            self.clock.pause()
         elif letter.act in ("resume", "stop"):  # what stands still could not stop by itself
-            self.clock.go_on()
+            self.clock.resume()
         if letter.act == "stop":
             self.why = letter.text
             self._until = time.monotonic() + (_GRACE if speaks else 0)
         if letter.act in ("pause", "resume") or (letter.act == "stop" and not speaks):
-            self.told(letter)
+            self.note_delivered(letter)
             return
         with self._arrival:
             self._new.append(letter)
             self._arrival.notify_all()
 
 
-def _all(letters: "SimpleQueue[Letter]") -> list[Letter]:
+def _all(letters: "SimpleQueue[UserMessage]") -> list[UserMessage]:
     """Of a queue from which nobody else takes."""
     return [letters.get() for _ in range(letters.qsize())]

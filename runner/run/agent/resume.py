@@ -10,7 +10,7 @@ from runner.core.jsonl import json_object
 from runner.core.model import End, Phase, Reason, Run, RunSpec
 from runner.harnesses import Files, sessions_of
 from runner.run.agent import session
-from runner.run.agent.session import Session
+from runner.run.agent.session import AgentSession
 from runner.sandboxes import _exchange
 from runner.skills.fencing import fence
 from runner.store import Store
@@ -25,7 +25,7 @@ _WORDS = 4_000  # characters of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Earlier:
+class EarlierRun:
     """What is known of such a run. All but its id and end was written by an agent."""
 
     run_id: str
@@ -33,19 +33,19 @@ class Earlier:
     end: End
     prompt: str
     patch: bytes  # empty: it changed nothing, or that is not kept
-    session: Session | None
+    session: AgentSession | None
     words: str  # its agent's last
 
-    def resumed_by(self, harness: str) -> Session | None:
+    def session_for(self, harness: str) -> AgentSession | None:
         """The session with which a harness of this kind can go on."""
         fits = self.session is not None and self.session.harness == harness
         return self.session if fits and sessions_of(harness) else None
 
-    def told(self, harness: str, task: str, said: str) -> str:
+    def task_prompt(self, harness: str, task: str, said: str) -> str:
         """The prompt for an agent that goes on: what is to be done now, and what it does not know."""
         here = "lies in the working tree" if self.patch else "is not here any more, if there was any"
         note = f"What was changed until then {here}."
-        if self.resumed_by(harness):
+        if self.session_for(harness):
             return "\n\n".join(filter(None, [said or task, "" if self.patch else note]))
         ended = f"A run before this one had this task, and ended so: {self.end.state}. {note}"
         mark = fence(self.words)
@@ -53,14 +53,14 @@ class Earlier:
         return "\n\n".join(filter(None, [task.rstrip(), ended, words, said and f"Now do this:\n\n{said}"]))
 
 
-def earlier(store: Store, run: Run) -> Earlier:
+def read_earlier_run(store: Store, run: Run) -> EarlierRun:
     """Raises RunnerError when the run has not ended, or ended before it was planned."""
     if run.end is None:
         message, hint = f"run {run.id} has not ended", f'skillrunner steer {run.id} "..."'
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
     kept = {artifact.name: Path(artifact.path) for artifact in store.artifacts(run.id)}
     archive = kept.get(session.NAME)
-    return Earlier(
+    return EarlierRun(
         run_id=run.id,
         base_sha=run.base_sha,
         end=run.end,
@@ -83,7 +83,7 @@ def spec_of(store: Store, run: Run) -> RunSpec:
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint) from error
 
 
-def found_from(kept: Session | None, workspace: str) -> Files:
+def relocate_session(kept: AgentSession | None, workspace: str) -> Files:
     """The files of a session, for a home from which its program works in this workspace."""
     sessions = sessions_of(kept.harness) if kept else None
     return sessions.moved(kept.files, workspace) if kept and sessions else {}
@@ -93,7 +93,7 @@ def put_back(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -
     """Make the edits below `root`, whatever lies there; no link is followed. Raises OSError."""
     for edit in edits:
         if edit.content is None:
-            _exchange.drop(root, edit.path, owner)
+            _exchange.remove(root, edit.path, owner)
         elif edit.mode == SYMLINK:
             _exchange.link(root, edit.path, edit.content.decode(errors="surrogateescape"), owner)
         else:

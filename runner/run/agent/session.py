@@ -28,12 +28,12 @@ _HOME, _ABOUT = "home/", "session.json"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class NotKeptError(Exception):
+class SessionError(Exception):
     """Why a session cannot be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class AgentSession:
     """One that can go on."""
 
     harness: str  # the kind
@@ -56,11 +56,11 @@ def collect(exchange: Path, sessions: Sessions, redactor: Redactor) -> dict[str,
             content = safe_fs.read_file(folder, name, left)
         except OSError as error:
             if error.errno == errno.EFBIG:
-                raise NotKeptError(f"it has more than {MOST_BYTES:,} bytes") from error
+                raise SessionError(f"it has more than {MOST_BYTES:,} bytes") from error
             continue  # it is no plain file any more, or cannot be read
         left -= len(content)
         if redactor.whole(path) != path:
-            raise NotKeptError("the name of one of its files holds a secret")
+            raise SessionError("the name of one of its files holds a secret")
         found[path] = redactor.feed(content) + redactor.end()
     return found
 
@@ -79,7 +79,7 @@ def _plain_files(exchange: Path, start: tuple[str, ...]) -> Iterator[tuple[str, 
                 for entry in _entries(here):
                     seen += 1
                     if seen > MOST_ENTRIES:
-                        raise NotKeptError(f"it has more than {MOST_ENTRIES:,} files and folders")
+                        raise SessionError(f"it has more than {MOST_ENTRIES:,} files and folders")
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((*parts, entry.name))
                     elif entry.is_file(follow_symlinks=False) and entry.name.isprintable():
@@ -95,7 +95,7 @@ def _entries(folder: int) -> Iterator["os.DirEntry[str]"]:
         yield from entries
 
 
-def write(path: Path, session: Session) -> None:
+def write(path: Path, session: AgentSession) -> None:
     about = {"harness": session.harness, "session_id": session.id, "workspace": session.workspace}
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, _ABOUT, json.dumps(about).encode())
@@ -109,14 +109,14 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
-def read(path: Path) -> Session:
+def read(path: Path) -> AgentSession:
     """Raises RunnerError when the file is not what `write` made."""
     try:
         with tarfile.open(path, "r:") as archive:
             content = {member.name: _content(archive, member) for member in archive}
         about: Mapping[str, Any] = json.loads(content.pop(_ABOUT))
         files = {name.removeprefix(_HOME): data for name, data in content.items()}
-        return Session(
+        return AgentSession(
             harness=about["harness"], id=about["session_id"], workspace=about["workspace"], files=files
         )
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:

@@ -11,7 +11,7 @@ from typing import IO, Any, Literal, Self
 
 from runner.core.jsonl import Lines
 from runner.core.model import Exit, Finish, Message, Problem, Stream, TranscriptEvent
-from runner.core.redact import Redactor, plain
+from runner.core.redact import Redactor, escape_invisible
 from runner.harnesses import Reader
 
 RAW = "transcript.raw"
@@ -23,17 +23,17 @@ _TRANSCRIPT_BYTES = 64 * 1024**2
 _SPARE_BYTES = 1024**2  # beyond that, for end markers alone
 _STRING = 64 * 1024  # characters of one text in the transcript
 _DEEPEST = 32
-Watch = Callable[[TranscriptEvent], None]
+ObserveTranscript = Callable[[TranscriptEvent], None]
 
 
-class Stalled(Exception):  # noqa: N818 - it stops a command, and is not an error
+class StallMonitor(Exception):  # noqa: N818 - it stops a command, and is not an error
     """For the idle time the harness has told nothing but problems: it waits for a model that is not there."""
 
     def __init__(self, ended: Exit) -> None:
         self.exit = ended
 
 
-class Log:
+class TranscriptLog:
     """The stream of one harness as files and as events. Problems alone do not count as progress."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Log:
         folder: Path,
         reader: Reader,
         secrets: Collection[str],
-        observe: Watch,
+        observe: ObserveTranscript,
         idle: float,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -56,12 +56,12 @@ class Log:
         self._mask = Redactor(secrets)
         self._lines: dict[Stream, Lines] = {"stdout": Lines(), "stderr": Lines()}
         self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(secrets), "stderr": Redactor(secrets)}
-        self._raw: dict[Stream, Ends] = {}
+        self._raw: dict[Stream, HeadAndTail] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         raw, complaints, transcript = (self._open.enter_context(path.open("wb")) for path in self.files)
-        self._raw = {"stdout": Ends(raw), "stderr": Ends(complaints)}
+        self._raw = {"stdout": HeadAndTail(raw), "stderr": HeadAndTail(complaints)}
         self._transcript = transcript
         self._size = self._left_out = 0
         return self
@@ -72,7 +72,7 @@ class Log:
             for ends in self._raw.values():
                 ends.close()
 
-    def take(self, stream: Stream, data: bytes) -> None:
+    def feed(self, stream: Stream, data: bytes) -> None:
         """More of what the harness prints."""
         self._raw[stream].write(self._redactors[stream].feed(data))
         for line in self._lines[stream].feed(data):
@@ -81,9 +81,9 @@ class Log:
         self._taken += len(data)
         now = self._clock()
         if now - self._progress > self._idle:
-            raise Stalled(self.stopped("idle"))
+            raise StallMonitor(self.exit_of_stop("idle"))
 
-    def stopped(self, cause: Literal["idle", "cancelled", "exited"]) -> Exit:
+    def exit_of_stop(self, cause: Literal["idle", "cancelled", "exited"]) -> Exit:
         """How a command ended that was stopped for what is known here."""
         return Exit(cause=cause, code=None, duration=self.age, output_bytes=self._taken)
 
@@ -94,7 +94,7 @@ class Log:
             for line in lines.end():
                 self._read(stream, line)
             if lines.cut:
-                self.problem(f"{lines.cut} lines of {stream} were longer than {lines.longest} bytes")
+                self.add_problem(f"{lines.cut} lines of {stream} were longer than {lines.longest} bytes")
                 lines.cut = 0
         if self._left_out:
             left_out, self._left_out = self._left_out, 0
@@ -107,11 +107,11 @@ class Log:
         """Seconds since it began."""
         return self._clock() - self._began
 
-    def told(self, text: str) -> None:
+    def add_message(self, text: str) -> None:
         """Somebody said something to the agent."""
         self._write(Message(role="user", text=text))
 
-    def problem(self, message: str) -> None:
+    def add_problem(self, message: str) -> None:
         self._write(Problem(message=message))
 
     def _read(self, stream: Stream, line: bytes) -> None:
@@ -145,12 +145,12 @@ class Log:
         return value
 
     def _text(self, text: str) -> str:
-        text = plain(self._mask.whole(text))
+        text = escape_invisible(self._mask.whole(text))
         return text if len(text) <= _STRING else f"{text[:_STRING]}… ({len(text) - _STRING} more characters)"
 
 
 @dataclass(slots=True)
-class Ends:
+class HeadAndTail:
     """Writes the beginning and the end of a stream to a file, and between them how much is missing."""
 
     file: IO[bytes]

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from runner.core.errors import RunnerError
 from runner.core.model import Check, Limits, Phase, Reason, Stream
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 from runner.sandboxes import Sandbox
 
 _KEPT = 16 * 1024  # bytes of a command's output, from its end
@@ -58,7 +58,7 @@ def run(sandbox: Sandbox, command: str, limits: Limits) -> Check:
         command=command,
         exit_code=ended.code,
         duration=round(ended.duration, 3),
-        output=plain(tail.text()),
+        output=escape_invisible(tail.text()),
         ok=ended.cause == "exited" and ended.code == 0,
     )
 

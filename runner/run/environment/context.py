@@ -11,7 +11,7 @@ from typing import IO, Any
 from runner.clients.git import Entry, Git, blobs, entries
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.run.environment.dockerfile import visible
+from runner.run.environment.dockerfile import context_paths
 from runner.workspace.mirror import Mirror
 
 DOCKERFILE = ".skillrunner.dockerfile"
@@ -23,7 +23,7 @@ _LINK, _SUBMODULE = 0o120000, 0o160000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class BuildContext:
     """All that an image is built from. Equal keys mean equal content."""
 
     name: str  # the Dockerfile's path
@@ -59,7 +59,7 @@ def _add(tar: tarfile.TarFile, path: str, mode: int, content: bytes) -> None:
         tar.addfile(info, io.BytesIO(content))
 
 
-def context(mirror: Mirror, trusted: str, base: str, path: str, folder: str = "") -> Context:
+def context(mirror: Mirror, trusted: str, base: str, path: str, folder: str = "") -> BuildContext:
     """The Dockerfile `path` of the commit `trusted`, over the files below `folder` of the commit `base`.
 
     Raises RunnerError IMAGE_BUILD_FAILED where the file is missing or too much would be sent.
@@ -73,26 +73,26 @@ def context(mirror: Mirror, trusted: str, base: str, path: str, folder: str = ""
         if entry.mode != _SUBMODULE and name.startswith(below)
     }
     kept = _not_ignored(git, known, path.removeprefix(below))
-    seen = visible(text.decode(errors="replace"), {name: entry.mode for name, entry in kept.items()})
+    seen = context_paths(text.decode(errors="replace"), {name: entry.mode for name, entry in kept.items()})
     files = {name: kept[name] for name in seen}
     size = sum(entry.size for entry in files.values())
     if size > _MOST:
         message = f"{path} can see {size:,} bytes of the repository, more than {_MOST:,}"
-        raise failed(message, "name the folders in COPY, or leave the rest out in .dockerignore")
-    return Context(name=path, dockerfile=text, files=files, git=git)
+        raise build_failure(message, "name the folders in COPY, or leave the rest out in .dockerignore")
+    return BuildContext(name=path, dockerfile=text, files=files, git=git)
 
 
 def read(git: Git, commit: str, path: str, key: str) -> bytes:
     """A plain file of a commit, which the skill names under `key`. Raises RunnerError."""
     if git.run("cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128)).code:
         message = f"the skill's commit {commit[:12]} is not in the repository, so `{key}` cannot be read"
-        raise failed(message, "git push, then run it again")
+        raise build_failure(message, "git push, then run it again")
     found = entries(git, commit, [path], sizes=True).get(path)
     if found is None or found.mode in (_LINK, _SUBMODULE):
         message = f"`{key}` names {path}, and the commit {commit[:12]} has no such file"
-        raise failed(message, "commit and push it, or correct the path in skill.yaml")
+        raise build_failure(message, "commit and push it, or correct the path in skill.yaml")
     if found.size > _LARGEST:
-        raise failed(f"{path} has {found.size:,} bytes, more than {_LARGEST:,}", "keep it short")
+        raise build_failure(f"{path} has {found.size:,} bytes, more than {_LARGEST:,}", "keep it short")
     ((_, content),) = blobs(git, [found.sha])
     return content
 
@@ -110,5 +110,5 @@ def _not_ignored(git: Git, files: Mapping[str, Entry], dockerfile: str) -> dict[
     return {path: entry for path, entry in files.items() if not ignored.matches(path)}
 
 
-def failed(message: str, hint: str) -> RunnerError:
+def build_failure(message: str, hint: str) -> RunnerError:
     return RunnerError(Phase.SANDBOX, Reason.IMAGE_BUILD_FAILED, message, hint=hint)

@@ -15,7 +15,7 @@ _GLOB = re.compile(r"[*?\[]")
 _LINK = 0o120000
 
 
-def visible(text: str, modes: Mapping[str, int]) -> frozenset[str]:
+def context_paths(text: str, modes: Mapping[str, int]) -> frozenset[str]:
     """The paths among `modes` (path -> git's mode) that COPY and ADD can name: rather more than fewer."""
     sources = _sources(text)
     if sources is None:

@@ -49,15 +49,15 @@ class Install:
     folder: Path  # where all of them are kept
     registry: str = field(default_factory=npm.registry)
 
-    def done(self, say: Callable[[str], None]) -> Program:
+    def install(self, say: Callable[[str], None]) -> Program:
         """It is fetched, and told of, where it is not there yet. Raises RunnerError."""
         package, machine = self.package, _machine()
         names = {"machine": machine, "arch": _ARCHES[machine]}
         version = package.version if self.version == TESTED else self.version
         place = self.folder / f"{self.name}-{version}-{machine}"
-        with safe_fs.system_errors(Phase.SANDBOX):
+        with safe_fs.os_errors(Phase.SANDBOX):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with overlayfs.locked(self.folder / f"{self.name}.lock"):
+            with overlayfs.lock(self.folder / f"{self.name}.lock"):
                 if not place.is_dir():
                     say(f"{self.name} {version} is installed from {self.registry}")
                     self._fetch(place, names, version, machine)

@@ -12,7 +12,7 @@ from runner.core.model import McpServer
 from runner.sandboxes import Sandbox
 
 
-def launched(
+def with_launch_scripts(
     box: Sandbox, servers: Iterable[McpServer], variables: Mapping[str, str]
 ) -> tuple[McpServer, ...]:
     """The servers, those that are programs started by scripts, with `variables` and their own."""

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from runner.clients.git import Git, blobs, entries
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.run.context import Job
+from runner.run.context import RunContext
 from runner.sandboxes import Sandbox
 
 _FOLDERS = (".agents/skills", ".claude/skills")
@@ -17,7 +17,7 @@ _PLAIN = {0o100644: 0o644, 0o100755: 0o755}
 _MOST = 16 * 1024**2  # bytes of all of them
 
 
-def teach(job: Job, box: Sandbox) -> None:
+def install_skills(job: RunContext, box: Sandbox) -> None:
     """Put the skills that `environment.skills` names into the home. They lie beside the skill's own folder.
 
     They are those of the commit that the skill's own text came from. Raises RunnerError SKILL_NOT_FOUND.

@@ -7,15 +7,15 @@ from dataclasses import replace
 from runner.config.network import rules
 from runner.core.errors import RunnerError
 from runner.core.model import McpServer, Outcome, Phase, Reason, RunSpec, Usage
-from runner.core.redact import Redactor, plain
+from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.egress import git
 from runner.gateway.factory import EgressLog, ModelDoor, open_gateway
 from runner.gateway.model.budget import Account, Call
-from runner.gateway.model.recorder import Tape
-from runner.gateway.server import Gateway
+from runner.gateway.model.recorder import TrafficRecorder
+from runner.gateway.server import GatewayAddress
 from runner.harnesses import OURS, ModelAccess, Task, model_access
-from runner.run.context import Job, Parts
-from runner.run.recorder import Record
+from runner.run.context import Parts, RunContext
+from runner.run.recorder import RunRecorder
 from runner.run.stages.tools import tools
 from runner.sandboxes import Sandbox
 
@@ -25,7 +25,7 @@ TRAFFIC = "traffic.jsonl"
 _TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
 
 
-def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
+def account(spec: RunSpec, record: RunRecorder, parts: Parts) -> Account:
     """What the run may spend on its model, and what its earlier attempts did."""
     masked = Redactor(parts.confidential)
 
@@ -38,22 +38,22 @@ def account(spec: RunSpec, record: Record, parts: Parts) -> Account:
         parts.prices,
         before=record.spent.cost_usd,
         keep=keep,
-        shown=lambda name: plain(masked.whole(name)),
+        shown=lambda name: escape_invisible(masked.whole(name)),
     )
 
 
-def is_needed(job: Job) -> bool:
+def is_needed(job: RunContext) -> bool:
     """Whether anything may be reached from inside."""
     spec = job.spec
     return _model(job) is not None or bool(spec.environment.network or spec.tools)
 
 
-def _model(job: Job) -> ModelAccess | None:
+def _model(job: RunContext) -> ModelAccess | None:
     return model_access(job.parts.harness, job.spec.harness.options)
 
 
 @contextmanager
-def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
+def gateway(job: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
     """The way out, for as long as the harness runs. What went through, and what did not, is recorded."""
     parts = job.parts
     log = EgressLog(job.record.folder / EGRESS)
@@ -64,7 +64,7 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
         fallback=parts.fallback,
         routes=job.spec.harness.routes,
         account=job.account,
-        tape=Tape(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
+        tape=TrafficRecorder(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
     )
     allowed = rules(job.spec.environment.network, parts.private_hosts)
     try:
@@ -72,28 +72,28 @@ def gateway(job: Job, box: Sandbox) -> Iterator[Gateway]:
             if parts.model_end is not None:
                 model = stack.enter_context(parts.model_end(model, box.places))
             offered = tools(job)
-            yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.told, offered))
+            yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.note_attempt, offered))
     finally:
         if model.tape is not None:
             model.tape.close()
         _enter(job, log, model)
 
 
-def _enter(job: Job, log: EgressLog, model: ModelDoor) -> None:
+def _enter(job: RunContext, log: EgressLog, model: ModelDoor) -> None:
     """The gateway is closed: what it saw is the run's, however that goes on."""
     record = job.record
     record.spent += job.account.usage
     for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
         if path.exists():
-            record.kept(path.name, path, "application/jsonl")
+            record.register_artifact(path.name, path, "application/jsonl")
     for host, times in model.instead.items():
         if times:
-            record.note(f"{times} of the model's answers came from {host}, in place of its own provider")
+            record.add_event(f"{times} of the model's answers came from {host}, in place of its own provider")
     for what, times in log.refused.most_common(_TOLD):
-        record.note(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
+        record.add_event(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
-def told(task: Task, job: Job, opened: Gateway) -> Task:
+def task_with_gateway(task: Task, job: RunContext, opened: GatewayAddress) -> Task:
     """The task with what a harness needs to know of its gateway."""
     routes = task.spec.routes
     variables = task.variables
@@ -111,7 +111,7 @@ def told(task: Task, job: Job, opened: Gateway) -> Task:
     )
 
 
-def metered(job: Job, outcome: Outcome) -> Outcome:
+def outcome_with_usage(job: RunContext, outcome: Outcome) -> Outcome:
     """The outcome with what the gateway saw; the harness's own words count for what it did not see."""
     seen, said = job.account.usage, outcome.usage
     if job.account.calls == 0:
@@ -123,13 +123,13 @@ def metered(job: Job, outcome: Outcome) -> Outcome:
     return replace(outcome, usage=seen)
 
 
-def check_cost(job: Job, outcome: Outcome) -> None:
+def check_cost(job: RunContext, outcome: Outcome) -> None:
     """What the gateway did not see: a cost that nobody told is not held against the run."""
     limit, cost = job.spec.limits.cost_usd, outcome.usage.cost_usd
     if limit is None or job.account.calls:
         return
     if cost is None:
-        job.record.note(
+        job.record.add_event(
             f"{job.spec.harness.kind} does not tell its cost: the limit of ${limit} is not checked"
         )
     elif cost > limit:

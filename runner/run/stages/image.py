@@ -11,8 +11,8 @@ from pathlib import Path
 from runner.clients.docker.build import Build
 from runner.clients.git import Git
 from runner.core.model import Phase
-from runner.core.redact import plain
-from runner.run.context import Job
+from runner.core.redact import escape_invisible
+from runner.run.context import RunContext
 from runner.run.environment.context import DOCKERFILE, context, read
 from runner.run.environment.devcontainer import Devcontainer, devcontainer
 from runner.sandboxes.docker.options import PLACES
@@ -21,7 +21,7 @@ LOG = "image.log"
 _PAUSE = 0.2  # seconds between looks at whether somebody else's build of the same image has ended
 
 
-def settled(job: Job) -> Job:
+def resolve_reference(job: RunContext) -> RunContext:
     """The job with its image's name in its spec; the image is built where the spec names a Dockerfile.
 
     Of a devcontainer the commands come before the skill's own, and its variables give way to the skill's.
@@ -38,13 +38,13 @@ def settled(job: Job) -> Job:
     return replace(job, spec=replace(job.spec, environment=environment))
 
 
-def _devcontainer(job: Job, path: str) -> Devcontainer:
+def _devcontainer(job: RunContext, path: str) -> Devcontainer:
     spec, git = job.spec, Git(job.parts.mirror.directory, phase=Phase.SANDBOX)
     content = read(git, spec.skill.commit or spec.base_sha, path, "environment.devcontainer")
     return devcontainer(path, content, PLACES.workspace)
 
 
-def _built(job: Job, path: str, folder: str = "") -> str:
+def _built(job: RunContext, path: str, folder: str = "") -> str:
     spec, mirror = job.spec, job.parts.mirror
     found = context(mirror, spec.skill.commit or spec.base_sha, spec.base_sha, path, folder)
     wanted = Build(
@@ -54,28 +54,33 @@ def _built(job: Job, path: str, folder: str = "") -> str:
         write=found.write,
         resources=spec.environment.resources,
         timeout=spec.environment.build_timeout,
-        stop=job.stop,
+        stop=job.check_stop,
     )
-    with _alone(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", job.stop), _log(job) as log:
-        built: str = job.parts.sandbox.build(wanted, lambda line: job.record.note(plain(line)), log)
+    with (
+        _alone(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", job.check_stop),
+        _log(job) as log,
+    ):
+        built: str = job.parts.sandbox.build(
+            wanted, lambda line: job.record.add_event(escape_invisible(line)), log
+        )
     return built
 
 
 @contextmanager
-def _log(job: Job) -> Iterator[Callable[[str], None]]:
+def _log(job: RunContext) -> Iterator[Callable[[str], None]]:
     """A file of the run for the build's output; there is none where nothing was built."""
     path = job.record.folder / LOG
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
 
         def log(line: str) -> None:
-            file.write(f"{plain(line)}\n")
+            file.write(f"{escape_invisible(line)}\n")
 
         try:
             yield log
         finally:
             file.flush()
             if path.stat().st_size:
-                job.record.kept(LOG, path)
+                job.record.register_artifact(LOG, path)
             else:
                 path.unlink()
 

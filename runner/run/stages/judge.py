@@ -11,52 +11,52 @@ from runner.clients.git import Git
 from runner.clients.stdio import Clock
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
-from runner.core.model import Check, Letter, Outcome, Phase, Places, Proposal, Reason, Receipt
-from runner.core.redact import Redactor, plain
+from runner.core.model import Check, Outcome, Phase, Places, Proposal, Reason, Receipt, UserMessage
+from runner.core.redact import Redactor, escape_invisible
 from runner.harnesses import Speaker, Task, sessions_of
 from runner.publish import policy
 from runner.publish.outputs import Offer
 from runner.run.agent import resume, session
-from runner.run.agent.drive import Driven, drive
-from runner.run.context import Job
+from runner.run.agent.drive import HarnessResult, drive
+from runner.run.context import RunContext
 from runner.run.environment.commands import verify
-from runner.run.environment.mcp_scripts import launched
+from runner.run.environment.mcp_scripts import with_launch_scripts
 from runner.run.stages import gateway, image
-from runner.run.stages.agent_skills import teach
-from runner.run.stages.setup import Prepared, prepared, set_up
+from runner.run.stages.agent_skills import install_skills
+from runner.run.stages.setup import SetupResult, find_setup_result, set_up
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.store import messages
 from runner.workspace.changeset import Changeset
 from runner.workspace.checkout import Change, Workspace
-from runner.workspace.checkout import prepared as prepared_workspace
+from runner.workspace.checkout import open_workspace as prepared_workspace
 
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
 
-def resolve_image(job: Job) -> Job:
+def resolve_image(job: RunContext) -> RunContext:
     """Have the image at hand, built where that is asked for, and record which one it is."""
     with job.record.stage(Phase.SANDBOX):
-        job = _installed(image.settled(job))
-        digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.note)
-    job.record.store.note(job.record.run_id, image_digest=digest)
+        job = _installed(image.resolve_reference(job))
+        digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.add_event)
+    job.record.store.set_facts(job.record.run_id, image_digest=digest)
     return replace(job, image_digest=digest)
 
 
-def _installed(job: Job) -> Job:
+def _installed(job: RunContext) -> RunContext:
     """The job with its harness's program on this machine, where that is asked for."""
     if (install := job.parts.install) is None:
         return job
-    return replace(job, parts=replace(job.parts, program=install.done(job.record.note)))
+    return replace(job, parts=replace(job.parts, program=install.install(job.record.add_event)))
 
 
-def kept(job: Job) -> Prepared | None:
+def find_prepared(job: RunContext) -> SetupResult | None:
     """What set-up left the last time, where that is kept for the base's files."""
     with job.record.stage(Phase.SETUP):
-        return prepared(job, job.parts.mirror.git, job.spec.base_sha)
+        return find_setup_result(job, job.parts.mirror.git, job.spec.base_sha)
 
 
 @contextmanager
-def private_repository(job: Job) -> Iterator[Changeset]:
+def private_repository(job: RunContext) -> Iterator[Changeset]:
     """Where git works on what came out. It may hold what must not be kept, so it goes at the end."""
     folder = job.record.folder / "changeset.git"
     safe_fs.remove(folder)
@@ -67,7 +67,7 @@ def private_repository(job: Job) -> Iterator[Changeset]:
 
 
 @contextmanager
-def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
+def workspace(job: RunContext, change: Change | None = None) -> Iterator[Workspace]:
     """A place for the base, which the sandbox over it fills; `change` is put on top, for verification."""
     spec, name = job.spec, job.name + ("-verify" if change else "")
     done = prepared_workspace(
@@ -87,9 +87,9 @@ def workspace(job: Job, change: Change | None = None) -> Iterator[Workspace]:
 
 @contextmanager
 def sandbox(
-    job: Job,
+    job: RunContext,
     place: Workspace,
-    kept: Prepared | None = None,
+    kept: SetupResult | None = None,
     purpose: Literal["run", "verify"] = "run",
 ) -> Iterator[Sandbox]:
     """A sandbox over a workspace, which is filled meanwhile.
@@ -113,7 +113,7 @@ def sandbox(
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup) and not (kept and kept.there),
-        stop=job.stop if purpose == "run" else job.parts.stop,
+        stop=job.check_stop if purpose == "run" else job.parts.stop,
         clock=job.mail.clock if purpose == "run" else Clock(),
         gateway=purpose == "run" and gateway.is_needed(job),
         helper=job.parts.helper,
@@ -134,20 +134,20 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
     going.result()
 
 
-def _tools(job: Job, purpose: str) -> Iterator[Mount]:
+def _tools(job: RunContext, purpose: str) -> Iterator[Mount]:
     parts = job.parts
     if purpose == "run" and parts.program is not None and parts.sandbox.TOOLS:
         yield from parts.program.mounts(parts.harness.PROGRAM or parts.program.file.name, parts.sandbox.TOOLS)
 
 
-def drive_harness(job: Job, box: Sandbox) -> Driven:
+def drive_harness(job: RunContext, box: Sandbox) -> HarnessResult:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
     spec, parts = job.spec, job.parts
     with job.record.stage(Phase.HARNESS):
-        teach(job, box)
+        install_skills(job, box)
     here = parts.program.file if parts.program is not None and not parts.sandbox.TOOLS else ""
-    going_on = job.resumed
-    for name, content in resume.found_from(going_on, box.places.workspace).items():
+    going_on = job.resumed_session
+    for name, content in resume.relocate_session(going_on, box.places.workspace).items():
         box.put(f"home/{name}", content)
     task = Task(
         spec=spec.harness,
@@ -156,22 +156,22 @@ def drive_harness(job: Job, box: Sandbox) -> Driven:
         places=box.places,
         program=str(here),
         variables={**parts.variables, **parts.secrets},
-        mcp=launched(box, spec.environment.mcp, spec.environment.variables),
+        mcp=with_launch_scripts(box, spec.environment.mcp, spec.environment.variables),
         resume=going_on.id if going_on else "",
     )
     secrets = parts.confidential
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
         if gateway.is_needed(job):
-            task = gateway.told(task, job, stack.enter_context(gateway.gateway(job, box)))
+            task = gateway.task_with_gateway(task, job, stack.enter_context(gateway.gateway(job, box)))
         stack.enter_context(_mail(job, Redactor(secrets)))
         driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch, job.mail)
-        driven = replace(driven, declared=job.outbox.after(driven.declared, job.record.note))
+        driven = replace(driven, declared=job.outbox.after(driven.declared, job.record.add_event))
     for path in driven.files:
-        job.record.kept(path.name, path)
+        job.record.register_artifact(path.name, path)
     return driven
 
 
-def put_back(job: Job, place: Workspace, changeset: Changeset) -> None:
+def restore_changes(job: RunContext, place: Workspace, changeset: Changeset) -> None:
     """What an earlier run changed lies in the workspace again, for one that goes on from it."""
     before = job.parts.earlier
     if before is not None and before.patch:
@@ -179,10 +179,10 @@ def put_back(job: Job, place: Workspace, changeset: Changeset) -> None:
         edits = changeset.edits(job.spec.base_sha, made)
         resume.put_back(edits, place.path, job.parts.sandbox.OWNER)
         what = "1 file" if len(edits) == 1 else f"{len(edits)} files"
-        job.record.note(f"{what} that run {before.run_id} changed lie there again")
+        job.record.add_event(f"{what} that run {before.run_id} changed lie there again")
 
 
-def keep_session(job: Job, place: Workspace, driven: Driven, places: Places) -> None:
+def keep_session(job: RunContext, place: Workspace, driven: HarnessResult, places: Places) -> None:
     """Keep the agent's own session, by which it can go on later. That it cannot be kept is no failure."""
     kept = sessions_of(job.spec.harness.kind)
     if kept is None or not session.is_id(driven.session_id):
@@ -190,14 +190,14 @@ def keep_session(job: Job, place: Workspace, driven: Driven, places: Places) -> 
     path = job.record.folder / session.NAME
     try:
         files = session.collect(place.exchange, kept, driven.redactor)
-        found = session.Session(
+        found = session.AgentSession(
             harness=job.spec.harness.kind, id=driven.session_id, workspace=places.workspace, files=files
         )
         session.write(path, found)
-    except (session.NotKeptError, OSError) as error:
-        job.record.note(f"the agent's session is not kept: {error}")
+    except (session.SessionError, OSError) as error:
+        job.record.add_event(f"the agent's session is not kept: {error}")
     else:
-        job.record.kept(path.name, path, "application/x-tar")
+        job.record.register_artifact(path.name, path, "application/x-tar")
 
 
 _NOTED = {
@@ -209,22 +209,22 @@ _NOTED = {
 }
 
 
-def _mail(job: Job, masked: Redactor) -> AbstractContextManager[None]:
+def _mail(job: RunContext, masked: Redactor) -> AbstractContextManager[None]:
     """The agent is told what people say to it, and the run's events tell of that."""
     store, run_id = job.record.store, job.record.run_id
 
-    def note(letters: Sequence[Letter], told: bool) -> None:
+    def note(letters: Sequence[UserMessage], told: bool) -> None:
         if told:
-            messages.delivered(store, letters, datetime.now(UTC))
+            messages.mark_delivered(store, letters, datetime.now(UTC))
         for letter in letters:
-            said = f"{_NOTED[letter.act, told]}: {plain(masked.whole(letter.text))}"
-            job.record.note(said, letter=letter.id, act=letter.act)
+            said = f"{_NOTED[letter.act, told]}: {escape_invisible(masked.whole(letter.text))}"
+            job.record.add_event(said, letter=letter.id, act=letter.act)
 
     speaks = issubclass(job.parts.harness.Reader, Speaker)
-    return job.mail.open(lambda: messages.waiting(store, run_id), note, speaks)
+    return job.mail.open(lambda: messages.pending(store, run_id), note, speaks)
 
 
-def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
+def judge(job: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
     """Let pass what is good work and allowed. Raises RunnerError otherwise; what was found is recorded."""
     run_id = job.record.run_id
     count = len(proposal.changes)
@@ -233,8 +233,8 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
         contents = {"patch": patch, "summary": proposal.summary.encode(), "declared outputs": declared}
         refusals = policy.check(job.spec, proposal, contents, job.parts.secrets)
         if not any(refusal.rule == "secret" for refusal in refusals):
-            job.record.keep("patch", patch, "text/x-diff")
-        job.record.refused(refusals)
+            job.record.save_artifact("patch", patch, "text/x-diff")
+        job.record.add_refusals(refusals)
     job.parts.stop()
     job.account.check()
     if job.mail.interrupted:
@@ -254,12 +254,12 @@ def judge(job: Job, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
         raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)
 
 
-def check(job: Job, change: Change) -> tuple[Check, ...]:
+def check(job: RunContext, change: Change) -> tuple[Check, ...]:
     """The verification commands' results. Raises RunnerError when one failed and no draft is wanted."""
     spec = job.spec
     if not spec.verify:
         return ()
-    kept = prepared(job, Git(change.objects.parent), change.tree_sha)
+    kept = find_setup_result(job, Git(change.objects.parent), change.tree_sha)
     with workspace(job, change) as clean, job.record.stage(Phase.VERIFY):
         opened = sandbox(job, clean, kept, "verify")
         checks = verify(
@@ -267,9 +267,9 @@ def check(job: Job, change: Change) -> tuple[Check, ...]:
             lambda box: set_up(job, box, kept),
             spec.verify,
             spec.limits,
-            job.record.note,
+            job.record.add_event,
         )
-    job.record.checked(checks)
+    job.record.add_checks(checks)
     failed = ", ".join(one.command for one in checks if not one.ok)
     if failed and not spec.draft_on_failed_verify:
         hint = f"skillrunner show {job.record.run_id}"
@@ -279,10 +279,10 @@ def check(job: Job, change: Change) -> tuple[Check, ...]:
     return checks
 
 
-def publish(job: Job, offer: Offer, changeset: Changeset) -> Receipt:
+def publish(job: RunContext, offer: Offer, changeset: Changeset) -> Receipt:
     """Hand the offer to its output; the receipt is recorded."""
     job.parts.stop()
     with job.record.stage(Phase.PUBLISH):
         receipt: Receipt = job.parts.output.publish(offer, job.parts.forge, changeset)
-        job.record.published(receipt)
+        job.record.add_receipt(receipt)
         return receipt

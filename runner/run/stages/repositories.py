@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from runner.core import safe_fs
 from runner.core.model import Phase
-from runner.run.context import Job
+from runner.run.context import RunContext
 from runner.sandboxes import Mount
 from runner.workspace.checkout import Workspace, checkout
 from runner.workspace.mirror import Mirror
@@ -17,7 +17,7 @@ VARIABLE = "SKILLRUNNER_REPOSITORIES"
 
 
 @contextmanager
-def beside(job: Job) -> Iterator[Job]:
+def check_out_repositories(job: RunContext) -> Iterator[RunContext]:
     """The job with the repositories that its skill names, each at one commit for as long as this lasts.
 
     Raises RunnerError: one that may not be read, or that cannot be.
@@ -42,13 +42,13 @@ def beside(job: Job) -> Iterator[Job]:
         )
 
 
-def _checked_out(job: Job, stack: ExitStack, folder: str, told: str) -> Workspace:
+def _checked_out(job: RunContext, stack: ExitStack, folder: str, told: str) -> Workspace:
     name, _, ref = told.partition("@")
     remote = job.parts.remote_of(name)
     mirror = Mirror(job.parts.mirror.state_dir, remote.url)
     mirror.fetch(remote)
     sha = mirror.resolve(ref or mirror.default(remote))
-    job.record.note(f"{told} at {sha[:12]} is beside it, as {folder}")
+    job.record.add_event(f"{told} at {sha[:12]} is beside it, as {folder}")
     owner = job.parts.sandbox.OWNER
     return stack.enter_context(checkout(mirror, sha, f"{job.name}-{folder}", url=remote.url, owner=owner))
 
@@ -61,7 +61,7 @@ def _mounts(found: Mapping[str, Workspace]) -> Iterator[Mount]:
 
 
 @contextmanager
-def _linked(job: Job, found: Mapping[str, Workspace]) -> Iterator[str]:
+def _linked(job: RunContext, found: Mapping[str, Workspace]) -> Iterator[str]:
     """A folder of links, for a sandbox that sees this machine's own paths."""
     links = job.record.folder.absolute() / "repositories"
     safe_fs.remove(links)

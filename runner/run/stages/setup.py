@@ -19,7 +19,7 @@ from runner.core import safe_fs
 from runner.core.errors import RunnerError
 from runner.core.globs import matches
 from runner.core.model import Phase, Places, Reason, Stream
-from runner.run.context import Job
+from runner.run.context import RunContext
 from runner.run.environment import commands
 from runner.run.environment.lockfiles import patterns
 from runner.sandboxes import Mount, Sandbox
@@ -33,7 +33,7 @@ _SUBMODULE = 0o160000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class SetupResult:
     """The result of set-up for one key: it may be there already."""
 
     key: str
@@ -50,7 +50,7 @@ class Prepared:
             yield Mount(source=self.archive, target=INSIDE)
 
 
-def prepared(job: Job, git: Git, found: str) -> Prepared | None:
+def find_setup_result(job: RunContext, git: Git, found: str) -> SetupResult | None:
     """What is kept for the tree or commit `found` in `git`; None: nothing is to be kept."""
     environment = job.spec.environment
     # Where nothing can be mounted the places differ from run to run, and what is made there with them.
@@ -62,10 +62,10 @@ def prepared(job: Job, git: Git, found: str) -> Prepared | None:
     if there:
         with suppress(OSError):
             os.utime(folder / f"{key}.tar")  # or who looks for what is unused might remove it before its use
-    return Prepared(key=key, folder=folder, tracked=tracked, there=there)
+    return SetupResult(key=key, folder=folder, tracked=tracked, there=there)
 
 
-def _key(job: Job, tracked: Mapping[str, Entry]) -> str:
+def _key(job: RunContext, tracked: Mapping[str, Entry]) -> str:
     """Repository and branch are part of it: a set-up command may run whatever lies there."""
     environment, spec = job.spec.environment, job.spec
     read = patterns(environment.setup_key, spec.skill.path)
@@ -102,13 +102,13 @@ def _parents(paths: Collection[str]) -> set[str]:
     return {above for path in paths for above in _above(path)}
 
 
-def set_up(job: Job, box: Sandbox, kept: Prepared | None, place: Workspace | None = None) -> None:
+def set_up(job: RunContext, box: Sandbox, kept: SetupResult | None, place: Workspace | None = None) -> None:
     """Run the set-up commands, or put back what they left the last time; then the network is cut.
 
     A new result is kept where `place` is given: it has to hold nothing that an agent wrote. Raises
     RunnerError SETUP_FAILED. That a result cannot be kept is noted, and is no failure.
     """
-    spec, say = job.spec, job.record.note
+    spec, say = job.spec, job.record.add_event
     if kept is not None and kept.there:
         _restore(job, box, kept)
         return
@@ -127,8 +127,8 @@ class _NotKept(Exception):  # noqa: N818 - the run goes on
     """Why what set-up made cannot be used again."""
 
 
-def _restore(job: Job, box: Sandbox, kept: Prepared) -> None:
-    job.record.note(f"set up from what is kept: key {kept.key[:12]}")
+def _restore(job: RunContext, box: Sandbox, kept: SetupResult) -> None:
+    job.record.add_event(f"set up from what is kept: key {kept.key[:12]}")
     check = commands.run(box, f"tar -xpf {INSIDE} -C /", job.spec.limits)
     if not check.ok:
         kept.archive.unlink(missing_ok=True)
@@ -137,7 +137,7 @@ def _restore(job: Job, box: Sandbox, kept: Prepared) -> None:
     box.seal()
 
 
-def _keep(job: Job, box: Sandbox, kept: Prepared, place: Workspace) -> int:
+def _keep(job: RunContext, box: Sandbox, kept: SetupResult, place: Workspace) -> int:
     places = box.places
     made = _made(job, box, kept, [str(path) for path in place.objects])
     box.put(_LIST, os.fsencode("".join(f"{path}\n" for path in made)))
@@ -150,7 +150,7 @@ def _keep(job: Job, box: Sandbox, kept: Prepared, place: Workspace) -> int:
     return _store(kept, place.exchange, [path.removeprefix(below) for path in made if path.startswith(below)])
 
 
-def _made(job: Job, box: Sandbox, kept: Prepared, mounts: list[str]) -> list[str]:
+def _made(job: RunContext, box: Sandbox, kept: SetupResult, mounts: list[str]) -> list[str]:
     """Files and empty folders that set-up made, from the root. Raises _NotKept."""
     places, git = box.places, f"{box.places.workspace}/.git"
     roots = [places.workspace, places.home, "/tmp"]  # noqa: S108 - the container's own
@@ -166,14 +166,14 @@ def _made(job: Job, box: Sandbox, kept: Prepared, mounts: list[str]) -> list[str
     return [path.lstrip("/") for path in made]
 
 
-def _check_tracked(places: Places, kept: Prepared, found: set[str], changed: set[str]) -> None:
+def _check_tracked(places: Places, kept: SetupResult, found: set[str], changed: set[str]) -> None:
     for path, entry in kept.tracked.items():
         inside = f"{places.workspace}/{path}"
         if entry.mode != _SUBMODULE and (inside in changed or inside not in found):
             raise _NotKept(f"set-up changes the repository's own {path}")
 
 
-def _find(job: Job, box: Sandbox, what: str) -> list[str]:
+def _find(job: RunContext, box: Sandbox, what: str) -> list[str]:
     out = bytearray()
 
     def take(stream: Stream, data: bytes) -> None:
@@ -186,7 +186,7 @@ def _find(job: Job, box: Sandbox, what: str) -> list[str]:
     return [os.fsdecode(path) for path in bytes(out).split(b"\0") if path]
 
 
-def _store(kept: Prepared, exchange: Path, made: list[str]) -> int:
+def _store(kept: SetupResult, exchange: Path, made: list[str]) -> int:
     """Move the archive to where it is kept; other programs in the sandbox may still run, so it is copied."""
     kept.folder.mkdir(parents=True, exist_ok=True)
     prune(kept.folder)

@@ -29,8 +29,8 @@ from runner.config.documents import (
 )
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.units import Maybe, instant
-from runner.gateway.model.cassette import Exchange, dumped, loaded
+from runner.core.units import Maybe, parse_time
+from runner.gateway.model.cassette import Exchange, dump, load
 
 FILE, EVENT, TRAFFIC, PATCH, TREE = "case.yaml", "event.json", "traffic.jsonl", "expected.patch", "tree"
 FOLDER = "cases"
@@ -38,7 +38,7 @@ _MAX_FILE = 256 * 1024
 _NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-class Step(Model):
+class CaseStep(Model):
     """One commit of the base: the files of a folder of the case, laid over those of the step before."""
 
     files: _NAME
@@ -46,7 +46,7 @@ class Step(Model):
     at: Maybe[Text] = None  # ISO 8601; default: a day before the next step
 
 
-class Checked(Model):
+class ExpectedCheck(Model):
     """One verification command and its exit code."""
 
     command: Text
@@ -60,7 +60,7 @@ class Expected(Model):
     reason: Maybe[Text] = None
     refused: Many[Text] = ()  # "rule: subject"
     declared: Many[dict[str, Any]] = ()
-    verify: Many[Checked] = ()
+    verify: Many[ExpectedCheck] = ()
 
 
 class CaseFile(Model):
@@ -73,7 +73,7 @@ class CaseFile(Model):
     now: Text
     trigger: Text = "manual"
     inputs: dict[str, str] = Field(default={})
-    base: Annotated[Many[Step], Field(min_length=1)]
+    base: Annotated[Many[CaseStep], Field(min_length=1)]
     harness: str = ""  # and its version, when it was recorded
     expect: Maybe[Expected] = None
 
@@ -95,14 +95,14 @@ class Case:
     def traffic(self) -> tuple[Exchange, ...]:
         """What was recorded; nothing where there is none. Raises RunnerError where it cannot be read."""
         path = self.folder / TRAFFIC
-        return loaded(path.read_bytes(), str(path)) if path.exists() else ()
+        return load(path.read_bytes(), str(path)) if path.exists() else ()
 
     def patch(self) -> str:
         path = self.folder / PATCH
         return path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
 
 
-def found(skill: str, folder: Path, name: str | None = None) -> list[Case]:
+def find_cases(skill: str, folder: Path, name: str | None = None) -> list[Case]:
     """The cases in a skill's folder; `name`: that one alone. Raises RunnerError."""
     known = sorted(path.parent for path in (folder / FOLDER).glob(f"*/{FILE}"))
     if name is None:
@@ -133,7 +133,7 @@ def read(skill: str, folder: Path) -> Case:
 
 def _instant(document: Document, path: tuple[str | int, ...], text: str) -> datetime | None:
     try:
-        return instant(text)
+        return parse_time(text)
     except ValueError:
         document.fault(document.value(path), "is no time", text, "write 2026-01-05T09:00:00Z")
         return None
@@ -201,12 +201,12 @@ def build(
         stream += map(_change, (*files_below(case.folder / step.files), *(own if number == 0 else ())))
         stream += (f"reset refs/tags/{tag}\nfrom {branch}\n\n".encode() for tag in step.tags)
     git.run("fast-import", "--quiet", "--date-format=raw", stdin=b"".join(stream))
-    return tuple(git.text("rev-list", "--reverse", branch).split())
+    return tuple(git.output("rev-list", "--reverse", branch).split())
 
 
-def _commit_head(case: Case, step: Step, number: int, branch: str) -> bytes:
+def _commit_head(case: Case, step: CaseStep, number: int, branch: str) -> bytes:
     try:
-        at = instant(step.at) if step.at else case.now - timedelta(days=len(case.options.base) - number)
+        at = parse_time(step.at) if step.at else case.now - timedelta(days=len(case.options.base) - number)
     except ValueError as error:
         message = f"{case.folder / FILE}: base[{number}].at is no time: {step.at}"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message) from error
@@ -240,7 +240,7 @@ def create(folder: Path, told: Mapping[str, Any], event: Mapping[str, Any], file
     _write(folder / FILE, told)
 
 
-def keep(
+def write_expected(
     case: Case, harness: str, expected: Mapping[str, Any], patch: str, traffic: Sequence[Exchange]
 ) -> None:
     """Write down what came out as what is expected from now on. Comments of the file stay."""
@@ -249,7 +249,7 @@ def keep(
     data["expect"] = dict(expected)
     _write(case.folder / FILE, data)
     _put(case.folder / PATCH, patch.encode("utf-8", "surrogateescape"))
-    _put(case.folder / TRAFFIC, dumped(traffic))
+    _put(case.folder / TRAFFIC, dump(traffic))
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from runner.core.errors import RunnerError
-from runner.core.model import Artifact, End, Phase, Places, Reason, RunSpec, Session, Trigger
+from runner.core.model import Artifact, End, Phase, Places, Reason, RunSpec, SessionStart, Trigger
 from runner.gateway.factory import ModelDoor
-from runner.gateway.model.cassette import Exchange, Names, commit_names, of_traffic
-from runner.gateway.model.replay import Replay, replaying
+from runner.gateway.model.cassette import Exchange, Names, commit_names, from_traffic
+from runner.gateway.model.replay import Replay, serve_replay
 from runner.publish.outputs import Offer
 from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
 from runner.run.launch import as_data, record_of
 from runner.run.plan import plan
-from runner.run.recorder import Record
+from runner.run.recorder import RunRecorder
 from runner.run.stages.gateway import TRAFFIC
 from runner.run.testing import case as cases
 from runner.skills import Skill
@@ -47,11 +47,11 @@ _WORTH_KEEPING = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class TestBench:
     """Where rehearsals take place: all of it is removed at the end."""
 
     folder: Path
-    here: bootstrap.Here  # the working tree that holds the skills, and its configuration
+    here: bootstrap.LocalPlace  # the working tree that holds the skills, and its configuration
     runs: Store
     force: Mapping[str, Any]  # see `runner.run.plan.Defaults`
     programs: Path  # where installed harnesses are: these stay
@@ -62,22 +62,22 @@ class Stage:
 
 
 @contextmanager
-def opened(root: Path, config: Path | None, force: Mapping[str, Any]) -> Iterator[Stage]:
+def open_bench(root: Path, config: Path | None, force: Mapping[str, Any]) -> Iterator[TestBench]:
     """A stage of its own, with the configuration of the repository at `root`."""
     folder = Path(tempfile.mkdtemp(prefix="skillrunner-"))
     try:
-        real = bootstrap.here(root, config, {"forge": "local"})
+        real = bootstrap.local_place(root, config, {"forge": "local"})
         programs = real.config.state / FOLDER
         aside = real.config.model_copy(update={"state_dir": str(folder / "state")})
         here = replace(real, config=aside)
         with closing(Store(here.config.state)) as runs:
-            yield Stage(folder=folder, here=here, runs=runs, force=force, programs=programs)
+            yield TestBench(folder=folder, here=here, runs=runs, force=force, programs=programs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsed:
+class CaseRun:
     """What came of it."""
 
     run_id: str
@@ -105,11 +105,11 @@ class _Ears:
         return none.publish(offer, *_)  # type: ignore[arg-type]
 
     def watch(self, event: "TranscriptEvent") -> None:
-        if isinstance(event, Session) and event.version:
+        if isinstance(event, SessionStart) and event.version:
             self.version = event.version
 
 
-def rehearse(stage: Stage, skill: Skill, case: cases.Case, mode: Mode) -> Rehearsed:
+def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> CaseRun:
     """Run the skill, as it lies in the working tree, on the case's repository. Raises RunnerError."""
     run_id = new_run_id(datetime.now(UTC))
     repository = stage.folder / run_id / "repository.git"
@@ -125,7 +125,7 @@ def rehearse(stage: Stage, skill: Skill, case: cases.Case, mode: Mode) -> Rehear
         spec = replace(spec, environment=replace(spec.environment, network=()))
     ears = _Ears(Names(others=_names(stage, run_id, repository, commits)))
     replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
-    record = Record(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
+    record = RunRecorder(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
     with hold(record.folder):
         stage.runs.create_run(record_of(spec, run_id), as_data(spec))
         parts = replace(make(spec, ears, mode), record=mode != "test", model_end=_model_end(ears, replay))
@@ -140,7 +140,7 @@ def _unwatched(_: object) -> None:
 
 
 def _planned(
-    stage: Stage, skill: Skill, case: cases.Case, run_id: str, repository: Path
+    stage: TestBench, skill: Skill, case: cases.Case, run_id: str, repository: Path
 ) -> tuple[RunSpec, Callable[[RunSpec, _Ears, Mode], "Parts"]]:
     """The run, as it would be planned at the case's own time, and what makes its parts."""
     place = bootstrap.Place(
@@ -157,7 +157,7 @@ def _planned(
 
     def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "Parts":
         find = None if mode == "record" else _no_secret
-        parts = bootstrap.parts(place, spec, target, mirror, ears.watch, False, find)
+        parts = bootstrap.run_parts(place, spec, target, mirror, ears.watch, False, find)
         install = parts.install and replace(parts.install, folder=stage.programs)
         return replace(parts, output=ears, install=install)
 
@@ -181,7 +181,7 @@ def _trigger(case: cases.Case, run_id: str) -> Trigger:
     )
 
 
-def _names(stage: Stage, run_id: str, repository: Path, commits: tuple[str, ...]) -> dict[str, str]:
+def _names(stage: TestBench, run_id: str, repository: Path, commits: tuple[str, ...]) -> dict[str, str]:
     known = {
         run_id: "run",
         str(repository): "repository",
@@ -202,7 +202,7 @@ def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelDoor, Place
             yield door
             return
         replay.names = ears.names
-        with replaying(replay) as url:
+        with serve_replay(replay) as url:
             others = [replace(one, upstream=url) for one in door.fallback]
             yield replace(door, upstream=url, fallback=others)
 
@@ -210,19 +210,21 @@ def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelDoor, Place
 
 
 def _rehearsed(
-    stage: Stage, spec: RunSpec, ears: _Ears, replay: Replay | None, run_id: str, end: End
-) -> Rehearsed:
+    stage: TestBench, spec: RunSpec, ears: _Ears, replay: Replay | None, run_id: str, end: End
+) -> CaseRun:
     kept = {one.name: one for one in stage.runs.artifacts(run_id)}
     traffic = _content(kept.get(TRAFFIC))
-    problems = [*replay.problems, *filter(None, [replay.unasked()])] if replay and replay.strict else []
-    return Rehearsed(
+    problems = (
+        [*replay.problems, *filter(None, [replay.unused_exchanges()])] if replay and replay.strict else []
+    )
+    return CaseRun(
         run_id=run_id,
         end=end,
         harness=f"{spec.harness.kind} {ears.version}".rstrip(),
         expected=_expected(stage, run_id, ears, end),
         patch=_patch(_content(kept.get("patch")), ears.names),
         problems=tuple(problems[:1]),
-        traffic=of_traffic(traffic, ears.names) if traffic else (),
+        traffic=from_traffic(traffic, ears.names) if traffic else (),
     )
 
 
@@ -232,11 +234,11 @@ def _content(artifact: Artifact | None) -> bytes:
 
 def _patch(raw: bytes, names: Names) -> str:
     """The patch without the names of blobs, which say no more than its lines do."""
-    text = names.hidden(raw.decode("utf-8", "surrogateescape"))
+    text = names.generalize(raw.decode("utf-8", "surrogateescape"))
     return re.sub(r"^index [0-9a-f]{40,64}\.\.[0-9a-f]{40,64}( \d+)?\n", "", text, flags=re.MULTILINE)
 
 
-def _expected(stage: Stage, run_id: str, ears: _Ears, end: End) -> dict[str, Any]:
+def _expected(stage: TestBench, run_id: str, ears: _Ears, end: End) -> dict[str, Any]:
     refused = [f"{one.rule}: {one.subject}" for one in stage.runs.refusals(run_id)]
     checks = [{"command": one.command, "exit_code": one.exit_code} for one in stage.runs.checks(run_id)]
     declared = ears.offer.proposal.declared if ears.offer else ()
@@ -252,10 +254,10 @@ def _expected(stage: Stage, run_id: str, ears: _Ears, end: End) -> dict[str, Any
     return told
 
 
-def keep(case: cases.Case, came: Rehearsed) -> None:
+def accept_result(case: cases.Case, came: CaseRun) -> None:
     """What came out is expected from now on. Raises RunnerError when that would be no good case."""
     end = came.end
     if end.reason not in _WORTH_KEEPING:
         message = f"nothing was recorded, the run ended {end.state}: {end.message}"
         raise RunnerError(end.phase, end.reason or Reason.ENGINE_FAILED, message)
-    cases.keep(case, came.harness, came.expected, came.patch, came.traffic)
+    cases.write_expected(case, came.harness, came.expected, came.patch, came.traffic)

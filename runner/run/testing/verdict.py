@@ -6,11 +6,11 @@ from typing import Any
 
 from runner.gateway.model.cassette import difference
 from runner.run.testing.case import Case
-from runner.run.testing.rehearse import Rehearsed
+from runner.run.testing.rehearse import CaseRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class CaseVerdict:
     """What a case says of a skill."""
 
     skill: str
@@ -24,7 +24,7 @@ class Verdict:
         return not self.problems
 
 
-def judged(case: Case, came: Rehearsed, seconds: float) -> Verdict:
+def compare_result(case: Case, came: CaseRun, seconds: float) -> CaseVerdict:
     """How what came out compares with what is expected."""
     wanted = case.options.expect
     problems = list(came.problems)
@@ -45,7 +45,7 @@ def judged(case: Case, came: Rehearsed, seconds: float) -> Verdict:
     warnings = []
     if case.options.harness and came.harness != case.options.harness:
         warnings.append(f"recorded with {case.options.harness}, and this is {came.harness}")
-    return Verdict(
+    return CaseVerdict(
         skill=case.skill,
         case=case.name,
         problems=tuple(problems),

@@ -12,12 +12,12 @@ from typing import Any
 
 from runner.clients.docker import build as building
 from runner.clients.docker import engine, images
-from runner.clients.stdio import CapReachedError, Meter, Sink, half_close, once, pump
+from runner.clients.stdio import CapReachedError, LimitMeter, Sink, half_close, pump, single_chunk
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say, Stream
 from runner.sandboxes import Alive, SandboxSpec, _exchange
 from runner.sandboxes.docker import options
-from runner.sandboxes.docker.listener import hatch
+from runner.sandboxes.docker.listener import open_listener
 from runner.sandboxes.docker.options import PLACES, USER
 
 OWNER: tuple[int, int] | None = None if os.getuid() else USER
@@ -40,11 +40,11 @@ def open(spec: SandboxSpec) -> Iterator["Container"]:  # noqa: A001 - the name t
     _make_home(spec.exchange)
     container = None
     try:
-        with engine.speaking(f"start a container from {spec.image}"):
+        with engine.engine_errors(f"start a container from {spec.image}"):
             container = engine.client().create_container(**_arguments(spec))["Id"]
             engine.client().start(container)
         # Before anything else runs inside: nothing can then put something of its own in its place.
-        with hatch(spec, container) if spec.gateway else nullcontext() as opened:
+        with open_listener(spec, container) if spec.gateway else nullcontext() as opened:
             yield Container(spec, container, opened)
     except BaseException:
         with suppress(RunnerError):  # what went wrong first is what people need to hear
@@ -55,7 +55,7 @@ def open(spec: SandboxSpec) -> Iterator["Container"]:  # noqa: A001 - the name t
 
 def _remove(container: str | None) -> None:
     if container is not None:
-        with engine.speaking("remove the container"):
+        with engine.engine_errors("remove the container"):
             engine.remove(container)
 
 
@@ -94,11 +94,11 @@ class Container:
     ) -> Exit:
         if self.dead:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, "the container is gone")
-        meter = Meter(caps or Caps(), self._obey, self.spec.clock)
+        meter = LimitMeter(caps or Caps(), self._obey, self.spec.clock)
         heard = _Beginning(on_output)
         running = self._begin(argv, bool(stdin), variables or {})
         try:
-            with engine.speaking(f"run {argv[0]} in the container"):
+            with engine.engine_errors(f"run {argv[0]} in the container"):
                 self._follow(running, stdin, meter, heard)
                 ended = self._end(running, meter)
         except CapReachedError as reached:
@@ -115,7 +115,7 @@ class Container:
     def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:
         # Values are given to the command alone: what is given to the container can be read by inspecting it.
         environment = {"PATH": options.PATH, "HOME": PLACES.home, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
-        with engine.speaking(f"run {argv[0]} in the container"), self._present():
+        with engine.engine_errors(f"run {argv[0]} in the container"), self._present():
             made = engine.client().exec_create(
                 self.id,
                 list(argv),
@@ -125,13 +125,13 @@ class Container:
             )
         return str(made["Id"])
 
-    def _follow(self, running: str, stdin: bytes | Say, meter: Meter, on_output: OnOutput) -> None:
+    def _follow(self, running: str, stdin: bytes | Say, meter: LimitMeter, on_output: OnOutput) -> None:
         with self._present():
             attached: Any = engine.client().exec_start(running, socket=True)
         sock: Any = getattr(attached, "_sock", attached)
         try:
             frames = engine.Frames(sock.fileno())
-            say = once(stdin) if isinstance(stdin, bytes) else stdin
+            say = single_chunk(stdin) if isinstance(stdin, bytes) else stdin
             sink = Sink(sock.fileno(), say, lambda: half_close(sock)) if stdin else None
             pump((frames,), sink, meter, on_output, _Ended(self, running))
         finally:
@@ -139,7 +139,7 @@ class Container:
             attached.close()
             sock.close()
 
-    def _end(self, running: str, meter: Meter) -> Exit:
+    def _end(self, running: str, meter: LimitMeter) -> Exit:
         while (state := self.state(running))["Running"]:
             meter.check()
             time.sleep(0.05)
@@ -155,11 +155,11 @@ class Container:
 
     def _obey(self) -> None:
         self.spec.stop()
-        self._hold(self.spec.clock.held)
+        self._hold(self.spec.clock.is_paused)
 
     def _hold(self, wanted: bool) -> None:
         if wanted != self.held:
-            with engine.speaking("hold the container, or let it go on"), self._present():
+            with engine.engine_errors("hold the container, or let it go on"), self._present():
                 engine.client().pause(self.id) if wanted else engine.client().unpause(self.id)
             self.held = wanted
 
@@ -198,7 +198,7 @@ class Container:
         """
         said = bytearray()
         asked = self._begin(("cat", *_MEMORY_EVENTS), False, {})
-        self._follow(asked, b"", Meter(Caps(timeout=10)), lambda _, data: said.extend(data))
+        self._follow(asked, b"", LimitMeter(Caps(timeout=10)), lambda _, data: said.extend(data))
         counts = re.findall(rb"^oom_kill (\d+)$", said, re.MULTILINE)
         if not counts and engine.ends_within(self.id, 1):
             raise self._gone()
@@ -208,7 +208,7 @@ class Container:
         self.dead = True
         with suppress(RunnerError):
             self._hold(False)
-        with engine.speaking("kill the container"):
+        with engine.engine_errors("kill the container"):
             engine.remove(self.id)
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
@@ -222,7 +222,7 @@ class Container:
         if self.sealed or not self.spec.setup_network:
             return
         self.sealed = True
-        with engine.speaking("cut the container's network"):
+        with engine.engine_errors("cut the container's network"):
             engine.client().disconnect_container_from_network(self.id, "bridge")
 
     def listener(self) -> socket.socket:

@@ -33,18 +33,18 @@ out.sendmsg([b"."], [(s.SOL_SOCKET, s.SCM_RIGHTS, inside.fileno().to_bytes(4, sy
 _COMMAND = ("python3", "-I", "-S", "-c", _PROGRAM, f"{options.PLACES.exchange}/{_NAME}")
 
 
-def hatch(spec: SandboxSpec, container: str) -> socket.socket:
+def open_listener(spec: SandboxSpec, container: str) -> socket.socket:
     """A socket that listens on a loopback address inside a running container.
 
     The container's own Python makes it, or that of `spec.helper`. Raises RunnerError when neither can.
     """
-    with _outside(spec.exchange) as outside, engine.speaking("open a hatch in the container"):
+    with _outside(spec.exchange) as outside, engine.engine_errors("open a hatch in the container"):
         said = engine.output(container, _COMMAND)
         if (made := _taken(outside)) is not None:
             return made
         if spec.helper:
             images.resolve(spec.helper, lambda _: None)
-            said += engine.output_of(*options.beside(spec, container, _COMMAND))
+            said += engine.output_of(*options.helper_options(spec, container, _COMMAND))
         if (made := _taken(outside)) is not None:
             return made
     raise RunnerError(

@@ -82,7 +82,7 @@ def host_options(spec: SandboxSpec, names: list[str]) -> dict[str, Any]:
     }
 
 
-def beside(
+def helper_options(
     spec: SandboxSpec, container: str, command: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same two for a helper that shares a container's network and exchange folder, for one command."""

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from runner.config.settings import config_faults
 from runner.config.worker import WorkerConfig
-from runner.core.units import seconds
+from runner.core.units import parse_duration
 from tests.parts.need import require
 
 ROOT = Path(__file__).parents[3]
@@ -85,7 +85,7 @@ def test_the_worker_waits_for_a_database_without_a_network(composed: dict[str, A
 
 
 def test_a_container_is_not_stopped_before_it_has_drained(composed: dict[str, Any]) -> None:
-    assert seconds(composed["worker"]["stop_grace_period"].removesuffix("0s")) > DRAIN
+    assert parse_duration(composed["worker"]["stop_grace_period"].removesuffix("0s")) > DRAIN
 
 
 def test_compose_says_what_has_to_be_set(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_the_unit_drains_and_is_watched() -> None:
     parser.read_string(UNIT.read_text())
     service = parser["Service"]
     assert service["Type"] == "notify"
-    assert seconds(service["WatchdogSec"].removesuffix("in")) > 0
+    assert parse_duration(service["WatchdogSec"].removesuffix("in")) > 0
     assert service["KillMode"] == "mixed"  # git in the midst of a push is not told to end
-    assert seconds(service["TimeoutStopSec"].removesuffix("in")) > DRAIN
+    assert parse_duration(service["TimeoutStopSec"].removesuffix("in")) > DRAIN
 
 
 # --- Kubernetes ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.clients.github.api import GitHub as Door
+from runner.clients.github.api import GitHubApi as Door
 from runner.clients.github.app import Token, installation_token, owner_token
 from runner.core.errors import RunnerError
 from runner.core.model import Reason

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from runner.config.network import rules
+from runner.gateway import factory
 from runner.gateway.egress.proxy import Attempt, Egress
 from runner.gateway.factory import EgressLog
 from runner.gateway.model.proxy import NoModel
-from runner.gateway.server import Doors, Gateway, served
+from runner.gateway.server import GatewayAddress, GatewayHandlers, serve_gateway
 from tests.parts.rig import Rig
 from tests.parts.site import Quiet, site
 
@@ -67,11 +68,11 @@ class Way:
             self.told.append(attempt)
             self.done.release()
 
-        def doors(token: str) -> Doors:
+        def doors(token: str) -> GatewayHandlers:
             egress = Egress(rules=allowed, token=token, told=tell, resolve=resolve)
-            return Doors(model=NoModel(), egress=egress)
+            return GatewayHandlers(model=NoModel(), egress=egress)
 
-        self.gateway: Gateway = stack.enter_context(served(listener, doors))
+        self.gateway: GatewayAddress = stack.enter_context(serve_gateway(listener, doors))
 
     def connection(self) -> http.client.HTTPConnection:
         host, _, port = self.gateway.address.partition(":")
@@ -261,7 +262,7 @@ def test_attempts_are_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     log = EgressLog(tmp_path / "egress.jsonl")
     at = datetime(2026, 1, 1, tzinfo=UTC)
     for refused in ("no", "", "no"):
-        log.told(Attempt(at=at, method="GET", host=OPEN, port=80, refused=refused))
+        log.note_attempt(Attempt(at=at, method="GET", host=OPEN, port=80, refused=refused))
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert [line["refused"] for line in lines] == ["no", ""]
     assert log.refused == {f"{OPEN}: no": 2}

@@ -22,7 +22,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.gateway import server
 from runner.gateway.model import provider
-from runner.gateway.server import Gateway
+from runner.gateway.server import GatewayAddress
 from runner.harnesses import ModelAccess, claude_code, codex
 from tests.parts.gateway import open_gateway
 from tests.parts.model_server import ModelServer, Server
@@ -37,7 +37,7 @@ def access(upstream: str, **changes: Any) -> ModelAccess:
 
 
 def call(
-    gateway: Gateway, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    gateway: GatewayAddress, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
     url = urlsplit(gateway.url)
     with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)) as connection:
@@ -48,13 +48,15 @@ def call(
 
 
 @pytest.fixture
-def gateway(model_server: ModelServer) -> Iterator[Gateway]:
+def gateway(model_server: ModelServer) -> Iterator[GatewayAddress]:
     upstream = model_server.url("gateway", [[{"say": "Hello."}]])
     with open_gateway(access(upstream), KEY) as opened:
         yield opened
 
 
-def test_the_key_is_put_in_and_the_placeholder_taken_out(gateway: Gateway, model_server: ModelServer) -> None:
+def test_the_key_is_put_in_and_the_placeholder_taken_out(
+    gateway: GatewayAddress, model_server: ModelServer
+) -> None:
     headers = {
         "x-api-key": gateway.token,
         "Authorization": "Bearer x",
@@ -81,14 +83,14 @@ def test_a_bearer_key(model_server: ModelServer) -> None:
     assert model_server.asked("bearer")[-1].headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_events_are_streamed(gateway: Gateway) -> None:
+def test_events_are_streamed(gateway: GatewayAddress) -> None:
     status, headers, body = call(gateway, "POST", "/v1/messages", {**ASK, "stream": True})
     assert (status, headers["content-type"]) == (200, "text/event-stream")
     assert body.startswith(b"event: message_start\n")
     assert body.endswith(b'{"type": "message_stop"}\n\n')
 
 
-def test_a_connection_serves_several_calls(gateway: Gateway) -> None:
+def test_a_connection_serves_several_calls(gateway: GatewayAddress) -> None:
     url = urlsplit(gateway.url)
     with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=10)) as connection:
         for method, path in (("HEAD", "/api/hello"), ("GET", "/v1/models"), ("HEAD", "/api/hello")):
@@ -112,7 +114,7 @@ def test_a_connection_serves_several_calls(gateway: Gateway) -> None:
     ],
 )
 def test_only_calls_of_the_model_pass(
-    gateway: Gateway, model_server: ModelServer, method: str, path: str, status: int
+    gateway: GatewayAddress, model_server: ModelServer, method: str, path: str, status: int
 ) -> None:
     before = len(model_server.requests)
     assert call(gateway, method, path)[0] == status
@@ -120,7 +122,9 @@ def test_only_calls_of_the_model_pass(
 
 
 @pytest.mark.parametrize("token", ["", "x", "é", "http://evil.example"])
-def test_without_the_token_nothing_passes(gateway: Gateway, model_server: ModelServer, token: str) -> None:
+def test_without_the_token_nothing_passes(
+    gateway: GatewayAddress, model_server: ModelServer, token: str
+) -> None:
     before = len(model_server.requests)
     url = urlsplit(gateway.url)
     with closing(socket.create_connection((url.hostname, url.port), timeout=10)) as connection:
@@ -140,14 +144,14 @@ def test_without_the_token_nothing_passes(gateway: Gateway, model_server: ModelS
         ("Content-Length: 99999999999", 413),
     ],
 )
-def test_requests_are_bounded(gateway: Gateway, headers: str, status: int) -> None:
+def test_requests_are_bounded(gateway: GatewayAddress, headers: str, status: int) -> None:
     url = urlsplit(gateway.url)
     with closing(socket.create_connection((url.hostname, url.port), timeout=10)) as connection:
         connection.sendall(f"POST {url.path}/v1/messages HTTP/1.1\r\n{headers}\r\n\r\n".encode())
         assert connection.recv(4096).startswith(f"HTTP/1.1 {status}".encode())
 
 
-def test_connections_are_bounded(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_bounded(gateway: GatewayAddress, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_CONNECTIONS", 2)
     url = urlsplit(gateway.url)
     opened = [socket.create_connection((url.hostname, url.port), timeout=10) for _ in range(3)]
@@ -324,7 +328,7 @@ def test_keys_that_cannot_be_sent_are_refused(key: str) -> None:
     assert "lines" not in caught.value.message
 
 
-def test_the_key_does_not_show(gateway: Gateway, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_key_does_not_show(gateway: GatewayAddress, capfd: pytest.CaptureFixture[str]) -> None:
     call(gateway, "POST", "/v1/messages", ASK)
     call(gateway, "POST", "/elsewhere", ASK)
     printed = capfd.readouterr()
@@ -367,7 +371,7 @@ def counting(answers: int) -> Iterator[tuple[str, list[int]]]:
         thread.join()
 
 
-def ask_until(opened: Gateway, true: Callable[[], bool]) -> None:
+def ask_until(opened: GatewayAddress, true: Callable[[], bool]) -> None:
     """A client may ask again before the connection of its last answer is there for the next call."""
     until = time.monotonic() + 60
     while not true():
@@ -393,7 +397,7 @@ def test_a_connection_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> N
     assert got == [1, 1, 1]
 
 
-def test_what_follows_a_head_does_not_wait(gateway: Gateway) -> None:
+def test_what_follows_a_head_does_not_wait(gateway: GatewayAddress) -> None:
     """With Nagle's algorithm it would wait for the client's delayed acknowledgement, 40 ms."""
     assert server.Request.disable_nagle_algorithm
     host, port = gateway.address.split(":")

@@ -17,7 +17,7 @@ import pytest
 from runner.config.network import Rules, rules
 from runner.gateway.egress.git import PATH, GitRead, variables
 from runner.gateway.model.proxy import NoModel
-from runner.gateway.server import Doors, Gateway, served
+from runner.gateway.server import GatewayAddress, GatewayHandlers, serve_gateway
 from tests.parts.github import free_port, git_http
 from tests.parts.rig import Rig
 from tests.parts.site import Quiet, site
@@ -58,18 +58,20 @@ class Forge:
         self.told: list[Attempt] = []
 
     @contextmanager
-    def gateway(self, listener: socket.socket | None = None, **changes: Any) -> Iterator[Gateway]:
+    def gateway(self, listener: socket.socket | None = None, **changes: Any) -> Iterator[GatewayAddress]:
         reached = Rules(repositories=ALLOWED.repositories, private=frozenset({"github.com"}))
 
-        def doors(token: str) -> Doors:
+        def doors(token: str) -> GatewayHandlers:
             door = {"rules": reached, "token": token, "told": self.told.append}
             read = GitRead(**{**door, "places": {"github.com": self.place}, **changes})
-            return Doors(model=NoModel(), egress=NoModel(), below={PATH: read})
+            return GatewayHandlers(model=NoModel(), egress=NoModel(), below={PATH: read})
 
-        with served(listener or socket.create_server(("127.0.0.1", 0)), doors) as opened:
+        with serve_gateway(listener or socket.create_server(("127.0.0.1", 0)), doors) as opened:
             yield opened
 
-    def ask(self, opened: Gateway, method: str, path: str, headers: Mapping[str, str] | None = None) -> int:
+    def ask(
+        self, opened: GatewayAddress, method: str, path: str, headers: Mapping[str, str] | None = None
+    ) -> int:
         url = urlsplit(opened.url)
         with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)) as connection:
             connection.request(method, f"{url.path}/{path}", headers=dict(headers or {}))
@@ -176,7 +178,7 @@ def test_no_credential_goes_along(forge: Forge) -> None:
     path = f"{PATH}/github.com/acme/tool/info/refs?service=git-upload-pack"
     with forge.gateway() as opened:
         assert forge.ask(opened, "GET", path, {"Authorization": "Basic eA==", "Cookie": "a=b"}) == 200
-        assert forge.ask(Gateway(opened.address, "another"), "GET", path) == 403
+        assert forge.ask(GatewayAddress(opened.address, "another"), "GET", path) == 403
     assert len(forge.heard) == 1
     assert not {"authorization", "cookie"} & forge.heard[0].keys()
 

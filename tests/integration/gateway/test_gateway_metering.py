@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from runner.core.model import Reason, Usage
+from runner.gateway import factory
 from runner.gateway.model.budget import Account, BudgetError, Call
-from runner.gateway.server import Gateway
+from runner.gateway.server import GatewayAddress
 from runner.harnesses import claude_code, codex
 from tests.parts.gateway import open_gateway
 from tests.parts.model_server import ModelServer, Server
@@ -29,7 +30,9 @@ ASK = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tok
 CHAT = replace(codex.MODEL, paths=("/chat/completions", "/responses"))
 
 
-def call(gateway: Gateway, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+def call(
+    gateway: GatewayAddress, path: str, body: Any, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
     return post(gateway.url, path, body, headers)
 
 
@@ -165,7 +168,7 @@ def test_who_leaves_before_the_end_pays_all_the_same_where_there_is_a_limit(limi
             client.sendall(head.encode() + body)
             assert client.recv(1_000)
         told.set()
-        account.settle(60)
+        account.close(60)
     assert account.usage == Usage(tokens_in=1_000 if limit else 0, cost_usd=0.002 if limit else 0)
 
 

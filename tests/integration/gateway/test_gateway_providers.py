@@ -17,7 +17,7 @@ from runner.gateway.factory import ModelDoor, open_gateway
 from runner.gateway.model import provider, proxy
 from runner.gateway.model.budget import Account, Call
 from runner.gateway.model.provider import Fallback
-from runner.gateway.server import Gateway
+from runner.gateway.server import GatewayAddress
 from runner.harnesses import claude_code, gemini
 from tests.integration.gateway.test_gateway_metering import HEAD, answering, post
 from tests.parts.model_server import ModelServer
@@ -49,7 +49,7 @@ class Opened:
         )
 
     def ask(self, times: int = 1, body: Any = ASK, path: str = "/v1/messages") -> Sequence[tuple[int, bytes]]:
-        def one(gateway: Gateway) -> tuple[int, bytes]:
+        def one(gateway: GatewayAddress) -> tuple[int, bytes]:
             return post(gateway.url, path, body)
 
         with open_gateway(

@@ -16,10 +16,10 @@ from runner.config.network import Rules
 from runner.core.errors import RunnerError
 from runner.gateway.factory import ModelDoor, open_gateway
 from runner.gateway.model import recorder as tapes
-from runner.gateway.model.cassette import Exchange, Names, compared, of_traffic
-from runner.gateway.model.recorder import Tape
-from runner.gateway.model.replay import Replay, replaying
-from runner.gateway.server import Gateway
+from runner.gateway.model.cassette import Exchange, Names, comparable_lines, from_traffic
+from runner.gateway.model.recorder import TrafficRecorder
+from runner.gateway.model.replay import Replay, serve_replay
+from runner.gateway.server import GatewayAddress
 from runner.harnesses import ModelAccess
 
 KEY, SECRET = "sk-the-real-key-0123456789abcdef", "s3cr3t-value-1234567890"
@@ -71,8 +71,8 @@ def echo() -> Iterator[str]:
 
 
 @contextmanager
-def taped(upstream: str, path: Path) -> Iterator[Gateway]:
-    tape = Tape(path, {KEY, SECRET})
+def taped(upstream: str, path: Path) -> Iterator[GatewayAddress]:
+    tape = TrafficRecorder(path, {KEY, SECRET})
     door = ModelDoor(access=ACCESS, key=KEY, upstream=upstream, tape=tape)
     try:
         with open_gateway(listening(), door, Rules(), lambda _: None) as opened:
@@ -148,7 +148,7 @@ def exchange(text: str, answer: str = "{}", status: int = 200) -> Exchange:
     return Exchange(
         method="POST",
         path="/v1/messages",
-        asked=compared(json.dumps(asked(text)).encode(), Names()),
+        asked=comparable_lines(json.dumps(asked(text)).encode(), Names()),
         status=status,
         content_type="application/json",
         answer=answer,
@@ -164,19 +164,19 @@ def test_what_was_kept_is_answered_again(echo: str, tmp_path: Path) -> None:
     with taped(echo, path) as opened:
         first = post(opened.url, "one").text
         assert post(opened.url, "two").ok
-    replay = Replay(of_traffic(path.read_bytes(), Names()))
-    with replaying(replay) as url:
-        assert "request 2" in replay.unasked() or "requests 1, 2" in replay.unasked()
+    replay = Replay(from_traffic(path.read_bytes(), Names()))
+    with serve_replay(replay) as url:
+        assert "request 2" in replay.unused_exchanges() or "requests 1, 2" in replay.unused_exchanges()
         assert post(url, "two").ok  # the order of what is asked at once is chance
         again = post(url, "one")
     assert (again.text, again.headers["Content-Type"]) == (first, "text/event-stream")
-    assert replay.unasked() == ""
+    assert replay.unused_exchanges() == ""
     replay.check()
 
 
 def test_a_request_that_differs_is_refused_and_told() -> None:
     replay = Replay([exchange("one"), exchange("two")])
-    with replaying(replay) as url:
+    with serve_replay(replay) as url:
         assert post(url, "one").ok
         assert post(url, "too").status_code == 400
     (problem,) = replay.problems
@@ -189,7 +189,7 @@ def test_a_request_that_differs_is_refused_and_told() -> None:
 
 def test_a_request_too_many_is_told() -> None:
     replay = Replay([exchange("one")])
-    with replaying(replay) as url:
+    with serve_replay(replay) as url:
         assert post(url, "one").ok
         assert post(url, "one").status_code == 400
     assert "request 2 (/v1/messages) is one more than was recorded" in replay.problems
@@ -197,21 +197,21 @@ def test_a_request_too_many_is_told() -> None:
 
 def test_what_is_only_looked_up_may_be_missing() -> None:
     replay = Replay([])
-    with replaying(replay) as url:
+    with serve_replay(replay) as url:
         assert requests.get(f"{url}/v1/models", timeout=60).status_code == 404
     assert replay.problems == []
 
 
 def test_answers_in_their_order_whatever_is_asked() -> None:
     replay = Replay([exchange("one", "1"), exchange("two", "2")], strict=False)
-    with replaying(replay) as url:
+    with serve_replay(replay) as url:
         assert [post(url, "x").text, post(url, "y").text] == ["1", "2"]
 
 
 def test_errors_and_places_are_replayed() -> None:
     recorded = [exchange("one", "<<workspace>>/a", 529), exchange("two", status=0)]
     replay = Replay(recorded, Names(places={"/here": "workspace"}))
-    with replaying(replay) as url:
+    with serve_replay(replay) as url:
         failed = post(url, "one")
         assert (failed.status_code, failed.text) == (529, "/here/a")
         assert post(url, "two").status_code == 502

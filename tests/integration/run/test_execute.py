@@ -31,11 +31,11 @@ from runner.core.model import (
     Trigger,
     Usage,
 )
-from runner.publish.forges.local import Local
-from runner.publish.outputs import Bot
+from runner.publish.forges.local import LocalForge
+from runner.publish.outputs import BotIdentity
 from runner.run.context import Parts
 from runner.run.execute import execute
-from runner.run.recorder import Record
+from runner.run.recorder import RunRecorder
 from runner.sandboxes import SandboxSpec
 from runner.store import PullRequests, Store, hold, new_run_id
 from runner.workspace import checkout
@@ -85,7 +85,7 @@ class Scene:
                 ),
                 {},
             )
-            record = Record(self.store, run_id, self.store.run_folder(run_id), self.events.append)
+            record = RunRecorder(self.store, run_id, self.store.run_folder(run_id), self.events.append)
             return run_id, execute(spec, record, replace(self.parts(), **parts))
 
     def parts(self) -> Parts:
@@ -94,9 +94,9 @@ class Scene:
             sandbox=plugins.module("sandboxes", "fake"),
             harness=plugins.module("harnesses", "command"),  # type: ignore[arg-type]
             output=plugins.module("outputs", "pull_request"),
-            forge=Local(self.project.origin, table, "bot"),
+            forge=LocalForge(self.project.origin, table, "bot"),
             mirror=self.mirror,
-            bot=Bot(name="bot", email="bot@example.com"),
+            bot=BotIdentity(name="bot", email="bot@example.com"),
             secrets=self.secrets,
             variables={},
             watch=lambda _: None,
@@ -239,7 +239,7 @@ def test_nothing_published_by_choice(scene: Scene, tmp_path: Path) -> None:
 
 
 def test_a_warning_of_the_forge_is_heard(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Local, "request_reviewers", lambda *_: ["nobody was not asked for a review"])
+    monkeypatch.setattr(LocalForge, "request_reviewers", lambda *_: ["nobody was not asked for a review"])
     spec = scene.spec(
         "write:a:x", output=OutputSpec(kind="pull_request", options={"title": "t", "reviewers": ("nobody",)})
     )

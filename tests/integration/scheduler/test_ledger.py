@@ -40,7 +40,7 @@ def test_a_decision_is_kept_whole(project: Project) -> None:
         decision(expires=NOW + timedelta(hours=1)),
         decision("schedule:0 9 * * 1@UTC:2026-11-21T11:55Z", Verdict.MISSED, cause=Cause.WINDOW, due=due),
     ]
-    assert ledger(project).settle(lambda _: made, NOW) == made
+    assert ledger(project).decide(lambda _: made, NOW) == made
     found = ledger(project, "two").history(NOW)
     assert found.decided == {one.name: one for one in made}
     assert found.active == {"docs": made[0]}
@@ -49,16 +49,16 @@ def test_a_decision_is_kept_whole(project: Project) -> None:
 
 
 def test_nothing_is_written_where_nothing_was_decided(project: Project) -> None:
-    assert ledger(project).settle(lambda _: [], NOW) == []
+    assert ledger(project).decide(lambda _: [], NOW) == []
     assert REF not in project.git("for-each-ref", cwd=project.origin)
     assert ledger(project).history(NOW) == History()
 
 
 def test_the_first_decision_stands(project: Project) -> None:
     first, second = ledger(project), ledger(project, "two")
-    first.settle(lambda _: [decision()], NOW)
+    first.decide(lambda _: [decision()], NOW)
     later = decision(verdict=Verdict.SKIPPED, cause=Cause.DUPLICATE)
-    assert second.settle(lambda known: [later] if known.decided else [decision()], NOW) == [later]
+    assert second.decide(lambda known: [later] if known.decided else [decision()], NOW) == [later]
     assert first.history(NOW).decided["docs release:1"].verdict is Verdict.STARTED
 
 
@@ -68,11 +68,11 @@ def test_who_was_slower_decides_anew(project: Project) -> None:
 
     def decide(known: History) -> list[Decision]:
         if not seen:
-            quick.settle(lambda _: [decision("release:2")], NOW)
+            quick.decide(lambda _: [decision("release:2")], NOW)
         seen.append(len(known.decided))
         return [decision()]
 
-    slow.settle(decide, NOW)
+    slow.decide(decide, NOW)
     assert seen == [0, 1]
     assert set(slow.history(NOW).decided) == {"docs release:1", "docs release:2"}
 
@@ -80,16 +80,16 @@ def test_who_was_slower_decides_anew(project: Project) -> None:
 def test_a_run_is_active_until_it_ends_or_is_overdue(project: Project) -> None:
     book = ledger(project)
     started = decision(expires=NOW + timedelta(hours=1))
-    book.settle(lambda _: [started], NOW)
+    book.decide(lambda _: [started], NOW)
     assert book.history(NOW + timedelta(minutes=59)).active == {"docs": started}
     assert book.history(NOW + timedelta(minutes=61)).active == {}
-    book.ended(started, END, "https://example.com/pull/1", NOW)
+    book.add_end(started, END, "https://example.com/pull/1", NOW)
     assert book.history(NOW).active == {}
 
 
 def test_a_start_that_failed_is_told(project: Project) -> None:
     book = ledger(project)
-    book.settle(lambda _: [decision()], NOW)
+    book.decide(lambda _: [decision()], NOW)
     book.amend(decision(verdict=Verdict.FAILED_TO_START, cause=Cause.INVALID, message="no key"), NOW)
     found = ledger(project, "two").history(NOW)
     assert found.decided["docs release:1"].message == "no key"
@@ -102,10 +102,10 @@ def test_days_go_but_how_far_schedules_were_decided_stays(
     monkeypatch.setattr("runner.scheduler.ledger.DAYS", 5)
     book = ledger(project)
     slot = decision("schedule:0 0 1 1 *@UTC:2026-11-21T12:00Z", due=NOW)
-    book.settle(lambda _: [slot], NOW)
+    book.decide(lambda _: [slot], NOW)
     for day in range(1, 6):
         at = NOW + timedelta(days=day)
-        book.settle(lambda _, day=day: [decision(f"release:{day}")], at)  # type: ignore[misc]
+        book.decide(lambda _, day=day: [decision(f"release:{day}")], at)  # type: ignore[misc]
     found = book.history(NOW)
     assert slot.name not in found.decided
     assert len(found.decided) == 5
@@ -115,7 +115,7 @@ def test_days_go_but_how_far_schedules_were_decided_stays(
 
 def test_a_damaged_ref_is_named_with_the_way_out(project: Project) -> None:
     book = ledger(project)
-    book.settle(lambda _: [decision()], NOW)
+    book.decide(lambda _: [decision()], NOW)
     blob = subprocess.run(
         ["git", "hash-object", "-w", "--stdin"], cwd=project.origin, input="{", text=True,
         capture_output=True, check=True,
@@ -136,7 +136,7 @@ def test_a_token_that_may_not_write_is_named(project: Project) -> None:
     (project.origin / "hooks/pre-receive").write_text("#!/bin/sh\necho denied >&2; exit 1\n")
     (project.origin / "hooks/pre-receive").chmod(0o755)
     with pytest.raises(RunnerError) as caught:
-        ledger(project).settle(lambda _: [decision()], NOW)
+        ledger(project).decide(lambda _: [decision()], NOW)
     assert caught.value.reason is Reason.FORGE_DENIED
     assert "contents: write" in caught.value.hint
 

@@ -13,7 +13,7 @@ import pytest
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Remote
 from runner.workspace import overlayfs
-from runner.workspace.checkout import Change, checkout, prepared
+from runner.workspace.checkout import Change, checkout, open_workspace
 from runner.workspace.mirror import Mirror
 from tests.parts.repos import BASE, Scene, by_path, commit, git, scene
 
@@ -126,7 +126,7 @@ def test_names_that_look_like_something_else(here: Scene) -> None:
 
 def test_it_is_empty_until_it_is_filled(here: Scene) -> None:
     mirror = fetched(here)
-    with prepared(mirror, mirror.resolve("main"), "one", layered=False) as workspace:
+    with open_workspace(mirror, mirror.resolve("main"), "one", layered=False) as workspace:
         assert list(workspace.path.iterdir()) == []
         workspace.fill()
         assert git(workspace.path, "status", "--porcelain") == ""
@@ -421,5 +421,5 @@ def test_old_bases_make_room_unless_they_are_used(here: Scene) -> None:
 
 
 def test_paths_that_overlayfs_would_misread() -> None:
-    assert not overlayfs.possible(Path("/srv/a:b"))
-    assert not overlayfs.possible(Path("/srv/a,b"))
+    assert not overlayfs.may_work(Path("/srv/a:b"))
+    assert not overlayfs.may_work(Path("/srv/a,b"))

@@ -12,7 +12,7 @@ import pytest
 
 from runner.clients.git import Git, address, blobs, discover, entries, files_at, github_slug
 from runner.clients.git.call import environment
-from runner.clients.git.failures import Done, failure, redacted
+from runner.clients.git.failures import GitResult, failure, redact
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from tests.parts.repos import BASE, bare, commit, git
@@ -82,7 +82,7 @@ def test_the_hosts_configuration_plays_no_part(
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.email")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "host@example.com")
-    assert Git(source).text("config", "--get-regexp", "^(user|alias)", ok=(0, 1)) == ""
+    assert Git(source).output("config", "--get-regexp", "^(user|alias)", ok=(0, 1)) == ""
 
 
 def test_a_repository_above_is_never_taken(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_failure_says_what_where_and_why(source: Path) -> None:
     ],
 )
 def test_known_causes(said: str, reason: Reason, retryable: bool, tmp_path: Path) -> None:
-    error = failure(Phase.CHECKOUT, tmp_path, ["fetch"], Done(128, b"", said))
+    error = failure(Phase.CHECKOUT, tmp_path, ["fetch"], GitResult(128, b"", said))
     assert (error.reason, error.retryable) == (reason, retryable)
     assert bool(error.hint) == ("something new" not in said and bool(said))
 
@@ -172,7 +172,7 @@ def test_no_credential_reaches_a_message() -> None:
         "GIT_CONFIG_VALUE_0": TOKEN,
     }
     said = f"fatal: sent {TOKEN} and eC1hY2Nlc3M6dG9rZW4= to https://user:pass@github.com/o/n"
-    assert redacted(said, variables) == "fatal: sent *** and *** to https://***@github.com/o/n"
+    assert redact(said, variables) == "fatal: sent *** and *** to https://***@github.com/o/n"
 
 
 def test_git_that_is_missing(source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

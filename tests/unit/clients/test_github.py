@@ -11,11 +11,11 @@ from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from runner.clients.github.api import GitHub
-from runner.clients.github.rate_limit import Pacer
+from runner.clients.github.api import GitHubApi
+from runner.clients.github.rate_limit import RateLimiter
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
-from runner.publish.forges.github import GitHub as Forge
+from runner.publish.forges.github import GitHubForge as Forge
 from tests.parts.pace import Clock
 
 TOKEN = "ghp_aVerySecretToken0123456789"
@@ -46,7 +46,7 @@ class Script:
         return found
 
 
-def door(*answers: Response | Exception) -> tuple[GitHub, Script, list[float]]:
+def door(*answers: Response | Exception) -> tuple[GitHubApi, Script, list[float]]:
     slept: list[float] = []
     clock = Clock()
 
@@ -54,8 +54,8 @@ def door(*answers: Response | Exception) -> tuple[GitHub, Script, list[float]]:
         slept.append(seconds)
         clock.sleep(seconds)
 
-    pacer = Pacer(clock, clock.sleep)
-    made = GitHub("https://api.example.com/", "o/r", lambda: TOKEN, sleep, lambda: 1000.0, pacer)
+    pacer = RateLimiter(clock, clock.sleep)
+    made = GitHubApi("https://api.example.com/", "o/r", lambda: TOKEN, sleep, lambda: 1000.0, pacer)
     script = Script(*answers)
     made.__dict__["session"] = script
     return made, script, slept
@@ -89,7 +89,7 @@ def test_a_limit_that_does_not_end_is_given_up() -> None:
 
 def test_who_is_hasty_gives_up_and_keeps_the_others_from_asking() -> None:
     made, script, slept = door(answer(403, Retry_After="100"), answer(200, {}))
-    for one in (made.hasty(), made.hasty().at("o/other")):
+    for one in (made.without_waiting(), made.without_waiting().for_repository("o/other")):
         with pytest.raises(RunnerError) as caught:
             one.get("")
         assert (caught.value.reason, caught.value.retryable) == (Reason.FORGE_RATE_LIMITED, True)
@@ -247,8 +247,8 @@ def test_git_gets_the_token_for_this_origin_alone() -> None:
     assert remote.url == "https://git.example.com/o/r.git"
     assert remote.variables["GIT_CONFIG_KEY_0"] == "http.https://git.example.com/.extraHeader"
     assert TOKEN not in remote.url + remote.variables["GIT_CONFIG_VALUE_0"]
-    assert Forge(GitHub("https://api", "o/r", str), "https://g").remote().variables == {}
-    assert not Forge(GitHub("https://api", "o/r", str), "https://g").doctor()[0].ok
+    assert Forge(GitHubApi("https://api", "o/r", str), "https://g").remote().variables == {}
+    assert not Forge(GitHubApi("https://api", "o/r", str), "https://g").doctor()[0].ok
 
 
 class Wire(BaseAdapter):
@@ -276,10 +276,10 @@ def test_each_request_shows_the_token_of_its_moment_and_no_other(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     tokens = ["first", "second", ""]
-    made, wire = GitHub("https://api.example.com", "o/r", lambda: tokens.pop(0)), Wire()
+    made, wire = GitHubApi("https://api.example.com", "o/r", lambda: tokens.pop(0)), Wire()
     made.session.mount("https://", wire)
     made.get("")
-    made.at("o/other").get("")
+    made.for_repository("o/other").get("")
     made.get("")
     assert wire.shown == ["Bearer first", "Bearer second", None]
 

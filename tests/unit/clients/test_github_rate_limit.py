@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tests.parts.patience  # noqa: F401
-from runner.clients.github.rate_limit import Kind, Pacer
+from runner.clients.github.rate_limit import Kind, RateLimiter
 from tests.parts.pace import Clock
 
 COSTS = {"read": 1, "grant": 5, "write": 5, "create": 5}
@@ -21,14 +21,14 @@ class Sent:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.pacer = Pacer(self.clock, self.clock.sleep)
+        self.pacer = RateLimiter(self.clock, self.clock.sleep)
         self.requests: list[tuple[float, Kind]] = []
 
     def __call__(self, kind: Kind, count: int = 1, lasts: float = 0.0) -> float:
         """Send so many; tell how long that took."""
         began = self.clock.now
         for _ in range(count):
-            with self.pacer.turn(kind):
+            with self.pacer.slot(kind):
                 self.requests.append((self.clock.now, kind))
                 self.clock.now += lasts
         return self.clock.now - began
@@ -87,11 +87,11 @@ def test_tokens_are_granted_without_a_pause(send: Sent) -> None:
 
 
 def test_when_github_wants_to_hear_nothing_nobody_asks(send: Sent) -> None:
-    send.pacer.close(100)
-    send.pacer.close(5)
-    assert send.pacer.closed() == 100
+    send.pacer.block(100)
+    send.pacer.block(5)
+    assert send.pacer.seconds_blocked() == 100
     assert send("read") == 100
-    assert send.pacer.closed() == 0
+    assert send.pacer.seconds_blocked() == 0
     assert send("write") == 0
 
 
@@ -115,11 +115,11 @@ def test_no_minute_holds_more_than_is_allowed(batches: list[tuple[Kind, int, flo
 
 
 def test_threads_write_one_after_the_other() -> None:
-    pacer, at_work, together = Pacer(sleep=lambda _: None), threading.Lock(), []
+    pacer, at_work, together = RateLimiter(sleep=lambda _: None), threading.Lock(), []
     pacer.clock = iter(range(10_000)).__next__
 
     def write() -> None:
-        with pacer.turn("write"):
+        with pacer.slot("write"):
             together.append(not at_work.acquire(blocking=False))
             if not together[-1]:
                 at_work.release()
@@ -133,6 +133,6 @@ def test_threads_write_one_after_the_other() -> None:
 
 
 def test_a_write_that_fails_lets_the_next_one_in(send: Sent) -> None:
-    with pytest.raises(OSError), send.pacer.turn("write"):
+    with pytest.raises(OSError), send.pacer.slot("write"):
         raise OSError
     assert send("write") == 1

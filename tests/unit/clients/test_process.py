@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runner.clients import process
 from runner.clients.docker.engine import Frames
-from runner.clients.stdio import CapReachedError, Clock, Meter
+from runner.clients.stdio import CapReachedError, Clock, LimitMeter
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Exit, Reason
 
@@ -174,10 +174,10 @@ def test_arguments_that_are_too_long_are_no_crash(tmp_path: Path) -> None:
 
 
 def test_a_meter_allows_exactly_its_limit() -> None:
-    meter = Meter(Caps(output=10))
-    meter.took(10)
+    meter = LimitMeter(Caps(output=10))
+    meter.note_output(10)
     with pytest.raises(CapReachedError) as caught:
-        meter.took(1)
+        meter.note_output(1)
     assert caught.value.cause == "output"
 
 
@@ -202,16 +202,16 @@ def test_frames_are_read_however_they_are_cut(pieces: list[tuple[int, bytes]], d
 def test_a_clock_that_is_held_stands_still() -> None:
     clock = Clock()
     before = clock()
-    clock.hold()
+    clock.pause()
     held = clock()
-    meter = Meter(Caps(timeout=0.001, idle=0.001), clock=clock)
+    meter = LimitMeter(Caps(timeout=0.001, idle=0.001), clock=clock)
     time.sleep(0.02)
     meter.check()
-    clock.hold()
-    assert clock.held
+    clock.pause()
+    assert clock.is_paused
     assert clock() == held >= before
-    clock.go_on()
-    clock.go_on()
+    clock.resume()
+    clock.resume()
     assert clock() - held < time.monotonic() - before
     time.sleep(0.02)
     with pytest.raises(CapReachedError):

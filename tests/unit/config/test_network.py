@@ -120,17 +120,17 @@ INSIDE = [
 @pytest.mark.parametrize("address", INSIDE)
 def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
-    assert address in PYPI.misplaced("pypi.org", ["151.101.0.223", address])
+    assert address in PYPI.address_refusal("pypi.org", ["151.101.0.223", address])
 
 
 @pytest.mark.parametrize("address", ["151.101.0.223", "2a04:4e42::223", "64:ff9b::808:808"])
 def test_addresses_that_are(address: str) -> None:
-    assert PYPI.misplaced("pypi.org", [address]) == ""
+    assert PYPI.address_refusal("pypi.org", [address]) == ""
 
 
 def test_a_private_host_that_was_named_may_be_anywhere() -> None:
     own = rules(["pypi.corp.example"], ["pypi.corp.example"])
-    assert own.misplaced("pypi.corp.example", ["10.0.0.1"]) == ""
+    assert own.address_refusal("pypi.corp.example", ["10.0.0.1"]) == ""
     assert own.refusal("pypi.corp.example", 8443, "https") == ""
-    assert "10.0.0.1" in own.misplaced("pypi.org", ["10.0.0.1"])
+    assert "10.0.0.1" in own.address_refusal("pypi.org", ["10.0.0.1"])
     assert "is not in" in rules([], ["pypi.corp.example"]).refusal("pypi.corp.example", 443, "https")

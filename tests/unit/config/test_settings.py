@@ -27,7 +27,7 @@ def test_nothing_need_be_said(tmp_path: Path) -> None:
     config = load(tmp_path)
     assert (config.forge, config.sandbox, config.image) == ("auto", "docker", "")
     assert config.skills == ("skills", ".agents/skills", ".github/skills")
-    assert config.limits.over(Limits()) == Limits()
+    assert config.limits.merge(Limits()) == Limits()
     assert config.origin("sandbox") == "default"
     assert config.state == Path("~/.local/state/skillrunner").expanduser()
 
@@ -37,7 +37,7 @@ def test_each_layer_goes_before_the_one_below(tmp_path: Path) -> None:
     variables = {"SKILLRUNNER_FORGE": "github", "SKILLRUNNER_IMAGE": "b", "SKILLRUNNER_LIMITS_ATTEMPTS": "3"}
     config = load(tmp_path, text, {"image": "c", "sandbox": None}, **variables)
     assert (config.sandbox, config.forge, config.image) == ("process", "github", "c")
-    assert config.limits.over(Limits()) == Limits(timeout=300, attempts=3)
+    assert config.limits.merge(Limits()) == Limits(timeout=300, attempts=3)
     origins = [config.origin(key) for key in ("sandbox", "forge", "image", "limits.timeout", "limits.idle")]
     file = str(tmp_path / FILE)
     assert origins == [file, "SKILLRUNNER_FORGE", "--image", file, "default"]

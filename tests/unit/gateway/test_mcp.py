@@ -14,7 +14,7 @@ from runner.config.documents import Model, Text
 from runner.config.network import Rules
 from runner.gateway.factory import ModelDoor, open_gateway
 from runner.gateway.mcp import Tool, ToolError
-from runner.gateway.server import Gateway
+from runner.gateway.server import GatewayAddress
 
 META = "io.modelcontextprotocol/protocolVersion"
 
@@ -34,7 +34,7 @@ SHOUT = Tool(name="shout", description="Say it loudly", arguments=Word, call=sho
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[Gateway]:
+def gateway() -> Iterator[GatewayAddress]:
     listener = socket.create_server(("127.0.0.1", 0))
     with open_gateway(listener, ModelDoor(), Rules(), lambda _: None, [SHOUT]) as opened:
         yield opened
@@ -50,7 +50,7 @@ class Answer:
 
 
 def ask(
-    gateway: Gateway,
+    gateway: GatewayAddress,
     body: bytes | None,
     headers: Mapping[str, str] | None = None,
     method: str = "POST",
@@ -65,7 +65,7 @@ def ask(
         connection.close()
 
 
-def call(gateway: Gateway, method: str, params: Any = None, headers: Any = None) -> Answer:
+def call(gateway: GatewayAddress, method: str, params: Any = None, headers: Any = None) -> Answer:
     message = {"jsonrpc": "2.0", "id": 7, "method": method, **({} if params is None else {"params": params})}
     return ask(gateway, json.dumps(message).encode(), headers)
 
@@ -81,7 +81,7 @@ def call(gateway: Gateway, method: str, params: Any = None, headers: Any = None)
         (7, "2025-11-25"),
     ],
 )
-def test_a_handshake_settles_the_revision(gateway: Gateway, asked: Any, answered: str) -> None:
+def test_a_handshake_settles_the_revision(gateway: GatewayAddress, asked: Any, answered: str) -> None:
     found = call(gateway, "initialize", {"protocolVersion": asked, "capabilities": {}, "clientInfo": {}})
     assert found.status == 200
     assert found.headers["Content-Type"] == "application/json"
@@ -92,7 +92,7 @@ def test_a_handshake_settles_the_revision(gateway: Gateway, asked: Any, answered
     assert result["serverInfo"]["name"] == "skillrunner"
 
 
-def test_tools_are_listed_with_their_schemas(gateway: Gateway) -> None:
+def test_tools_are_listed_with_their_schemas(gateway: GatewayAddress) -> None:
     (tool,) = call(gateway, "tools/list").data["result"]["tools"]
     assert (tool["name"], tool["description"]) == ("shout", "Say it loudly")
     schema = tool["inputSchema"]
@@ -102,7 +102,7 @@ def test_tools_are_listed_with_their_schemas(gateway: Gateway) -> None:
     assert "title" not in schema
 
 
-def test_a_tool_is_called(gateway: Gateway) -> None:
+def test_a_tool_is_called(gateway: GatewayAddress) -> None:
     found = call(gateway, "tools/call", {"name": "shout", "arguments": {"word": "hey", "times": 2}})
     assert found.data["result"] == {"content": [{"type": "text", "text": "HEYHEY"}], "isError": False}
 
@@ -118,7 +118,7 @@ def test_a_tool_is_called(gateway: Gateway) -> None:
         ("hey", "valid dictionary"),
     ],
 )
-def test_a_tools_failure_is_for_the_agent_to_read(gateway: Gateway, arguments: Any, said: str) -> None:
+def test_a_tools_failure_is_for_the_agent_to_read(gateway: GatewayAddress, arguments: Any, said: str) -> None:
     result = call(gateway, "tools/call", {"name": "shout", "arguments": arguments}).data["result"]
     assert result["isError"]
     assert said in result["content"][0]["text"]
@@ -137,13 +137,13 @@ def test_a_tools_failure_is_for_the_agent_to_read(gateway: Gateway, arguments: A
     ],
 )
 def test_an_error_of_the_protocol_answers_the_request(
-    gateway: Gateway, method: str, params: Any, code: int
+    gateway: GatewayAddress, method: str, params: Any, code: int
 ) -> None:
     found = call(gateway, method, params)
     assert (found.status, found.data["id"], found.data["error"]["code"]) == (200, 7, code)
 
 
-def test_a_ping_is_answered(gateway: Gateway) -> None:
+def test_a_ping_is_answered(gateway: GatewayAddress) -> None:
     assert call(gateway, "ping").data["result"] == {}
 
 
@@ -156,7 +156,7 @@ def test_a_ping_is_answered(gateway: Gateway) -> None:
         {"jsonrpc": "2.0", "id": 3, "error": {"code": 1, "message": "no"}},
     ],
 )
-def test_what_asks_for_nothing_is_taken(gateway: Gateway, message: Any) -> None:
+def test_what_asks_for_nothing_is_taken(gateway: GatewayAddress, message: Any) -> None:
     found = ask(gateway, json.dumps(message).encode())
     assert (found.status, found.content) == (202, b"")
 
@@ -181,13 +181,13 @@ def test_what_asks_for_nothing_is_taken(gateway: Gateway, message: Any) -> None:
         (b'{"jsonrpc": "2.0", "id": 1, "method": 5}', -32600),
     ],
 )
-def test_what_is_no_message_is_refused(gateway: Gateway, body: bytes, code: int) -> None:
+def test_what_is_no_message_is_refused(gateway: GatewayAddress, body: bytes, code: int) -> None:
     found = ask(gateway, body)
     assert (found.status, found.data["error"]["code"]) == (400, code)
     assert found.data["id"] is None or code == -32600
 
 
-def test_the_revision_without_a_handshake(gateway: Gateway) -> None:
+def test_the_revision_without_a_handshake(gateway: GatewayAddress) -> None:
     meta = {"_meta": {META: "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}}
     version = {"MCP-Protocol-Version": "2026-07-28"}
     found = call(gateway, "server/discover", meta, version).data["result"]
@@ -207,7 +207,7 @@ def test_the_revision_without_a_handshake(gateway: Gateway) -> None:
     [("2031-01-01", None, -32022), (None, "2031-01-01", -32022), ("2025-11-25", "2026-07-28", -32020)],
 )
 def test_a_revision_that_is_not_ours_is_refused(
-    gateway: Gateway, header: str | None, inside: str | None, code: int
+    gateway: GatewayAddress, header: str | None, inside: str | None, code: int
 ) -> None:
     params = {"_meta": {META: inside}} if inside else {}
     found = call(gateway, "tools/list", params, {"MCP-Protocol-Version": header} if header else {})
@@ -217,7 +217,7 @@ def test_a_revision_that_is_not_ours_is_refused(
 
 
 @pytest.mark.parametrize("token", ["", "x", "x" * 43, "%00", "%C3%BC"])
-def test_another_runs_address_is_refused(gateway: Gateway, token: str) -> None:
+def test_another_runs_address_is_refused(gateway: GatewayAddress, token: str) -> None:
     body = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
     found = ask(gateway, body, path=f"/{token}/mcp")
     assert found.status in (403, 404)
@@ -225,12 +225,12 @@ def test_another_runs_address_is_refused(gateway: Gateway, token: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "OPTIONS"])
-def test_other_methods_are_refused(gateway: Gateway, method: str) -> None:
+def test_other_methods_are_refused(gateway: GatewayAddress, method: str) -> None:
     found = ask(gateway, None, method=method)
     assert (found.status, found.headers["Allow"]) == (405, "POST, DELETE")
 
 
-def test_a_connection_outlives_a_refused_stream_and_says_when_it_does_not(gateway: Gateway) -> None:
+def test_a_connection_outlives_a_refused_stream_and_says_when_it_does_not(gateway: GatewayAddress) -> None:
     """Clients ask for a stream, and send their next message over the same connection."""
     host, port = gateway.address.split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=60)
@@ -247,12 +247,12 @@ def test_a_connection_outlives_a_refused_stream_and_says_when_it_does_not(gatewa
     connection.close()
 
 
-def test_a_session_that_never_was_can_be_ended(gateway: Gateway) -> None:
+def test_a_session_that_never_was_can_be_ended(gateway: GatewayAddress) -> None:
     assert ask(gateway, None, method="DELETE").status == 200
 
 
 @pytest.mark.parametrize("below", ["/", "/x", "/mcp", "/../v1"])
-def test_nothing_is_below_it(gateway: Gateway, below: str) -> None:
+def test_nothing_is_below_it(gateway: GatewayAddress, below: str) -> None:
     assert ask(gateway, b"{}", path=f"/{gateway.token}/mcp{below}").status == 404
 
 
@@ -266,12 +266,12 @@ def test_nothing_is_below_it(gateway: Gateway, below: str) -> None:
     ],
 )
 def test_what_is_too_large_or_of_no_known_size_is_not_read(
-    gateway: Gateway, headers: Mapping[str, str], status: int
+    gateway: GatewayAddress, headers: Mapping[str, str], status: int
 ) -> None:
     assert ask(gateway, None, headers).status == status
 
 
-def test_a_query_changes_nothing(gateway: Gateway) -> None:
+def test_a_query_changes_nothing(gateway: GatewayAddress) -> None:
     body = b'{"jsonrpc": "2.0", "id": "a", "method": "ping"}'
     assert ask(gateway, body, path=f"/{gateway.token}/mcp?x=1").data["id"] == "a"
 

@@ -10,16 +10,16 @@ from runner.core.model import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Problem,
     Reason,
     Reasoning,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.harnesses import acp, model_access
 from tests.parts.recordings import exited, lines, recorded, stopped, task
@@ -106,7 +106,7 @@ def test_a_session_is_opened_in_the_workspace_and_prompted(talk: Talk) -> None:
     (prompt,) = talk.hear({"id": new["id"], "result": {"sessionId": "s1"}})
     assert prompt["method"] == "session/prompt"
     assert prompt["params"] == {"sessionId": "s1", "prompt": [{"type": "text", "text": "Do the work.\n"}]}
-    assert talk.events == [Session(session_id="s1", version="agent 7")]
+    assert talk.events == [SessionStart(session_id="s1", version="agent 7")]
 
 
 def test_input_ends_with_the_turn(talk: Talk) -> None:
@@ -127,7 +127,18 @@ def test_input_ends_with_the_turn(talk: Talk) -> None:
 def test_a_good_session_is_normalised(name: str, usage: Usage) -> None:
     talk = play(f"acp-{name}-ok", "own/scripted" if name == "opencode" else None)
     assert [type(event) for event in talk.events] == [
-        *(Session, Message, ToolCall, ToolResult, FileEdit, ToolCall, ToolResult, Message, Metered, Finish)
+        *(
+            SessionStart,
+            Message,
+            ToolCall,
+            ToolResult,
+            FileEdit,
+            ToolCall,
+            ToolResult,
+            Message,
+            UsageReport,
+            Finish,
+        )
     ]
     assert [event.text for event in talk.of(Message)] == ["I will write it.", "Done."]
     assert talk.of(FileEdit)[0].path == "/workspace/hello.txt"

@@ -10,15 +10,15 @@ from runner.core.model import (
     Finish,
     Limits,
     Message,
-    Metered,
     Problem,
     Reason,
     Reasoning,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.harnesses import claude_code
 from tests.parts.recordings import exited, judged, read, recorded, stopped, task
@@ -114,8 +114,8 @@ def test_a_program_elsewhere() -> None:
 def test_a_good_session_is_normalised() -> None:
     events = read(claude_code.Reader(), recorded("claude-ok"))
     assert [type(event) for event in events] == [
-        *(Session, Message, Metered, ToolCall, ToolResult, FileEdit),
-        *(ToolCall, Metered, ToolResult, Message, Metered, Metered, Finish),
+        *(SessionStart, Message, UsageReport, ToolCall, ToolResult, FileEdit),
+        *(ToolCall, UsageReport, ToolResult, Message, UsageReport, UsageReport, Finish),
     ]
     assert (events[0].model, events[0].version) == ("claude-sonnet-4-5", "2.1.329")
     assert events[0].session_id

@@ -10,15 +10,15 @@ from runner.core.model import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Problem,
     Reason,
     Reasoning,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.harnesses import Launch, codex
 from tests.parts.recordings import exited, judged, read, recorded, stopped, task
@@ -71,7 +71,18 @@ def test_without_a_gateway_its_own_provider_stays() -> None:
 def test_a_good_session_is_normalised() -> None:
     events = read(codex.Reader(), recorded("codex-ok"))
     assert [type(event) for event in events] == [
-        *(Session, Message, ToolCall, ToolResult, FileEdit, ToolCall, ToolResult, Message, Metered, Finish)
+        *(
+            SessionStart,
+            Message,
+            ToolCall,
+            ToolResult,
+            FileEdit,
+            ToolCall,
+            ToolResult,
+            Message,
+            UsageReport,
+            Finish,
+        )
     ]
     assert events[4] == FileEdit(path="/workspace/hello.txt", kind="add")
     assert events[6] == ToolResult(call_id="item_2", ok=False, output="hello\n", exit_code=3)
@@ -200,4 +211,4 @@ def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
 def test_complaints_explain_a_death() -> None:
     found = judged(codex, b"", exited(101), False, stderr=b"thread 'main' panicked\nat x\n")
     assert found.message == "codex exited with code 101: thread 'main' panicked\nat x"
-    assert Metered(usage=NONE, total=True).usage == found.usage
+    assert UsageReport(usage=NONE, total=True).usage == found.usage

@@ -12,7 +12,7 @@ from runner.core.model import (
     Problem,
     Reason,
     Reasoning,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     Unknown,
@@ -51,7 +51,7 @@ def test_without_a_gateway_there_is_no_key() -> None:
 def test_a_good_session_is_normalised() -> None:
     events = read(copilot.Reader(), recorded("copilot-ok"))
     assert [type(event) for event in events] == [
-        *(Message, ToolCall, ToolResult, FileEdit, ToolCall, ToolResult, Message, Session, Finish)
+        *(Message, ToolCall, ToolResult, FileEdit, ToolCall, ToolResult, Message, SessionStart, Finish)
     ]
     assert (events[1].tool, events[1].arguments["file_text"]) == ("create", "hello\n")
     assert events[3] == FileEdit(path="/workspace/hello.txt", kind="add")

@@ -10,14 +10,14 @@ from runner.core.model import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Problem,
     Reason,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.harnesses import gemini
 from tests.parts.recordings import exited, judged, lines, read, recorded, stopped, task
@@ -57,7 +57,18 @@ def test_without_a_gateway_its_own_sign_in_stays() -> None:
 def test_a_good_session_is_normalised() -> None:
     events = read(gemini.Reader(), recorded("gemini-ok"))
     assert [type(event) for event in events] == [
-        *(Session, Message, ToolCall, ToolResult, FileEdit, ToolCall, ToolResult, Message, Metered, Finish)
+        *(
+            SessionStart,
+            Message,
+            ToolCall,
+            ToolResult,
+            FileEdit,
+            ToolCall,
+            ToolResult,
+            Message,
+            UsageReport,
+            Finish,
+        )
     ]
     assert events[0].model == "gemini-2.5-pro"
     assert events[1].text == "I will write it."
@@ -134,7 +145,7 @@ def test_pieces_of_a_message_become_lines() -> None:
 def test_thinking_counts_as_output() -> None:
     stats = {"input_tokens": 10, "output_tokens": 3, "total_tokens": 20, "cached": 4}
     events = read(gemini.Reader(), lines({"type": "result", "status": "success", "stats": stats}))
-    assert events[0] == Metered(usage=Usage(tokens_in=10, tokens_out=10, tokens_cached=4), total=True)
+    assert events[0] == UsageReport(usage=Usage(tokens_in=10, tokens_out=10, tokens_cached=4), total=True)
 
 
 def test_other_lines() -> None:

@@ -10,15 +10,15 @@ from runner.core.model import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Problem,
     Reason,
     Reasoning,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.harnesses import opencode
 from tests.parts.recordings import exited, judged, lines, read, recorded, task
@@ -62,8 +62,8 @@ def test_without_a_gateway_its_own_provider_stays() -> None:
 def test_a_good_session_is_normalised() -> None:
     events = read(opencode.Reader(), recorded("opencode-ok"))
     assert [type(event) for event in events] == [
-        *(Session, Message, ToolCall, ToolResult, FileEdit, Metered),
-        *(ToolCall, ToolResult, Metered, Message, Metered, Finish),
+        *(SessionStart, Message, ToolCall, ToolResult, FileEdit, UsageReport),
+        *(ToolCall, ToolResult, UsageReport, Message, UsageReport, Finish),
     ]
     assert events[4] == FileEdit(path="/workspace/hello.txt", kind="add")
     assert (events[7].ok, events[7].exit_code, events[7].output) == (True, 3, "hello\n")
@@ -120,7 +120,7 @@ def test_cached_and_thought_tokens_count() -> None:
     tokens = {"input": 1, "output": 2, "reasoning": 4, "cache": {"read": 8, "write": 16}}
     step = {"type": "step_finish", "part": {"reason": "tool-calls", "tokens": tokens, "cost": 0}}
     assert read(opencode.Reader(), lines(step)) == [
-        Metered(usage=Usage(tokens_in=25, tokens_out=6, tokens_cached=8))
+        UsageReport(usage=Usage(tokens_in=25, tokens_out=6, tokens_cached=8))
     ]
 
 

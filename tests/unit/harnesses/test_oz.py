@@ -10,7 +10,7 @@ from runner.core.model import (
     Message,
     Reason,
     Reasoning,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     Unknown,
@@ -42,7 +42,7 @@ def test_its_model_is_not_behind_the_gateway() -> None:
 def test_a_good_session_is_normalised() -> None:
     events = read(oz.Reader(), recorded("oz-ok"))
     assert [type(event) for event in events] == [
-        *(Unknown, Session, Reasoning, Message, ToolCall, ToolResult, FileEdit),
+        *(Unknown, SessionStart, Reasoning, Message, ToolCall, ToolResult, FileEdit),
         *(ToolCall, Unknown, ToolResult, Message),
     ]
     assert events[1].session_id == "9b7cf0de-0000-4000-8000-000000000002"

@@ -10,14 +10,14 @@ from runner.core.model import (
     FileEdit,
     Finish,
     Message,
-    Metered,
     Problem,
     Reason,
-    Session,
+    SessionStart,
     ToolCall,
     ToolResult,
     Unknown,
     Usage,
+    UsageReport,
 )
 from runner.harnesses import qwen
 from tests.parts.recordings import exited, judged, lines, read, recorded, stopped, task
@@ -54,8 +54,8 @@ def test_without_a_gateway_its_own_provider_stays() -> None:
 def test_a_good_session_is_normalised() -> None:
     events = read(qwen.Reader(), recorded("qwen-ok"))
     assert [type(event) for event in events] == [
-        *(Session, Message, ToolCall, Metered, ToolResult, FileEdit),
-        *(ToolCall, Metered, ToolResult, Message, Metered, Metered, Finish),
+        *(SessionStart, Message, ToolCall, UsageReport, ToolResult, FileEdit),
+        *(ToolCall, UsageReport, ToolResult, Message, UsageReport, UsageReport, Finish),
     ]
     assert (events[0].model, events[0].version) == ("scripted", "0.24.4")
     assert events[2].arguments == {"file_path": "/workspace/hello.txt", "content": "hello\n"}
@@ -122,7 +122,7 @@ def test_other_lines() -> None:
     assert read(qwen.Reader(), stream + b"text\n\n") == [
         Unknown(text='{"type": "system", "subtype": "new"}'),
         Unknown(text='{"type": "new"}'),
-        Metered(usage=NONE, total=True),
+        UsageReport(usage=NONE, total=True),
         Finish(ok=True, text="ok"),
         Unknown(text="text"),
     ]

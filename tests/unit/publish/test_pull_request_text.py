@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runner.core.model import (
     Allowance,
     Check,
-    Declared,
+    DeclaredOutput,
     Environment,
     FileChange,
     HarnessSpec,
@@ -25,9 +25,9 @@ from runner.core.model import (
     Trigger,
     Usage,
 )
-from runner.publish.outputs import Bot, Offer
+from runner.publish.outputs import BotIdentity, Offer
 from runner.publish.outputs._body import LIMIT, body
-from runner.publish.outputs._escape import fenced, neutralised, one_line
+from runner.publish.outputs._escape import fence, neutralise, one_line
 from runner.publish.outputs._marker import Marker, read, write
 from runner.publish.outputs.pull_request import branch
 
@@ -58,7 +58,7 @@ def offer(**changes: Any) -> Offer:
         patch=b"",
         outcome=Outcome(ok=True, usage=Usage(tokens_in=1000, tokens_out=5, cost_usd=0.1234)),
         checks=(Check(command="make docs", exit_code=0, duration=1.25, output="fine\n```\nend", ok=True),),
-        bot=Bot(name="bot", email="b@x"),
+        bot=BotIdentity(name="bot", email="b@x"),
     )
     return replace(made, **changes)
 
@@ -92,7 +92,10 @@ def test_nothing_checked_is_said() -> None:
 
 
 def test_what_the_harness_declares_goes_before_its_last_words() -> None:
-    declared = (Declared(kind="pull_request", fields={"body": "Declared."}), Declared(kind="other"))
+    declared = (
+        DeclaredOutput(kind="pull_request", fields={"body": "Declared."}),
+        DeclaredOutput(kind="other"),
+    )
     proposal = Proposal(base_sha="b", tree_sha="t", declared=declared, summary="Summary.")
     text = body(offer(proposal=proposal), MARKER)
     assert "Declared." in text
@@ -136,18 +139,18 @@ def test_any_key_survives_in_a_marker(key: str) -> None:
     ],
 )
 def test_words_that_act_are_disarmed(said: str, gone: list[str]) -> None:
-    text = neutralised(said, 1000)
+    text = neutralise(said, 1000)
     assert [part for part in gone if part in text] == []
 
 
 def test_ordinary_words_stay() -> None:
     said = "Changed `a@b` in [the guide](https://example.com/x).\n\n- one\n- two"
-    assert neutralised(said, 1000) == said
-    assert neutralised("x" * 50, 20).endswith("*(cut)*")
-    assert neutralised("```\nopen", 100).endswith("\n```")
+    assert neutralise(said, 1000) == said
+    assert neutralise("x" * 50, 20).endswith("*(cut)*")
+    assert neutralise("```\nopen", 100).endswith("\n```")
     assert one_line("a\n b  @c", 100) == "a b @\u200bc"
     assert one_line("x" * 300, 10) == "x" * 9 + "…"
-    assert fenced("a ```` b").startswith("`````text\n")
+    assert fence("a ```` b").startswith("`````text\n")
 
 
 @pytest.mark.parametrize(

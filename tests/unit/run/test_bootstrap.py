@@ -15,13 +15,13 @@ YAML = "on: {manual: {}}\nharness: {kind: command, command: [x]}\noutput: {none:
 
 
 @pytest.fixture
-def place(project: Project, monkeypatch: pytest.MonkeyPatch) -> bootstrap.Here:
+def place(project: Project, monkeypatch: pytest.MonkeyPatch) -> bootstrap.LocalPlace:
     monkeypatch.setenv("SKILLRUNNER_STATE_DIR", str(project.state))
     project.commit(skill_files("s", YAML))
-    return bootstrap.here(project.root, None, {})
+    return bootstrap.local_place(project.root, None, {})
 
 
-def with_origin(place: bootstrap.Here, url: str) -> bootstrap.Here:
+def with_origin(place: bootstrap.LocalPlace, url: str) -> bootstrap.LocalPlace:
     return replace(place, origin=url)
 
 
@@ -34,13 +34,13 @@ def with_origin(place: bootstrap.Here, url: str) -> bootstrap.Here:
         ("https://github.com/o/r.git", "local", "local"),
     ],
 )
-def test_the_forge_follows_from_origin(place: bootstrap.Here, url: str, forge: Any, name: str) -> None:
+def test_the_forge_follows_from_origin(place: bootstrap.LocalPlace, url: str, forge: Any, name: str) -> None:
     found = replace(with_origin(place, url), config=place.config.model_copy(update={"forge": forge}))
     with bootstrap.store(found.config) as runs:
         assert bootstrap.forge(found, runs).name == name
 
 
-def test_github_needs_an_origin_there(place: bootstrap.Here) -> None:
+def test_github_needs_an_origin_there(place: bootstrap.LocalPlace) -> None:
     found = replace(
         with_origin(place, "https://elsewhere.example/o/r"),
         config=place.config.model_copy(update={"forge": "github"}),
@@ -80,7 +80,7 @@ def test_only_what_has_a_package_is_installed(project: Project) -> None:
     assert "harnesses.command.binary" in done.out + done.err
 
 
-def test_state_lies_where_it_is_said(place: bootstrap.Here, tmp_path: Path) -> None:
+def test_state_lies_where_it_is_said(place: bootstrap.LocalPlace, tmp_path: Path) -> None:
     assert place.config.state == Path(place.config.state_dir)
     assert bootstrap.defaults(place.config, {}).guarded == (
         "skills/**",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.apps.worker.recovery import Caretaker
+from runner.apps.worker.recovery import Recovery
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.run.stages import setup
@@ -49,6 +49,6 @@ def test_a_worker_clears_both_away(tmp_path: Path, away: bool, monkeypatch: pyte
     monkeypatch.setattr(docker, "prune", prune)
     kept(tmp_path / "prepared", "old", setup.UNUSED + 60)
     worker: Any = SimpleNamespace(config=SimpleNamespace(state=tmp_path))
-    Caretaker.clear_unused(worker)
+    Recovery.clear_unused(worker)
     assert list((tmp_path / "prepared").iterdir()) == []
     assert asked == [True]

@@ -9,21 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.units import Rate
-from runner.scheduler.admission import URGENCY, Begun, Bounds, Busy, Scene, Waiting, held_up, rank
+from runner.scheduler.admission import (
+    URGENCY,
+    AdmissionLimits,
+    QueueState,
+    RunningRun,
+    StartedRun,
+    WaitingRun,
+    rank,
+    waiting_reasons,
+)
 from runner.scheduler.admission import admit as admit_from
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PLACES = [(repository, skill) for repository in "ab" for skill in "xyz"]
 
 bound = st.none() | st.integers(1, 4)
-all_bounds = st.builds(Bounds, total=bound, repository=bound, skill=bound)
+all_bounds = st.builds(AdmissionLimits, total=bound, repository=bound, skill=bound)
 running = st.lists(st.sampled_from(PLACES), max_size=8)
 places = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(0, 3), st.integers(0, 5)), max_size=20)
 
 
-def queue(some: Sequence[tuple[tuple[str, str], int, int]]) -> list[Waiting]:
+def queue(some: Sequence[tuple[tuple[str, str], int, int]]) -> list[WaitingRun]:
     return [
-        Waiting(
+        WaitingRun(
             run_id=f"run-{at}",
             repository=repository,
             skill=skill,
@@ -34,19 +43,23 @@ def queue(some: Sequence[tuple[tuple[str, str], int, int]]) -> list[Waiting]:
     ]
 
 
-def admit(waiting: Sequence[Waiting], busy: Sequence[Busy], room: int, bounds: Bounds) -> list[str]:
-    return admit_from(Scene(waiting=waiting, busy=busy, begun=(), now=NOW), room, bounds)
+def admit(
+    waiting: Sequence[WaitingRun], busy: Sequence[RunningRun], room: int, bounds: AdmissionLimits
+) -> list[str]:
+    return admit_from(QueueState(waiting=waiting, busy=busy, begun=(), now=NOW), room, bounds)
 
 
-def carried_out(some: Sequence[tuple[str, str]]) -> list[Busy]:
-    return [Busy(repository=repository, skill=skill) for repository, skill in some]
+def carried_out(some: Sequence[tuple[str, str]]) -> list[RunningRun]:
+    return [RunningRun(repository=repository, skill=skill) for repository, skill in some]
 
 
-def urgency(one: Waiting) -> tuple[datetime, str]:
+def urgency(one: WaitingRun) -> tuple[datetime, str]:
     return rank(one.since, one.priority), one.run_id
 
 
-def is_full(taken: Sequence[tuple[str, str]], one: Waiting, room: int, busy: int, bounds: Bounds) -> str:
+def is_full(
+    taken: Sequence[tuple[str, str]], one: WaitingRun, room: int, busy: int, bounds: AdmissionLimits
+) -> str:
     """What keeps one more from beginning, next to `taken`; of them the first `busy` are not ours."""
     counts = {
         "room": (len(taken) - busy, room),
@@ -59,7 +72,10 @@ def is_full(taken: Sequence[tuple[str, str]], one: Waiting, room: int, busy: int
 
 @given(places, running, st.integers(0, 9), all_bounds)
 def test_as_many_begin_as_may_and_no_more(
-    some: list[tuple[tuple[str, str], int, int]], busy: list[tuple[str, str]], room: int, bounds: Bounds
+    some: list[tuple[tuple[str, str], int, int]],
+    busy: list[tuple[str, str]],
+    room: int,
+    bounds: AdmissionLimits,
 ) -> None:
     waiting = queue(some)
     chosen = admit(waiting, carried_out(busy), room, bounds)
@@ -76,7 +92,10 @@ def test_as_many_begin_as_may_and_no_more(
 
 @given(places, running, st.integers(0, 9), all_bounds)
 def test_nobody_is_passed_over_for_one_less_urgent(
-    some: list[tuple[tuple[str, str], int, int]], busy: list[tuple[str, str]], room: int, bounds: Bounds
+    some: list[tuple[tuple[str, str], int, int]],
+    busy: list[tuple[str, str]],
+    room: int,
+    bounds: AdmissionLimits,
 ) -> None:
     """Who is left out found its place full with what is more urgent than itself."""
     waiting = queue(some)
@@ -90,19 +109,21 @@ def test_nobody_is_passed_over_for_one_less_urgent(
 
 def test_one_that_has_to_wait_holds_up_nobody_else() -> None:
     waiting = queue([(("a", "x"), 0, 0), (("a", "y"), 5, 1), (("b", "x"), 9, 2)])
-    assert admit(waiting, carried_out([("a", "x")]), 9, Bounds()) == ["run-1", "run-2"]
-    assert admit(waiting, carried_out([("a", "x")]), 9, Bounds(repository=1)) == ["run-2"]
-    assert admit(waiting, [], 1, Bounds()) == ["run-0"]
-    assert admit(waiting, carried_out([("b", "z")] * 3), 9, Bounds(total=2)) == []
+    assert admit(waiting, carried_out([("a", "x")]), 9, AdmissionLimits()) == ["run-1", "run-2"]
+    assert admit(waiting, carried_out([("a", "x")]), 9, AdmissionLimits(repository=1)) == ["run-2"]
+    assert admit(waiting, [], 1, AdmissionLimits()) == ["run-0"]
+    assert admit(waiting, carried_out([("b", "z")] * 3), 9, AdmissionLimits(total=2)) == []
 
 
 def order(some: Sequence[tuple[str, timedelta]]) -> list[str]:
     """In which order runs of these priorities begin, that came at these times."""
     waiting = [
-        Waiting(run_id=f"{name} {came}", repository="a", skill=name, priority=URGENCY[name], since=NOW + came)
+        WaitingRun(
+            run_id=f"{name} {came}", repository="a", skill=name, priority=URGENCY[name], since=NOW + came
+        )
         for name, came in some
     ]
-    return [run_id.split()[0] for run_id in admit(waiting, [], 9, Bounds(skill=None))]
+    return [run_id.split()[0] for run_id in admit(waiting, [], 9, AdmissionLimits(skill=None))]
 
 
 def test_the_urgent_go_first_and_nobody_waits_for_ever() -> None:
@@ -126,37 +147,40 @@ HOUR, DAY = 3_600, 86_400
 MINUTE = timedelta(minutes=1)
 
 
-def began(*ago: float, place: tuple[str, str] = ("a", "x")) -> list[Begun]:
-    return [Begun(repository=place[0], skill=place[1], at=NOW - one * MINUTE) for one in ago]
+def began(*ago: float, place: tuple[str, str] = ("a", "x")) -> list[StartedRun]:
+    return [StartedRun(repository=place[0], skill=place[1], at=NOW - one * MINUTE) for one in ago]
 
 
-def scene(begun: Sequence[Begun], *some: tuple[str, str], now: datetime = NOW) -> Scene:
-    return Scene(waiting=queue([(place, 5, 0) for place in some]), busy=(), begun=begun, now=now)
+def scene(begun: Sequence[StartedRun], *some: tuple[str, str], now: datetime = NOW) -> QueueState:
+    return QueueState(waiting=queue([(place, 5, 0) for place in some]), busy=(), begun=begun, now=now)
 
 
 def test_a_window_slides_and_the_next_begins_when_the_oldest_leaves_it() -> None:
-    bounds = Bounds(skill=None, skill_rate=Rate(2, HOUR))
+    bounds = AdmissionLimits(skill=None, skill_rate=Rate(2, HOUR))
     waits = scene(began(50, 10), ("a", "x"), ("a", "y"))
     assert admit_from(waits, 9, bounds) == ["run-1"]
     why = "2 runs of a x have begun, 2/h may: the next at 2026-11-21 12:10:00 UTC"
-    assert held_up(waits, bounds) == {"run-0": why}
+    assert waiting_reasons(waits, bounds) == {"run-0": why}
     assert admit_from(scene(began(60, 10), ("a", "x"), ("a", "x")), 9, bounds) == ["run-0"]
 
 
 def test_what_begins_now_counts_at_once() -> None:
     some = [("a", "x"), ("a", "y"), ("b", "x"), ("b", "x")]
-    assert admit_from(scene((), *some), 9, Bounds(total_rate=Rate(1, 60))) == ["run-0"]
-    assert admit_from(scene((), *some), 9, Bounds(repository_rate=Rate(1, DAY))) == ["run-0", "run-2"]
-    assert admit_from(scene((), *some), 9, Bounds(skill=None, skill_rate=Rate(1, HOUR))) == [
+    assert admit_from(scene((), *some), 9, AdmissionLimits(total_rate=Rate(1, 60))) == ["run-0"]
+    assert admit_from(scene((), *some), 9, AdmissionLimits(repository_rate=Rate(1, DAY))) == [
+        "run-0",
+        "run-2",
+    ]
+    assert admit_from(scene((), *some), 9, AdmissionLimits(skill=None, skill_rate=Rate(1, HOUR))) == [
         "run-0",
         "run-1",
         "run-2",
     ]
-    assert admit_from(scene(began(5, 4)), 9, Bounds(total_rate=Rate(1, 60))) == []
+    assert admit_from(scene(began(5, 4)), 9, AdmissionLimits(total_rate=Rate(1, 60))) == []
 
 
 def test_a_clock_that_was_far_wrong_holds_nothing_up() -> None:
-    bounds = Bounds(skill_rate=Rate(1, HOUR))
+    bounds = AdmissionLimits(skill_rate=Rate(1, HOUR))
     assert admit_from(scene(began(-1), ("a", "x")), 9, bounds) == []
     assert admit_from(scene(began(-60 * 24 * 365), ("a", "x")), 9, bounds) == ["run-0"]
 
@@ -164,13 +188,17 @@ def test_a_clock_that_was_far_wrong_holds_nothing_up() -> None:
 @given(st.lists(st.integers(0, 300), max_size=60), st.integers(1, 5))
 def test_no_window_ever_holds_more_than_it_may(comes: list[int], most: int) -> None:
     """Runs come at these minutes, and as many as may begin each minute."""
-    bounds, begun, waits = Bounds(skill=None, total_rate=Rate(most, HOUR)), list[Begun](), list[Waiting]()
+    bounds, begun, waits = (
+        AdmissionLimits(skill=None, total_rate=Rate(most, HOUR)),
+        list[StartedRun](),
+        list[WaitingRun](),
+    )
     for minute in range(1_000):
         now = NOW + minute * MINUTE
         waits += queue([(("a", "x"), 5, 0)] * comes.count(minute))
         waits = [replace(one, run_id=str(at), since=now) for at, one in enumerate(waits)]
-        chosen = admit_from(Scene(waiting=waits, busy=(), begun=begun, now=now), 9, bounds)
-        begun += [Begun(repository="a", skill="x", at=now)] * len(chosen)
+        chosen = admit_from(QueueState(waiting=waits, busy=(), begun=begun, now=now), 9, bounds)
+        begun += [StartedRun(repository="a", skill="x", at=now)] * len(chosen)
         waits = waits[len(chosen) :]
     starts = [(one.at - NOW) // MINUTE for one in begun]
     assert all(sum(at - 60 < other <= at for other in starts) <= most for at in starts)
@@ -178,11 +206,11 @@ def test_no_window_ever_holds_more_than_it_may(comes: list[int], most: int) -> N
 
 
 def test_words_say_why_a_run_waits() -> None:
-    waits = Scene(
+    waits = QueueState(
         waiting=queue([(("a", "x"), 5, 0), (("b", "y"), 5, 0), (("b", "z"), 5, 0)]),
         busy=carried_out([("a", "x")]),
         begun=(),
         now=NOW,
     )
-    assert held_up(waits, Bounds()) == {"run-0": "1 runs of a x go on, and 1 may at a time"}
-    assert held_up(waits, Bounds(total=2))["run-2"] == "2 runs go on, and 2 may at a time"
+    assert waiting_reasons(waits, AdmissionLimits()) == {"run-0": "1 runs of a x go on, and 1 may at a time"}
+    assert waiting_reasons(waits, AdmissionLimits(total=2))["run-2"] == "2 runs go on, and 2 may at a time"

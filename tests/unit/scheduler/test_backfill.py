@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from runner.core.model.decision import Cause, Decision, Verdict
-from runner.scheduler.backfill import PREFIX, between, without_run
-from runner.scheduler.decide import line
+from runner.scheduler.backfill import PREFIX, slots_between, slots_without_run
+from runner.scheduler.decide import schedule_line
 from runner.skills import Skill, load
 from tests.parts.cli import skill_files
 from tests.parts.racer import decision
@@ -21,20 +21,20 @@ def skill(schedule: str) -> Skill:
 
 def test_the_span_holds_its_beginning_and_not_its_end() -> None:
     hourly = skill("{cron: '0 * * * *'}")
-    assert [one.due for one in between(hourly, START, START + 2 * HOUR, 9)] == [START, START + HOUR]
-    assert between(hourly, START + HOUR / 2, START + HOUR, 9) == []
-    assert len(between(hourly, START, START + 1000 * HOUR, 9)) == 9
+    assert [one.due for one in slots_between(hourly, START, START + 2 * HOUR, 9)] == [START, START + HOUR]
+    assert slots_between(hourly, START + HOUR / 2, START + HOUR, 9) == []
+    assert len(slots_between(hourly, START, START + 1000 * HOUR, 9)) == 9
 
 
 def test_the_slots_of_all_lines_come_in_order() -> None:
     both = skill("{cron: '30 * * * *'}, {cron: '0 */2 * * *'}")
-    hours = [(one.due - START) / HOUR for one in between(both, START, START + 3 * HOUR, 9)]
+    hours = [(one.due - START) / HOUR for one in slots_between(both, START, START + 3 * HOUR, 9)]
     assert hours == [0, 0.5, 1.5, 2, 2.5]
 
 
 def test_what_had_a_run_is_left_alone_and_what_is_not_decided_is_left_to_a_worker() -> None:
     hourly = skill("{cron: '0 * * * *'}")
-    some = between(hourly, START, START + 6 * HOUR, 9)
+    some = slots_between(hourly, START, START + 6 * HOUR, 9)
     made = [
         decision(some[0].key, "run-0"),
         decision(some[1].key, verdict=Verdict.MISSED, cause=Cause.WINDOW),
@@ -43,8 +43,8 @@ def test_what_had_a_run_is_left_alone_and_what_is_not_decided_is_left_to_a_worke
         decision(some[3].key, verdict=Verdict.HELD, cause=Cause.PAUSED),
     ]
     decided: dict[str, Decision] = {one.name: one for one in made}
-    since = {line(hourly, some[0].schedule): some[4].due}
-    found = list(without_run(hourly, some, START - HOUR, since, decided.get))
+    since = {schedule_line(hourly, some[0].schedule): some[4].due}
+    found = list(slots_without_run(hourly, some, START - HOUR, since, decided.get))
     assert [one.before for one in found] == ["run-0", "", "run-2", "", "", ""]
     assert [one.is_wanted for one in found] == [False, True, False, True, True, False]
     assert [one.is_open for one in found] == [False] * 5 + [True]
@@ -53,6 +53,6 @@ def test_what_had_a_run_is_left_alone_and_what_is_not_decided_is_left_to_a_worke
 
 def test_before_a_skill_came_nobody_ever_decides() -> None:
     hourly = skill("{cron: '0 * * * *'}")
-    some = between(hourly, START, START + 3 * HOUR, 9)
-    found = list(without_run(hourly, some, START + HOUR, {}, lambda _: None))
+    some = slots_between(hourly, START, START + 3 * HOUR, 9)
+    found = list(slots_without_run(hourly, some, START + HOUR, {}, lambda _: None))
     assert [one.is_wanted for one in found] == [True, True, False]

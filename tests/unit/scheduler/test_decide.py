@@ -8,8 +8,15 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.model.decision import Actor, Cause, Decision, Event, Facts, History, Purse, Verdict
-from runner.scheduler.decide import MOST, asks, failed_to_start, line, on_event, on_slots
+from runner.core.model.decision import Actor, Budget, Cause, Decision, Event, Facts, History, Verdict
+from runner.scheduler.decide import (
+    MAX_SLOTS,
+    failed_to_start,
+    on_event,
+    on_slots,
+    required_facts,
+    schedule_line,
+)
 from runner.skills import Skill, load
 from tests.parts.cli import skill_files
 
@@ -138,7 +145,7 @@ def test_filters(kind: str, options: str, payload: dict[str, Any], starts: bool)
 def test_changed_paths(options: str, paths: tuple[str, ...] | None, starts: bool) -> None:
     found = skills(it=f"on: {{push: {options}}}\n")
     event = Event(kind="push", key="k", at=NOW, payload=PUSH)
-    assert asks(found, event) == (True, True)
+    assert required_facts(found, event) == (True, True)
     facts = Facts(actor=ADA.actor, paths=paths)
     verdict, _ = cause(on_event(found, event, facts, History(), NOW))
     assert (verdict is Verdict.STARTED) is starts
@@ -146,9 +153,9 @@ def test_changed_paths(options: str, paths: tuple[str, ...] | None, starts: bool
 
 def test_nothing_is_looked_up_for_what_no_skill_asks_for() -> None:
     found = skills(it="on: {push: {branches: [dev], paths: [x]}, release: {}}\n")
-    assert asks(found, Event(kind="push", key="k", at=NOW, payload=PUSH)) == (False, False)
-    assert asks(found, Event(kind="issues", key="k", at=NOW, payload={})) == (False, False)
-    assert asks(found, released()) == (True, False)
+    assert required_facts(found, Event(kind="push", key="k", at=NOW, payload=PUSH)) == (False, False)
+    assert required_facts(found, Event(kind="issues", key="k", at=NOW, payload={})) == (False, False)
+    assert required_facts(found, released()) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +259,7 @@ def due(text: str, history: History, now: datetime = NOW, since: datetime = LONG
 
 def marked(text: str, at: datetime) -> History:
     (skill,) = skills(it=text).values()
-    return History(since={line(skill, skill.triggers["schedule"].root[0]): at})
+    return History(since={schedule_line(skill, skill.triggers["schedule"].root[0]): at})
 
 
 def test_a_slot_runs_on_time() -> None:
@@ -312,8 +319,8 @@ def test_two_lines_at_one_instant_overlap() -> None:
 
 def test_a_year_without_a_look_is_told_in_bounded_many_words() -> None:
     decisions = due("on: {schedule: [{cron: '*/5 * * * *'}]}\n", History(), since=NOW - timedelta(days=365))
-    assert len(decisions) == MOST + 1
-    assert f"{365 * 288 - MOST:,} slots from " in decisions[0].message
+    assert len(decisions) == MAX_SLOTS + 1
+    assert f"{365 * 288 - MAX_SLOTS:,} slots from " in decisions[0].message
     assert decisions[-1].verdict is Verdict.STARTED
 
 
@@ -328,17 +335,17 @@ def test_a_run_that_could_not_start_says_why() -> None:
 @pytest.mark.parametrize(
     ("purse", "words"),
     [
-        (Purse(daily=10, spent=9.99), ""),
-        (Purse(daily=10, spent=12.345), "$12.35 are spent, and all skills may spend $10.00"),
+        (Budget(daily=10, spent=9.99), ""),
+        (Budget(daily=10, spent=12.345), "$12.35 are spent, and all skills may spend $10.00"),
         (
-            Purse(skill_daily=2, spent=9, by_skill={"docs": 2.0}),
+            Budget(skill_daily=2, spent=9, by_skill={"docs": 2.0}),
             "docs has spent $2.00, and a skill may spend $2.00",
         ),
-        (Purse(skill_daily=2, spent=9, by_skill={"other": 9.0}), ""),
-        (Purse(spent=1_000.0), ""),
+        (Budget(skill_daily=2, spent=9, by_skill={"other": 9.0}), ""),
+        (Budget(spent=1_000.0), ""),
     ],
 )
-def test_what_is_due_is_held_when_the_days_money_is_spent(purse: Purse, words: str) -> None:
+def test_what_is_due_is_held_when_the_days_money_is_spent(purse: Budget, words: str) -> None:
     found = skills(docs="on: {release: {}}\n")
     decision = one(on_event(found, released(), ADA, History(purse=purse), NOW))
     assert (decision.verdict is Verdict.STARTED) == (not words)
@@ -349,7 +356,7 @@ def test_what_is_due_is_held_when_the_days_money_is_spent(purse: Purse, words: s
 
 def test_a_budget_holds_slots_too_and_says_so_once() -> None:
     found = skills(docs="on: {schedule: [{cron: '0 12 * * *'}]}\n")
-    history = History(purse=Purse(daily=1, spent=2))
+    history = History(purse=Budget(daily=1, spent=2))
     decision = one(on_slots(found, {"docs": NOW - timedelta(hours=1)}, history, NOW))
     assert (decision.verdict, decision.cause, decision.due) == (Verdict.HELD, Cause.BUDGET, NOW)
 

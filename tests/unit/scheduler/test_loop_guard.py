@@ -6,9 +6,9 @@ import pytest
 
 from runner.publish.outputs import _marker
 from runner.publish.outputs._marker import Marker
-from runner.scheduler.loop_guard import Me, ours
+from runner.scheduler.loop_guard import OwnIdentity, own_cause
 
-ME = Me(login="bot[bot]", email="bot@example.com", workflow=".github/workflows/skills.yml")
+ME = OwnIdentity(login="bot[bot]", email="bot@example.com", workflow=".github/workflows/skills.yml")
 BODY = _marker.write(Marker(skill="s", key="k", cause="c", head="abc", patch="p"))
 
 
@@ -31,7 +31,7 @@ def pull(head: str = "abc", author: str = "ada", sender: str = "ada", body: str 
     ],
 )
 def test_ours(payload: dict[str, Any], words: str) -> None:
-    assert words in ours(payload, ME)
+    assert words in own_cause(payload, ME)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_ours(payload: dict[str, Any], words: str) -> None:
     ],
 )
 def test_not_ours(payload: dict[str, Any]) -> None:
-    assert ours(payload, ME) == ""
+    assert own_cause(payload, ME) == ""
 
 
 def test_nobody_is_nobodys() -> None:
@@ -58,4 +58,4 @@ def test_nobody_is_nobodys() -> None:
         "head_commit": {"author": {"email": ""}},
         "workflow_run": {"path": ""},
     }
-    assert ours(nameless, Me()) == ""
+    assert own_cause(nameless, OwnIdentity()) == ""

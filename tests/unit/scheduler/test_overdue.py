@@ -4,7 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.scheduler.overdue import Awaited, Kind, Unread, first_due, overdue, unread
+from runner.scheduler.overdue import (
+    AlertKind,
+    AwaitedSlot,
+    UnreadRepository,
+    first_due,
+    overdue_alerts,
+    unread_alerts,
+)
 from runner.skills import Skill, load
 from tests.parts.cli import skill_files
 
@@ -27,8 +34,8 @@ def test_the_first_slot_to_come_is_that_of_any_line() -> None:
 
 @pytest.mark.parametrize(("late", "told"), [(14, ""), (15, ""), (16, "16 min"), (600, "10 h")])
 def test_a_slot_is_overdue_when_its_grace_is_over(late: int, told: str) -> None:
-    one = Awaited(repository="o/r", skill="s", due=NOW - timedelta(minutes=late))
-    found = list(overdue([one], NOW, GRACE))
+    one = AwaitedSlot(repository="o/r", skill="s", due=NOW - timedelta(minutes=late))
+    found = list(overdue_alerts([one], NOW, GRACE))
     assert bool(found) == bool(told)
     for trouble in found:
         assert trouble.name == ("overdue", "o/r", "s")
@@ -38,7 +45,9 @@ def test_a_slot_is_overdue_when_its_grace_is_over(late: int, told: str) -> None:
 
 
 def test_a_repository_that_cannot_be_read_is_told_when_its_grace_is_over() -> None:
-    some = [Unread(repository=f"o/{age}", read_at=NOW - age * GRACE, fault="gone") for age in (1, 2)]
-    (found,) = unread(some, NOW, GRACE)
-    assert (found.kind, found.repository, found.skill) == (Kind.UNREAD, "o/2", "")
+    some = [
+        UnreadRepository(repository=f"o/{age}", read_at=NOW - age * GRACE, fault="gone") for age in (1, 2)
+    ]
+    (found,) = unread_alerts(some, NOW, GRACE)
+    assert (found.kind, found.repository, found.skill) == (AlertKind.UNREAD, "o/2", "")
     assert found.message == "o/2 could not be read for 30 min: gone"

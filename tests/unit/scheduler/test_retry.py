@@ -8,7 +8,7 @@ import pytest
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunState
 from runner.scheduler.circuit_breaker import is_broken
-from runner.scheduler.retry import FREE, after_a_loss, again
+from runner.scheduler.retry import FREE, may_retry_lost, retry_delay
 from tests.parts.racer import run
 
 
@@ -44,7 +44,7 @@ SECONDS = timedelta(seconds=1)
 def test_only_what_may_help_is_tried_again_and_later_each_time(
     ended: End, attempt: int, attempts: int, wait: int | None
 ) -> None:
-    assert again(ended, attempt, attempts) == (None if wait is None else wait * SECONDS)
+    assert retry_delay(ended, attempt, attempts) == (None if wait is None else wait * SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_only_what_may_help_is_tried_again_and_later_each_time(
 def test_what_breaks_before_the_harness_begins_costs_no_attempt(
     ended: End, attempt: int, wait: int | None
 ) -> None:
-    assert again(ended, attempt, 1, begun=False) == (None if wait is None else wait * SECONDS)
+    assert retry_delay(ended, attempt, 1, begun=False) == (None if wait is None else wait * SECONDS)
 
 
 def test_a_run_takes_no_third_worker_with_it() -> None:
-    assert after_a_loss(1, 1)
-    assert not after_a_loss(2, 1)
-    assert after_a_loss(2, 3)
+    assert may_retry_lost(1, 1)
+    assert not may_retry_lost(2, 1)
+    assert may_retry_lost(2, 3)
 
 
 def ended(*states: RunState | End) -> Sequence[Run]:

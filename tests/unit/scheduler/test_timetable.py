@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from runner.scheduler import timetable
-from runner.scheduler.timetable import MOST_OF_A_LINE, Timetable
+from runner.scheduler.timetable import MAX_SLOTS_PER_LINE, Timetable
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, slots
 
@@ -68,13 +68,13 @@ def test_a_new_line_begins_when_it_is_put_and_a_removed_one_ends() -> None:
 
 
 def test_after_a_suspension_every_slot_comes_in_bounded_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timetable, "MOST", 2 * MOST_OF_A_LINE)
+    monkeypatch.setattr(timetable, "MAX_SLOTS", 2 * MAX_SLOTS_PER_LINE)
     table, later = Timetable(), START + 20 * HOUR
     owners = range(5)
     for owner in owners:
         table.put(owner, [EVERY_MINUTE], START)
     first = table.due(later)
-    assert Counter(owner for owner, _ in first) == {0: MOST_OF_A_LINE, 1: MOST_OF_A_LINE}
+    assert Counter(owner for owner, _ in first) == {0: MAX_SLOTS_PER_LINE, 1: MAX_SLOTS_PER_LINE}
     assert [slot.due for _, slot in first] == sorted(slot.due for _, slot in first)
     rest = drained(table, later)
     assert {owner for owner, _ in table.due(later + MINUTE)} == set(owners)
@@ -146,7 +146,7 @@ class AgainstANaiveScan(RuleBasedStateMachine):
         expected: Counter[tuple[Hashable, str]] = Counter()
         for owner, lines in self.lines.items():
             for number, (schedule, reached) in enumerate(lines):
-                due = list(slots(schedule, reached, self.now))[:MOST_OF_A_LINE]
+                due = list(slots(schedule, reached, self.now))[:MAX_SLOTS_PER_LINE]
                 expected.update((owner, slot.key) for slot in due)
                 lines[number] = (schedule, due[-1].due if due else reached)
         found = self.table.due(self.now)

@@ -14,8 +14,8 @@ from runner.config.documents import Fault
 from runner.core.errors import ExitCode
 from runner.core.model import Limits, Resources
 from runner.skills import allowance, load
-from runner.skills.discover import discover, named
-from runner.skills.names import surely_right
+from runner.skills.discover import discover, skills_of_paths
+from runner.skills.names import has_only_known_names
 from runner.skills.templates import problems
 from tests.parts.skills import TEXT, YAML, folder, loaded, the_skill
 
@@ -68,8 +68,8 @@ def test_a_skill_says_everything() -> None:
     assert kind == "pull_request"
     assert options.labels == ("documentation",)
     assert allowance(options).paths == ("docs/**", "README.md")
-    assert skill.options.limits.over(Limits()) == Limits(timeout=2700, idle=600, cost_usd=5, attempts=2)
-    assert skill.options.environment.resources.over(Resources()).memory == 4 * 1024**3
+    assert skill.options.limits.merge(Limits()) == Limits(timeout=2700, idle=600, cost_usd=5, attempts=2)
+    assert skill.options.environment.resources.merge(Resources()).memory == 4 * 1024**3
     assert skill.prompt.first_line == 5
 
 
@@ -139,7 +139,7 @@ def test_an_empty_repository_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_path_that_is_not_there_is_a_fault() -> None:
-    found = named([Path("no/such/place")])
+    found = skills_of_paths([Path("no/such/place")])
     assert [fault.message for fault in found.faults] == ["no such file or folder"]
 
 
@@ -151,7 +151,7 @@ def test_a_skill_is_found_from_any_of_its_paths(tmp_path: Path, start: str) -> N
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    found = named([tmp_path / start])
+    found = skills_of_paths([tmp_path / start])
     assert [Path(name).name for name in found.files] == ["SKILL.md", "skill.yaml"]
     assert load(found.files).faults == ()
 
@@ -354,4 +354,4 @@ def test_what_both_parsers_read_they_read_alike(index: int, char: str) -> None:
 )
 def test_the_short_way_never_takes_what_the_template_language_refuses(parts: list[str]) -> None:
     source = "".join(parts)
-    assert not (surely_right(source, ("depth",)) and problems(source, ("depth",)))
+    assert not (has_only_known_names(source, ("depth",)) and problems(source, ("depth",)))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
-from runner.skills import Context, Template, render_body, render_prompt, render_text
-from runner.skills.fencing import fence, one_line, visible
+from runner.skills import PromptContext, Template, render_body, render_prompt, render_text
+from runner.skills.fencing import fence, one_line, show_invisible
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 RELEASE = {
@@ -29,8 +29,8 @@ def template(text: str, first_line: int = 5) -> Template:
     return Template(text=text, file="skills/docs/SKILL.md", first_line=first_line)
 
 
-def context(event: dict[str, Any] | None = None, **inputs: Any) -> Context:
-    return Context(
+def context(event: dict[str, Any] | None = None, **inputs: Any) -> PromptContext:
+    return PromptContext(
         skill={"name": "docs"},
         repository={"name": "ada/demo"},
         run={"id": "r1"},
@@ -108,14 +108,14 @@ def test_hidden_characters_are_spelled_out_and_counted() -> None:
 
 
 def test_an_emoji_stays_an_emoji_and_a_row_of_selectors_is_shown() -> None:
-    assert visible("❤\ufe0f") == ("❤\ufe0f", 0)
-    assert visible("x\ufe0f\ufe0f") == ("x\ufe0f\\u{fe0f}", 1)
+    assert show_invisible("❤\ufe0f") == ("❤\ufe0f", 0)
+    assert show_invisible("x\ufe0f\ufe0f") == ("x\ufe0f\\u{fe0f}", 1)
 
 
 @given(st.text())
 def test_nothing_hidden_is_left(text: str) -> None:
-    shown, _ = visible(text)
-    assert visible(shown) == (shown, 0)
+    shown, _ = show_invisible(text)
+    assert show_invisible(shown) == (shown, 0)
     assert not set(shown) & {"\u200b", "\u202e", "\x1b", "\r", "\u2028"}
 
 

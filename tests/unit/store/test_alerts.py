@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DatabaseError
 
-from runner.scheduler.overdue import Kind, Trouble
+from runner.scheduler.overdue import Alert, AlertKind
 from runner.store import Store
-from runner.store.alerts import Watching
+from runner.store.alerts import AlertStore
 from runner.store.pauses import pause, resume
 from runner.store.workers import Workers
 from tests.parts.racer import NOW, worker
@@ -25,61 +25,61 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     made.close()
 
 
-def names(watching: Watching, after: int) -> list[tuple[str, str, str]]:
-    return [one.name for one in watching.troubles(NOW + after * MINUTE, 10 * MINUTE)]
+def names(watching: AlertStore, after: int) -> list[tuple[str, str, str]]:
+    return [one.name for one in watching.alerts(NOW + after * MINUTE, 10 * MINUTE)]
 
 
 def test_what_is_awaited_stays_until_it_is_decided(store: Store) -> None:
-    watching = Watching(store)
-    watching.expect("o/r", {"a": NOW, "b": NOW}, decided=False)
-    watching.expect("o/r", {"a": NOW + 60 * MINUTE, "c": NOW + 60 * MINUTE}, decided=False)
+    watching = AlertStore(store)
+    watching.set_expected("o/r", {"a": NOW, "b": NOW}, decided=False)
+    watching.set_expected("o/r", {"a": NOW + 60 * MINUTE, "c": NOW + 60 * MINUTE}, decided=False)
     assert names(watching, 10) == []
     assert names(watching, 11) == [("overdue", "o/r", "a")]
     assert names(watching, 71) == [("overdue", "o/r", "a"), ("overdue", "o/r", "c")]
     assert watching.repositories("a") == ["o/r"]
-    watching.expect("o/r", {"a": NOW + 60 * MINUTE}, decided=True)
+    watching.set_expected("o/r", {"a": NOW + 60 * MINUTE}, decided=True)
     assert names(watching, 11) == []
-    watching.expect("o/r", {}, decided=True)
+    watching.set_expected("o/r", {}, decided=True)
     assert names(watching, 999) == []
 
 
 def test_a_repository_is_unread_since_somebody_could_read_it(store: Store) -> None:
-    watching = Watching(store)
-    watching.looked("w", {"o/r": "", "o/bad": "no such repository"}, NOW)
-    watching.looked("w", {"o/r": "timed out", "o/bad": "no such repository"}, NOW + 5 * MINUTE)
+    watching = AlertStore(store)
+    watching.note_read("w", {"o/r": "", "o/bad": "no such repository"}, NOW)
+    watching.note_read("w", {"o/r": "timed out", "o/bad": "no such repository"}, NOW + 5 * MINUTE)
     assert names(watching, 10) == []
     assert names(watching, 11) == [("unread", "o/bad", ""), ("unread", "o/r", "")]
-    watching.looked("w", {"o/r": ""}, NOW + 12 * MINUTE)
+    watching.note_read("w", {"o/r": ""}, NOW + 12 * MINUTE)
     assert names(watching, 13) == [("unread", "o/bad", "")]
-    assert watching.troubles(NOW + 13 * MINUTE, MINUTE)[0].message.endswith(": no such repository")
+    assert watching.alerts(NOW + 13 * MINUTE, MINUTE)[0].message.endswith(": no such repository")
 
 
 def test_a_broken_circuit_is_wrong_until_somebody_resumes(store: Store) -> None:
     pause(store, "o/r", "a", "it failed 5 times", NOW, circuit=True)
     pause(store, "o/r", "b", "holidays", NOW)
-    (found,) = Watching(store).troubles(NOW, MINUTE)
+    (found,) = AlertStore(store).alerts(NOW, MINUTE)
     assert (found.name, found.message) == (("circuit", "o/r", "a"), "o/r a is paused: it failed 5 times")
     resume(store, "o/r", "a", NOW)
-    assert Watching(store).troubles(NOW, MINUTE) == []
+    assert AlertStore(store).alerts(NOW, MINUTE) == []
 
 
 def test_what_was_told_is_told_by_one_and_once(store: Store) -> None:
-    watching = Watching(store)
-    one = Trouble(kind=Kind.OVERDUE, repository="o/r", skill="a", message="m", since=NOW)
-    assert [watching.tell(one), watching.tell(one)] == [True, False]
-    assert watching.told() == [one]
-    assert [watching.mend(one), watching.mend(one)] == [True, False]
-    assert watching.told() == []
+    watching = AlertStore(store)
+    one = Alert(kind=AlertKind.OVERDUE, repository="o/r", skill="a", message="m", since=NOW)
+    assert [watching.claim(one), watching.claim(one)] == [True, False]
+    assert watching.sent() == [one]
+    assert [watching.claim_resolved(one), watching.claim_resolved(one)] == [True, False]
+    assert watching.sent() == []
 
 
 def test_what_nobody_serves_any_more_is_forgotten(store: Store) -> None:
-    watching, workers = Watching(store), Workers(store)
+    watching, workers = AlertStore(store), Workers(store)
     for name, state in (("stopped", "stopped"), ("lost", "lost"), ("alive", "running")):
         workers.register(worker(name, state=state))
     for name in ("stopped", "lost", "alive", "w"):
-        watching.looked(name, {f"o/{name}": ""}, NOW)
-        watching.expect(f"o/{name}", {"a": NOW}, decided=True)
-    watching.serve("w", {"o/mine"})
+        watching.note_read(name, {f"o/{name}": ""}, NOW)
+        watching.set_expected(f"o/{name}", {"a": NOW}, decided=True)
+    watching.set_served("w", {"o/mine"})
     others = set() if store.database.is_file else {"o/lost", "o/alive"}
     assert set(watching.repositories("a")) == others
 
@@ -87,11 +87,11 @@ def test_what_nobody_serves_any_more_is_forgotten(store: Store) -> None:
 def test_whoever_is_stopped_with_a_lock_loses_it_in_time(postgres: str, tmp_path: Path) -> None:
     """Else those that live would wait for the row for ever."""
     stopped, lives = (Store(tmp_path / name, postgres) for name in "ab")
-    Watching(lives).looked("w", {"o/r": ""}, NOW)
+    AlertStore(lives).note_read("w", {"o/r": ""}, NOW)
     with stopped.engine.connect() as connection:
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '100ms'")
         connection.exec_driver_sql("UPDATE watched SET fault = 'stopped'")
-        Watching(lives).looked("w", {"o/r": ""}, NOW)
+        AlertStore(lives).note_read("w", {"o/r": ""}, NOW)
         with pytest.raises(DatabaseError):
             connection.exec_driver_sql("SELECT 1")
     with lives.engine.connect() as connection:

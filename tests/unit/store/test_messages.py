@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runner.core.errors import RunnerError
-from runner.core.model import End, Letter, Phase, Reason, Run, RunState, Usage
-from runner.run.agent.mailbox import FinishedError, Mail, StoppedError
+from runner.core.model import End, Phase, Reason, Run, RunState, Usage, UserMessage
+from runner.run.agent.mailbox import FinishedError, Mailbox, StoppedError
 from runner.store import Store, messages
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -37,11 +37,11 @@ def store(tmp_path: Path) -> Store:
 def test_messages_wait_in_their_order_until_they_are_told(store: Store) -> None:
     messages.send(store, "r1", "one", NOW)
     messages.send(store, "r1", "two", NOW, "stop")
-    first, second = messages.waiting(store, "r1")
+    first, second = messages.pending(store, "r1")
     assert (first.text, first.act, second.text, second.act) == ("one", "say", "two", "stop")
-    messages.delivered(store, [first], NOW)
-    assert messages.waiting(store, "r1") == [second]
-    assert messages.waiting(store, "r2") == []
+    messages.mark_delivered(store, [first], NOW)
+    assert messages.pending(store, "r1") == [second]
+    assert messages.pending(store, "r2") == []
 
 
 def test_a_run_that_has_ended_or_is_not_there_hears_nothing(store: Store) -> None:
@@ -55,18 +55,18 @@ def test_a_run_that_has_ended_or_is_not_there_hears_nothing(store: Store) -> Non
 class Post:
     """Where the mail of a test comes from, and what it says of it."""
 
-    def __init__(self, *letters: Letter) -> None:
+    def __init__(self, *letters: UserMessage) -> None:
         self.letters = letters
-        self.noted: queue.SimpleQueue[tuple[list[Letter], bool]] = queue.SimpleQueue()
+        self.noted: queue.SimpleQueue[tuple[list[UserMessage], bool]] = queue.SimpleQueue()
 
-    def fetch(self) -> Sequence[Letter]:
+    def fetch(self) -> Sequence[UserMessage]:
         return self.letters
 
-    def note(self, letters: Sequence[Letter], told: bool) -> None:
+    def note(self, letters: Sequence[UserMessage], told: bool) -> None:
         self.noted.put((list(letters), told))
 
 
-def taken(mail: Mail) -> list[Letter]:
+def taken(mail: Mailbox) -> list[UserMessage]:
     until = time.monotonic() + 60
     while not (letters := mail.take()):
         assert time.monotonic() < until
@@ -75,27 +75,27 @@ def taken(mail: Mail) -> list[Letter]:
 
 
 def test_a_letter_comes_once_and_is_noted_when_it_was_told() -> None:
-    mail, post = Mail(), Post(Letter(id=1, text="a"), Letter(id=2, text="b"))
+    mail, post = Mailbox(), Post(UserMessage(id=1, text="a"), UserMessage(id=2, text="b"))
     with mail.open(post.fetch, post.note, speaks=True):
         first, second = taken(mail)
-        mail.told(first)
+        mail.note_delivered(first)
         assert post.noted.get(timeout=60) == ([first], True)
-        mail.late(second)
+        mail.note_late(second)
     assert post.noted.get(timeout=60) == ([second], False)
     assert mail.take() == []
 
 
 def test_one_that_cannot_stop_by_itself_is_ended_at_once() -> None:
-    mail, post = Mail(), Post(Letter(id=1, text="why", act="stop"))
+    mail, post = Mailbox(), Post(UserMessage(id=1, text="why", act="stop"))
     with mail.open(post.fetch, post.note, speaks=False):
-        assert post.noted.get(timeout=60) == ([Letter(id=1, text="why", act="stop")], True)
+        assert post.noted.get(timeout=60) == ([UserMessage(id=1, text="why", act="stop")], True)
         with pytest.raises(StoppedError):
             mail.check()
     assert mail.why == "why"
 
 
 def test_one_that_can_stop_by_itself_is_given_time() -> None:
-    mail, post = Mail(), Post(Letter(id=1, text="why", act="stop"))
+    mail, post = Mailbox(), Post(UserMessage(id=1, text="why", act="stop"))
     with mail.open(post.fetch, post.note, speaks=True):
         (letter,) = taken(mail)
         assert letter.act == "stop"
@@ -103,9 +103,9 @@ def test_one_that_can_stop_by_itself_is_given_time() -> None:
 
 
 def test_a_database_that_is_away_for_a_moment_does_no_harm() -> None:
-    mail, post, calls = Mail(), Post(Letter(id=1, text="a")), iter([True])
+    mail, post, calls = Mailbox(), Post(UserMessage(id=1, text="a")), iter([True])
 
-    def fetch() -> Sequence[Letter]:
+    def fetch() -> Sequence[UserMessage]:
         if next(calls, False):
             raise RunnerError(Phase.STORE, Reason.STORE_FAILED, "away", retryable=True)
         return post.fetch()
@@ -115,8 +115,8 @@ def test_a_database_that_is_away_for_a_moment_does_no_harm() -> None:
 
 
 def test_an_agent_that_asks_is_told_before_anybody_else() -> None:
-    mail, post = Mail(), Post()
-    found: list[Letter] = []
+    mail, post = Mailbox(), Post()
+    found: list[UserMessage] = []
     with mail.open(lambda: post.letters, post.note, speaks=True):
         asking = threading.Thread(target=lambda: found.extend(mail.read(60)))
         asking.start()
@@ -124,16 +124,16 @@ def test_an_agent_that_asks_is_told_before_anybody_else() -> None:
         while not mail._asking:
             assert time.monotonic() < until
             time.sleep(0.01)
-        post.letters = (Letter(id=1, text="why", act="stop"), Letter(id=2, text="green"))
+        post.letters = (UserMessage(id=1, text="why", act="stop"), UserMessage(id=2, text="green"))
         asking.join(60)
         assert [letter.text for letter in found] == ["green"]
-        assert post.noted.get(timeout=60) == ([Letter(id=2, text="green")], True)
+        assert post.noted.get(timeout=60) == ([UserMessage(id=2, text="green")], True)
         assert [letter.text for letter in taken(mail)] == ["why"]
 
 
 def test_nobody_waits_for_an_answer_when_all_is_over() -> None:
-    mail, post = Mail(), Post()
-    found: list[list[Letter]] = []
+    mail, post = Mailbox(), Post()
+    found: list[list[UserMessage]] = []
     with mail.open(post.fetch, post.note, speaks=False):
         asking = threading.Thread(target=lambda: found.append(mail.read(300)))
         asking.start()
@@ -144,8 +144,8 @@ def test_nobody_waits_for_an_answer_when_all_is_over() -> None:
 
 def test_one_that_has_done_its_work_and_stays_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.run.agent.mailbox._GRACE", -1.0)
-    mail = Mail()
-    mail.finished()
+    mail = Mailbox()
+    mail.note_last_turn()
     with pytest.raises(FinishedError):
         mail.check()
     mail.why = "enough"

@@ -10,12 +10,12 @@ from sqlalchemy import select, update
 from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, RunState, Usage
 from runner.core.model.decision import Decision, History
-from runner.scheduler.admission import Bounds, admit
+from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store, retention, tables
 from runner.store.decisions import Decisions, Work, search
-from runner.store.pauses import pause, paused, resume, resumed_at
-from runner.store.queue import Line
-from runner.store.spending import spent
+from runner.store.pauses import list_pauses, pause, resume, resumed_at
+from runner.store.queue import RunQueue
+from runner.store.spending import spending_since
 from runner.store.workers import Workers
 from tests.parts.racer import NOW, decision, enqueue, event, run, worker
 
@@ -32,7 +32,9 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
 
 
 def take(store: Store, name: str = "w", room: int = 9) -> dict[str, int]:
-    return Line(store).admit(name, room, lambda scene: admit(scene, room, Bounds(skill=None)), NOW + MINUTE)
+    return RunQueue(store).admit(
+        name, room, lambda scene: admit(scene, room, AdmissionLimits(skill=None)), NOW + MINUTE
+    )
 
 
 def reason(action: Callable[[], object]) -> Reason:
@@ -54,16 +56,16 @@ def test_a_decision_that_fails_leaves_nothing(store: Store) -> None:
 
     book = Decisions(store, "o/r")
     with pytest.raises(KeyError):
-        book.settle(lambda _: [decision("a"), decision("b", "run-b")], breaks)
+        book.decide(lambda _: [decision("a"), decision("b", "run-b")], breaks)
     assert book.find("docs", "a") is None
-    assert book.settle(lambda known: [decision("a")] if not known.decided else [], breaks)
+    assert book.decide(lambda known: [decision("a")] if not known.decided else [], breaks)
     assert book.find("docs", "a") == decision("a")
 
 
 def test_the_first_decision_stands(store: Store) -> None:
     enqueue(store, "run-1")
     again = decision("run-1", "run-2")
-    Decisions(store, "o/r").settle(lambda _: [again], lambda _: Work(run=run("run-2"), data={}))
+    Decisions(store, "o/r").decide(lambda _: [again], lambda _: Work(run=run("run-2"), data={}))
     assert Decisions(store, "o/r").find("docs", "run-1") == decision("run-1", "run-1")
     assert reason(lambda: store.run("run-2")) is Reason.INVALID_INPUT
 
@@ -72,7 +74,7 @@ def test_history_tells_what_stands_in_the_way(store: Store) -> None:
     key = "schedule:* * * * *@UTC:x"
     slots = [decision(f"{key}2", due=NOW + MINUTE), decision(f"{key}1", due=NOW)]
     book = Decisions(store, "o/r")
-    book.settle(lambda _: slots, no_work)
+    book.decide(lambda _: slots, no_work)
     enqueue(store, "run-1")
     pause(store, "", "other", "r", NOW)
 
@@ -83,7 +85,7 @@ def test_history_tells_what_stands_in_the_way(store: Store) -> None:
         assert len(known.decided) == 3
         return []
 
-    assert book.settle(decide, no_work) == []
+    assert book.decide(decide, no_work) == []
     assert Decisions(store, "elsewhere").history() == History(paused=frozenset({"other"}))
 
 
@@ -93,7 +95,7 @@ def test_a_run_that_replaces_ends_what_waits_and_stops_what_runs(store: Store) -
     enqueue(store, "waits")
     enqueue(store, "other", skill="other")
     enqueue(store, "new", replaces=True)
-    (why,) = Line(store).to_stop("w").values()
+    (why,) = RunQueue(store).stop_requests("w").values()
     assert "run new takes its place" in why
     end = store.run("waits").end
     assert end is not None
@@ -108,7 +110,7 @@ def test_search_finds_the_newest_a_slot_or_an_event(store: Store) -> None:
         decision("schedule:b", due=NOW + MINUTE),
         decision("release:100%:x", at=NOW - MINUTE),
     ]
-    book.settle(lambda _: made, no_work)
+    book.decide(lambda _: made, no_work)
     assert search(store, "docs", None, None, None) == ("o/r", made[1])
     assert search(store, "docs", "o/r", NOW + MINUTE / 2, None) == ("o/r", made[0])
     assert search(store, "docs", None, None, "100%") == ("o/r", made[2])
@@ -123,32 +125,32 @@ def test_a_run_is_taken_put_back_and_taken_again(store: Store) -> None:
     enqueue(store, "run-1")
     assert take(store) == {"run-1": 1}
     assert take(store) == {}
-    (taken,) = Line(store).of("w")
+    (taken,) = RunQueue(store).runs_of("w")
     assert (taken.turn, taken.begun) == (1, False)
-    store.enter("run-1", RunState.RUNNING, NOW)
-    (taken,) = Line(store).of("w")
+    store.set_state("run-1", RunState.RUNNING, NOW)
+    (taken,) = RunQueue(store).runs_of("w")
     assert taken.begun
     later = NOW + 5 * MINUTE
     spent_now = Usage(cost_usd=0.5, tokens_in=7)
-    assert Line(store).put_back(taken, event("run-1"), 2, later, spent_now)
+    assert RunQueue(store).put_back(taken, event("run-1"), 2, later, spent_now)
     found = store.run("run-1")
     assert (found.state, found.attempt, found.worker, found.cost_usd) == (RunState.QUEUED, 2, "", 0.5)
     assert [one.message for _, one in store.events("run-1")] == ["it waits again"]
     assert take(store) == {}
-    assert not Line(store).is_empty(["o/r"])
-    assert Line(store).is_empty(["elsewhere"])
-    assert Line(store).admit("w", 9, lambda scene: [one.run_id for one in scene.waiting], later) == {
+    assert not RunQueue(store).is_empty(["o/r"])
+    assert RunQueue(store).is_empty(["elsewhere"])
+    assert RunQueue(store).admit("w", 9, lambda scene: [one.run_id for one in scene.waiting], later) == {
         "run-1": 2
     }
-    assert not Line(store).put_back(taken, event("run-1"), 3), "that turn is over"
+    assert not RunQueue(store).put_back(taken, event("run-1"), 3), "that turn is over"
 
 
 def test_a_run_that_has_ended_is_not_put_back(store: Store) -> None:
     enqueue(store, "run-1")
     take(store)
-    (taken,) = Line(store).of("w")
+    (taken,) = RunQueue(store).runs_of("w")
     store.finish("run-1", DONE, NOW, Usage())
-    assert not Line(store).put_back(taken, event("run-1"), 2)
+    assert not RunQueue(store).put_back(taken, event("run-1"), 2)
     assert store.run("run-1").end == DONE
     assert store.events("run-1") == []
 
@@ -156,27 +158,27 @@ def test_a_run_that_has_ended_is_not_put_back(store: Store) -> None:
 def test_what_is_to_stop_is_not_put_back(store: Store) -> None:
     enqueue(store, "run-1")
     take(store)
-    (taken,) = Line(store).of("w")
-    assert Line(store).ask_to_stop("run-1", "not today", NOW)
-    assert Line(store).to_stop("w") == {"run-1": "not today"}
-    assert not Line(store).put_back(taken, event("run-1"), 2)
+    (taken,) = RunQueue(store).runs_of("w")
+    assert RunQueue(store).request_stop("run-1", "not today", NOW)
+    assert RunQueue(store).stop_requests("w") == {"run-1": "not today"}
+    assert not RunQueue(store).put_back(taken, event("run-1"), 2)
 
 
 def test_what_nobody_began_is_cancelled_at_once(store: Store) -> None:
     enqueue(store, "run-1")
-    assert not Line(store).ask_to_stop("run-1", "not today", NOW)
+    assert not RunQueue(store).request_stop("run-1", "not today", NOW)
     end = store.run("run-1").end
     assert end is not None
     assert (end.state, end.message) == (RunState.CANCELLED, "not today")
     assert take(store) == {}
-    assert Line(store).untold("w") == ["run-1"]
+    assert RunQueue(store).unreported_ends("w") == ["run-1"]
     store.create_run(run("by-hand"), {})
-    assert reason(lambda: Line(store).ask_to_stop("by-hand", "", NOW)) is Reason.INVALID_INPUT
+    assert reason(lambda: RunQueue(store).request_stop("by-hand", "", NOW)) is Reason.INVALID_INPUT
 
 
 def test_whoever_is_dead_takes_nothing(store: Store) -> None:
     enqueue(store, "run-1")
-    assert Workers(store).bury([worker("w")]) == ["w"]
+    assert Workers(store).mark_dead([worker("w")]) == ["w"]
     assert take(store) == {}
     assert take(store, "never registered") == {}
 
@@ -186,23 +188,23 @@ def test_what_the_dead_and_the_gone_leave_is_stranded(store: Store) -> None:
         Workers(store).register(worker(name))
         enqueue(store, f"of-{name}", skill=name)
         take(store, name)
-    Workers(store).bury([worker("dead")])
-    Workers(store).leave("gone", NOW)
-    assert {one.run_id for one in Line(store).stranded()} == {"of-dead", "of-gone"}
+    Workers(store).mark_dead([worker("dead")])
+    Workers(store).mark_ended("gone", NOW)
+    assert {one.run_id for one in RunQueue(store).stranded()} == {"of-dead", "of-gone"}
     store.finish("of-dead", DONE, NOW, Usage())
     store.finish("of-lives", DONE, NOW, Usage())
-    assert {one.run_id for one in Line(store).stranded()} == {"of-gone"}
-    assert Line(store).untold("w") == ["of-dead"], "the living tell of their own"
-    assert sorted(Line(store).untold("lives")) == ["of-dead", "of-lives"]
-    Line(store).told("of-dead")
-    assert Line(store).untold("w") == []
+    assert {one.run_id for one in RunQueue(store).stranded()} == {"of-gone"}
+    assert RunQueue(store).unreported_ends("w") == ["of-dead"], "the living tell of their own"
+    assert sorted(RunQueue(store).unreported_ends("lives")) == ["of-dead", "of-lives"]
+    RunQueue(store).mark_reported("of-dead")
+    assert RunQueue(store).unreported_ends("w") == []
 
 
 def test_runs_by_hand_count_as_busy(store: Store) -> None:
     store.create_run(run("by-hand"), {})
     enqueue(store, "run-1")
-    bounds = Bounds(skill=1)
-    line = Line(store)
+    bounds = AdmissionLimits(skill=1)
+    line = RunQueue(store)
     assert line.admit("w", 9, lambda scene: admit(scene, 9, bounds), NOW) == {}
     store.finish("by-hand", DONE, NOW, Usage())
     assert line.admit("w", 9, lambda scene: admit(scene, 9, bounds), NOW) == {"run-1": 1}
@@ -212,22 +214,24 @@ def test_one_that_could_begin_is_found_behind_many_that_cannot(store: Store) -> 
     for at in range(60):
         enqueue(store, f"run-{at:02}", skill="crowd")
     enqueue(store, "z-late", skill="other")
-    line, bounds = Line(store), Bounds(skill=1)
+    line, bounds = RunQueue(store), AdmissionLimits(skill=1)
     taken = line.admit("w", 2, lambda scene: admit(scene, 2, bounds), NOW)
     assert taken == {"run-00": 1, "z-late": 1}
 
 
 def test_the_clock_may_go_back_between_a_decision_and_its_run(store: Store) -> None:
     enqueue(store, "run-1")
-    assert Line(store).admit("w", 9, lambda scene: [one.run_id for one in scene.waiting], NOW - 120 * MINUTE)
+    assert RunQueue(store).admit(
+        "w", 9, lambda scene: [one.run_id for one in scene.waiting], NOW - 120 * MINUTE
+    )
 
 
 # --- whose a run is ---------------------------------------------------------------------------------
 
 WRITES: dict[str, Callable[[Store], None]] = {
     "plan_run": lambda store: store.plan_run("run-1", "a" * 40, "command", {}),
-    "enter": lambda store: store.enter("run-1", RunState.RUNNING, NOW),
-    "note": lambda store: store.note("run-1", attempt=2),
+    "set_state": lambda store: store.set_state("run-1", RunState.RUNNING, NOW),
+    "note": lambda store: store.set_facts("run-1", attempt=2),
     "finish": lambda store: store.finish("run-1", DONE, NOW, Usage(), event("run-1")),
     "add_event": lambda store: store.add_event(event("run-1")),
     "add_artifact": lambda store: store.add_artifact(
@@ -263,12 +267,12 @@ def test_whoever_was_taken_for_dead_changes_nothing(store: Store, write: str, fa
     enqueue(store, "run-1")
     take(store, "late")
     store.worker = "late"
-    store.enter("run-1", RunState.PREPARING, NOW)
-    (taken,) = Line(store).of("late")
+    store.set_state("run-1", RunState.PREPARING, NOW)
+    (taken,) = RunQueue(store).runs_of("late")
     if fate == "lost":
-        store.lose("run-1", NOW, "late")
+        store.mark_lost("run-1", NOW, "late")
     else:
-        assert Line(store).put_back(taken, event("run-1"), 2)
+        assert RunQueue(store).put_back(taken, event("run-1"), 2)
         if fate == "taken over":
             assert take(store) == {"run-1": 2}
     before = everything(store)
@@ -296,7 +300,7 @@ def test_an_attempt_that_publishes_again_keeps_one_receipt(store: Store) -> None
 def test_runs_of_workers_are_not_lost_for_want_of_a_process_here(store: Store) -> None:
     enqueue(store, "waits")
     enqueue(store, "taken", skill="other")
-    Line(store).admit("w", 9, lambda _: ["taken"], NOW)
+    RunQueue(store).admit("w", 9, lambda _: ["taken"], NOW)
     store.create_run(run("elsewhere", worker="another-machine:7"), {})
     lost = store.sweep_lost()
     assert lost == (["elsewhere"] if store.database.is_file else [])
@@ -338,12 +342,12 @@ def test_a_database_that_was_away_is_waited_for(store: Store, monkeypatch: pytes
 
 def test_a_worker_lives_until_it_leaves_or_is_buried(store: Store) -> None:
     workers = Workers(store)
-    assert workers.beat("w", NOW + MINUTE, "draining")
+    assert workers.renew("w", NOW + MINUTE, "draining")
     (found,) = workers.living()
     assert (found.beats, found.state, found.seen_at) == (1, "draining", NOW + MINUTE)
-    assert workers.bury([worker("w", beats=0)]) == [], "it has said a word since"
-    assert workers.bury([found]) == ["w"]
-    assert not workers.beat("w", NOW)
+    assert workers.mark_dead([worker("w", beats=0)]) == [], "it has said a word since"
+    assert workers.mark_dead([found]) == ["w"]
+    assert not workers.renew("w", NOW)
     assert workers.all(NOW)[0].state == "lost"
     assert workers.forget(NOW, "here") == []
     assert workers.forget(NOW + 2 * MINUTE, "there") == []
@@ -353,7 +357,7 @@ def test_a_worker_lives_until_it_leaves_or_is_buried(store: Store) -> None:
 def test_a_worker_with_runs_on_record_is_not_forgotten(store: Store) -> None:
     enqueue(store, "run-1")
     take(store)
-    Workers(store).leave("w", NOW)
+    Workers(store).mark_ended("w", NOW)
     assert Workers(store).forget(NOW + MINUTE, "here") == []
 
 
@@ -361,7 +365,7 @@ def test_what_is_paused_goes_on_when_a_human_says_so(store: Store) -> None:
     pause(store, "o/r", "docs", "it failed", NOW)
     pause(store, "o/r", "docs", "it failed again", NOW)
     pause(store, "", "", "all", NOW)
-    assert [(one["skill"], one["reason"]) for one in paused(store)] == [
+    assert [(one["skill"], one["reason"]) for one in list_pauses(store)] == [
         ("docs", "it failed again"),
         ("", "all"),
     ]
@@ -383,9 +387,9 @@ def test_what_was_spent_counts_from_a_moment_on(store: Store) -> None:
         store.finish(f"run-{at}", DONE, ended, Usage(cost_usd=cost))
     enqueue(store, "again", skill="c")
     take(store)
-    (taken,) = Line(store).of("w")
-    Line(store).put_back(taken, event("again"), 2, None, Usage(cost_usd=4.0))
-    assert spent(store, NOW) == {("o/r", "a"): 0.25, ("o/r", "b"): 2.0, ("o/r", "c"): 4.0}
+    (taken,) = RunQueue(store).runs_of("w")
+    RunQueue(store).put_back(taken, event("again"), 2, None, Usage(cost_usd=4.0))
+    assert spending_since(store, NOW) == {("o/r", "a"): 0.25, ("o/r", "b"): 2.0, ("o/r", "c"): 4.0}
 
 
 def ended(store: Store, run_id: str, days: int, skill: str = "docs") -> None:
@@ -395,7 +399,7 @@ def ended(store: Store, run_id: str, days: int, skill: str = "docs") -> None:
     with store.engine.begin() as connection:
         at = (NOW - timedelta(days=days)).isoformat(timespec="microseconds")
         connection.execute(update(tables.runs).where(tables.runs.c.id == run_id).values(created_at=at))
-    Line(store).told(run_id)
+    RunQueue(store).mark_reported(run_id)
 
 
 def test_old_runs_go_and_the_newest_of_a_skill_stays(store: Store) -> None:
@@ -404,8 +408,8 @@ def test_old_runs_go_and_the_newest_of_a_skill_stays(store: Store) -> None:
     ended(store, "new", 1)
     ended(store, "rare", 9, "rare")
     week = NOW - timedelta(days=7)
-    assert list(retention.outdated(store, week, "here")) == ["older", "old"]
-    assert retention.outdated(store, NOW - timedelta(days=30), "here") == {}
+    assert list(retention.outdated_runs(store, week, "here")) == ["older", "old"]
+    assert retention.outdated_runs(store, NOW - timedelta(days=30), "here") == {}
     retention.remove(store, ["older", "old"])
     assert [one.id for one in store.runs()] == ["new", "rare"]
     assert Decisions(store, "o/r").find("docs", "old") is not None
@@ -418,23 +422,23 @@ def test_an_old_run_stays_while_somebody_has_to_be_told(store: Store) -> None:
     ended(store, "new", 1)
     with store.engine.begin() as connection:
         connection.execute(update(tables.queue).values(told=0))
-    assert retention.outdated(store, NOW, "here") == {}
+    assert retention.outdated_runs(store, NOW, "here") == {}
 
 
 def test_whoever_has_the_files_of_a_run_removes_it(store: Store) -> None:
     ended(store, "old", 9)
     ended(store, "new", 1)
     Workers(store).register(worker("neighbour", place="there"))
-    assert retention.outdated(store, NOW, "there") == {}, "w lives, and has the files"
-    Workers(store).leave("w", NOW)
-    assert list(retention.outdated(store, NOW, "there")) == ["old"]
+    assert retention.outdated_runs(store, NOW, "there") == {}, "w lives, and has the files"
+    Workers(store).mark_ended("w", NOW)
+    assert list(retention.outdated_runs(store, NOW, "there")) == ["old"]
 
 
 def test_one_pass_removes_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "MOST", 2)
     for at in range(5):
         ended(store, f"run-{at}", 9 - at)
-    assert list(retention.outdated(store, NOW, "here")) == ["run-0", "run-1"]
+    assert list(retention.outdated_runs(store, NOW, "here")) == ["run-0", "run-1"]
 
 
 # --- what began, and who goes first -----------------------------------------------------------------
@@ -445,31 +449,35 @@ def test_what_began_is_known_as_far_back_as_somebody_asks(store: Store) -> None:
     take(store)
     enqueue(store, "run-2", skill="other")
     now = NOW + 30 * MINUTE
-    Line(store).admit("w", 1, lambda scene: [scene.waiting[0].run_id], now)
-    begun = Line(store).scene(now, 60 * MINUTE).begun
+    RunQueue(store).admit("w", 1, lambda scene: [scene.waiting[0].run_id], now)
+    begun = RunQueue(store).state(now, 60 * MINUTE).begun
     assert [(one.skill, one.at) for one in begun] == [("docs", NOW + MINUTE), ("other", now)]
-    assert [one.skill for one in Line(store).scene(now, 10 * MINUTE).begun] == ["other"]
-    assert Line(store).scene(now).begun == []
-    Line(store).forget_begun(now)
-    assert [one.skill for one in Line(store).scene(now, 60 * MINUTE).begun] == ["other"]
+    assert [one.skill for one in RunQueue(store).state(now, 10 * MINUTE).begun] == ["other"]
+    assert RunQueue(store).state(now).begun == []
+    RunQueue(store).forget_begun(now)
+    assert [one.skill for one in RunQueue(store).state(now, 60 * MINUTE).begun] == ["other"]
 
 
 def test_the_queue_is_in_the_order_of_urgency(store: Store) -> None:
     for priority in (7, 5, 3, 4):
         enqueue(store, f"run-{priority}", priority=priority)
-    assert [one.run_id for one in Line(store).waiting(NOW)] == ["run-3", "run-4", "run-5", "run-7"]
-    assert Line(store).priority("run-7") == 7
+    assert [one.run_id for one in RunQueue(store).waiting(NOW)] == ["run-3", "run-4", "run-5", "run-7"]
+    assert RunQueue(store).priority("run-7") == 7
     later = run("run-late", created_at=NOW + 121 * MINUTE)
     enqueue(store, "run-late", run=later, priority=5)
-    assert [one.run_id for one in Line(store).waiting(NOW)][-2:] == ["run-7", "run-late"]
+    assert [one.run_id for one in RunQueue(store).waiting(NOW)][-2:] == ["run-7", "run-late"]
 
 
 def test_workers_are_asked_to_leave_once_and_only_while_they_live(store: Store) -> None:
     workers = Workers(store)
     workers.register(worker("x", state="stopped"))
     for how, known in ((1, 1), (2, 2), (1, 2)):
-        workers.ask_to_leave(["w", "x"], how)
-        assert (workers.asked("w"), workers.asked("x"), workers.asked("nobody")) == (known, 0, 0)
+        workers.request_stop(["w", "x"], how)
+        assert (workers.stop_level("w"), workers.stop_level("x"), workers.stop_level("nobody")) == (
+            known,
+            0,
+            0,
+        )
 
 
 def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
@@ -478,7 +486,7 @@ def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
     filled = run("run-1", trigger_key=key)
     book = Decisions(store, "o/r")
     work = Work(run=filled, data={})
-    book.settle(lambda _: [decision(key, "run-1", due=NOW)], lambda _: work)
+    book.decide(lambda _: [decision(key, "run-1", due=NOW)], lambda _: work)
     enqueue(store, "run-2", skill="other")
     enqueue(store, "run-3", replaces=True)
     assert store.run("run-1").end is None
@@ -488,12 +496,12 @@ def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
         assert known.active["docs"].run_id == "run-3"
         return []
 
-    book.settle(decide, no_work)
+    book.decide(decide, no_work)
 
 
 def test_of_a_slot_that_was_filled_in_the_last_word_is_found(store: Store) -> None:
     slot = "schedule:* * * * *@UTC:x"
     book = Decisions(store, "o/r")
     first, later = decision(slot, due=NOW), decision(f"backfill:{slot}", due=NOW, at=NOW + MINUTE)
-    book.settle(lambda _: [first, later], no_work)
+    book.decide(lambda _: [first, later], no_work)
     assert search(store, "docs", None, NOW, None) == ("o/r", later)

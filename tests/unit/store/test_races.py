@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from runner.scheduler.admission import Bounds, admit
+from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store
-from runner.store.queue import Line
+from runner.store.queue import RunQueue
 from runner.store.tables import decisions, events, queue, runs
 from runner.store.workers import Workers
 from tests.parts.racer import COUNT, NOW, enqueue, worker
@@ -70,7 +70,7 @@ def test_a_run_is_taken_once(store: Store) -> None:
         enqueue(store, f"run-{at:03}")
     won = race(store, "take", *RACERS)
     assert won == Counter([f"run-{at:03}" for at in range(COUNT)])
-    owned = [one for name in RACERS for one in Line(store).of(name)]
+    owned = [one for name in RACERS for one in RunQueue(store).runs_of(name)]
     assert sorted(one.run_id for one in owned) == sorted(won)
     assert {one.turn for one in owned} == {1}
     assert all(store.run(one.run_id).worker == one.owner for one in owned)
@@ -87,7 +87,7 @@ def taken_by_the_dead(store: Store) -> None:
     Workers(store).register(worker("dead"))
     for at in range(COUNT):
         enqueue(store, f"run-{at:03}")
-    Line(store).admit("dead", COUNT, lambda scene: admit(scene, COUNT, Bounds(skill=None)), NOW)
+    RunQueue(store).admit("dead", COUNT, lambda scene: admit(scene, COUNT, AdmissionLimits(skill=None)), NOW)
 
 
 def test_what_the_dead_had_is_put_back_once(store: Store) -> None:
@@ -101,5 +101,5 @@ def test_what_the_dead_had_is_lost_once_or_put_back_and_never_both(store: Store)
     taken_by_the_dead(store)
     won = race(store, "lose", *RACERS)
     assert won == Counter([f"run-{at:03}" for at in range(COUNT)])
-    assert Line(store).of("dead") == []
+    assert RunQueue(store).runs_of("dead") == []
     assert race(store, "put_back", "four") == Counter()

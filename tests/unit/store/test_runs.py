@@ -48,8 +48,8 @@ def test_a_run_comes_back_as_it_was(store: Store) -> None:
     store.create_run(run(), {"b": 1, "a": NOW})
     assert store.run("run-001") == run()
     assert store.spec("run-001") == {"b": 1, "a": str(NOW)}
-    store.enter("run-001", RunState.PREPARING, NOW)
-    store.note("run-001", image_digest="sha256:x", attempt=2)
+    store.set_state("run-001", RunState.PREPARING, NOW)
+    store.set_facts("run-001", image_digest="sha256:x", attempt=2)
     store.add_event(RunEvent(run_id="run-001", at=NOW, phase=Phase.PLAN, message="m", data={"x": 1}))
     store.add_checks("run-001", [Check(command="c", exit_code=None, duration=1.5, output="o", ok=False)])
     store.add_refusals("run-001", [Refusal(rule="r", subject="s", message="m")] * 2)
@@ -67,9 +67,9 @@ def test_an_ended_run_never_changes(store: Store) -> None:
     store.create_run(run(), {})
     store.finish("run-001", DONE, NOW, Usage())
     for change in (
-        lambda: store.enter("run-001", RunState.RUNNING, NOW),
+        lambda: store.set_state("run-001", RunState.RUNNING, NOW),
         lambda: store.finish("run-001", DONE, NOW, Usage()),
-        lambda: store.note("run-001", attempt=3),
+        lambda: store.set_facts("run-001", attempt=3),
     ):
         with pytest.raises(RunnerError) as caught:
             change()

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.triggers.schedule import Schedule, check_cron
-from runner.triggers.slots import Slot, following, jittered, slots
+from runner.triggers.slots import Slot, following_slots, jittered_start, slots
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEAR = 26 * HOUR
@@ -321,7 +321,7 @@ def test_after_a_step_back_the_keys_are_the_same(cron: str, window: Window) -> N
 def test_following_is_the_first_slot(cron: str, window: Window) -> None:
     zone, after, _, _ = window
     schedule = Schedule(cron=cron, timezone=zone)
-    first = following(schedule, after)
+    first = following_slots(schedule, after)
     assert first.tzinfo == ZoneInfo(zone)
     assert [slot.due for slot in slots(schedule, after, first)] == [first.astimezone(UTC)]
 
@@ -358,13 +358,13 @@ def test_a_gap_has_the_key_of_the_wall_time_after_it() -> None:
 def test_jitter_is_below_its_bound_and_the_same_for_a_slot() -> None:
     days = [f"2026-06-{day:02}" for day in range(1, 29)]
     found = [only("0 9 * * *", "UTC", f"{day}T00:00Z", f"{day}T23:00Z", "5m") for day in days]
-    offsets = [jittered(slot) - slot.due for slot in found]
+    offsets = [jittered_start(slot) - slot.due for slot in found]
     assert all(timedelta() <= offset < timedelta(minutes=5) for offset in offsets)
     assert len(set(offsets)) == len(offsets)
     assert offsets[0] == timedelta(seconds=282, microseconds=542820)  # every machine has to agree
-    assert jittered(found[0], "one") != jittered(found[0], "two")
+    assert jittered_start(found[0], "one") != jittered_start(found[0], "two")
     plain = only("0 9 * * *", "UTC", "2026-06-01T00:00Z", "2026-06-02T00:00Z")
-    assert jittered(plain) == plain.due
+    assert jittered_start(plain) == plain.due
 
 
 def test_a_window_that_ends_before_it_begins_is_empty() -> None:

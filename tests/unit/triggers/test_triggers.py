@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from runner.core import plugins
 from runner.triggers import event_kind, subject, trigger_key
 from runner.triggers.schedule import MACROS, Schedule, check_cron, check_zone
-from runner.triggers.slots import following
+from runner.triggers.slots import following_slots
 
 NAMES = {"issue_comment", "issues", "manual", "pull_request", "push", "release", "run_completed", "schedule"}
 
@@ -112,23 +112,23 @@ def test_what_never_comes_is_refused_as_the_libraries_do(text: str) -> None:
 def test_the_next_slot_is_later_and_in_its_zone(text: str, zone: str) -> None:
     assume(accepted(text))
     after = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
-    due = following(Schedule(cron=text, timezone=zone), after)
+    due = following_slots(Schedule(cron=text, timezone=zone), after)
     assert due > after
     assert due.utcoffset() == due.astimezone(ZoneInfo(zone)).utcoffset()
 
 
 def test_the_next_slot_of_a_morning_in_berlin() -> None:
     after = datetime(2026, 6, 1, 12, tzinfo=UTC)
-    due = following(Schedule(cron="0 9 * * 1", timezone="Europe/Berlin"), after)
+    due = following_slots(Schedule(cron="0 9 * * 1", timezone="Europe/Berlin"), after)
     assert due == datetime(2026, 6, 8, 7, tzinfo=UTC)
-    assert following(Schedule(cron="@daily"), after) - after == timedelta(hours=12)
+    assert following_slots(Schedule(cron="@daily"), after) - after == timedelta(hours=12)
 
 
 def test_a_range_of_one_number_is_that_number() -> None:
     after = datetime(2026, 6, 1, tzinfo=UTC)
-    due = following(Schedule(cron="7-7 5-5 * * mon-1"), after)
+    due = following_slots(Schedule(cron="7-7 5-5 * * mon-1"), after)
     assert due == datetime(2026, 6, 1, 5, 7, tzinfo=UTC)
-    assert following(Schedule(cron="7-7 5-5 * * mon-1"), due) - due == timedelta(days=7)
+    assert following_slots(Schedule(cron="7-7 5-5 * * mon-1"), due) - due == timedelta(days=7)
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,30 @@ GitHub's rules stand in its "Workflow syntax for GitHub Actions" and "Events tha
 
 from collections.abc import Mapping
 
-from runner.apps.action.workflow.events import events, justified
+from runner.apps.action.workflow.events import add_linter_comment, events
 from runner.apps.action.workflow.jobs import APP_ID, APP_KEY, jobs, secrets
 from runner.apps.action.workflow.text import emit
-from runner.apps.action.workflow.use import FILE, FIND_ACTION, Use, choices, head
+from runner.apps.action.workflow.use import FILE, FIND_ACTION, Use, choices, header_comment
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.skills import Skill
 
-__all__ = ["APP_ID", "APP_KEY", "FILE", "FIND_ACTION", "Use", "choices", "enabled", "render", "secrets"]
+__all__ = [
+    "APP_ID",
+    "APP_KEY",
+    "FILE",
+    "FIND_ACTION",
+    "Use",
+    "choices",
+    "enabled_skills",
+    "render",
+    "secrets",
+]
 
 
 def render(skills: Mapping[str, Skill], use: Use) -> str:
     """The workflow for all enabled `skills`. Raises RunnerError: none is, or GitHub cannot serve one."""
-    served = enabled(skills)
+    served = enabled_skills(skills)
     if not served:
         hint = f"make one with `skillrunner new NAME`, or delete {FILE}"
         raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, "there is no enabled skill to run", hint=hint)
@@ -28,9 +38,9 @@ def render(skills: Mapping[str, Skill], use: Use) -> str:
         "permissions": {},
         "jobs": jobs(served, use),
     }
-    return head(use) + justified(emit(workflow))
+    return header_comment(use) + add_linter_comment(emit(workflow))
 
 
-def enabled(skills: Mapping[str, Skill]) -> list[Skill]:
+def enabled_skills(skills: Mapping[str, Skill]) -> list[Skill]:
     """The skills that a workflow runs, by name."""
     return [skill for _, skill in sorted(skills.items()) if skill.options.enabled]

@@ -30,7 +30,7 @@ class _Change:
     after: int
 
 
-def pokes(schedule: Schedule) -> list[str]:
+def cron_lines(schedule: Schedule) -> list[str]:
     """Cron lines in UTC, sorted, so that one fires no later than five minutes after every slot."""
     named = fields(schedule.cron)
     local = {hour * 60 + minute for hour in named.hours for minute in named.minutes}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from runner.apps.action.workflow.cron import pokes
+from runner.apps.action.workflow.cron import cron_lines
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.skills import Skill
@@ -32,7 +32,7 @@ def events(skills: Sequence[Skill]) -> Mapping[str, Any]:
     return {**found, "workflow_dispatch": {"inputs": _inputs(skills)}}
 
 
-def justified(text: str) -> str:
+def add_linter_comment(text: str) -> str:
     """The workflow with a word to a linter that calls two triggers insecure whatever a workflow does."""
     for kind in ("issue_comment", "workflow_run"):
         text = text.replace(f"\n  {kind}:\n", f"\n  {kind}: # zizmor: ignore[dangerous-triggers] {_WHY}\n")
@@ -44,7 +44,7 @@ _WHY = "nothing of theirs is checked out, and what strangers wrote is data"
 
 def _crons(skill: Skill) -> list[str]:
     timetable = skill.triggers.get("schedule")
-    return [line for schedule in timetable.root for line in pokes(schedule)] if timetable else []
+    return [line for schedule in timetable.root for line in cron_lines(schedule)] if timetable else []
 
 
 def _event(kind: str, skills: Sequence[Skill]) -> Mapping[str, Any] | None:

@@ -97,7 +97,7 @@ def _job(skill: Skill, chained: Sequence[Skill], use: Use) -> Mapping[str, Any]:
 
 
 def _minutes(skill: Skill, use: Use) -> int:
-    limits = skill.options.limits.over(use.limits)
+    limits = skill.options.limits.merge(use.limits)
     return math.ceil(limits.timeout * limits.attempts / 60) + _SPARE
 
 

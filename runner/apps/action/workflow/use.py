@@ -48,7 +48,7 @@ class Use:
             raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=FIND_ACTION)
 
 
-def head(use: Use) -> str:
+def header_comment(use: Use) -> str:
     """The comment at the head of the file."""
     kept = {name: value for name, value in asdict(use).items() if name in _KEPT}
     return f"{_HEAD}{_CHOICES}{json.dumps(kept, sort_keys=True)}\n"

@@ -10,7 +10,7 @@ from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.config.settings import Config
-    from runner.run.bootstrap import Here
+    from runner.run.bootstrap import LocalPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +23,22 @@ class Options:
     quiet: bool = False
 
 
-def instant(option: str, text: str) -> datetime:
+def time_option(option: str, text: str) -> datetime:
     """A time that an option gives, in ISO 8601; UTC if it is bare. Raises RunnerError."""
     from runner.core import units
 
     try:
-        return units.instant(text)
+        return units.parse_time(text)
     except ValueError as error:
         message, hint = f"{option} {text!r} is no time", f"{option} 2026-11-21T09:00"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint) from error
 
 
-def here(options: Options, **flags: str | None) -> "Here":
+def place_of_options(options: Options, **flags: str | None) -> "LocalPlace":
     """The repository and the configuration that the options name; `flags` are configuration keys."""
     from runner.run import bootstrap
 
-    return bootstrap.here(options.root, options.config, {**flags, **state_dir(options)})
+    return bootstrap.local_place(options.root, options.config, {**flags, **state_dir(options)})
 
 
 def settings(options: Options) -> "Config":
@@ -46,7 +46,7 @@ def settings(options: Options) -> "Config":
     from runner.config.settings import FILE, load_config
 
     try:
-        return here(options).config
+        return place_of_options(options).config
     except RunnerError as error:
         is_workers = options.config is not None or (options.root / FILE).is_file()
         if error.reason is not Reason.NOT_A_REPOSITORY or not is_workers:

@@ -16,10 +16,10 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from runner.apps.cli.commands import settings
-from runner.apps.cli.commands.logs import described
+from runner.apps.cli.commands.logs import event_line
 from runner.core.errors import RunnerError, exit_code
 from runner.core.jsonl import Lines, json_object
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -48,7 +48,7 @@ def command(context: click.Context, run: str) -> None:
     if end is None:
         click.echo(f"detached: run {found.id} goes on", err=True)
         return
-    click.echo(f"-- {end.state}: {plain(end.message)}")
+    click.echo(f"-- {end.state}: {escape_invisible(end.message)}")
     context.exit(exit_code(end))
 
 
@@ -65,14 +65,14 @@ def _interruptions() -> Iterator[Event]:
 
 def _attached(runs: "Store", run_id: str, interrupted: Event) -> "End | None":
     """Show what the agent does, and tell it what is typed, until the run ends. None: it was interrupted."""
-    typed = Typed(sys.stdin.fileno() if sys.stdin is not None and not sys.stdin.closed else None)
+    typed = InputLines(sys.stdin.fileno() if sys.stdin is not None and not sys.stdin.closed else None)
     with ExitStack() as stack:
-        growing = Growing(stack)
+        growing = TranscriptTail(stack)
         while not interrupted.is_set():
             run = runs.run(run_id)  # asked before reading, so that the end is read too
             for line in growing.lines(runs.files_of(run)):
-                if text := described(json_object(line)):
-                    click.echo(plain(text))
+                if text := event_line(json_object(line)):
+                    click.echo(escape_invisible(text))
             if run.end is not None:
                 return run.end
             for words in typed.lines():
@@ -91,7 +91,7 @@ def _say(runs: "Store", run_id: str, words: str) -> None:
 
 
 @dataclass(slots=True)
-class Typed:
+class InputLines:
     """The lines of standard input, as far as they have been typed. No thread waits for the next one."""
 
     descriptor: int | None  # None: there is none, or it has ended
@@ -113,7 +113,7 @@ class Typed:
 
 
 @dataclass(slots=True)
-class Growing:
+class TranscriptTail:
     """The transcript of a run's last attempt, as far as it is written."""
 
     stack: ExitStack

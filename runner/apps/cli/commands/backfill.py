@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import instant
+from runner.apps.cli.commands import time_option
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.apps.worker.repository import Watched
+    from runner.apps.worker.repository import RepositorySnapshot
     from runner.config.settings import Config
     from runner.core.model.decision import Decision, History
-    from runner.scheduler.backfill import Found
+    from runner.scheduler.backfill import BackfillSlot
     from runner.skills import Skill
     from runner.store import Store
     from runner.store.decisions import Work
@@ -58,7 +58,7 @@ def command(
     from runner.run.bootstrap import worker_store
 
     now = datetime.now(UTC)
-    span = instant("--from", start), instant("--to", end)
+    span = time_option("--from", start), time_option("--to", end)
     _check(span, now)
     config = config_of(options, None)
     with worker_store(config) as store:
@@ -81,29 +81,31 @@ def _check(span: tuple[datetime, datetime], now: datetime) -> None:
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="--from 2026-11-01 --to 2026-11-08")
 
 
-def _place(store: "Store", config: "Config", skill: str, name: str) -> "Watched":
+def _place(store: "Store", config: "Config", skill: str, name: str) -> "RepositorySnapshot":
     """The repository as it is now, which some worker serves. Raises RunnerError."""
     from runner.apps.worker.credentials import Credentials
-    from runner.apps.worker.error_log import Faults
-    from runner.apps.worker.repositories import Roster
-    from runner.apps.worker.repository import look
-    from runner.store.alerts import Watching
+    from runner.apps.worker.error_log import ErrorLog
+    from runner.apps.worker.repositories import RepositoryList
+    from runner.apps.worker.repository import read_repository
+    from runner.store.alerts import AlertStore
 
-    known = Watching(store).repositories(skill)
+    known = AlertStore(store).repositories(skill)
     name = name or (known[0] if len(known) == 1 else "")
     if not name:
         where = f"{len(known)} repositories have" if known else "no repository that a worker serves has"
         hint = f"--repository {known[0]}" if known else "skillrunner worker status"
         message = f"{where} a skill {skill} with a schedule"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
-    if not Watching(store).is_served(name):
+    if not AlertStore(store).is_served(name):
         message = f"no worker that uses this store serves {name}: nothing would be run"
         hint = "name it under worker.repositories, and start a worker"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
-    return look(name, Roster(config, Credentials(config), Faults()).place(name), store, None)
+    return read_repository(
+        name, RepositoryList(config, Credentials(config), ErrorLog()).place(name), store, None
+    )
 
 
-def _skill(place: "Watched", name: str) -> "Skill":
+def _skill(place: "RepositorySnapshot", name: str) -> "Skill":
     from runner.config.documents import closest
 
     if name in place.skills:
@@ -113,10 +115,12 @@ def _skill(place: "Watched", name: str) -> "Skill":
     raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
 
 
-def _slots(place: "Watched", name: str, span: tuple[datetime, datetime], most: int) -> "list[Slot]":
-    from runner.scheduler.backfill import between
+def _slots(
+    place: "RepositorySnapshot", name: str, span: tuple[datetime, datetime], most: int
+) -> "list[Slot]":
+    from runner.scheduler.backfill import slots_between
 
-    found = between(_skill(place, name), *span, most + 1)
+    found = slots_between(_skill(place, name), *span, most + 1)
     if len(found) > most:
         message = f"{name} has more than {most} slots in that time"
         raise RunnerError(
@@ -142,9 +146,14 @@ class _Known:
 
 
 def _backfill(
-    store: "Store", place: "Watched", skill: "Skill", some: "list[Slot]", now: datetime, dry_run: bool
+    store: "Store",
+    place: "RepositorySnapshot",
+    skill: "Skill",
+    some: "list[Slot]",
+    now: datetime,
+    dry_run: bool,
 ) -> list[dict[str, str]]:
-    from runner.scheduler.backfill import without_run
+    from runner.scheduler.backfill import slots_without_run
     from runner.store.decisions import Decisions
 
     shared = _shared(place, now)
@@ -153,19 +162,21 @@ def _backfill(
     def decide(own: "History") -> "list[Decision]":
         _check_pause(skill.name, own)
         known = _Known(own, shared)
-        found = list(without_run(skill, some, place.introduced[skill.name], known.since(), known.decision))
+        found = list(
+            slots_without_run(skill, some, place.introduced[skill.name], known.since(), known.decision)
+        )
         made = {one.key: _decision(skill, one, now + at * _TICK) for at, one in enumerate(found)}
         told.extend(_told(one, made[one.key], dry_run) for one in found)
         return [] if dry_run else [made[one.key] for one in found if one.is_wanted]
 
-    Decisions(store, place.name).settle(decide, lambda one: _work(place, one))
+    Decisions(store, place.name).decide(decide, lambda one: _work(place, one))
     return told
 
 
 _TICK = timedelta(microseconds=1)  # between two runs, so that the oldest slot's goes first
 
 
-def _shared(place: "Watched", now: datetime) -> "History | None":
+def _shared(place: "RepositorySnapshot", now: datetime) -> "History | None":
     from runner.scheduler.ledger import Ledger
 
     if place.forge.name != "github":
@@ -179,7 +190,7 @@ def _check_pause(skill: str, known: "History") -> None:
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
 
 
-def _decision(skill: "Skill", one: "Found", at: datetime) -> "Decision":
+def _decision(skill: "Skill", one: "BackfillSlot", at: datetime) -> "Decision":
     from runner.core.model.decision import Decision, Verdict
     from runner.store import new_run_id
 
@@ -195,14 +206,14 @@ def _decision(skill: "Skill", one: "Found", at: datetime) -> "Decision":
     )
 
 
-def _work(place: "Watched", decision: "Decision") -> "Work":
+def _work(place: "RepositorySnapshot", decision: "Decision") -> "Work":
     from runner.apps.worker.run_job import work_of
     from runner.scheduler.admission import URGENCY
 
     return replace(work_of(place, None, decision), priority=URGENCY["low"], replaces=False)
 
 
-def _told(one: "Found", made: "Decision", dry_run: bool) -> dict[str, Any]:
+def _told(one: "BackfillSlot", made: "Decision", dry_run: bool) -> dict[str, Any]:
     due = one.slot.due.isoformat()
     if one.before:
         return {"due": due, "result": "had run", "run": one.before}

@@ -20,7 +20,7 @@ def command(options: "Options", run: str, reason: str) -> None:
     """Cancel RUN: its container is stopped, and nothing of it is published."""
     from runner.apps.cli.commands.worker import config_of
     from runner.run.bootstrap import worker_store
-    from runner.store.queue import Line
+    from runner.store.queue import RunQueue
 
     with worker_store(config_of(options, None)) as store:
         found = store.run(run)
@@ -28,7 +28,7 @@ def command(options: "Options", run: str, reason: str) -> None:
             message = f"run {found.id} has ended: {found.end.state}"
             hint = f"skillrunner show {found.id}"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
-        if Line(store).ask_to_stop(found.id, reason, datetime.now(UTC)):
+        if RunQueue(store).request_stop(found.id, reason, datetime.now(UTC)):
             click.echo(f"asked to stop: {found.id}")
         else:
             click.echo(f"cancelled before it began: {found.id}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import here
+from runner.apps.cli.commands import place_of_options
 from runner.core.errors import RunnerError, exit_code
 from runner.core.model import Phase, Reason
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.core.model import Run
     from runner.publish.forges import Forge
-    from runner.run.bootstrap import Here
-    from runner.run.launch import Continued
+    from runner.run.bootstrap import LocalPlace
+    from runner.run.launch import ContinuedRun
     from runner.store import Store
 
 
@@ -39,8 +39,8 @@ def command(
     if not text.strip():
         raise click.UsageError('say something: skillrunner continue RUN "text"')
     options: Options = context.obj
-    place = here(options, forge=forge)
-    from runner.apps.cli.commands.run import tell
+    place = place_of_options(options, forge=forge)
+    from runner.apps.cli.commands.run import print_end
     from runner.apps.console import Progress
     from runner.run import bootstrap
     from runner.run.launch import launch, terminable
@@ -50,21 +50,21 @@ def command(
             target = bootstrap.forge(place, runs)
             wanted = _wanted(place, runs, target, runs.run(run), text, again)
             end = launch(place, runs, target, wanted, progress.observe, progress.transcript)
-        tell(runs, wanted.run_id, end, as_json, options.quiet)
+        print_end(runs, wanted.run_id, end, as_json, options.quiet)
     context.exit(exit_code(end))
 
 
 def _wanted(
-    place: "Here", runs: "Store", target: "Forge", found: "Run", text: str, again: bool
-) -> "Continued":
+    place: "LocalPlace", runs: "Store", target: "Forge", found: "Run", text: str, again: bool
+) -> "ContinuedRun":
     from dataclasses import replace
 
     from runner.run import bootstrap
-    from runner.run.agent.resume import earlier, spec_of
-    from runner.run.launch import Continued, going_on
+    from runner.run.agent.resume import read_earlier_run, spec_of
+    from runner.run.launch import ContinuedRun, continuation_spec
     from runner.store import new_run_id
 
-    before, spec = earlier(runs, found), spec_of(runs, found)
+    before, spec = read_earlier_run(runs, found), spec_of(runs, found)
     base, mirror = bootstrap.base(place, target, spec.base_ref)
     if base.repository.url != spec.repository.url:
         message = f"run {found.id} is of {spec.repository.url}, and this is {base.repository.url}"
@@ -72,10 +72,10 @@ def _wanted(
         raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
     now = datetime.now(UTC)
     spec = replace(spec, base_sha=mirror.resolve(spec.base_sha), trigger=replace(spec.trigger, at=now))
-    return Continued(
+    return ContinuedRun(
         run_id=new_run_id(now),
         mirror=mirror,
         earlier=before,
         again=again,
-        spec=going_on(spec, before, before.prompt, text),
+        spec=continuation_spec(spec, before, before.prompt, text),
     )

@@ -10,7 +10,7 @@ import click
 from runner.apps.cli.commands import settings
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -37,7 +37,9 @@ def command(options: "Options", run: str, stat: bool) -> None:
         )
     patch = Path(kept[0].path).read_bytes().decode(errors="replace")
     for line in _stat(patch) if stat else patch.splitlines():
-        click.secho(plain(line), fg=_COLOURS.get(line[:1]) if sys.stdout.isatty() and not stat else None)
+        click.secho(
+            escape_invisible(line), fg=_COLOURS.get(line[:1]) if sys.stdout.isatty() and not stat else None
+        )
 
 
 def _stat(patch: str) -> list[str]:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import here
+from runner.apps.cli.commands import place_of_options
 from runner.core.errors import ExitCode, RunnerError
-from runner.core.redact import plain
-from runner.publish.forges import Finding
+from runner.core.redact import escape_invisible
+from runner.publish.forges import DoctorLine
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.config.settings import Config
-    from runner.run.bootstrap import Here
+    from runner.run.bootstrap import LocalPlace
 
 _GIT = (2, 38)  # `git merge-tree --write-tree`
 _ROOM = 2 * 1024**3  # bytes that should be free for workspaces
@@ -31,27 +31,27 @@ _ROOM = 2 * 1024**3  # bytes that should be free for workspaces
 def command(context: click.Context, as_json: bool, action: bool) -> None:
     """Check git, Docker, images, the token, the skills and the disk. Exits with 1 where something fails."""
     options: Options = context.obj
-    place = here(options)
+    place = place_of_options(options)
     findings = [finding for look in _looks(action) for finding in _caught(look, place)]
     if as_json:
         click.echo(json.dumps({"findings": [asdict(one) for one in findings], "config": _config(place)}))
     else:
         for finding in findings:
-            click.echo(plain(f"{_level(finding):<4}  {finding.subject:<10} {finding.message}"))
+            click.echo(escape_invisible(f"{_level(finding):<4}  {finding.subject:<10} {finding.message}"))
             if finding.hint:
-                click.echo(plain(f"      next: {finding.hint}"))
+                click.echo(escape_invisible(f"      next: {finding.hint}"))
     if not all(finding.ok for finding in findings):
         context.exit(ExitCode.FAILED)
 
 
-def _level(finding: Finding) -> str:
+def _level(finding: DoctorLine) -> str:
     """What works but leaves something to do is a warning; only a failure counts for the exit code."""
     if not finding.ok:
         return "FAIL"
     return "warn" if finding.hint else "ok"
 
 
-def _looks(action: bool) -> Iterable[Callable[["Here"], Iterator[Finding]]]:
+def _looks(action: bool) -> Iterable[Callable[["LocalPlace"], Iterator[DoctorLine]]]:
     if not action:
         return _LOOKS
     from runner.apps.action.doctor import LOOKS
@@ -59,44 +59,44 @@ def _looks(action: bool) -> Iterable[Callable[["Here"], Iterator[Finding]]]:
     return LOOKS
 
 
-def _caught(look: Callable[["Here"], Iterator[Finding]], place: "Here") -> list[Finding]:
+def _caught(look: Callable[["LocalPlace"], Iterator[DoctorLine]], place: "LocalPlace") -> list[DoctorLine]:
     try:
         return list(look(place))
     except RunnerError as error:
         subject = look.__name__.rpartition("look_at_")[2]
-        return [Finding(ok=False, subject=subject, message=error.message, hint=error.hint)]
+        return [DoctorLine(ok=False, subject=subject, message=error.message, hint=error.hint)]
 
 
-def _look_at_git(place: "Here") -> Iterator[Finding]:
+def _look_at_git(place: "LocalPlace") -> Iterator[DoctorLine]:
     from runner.clients.git import Git
 
-    said = Git(place.local.root).text("version")
+    said = Git(place.local.root).output("version")
     found = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
     hint = "" if found >= _GIT else "install git 2.38 or newer"
-    yield Finding(ok=found >= _GIT, subject="git", message=said, hint=hint)
+    yield DoctorLine(ok=found >= _GIT, subject="git", message=said, hint=hint)
 
 
-def _look_at_docker(place: "Here") -> Iterator[Finding]:
+def _look_at_docker(place: "LocalPlace") -> Iterator[DoctorLine]:
     if place.config.sandbox != "docker":
         from runner.sandboxes.process import WARNING
 
-        yield Finding(ok=True, subject="sandbox", message=f"{place.config.sandbox}: {WARNING}")
+        yield DoctorLine(ok=True, subject="sandbox", message=f"{place.config.sandbox}: {WARNING}")
         return
     from runner.clients.docker import engine, images
 
     version = engine.client().version()["Version"]
-    yield Finding(ok=True, subject="docker", message=f"engine {version} answers")
+    yield DoctorLine(ok=True, subject="docker", message=f"engine {version} answers")
     if not place.config.image:
         message, hint = "no default image: every skill has to name one", "write `image:` in skillrunner.yaml"
-        yield Finding(ok=True, subject="image", message=message, hint=hint)
-    elif images.present(place.config.image):
-        yield Finding(ok=True, subject="image", message=f"{place.config.image} is there")
+        yield DoctorLine(ok=True, subject="image", message=message, hint=hint)
+    elif images.is_present(place.config.image):
+        yield DoctorLine(ok=True, subject="image", message=f"{place.config.image} is there")
     else:
         message = f"{place.config.image} is not there yet: the first run pulls it"
-        yield Finding(ok=True, subject="image", message=message, hint=f"docker pull {place.config.image}")
+        yield DoctorLine(ok=True, subject="image", message=message, hint=f"docker pull {place.config.image}")
 
 
-def _look_at_skills(place: "Here") -> Iterator[Finding]:
+def _look_at_skills(place: "LocalPlace") -> Iterator[DoctorLine]:
     from runner.skills import load
     from runner.skills.discover import discover
 
@@ -105,17 +105,17 @@ def _look_at_skills(place: "Here") -> Iterator[Finding]:
     faults = len(loaded.faults) + len(found.faults)
     if faults:
         message = f"{faults} faults, {len(loaded.skills)} valid skills"
-        yield Finding(ok=False, subject="skills", message=message, hint="skillrunner validate")
+        yield DoctorLine(ok=False, subject="skills", message=message, hint="skillrunner validate")
     else:
         names = ", ".join(loaded.skills) or "none yet"
         hint = "" if loaded.skills else "skillrunner new NAME"
-        yield Finding(ok=True, subject="skills", message=names, hint=hint)
+        yield DoctorLine(ok=True, subject="skills", message=names, hint=hint)
     asked = [skill.options.harness for skill in loaded.skills.values()]
     yield from _programs(sorted({one.kind for one in asked}), place.config)
     yield from _keys(asked, place.config)
 
 
-def _programs(kinds: Iterable[str], config: "Config") -> Iterator[Finding]:
+def _programs(kinds: Iterable[str], config: "Config") -> Iterator[DoctorLine]:
     """Where the programs of the skills' harnesses come from."""
     from runner.core import plugins
 
@@ -133,7 +133,7 @@ def _programs(kinds: Iterable[str], config: "Config") -> Iterator[Finding]:
             message = f"{program} has to be in the image, for {kind}"
             if hasattr(harness, "PACKAGE"):
                 hint = f"or write in skillrunner.yaml: harnesses: {{{kind}: {{version: tested}}}}"
-        yield Finding(ok=True, subject="harness", message=message, hint=hint)
+        yield DoctorLine(ok=True, subject="harness", message=message, hint=hint)
 
 
 def _version(harness: Any, wanted: str) -> str:
@@ -143,7 +143,7 @@ def _version(harness: Any, wanted: str) -> str:
     return str(package.version) if package and wanted == TESTED else wanted
 
 
-def _keys(asked: Iterable[Any], config: "Config") -> Iterator[Finding]:
+def _keys(asked: Iterable[Any], config: "Config") -> Iterator[DoctorLine]:
     """Whether the model keys that the skills' harnesses need are at hand."""
     from runner.harnesses import model_of
 
@@ -162,29 +162,29 @@ def _keys(asked: Iterable[Any], config: "Config") -> Iterator[Finding]:
         if how != "env":  # asking might cost a PIN
             message = f"{variable} comes from `secrets`, by `{how}`, for {kind}"
         hint = "" if there else f"export {where}=..."
-        yield Finding(ok=there, subject="key", message=message, hint=hint)
+        yield DoctorLine(ok=there, subject="key", message=message, hint=hint)
 
 
-def _look_at_forge(place: "Here") -> Iterator[Finding]:
+def _look_at_forge(place: "LocalPlace") -> Iterator[DoctorLine]:
     from runner.run import bootstrap
 
     with bootstrap.store(place.config) as runs:
         yield from bootstrap.forge(place, runs).doctor()
 
 
-def _look_at_disk(place: "Here") -> Iterator[Finding]:
+def _look_at_disk(place: "LocalPlace") -> Iterator[DoctorLine]:
     free = shutil.disk_usage(
         next(path for path in (place.config.state, *place.config.state.parents) if path.exists())
     )
     hint = "" if free.free >= _ROOM else "free some space, or move state_dir to a larger disk"
     message = f"{free.free / 1024**3:.1f} GiB free at {place.config.state}"
-    yield Finding(ok=free.free >= _ROOM, subject="disk", message=message, hint=hint)
+    yield DoctorLine(ok=free.free >= _ROOM, subject="disk", message=message, hint=hint)
 
 
 _LOOKS = (_look_at_git, _look_at_docker, _look_at_skills, _look_at_forge, _look_at_disk)
 
 
-def _config(place: "Here") -> dict[str, dict[str, object]]:
+def _config(place: "LocalPlace") -> dict[str, dict[str, object]]:
     """Every configuration value, and where it comes from; keys are dotted."""
     leaves = _leaves(place.config.model_dump(mode="json"))
     return {key: {"value": value, "origin": place.config.origin(key)} for key, value in leaves}

@@ -11,7 +11,7 @@ import click
 from runner.apps.cli.commands import settings
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -37,12 +37,12 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
     """
     from runner.run import bootstrap
     from runner.run.agent.handoff import handoff
-    from runner.run.agent.resume import earlier, spec_of
+    from runner.run.agent.resume import read_earlier_run, spec_of
 
     config = settings(options)
     with bootstrap.store(config) as runs:
         found = runs.run(run)
-        given, spec = earlier(runs, found), spec_of(runs, found)
+        given, spec = read_earlier_run(runs, found), spec_of(runs, found)
         place = _place(options.root, folder, f"{found.skill}-{found.id}")
         made = handoff(spec, given, config.state, runs.files_of(found), place)
         refused = [f"{one.subject} {one.message}" for one in runs.refusals(found.id)]
@@ -50,7 +50,7 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
         click.echo(json.dumps({**asdict(made), "refused": refused}, default=str))
         return
     for line in _lines(made, refused):
-        click.echo(plain(line))
+        click.echo(escape_invisible(line))
 
 
 def _place(root: Path, wanted: Path | None, name: str) -> Path:

@@ -38,7 +38,7 @@ def command(options: "Options") -> None:
 
     root = discover(options.root).root
     config, skills = root / FILE, root / "skills"
-    with writing():
+    with write_errors():
         if config.exists():
             click.echo(f"{FILE} is there already")
         else:
@@ -49,7 +49,7 @@ def command(options: "Options") -> None:
 
 
 @contextmanager
-def writing() -> Iterator[None]:
+def write_errors() -> Iterator[None]:
     """A file of the repository that cannot be written becomes a RunnerError that names it."""
     try:
         yield

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import here, settings
+from runner.apps.cli.commands import place_of_options, settings
 from runner.core.model import Run, RunState
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.run.bootstrap import Here
+    from runner.run.bootstrap import LocalPlace
     from runner.store import Store
 
 
@@ -30,7 +30,7 @@ def command(options: "Options", /, skills: bool, as_json: bool, **wanted: Any) -
     from runner.run import bootstrap
 
     if skills:
-        place = here(options)
+        place = place_of_options(options)
         with bootstrap.store(place.config) as runs:
             _list_skills(place, runs, as_json)
         return
@@ -41,7 +41,7 @@ def command(options: "Options", /, skills: bool, as_json: bool, **wanted: Any) -
 def _list_runs(
     runs: "Store", as_json: bool, skill: str | None, state: str | None, limit: int, before: str | None
 ) -> None:
-    from runner.apps.console import ago, one_line, table
+    from runner.apps.console import age_text, one_line, table
 
     last = runs.run(before) if before else None
     found = runs.runs(limit=limit, before=last, skill=skill, state=RunState(state) if state else None)
@@ -52,7 +52,7 @@ def _list_runs(
         click.echo("no runs: `skillrunner run SKILL` makes one")
         return
     rows = [
-        (run.id, run.skill, run.state, run.trigger, ago(run.created_at), one_line(_why(run), 60))
+        (run.id, run.skill, run.state, run.trigger, age_text(run.created_at), one_line(_why(run), 60))
         for run in found
     ]
     for line in table(rows, heads=("RUN", "SKILL", "STATE", "TRIGGER", "WHEN", "END")):
@@ -65,8 +65,8 @@ def _why(run: Run) -> str:
     return run.end.message if run.end else ""
 
 
-def _list_skills(place: "Here", runs: "Store", as_json: bool) -> None:
-    from runner.apps.console import ago, one_line, table
+def _list_skills(place: "LocalPlace", runs: "Store", as_json: bool) -> None:
+    from runner.apps.console import age_text, one_line, table
     from runner.skills import load
     from runner.skills.discover import discover
 
@@ -89,7 +89,7 @@ def _list_skills(place: "Here", runs: "Store", as_json: bool) -> None:
         (
             skill.name,
             ", ".join(skill.triggers) or "by hand",
-            f"{run.state} {ago(run.created_at)}" if (run := last[skill.name]) else "never",
+            f"{run.state} {age_text(run.created_at)}" if (run := last[skill.name]) else "never",
             one_line(skill.description, 60),
         )
         for skill in loaded.skills.values()

@@ -10,7 +10,7 @@ import click
 
 from runner.apps.cli.commands import settings
 from runner.core.jsonl import json_object
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -36,12 +36,12 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
         found = runs.run(run)
         path = runs.files_of(found) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):
-            text = line if raw or as_json else described(json_object(line.encode()))
+            text = line if raw or as_json else event_line(json_object(line.encode()))
             if text:
-                click.echo(plain(text))
+                click.echo(escape_invisible(text))
         end = runs.run(found.id).end
     if end is not None and not raw and not as_json:
-        click.echo(f"-- {end.state}: {plain(end.message)}")
+        click.echo(f"-- {end.state}: {escape_invisible(end.message)}")
 
 
 def _lines(path: Path, runs: "Store", follow: bool) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _lines(path: Path, runs: "Store", follow: bool) -> Iterator[str]:
             yield rest
 
 
-def described(event: Mapping[str, Any] | None) -> str:
+def event_line(event: Mapping[str, Any] | None) -> str:
     """One event of a transcript for people; None is what a process wrote that was killed meanwhile."""
     if event is None:
         return "! the transcript was cut here"

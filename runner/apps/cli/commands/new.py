@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import here
-from runner.apps.cli.commands.init import writing
+from runner.apps.cli.commands import place_of_options
+from runner.apps.cli.commands.init import write_errors
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -69,13 +69,13 @@ def command(options: "Options", name: str, trigger: str, harness: str) -> None:
     if NAME.fullmatch(name) is None or len(name) > 64:
         hint = "1-64 characters of a-z, 0-9 and single hyphens between them, such as tidy-imports"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, f"{name!r} is not a skill's name", hint=hint)
-    place = here(options)
+    place = place_of_options(options)
     folder = place.local.root / place.config.skills[0] / name
     if folder.exists():
         message = f"{folder.relative_to(place.local.root)} is there already"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="choose another name")
     yaml = _YAML.replace("TRIGGER", _TRIGGERS[trigger]).replace("HARNESS", _HARNESSES[harness])
-    with writing():
+    with write_errors():
         folder.mkdir(parents=True)
         for file, text in (("skill.yaml", yaml), ("SKILL.md", _PROMPT)):
             (folder / file).write_text(text.replace("NAME", name))

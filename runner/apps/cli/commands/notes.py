@@ -9,7 +9,7 @@ import click
 from runner.apps.cli.commands import settings
 from runner.core.errors import RunnerError
 from runner.core.model import Note, Phase, Reason
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def command(
     from runner.store import memory
 
     with bootstrap.store(settings(options)) as runs:
-        found = memory.of(runs, repository, skill)
+        found = memory.list_notes(runs, repository, skill)
         if forget or forget_all:
             _forget(runs, skill, [one.id for one in found], forget)
         elif as_json:
@@ -56,13 +56,13 @@ def _forget(runs: "Store", skill: str, known: list[int], named: tuple[int, ...])
         raise RunnerError(
             Phase.STORE, Reason.INVALID_INPUT, message, hint=f"skillrunner notes {skill} lists them"
         )
-    count = memory.forget(runs, skill, named or known)
+    count = memory.remove_notes(runs, skill, named or known)
     click.echo(f"forgotten: {count} note{'s' * (count != 1)}")
 
 
 def _lines(found: list[Note]) -> "Iterator[str]":
-    from runner.apps.console import ago
+    from runner.apps.console import age_text
 
     for one in found:
-        yield f"{one.id}  {one.repository}  run {one.run_id}, {ago(one.at)}"
-        yield from (f"    {line}" for line in plain(one.text).splitlines())
+        yield f"{one.id}  {one.repository}  run {one.run_id}, {age_text(one.at)}"
+        yield from (f"    {line}" for line in escape_invisible(one.text).splitlines())

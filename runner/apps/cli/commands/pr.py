@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import here
+from runner.apps.cli.commands import place_of_options
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.publish.forges.local import Local
-    from runner.run.bootstrap import Here
+    from runner.publish.forges.local import LocalForge
+    from runner.run.bootstrap import LocalPlace
 
 
 @click.group()
@@ -24,14 +24,14 @@ def command() -> None:
 
 
 @contextmanager
-def _forge(options: "Options") -> Iterator[tuple["Here", "Local"]]:
-    from runner.publish.forges.local import Local
+def _forge(options: "Options") -> Iterator[tuple["LocalPlace", "LocalForge"]]:
+    from runner.publish.forges.local import LocalForge
     from runner.run import bootstrap
 
-    place = here(options)
+    place = place_of_options(options)
     with bootstrap.store(place.config) as runs:
         found = bootstrap.forge(place, runs)
-        if not isinstance(found, Local):
+        if not isinstance(found, LocalForge):
             where = f"{place.config.github.git_url}/{bootstrap.github_slug(place)}/pulls"
             message = f"the pull requests of this repository are on GitHub: {where}"
             hint = "gh pr list, or the local forge: SKILLRUNNER_FORGE=local"
@@ -71,7 +71,7 @@ def list_(options: "Options", every: bool, as_json: bool) -> None:
 @click.pass_obj
 def show(options: "Options", number: int, as_json: bool) -> None:
     """Show pull request NUMBER."""
-    from runner.core.redact import plain
+    from runner.core.redact import escape_invisible
 
     with _forge(options) as (_, forge):
         pull, comments = forge.get(number), forge.table.comments(number)
@@ -79,10 +79,15 @@ def show(options: "Options", number: int, as_json: bool) -> None:
         click.echo(json.dumps({**asdict(pull), "comments": list(comments)}))
         return
     draft, labels = (" draft" if pull.draft else ""), ", ".join(pull.labels)
-    click.echo(plain(pull.title))
-    click.echo(plain(f"#{number} {pull.state}{draft}: {pull.branch} → {pull.base}  {labels}".rstrip()))
+    click.echo(escape_invisible(pull.title))
+    click.echo(
+        escape_invisible(f"#{number} {pull.state}{draft}: {pull.branch} → {pull.base}  {labels}".rstrip())
+    )
     for text in (pull.body, *comments):
-        click.echo("\n" + "\n".join(plain(line) for line in text.splitlines() if not line.startswith("<!--")))
+        click.echo(
+            "\n"
+            + "\n".join(escape_invisible(line) for line in text.splitlines() if not line.startswith("<!--"))
+        )
 
 
 @command.command()

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import here
+from runner.apps.cli.commands import place_of_options
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.run.bootstrap import Here
+    from runner.run.bootstrap import LocalPlace
     from runner.run.testing.case import Case, Plain
-    from runner.run.testing.rehearse import Rehearsed
+    from runner.run.testing.rehearse import CaseRun
     from runner.skills import Skill
 
 _MOST_FILES, _MOST_BYTES = 1000, 4 * 1024**2
@@ -48,21 +48,21 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
     from runner.apps.cli import inputs
     from runner.run.launch import terminable
-    from runner.run.testing.rehearse import keep, opened, rehearse
+    from runner.run.testing.rehearse import accept_result, open_bench, run_case
 
-    place = here(options, forge="local")
+    place = place_of_options(options, forge="local")
     found = inputs.skill(place, skill)
     with (
         terminable(),
         _case(place, found, name, given) as case,
-        opened(options.root, options.config, force) as stage,
+        open_bench(options.root, options.config, force) as stage,
     ):
-        came = rehearse(stage, found, case, "record")
-        keep(case, came)
+        came = run_case(stage, found, case, "record")
+        accept_result(case, came)
     _tell(case, came, as_json, options.quiet)
 
 
-def _tell(case: "Case", came: "Rehearsed", as_json: bool, quiet: bool) -> None:
+def _tell(case: "Case", came: "CaseRun", as_json: bool, quiet: bool) -> None:
     if as_json:
         told = {"skill": case.skill, "case": case.name, "folder": str(case.folder)}
         click.echo(json.dumps({**told, "requests": len(came.traffic), "expect": came.expected}))
@@ -74,7 +74,7 @@ def _tell(case: "Case", came: "Rehearsed", as_json: bool, quiet: bool) -> None:
 
 
 @contextmanager
-def _case(place: "Here", skill: "Skill", name: str, given: Mapping[str, Any]) -> "Iterator[Case]":
+def _case(place: "LocalPlace", skill: "Skill", name: str, given: Mapping[str, Any]) -> "Iterator[Case]":
     """The case to record. A new one goes again when that fails."""
     from runner.run.testing import case as cases
 
@@ -102,7 +102,7 @@ def _check_free(file: Path, given: Mapping[str, Any]) -> None:
         raise _bad(message, "change it, or record another: --case NAME")
 
 
-def _create(place: "Here", skill: "Skill", folder: Path, given: Mapping[str, Any]) -> None:
+def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[str, Any]) -> None:
     from runner.apps.cli import inputs
     from runner.run import bootstrap
     from runner.run.testing import case as cases
@@ -113,7 +113,7 @@ def _create(place: "Here", skill: "Skill", folder: Path, given: Mapping[str, Any
         target = bootstrap.forge(place, runs)
         base, mirror = bootstrap.base(place, target, given["base"] or getattr(output, "base", None))
     files = _files(mirror.directory, base.sha, place.config.skills, given["files"])
-    tags = mirror.git.text("tag", "--points-at", base.sha).split()
+    tags = mirror.git.output("tag", "--points-at", base.sha).split()
     told: dict[str, Any] = {
         "version": 1,
         "repository": base.repository.name,

@@ -35,9 +35,9 @@ def command(options: "Options", run: str, current: bool) -> None:
 def _queue(store: "Store", found: Run, current: bool) -> str:
     from runner.store import new_run_id
     from runner.store.decisions import Decisions, Work
-    from runner.store.queue import Line
+    from runner.store.queue import RunQueue
 
-    work, now = dict(Line(store).work(found.id)), datetime.now(UTC)
+    work, now = dict(RunQueue(store).work(found.id)), datetime.now(UTC)
     if current:
         work["commit"] = ""
     decision = Decision(
@@ -62,13 +62,13 @@ def _queue(store: "Store", found: Run, current: bool) -> str:
         harness=found.harness,
     )
     wanted = Work(run=again, data=work, priority=_urgency(store, found))
-    Decisions(store, found.repository).settle(lambda _: [decision], lambda _: wanted)
+    Decisions(store, found.repository).decide(lambda _: [decision], lambda _: wanted)
     return again.id
 
 
 def _urgency(store: "Store", found: Run) -> int:
     """As it was, and before what no human waits for; a retry's retry goes no further."""
-    from runner.store.queue import Line
+    from runner.store.queue import RunQueue
 
     by_hand = found.trigger == "manual" or found.trigger_key.startswith("retry:")
-    return Line(store).priority(found.id) - (not by_hand)
+    return RunQueue(store).priority(found.id) - (not by_hand)

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import here
+from runner.apps.cli.commands import place_of_options
 from runner.core.errors import exit_code
 from runner.core.model import End, HarnessSpec
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.publish.forges import Forge
-    from runner.run.bootstrap import Here
-    from runner.run.launch import Start
+    from runner.run.bootstrap import LocalPlace
+    from runner.run.launch import NewRun
     from runner.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class RunRequest:
     """What the command line asks for."""
 
     skill: str  # empty: that of the earlier run
@@ -74,9 +74,9 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     forge = given.pop("forge")
     from runner.run import bootstrap
 
-    wish = Wish(force=force, **given)
+    wish = RunRequest(force=force, **given)
 
-    place = here(options, forge=forge)
+    place = place_of_options(options, forge=forge)
     with bootstrap.store(place.config) as runs:
         if dry_run:
             _preview(place, runs, wish)
@@ -92,7 +92,7 @@ def _check_usage(given: Mapping[str, Any]) -> None:
         raise click.UsageError("Missing argument 'SKILL'.")
 
 
-def _run(place: "Here", runs: "Store", wish: Wish, quiet: bool) -> int:
+def _run(place: "LocalPlace", runs: "Store", wish: RunRequest, quiet: bool) -> int:
     from runner.apps.console import Progress
     from runner.run import bootstrap
     from runner.run.launch import launch, terminable
@@ -103,14 +103,14 @@ def _run(place: "Here", runs: "Store", wish: Wish, quiet: bool) -> int:
         target = bootstrap.forge(place, runs)
         start = _start(place, runs, target, wish, run_id)
         end = launch(place, runs, target, start, progress.observe, progress.transcript)
-    tell(runs, run_id, end, wish.as_json, quiet)
+    print_end(runs, run_id, end, wish.as_json, quiet)
     return exit_code(end)
 
 
-def _start(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: str) -> "Start":
+def _start(place: "LocalPlace", runs: "Store", target: "Forge", wish: RunRequest, run_id: str) -> "NewRun":
     from runner.apps.cli import inputs as intake
     from runner.run import bootstrap
-    from runner.run.launch import Start
+    from runner.run.launch import NewRun
 
     if wish.from_run:
         return _start_again(place, runs, target, wish, run_id)
@@ -119,7 +119,7 @@ def _start(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: st
     _, options = skill.output
     commit = intake.commit_of(place, skill)
     base, mirror = bootstrap.base(place, target, wish.base or getattr(options, "base", None))
-    return Start(
+    return NewRun(
         run_id=run_id,
         skill=skill,
         commit=commit,
@@ -131,16 +131,18 @@ def _start(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: st
     )
 
 
-def _start_again(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_id: str) -> "Start":
+def _start_again(
+    place: "LocalPlace", runs: "Store", target: "Forge", wish: RunRequest, run_id: str
+) -> "NewRun":
     """What an earlier run did, with its skill as it was, or with one of the working tree."""
     from runner.apps.cli import inputs as intake
     from runner.apps.worker.run_job import skill_at, trigger_of
     from runner.run import bootstrap
-    from runner.run.launch import Start
-    from runner.store.queue import Line
+    from runner.run.launch import NewRun
+    from runner.store.queue import RunQueue
 
     earlier = runs.run(wish.from_run or "")
-    work = Line(runs).work(earlier.id)
+    work = RunQueue(runs).work(earlier.id)
     head, mirror = bootstrap.base(place, target, None)
     if wish.skill:
         skill = intake.skill(place, wish.skill)
@@ -150,7 +152,7 @@ def _start_again(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_
         skill = skill_at(mirror, commit, work["path"], earlier.skill)
     _, options = skill.output
     ref = getattr(options, "base", None) or head.ref
-    return Start(
+    return NewRun(
         run_id=run_id,
         skill=skill,
         commit=commit,
@@ -162,7 +164,7 @@ def _start_again(place: "Here", runs: "Store", target: "Forge", wish: Wish, run_
     )
 
 
-def tell(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
+def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
     """Print how a run ended."""
     if as_json:
         from runner.apps.cli.commands.show import record_json
@@ -176,12 +178,12 @@ def tell(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> No
         click.echo(f"  look further: skillrunner show {run_id} | logs {run_id} | diff {run_id}")
 
 
-def _preview(place: "Here", runs: "Store", wish: Wish) -> None:
+def _preview(place: "LocalPlace", runs: "Store", wish: RunRequest) -> None:
     from runner.run import bootstrap
     from runner.run.dry_run import facts
-    from runner.run.launch import as_data, planned
+    from runner.run.launch import as_data, plan_run
 
-    spec = planned(place, _start(place, runs, bootstrap.forge(place, runs), wish, "dry-run"))
+    spec = plan_run(place, _start(place, runs, bootstrap.forge(place, runs), wish, "dry-run"))
     if wish.as_json:
         click.echo(json.dumps({**as_data(spec), "prompt": spec.prompt}, default=str))
         return

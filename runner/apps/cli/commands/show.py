@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import settings
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -30,7 +30,7 @@ def command(options: "Options", run: str, as_json: bool) -> None:
             click.echo(json.dumps(record_json(runs, found.id), default=str))
             return
         for line in lines(runs, found):
-            click.echo(plain(line))
+            click.echo(escape_invisible(line))
 
 
 def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
 
 def lines(runs: "Store", run: "Run") -> Iterator[str]:
     """A run for people."""
-    from runner.apps.console import ago, one_line
+    from runner.apps.console import age_text, one_line
 
     yield f"{run.id}  {run.skill}  {run.state}"
     if run.end is not None:
@@ -58,7 +58,7 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
             yield f"  next: {one_line(run.end.hint, 300)}"
     yield ""
     yield from _facts(runs, run)
-    yield f"started     {ago(run.started_at)}, attempt {run.attempt}"
+    yield f"started     {age_text(run.started_at)}, attempt {run.attempt}"
     events = [event for _, event in runs.events(run.id)]
     if paused := _paused(events, run):
         yield paused
@@ -101,19 +101,19 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
 
 def _paused(events: Sequence["RunEvent"], run: "Run") -> str:
     """Since when its agent stands still; empty: it does not."""
-    from runner.apps.console import ago, one_line
+    from runner.apps.console import age_text, one_line
 
     acts = [event for event in events if event.data.get("act") in ("pause", "resume", "stop")]
     if run.end is not None or not acts or acts[-1].data["act"] != "pause":
         return ""
-    return f"paused      {ago(acts[-1].at)}: {one_line(acts[-1].message)}"
+    return f"paused      {age_text(acts[-1].at)}: {one_line(acts[-1].message)}"
 
 
 def _states(events: Sequence["RunEvent"], run: "Run") -> Iterator[str]:
     entered = [(event.at, event.state) for event in events if event.state]
     steps = []
     for (at, state), (after, _) in zip(entered, [*entered[1:], (run.ended_at, None)], strict=True):
-        took = f" {(after - at).total_seconds():.1f} s" if after and not state.ended else ""
+        took = f" {(after - at).total_seconds():.1f} s" if after and not state.is_end else ""
         steps.append(f"{state}{took}")
     if steps:
         yield f"states      {' → '.join(steps)}"

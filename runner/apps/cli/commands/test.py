@@ -11,13 +11,13 @@ import click
 
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import Reason
-from runner.core.redact import plain
+from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.run.testing.case import Case
-    from runner.run.testing.rehearse import Stage
-    from runner.run.testing.verdict import Verdict
+    from runner.run.testing.rehearse import TestBench
+    from runner.run.testing.verdict import CaseVerdict
     from runner.skills import Skill
 
 
@@ -51,11 +51,11 @@ def command(
     """
     options: Options = context.obj
     from runner.run.launch import terminable
-    from runner.run.testing.rehearse import opened
+    from runner.run.testing.rehearse import open_bench
 
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
-    verdicts: list[Verdict] = []
-    with terminable(), opened(options.root, options.config, force) as stage:
+    verdicts: list[CaseVerdict] = []
+    with terminable(), open_bench(options.root, options.config, force) as stage:
         for skill, case in _wanted(stage, skills, name):
             verdicts.append(_verdict(stage, skill, case, update))
             if not as_json:
@@ -70,7 +70,7 @@ def command(
         context.exit(ExitCode.FAILED)
 
 
-def _wanted(stage: "Stage", names: Sequence[str], case: str | None) -> Iterable[tuple["Skill", "Case"]]:
+def _wanted(stage: "TestBench", names: Sequence[str], case: str | None) -> Iterable[tuple["Skill", "Case"]]:
     """The cases, all of them read before the first one runs."""
     from runner.apps.cli import inputs
     from runner.run.testing import case as cases
@@ -78,37 +78,39 @@ def _wanted(stage: "Stage", names: Sequence[str], case: str | None) -> Iterable[
     skills = [inputs.skill(stage.here, name) for name in names] or inputs.skills(stage.here)
     if not names and case is not None:
         skills = [one for one in skills if (stage.root / one.path / cases.FOLDER / case).is_dir()]
-    return [(one, found) for one in skills for found in cases.found(one.name, stage.root / one.path, case)]
+    return [
+        (one, found) for one in skills for found in cases.find_cases(one.name, stage.root / one.path, case)
+    ]
 
 
-def _verdict(stage: "Stage", skill: "Skill", case: "Case", update: bool) -> "Verdict":
+def _verdict(stage: "TestBench", skill: "Skill", case: "Case", update: bool) -> "CaseVerdict":
     from runner.run.testing import case as cases
-    from runner.run.testing.rehearse import keep, rehearse
-    from runner.run.testing.verdict import Verdict, judged
+    from runner.run.testing.rehearse import accept_result, run_case
+    from runner.run.testing.verdict import CaseVerdict, compare_result
 
     began = time.monotonic()
     try:
-        came = rehearse(stage, skill, case, "update" if update else "test")
+        came = run_case(stage, skill, case, "update" if update else "test")
         if came.end.reason is Reason.CANCELLED:
             raise KeyboardInterrupt
         if update:
-            keep(case, came)
+            accept_result(case, came)
             case = cases.read(case.skill, case.folder)
     except RunnerError as error:
         message = f"{error.message}\n{error.hint}".rstrip()
-        return Verdict(skill=case.skill, case=case.name, problems=(message,))
-    return judged(case, came, time.monotonic() - began)
+        return CaseVerdict(skill=case.skill, case=case.name, problems=(message,))
+    return compare_result(case, came, time.monotonic() - began)
 
 
-def _print(verdict: "Verdict") -> None:
+def _print(verdict: "CaseVerdict") -> None:
     mark = click.style("ok", fg="green") if verdict.ok else click.style("FAILED", fg="red")
     click.echo(f"{mark} {verdict.skill}/{verdict.case} ({verdict.seconds:.1f} s)")
     for text in (*verdict.problems, *(f"warning: {one}" for one in verdict.warnings)):
-        for line in plain(text).splitlines():
+        for line in escape_invisible(text).splitlines():
             click.echo(f"    {line}")
 
 
-def _sum_up(verdicts: Sequence["Verdict"], quiet: bool) -> None:
+def _sum_up(verdicts: Sequence["CaseVerdict"], quiet: bool) -> None:
     if not verdicts:
         click.echo("no cases found: `skillrunner record SKILL` makes one")
     elif not quiet:
@@ -116,7 +118,7 @@ def _sum_up(verdicts: Sequence["Verdict"], quiet: bool) -> None:
         click.echo(f"{len(verdicts)} case{'' if len(verdicts) == 1 else 's'}, {failed or 'none'} failed")
 
 
-def _report(verdicts: Sequence["Verdict"]) -> bytes:
+def _report(verdicts: Sequence["CaseVerdict"]) -> bytes:
     """As JUnit's XML, which CI systems read."""
     from xml.etree import ElementTree as Xml
 
@@ -127,6 +129,6 @@ def _report(verdicts: Sequence["Verdict"]) -> bytes:
         named: dict[str, Any] = {"classname": one.skill, "name": one.case, "time": f"{one.seconds:.2f}"}
         case = Xml.SubElement(suite, "testcase", named)
         if not one.ok:
-            told = plain("\n\n".join(one.problems))
+            told = escape_invisible("\n\n".join(one.problems))
             Xml.SubElement(case, "failure", {"message": told.splitlines()[0]}).text = told
     return bytes(Xml.tostring(suite, encoding="utf-8", xml_declaration=True))

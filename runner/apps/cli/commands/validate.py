@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.config.documents import Fault
-    from runner.skills.discover import Found
+    from runner.skills.discover import SkillFolders
 
 
 @click.command()
@@ -30,9 +30,9 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
     configuration of the repository around the current folder. Exits with 3 where there are faults.
     """
     from runner.skills import load
-    from runner.skills.discover import named
+    from runner.skills.discover import skills_of_paths
 
-    found = named(paths) if paths else _here(config)
+    found = skills_of_paths(paths) if paths else _here(config)
     loaded = load(found.files)
     faults = sorted({*found.faults, *loaded.faults})
     if as_json:
@@ -44,7 +44,7 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
         context.exit(ExitCode.INVALID)
 
 
-def _here(config: Path | None) -> Found:
+def _here(config: Path | None) -> SkillFolders:
     from runner.config.settings import FILE, config_faults, load_config
     from runner.skills.discover import FOLDERS, discover
 

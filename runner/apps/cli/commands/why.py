@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import instant
+from runner.apps.cli.commands import time_option
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -47,7 +47,7 @@ def _find(
 ) -> tuple[str, "Decision"]:
     from runner.store.decisions import search
 
-    when = instant("--at", at) if at else None
+    when = time_option("--at", at) if at else None
     found = search(store, skill, repository, when, event)
     if found is None:
         what = f" at {at}" if at else f" on {event}" if event else ""
@@ -58,11 +58,11 @@ def _find(
 
 
 def _told(store: "Store", repository: str, decision: "Decision") -> list[str]:
-    from runner.apps.action.report import told
+    from runner.apps.action.report import verdict_text
     from runner.apps.console import one_line
 
     when = f"{decision.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
-    lines = [f"{decision.skill}: {told(decision)}: {one_line(decision.message, 1000)}"]
+    lines = [f"{decision.skill}: {verdict_text(decision)}: {one_line(decision.message, 1000)}"]
     lines.append(f"decided     {when} for {repository} ({one_line(decision.key, 200)})")
     if decision.due is not None:
         lines.append(f"due         {decision.due.astimezone():%Y-%m-%d %H:%M:%S %Z}")
@@ -79,9 +79,9 @@ def _told(store: "Store", repository: str, decision: "Decision") -> list[str]:
 
 def _waits(store: "Store", config: "Config", run_id: str) -> list[str]:
     """Why a run that may begin has not begun; nothing where it is only its turn that it waits for."""
-    from runner.scheduler.admission import bounds_of, held_up
-    from runner.store.queue import Line
+    from runner.scheduler.admission import limits_of, waiting_reasons
+    from runner.store.queue import RunQueue
 
-    bounds = bounds_of(config.worker)
-    reason = held_up(Line(store).scene(datetime.now(UTC), bounds.memory), bounds).get(run_id)
+    bounds = limits_of(config.worker)
+    reason = waiting_reasons(RunQueue(store).state(datetime.now(UTC), bounds.memory), bounds).get(run_id)
     return [f"it waits    {reason}"] if reason else []

@@ -15,7 +15,7 @@ import click
 
 from runner.apps.cli.commands import state_dir
 from runner.apps.cli.commands.worker_drain import drain
-from runner.apps.cli.commands.worker_status import named, status
+from runner.apps.cli.commands.worker_status import pause_text, status
 from runner.core.errors import ExitCode, RunnerError, exit_code
 from runner.core.model import Phase, Reason
 
@@ -65,8 +65,8 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
     from runner.apps.worker.alerts import check_alert
     from runner.apps.worker.credentials import Credentials
     from runner.apps.worker.daemon import Daemon
-    from runner.apps.worker.error_log import Faults
-    from runner.apps.worker.repositories import Roster
+    from runner.apps.worker.error_log import ErrorLog
+    from runner.apps.worker.repositories import RepositoryList
     from runner.run.bootstrap import worker_store
 
     if not config.worker.repositories:
@@ -75,7 +75,7 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
         raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
     check_alert(config)
     with worker_store(config) as store, _alone(store):
-        roster = Roster(config, Credentials(config), Faults())
+        roster = RepositoryList(config, Credentials(config), ErrorLog())
         daemon = Daemon(config=config, store=store, roster=roster, **parts)
         try:
             with _signals(daemon):
@@ -122,7 +122,9 @@ def _alone(store: "Store") -> Iterator[None]:
 
 @contextmanager
 def _signals(daemon: "Daemon") -> Iterator[None]:
-    before = {one: signal.signal(one, lambda *_: daemon.leave()) for one in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        one: signal.signal(one, lambda *_: daemon.request_stop()) for one in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     finally:
@@ -142,7 +144,7 @@ def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, rea
 
     with worker_store(given[1]) as store:
         hold(store, repository, skill, reason, datetime.now(UTC))
-    click.echo(f"paused: {named(repository, skill)}")
+    click.echo(f"paused: {pause_text(repository, skill)}")
 
 
 @command.command()
@@ -156,9 +158,9 @@ def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) ->
 
     with worker_store(given[1]) as store:
         if not go_on(store, repository, skill, datetime.now(UTC)):
-            message = f"{named(repository, skill)} was not paused"
+            message = f"{pause_text(repository, skill)} was not paused"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner worker status")
-    click.echo(f"resumed: {named(repository, skill)}")
+    click.echo(f"resumed: {pause_text(repository, skill)}")
 
 
 @command.command()

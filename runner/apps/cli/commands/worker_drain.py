@@ -29,7 +29,7 @@ def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bo
 
     with worker_store(given[1]) as store:
         meant = _meant(Workers(store).living(), worker)
-        Workers(store).ask_to_leave([one.id for one in meant], 2 if now else 1)
+        Workers(store).request_stop([one.id for one in meant], 2 if now else 1)
         for one in meant:
             click.echo(f"asked to end: {one.id}")
         if not meant:
@@ -51,13 +51,13 @@ def _meant(living: "list[Worker]", name: str) -> "list[Worker]":
 
 def _wait(store: "Store", asked: set[str]) -> bool:
     """Wait until all have ended; tell whether one of them died instead."""
-    from runner.apps.worker.lease import Vigil, uptime
+    from runner.apps.worker.lease import HeartbeatMonitor, uptime
     from runner.store.workers import Workers
 
-    workers, vigil, died = Workers(store), Vigil(), False
+    workers, vigil, died = Workers(store), HeartbeatMonitor(), False
     while asked:
         living = {one.id: one for one in workers.living() if one.id in asked}
-        dead = [one.id for one in vigil.silent(living.values(), uptime())]
+        dead = [one.id for one in vigil.expired(living.values(), uptime())]
         dead += [one.id for one in living.values() if _has_fallen(store, one) and one.id not in dead]
         lost = workers.lost(asked)
         for one in sorted({*dead, *lost}):
@@ -73,6 +73,6 @@ def _wait(store: "Store", asked: set[str]) -> bool:
 
 def _has_fallen(store: "Store", worker: "Worker") -> bool:
     """Whether a worker of this very state directory is gone: it would hold a lock there."""
-    from runner.store import is_held, mark
+    from runner.store import is_held, store_mark
 
-    return worker.place == mark(store.folder) and not is_held(store.folder / "workers" / worker.id)
+    return worker.place == store_mark(store.folder) and not is_held(store.folder / "workers" / worker.id)

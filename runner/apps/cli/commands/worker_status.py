@@ -15,7 +15,7 @@ from runner.core.errors import ExitCode
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.config.settings import Config
-    from runner.scheduler.overdue import Trouble
+    from runner.scheduler.overdue import Alert
     from runner.store import Store
 
 _RECENT = timedelta(days=1)  # workers that were seen since then are shown
@@ -51,45 +51,47 @@ def status(
 
 
 def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
-    from runner.scheduler.admission import bounds_of, held_up
-    from runner.store.pauses import paused
-    from runner.store.queue import Line
+    from runner.scheduler.admission import limits_of, waiting_reasons
+    from runner.store.pauses import list_pauses
+    from runner.store.queue import RunQueue
     from runner.store.workers import Workers
 
-    bounds = bounds_of(config.worker)
-    scene = Line(store).scene(now, bounds.memory)
-    why = held_up(scene, bounds)
+    bounds = limits_of(config.worker)
+    scene = RunQueue(store).state(now, bounds.memory)
+    why = waiting_reasons(scene, bounds)
     return {
         "workers": [asdict(one) for one in Workers(store).all(now - _RECENT)],
         "waiting": [{**asdict(one), "why": why.get(one.run_id, "")} for one in scene.waiting],
-        "paused": paused(store),
+        "paused": list_pauses(store),
         "troubles": [asdict(one) for one in _troubles(store, config, now)],
     }
 
 
-def _troubles(store: "Store", config: "Config", now: datetime) -> "list[Trouble]":
-    from runner.store.alerts import Watching
+def _troubles(store: "Store", config: "Config", now: datetime) -> "list[Alert]":
+    from runner.store.alerts import AlertStore
 
-    return Watching(store).troubles(now, timedelta(seconds=config.worker.grace))
+    return AlertStore(store).alerts(now, timedelta(seconds=config.worker.grace))
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    from runner.apps.console import ago, one_line, table
+    from runner.apps.console import age_text, one_line, table
 
-    rows = [(one["id"], one["state"], str(one["capacity"]), ago(one["seen_at"])) for one in found["workers"]]
+    rows = [
+        (one["id"], one["state"], str(one["capacity"]), age_text(one["seen_at"])) for one in found["workers"]
+    ]
     yield from table(rows, heads=("WORKER", "STATE", "RUNS", "SEEN"))
     yield f"{len(found['waiting'])} waiting"
     reasons = Counter(one["why"] for one in found["waiting"] if one["why"])
     for reason, count in reasons.items():
         yield f"  {count} wait: {reason}"
     for one in found["paused"]:
-        yield f"paused: {named(one['repository'], one['skill'])}: {one['reason']}"
+        yield f"paused: {pause_text(one['repository'], one['skill'])}: {one['reason']}"
     for one in found["troubles"]:
         if one["kind"] != "circuit":
             yield f"{one['kind']}: {one_line(one['message'], 300)}"
 
 
-def named(repository: str, skill: str) -> str:
+def pause_text(repository: str, skill: str) -> str:
     """What is paused, in words."""
     return " ".join(filter(None, (repository, skill))) or "everything"
 
@@ -112,9 +114,9 @@ def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
 def _say_what_is_overdue(store: "Store", config: "Config", now: datetime) -> bool:
     """Whether no skill is: as the store has it, so that it can be asked when nobody lives."""
     from runner.apps.console import one_line
-    from runner.scheduler.overdue import Kind
+    from runner.scheduler.overdue import AlertKind
 
-    late = [one for one in _troubles(store, config, now) if one.kind is Kind.OVERDUE]
+    late = [one for one in _troubles(store, config, now) if one.kind is AlertKind.OVERDUE]
     for one in late:
         click.echo(f"overdue: {one_line(one.message, 300)}")
     return not late

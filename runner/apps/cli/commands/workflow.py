@@ -36,7 +36,7 @@ def sync(context: click.Context, /, check: bool, **chosen: Any) -> None:
 
     What is not given stays as it is in the file that is there.
     """
-    from runner.apps.action.workflow import FILE, enabled, render
+    from runner.apps.action.workflow import FILE, enabled_skills, render
     from runner.clients.git import discover
 
     root = discover(context.obj.root).root
@@ -50,7 +50,7 @@ def sync(context: click.Context, /, check: bool, **chosen: Any) -> None:
     else:
         _write(root / FILE, text)
         click.echo(f"wrote {FILE}")
-        for line in _needs(enabled(skills), use):
+        for line in _needs(enabled_skills(skills), use):
             click.echo(line)
         click.echo(f"next: git add {FILE} && git commit")
 
@@ -81,7 +81,7 @@ def _look(
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=FIND_ACTION)
     config = load_config(root, file=root / use["config"] if use.get("config") else None)
     identities = frozenset(name for name, source in config.secrets.items() if source.oidc)
-    limits = config.limits.over(Limits())
+    limits = config.limits.merge(Limits())
     others = {kind: config.other_keys(kind) for kind in config.harnesses}
     return _skills(root, config.skills), Use(**use, limits=limits, identities=identities, other_keys=others)
 
@@ -111,23 +111,23 @@ def _skills(root: Path, folders: Sequence[str]) -> Mapping[str, Skill]:
 
 def _compare(present: str, text: str) -> ExitCode:
     from runner.apps.action.workflow import FILE
-    from runner.core.redact import plain
+    from runner.core.redact import escape_invisible
 
     if present == text:
         click.echo(f"{FILE} is up to date")
         return ExitCode.OK
     before, after = present.splitlines(), text.splitlines()
     for line in difflib.unified_diff(before, after, FILE, "what the skills need", lineterm=""):
-        click.echo(plain(line))
+        click.echo(escape_invisible(line))
     click.echo(f"error: {FILE} is not what the skills need", err=True)
     click.echo("hint: skillrunner workflow sync", err=True)
     return ExitCode.FAILED
 
 
 def _write(path: Path, text: str) -> None:
-    from runner.apps.cli.commands.init import writing
+    from runner.apps.cli.commands.init import write_errors
 
-    with writing():
+    with write_errors():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 

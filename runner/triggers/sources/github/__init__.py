@@ -3,22 +3,22 @@
 from runner.triggers.sources.github.backoff import Backoff
 from runner.triggers.sources.github.cursor import Cursor, Position
 from runner.triggers.sources.github.heads import heads, moved
-from runner.triggers.sources.github.poll import Polled, heard_by_polling, poll
+from runner.triggers.sources.github.poll import PollResult, is_polled, poll
 from runner.triggers.sources.github.repositories import Repositories
-from runner.triggers.sources.github.webhook import Delivery, Ignored, Ping, Refused, receive
+from runner.triggers.sources.github.webhook import Delivery, IgnoredDelivery, Ping, RefusedDelivery, receive
 
 __all__ = [
     "Backoff",
     "Cursor",
     "Delivery",
-    "Ignored",
+    "IgnoredDelivery",
     "Ping",
-    "Polled",
+    "PollResult",
     "Position",
-    "Refused",
+    "RefusedDelivery",
     "Repositories",
     "heads",
-    "heard_by_polling",
+    "is_polled",
     "moved",
     "poll",
     "receive",

@@ -23,7 +23,7 @@ class Position:
 
     def news(self, item: object, at: str | None) -> bool:
         """Whether an item of this id and time was not seen before."""
-        return at is not None and str(item) not in self.seen and instant(at) >= instant(self.floor)
+        return at is not None and str(item) not in self.seen and parse_time(at) >= parse_time(self.floor)
 
     def after(
         self,
@@ -35,11 +35,11 @@ class Position:
     ) -> "Position":
         """The position once `items` (id and time) are read; `latest` are further times of theirs."""
         seen = {**self.seen, **{str(item): at for item, at in items if at is not None}}
-        reached = max([*map(instant, (*seen.values(), *latest))], default=instant(self.floor))
-        floor = instant(stamp(max(instant(self.floor), reached - _OVERLAP)))
+        reached = max([*map(parse_time, (*seen.values(), *latest))], default=parse_time(self.floor))
+        floor = parse_time(stamp(max(parse_time(self.floor), reached - _OVERLAP)))
         return Position(
             floor=stamp(floor),
-            seen={item: at for item, at in seen.items() if instant(at) >= floor},
+            seen={item: at for item, at in seen.items() if parse_time(at) >= floor},
             etags=dict(etags),
             known=dict(self.known if known is None else known),
         )
@@ -61,7 +61,7 @@ class Cursor:
         return Cursor(positions={name: Position(**position) for name, position in data.items()})
 
 
-def instant(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """A time as GitHub writes it; what is none is older than everything."""
     try:
         found = datetime.fromisoformat(text)

@@ -35,7 +35,7 @@ def moved(before: str | None, answer: str | RunnerError) -> bool:
 def _head(remote: Remote, branch: str) -> str | RunnerError:
     ref = f"refs/heads/{branch}" if branch else "HEAD"
     try:
-        listed = Git(Path(os.sep)).text("ls-remote", "--", remote.url, ref, variables=remote.variables)
+        listed = Git(Path(os.sep)).output("ls-remote", "--", remote.url, ref, variables=remote.variables)
     except RunnerError as error:
         return error
     except OSError as error:

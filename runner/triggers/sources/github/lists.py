@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from runner.clients.github.api import GitHub
+from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.triggers.sources.github.cursor import instant, stamp
+from runner.triggers.sources.github.cursor import parse_time, stamp
 
 if TYPE_CHECKING:
     from requests import Response
@@ -29,7 +29,7 @@ _NONE = frozenset({Reason.FORGE_NOT_FOUND, Reason.FORGE_DENIED, Reason.FORGE_REJ
 
 
 @contextmanager
-def understood(what: str) -> Iterator[None]:
+def answer_errors(what: str) -> Iterator[None]:
     """What is no answer of GitHub's, such as a proxy's page, is an error that passes, and no bug of ours."""
     try:
         yield
@@ -42,10 +42,10 @@ def understood(what: str) -> Iterator[None]:
 
 
 @dataclass
-class Asking:
+class PollSession:
     """One poll of one repository; what several events need is asked for once."""
 
-    door: GitHub
+    door: GitHubApi
     wanted: frozenset[str]
     now: datetime
     _details: dict[str, Item | None] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Asking:
 class Lists:
     """The requests of one list in one poll. `before` holds the ETags of the last poll, `etags` this one's."""
 
-    door: GitHub
+    door: GitHubApi
     before: Mapping[str, str]
     etags: dict[str, str] = field(default_factory=dict)
     first: int = 0  # items of the first page, which is what an ETag stands for
@@ -102,7 +102,7 @@ class Lists:
             page = _items(answer)
             items += page
             self.first = self.first or len(page)
-            old = not page or instant(page[-1].get(time) or "") < instant(floor)
+            old = not page or parse_time(page[-1].get(time) or "") < parse_time(floor)
             if old or "next" not in answer.links:
                 return items
             answer = self.door.call("GET", answer.links["next"]["url"])
@@ -126,7 +126,7 @@ class Lists:
                 return list(items.values())
             self.etags.clear()  # what comes next is beyond the page that the ETag stands for
             last = rows[-1]["updated_at"]
-            since, page = (last, 1) if instant(last) > instant(since) else (since, page + 1)
+            since, page = (last, 1) if parse_time(last) > parse_time(since) else (since, page + 1)
             answer = self.door.call("GET", path, parameters={**asked, "since": since, "page": page})
 
     def every(self, path: str) -> Iterator[Item]:

@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from runner.clients.github.api import GitHub
+from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Event
 from runner.triggers import other_keys, subject, trigger_key
 from runner.triggers.sources.github import streams, workflow_runs
 from runner.triggers.sources.github.cursor import Cursor, Position
-from runner.triggers.sources.github.lists import Asking, understood
-from runner.triggers.sources.github.streams import Heard, Read
+from runner.triggers.sources.github.lists import PollSession, answer_errors
+from runner.triggers.sources.github.streams import PolledEvent, Read
 
 
 class _Stream(NamedTuple):
     kinds: frozenset[str]
-    begin: Callable[[Asking], Position]
-    read: Callable[[Asking, Position], Read]
+    begin: Callable[[PollSession], Position]
+    read: Callable[[PollSession, Position], Read]
 
 
 _STREAMS: Mapping[str, _Stream] = {
@@ -37,7 +37,7 @@ _OF_PULL_REQUESTS = frozenset(
 )
 _OF_ISSUES = frozenset({"pinned", "unpinned"})
 
-HEARD: Mapping[str, frozenset[str]] = {
+POLLED_EVENTS: Mapping[str, frozenset[str]] = {
     "release": frozenset({"published"}),
     "issues": _OF_BOTH - _OF_PULL_REQUESTS | {"opened"},
     "issue_comment": frozenset({"created"}),
@@ -49,7 +49,7 @@ HEARD: Mapping[str, frozenset[str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Polled:
+class PollResult:
     """What one poll of one repository heard."""
 
     events: list[Event]  # the oldest first
@@ -57,47 +57,47 @@ class Polled:
     faults: Mapping[str, RunnerError] = field(default_factory=dict)  # lists that failed: read on next time
 
 
-def heard_by_polling(kind: str, activity: str = "") -> bool:
+def is_polled(kind: str, activity: str = "") -> bool:
     """Whether every such event reaches a worker that has no webhook. Of a push, the activity is "branches"
     or "tags"."""
-    return activity in HEARD.get(kind, ())
+    return activity in POLLED_EVENTS.get(kind, ())
 
 
-def poll(door: GitHub, cursor: Cursor, wanted: Collection[str], now: datetime) -> Polled:
+def poll(door: GitHubApi, cursor: Cursor, wanted: Collection[str], now: datetime) -> PollResult:
     """What happened in the repository of `door` since `cursor`, of the kinds in `wanted`.
 
     The first poll of a list hears nothing: it begins at that moment, by GitHub's clock. A list that nobody
     wants any more is forgotten. Raises RunnerError when the repository itself cannot be read; nothing is lost
     then, because the old cursor holds.
     """
-    asking = Asking(door, frozenset(wanted), now)
+    asking = PollSession(door, frozenset(wanted), now)
     positions: dict[str, Position] = {}
     faults: dict[str, RunnerError] = {}
-    heard: list[Heard] = []
+    heard: list[PolledEvent] = []
     for name, stream in _STREAMS.items():
         if not stream.kinds & asking.wanted:
             continue
         try:
-            with understood(f"the {name} of {door.repository}"):
+            with answer_errors(f"the {name} of {door.repository}"):
                 found, positions[name] = _read(stream, asking, cursor.positions.get(name))
             heard += found
         except RunnerError as error:
             faults[name] = error
             positions |= {name: cursor.positions[name]} if name in cursor.positions else {}
     heard.sort(key=lambda one: one.at)
-    with understood(door.repository):
+    with answer_errors(door.repository):
         repository = asking.repository if heard else {}
     events = [event(one.kind, {**one.payload, "repository": repository}, now) for one in heard]
-    return Polled(events=events, cursor=Cursor(positions=positions), faults=faults)
+    return PollResult(events=events, cursor=Cursor(positions=positions), faults=faults)
 
 
-def _read(stream: _Stream, asking: Asking, position: Position | None) -> Read:
+def _read(stream: _Stream, asking: PollSession, position: Position | None) -> Read:
     return ([], stream.begin(asking)) if position is None else stream.read(asking, position)
 
 
 def event(kind: str, payload: Mapping[str, object], now: datetime, delivery: str = "") -> Event:
     """A payload as an event, whichever way it came."""
-    two_ways = heard_by_polling(kind, str(payload.get("action", "")))
+    two_ways = is_polled(kind, str(payload.get("action", "")))
     return Event(
         kind=kind,
         key=trigger_key(kind, payload),

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.clients.github.api import GitHub
+from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.globs import matches
 from runner.core.model import Phase, Reason
-from runner.triggers.sources.github.lists import understood
+from runner.triggers.sources.github.lists import answer_errors
 
 _PATTERN = re.compile(r"!?[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._*?\[\]-]{1,100}")
 _FULL = 100  # repositories of a page: the most that GitHub gives
@@ -31,9 +31,9 @@ class Repositories:
     `say` is told once of each repository that a pattern means and that is left out.
     """
 
-    door: Callable[[str], GitHub]
+    door: Callable[[str], GitHubApi]
     say: Callable[[str], None]
-    _doors: dict[str, GitHub] = field(default_factory=dict)
+    _doors: dict[str, GitHubApi] = field(default_factory=dict)
     _pages: dict[tuple[str, str], _Page] = field(default_factory=dict)  # by owner and path
     _said: set[str] = field(default_factory=set)
     _person: set[str] = field(default_factory=set)  # owners that are no organisations
@@ -103,7 +103,7 @@ class Repositories:
         answer = self._doors[owner].call("GET", name, headers=headers)
         if known and answer.status_code == 304:
             return known
-        with understood(name):
+        with answer_errors(name):
             found = answer.json()
             rows = found["repositories"] if isinstance(found, dict) else found
             return _Page(answer.headers.get("ETag", ""), [(row["full_name"], _left(row)) for row in rows])

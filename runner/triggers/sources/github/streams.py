@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.triggers.sources.github.cursor import Position
-from runner.triggers.sources.github.lists import Asking, Item, Lists
+from runner.triggers.sources.github.lists import Item, Lists, PollSession
 
 _NOWHERE = "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PolledEvent:
     kind: str
     at: str  # GitHub's time
     payload: Item
 
 
-Read = tuple[list[Heard], Position]
+Read = tuple[list[PolledEvent], Position]
 
 ACTIONS = {
     name: name
@@ -48,17 +48,17 @@ ACTIONS = {
 _ABOUT = ("assignee", "milestone", "requested_reviewer", "requested_team")
 
 
-def begin(asking: Asking) -> Position:
+def begin(asking: PollSession) -> Position:
     """From now on."""
     return Position(floor=asking.clock())
 
 
-def releases(asking: Asking, position: Position) -> Read:
+def releases(asking: PollSession, position: Position) -> Read:
     """GitHub sorts releases by the time of their commit, so a new one may stand on any page."""
     lists = Lists(asking.door, position.etags)
     rows = [row for row in lists.every("/releases") if row.get("published_at") and not row.get("draft")]
     heard = [
-        Heard(
+        PolledEvent(
             "release", row["published_at"], {"action": "published", "release": row, **_by(row.get("author"))}
         )
         for row in rows
@@ -67,43 +67,43 @@ def releases(asking: Asking, position: Position) -> Read:
     return heard, position.after(_times(rows, "published_at"), lists.etags)
 
 
-def issues(asking: Asking, position: Position) -> Read:
+def issues(asking: PollSession, position: Position) -> Read:
     lists = Lists(asking.door, position.etags)
     rows = lists.changed("/issues", position.floor, state="all") or []
     heard = [
-        Heard("issues", row["created_at"], {"action": "opened", "issue": row, **_by(row.get("user"))})
+        PolledEvent("issues", row["created_at"], {"action": "opened", "issue": row, **_by(row.get("user"))})
         for row in rows
         if "pull_request" not in row and position.news(row["id"], row["created_at"])
     ]
     return heard, position.after(_times(rows, "created_at"), lists.etags, latest=_latest(rows))
 
 
-def comments(asking: Asking, position: Position) -> Read:
+def comments(asking: PollSession, position: Position) -> Read:
     lists = Lists(asking.door, position.etags)
     rows = lists.changed("/issues/comments", position.floor) or []
-    heard: list[Heard] = []
+    heard: list[PolledEvent] = []
     for row in rows:
         if not position.news(row["id"], row["created_at"]):
             continue
         issue = asking.detail(f"/issues/{row['issue_url'].rsplit('/', 1)[-1]}")
         if issue is not None:  # else it was deleted, and the comment with it
             payload = {"action": "created", "issue": issue, "comment": row, **_by(row.get("user"))}
-            heard.append(Heard("issue_comment", row["created_at"], payload))
+            heard.append(PolledEvent("issue_comment", row["created_at"], payload))
     return heard, position.after(_times(rows, "created_at"), lists.etags, latest=_latest(rows))
 
 
-def issue_events(asking: Asking, position: Position) -> Read:
+def issue_events(asking: PollSession, position: Position) -> Read:
     """What happened to issues and to pull requests alike."""
     lists = Lists(asking.door, position.etags)
     rows = lists.newest("/issues/events", "created_at", position.floor) or []
-    heard: list[Heard] = []
+    heard: list[PolledEvent] = []
     for row in rows:
         if row.get("event") in ACTIONS and row.get("issue") and position.news(row["id"], row["created_at"]):
             heard += _issue_event(asking, row)
     return heard, position.after(_times(rows, "created_at"), lists.etags)
 
 
-def _issue_event(asking: Asking, row: Item) -> Iterable[Heard]:
+def _issue_event(asking: PollSession, row: Item) -> Iterable[PolledEvent]:
     issue, at = row["issue"], row["created_at"]
     kind = "pull_request" if issue.get("pull_request") else "issues"
     if kind not in asking.wanted:
@@ -121,10 +121,10 @@ def _issue_event(asking: Asking, row: Item) -> Iterable[Heard]:
     }
     if label := row.get("label"):
         payload["label"] = next((one for one in about["labels"] if one["name"] == label["name"]), label)
-    yield Heard(kind, at, payload)
+    yield PolledEvent(kind, at, payload)
 
 
-def begin_pulls(asking: Asking) -> Position:
+def begin_pulls(asking: PollSession) -> Position:
     """From now on; where the heads are must be known to tell when they move."""
     floor = asking.clock()
     lists = Lists(asking.door, {})
@@ -132,11 +132,11 @@ def begin_pulls(asking: Asking) -> Position:
     return Position(floor=floor, known={str(row["number"]): row["head"]["sha"] for row in rows})
 
 
-def pulls(asking: Asking, position: Position) -> Read:
+def pulls(asking: PollSession, position: Position) -> Read:
     lists, heads = Lists(asking.door, position.etags), dict(position.known)
     order = {"state": "all", "sort": "updated", "direction": "desc"}
     rows = lists.newest("/pulls", "updated_at", position.floor, **order) or []
-    heard: list[Heard] = []
+    heard: list[PolledEvent] = []
     for row in reversed(rows):
         number = str(row["number"])
         if position.news(row["id"], row["created_at"]):
@@ -151,14 +151,16 @@ def pulls(asking: Asking, position: Position) -> Read:
     return heard, after
 
 
-def _pull(asking: Asking, row: Item, action: str, actor: Any, at: str, **more: str) -> Iterable[Heard]:
+def _pull(
+    asking: PollSession, row: Item, action: str, actor: Any, at: str, **more: str
+) -> Iterable[PolledEvent]:
     """A pull request as its webhook shows it, which is more than the list does; its head as the list does."""
     found = {**(asking.pull(row["number"]) or row), "head": row["head"]}
     payload = {"action": action, "number": row["number"], "pull_request": found, **more, **_by(actor)}
-    yield Heard("pull_request", at, payload)
+    yield PolledEvent("pull_request", at, payload)
 
 
-def _pusher(asking: Asking, row: Item) -> Any:
+def _pusher(asking: PollSession, row: Item) -> Any:
     """Who moved the head, where the branch is in this repository; a fork's pushes are not told to us."""
     there = (row["head"].get("repo") or {}).get("full_name", "")
     if there.lower() != asking.door.repository.lower():
@@ -167,16 +169,16 @@ def _pusher(asking: Asking, row: Item) -> Any:
     return next((push["actor"] for push in pushes if push["after"] == row["head"]["sha"]), None)
 
 
-def pushes(asking: Asking, position: Position) -> Read:
+def pushes(asking: PollSession, position: Position) -> Read:
     """GitHub's "List repository activities" tells every push to a branch, and who pushed."""
     lists = Lists(asking.door, position.etags)
     rows = lists.newest("/activity", "timestamp", position.floor) or []
     fresh = [row for row in rows if position.news(row["id"], row["timestamp"])]
-    heard = [Heard("push", row["timestamp"], _push(asking, row)) for row in fresh]
+    heard = [PolledEvent("push", row["timestamp"], _push(asking, row)) for row in fresh]
     return heard, position.after(_times(rows, "timestamp"), lists.etags)
 
 
-def _push(asking: Asking, row: Item) -> Item:
+def _push(asking: PollSession, row: Item) -> Item:
     before, after = row["before"], row["after"]
     commit = None if after == _NOWHERE else asking.detail(f"/commits/{after}")
     return {

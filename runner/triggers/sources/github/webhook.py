@@ -31,19 +31,19 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoredDelivery:
     """Rightly signed, and nothing that a skill could ask for."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedDelivery:
     status: int
     why: str
 
 
-Received = Delivery | Ping | Ignored | Refused
+Received = Delivery | Ping | IgnoredDelivery | RefusedDelivery
 
 
 def receive(
@@ -56,24 +56,26 @@ def receive(
     """What came. `secrets` holds several while one is being replaced; `serves` knows "owner/name" of ours."""
     given = {name.lower(): value for name, value in headers.items()}
     if len(body) > LARGEST:
-        return Refused(413, "the body is larger than 25 MB")
-    if not signed(given.get("x-hub-signature-256", ""), body, secrets):
-        return Refused(401, "X-Hub-Signature-256 is missing or wrong")
+        return RefusedDelivery(413, "the body is larger than 25 MB")
+    if not is_signed(given.get("x-hub-signature-256", ""), body, secrets):
+        return RefusedDelivery(401, "X-Hub-Signature-256 is missing or wrong")
     kind = given.get("x-github-event", "")
     if kind == "ping":
         return Ping()
     if kind not in KINDS:
-        return Ignored(kind)
+        return IgnoredDelivery(kind)
     payload = _parsed(body)
     if payload is None:
-        return Refused(400, "the body is no JSON object: set the webhook's content type to application/json")
+        return RefusedDelivery(
+            400, "the body is no JSON object: set the webhook's content type to application/json"
+        )
     repository = _repository(payload)
     if not repository or not serves(repository):
-        return Refused(404, "not found")
+        return RefusedDelivery(404, "not found")
     return Delivery(repository, event(kind, payload, now, given.get("x-github-delivery", "")))
 
 
-def signed(signature: str, body: bytes, secrets: Sequence[str]) -> bool:
+def is_signed(signature: str, body: bytes, secrets: Sequence[str]) -> bool:
     """Whether one of `secrets` made the signature; an empty secret is none."""
     given = signature.encode(errors="replace")
     right = [hmac.compare_digest(given, _signature(secret, body)) for secret in secrets if secret]

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 
-from runner.triggers.sources.github.cursor import Position, instant
-from runner.triggers.sources.github.lists import Asking, Item, Lists
-from runner.triggers.sources.github.streams import Heard, Read
+from runner.triggers.sources.github.cursor import Position, parse_time
+from runner.triggers.sources.github.lists import Item, Lists, PollSession
+from runner.triggers.sources.github.streams import PolledEvent, Read
 
 
-def begin(asking: Asking) -> Position:
+def begin(asking: PollSession) -> Position:
     """From now on; what goes on already will be heard to end."""
     floor, lists = asking.clock(), Lists(asking.door, {})
     rows = lists.newest("/actions/runs", "created_at", floor) or []
     known = _states(rows, lists.first)
-    new = {str(row["id"]) for row in rows if instant(row["created_at"]) >= instant(floor)}
+    new = {str(row["id"]) for row in rows if parse_time(row["created_at"]) >= parse_time(floor)}
     return Position(floor=floor, known={run: state for run, state in known.items() if run not in new})
 
 
-def workflow_runs(asking: Asking, position: Position) -> Read:
+def workflow_runs(asking: PollSession, position: Position) -> Read:
     """`known` holds a run's attempt and its state: "2 done", "2 open", or "2 apart" for one that goes on, and
     that has left the first page, so that the list may be as it was when that run ends."""
     lists = Lists(asking.door, position.etags)
@@ -27,7 +27,7 @@ def workflow_runs(asking: Asking, position: Position) -> Read:
         run for run, state in position.known.items() if state.split()[1] in unlisted and run not in rows
     ]
     apart = {run: lists.one(f"/actions/runs/{run}") for run in going_on}
-    heard: list[Heard] = []
+    heard: list[PolledEvent] = []
     for run, row in (*rows.items(), *apart.items()):
         state = position.known.get(run)
         if row and (state or position.news(run, row["created_at"])):
@@ -41,7 +41,7 @@ def workflow_runs(asking: Asking, position: Position) -> Read:
     return heard, position.after(times, lists.etags, known=known)
 
 
-def _steps(asking: Asking, row: Item, before: str | None) -> Iterable[Heard]:
+def _steps(asking: PollSession, row: Item, before: str | None) -> Iterable[PolledEvent]:
     """What a run did since `before`; earlier attempts are asked for one by one."""
     attempt, state = before.split() if before else ("1", "open")
     for number in range(int(attempt) + (state == "done"), row["run_attempt"] + 1):
@@ -55,7 +55,7 @@ def _steps(asking: Asking, row: Item, before: str | None) -> Iterable[Heard]:
             yield _heard("completed", run, run["updated_at"])
 
 
-def _heard(action: str, run: Item, at: str) -> Heard:
+def _heard(action: str, run: Item, at: str) -> PolledEvent:
     """`actor` is who started the run: another's re-run of it has no more rights than theirs."""
     payload = {
         "action": action,
@@ -63,7 +63,7 @@ def _heard(action: str, run: Item, at: str) -> Heard:
         "workflow": {"id": run.get("workflow_id"), "name": run.get("name"), "path": run.get("path")},
         "sender": run.get("actor") or {},
     }
-    return Heard("workflow_run", at, payload)
+    return PolledEvent("workflow_run", at, payload)
 
 
 def _states(rows: Sequence[Item], first: int) -> dict[str, str]:

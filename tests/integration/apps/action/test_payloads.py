@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from runner.apps.action.event import happening
-from runner.apps.action.job_input import INPUTS, Job
+from runner.apps.action.event import read_event
+from runner.apps.action.job_input import INPUTS, JobInput
 from runner.core.model import Remote
 from runner.core.model.decision import Decision, History, Verdict
 from runner.scheduler.decide import on_event
 from runner.scheduler.facts import Sources, facts
-from runner.scheduler.loop_guard import Me
+from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import load
 from runner.workspace.mirror import Mirror
 from tests.parts.act import examples
@@ -34,8 +34,8 @@ class Writers:
         return "write"
 
 
-def job(event: str, payload: dict[str, Any]) -> Job:
-    return Job(
+def job(event: str, payload: dict[str, Any]) -> JobInput:
+    return JobInput(
         event=event,
         payload=payload,
         repository="Codertocat/Hello-World",
@@ -71,11 +71,11 @@ def decided() -> Iterator[tuple[str, list[Decision]]]:
         remote=Remote(url="nowhere"),
         repository="Codertocat/Hello-World",
         default_branch="master",
-        me=Me(login="skillrunner[bot]", email="skillrunner[bot]@users.noreply.github.com"),
+        me=OwnIdentity(login="skillrunner[bot]", email="skillrunner[bot]@users.noreply.github.com"),
     )
     for event, payloads in examples().items():
         for payload in payloads:
-            found = happening(job(event, payload), NOW)
+            found = read_event(job(event, payload), NOW)
             if found is None:
                 yield event, []
             else:

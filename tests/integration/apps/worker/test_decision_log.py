@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from runner.core.model import End, Phase, Remote, RunState
-from runner.core.model.decision import Cause, Decision, History, Purse, Verdict
+from runner.core.model.decision import Budget, Cause, Decision, History, Verdict
 from runner.scheduler.ledger import Ledger
 from runner.store import Store
-from runner.store.decision_log import Book
+from runner.store.decision_log import DecisionLog
 from runner.store.decisions import Decisions, Work
 from runner.store.pauses import pause
 from runner.workspace.mirror import Mirror
@@ -37,8 +37,8 @@ def ledger(project: Project, name: str = "one") -> Ledger:
     return Ledger(mirror, remote, sleep=lambda _: None)
 
 
-def book(project: Project, store: Store, host: str = "store:a") -> Book:
-    return Book(Decisions(store, "o/r"), ledger(project), host)
+def book(project: Project, store: Store, host: str = "store:a") -> DecisionLog:
+    return DecisionLog(Decisions(store, "o/r"), ledger(project), host)
 
 
 def work(one: Decision) -> Work:
@@ -59,7 +59,7 @@ def crashes(_: object) -> Work:
 
 def settle_and_crash(project: Project, store: Store) -> str:
     with pytest.raises(Crash):
-        book(project, store).settle(start, crashes, NOW)
+        book(project, store).decide(start, crashes, NOW)
     assert store.runs() == []
     (known,) = ledger(project, "look").history(NOW).decided.values()
     assert (known.verdict, known.host) == (Verdict.STARTED, "store:a")
@@ -67,40 +67,40 @@ def settle_and_crash(project: Project, store: Store) -> str:
 
 
 def test_both_know_what_was_decided(project: Project, store: Store) -> None:
-    (made,) = book(project, store).settle(start, work, NOW)
+    (made,) = book(project, store).decide(start, work, NOW)
     assert Decisions(store, "o/r").find("docs", "release:1") == made
     assert list(ledger(project, "look").history(NOW).decided.values()) == [made]
     assert [one.id for one in store.runs()] == [made.run_id]
-    book(project, store).ended(made, END, "", NOW)
+    book(project, store).add_end(made, END, "", NOW)
     assert ledger(project, "look").history(NOW).active == {}
 
 
 def test_after_a_crash_between_them_the_restart_finds_the_run(project: Project, store: Store) -> None:
     run_id = settle_and_crash(project, store)
     again = book(project, store)
-    (left,) = again.left_behind(NOW)
+    (left,) = again.orphans(NOW)
     again.adopt(left, work(left))
     again.adopt(left, work(left))
     assert [one.id for one in store.runs()] == [run_id]
-    assert again.left_behind(NOW) == []
-    assert book(project, store, "store:b").left_behind(NOW) == []
+    assert again.orphans(NOW) == []
+    assert book(project, store, "store:b").orphans(NOW) == []
 
 
 def test_after_a_crash_between_them_the_same_event_finds_the_run(project: Project, store: Store) -> None:
     """It is delivered again, as nobody has said that it arrived; only with it can the run be carried out."""
     run_id = settle_and_crash(project, store)
-    book(project, store).settle(start, work, NOW)
+    book(project, store).decide(start, work, NOW)
     assert [one.id for one in store.runs()] == [run_id]
     found = Decisions(store, "o/r").find("docs", "release:1")
     assert found is not None
     assert (found.verdict, found.run_id) == (Verdict.STARTED, run_id)
-    book(project, store).settle(start, work, NOW)
+    book(project, store).decide(start, work, NOW)
     assert len(store.runs()) == 1
 
 
 def test_what_another_host_started_is_no_run_of_ours(project: Project, store: Store) -> None:
     settle_and_crash(project, store)
-    book(project, store, "store:b").settle(start, work, NOW)
+    book(project, store, "store:b").decide(start, work, NOW)
     assert store.runs() == []
     found = Decisions(store, "o/r").find("docs", "release:1")
     assert found is not None
@@ -109,7 +109,7 @@ def test_what_another_host_started_is_no_run_of_ours(project: Project, store: St
 
 def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: Store) -> None:
     own = Decisions(store, "o/r")
-    own.settle(lambda _: [decision("x", "run-x")], work)
+    own.decide(lambda _: [decision("x", "run-x")], work)
     pause(store, "o/r", "other", "r", NOW)
     seen: list[History] = []
 
@@ -117,7 +117,7 @@ def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: S
         seen.append(known)
         return []
 
-    purse = Purse(daily=1.0, spent=2.0)
+    purse = Budget(daily=1.0, spent=2.0)
     for shared in (None, ledger(project)):
-        Book(own, shared, "h", lambda: purse).settle(decide, work, NOW)
+        DecisionLog(own, shared, "h", lambda: purse).decide(decide, work, NOW)
         assert (seen[-1].purse, seen[-1].paused, set(seen[-1].active)) == (purse, {"other"}, {"docs"})

@@ -119,8 +119,8 @@ def test_no_image_at_all_is_said() -> None:
 @pytest.mark.docker
 def test_an_image_is_known_by_its_digest(local_image: str) -> None:
     assert images.resolve(local_image, lambda _: None).startswith("sha256:")
-    assert images.present(local_image)
-    assert not images.present("skillrunner/never-built:1")
+    assert images.is_present(local_image)
+    assert not images.is_present("skillrunner/never-built:1")
 
 
 @pytest.mark.docker

@@ -11,10 +11,10 @@ from jsonschema import Draft202012Validator
 from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.jsonl import Lines
-from runner.core.model import Declared, HarnessSpec, Limits, Message, Problem, Reason, TranscriptEvent
+from runner.core.model import DeclaredOutput, HarnessSpec, Limits, Message, Problem, Reason, TranscriptEvent
 from runner.harnesses import Task, claude_code, codex, command, gemini
 from runner.run.agent import transcript as logs
-from runner.run.agent.drive import Driven, drive
+from runner.run.agent.drive import HarnessResult, drive
 from runner.sandboxes import SandboxSpec, process
 from tests.parts.recordings import FOLDER
 
@@ -38,7 +38,7 @@ class Bench:
         options: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         **more: Any,
-    ) -> Driven:
+    ) -> HarnessResult:
         """Run a shell script in the place of the harness's program."""
         program = self.workspace.parent / "program"
         program.write_text(f"#!/bin/sh\n{script}\n")
@@ -151,8 +151,8 @@ def test_declared_outputs(bench: Bench) -> None:
     script = "\n".join(f"echo '{line}' >> $SKILLRUNNER_OUTPUTS" for line in lines)
     driven = bench.drive(script)
     assert driven.declared == (
-        Declared(kind="comment", fields={"body": "hi"}),
-        Declared(kind="labels", fields={"add": ["x"]}),
+        DeclaredOutput(kind="comment", fields={"body": "hi"}),
+        DeclaredOutput(kind="labels", fields={"add": ["x"]}),
     )
     assert driven.outcome(changed=False).ok
     assert bench.problems() == [

@@ -15,7 +15,7 @@ from runner.clients.docker import build, engine, images
 from runner.clients.docker.build import Build
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Resources
-from runner.run.environment.context import DOCKERFILE, Context, context
+from runner.run.environment.context import DOCKERFILE, BuildContext, context
 from tests.parts.repos import Content, Scene, commit, scene
 
 pytestmark = pytest.mark.xdist_group("docker")
@@ -28,13 +28,13 @@ FILES: dict[str, Content] = {
 }
 
 
-def found(made: Scene, trusted: str = "main", base: str = "main", **options: Any) -> Context:
+def found(made: Scene, trusted: str = "main", base: str = "main", **options: Any) -> BuildContext:
     made.mirror.fetch(made.remote)
     commits = [made.mirror.resolve(one) for one in (trusted, base)]
     return context(made.mirror, *commits, options.get("path", "env/Dockerfile"), options.get("folder", ""))
 
 
-def packed(one: Context) -> dict[str, tuple[int, bytes]]:
+def packed(one: BuildContext) -> dict[str, tuple[int, bytes]]:
     file = io.BytesIO()
     one.write(file)
     file.seek(0)
@@ -129,7 +129,7 @@ def wanted(tmp_path: Path, local_image: str) -> Iterator[Any]:
 
     yield want
     for one in made:
-        if images.present(tag := f"{build.REPOSITORY}:{one.key}"):
+        if images.is_present(tag := f"{build.REPOSITORY}:{one.key}"):
             engine.client().remove_image(tag, force=True)
 
 
@@ -161,9 +161,9 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_image_that_nobody_uses_is_removed(wanted: Any) -> None:
     tag = build.build(wanted("RUN echo made > /made"), print, print)
     assert build.prune() == []
-    assert images.present(tag)
+    assert images.is_present(tag)
     assert build.prune(unused=-10) == [tag]
-    assert not images.present(tag)
+    assert not images.is_present(tag)
 
 
 @pytest.mark.docker
@@ -187,7 +187,7 @@ def test_an_image_that_a_container_has_stays(wanted: Any) -> None:
     container = engine.client().create_container(tag, ["true"])["Id"]
     try:
         assert build.prune(unused=-10) == []
-        assert images.present(tag)
+        assert images.is_present(tag)
     finally:
         engine.remove(container)
 
@@ -201,7 +201,7 @@ def test_the_next_build_clears_away_what_is_unused(wanted: Any, monkeypatch: pyt
     new = build.build(replace(wanted("RUN echo other > /made"), key="other"), said.append, print)
     try:
         assert f"no run has used {old} for long: it is removed" in said
-        assert (images.present(old), images.present(new)) == (False, True)
+        assert (images.is_present(old), images.is_present(new)) == (False, True)
     finally:
         engine.client().remove_image(new)
 

@@ -28,7 +28,7 @@ def published() -> Iterator[Registry]:
 
 def install(package: Package, published: Registry, folder: Path, version: str = "tested") -> Program:
     wanted = Install(package=package, name="agent", version=version, folder=folder, registry=published.url)
-    return wanted.done(lambda _: None)
+    return wanted.install(lambda _: None)
 
 
 def said_by(program: Program, *arguments: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.apps.action.job_output import SUMMARY_LIMIT, Presence, fitted, harmless
+from runner.apps.action.job_output import SUMMARY_LIMIT, JobOutput, escape_commands, truncate
 
 COMMANDS = [
     "::add-mask::x",
@@ -31,12 +31,12 @@ def obeyed(line: str) -> bool:
 
 @pytest.mark.parametrize("text", COMMANDS)
 def test_no_text_is_a_command(text: str) -> None:
-    assert not any(obeyed(line) for line in harmless(text).split("\n"))
+    assert not any(obeyed(line) for line in escape_commands(text).split("\n"))
 
 
 def test_other_text_stays_as_it_is() -> None:
     text = "std::vector<int> a[2]; # [x] ## Title\n  indented: yes\nhttps://x"
-    assert harmless(text) == text
+    assert escape_commands(text) == text
 
 
 @pytest.fixture
@@ -44,15 +44,15 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in ("output", "summary", "env")}
 
 
-def presence(files: dict[str, Path], log: io.StringIO, **more: Any) -> Presence:
+def presence(files: dict[str, Path], log: io.StringIO, **more: Any) -> JobOutput:
     guarded = tuple(files.values())
-    return Presence(log=log, outputs=files["output"], summary=files["summary"], guarded=guarded, **more)
+    return JobOutput(log=log, outputs=files["output"], summary=files["summary"], guarded=guarded, **more)
 
 
 def test_a_group_shows_and_never_obeys(files: dict[str, Path]) -> None:
     log = io.StringIO()
     with presence(files, log).group("docs: 50 % of\nv1"):
-        presence(files, log).say("::add-path::/evil")
+        presence(files, log).print_line("::add-path::/evil")
     first, stop, said, resume, last = log.getvalue().splitlines()
     assert first == "::group::docs: 50 %25 of%0Av1"
     assert resume == f"::{stop.removeprefix('::stop-commands::')}::"
@@ -63,7 +63,7 @@ def test_a_group_shows_and_never_obeys(files: dict[str, Path]) -> None:
 def test_secrets_are_masked_here_and_by_github(files: dict[str, Path]) -> None:
     log = io.StringIO()
     shown = presence(files, log, hidden=["s3cret-one\ns3cret-two"])
-    shown.say("it is s3cret-two")
+    shown.print_line("it is s3cret-two")
     shown.annotate("error", "and s3cret-one")
     shown.write("s3cret-one")
     shown.finish({"state": "s3cret-two"})
@@ -106,12 +106,12 @@ def test_a_summary_that_is_too_long_is_cut_and_says_so(files: dict[str, Path]) -
     text = files["summary"].read_bytes()
     assert SUMMARY_LIMIT - 200 < len(text) <= SUMMARY_LIMIT
     assert text.decode().rstrip().endswith("the whole is in the log of the run.")
-    assert fitted("short", 100) == b"short"
+    assert truncate("short", 100) == b"short"
 
 
 def test_without_files_only_the_log_is_written() -> None:
     log = io.StringIO()
-    shown = Presence(log=log, outputs=None, summary=None)
-    shown.say("hello")
+    shown = JobOutput(log=log, outputs=None, summary=None)
+    shown.print_line("hello")
     shown.finish({"state": "x"})
     assert log.getvalue() == "hello\n"

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from runner.apps.cli.main import group
 from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, Run, RunState, Usage
-from runner.publish.forges import Finding, NewPullRequest
+from runner.publish.forges import DoctorLine, NewPullRequest
 from runner.run.agent.transcript import TRANSCRIPT
-from runner.run.recorder import Record
+from runner.run.recorder import RunRecorder
 from runner.store import PullRequests, Store
 from tests.parts.cli import Project
 
@@ -69,13 +69,15 @@ def blocked_run(store: Store) -> None:
     store.create_run(run, {**spec, "base_ref": f"main{EVIL}"})
     folder = store.run_folder(RUN)
     folder.mkdir(parents=True)
-    record = Record(store, RUN, folder, lambda _: None)
-    record.enter(RunState.PREPARING, f"prepares {EVIL}")
-    record.enter(RunState.RUNNING)
-    record.keep("patch", PATCH.encode())
-    record.checked([Check(command=f"make {EVIL}", exit_code=2, duration=1, output=f"o{EVIL}", ok=False)])
-    record.refused([Refusal(rule=f"rule-{n}", subject=f"s{n}{EVIL}", message=f"m{EVIL}") for n in (1, 2)])
-    record.published(
+    record = RunRecorder(store, RUN, folder, lambda _: None)
+    record.enter_state(RunState.PREPARING, f"prepares {EVIL}")
+    record.enter_state(RunState.RUNNING)
+    record.save_artifact("patch", PATCH.encode())
+    record.add_checks([Check(command=f"make {EVIL}", exit_code=2, duration=1, output=f"o{EVIL}", ok=False)])
+    record.add_refusals(
+        [Refusal(rule=f"rule-{n}", subject=f"s{n}{EVIL}", message=f"m{EVIL}") for n in (1, 2)]
+    )
+    record.add_receipt(
         Receipt(kind="pull_request", key="k", action="created", url=f"u{EVIL}", number=1, branch=f"b{EVIL}")
     )
     end = End(
@@ -223,7 +225,7 @@ def test_doctor_tells_what_only_wants_doing_from_what_fails(
     assert typed("new", "tidy", "--harness", "claude-code").exit_code == 0
     without = typed("doctor")
     assert (without.exit_code, "export ANTHROPIC_API_KEY=..." in without.output) == (1, True)
-    evil = Finding(ok=True, subject="forge", message=f"says {EVIL}")
+    evil = DoctorLine(ok=True, subject="forge", message=f"says {EVIL}")
     monkeypatch.setattr(doctor, "_LOOKS", (lambda _: iter([evil]),))
     assert "\x1b" not in typed("doctor").output
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.apps.console import Progress, ago, described, one_line, spent, table
-from runner.core.model import Message, Metered, Phase, RunEvent, RunState, ToolCall, Usage
+from runner.apps.console import Progress, activity_text, age_text, cost_text, one_line, table
+from runner.core.model import Message, Phase, RunEvent, RunState, ToolCall, Usage, UsageReport
 
 NOW = datetime.now(UTC)
 
@@ -47,8 +47,8 @@ def test_a_terminal_gets_a_live_line() -> None:
     with os.fdopen(theirs, "w") as stream, Progress(quiet=False, stream=stream) as progress:
         progress.observe(event("begins", RunState.RUNNING))
         progress.transcript(ToolCall(call_id="1", tool="Bash", arguments={"command": "make\x1b]0;x\x07"}))
-        progress.transcript(Metered(usage=Usage(tokens_in=1_000, tokens_out=20, cost_usd=0.2)))
-        progress.transcript(Metered(usage=Usage(tokens_in=500, tokens_out=5, cost_usd=0.3)))
+        progress.transcript(UsageReport(usage=Usage(tokens_in=1_000, tokens_out=20, cost_usd=0.2)))
+        progress.transcript(UsageReport(usage=Usage(tokens_in=500, tokens_out=5, cost_usd=0.3)))
         shown = str(progress._line())
         stream.flush()
         printed = _read_until(ours, "begins")
@@ -61,16 +61,16 @@ def test_a_terminal_gets_a_live_line() -> None:
 
 def test_the_harness_s_own_total_goes_before_what_is_added_up() -> None:
     with Progress(quiet=True, stream=io.StringIO()) as progress:
-        progress.transcript(Metered(usage=Usage(tokens_in=7)))
-        progress.transcript(Metered(usage=Usage(tokens_in=5, tokens_out=1), total=True))
+        progress.transcript(UsageReport(usage=Usage(tokens_in=7)))
+        progress.transcript(UsageReport(usage=Usage(tokens_in=5, tokens_out=1), total=True))
         assert str(progress._line()).endswith(" 5 in, 1 out")
-    assert spent(Usage()) == ""
+    assert cost_text(Usage()) == ""
 
 
 def test_words_for_events() -> None:
-    assert described(Message(text="a\nb")) == "a b"
-    assert described(ToolCall(call_id="1", tool="Read")) == "Read"
-    assert described(Metered(usage=Usage())) == ""
+    assert activity_text(Message(text="a\nb")) == "a b"
+    assert activity_text(ToolCall(call_id="1", tool="Read")) == "Read"
+    assert activity_text(UsageReport(usage=Usage())) == ""
     assert one_line("x" * 200, 10) == "x" * 9 + "…"
 
 
@@ -78,8 +78,8 @@ def test_words_for_events() -> None:
     ("before", "words"), [(5, "just now"), (150, "2 min ago"), (7_300, "2 h ago"), (200_000, "2 d ago")]
 )
 def test_how_long_ago(before: int, words: str) -> None:
-    assert ago(datetime.now(UTC) - timedelta(seconds=before)) == words
-    assert ago(None) == "never"
+    assert age_text(datetime.now(UTC) - timedelta(seconds=before)) == words
+    assert age_text(None) == "never"
 
 
 def test_tables_are_aligned() -> None:

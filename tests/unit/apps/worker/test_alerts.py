@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from runner.apps.worker.alerts import Watchman, check_alert
+from runner.apps.worker.alerts import Alerts, check_alert
 from runner.config.settings import Config, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.skills import load
 from runner.store import Store
-from runner.store.alerts import Watching
+from runner.store.alerts import AlertStore
 from runner.store.pauses import pause, resume
 from tests.parts.cli import skill_files
 from tests.parts.listener import Listener
@@ -46,14 +46,14 @@ class Days:
         loaded = config(tmp_path)
         self.store = Store(loaded.state)
         self.store.worker = "w"
-        self.watchman = Watchman(loaded, self.store, lambda: self.at)
+        self.watchman = Alerts(loaded, self.store, lambda: self.at)
         self.watchman.serves(("o/r",))
 
     def pass_by(self, minutes: int) -> None:
         """Each half minute he looks."""
         for _ in range(2 * minutes):
             self.at += MINUTE / 2
-            self.watchman.watch()
+            self.watchman.send()
 
     def close(self) -> None:
         """Once all is sent."""
@@ -66,16 +66,16 @@ class Days:
 def days(tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     monkeypatch.setenv("HOOK", listener.url)
     made = Days(tmp_path)
-    made.watchman.looked("o/r", "")
+    made.watchman.note_read("o/r", "")
     yield made
     made.close()
 
 
 def test_what_is_decided_in_time_is_not_worth_a_word(days: Days, listener: Listener) -> None:
     found = repository(often="* * * * *", daily="0 9 * * *")
-    days.watchman.changed(found)
+    days.watchman.note_skills(found)
     for _ in range(40):
-        days.watchman.decided(found, days.at)
+        days.watchman.note_decided_until(found, days.at)
         days.pass_by(1)
     days.close()
     assert listener.heard == []
@@ -86,12 +86,12 @@ def test_an_overdue_skill_is_told_once_and_once_when_it_is_over(
 ) -> None:
     caplog.set_level(logging.INFO)
     found = repository(often="*/10 * * * *", daily="0 9 * * *")
-    days.watchman.changed(found)
-    days.watchman.decided(found, days.at)
+    days.watchman.note_skills(found)
+    days.watchman.note_decided_until(found, days.at)
     days.pass_by(24)
     assert listener.heard == []
     days.pass_by(60)
-    days.watchman.decided(found, days.at)
+    days.watchman.note_decided_until(found, days.at)
     days.pass_by(5)
     days.close()
     assert listener.facts() == [("overdue", "began", "often"), ("overdue", "over", "often")]
@@ -104,9 +104,9 @@ def test_an_overdue_skill_is_told_once_and_once_when_it_is_over(
 
 
 def test_a_skill_that_came_and_was_never_decided_is_overdue_as_well(days: Days, listener: Listener) -> None:
-    days.watchman.changed(repository(often="*/10 * * * *"))
+    days.watchman.note_skills(repository(often="*/10 * * * *"))
     days.pass_by(30)
-    days.watchman.changed(repository())
+    days.watchman.note_skills(repository())
     days.pass_by(1)
     days.close()
     assert listener.facts() == [("overdue", "began", "often"), ("overdue", "over", "often")]
@@ -114,8 +114,8 @@ def test_a_skill_that_came_and_was_never_decided_is_overdue_as_well(days: Days, 
 
 def test_what_came_due_while_nobody_lived_waits_for_the_one_who_comes(days: Days, listener: Listener) -> None:
     """It had no chance to decide yet; but if it does not, that is told."""
-    Watching(days.store).expect("o/r", {"often": NOW - 300 * MINUTE}, decided=True)
-    days.watchman.changed(repository(often="*/10 * * * *"))
+    AlertStore(days.store).set_expected("o/r", {"often": NOW - 300 * MINUTE}, decided=True)
+    days.watchman.note_skills(repository(often="*/10 * * * *"))
     days.pass_by(15)
     assert listener.heard == []
     days.at += 600 * MINUTE  # the machine was suspended
@@ -128,24 +128,24 @@ def test_what_came_due_while_nobody_lived_waits_for_the_one_who_comes(days: Days
 
 def test_what_is_decided_at_the_second_try_is_decided(days: Days, listener: Listener) -> None:
     """The forge was away when the worker came: what was kept by then is what the one before awaited."""
-    Watching(days.store).expect("o/r", {"daily": NOW - 300 * MINUTE}, decided=True)
+    AlertStore(days.store).set_expected("o/r", {"daily": NOW - 300 * MINUTE}, decided=True)
     found = repository(daily="0 9 * * *")
-    days.watchman.changed(found)
+    days.watchman.note_skills(found)
     days.pass_by(10)
-    days.watchman.decided(found, days.at)
+    days.watchman.note_decided_until(found, days.at)
     days.pass_by(10)
     days.close()
     assert listener.heard == []
-    assert Watching(days.store).troubles(days.at, MINUTE) == []
+    assert AlertStore(days.store).alerts(days.at, MINUTE) == []
 
 
 def test_circuits_and_repositories_out_of_reach_are_told(days: Days, listener: Listener) -> None:
     pause(days.store, "o/r", "docs", "it failed 5 times in a row", NOW, circuit=True)
     for _ in range(20):
-        days.watchman.looked("o/r", "o/r: the token expired")
+        days.watchman.note_read("o/r", "o/r: the token expired")
         days.pass_by(1)
     resume(days.store, "o/r", "docs", days.at)
-    days.watchman.looked("o/r", "")
+    days.watchman.note_read("o/r", "")
     days.pass_by(1)
     days.close()
     told = next(one["message"] for one in listener.heard if one["kind"] == "unread")

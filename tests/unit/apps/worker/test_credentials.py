@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runner.clients.github.app import Lasting, Token
+from runner.clients.github.app import RenewingToken, Token
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -33,11 +33,11 @@ def app() -> App:
 
 
 @pytest.fixture
-def token(app: App) -> Lasting:
-    return Lasting(app.new, lambda: app.clock)
+def token(app: App) -> RenewingToken:
+    return RenewingToken(app.new, lambda: app.clock)
 
 
-def test_it_is_asked_for_once_and_renewed_before_it_ends(app: App, token: Lasting) -> None:
+def test_it_is_asked_for_once_and_renewed_before_it_ends(app: App, token: RenewingToken) -> None:
     assert [token(), token()] == ["token-1", "token-1"]
     assert token.slug == "an-app"
     app.clock += HOUR - 700
@@ -46,7 +46,7 @@ def test_it_is_asked_for_once_and_renewed_before_it_ends(app: App, token: Lastin
     assert [token(), token()] == ["token-2", "token-2"]
 
 
-def test_one_that_cannot_be_renewed_is_used_for_as_long_as_it_lives(app: App, token: Lasting) -> None:
+def test_one_that_cannot_be_renewed_is_used_for_as_long_as_it_lives(app: App, token: RenewingToken) -> None:
     token()
     app.is_away = True
     app.clock += HOUR - 5
@@ -58,12 +58,12 @@ def test_one_that_cannot_be_renewed_is_used_for_as_long_as_it_lives(app: App, to
     assert token() == "token-2"
 
 
-def test_the_first_one_must_be_had(app: App, token: Lasting) -> None:
+def test_the_first_one_must_be_had(app: App, token: RenewingToken) -> None:
     app.is_away = True
     with pytest.raises(RunnerError):
         token()
 
 
-def test_it_is_in_no_representation(token: Lasting) -> None:
+def test_it_is_in_no_representation(token: RenewingToken) -> None:
     token()
     assert "token-1" not in repr(token)

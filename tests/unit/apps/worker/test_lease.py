@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.apps.worker.lease import Lease, Vigil, uptime
+from runner.apps.worker.lease import HeartbeatMonitor, Lease, uptime
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.store import Store
@@ -34,7 +34,7 @@ class Said:
     buried: bool = False
     slow: Callable[[], None] = field(default=lambda: None)
 
-    def beat(self, *_: object) -> bool:
+    def renew(self, *_: object) -> bool:
         self.slow()
         if self.away:
             raise RunnerError(Phase.STORE, Reason.STORE_FAILED, "away", retryable=True)
@@ -60,7 +60,7 @@ def test_a_lease_holds_for_as_long_as_we_speak() -> None:
     for _ in range(10):
         clock.at += 29
         assert held.holds()
-        held.beat()
+        held.renew()
     clock.at += 31
     assert lost(held)
 
@@ -73,7 +73,7 @@ def test_a_word_counts_from_when_it_was_begun() -> None:
         clock.at += 20
 
     held = lease(clock, Said(slow=slowly))
-    held.beat()
+    held.renew()
     clock.at += 9
     assert held.holds()
     clock.at += 2
@@ -85,17 +85,17 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing() -> None:
     held = lease(clock, said)
     clock.at += 29
     with pytest.raises(RunnerError):
-        held.beat()
+        held.renew()
     assert held.holds()
     said.away = False
-    held.beat()
+    held.renew()
     clock.at += 29
     assert held.holds()
 
 
 def test_who_was_buried_hears_of_it() -> None:
     held = lease(Clock(), Said(buried=True))
-    held.beat()
+    held.renew()
     assert lost(held)
 
 
@@ -111,7 +111,7 @@ def test_a_lease_is_kept_in_a_thread(tmp_path: Path) -> None:
     Workers(store).register(worker("w"))
     held = Lease(Workers(store), "w", 0.3, lambda: NOW)
     heard: list[int] = []
-    with held.kept(lambda: heard.append(1)):
+    with held.renewal_thread(lambda: heard.append(1)):
         until = time.monotonic() + 30
         while len(heard) < 5 and time.monotonic() < until:
             time.sleep(0.01)
@@ -126,13 +126,13 @@ def test_the_clock_goes_on() -> None:
 # --- who is silent ----------------------------------------------------------------------------------
 
 
-def silent(vigil: Vigil, now: float, **said: int) -> list[str]:
+def silent(vigil: HeartbeatMonitor, now: float, **said: int) -> list[str]:
     living = [worker(name, beats=number) for name, number in said.items()]
-    return [one.id for one in vigil.silent(living, now)]
+    return [one.id for one in vigil.expired(living, now)]
 
 
 def test_who_says_nothing_is_dead_after_its_silence() -> None:
-    vigil = Vigil()
+    vigil = HeartbeatMonitor()
     for now in range(0, 35, 5):
         assert silent(vigil, now, a=now, b=1) == []
     assert silent(vigil, 35, a=35, b=1) == ["b"]
@@ -141,7 +141,7 @@ def test_who_says_nothing_is_dead_after_its_silence() -> None:
 
 def test_what_could_not_be_heard_is_no_silence() -> None:
     """The database was away, or this process was stopped: everybody gets a whole silence again."""
-    vigil = Vigil()
+    vigil = HeartbeatMonitor()
     assert silent(vigil, 0, a=1) == []
     assert silent(vigil, 500, a=1) == []
     for now in range(505, 535, 5):
@@ -150,21 +150,21 @@ def test_what_could_not_be_heard_is_no_silence() -> None:
 
 
 def test_each_worker_has_its_own_silence() -> None:
-    vigil = Vigil()
+    vigil = HeartbeatMonitor()
     some = [worker("quick", silence=6.0), worker("slow", silence=60.0)]
-    dead = [[one.id for one in vigil.silent(some, now)] for now in range(9)]
+    dead = [[one.id for one in vigil.expired(some, now)] for now in range(9)]
     assert dead == [[]] * 7 + [["quick"]] * 2
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 12.0), st.booleans()), max_size=60))
 def test_nobody_is_found_dead_before_its_own_lease_has_ended(steps: list[tuple[float, bool]]) -> None:
     """Whoever speaks and whoever listens, and however long either is stopped."""
-    clock, said, vigil = Clock(0.0), Said(), Vigil()
+    clock, said, vigil = Clock(0.0), Said(), HeartbeatMonitor()
     held = lease(clock, said)
     for seconds, speaks in steps:
         clock.at += seconds
         if speaks:
-            held.beat()
+            held.renew()
         elif silent(vigil, clock.at, w=said.beats):
             assert lost(held)
             return

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from runner.apps.worker.credentials import Credentials
-from runner.apps.worker.error_log import Faults
-from runner.apps.worker.repositories import Roster
+from runner.apps.worker.error_log import ErrorLog
+from runner.apps.worker.repositories import RepositoryList
 from runner.config.settings import load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 
-def roster(tmp_path: Path, worker: str) -> Roster:
+def roster(tmp_path: Path, worker: str) -> RepositoryList:
     (tmp_path / "skillrunner.yaml").write_text(f"worker: {worker}\n")
     config = load_config(tmp_path, environ={})
-    return Roster(config, Credentials(config), Faults())
+    return RepositoryList(config, Credentials(config), ErrorLog())
 
 
 def test_names_and_folders_as_they_are(tmp_path: Path) -> None:

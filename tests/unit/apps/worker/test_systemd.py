@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.apps.worker.systemd import Notify, supervisor
+from runner.apps.worker.systemd import SystemdNotifier, supervisor
 
 Listener = socket.socket
 
@@ -79,7 +79,7 @@ def test_a_watchdog_that_does_not_wait_for_us_hears_nothing(
 
 @pytest.mark.parametrize("address", ["", "vsock:2:1234", "relative"])
 def test_without_a_supervisor_nothing_is_said(address: str) -> None:
-    assert supervisor({"NOTIFY_SOCKET": address}) == Notify()
+    assert supervisor({"NOTIFY_SOCKET": address}) == SystemdNotifier()
     supervisor({"NOTIFY_SOCKET": address}).ready()
 
 

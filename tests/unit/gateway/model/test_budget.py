@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from runner.core.model import Reason, Usage
-from runner.gateway.model.budget import Account, BudgetError, Call, Ongoing, refusal
+from runner.gateway.model.budget import Account, BudgetError, Call, OpenCall, refusal
 from runner.gateway.model.prices import Price
 
 PATH = "/v1/messages"
@@ -226,7 +226,7 @@ def test_what_is_under_way_at_the_end_counts_as_far_as_it_told() -> None:
     account = Account(keep=kept.append)
     ongoing = account.begin("POST", PATH, asking())
     ongoing.feed(stream(1_000))
-    account.settle(0)
+    account.close(0)
     assert account.usage.tokens_in == 1_000
     ongoing.feed(stream(5_000))
     ongoing.end(True)
@@ -239,12 +239,12 @@ def test_the_end_waits_for_what_is_about_to_end() -> None:
     ongoing.status = 200
     ending = threading.Thread(target=finish, args=(ongoing,))
     ending.start()
-    account.settle(60)
+    account.close(60)
     assert account.usage.cost_usd == 0.003
     ending.join()
 
 
-def finish(ongoing: Ongoing) -> None:
+def finish(ongoing: OpenCall) -> None:
     ongoing.feed(answer(1_000))
     ongoing.end(True)
 

@@ -12,12 +12,12 @@ from runner.gateway.model.cassette import (
     Exchange,
     Names,
     commit_names,
-    compared,
+    comparable_lines,
     difference,
-    dumped,
-    joined,
-    loaded,
-    of_traffic,
+    dump,
+    from_traffic,
+    join_deltas,
+    load,
 )
 
 NAMES = Names(
@@ -27,7 +27,7 @@ NAMES = Names(
 
 
 def lines(**asked: Any) -> tuple[str, ...]:
-    return compared(json.dumps(asked).encode(), NAMES)
+    return comparable_lines(json.dumps(asked).encode(), NAMES)
 
 
 def exchange(*asked: str, answer: str = "{}", path: str = "/v1/messages") -> Exchange:
@@ -102,12 +102,12 @@ def test_a_text_is_the_same_alone_and_in_a_list() -> None:
     ],
 )
 def test_what_differs_gets_a_name(text: str, hidden: str) -> None:
-    assert NAMES.hidden(text) == hidden
+    assert NAMES.generalize(text) == hidden
 
 
 def test_places_are_put_back() -> None:
     here = Names(places={"/tmp/x/tree": "workspace", "/tmp/x/e": "exchange", "/tmp/x/e/home": "home"})
-    assert here.shown(NAMES.placed("cat /workspace/a /exchange/home/b")) == (
+    assert here.restore(NAMES.generalize_paths("cat /workspace/a /exchange/home/b")) == (
         "cat /tmp/x/tree/a /tmp/x/e/home/b"
     )
 
@@ -115,7 +115,9 @@ def test_places_are_put_back() -> None:
 def test_commits_have_names_in_each_length() -> None:
     sha = "0123456789abcdef0123456789abcdef01234567"
     names = Names(others=commit_names([sha]))
-    assert names.hidden(f"{sha} and {sha[:12]} and {sha[:7]}") == ("<commit 1> and <commit 1> and <commit 1>")
+    assert names.generalize(f"{sha} and {sha[:12]} and {sha[:7]}") == (
+        "<commit 1> and <commit 1> and <commit 1>"
+    )
 
 
 def test_a_difference_is_short_and_names_the_line() -> None:
@@ -150,24 +152,24 @@ exchanges = st.builds(
 
 @given(st.lists(exchanges, max_size=6))
 def test_a_cassette_is_read_as_it_was_written(made: list[Exchange]) -> None:
-    assert loaded(dumped(made), "x") == tuple(made)
+    assert load(dump(made), "x") == tuple(made)
 
 
 def test_bytes_that_are_no_text_stay() -> None:
     made = [exchange(answer=b"\xff\xfe".decode("utf-8", "surrogateescape"))]
-    assert loaded(dumped(made), "x") == tuple(made)
+    assert load(dump(made), "x") == tuple(made)
 
 
 def test_what_is_repeated_is_written_once() -> None:
     long = tuple(f"line {number}" for number in range(1000))
-    raw = dumped([exchange(*long), exchange(*long, "more")])
+    raw = dump([exchange(*long), exchange(*long, "more")])
     assert len(raw.splitlines()[1]) < 300
 
 
 @pytest.mark.parametrize("raw", [b"{", b"[]", b'{"method": "POST"}', b"null", b'{"same": "x"}'])
 def test_a_broken_cassette_names_its_line(raw: bytes) -> None:
     with pytest.raises(RunnerError) as caught:
-        loaded(dumped([exchange("a")]) + raw + b"\n", "cases/x/traffic.jsonl")
+        load(dump([exchange("a")]) + raw + b"\n", "cases/x/traffic.jsonl")
     assert "cases/x/traffic.jsonl:2" in caught.value.message
     assert "skillrunner record" in caught.value.hint
 
@@ -178,7 +180,7 @@ def test_traffic_becomes_a_cassette_in_the_order_of_requests() -> None:
         one = {"method": "POST", "path": "/v1/messages", "status": 200, "content_type": "x"}
         return json.dumps({**one, "number": number, "body": body, "answer": "in /workspace"}).encode()
 
-    made = of_traffic(b"\n".join([told(2), told(1), b"cut"]), NAMES)
+    made = from_traffic(b"\n".join([told(2), told(1), b"cut"]), NAMES)
     assert [one.asked for one in made] == [("model: m1",), ("model: m2",)]
     assert made[0].answer == "in <<workspace>>"
 
@@ -226,20 +228,20 @@ PATH = ('{"path": "/wo', "rkspa", 'ce/a"}')
 )
 def test_a_path_in_pieces_is_found(stream: str) -> None:
     start, end = frame(type="message_start"), frame(type="message_stop")
-    whole = joined(start + stream + end)
+    whole = join_deltas(start + stream + end)
     assert "/workspace/a" in whole
     assert whole.count("data:") == 3
     assert whole.startswith(start)
     assert whole.endswith(end)
-    assert "<<workspace>>/a" in NAMES.placed(whole)
+    assert "<<workspace>>/a" in NAMES.generalize_paths(whole)
 
 
 def test_pieces_of_different_texts_stay_apart() -> None:
     one = messages("text", "text_delta", "/work", index=0)
     other = messages("text", "text_delta", "space", index=1)
-    assert joined(one + other) == one + other
+    assert join_deltas(one + other) == one + other
 
 
 @pytest.mark.parametrize("stream", ["", "data: [DONE]\n\n", "data: {\n\n", ": ping\n\nx", "\r\n\r\n"])
 def test_a_stream_without_pieces_stays_as_it_is(stream: str) -> None:
-    assert joined(stream).replace("\r", "") == stream.replace("\r", "")
+    assert join_deltas(stream).replace("\r", "") == stream.replace("\r", "")

@@ -12,7 +12,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.gateway.model import prices
 from runner.gateway.model.prices import Price, cost, find
-from runner.gateway.model.usage import Used
+from runner.gateway.model.usage import TokenUsage
 
 OPUS = Price(
     input=Decimal(5),
@@ -24,33 +24,33 @@ OPUS = Price(
 
 
 def test_each_number_has_its_price() -> None:
-    used = Used(input=1_000, output=100, cached=10_000, cache_written=3_000, cache_written_1h=1_000)
+    used = TokenUsage(input=1_000, output=100, cached=10_000, cache_written=3_000, cache_written_1h=1_000)
     expected = Decimal("0.005") + Decimal("0.0025") + Decimal("0.005") + Decimal("0.0125") + Decimal("0.01")
     assert cost(used, OPUS) == expected
-    assert cost(Used(), OPUS) == 0
+    assert cost(TokenUsage(), OPUS) == 0
 
 
 TOKENS = st.integers(0, 10**12 - 1)
 
 
-@given(TOKENS, TOKENS, TOKENS, TOKENS, st.sampled_from(sorted(prices.published())))
+@given(TOKENS, TOKENS, TOKENS, TOKENS, st.sampled_from(sorted(prices.published_prices())))
 def test_nothing_is_ever_rounded(one: int, two: int, three: int, four: int, model: str) -> None:
-    used = Used(input=one, output=two, cached=three, cache_written=four, cache_written_1h=four // 2)
+    used = TokenUsage(input=one, output=two, cached=three, cache_written=four, cache_written_1h=four // 2)
     with localcontext() as context:
         context.traps[Inexact] = True
-        assert cost(used, prices.published()[model]) >= 0
+        assert cost(used, prices.published_prices()[model]) >= 0
 
 
 @pytest.mark.parametrize(("output", "prompt", "dollars"), [(0, 100_000, "0.01"), (2, 100_001, "0.0500055")])
 def test_a_long_prompt_has_prices_of_its_own(output: int, prompt: int, dollars: str) -> None:
-    price = prices.published()["claude-haiku-5-5"]
-    assert cost(Used(input=prompt, output=output), price) == Decimal(dollars)
-    cached = Used(input=prompt - 50_000, cached=40_000, cache_written=10_000)
+    price = prices.published_prices()["claude-haiku-5-5"]
+    assert cost(TokenUsage(input=prompt, output=output), price) == Decimal(dollars)
+    cached = TokenUsage(input=prompt - 50_000, cached=40_000, cache_written=10_000)
     assert cost(cached, price) == cost(cached, price.long if prompt > 100_000 and price.long else price)
 
 
 def test_every_published_price_is_plausible() -> None:
-    table = prices.published()
+    table = prices.published_prices()
     assert {"claude-opus-5-5", "gpt-6-sol", "gemini-2.5-pro"} <= table.keys()
     for model, price in table.items():
         assert 0 < price.cached < price.input < price.output, model
@@ -76,7 +76,7 @@ def test_every_published_price_is_plausible() -> None:
     ],
 )
 def test_a_model_is_known_by_its_name_alone(model: str, row: str | None) -> None:
-    assert find(model, {}) == (prices.published()[row] if row else None)
+    assert find(model, {}) == (prices.published_prices()[row] if row else None)
 
 
 def test_the_users_own_prices_go_first_and_names_before_globs() -> None:
@@ -96,7 +96,7 @@ def write(folder: Path, text: str) -> Path:
 def test_prices_are_configured_exactly(tmp_path: Path) -> None:
     text = "prices:\n  gpt-5.5: {input: 0.1, output: 3, cached: 0.0123, cache_written: 0}\n"
     config = load_config(write(tmp_path, text), environ={})
-    own = prices.configured(config.prices)
+    own = prices.configured_prices(config.prices)
     assert own == {
         "gpt-5.5": Price(
             input=Decimal("0.1"), output=Decimal(3), cached=Decimal("0.0123"), cache_written=Decimal(0)

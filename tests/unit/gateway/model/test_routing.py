@@ -10,9 +10,9 @@ import pytest
 from runner.config.settings import load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Route
-from runner.gateway.model.routing import Facts, choose, facts, with_model
+from runner.gateway.model.routing import RequestFacts, choose, facts, with_model
 
-FACTS = Facts(prompt_tokens=1000, turns=3, tools=True, spent=0.4)
+FACTS = RequestFacts(prompt_tokens=1000, turns=3, tools=True, spent=0.4)
 REST = Route(model="rest")
 
 
@@ -66,7 +66,7 @@ def test_turns_of_each_api(asked: dict[str, Any], turns: int) -> None:
 
 
 def test_what_else_is_looked_at() -> None:
-    assert facts({"tools": [{"name": "x"}]}, 4003, 0.5) == Facts(
+    assert facts({"tools": [{"name": "x"}]}, 4003, 0.5) == RequestFacts(
         prompt_tokens=1000, turns=0, tools=True, spent=0.5
     )
     assert not facts({"tools": []}, 0, 0).tools

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.gateway.model.usage import Meter, Used, dialect, prepared, spends
+from runner.gateway.model.usage import TokenUsage, UsageMeter, dialect, is_billed, with_usage_requested
 
 
 def sse(*events: Any, named: bool = True) -> bytes:
@@ -35,7 +35,7 @@ MESSAGES = sse(
     {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 89, "input_tokens": None}},
     {"type": "message_stop"},
 )
-ANTHROPIC = Used(
+ANTHROPIC = TokenUsage(
     model="claude-opus-5", input=12, output=89, cached=2000, cache_written=148, cache_written_1h=48
 )
 
@@ -60,7 +60,7 @@ RESPONSES = sse(
     {"type": "response.output_text.delta", "delta": "usage"},
     {"type": "response.completed", "response": RESPONSE},
 )
-OPENAI = Used(model="gpt-5.5-2026-04-23", input=1476, output=70, cached=1024, cache_written=500)
+OPENAI = TokenUsage(model="gpt-5.5-2026-04-23", input=1476, output=70, cached=1024, cache_written=500)
 
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "model": "gpt-4.1"}
 CHAT_USAGE = {
@@ -78,7 +78,7 @@ CHAT_STREAM = (
     )
     + b"data: [DONE]\n\n"
 )
-CHAT = Used(model="gpt-4.1", input=12, output=5, cached=8)
+CHAT = TokenUsage(model="gpt-4.1", input=12, output=5, cached=8)
 
 
 def gemini(candidates: int, thoughts: int) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def gemini(candidates: int, thoughts: int) -> dict[str, Any]:
     }
 
 
-GEMINI = Used(model="gemini-3.1-pro-preview", input=67, output=33, cached=40)
+GEMINI = TokenUsage(model="gemini-3.1-pro-preview", input=67, output=33, cached=40)
 GEMINI_STREAM = b"".join(
     b"data: " + json.dumps(gemini(*one)).encode() + b"\r\n\r\n" for one in ((1, 0), (3, 30))
 )
@@ -121,15 +121,15 @@ ANSWERS = [
 ]
 
 
-def metered(*pieces: bytes, longest: int = 1_000_000) -> tuple[Used, Meter]:
-    meter = Meter(longest=longest)
+def metered(*pieces: bytes, longest: int = 1_000_000) -> tuple[TokenUsage, UsageMeter]:
+    meter = UsageMeter(longest=longest)
     for piece in pieces:
         meter.feed(piece)
     return meter.end(), meter
 
 
 @pytest.mark.parametrize(("answer", "used"), ANSWERS)
-def test_what_each_api_tells(answer: bytes, used: Used) -> None:
+def test_what_each_api_tells(answer: bytes, used: TokenUsage) -> None:
     found, meter = metered(answer)
     assert found == used
     assert (meter.told, meter.failed) == (True, False)
@@ -137,7 +137,7 @@ def test_what_each_api_tells(answer: bytes, used: Used) -> None:
 
 @pytest.mark.parametrize(("answer", "used"), ANSWERS)
 @given(data=st.data())
-def test_pieces_may_be_cut_anywhere(answer: bytes, used: Used, data: st.DataObject) -> None:
+def test_pieces_may_be_cut_anywhere(answer: bytes, used: TokenUsage, data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(answer)), max_size=40))
     cuts = [0, *sorted(places), len(answer)]
     pieces = [answer[one:two] for one, two in itertools.pairwise(cuts)]
@@ -147,7 +147,7 @@ def test_pieces_may_be_cut_anywhere(answer: bytes, used: Used, data: st.DataObje
 @pytest.mark.parametrize(("answer", "used"), ANSWERS)
 @given(data=st.data())
 def test_an_answer_that_is_cut_off_never_tells_more_than_the_whole(
-    answer: bytes, used: Used, data: st.DataObject
+    answer: bytes, used: TokenUsage, data: st.DataObject
 ) -> None:
     found, _ = metered(answer[: data.draw(st.integers(0, len(answer)))])
     assert found.prompt <= used.prompt
@@ -157,7 +157,7 @@ def test_an_answer_that_is_cut_off_never_tells_more_than_the_whole(
 @given(st.lists(st.binary(max_size=200), max_size=10))
 def test_no_bytes_break_it(pieces: list[bytes]) -> None:
     found, meter = metered(*pieces)
-    assert found == Used() or meter.told
+    assert found == TokenUsage() or meter.told
 
 
 @given(st.sampled_from(["message", "response", "usage", "usageMetadata", "error", "model"]), st.data())
@@ -175,10 +175,10 @@ def test_no_shape_breaks_it(key: str, data: st.DataObject) -> None:
 
 def test_a_stream_that_is_cut_tells_what_was_known() -> None:
     found, _ = metered(MESSAGES[: MESSAGES.index(b"event: ping")])
-    assert found == Used(
+    assert found == TokenUsage(
         model="claude-opus-5", input=12, output=1, cached=2000, cache_written=148, cache_written_1h=48
     )
-    assert metered(RESPONSES[:-30])[0] == Used()
+    assert metered(RESPONSES[:-30])[0] == TokenUsage()
     assert metered(GEMINI_ARRAY[:-3])[0].output == 1
 
 
@@ -194,7 +194,7 @@ def test_a_stream_that_is_cut_tells_what_was_known() -> None:
 )
 def test_an_error_uses_nothing(answer: bytes) -> None:
     found, meter = metered(answer)
-    assert found == Used()
+    assert found == TokenUsage()
     assert (meter.told, meter.failed) == (False, True)
 
 
@@ -211,12 +211,12 @@ def test_a_response_that_ends_badly_was_paid_for_too(kind: str) -> None:
 )
 def test_what_tells_nothing_is_known_to_tell_nothing(answer: bytes) -> None:
     found, meter = metered(answer)
-    assert (found, meter.told, meter.failed) == (Used(), False, False)
+    assert (found, meter.told, meter.failed) == (TokenUsage(), False, False)
 
 
 def test_only_so_much_is_held() -> None:
     found, meter = metered(*[b'{"a": "' + b"x" * 99] * 50, longest=1000)
-    assert (found, meter.told) == (Used(), False)
+    assert (found, meter.told) == (TokenUsage(), False)
     long = sse({"type": "x", "text": "usage" + "x" * 1000})
     found, meter = metered(*MESSAGES.splitlines(keepends=True), long[:700], long[700:], longest=600)
     assert (found, meter.told) == (ANTHROPIC, False)
@@ -241,7 +241,7 @@ def test_only_so_much_is_held() -> None:
     ],
 )
 def test_paths_tell_the_api(path: str, kind: str | None, paid: bool) -> None:
-    assert (dialect(path), spends(path)) == (kind, paid)
+    assert (dialect(path), is_billed(path)) == (kind, paid)
 
 
 @pytest.mark.parametrize(
@@ -249,13 +249,13 @@ def test_paths_tell_the_api(path: str, kind: str | None, paid: bool) -> None:
 )
 def test_a_stream_of_chat_completions_is_asked_to_tell_its_usage(options: dict[str, Any]) -> None:
     asked = {"model": "m", "messages": [{"role": "user", "content": "ü\ud800"}], "stream": True, "top_p": 0.1}
-    sent = json.loads(prepared("/v1/chat/completions", json.dumps({**asked, **options}).encode()))
+    sent = json.loads(with_usage_requested("/v1/chat/completions", json.dumps({**asked, **options}).encode()))
     assert sent == {**asked, "stream_options": {"include_usage": True}}
 
 
 def test_other_options_of_a_stream_stay() -> None:
     body = json.dumps({"stream": True, "stream_options": {"include_obfuscation": False}}).encode()
-    options = json.loads(prepared("/chat/completions", body))["stream_options"]
+    options = json.loads(with_usage_requested("/chat/completions", body))["stream_options"]
     assert options == {"include_obfuscation": False, "include_usage": True}
 
 
@@ -273,4 +273,4 @@ def test_other_options_of_a_stream_stay() -> None:
     ],
 )
 def test_every_other_body_is_sent_as_it_is(path: str, body: bytes) -> None:
-    assert prepared(path, body) == body
+    assert with_usage_requested(path, body) == body

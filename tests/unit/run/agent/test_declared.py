@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from runner.core.model import Declared
-from runner.run.agent.declared import MOST, MOST_BYTES, Outbox, in_file
+from runner.core.model import DeclaredOutput
+from runner.run.agent.declared import MOST, MOST_BYTES, Outbox, parse_file
 
 
-def one(body: object) -> Declared:
-    return Declared(kind="comment", fields={"body": body})
+def one(body: object) -> DeclaredOutput:
+    return DeclaredOutput(kind="comment", fields={"body": body})
 
 
-def bodies(found: tuple[Declared, ...]) -> list[object]:
+def bodies(found: tuple[DeclaredOutput, ...]) -> list[object]:
     return [item.fields["body"] for item in found]
 
 
@@ -46,6 +46,6 @@ def test_what_is_too_much_is_not_taken() -> None:
 
 def test_a_bad_line_is_a_problem_and_the_others_count() -> None:
     problems = list[str]()
-    found = tuple(in_file(b'{"kind": "comment", "body": 1}\nno\n{"kind": 5}\n\n[]\n', problems.append))
+    found = tuple(parse_file(b'{"kind": "comment", "body": 1}\nno\n{"kind": 5}\n\n[]\n', problems.append))
     assert found == (one(1),)
     assert len(problems) == 3

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import pytest
 
 from runner.core.errors import RunnerError
-from runner.core.model import Letter, Phase, Reason
-from runner.run.agent.mailbox import Mail
+from runner.core.model import Phase, Reason, UserMessage
+from runner.run.agent.mailbox import Mailbox
 
 
-def ignored(_: Sequence[Letter], told: bool) -> None:
+def ignored(_: Sequence[UserMessage], told: bool) -> None:
     del told
 
 
@@ -29,7 +29,7 @@ def test_an_interruption_that_comes_with_the_beginning_leaves_no_thread(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
-    with pytest.raises(KeyboardInterrupt), Mail().open(list, ignored, True):
+    with pytest.raises(KeyboardInterrupt), Mailbox().open(list, ignored, True):
         pytest.fail("it has not begun")
     assert waiting() == []
 
@@ -40,15 +40,15 @@ def test_an_interruption_before_the_thread_is_there(monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
-    with pytest.raises(KeyboardInterrupt), Mail().open(list, ignored, True):
+    with pytest.raises(KeyboardInterrupt), Mailbox().open(list, ignored, True):
         pytest.fail("it has not begun")
 
 
 def test_a_database_that_is_away_at_the_end_is_no_failure() -> None:
-    def away() -> list[Letter]:
+    def away() -> list[UserMessage]:
         raise RunnerError(Phase.STORE, Reason.STORE_FAILED, "away")
 
-    mail = Mail()
+    mail = Mailbox()
     with mail.open(away, ignored, True):
         assert mail.take() == []
     assert waiting() == []

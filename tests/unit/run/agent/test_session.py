@@ -58,25 +58,25 @@ def test_what_is_too_large_is_not_kept(folder: Path, sizes: tuple[int, ...]) -> 
     for number, size in enumerate(sizes):
         with (folder / str(number)).open("wb") as file:
             file.truncate(size)
-    with pytest.raises(session.NotKeptError, match="more than 67,108,864 bytes"):
+    with pytest.raises(session.SessionError, match="more than 67,108,864 bytes"):
         collect(folder)
 
 
 def test_too_many_files_are_not_kept(folder: Path) -> None:
     for number in range(session.MOST_ENTRIES + 1):
         (folder / str(number)).touch()
-    with pytest.raises(session.NotKeptError, match="more than 2,000 files"):
+    with pytest.raises(session.SessionError, match="more than 2,000 files"):
         collect(folder)
 
 
 def test_a_secret_in_a_name_keeps_it_out(folder: Path) -> None:
     (folder / SECRET).write_text("x")
-    with pytest.raises(session.NotKeptError, match="holds a secret"):
+    with pytest.raises(session.SessionError, match="holds a secret"):
         collect(folder)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    made = session.Session(
+    made = session.AgentSession(
         harness="codex", id="id-1", workspace="/workspace", files={".codex/sessions/a b": b"\0x"}
     )
     session.write(tmp_path / "session.tar", made)

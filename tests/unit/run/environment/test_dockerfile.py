@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.run.environment.dockerfile import visible
+from runner.run.environment.dockerfile import context_paths
 
 FILES = dict.fromkeys(("a.txt", "b.txt", "docs/a.md", "docs/deep/b.md", "src/app.py"), 0o100644)
 ALL = set(FILES)
@@ -33,9 +33,9 @@ ALL = set(FILES)
     ],
 )
 def test_what_copy_and_add_name_is_seen(text: str, seen: set[str]) -> None:
-    assert visible(text, FILES) == seen
+    assert context_paths(text, FILES) == seen
 
 
 def test_behind_a_link_may_be_anything() -> None:
     files = {**FILES, "link": 0o120000}
-    assert visible("COPY link /", files) == set(files)
+    assert context_paths("COPY link /", files) == set(files)

@@ -54,7 +54,7 @@ def built(folder: Path, where: Path) -> tuple[tuple[str, ...], Git]:
 def test_steps_become_commits_with_the_skill_in_them(folder: Path, tmp_path: Path) -> None:
     commits, git = built(folder, tmp_path / "one.git")
     assert len(commits) == 2
-    listing = git.text("ls-tree", "-r", "--format=%(objectmode) %(path)", "main").splitlines()
+    listing = git.output("ls-tree", "-r", "--format=%(objectmode) %(path)", "main").splitlines()
     assert listing == [
         "100644 a.md",
         "100644 b.md",
@@ -64,10 +64,10 @@ def test_steps_become_commits_with_the_skill_in_them(folder: Path, tmp_path: Pat
         "100644 skills/page/skill.yaml",
         "100644 skills/style/SKILL.md",
     ]
-    assert git.text("show", "main:b.md") == "new"
-    assert git.text("show", "v1:b.md") == "b"
-    assert git.text("rev-parse", "v1", "stable").split() == [commits[0]] * 2
-    assert git.text("log", "--format=%cs", "main").split() == ["2026-01-04", "2025-01-01"]
+    assert git.output("show", "main:b.md") == "new"
+    assert git.output("show", "v1:b.md") == "b"
+    assert git.output("rev-parse", "v1", "stable").split() == [commits[0]] * 2
+    assert git.output("log", "--format=%cs", "main").split() == ["2026-01-04", "2025-01-01"]
 
 
 def test_the_same_files_make_the_same_commits(folder: Path, tmp_path: Path) -> None:

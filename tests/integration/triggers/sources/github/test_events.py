@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from runner.clients.github.api import GitHub as Door
+from runner.clients.github.api import GitHubApi as Door
 from runner.core.errors import RunnerError
 from runner.core.model import Remote
 from runner.triggers.sources.github import Cursor, Delivery, Repositories, heads, moved, poll, receive
-from runner.triggers.sources.github.poll import HEARD
+from runner.triggers.sources.github.poll import POLLED_EVENTS
 from tests.parts.github import OWNER, TOKEN, GitHub
 from tests.parts.hearing import Inbox, Layered, layer
 
@@ -51,7 +51,7 @@ class Ear:
         self.inbox = Inbox()
 
     def poll(self) -> list[Any]:
-        polled = poll(self.door, Cursor.load(json.loads(self.stored)), frozenset(HEARD), NOW)
+        polled = poll(self.door, Cursor.load(json.loads(self.stored)), frozenset(POLLED_EVENTS), NOW)
         assert polled.faults == {}
         self.stored = json.dumps(polled.cursor.dump())
         assert all(self.inbox.deliver(one) for one in polled.events)

@@ -14,12 +14,12 @@ from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.core.model.decision import Event
 from runner.triggers.github import KINDS
-from runner.triggers.sources.github import Cursor, heard_by_polling, lists, poll
-from runner.triggers.sources.github.poll import HEARD, event
+from runner.triggers.sources.github import Cursor, is_polled, lists, poll
+from runner.triggers.sources.github.poll import POLLED_EVENTS, event
 from tests.parts.hearing import EPOCH, NAME, Inbox, Scripted, door, iso, user
 
 NOW = datetime(2001, 1, 1, tzinfo=UTC)  # our clock is wrong, and it does not matter
-ALL = frozenset(HEARD)
+ALL = frozenset(POLLED_EVENTS)
 
 
 class Listener:
@@ -299,15 +299,15 @@ def test_what_only_webhooks_tell_is_told_apart_by_the_second() -> None:
 
 
 def test_what_cannot_be_heard_is_told() -> None:
-    assert heard_by_polling("release", "published")
-    assert heard_by_polling("issues", "labeled")
-    assert heard_by_polling("pull_request", "synchronize")
-    assert heard_by_polling("push")
-    assert not heard_by_polling("push", "tags")
-    assert not heard_by_polling("release", "edited")
-    assert not heard_by_polling("pull_request", "edited")
-    assert not heard_by_polling("check_run", "completed")
-    assert not heard_by_polling("unheard", "of")
+    assert is_polled("release", "published")
+    assert is_polled("issues", "labeled")
+    assert is_polled("pull_request", "synchronize")
+    assert is_polled("push")
+    assert not is_polled("push", "tags")
+    assert not is_polled("release", "edited")
+    assert not is_polled("pull_request", "edited")
+    assert not is_polled("check_run", "completed")
+    assert not is_polled("unheard", "of")
 
 
 def activities(kind: str) -> set[str]:
@@ -326,7 +326,7 @@ def test_the_docs_tell_of_every_activity_whether_it_is_heard() -> None:
             rows[cells[0].pop()] = (cells[1], cells[2])
     assert set(rows) == set(KINDS)
     for kind, (heard, unheard) in rows.items():
-        assert heard == HEARD.get(kind, frozenset()) - {"", "branches"}
+        assert heard == POLLED_EVENTS.get(kind, frozenset()) - {"", "branches"}
         if kind != "check_run":
             assert heard | unheard == activities(kind)
 

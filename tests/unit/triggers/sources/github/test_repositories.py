@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from requests import Session
 
-from runner.clients.github.api import GitHub
+from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.triggers.sources.github import Repositories
@@ -37,7 +37,7 @@ class Lists:
 
 
 def repositories(github: Lists, token: str = "ghp_x") -> tuple[Repositories, list[str]]:
-    door = GitHub(api_url="https://api.example", repository="", token=lambda: token, sleep=lambda _: None)
+    door = GitHubApi(api_url="https://api.example", repository="", token=lambda: token, sleep=lambda _: None)
     session = Session()
     session.mount("https://", Adapter(github.answer))
     door.__dict__["session"] = session

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from runner.triggers.sources.github.webhook import (
     LARGEST,
     Delivery,
-    Ignored,
+    IgnoredDelivery,
     Ping,
     Received,
-    Refused,
+    RefusedDelivery,
+    is_signed,
     receive,
-    signed,
 )
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -51,19 +51,19 @@ def body(payload: Any = PAYLOAD) -> bytes:
 
 def test_githubs_published_vector() -> None:
     right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    assert signed(right, b"Hello, World!", [SECRET])
-    assert not signed(right, b"Hello, World?", [SECRET])
+    assert is_signed(right, b"Hello, World!", [SECRET])
+    assert not is_signed(right, b"Hello, World?", [SECRET])
 
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=40, alphabet=st.characters(codec="utf-8")))
 def test_an_independent_implementation_agrees(content: bytes, secret: str) -> None:
     signature = sign(content, secret)
     validate_event(content, signature=signature, secret=secret)
-    assert signed(signature, content, [secret])
+    assert is_signed(signature, content, [secret])
     wrong = signature[:-1] + ("0" if signature[-1] != "0" else "1")
     with pytest.raises(ValidationFailure):
         validate_event(content, signature=wrong, secret=secret)
-    assert not signed(wrong, content, [secret])
+    assert not is_signed(wrong, content, [secret])
 
 
 def test_a_delivery_is_an_event_with_the_key_of_its_happening() -> None:
@@ -78,7 +78,7 @@ def test_a_delivery_is_an_event_with_the_key_of_its_happening() -> None:
 def test_while_a_secret_is_replaced_both_are_right() -> None:
     assert isinstance(take(body(), secrets=("new", SECRET)), Delivery)
     assert isinstance(take(body(), secrets=(SECRET, "new")), Delivery)
-    assert isinstance(take(body(), secrets=("new",)), Refused)
+    assert isinstance(take(body(), secrets=("new",)), RefusedDelivery)
 
 
 @pytest.mark.parametrize(
@@ -98,28 +98,28 @@ def test_while_a_secret_is_replaced_both_are_right() -> None:
 )
 def test_a_wrong_signature_is_refused(signature: str) -> None:
     found = take(body(), X_Hub_Signature_256=signature)
-    assert isinstance(found, Refused)
+    assert isinstance(found, RefusedDelivery)
     assert found.status == 401
 
 
 def test_the_old_signature_alone_is_refused() -> None:
     old = "sha1=" + hmac.new(SECRET.encode(), body(), hashlib.sha1).hexdigest()
     found = receive({"X-Hub-Signature": old, "X-GitHub-Event": "release"}, body(), [SECRET], bool, NOW)
-    assert isinstance(found, Refused)
+    assert isinstance(found, RefusedDelivery)
     assert found.status == 401
 
 
 def test_no_secret_and_an_empty_one_let_nobody_in() -> None:
     for secrets in ((), ("",)):
         found = take(body(), secrets=secrets, X_Hub_Signature_256=sign(body(), ""))
-        assert isinstance(found, Refused)
+        assert isinstance(found, RefusedDelivery)
         assert found.status == 401
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_looked_at() -> None:
     large = b" " * (LARGEST + 1)
     found = receive({}, large, [SECRET], bool, NOW)
-    assert isinstance(found, Refused)
+    assert isinstance(found, RefusedDelivery)
     assert found.status == 413
 
 
@@ -129,15 +129,15 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_looked_at() -> None:
 )
 def test_what_is_no_json_object_is_refused(content: bytes) -> None:
     found = take(content)
-    assert isinstance(found, Refused)
+    assert isinstance(found, RefusedDelivery)
     assert found.status == 400
     assert "application/json" in found.why
 
 
 def test_pings_and_what_no_skill_asks_for_are_taken() -> None:
     assert isinstance(take(b"{}", "ping"), Ping)
-    assert take(body(), "star") == Ignored("star")
-    assert isinstance(take(body(), ""), Ignored)
+    assert take(body(), "star") == IgnoredDelivery("star")
+    assert isinstance(take(body(), ""), IgnoredDelivery)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_pings_and_what_no_skill_asks_for_are_taken() -> None:
 )
 def test_a_repository_that_is_not_ours_is_not_found(repository: Any) -> None:
     found = take(body({**PAYLOAD, "repository": repository}))
-    assert found == Refused(404, "not found")
+    assert found == RefusedDelivery(404, "not found")
 
 
 def test_headers_have_no_case() -> None:
@@ -156,6 +156,8 @@ def test_headers_have_no_case() -> None:
 @given(st.binary(max_size=100), st.text(max_size=80), st.text(max_size=10))
 def test_nothing_that_comes_breaks_it(content: bytes, signature: str, kind: str) -> None:
     headers = {"X-Hub-Signature-256": signature, "X-GitHub-Event": kind}
-    assert isinstance(receive(headers, content, [SECRET], bool, NOW), Refused)
+    assert isinstance(receive(headers, content, [SECRET], bool, NOW), RefusedDelivery)
     headers["X-Hub-Signature-256"] = sign(content)
-    assert isinstance(receive(headers, content, [SECRET], bool, NOW), Refused | Ignored | Ping)
+    assert isinstance(
+        receive(headers, content, [SECRET], bool, NOW), RefusedDelivery | IgnoredDelivery | Ping
+    )
