@@ -231,7 +231,7 @@ def test_the_clock_may_go_back_between_a_decision_and_its_run(store: Store) -> N
 WRITES: dict[str, Callable[[Store], None]] = {
     "plan_run": lambda store: store.plan_run("run-1", "a" * 40, "command", {}),
     "set_state": lambda store: store.set_state("run-1", RunState.RUNNING, NOW),
-    "note": lambda store: store.set_facts("run-1", attempt=2),
+    "set_facts": lambda store: store.set_facts("run-1", attempt=2),
     "finish": lambda store: store.finish("run-1", DONE, NOW, Usage(), event("run-1")),
     "add_event": lambda store: store.add_event(event("run-1")),
     "add_artifact": lambda store: store.add_artifact(
@@ -250,7 +250,7 @@ WRITES: dict[str, Callable[[Store], None]] = {
 
 def test_every_write_of_a_run_is_tried_here() -> None:
     # The others make a run, and find it lost, which is no part of carrying it out; or `step` is what all use.
-    others = {"create_run", "lose", "sweep_lost", "step"}
+    others = {"create_run", "mark_lost", "sweep_lost", "step"}
     changing = {name for name in vars(Store) if not name.startswith("_")} - others
     assert changing == set(WRITES)
 
