@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.store.database import VERSION, database_errors, file_database
+from runner.store.database import check_version, database_errors, file_database
 from runner.store.process_lock import is_held
 
 _BESIDE = ("", "-wal", "-shm")  # a database in WAL mode is three files: sqlite.org/walformat.html
@@ -89,9 +89,7 @@ def _check(path: Path) -> None:
         version = known and found.execute("SELECT version_num FROM alembic_version").fetchone()
     if not version:
         raise _invalid(f"{path} is no database of skillrunner", "skillrunner worker backup FILE makes one")
-    if version[0] > VERSION:
-        message = f"{path} is of a newer skillrunner (revision {version[0]}; this one knows {VERSION})"
-        raise _failed(message, "install the newer skillrunner")
+    check_version(version[0], str(path))
 
 
 def _refuse_where_used(database: Path) -> None:

@@ -1,5 +1,6 @@
 """Opening the database: WAL, checked, and brought to the version that this program knows."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-VERSION = "0002"
-"""The newest revision in migrations/versions."""
+VERSION = "0003"
+"""The newest revision in migrations/versions: they are numbered from 0001 on, without a gap."""
 
 FILE = "skillrunner.db"
 """The database's name in a state directory, where no server has it."""
@@ -109,7 +110,7 @@ def connect(database: Database) -> Engine:
         with engine.connect() as connection:
             found = _version(connection)
         if found != VERSION:
-            _migrate(engine, found, database)
+            _migrate(engine, database)
         return engine
 
 
@@ -175,20 +176,44 @@ def _version(connection: Connection) -> str | None:
 
 
 _MIGRATION = 0x736B696C  # the number of the lock that a PostgreSQL server keeps for us
+_MARK = "alembic_version"  # the table in which Alembic keeps the revision
 
 
-def _migrate(engine: Engine, found: str | None, database: Database) -> None:
+def _migrate(engine: Engine, database: Database) -> None:
+    """Bring the database to our revision in one transaction: a failure leaves it as it was."""
     alone = "BEGIN IMMEDIATE" if database.is_file else f"SELECT pg_advisory_xact_lock({_MIGRATION})"
     with engine.connect() as connection:
+        connection.detach()  # nobody else gets it with the setting that follows
+        if database.is_file:
+            # SQLite changes a table by making it anew: sqlite.org/lang_altertable.html. To drop the old one
+            # would delete what refers to its rows. Inside a transaction this pragma does nothing.
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         # Only one process migrates: the others wait here, and then find the work done.
         connection.exec_driver_sql(alone)
         # Asked first: a table that is absent must not end the transaction.
-        known = _version(connection) if inspect(connection).has_table("alembic_version") else None
-        if known is None:
+        there = set(inspect(connection).get_table_names())
+        found = _version(connection) if _MARK in there else None
+        if found is None and not there & {_MARK, *tables.metadata.tables}:
             _make(connection)
-        elif known != VERSION:
-            _upgrade(connection, found, database)
+        elif found != VERSION:
+            check_version(found, database.place)
+            _upgrade(connection)
         connection.commit()
+
+
+def check_version(found: str | None, place: str) -> None:
+    """Raises RunnerError STORE_FAILED when the revision `found` is none that this program can upgrade."""
+    if found is not None and re.fullmatch(r"\d{4}", found):
+        if "0001" <= found <= VERSION:
+            return
+        if found > VERSION:
+            message = f"{place} is of a newer skillrunner (revision {found}; this one knows {VERSION})"
+            hint = "install the newer skillrunner, or go back to the backup that was made before the upgrade"
+            raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint)
+    what = f"revision {found!r}" if found else "tables of these names, and no revision"
+    message = f"{place} is no database of skillrunner: it has {what} (known: 0001 to {VERSION})"
+    hint = "name a database of its own for skillrunner, or go back to a backup"
+    raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint)
 
 
 def _make(connection: Connection) -> None:
@@ -197,26 +222,17 @@ def _make(connection: Connection) -> None:
     As in Alembic's cookbook, "Building an Up to Date Database from Scratch".
     """
     tables.metadata.create_all(connection)
-    key = PrimaryKeyConstraint("version_num", name="alembic_version_pkc")
-    mark = Table("alembic_version", MetaData(), Column("version_num", String(32)), key)
+    key = PrimaryKeyConstraint("version_num", name=f"{_MARK}_pkc")
+    mark = Table(_MARK, MetaData(), Column("version_num", String(32)), key)
     mark.create(connection)
     connection.execute(insert(mark).values(version_num=VERSION))
 
 
-def _upgrade(connection: Connection, found: str | None, database: Database) -> None:
+def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
-    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise RunnerError(
-            Phase.STORE,
-            Reason.STORE_FAILED,
-            f"{database.place} is of a newer skillrunner (revision {found}; this one knows {VERSION})",
-            hint="install the newer skillrunner, or name another state_dir",
-        ) from error
+    command.upgrade(config, VERSION)

@@ -1,11 +1,7 @@
-"""What Alembic runs: the connection comes from `runner.store.database`."""
+"""What Alembic runs: the connection, and its transaction, come from `runner.store.database`."""
 
 from alembic import context
 
-from runner.store.tables import metadata
-
-context.configure(
-    connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True
-)
+context.configure(connection=context.config.attributes["connection"])
 with context.begin_transaction():
     context.run_migrations()

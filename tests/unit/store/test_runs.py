@@ -1,7 +1,6 @@
 """Runs only move forward, end once, and nothing stored is lost."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from runner.core.errors import RunnerError
 from runner.core.model import Check, End, Phase, Reason, Refusal, Run, RunEvent, RunState, Usage
 from runner.publish.forges import NewPullRequest
 from runner.store import PullRequests, Store, hold, is_held, new_run_id
-from runner.store.database import VERSION
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DONE = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message="done")
@@ -139,38 +137,6 @@ def test_a_damaged_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert str(path) in caught.value.message
     assert "recover" in caught.value.hint
     assert path.read_bytes() == b"this is no database" * 100
-
-
-def test_a_newer_database_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path).close()
-    with sqlite3.connect(tmp_path / "skillrunner.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    with pytest.raises(RunnerError) as caught:
-        Store(tmp_path)
-    assert "newer skillrunner" in caught.value.message
-
-
-def schema(path: Path) -> dict[str, str]:
-    with sqlite3.connect(path) as connection:
-        found = dict(connection.execute("SELECT name, sql FROM sqlite_master"))
-    connection.close()
-    return {name: " ".join((sql or "").split()) for name, sql in found.items()}
-
-
-def test_a_database_made_anew_is_as_one_that_was_upgraded(tmp_path: Path) -> None:
-    Store(tmp_path / "new").close()
-    old = tmp_path / "old" / "skillrunner.db"
-    old.parent.mkdir()
-    with sqlite3.connect(old) as connection:
-        connection.execute(schema(tmp_path / "new/skillrunner.db")["alembic_version"])
-        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
-    connection.close()
-    Store(tmp_path / "old").close()
-    assert schema(old) == schema(tmp_path / "new/skillrunner.db")
-    with sqlite3.connect(old) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(VERSION,)]
-    connection.close()
 
 
 def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
