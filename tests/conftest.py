@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.parts.image",
     "tests.parts.model_server",
     "tests.parts.patience",
+    "tests.parts.plugins",
     "tests.parts.rig",
     "tests.parts.act",
     "tests.parts.postgres",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.core import plugins
+from tests.parts.plugins import install
 
 
 @pytest.fixture
@@ -15,15 +16,6 @@ def fresh() -> Iterator[None]:
     yield
     for function in (plugins._modules, plugins._any_foreign):
         function.cache_clear()
-
-
-def install(folder: Path, name: str, code: str) -> None:
-    """A third party's package with one harness, as pip leaves it."""
-    (folder / f"{name}.py").write_text(code)
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[skillrunner.harnesses]\n{name} = {name}\n")
 
 
 def test_our_own_kinds_have_option_models() -> None:
@@ -46,8 +38,9 @@ def test_an_unknown_kind_is_a_key_error() -> None:
 def test_a_third_party_adds_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "from runner.config.documents import Model\n"
     code += "class O(Model): pass\nKINDS = {'other': O, 'command': O}\n"
-    install(tmp_path, "skillrunner_other_harness", code)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "skillrunner_other_harness.py").write_text(code)
+    third = install(tmp_path / "third", tmp_path / "skillrunner_other_harness.py", ["harnesses"])
+    monkeypatch.syspath_prepend(str(third))
     assert plugins.module("harnesses", "other").__name__ == "skillrunner_other_harness"
     assert plugins.module("harnesses", "command").__name__ == "runner.harnesses.command"
 
