@@ -23,8 +23,8 @@ from runner.apps.action.workflow_file import (
     WorkflowStep,
     read_workflow,
 )
+from runner.core.model import DoctorLine
 from runner.harnesses import model_of
-from runner.publish.forges import DoctorLine
 
 if TYPE_CHECKING:
     from runner.run.bootstrap import LocalPlace

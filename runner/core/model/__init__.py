@@ -4,6 +4,7 @@ Paths inside a repository are POSIX strings, times are aware UTC datetimes, dura
 sizes are bytes, costs are US dollars.
 """
 
+from runner.core.model.doctor import DoctorLine
 from runner.core.model.lifecycle import End, Phase, Reason, RunState
 from runner.core.model.process import Caps, Exit, OnOutput, Places, Remote, Say, Stream
 from runner.core.model.proposal import Artifact, Check, DeclaredOutput, FileChange, Proposal, Receipt, Refusal
@@ -45,6 +46,7 @@ __all__ = [
     "Caps",
     "Check",
     "DeclaredOutput",
+    "DoctorLine",
     "End",
     "Environment",
     "Exit",

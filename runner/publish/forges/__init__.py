@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from runner.core.model import Remote
+from runner.core.model import DoctorLine, Remote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +31,6 @@ class NewPullRequest:
     title: str
     body: str
     draft: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorLine:
-    """One line of `skillrunner doctor`."""
-
-    ok: bool
-    subject: str
-    message: str
-    hint: str = ""
 
 
 class Forge(Protocol):

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from runner.clients.github.api import GitHubApi as Door
 from runner.core.errors import RunnerError
-from runner.core.model import Reason, Remote
-from runner.publish.forges import DoctorLine, NewPullRequest, PullRequest
+from runner.core.model import DoctorLine, Reason, Remote
+from runner.publish.forges import NewPullRequest, PullRequest
 
 _SETTLING = 3  # tries: right after a pull request is made, GitHub may answer 422 for what hangs on it
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from runner.clients.git import Git
 from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason, Remote
-from runner.publish.forges import DoctorLine, NewPullRequest, PullRequest
+from runner.core.model import DoctorLine, Phase, Reason, Remote
+from runner.publish.forges import NewPullRequest, PullRequest
 from runner.workspace.changeset import Changeset, Conflict
 
 

@@ -12,8 +12,8 @@ import click
 
 from runner.apps.cli.commands import place_of_options
 from runner.core.errors import ExitCode, RunnerError
+from runner.core.model import DoctorLine
 from runner.core.redact import escape_invisible
-from runner.publish.forges import DoctorLine
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options

@@ -9,8 +9,20 @@ from click.testing import CliRunner, Result
 
 from runner.apps.cli.main import group
 from runner.core.errors import RunnerError
-from runner.core.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, Run, RunState, Usage
-from runner.publish.forges import DoctorLine, NewPullRequest
+from runner.core.model import (
+    Artifact,
+    Check,
+    DoctorLine,
+    End,
+    Phase,
+    Reason,
+    Receipt,
+    Refusal,
+    Run,
+    RunState,
+    Usage,
+)
+from runner.publish.forges import NewPullRequest
 from runner.run.agent.transcript import TRANSCRIPT
 from runner.run.recorder import RunRecorder
 from runner.store import PullRequests, Store
