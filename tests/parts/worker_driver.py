@@ -36,7 +36,7 @@ def quick(effects: Path) -> RunFunction:
     def carry(job: RunJob) -> End:
         run_id, end = job.run.id, End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
         job.store.set_state(run_id, RunState.PREPARING, job.now())
-        job.stops.check_for(run_id)()
+        job.stop_signals.check_for(run_id)()
         job.store.set_state(run_id, RunState.RUNNING, job.now())
         subprocess.run(["true"], check=True)
         with effects.open("a") as file:

@@ -30,43 +30,43 @@ class Alerts:
     store: Store
     now: Callable[[], datetime]
     _served: frozenset[str] | None = None  # None: that is not known yet
-    _kept: frozenset[str] | None = None  # those that were served when that was last kept
-    _looked: dict[str, str] = field(default_factory=dict)  # since that was kept: what went wrong, or nothing
+    _stored_served: frozenset[str] | None = None  # those that were served when that was last kept
+    _reads: dict[str, str] = field(default_factory=dict)  # since that was kept: what went wrong, or nothing
     _due: dict[str, dict[str, datetime]] = field(default_factory=dict)  # by repository and skill
-    _fresh: set[str] = field(default_factory=set)  # what of it is not kept
-    _open: set[str] = field(default_factory=set)  # of what nothing was decided since it changed
-    _last: datetime | None = None  # when it was last asked what is wrong
-    _since: datetime | None = None  # from then on it was asked again and again
-    _messenger: ThreadPoolExecutor | None = None
+    _unsaved: set[str] = field(default_factory=set)  # what of it is not kept
+    _undecided: set[str] = field(default_factory=set)  # of what nothing was decided since it changed
+    _last_send: datetime | None = None  # when it was last asked what is wrong
+    _regular_since: datetime | None = None  # from then on it was asked again and again
+    _sender: ThreadPoolExecutor | None = None
 
     # --- what the desk tells --------------------------------------------------------------------
 
-    def serves(self, names: tuple[str, ...]) -> None:
+    def set_served(self, names: tuple[str, ...]) -> None:
         self._served = frozenset(names)
         for gone in set(self._due) - set(names):
             del self._due[gone]
-            self._fresh.discard(gone)
-            self._open.discard(gone)
+            self._unsaved.discard(gone)
+            self._undecided.discard(gone)
 
     def note_read(self, name: str, fault: str) -> None:
-        self._looked[name] = fault.removeprefix(f"{name}: ")
+        self._reads[name] = fault.removeprefix(f"{name}: ")
 
     def note_skills(self, found: RepositorySnapshot) -> None:
         """The skills of a repository are others; what was awaited before still is, until that is decided."""
-        self._due[found.name] = self._coming(found, {}, self.now())
-        self._open.add(found.name)
-        self._fresh.add(found.name)
+        self._due[found.name] = self._expected(found, {}, self.now())
+        self._undecided.add(found.name)
+        self._unsaved.add(found.name)
 
     def note_decided_until(self, found: RepositorySnapshot, until: datetime) -> None:
         """All slots of a repository were decided up to then."""
         name = found.name
-        coming = self._coming(found, {} if name in self._open else self._due[name], until)
-        if name in self._open or coming != self._due[name]:
+        coming = self._expected(found, {} if name in self._undecided else self._due[name], until)
+        if name in self._undecided or coming != self._due[name]:
             self._due[name] = coming
-            self._fresh.add(name)
-        self._open.discard(name)
+            self._unsaved.add(name)
+        self._undecided.discard(name)
 
-    def _coming(
+    def _expected(
         self, found: RepositorySnapshot, known: dict[str, datetime], decided: datetime
     ) -> dict[str, datetime]:
         coming = {}
@@ -82,48 +82,50 @@ class Alerts:
     def save(self) -> None:
         """Put into the store what was told; what cannot be put there now is later. Raises RunnerError."""
         watching, me = AlertStore(self.store), self.store.worker
-        looked = dict(self._looked)
+        looked = dict(self._reads)
         if looked:
             watching.note_read(me, looked, self.now())
-            self._looked = {}
-        for name in sorted(self._fresh):
-            watching.set_expected(name, self._due[name], decided=name not in self._open)
-            self._fresh.discard(name)
-        if self._served is not None and self._served != self._kept:
+            self._reads = {}
+        for name in sorted(self._unsaved):
+            watching.set_expected(name, self._due[name], decided=name not in self._undecided)
+            self._unsaved.discard(name)
+        if self._served is not None and self._served != self._stored_served:
             watching.set_served(me, self._served)
-            self._kept = self._served
+            self._stored_served = self._served
 
     def send(self) -> None:
         """Tell of what is wrong, and of what no longer is. Raises RunnerError when the store is away."""
         self.save()
         now, grace = self.now(), timedelta(seconds=self.config.worker.grace)
-        if self._last is None or not timedelta() <= now - self._last <= _GAP:
-            self._since = now
-        self._last = now
+        if self._last_send is None or not timedelta() <= now - self._last_send <= _GAP:
+            self._regular_since = now
+        self._last_send = now
         watching = AlertStore(self.store)
         present = {one.name: one for one in watching.alerts(now, grace)}
         told = {one.name: one for one in watching.sent()}
         for name, one in present.items():
-            if name not in told and self._had_a_chance(one, now, grace) and watching.claim(one):
+            if name not in told and self._may_claim(one, now, grace) and watching.claim(one):
                 log.error("%s", one.message)
-                self._alert(one, "began")
+                self._post(one, "began")
         for name, one in told.items():
             if name not in present and watching.claim_resolved(one):
                 log.info("it is over: %s", one.message)
-                self._alert(one, "over")
+                self._post(one, "over")
 
-    def _had_a_chance(self, one: Alert, now: datetime, grace: timedelta) -> bool:
+    def _may_claim(self, one: Alert, now: datetime, grace: timedelta) -> bool:
         """What lasted while no worker lived is told when this one could not mend it either."""
-        return one.kind is AlertKind.CIRCUIT or (self._since is not None and now - self._since > grace)
+        return one.kind is AlertKind.CIRCUIT or (
+            self._regular_since is not None and now - self._regular_since > grace
+        )
 
     # --- the outside ----------------------------------------------------------------------------
 
-    def _alert(self, one: Alert, what: str) -> None:
+    def _post(self, one: Alert, what: str) -> None:
         variable = self.config.worker.alert
         if variable is None:
             return
-        if self._messenger is None:
-            self._messenger = ThreadPoolExecutor(1, "alert")
+        if self._sender is None:
+            self._sender = ThreadPoolExecutor(1, "alert")
         said = f"{'' if what == 'began' else 'over: '}{one.message}"
         data = {
             "text": f"skillrunner: {said}",
@@ -134,12 +136,12 @@ class Alerts:
             "message": one.message,
             "since": one.since.isoformat(),
         }
-        self._messenger.submit(_send, os.environ.get(variable, ""), variable, data)
+        self._sender.submit(_send, os.environ.get(variable, ""), variable, data)
 
     def close(self) -> None:
         """What is on its way is not waited for."""
-        if self._messenger is not None:
-            self._messenger.shutdown(wait=False)
+        if self._sender is not None:
+            self._sender.shutdown(wait=False)
 
 
 def _send(url: str, variable: str, data: Mapping[str, str]) -> None:

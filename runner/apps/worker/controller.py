@@ -11,7 +11,7 @@ from runner.apps.worker.error_log import ErrorLog
 from runner.apps.worker.events import EventSources
 from runner.apps.worker.repositories import RepositoryList
 from runner.apps.worker.repository import RepositorySnapshot, read_repository
-from runner.apps.worker.run_job import work_of
+from runner.apps.worker.run_job import work_item
 from runner.config.settings import Config
 from runner.core.model.decision import Budget, Event, Facts, Verdict
 from runner.scheduler.circuit_breaker import has_failed, is_broken
@@ -35,136 +35,136 @@ class Controller:
 
     config: Config
     store: Store
-    roster: RepositoryList
+    repository_list: RepositoryList
     now: Callable[[], datetime]
     wake: Callable[[], None]  # there is something to do
-    faults: ErrorLog
-    watched: dict[str, RepositorySnapshot] = field(default_factory=dict)
+    error_log: ErrorLog
+    snapshots: dict[str, RepositorySnapshot] = field(default_factory=dict)
     timetable: Timetable = field(default_factory=Timetable)
-    ears: EventSources = field(init=False)
-    watchman: Alerts = field(init=False)
-    _listing: "Future[tuple[str, ...]] | None" = None
-    _looking: dict[str, "Future[RepositorySnapshot | None]"] = field(default_factory=dict)
-    _undecided: set[str] = field(default_factory=set)  # repositories in which something came due
+    event_sources: EventSources = field(init=False)
+    alerts: Alerts = field(init=False)
+    _list_future: "Future[tuple[str, ...]] | None" = None
+    _polls: dict[str, "Future[RepositorySnapshot | None]"] = field(default_factory=dict)
+    _to_decide: set[str] = field(default_factory=set)  # repositories in which something came due
 
     def __post_init__(self) -> None:
-        self.ears = EventSources(self.store, self.wake)
-        self.watchman = Alerts(self.config, self.store, self.now)
+        self.event_sources = EventSources(self.store, self.wake)
+        self.alerts = Alerts(self.config, self.store, self.now)
 
     # --- repositories ---------------------------------------------------------------------------
 
     def serves(self, name: str) -> bool:
         """Whether "owner/name" is one of ours; GitHub's names are the same in capitals and small letters."""
-        return name.lower() in (known.lower() for known in self.watched)
+        return name.lower() in (known.lower() for known in self.snapshots)
 
     def start_polls(self, pool: ThreadPoolExecutor) -> None:
         """Have every repository looked at and listened to; one that is out of reach holds up no other.
 
         Which ones there are is asked first, and elsewhere too: GitHub may not answer for a long time.
         """
-        if self._listing is None:
-            self._listing = pool.submit(self.roster.names)
-            self._listing.add_done_callback(lambda _: self.wake())
+        if self._list_future is None:
+            self._list_future = pool.submit(self.repository_list.names)
+            self._list_future.add_done_callback(lambda _: self.wake())
 
     def collect_polls(self, pool: ThreadPoolExecutor) -> bool:
         """Take in what was seen by now; tell whether every repository has been looked at."""
-        if self._listing is not None and self._listing.done():
-            names, self._listing = self._listing.result(), None
-            self._listed(names, pool)
-        for name, future in list(self._looking.items()):
+        if self._list_future is not None and self._list_future.done():
+            names, self._list_future = self._list_future.result(), None
+            self._poll_all(names, pool)
+        for name, future in list(self._polls.items()):
             if future.done():
-                del self._looking[name]
+                del self._polls[name]
                 found = future.result()
-                self.watchman.note_read(name, self.faults.present.get(name, ""))
-                if found is not None and found is not self.watched.get(name):
-                    self._changed(name, found)
-        return not self._looking and self._listing is None
+                self.alerts.note_read(name, self.error_log.errors.get(name, ""))
+                if found is not None and found is not self.snapshots.get(name):
+                    self._update(name, found)
+        return not self._polls and self._list_future is None
 
     @property
     def is_polling(self) -> bool:
-        return bool(self._looking) or self._listing is not None or self.ears.is_looking_up
+        return bool(self._polls) or self._list_future is not None or self.event_sources.is_looking_up
 
-    def _listed(self, names: tuple[str, ...], pool: ThreadPoolExecutor) -> None:
-        if self.roster.is_complete:
-            self.watchman.serves(names)
-        for gone in set(self.watched) - set(names):
-            self._gone(gone)
+    def _poll_all(self, names: tuple[str, ...], pool: ThreadPoolExecutor) -> None:
+        if self.repository_list.is_complete:
+            self.alerts.set_served(names)
+        for gone in set(self.snapshots) - set(names):
+            self._remove(gone)
         for name in names:
-            if name not in self._looking:
-                self._looking[name] = pool.submit(self._seen, name)
-                self._looking[name].add_done_callback(lambda _: self.wake())
+            if name not in self._polls:
+                self._polls[name] = pool.submit(self._poll, name)
+                self._polls[name].add_done_callback(lambda _: self.wake())
 
-    def _seen(self, name: str) -> RepositorySnapshot | None:
-        seen = [before := self.watched.get(name)]
-        with self.faults.report_once(name, f"{name}: "):
-            place = before.place if before else self.roster.place(name)
+    def _poll(self, name: str) -> RepositorySnapshot | None:
+        seen = [before := self.snapshots.get(name)]
+        with self.error_log.report_once(name, f"{name}: "):
+            place = before.place if before else self.repository_list.place(name)
             seen.append(read_repository(name, place, self.store, before))
-            self.ears.login = self.roster.credentials.login
+            self.event_sources.login = self.repository_list.credentials.login
         if (found := seen[-1]) is not None:
-            with self.faults.report_once(f"{name} events", f"{name}: its events could not be read: "):
-                self.ears.poll(found, self.now())
+            with self.error_log.report_once(f"{name} events", f"{name}: its events could not be read: "):
+                self.event_sources.poll(found, self.now())
         return seen[-1]
 
-    def _gone(self, name: str) -> None:
+    def _remove(self, name: str) -> None:
         """A repository that is no longer meant; what runs for it goes on."""
         log.info("%s is not served any more", name)
-        for skill in self.watched.pop(name).skills:
+        for skill in self.snapshots.pop(name).skills:
             self.timetable.remove((name, skill))
 
-    def _changed(self, name: str, found: RepositorySnapshot) -> None:
+    def _update(self, name: str, found: RepositorySnapshot) -> None:
         log.info("%s: %d skills at %s", name, len(found.skills), found.base.sha[:12])
-        for fault in found.loaded.faults:
+        for fault in found.skill_set.faults:
             log.error("%s: %s", name, fault)
         for gone in set(self._skills(name)) - set(found.skills):
             self.timetable.remove((name, gone))
-        is_new = name not in self.watched
-        self.watched[name] = found
-        self.watchman.note_skills(found)
+        is_new = name not in self.snapshots
+        self.snapshots[name] = found
+        self.alerts.note_skills(found)
         for skill in found.skills.values():
             timetable = skill.triggers.get("schedule")
             if timetable is None:
                 self.timetable.remove((name, skill.name))
             else:
                 self.timetable.put((name, skill.name), timetable.root, self.now())
-        self._undecided.add(name)  # what came due while nobody looked
+        self._to_decide.add(name)  # what came due while nobody looked
         if is_new:
             self.requeue_orphans([name])
 
     def _skills(self, name: str) -> Mapping[str, Skill]:
-        return self.watched[name].skills if name in self.watched else {}
+        return self.snapshots[name].skills if name in self.snapshots else {}
 
     # --- decisions ------------------------------------------------------------------------------
 
     def decide_slots(self) -> None:
         """Decide on all that is due. What cannot be decided now is tried again with the next call."""
         now = self.now()
-        self._undecided |= {owner[0] for owner, _ in self.timetable.due(now)}  # type: ignore[index]
-        for name in sorted(self._undecided):
-            with self.faults.report_once(f"decide {name}", f"{name}: nothing could be decided: "):
+        self._to_decide |= {owner[0] for owner, _ in self.timetable.due(now)}  # type: ignore[index]
+        for name in sorted(self._to_decide):
+            with self.error_log.report_once(f"decide {name}", f"{name}: nothing could be decided: "):
                 self._decide(name, now)
-                self._undecided.discard(name)
+                self._to_decide.discard(name)
 
     def _decide(self, name: str, now: datetime) -> None:
-        repository = self.watched[name]
-        decided = self._book(repository).decide(
-            lambda known: on_slots(repository.skills, repository.introduced, known, now),
-            lambda decision: work_of(repository, None, decision),
+        repository = self.snapshots[name]
+        decided = self._decision_log(repository).decide(
+            lambda known: on_slots(repository.skills, repository.introduction_times, known, now),
+            lambda decision: work_item(repository, None, decision),
             now,
         )
-        self.watchman.note_decided_until(repository, now)
+        self.alerts.note_decided_until(repository, now)
         for one in decided:
             log.info("%s %s: %s: %s", name, one.skill, one.verdict, one.message)
 
     def decide_events(self, pool: ThreadPoolExecutor) -> None:
         """Decide on what was heard, once it is known what deciding needs."""
-        self.ears.decide_inbox(self.watched, self.decide_event, pool)
+        self.event_sources.decide_inbox(self.snapshots, self.decide_event, pool)
 
     def decide_event(self, name: str, event: Event, facts: Facts) -> None:
         """Decide on something that happened in a repository that is watched."""
-        repository = self.watched[name]
-        settled = self._book(repository).decide(
+        repository = self.snapshots[name]
+        settled = self._decision_log(repository).decide(
             lambda known: on_event(repository.skills, event, facts, known, event.at),
-            lambda decision: work_of(repository, event, decision),
+            lambda decision: work_item(repository, event, decision),
             event.at,
         )
         if any(one.verdict is Verdict.STARTED for one in settled):
@@ -173,14 +173,14 @@ class Controller:
     def requeue_orphans(self, names: list[str]) -> None:
         """Queue what a crash left between the shared ledger and our own store."""
         for name in names:
-            repository = self.watched[name]
-            book = self._book(repository)
-            with self.faults.report_once(f"ledger {name}", f"{name}: "):
+            repository = self.snapshots[name]
+            book = self._decision_log(repository)
+            with self.error_log.report_once(f"ledger {name}", f"{name}: "):
                 for one in book.orphans(self.now()):
                     if one.skill in repository.skills:
-                        book.adopt(one, work_of(repository, None, one))
+                        book.adopt(one, work_item(repository, None, one))
 
-    def _book(self, repository: RepositorySnapshot) -> DecisionLog:
+    def _decision_log(self, repository: RepositorySnapshot) -> DecisionLog:
         shared = None
         if repository.forge.name == "github":
             shared = Ledger(repository.mirror, repository.forge.remote())
@@ -206,16 +206,16 @@ class Controller:
     def report_ends(self, worker: str) -> None:
         """Tell of every run that has ended, also of those whose worker could not tell it any more."""
         for run_id in RunQueue(self.store).unreported_ends(worker):
-            with self.faults.report_once(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
+            with self.error_log.report_once(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
                 self.report_end(run_id)
 
     def report_end(self, run_id: str) -> None:
         """Tell whoever waits for the end of a run. Safe to repeat. Raises RunnerError of the forge."""
         run = self.store.run(run_id)
-        repository = self.watched.get(run.repository)
+        repository = self.snapshots.get(run.repository)
         if repository is None or run.end is None:
             return
-        book, now = self._book(repository), self.now()
+        book, now = self._decision_log(repository), self.now()
         receipts = self.store.receipts(run_id)
         url = receipts[0].url if receipts else ""
         decision = book.own.find(run.skill, run.trigger_key)

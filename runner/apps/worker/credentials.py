@@ -25,9 +25,9 @@ class Credentials:
 
     config: Config
     login: str = ""
-    _of_the_app: RateLimiter = field(default_factory=RateLimiter)
+    _app_pacer: RateLimiter = field(default_factory=RateLimiter)
     _pacers: dict[str, RateLimiter] = field(default_factory=dict)
-    _lasting: dict[tuple[str, str], RenewingToken] = field(default_factory=dict)
+    _tokens: dict[tuple[str, str], RenewingToken] = field(default_factory=dict)
 
     def token(self, repository: str) -> str:
         """The token for a repository at this moment. Raises RunnerError: of the App, or of its key."""
@@ -53,9 +53,9 @@ class Credentials:
             return os.environ.get(self.config.github.token_env, "")
 
         def ask() -> Token:
-            return new(self.config.github.api_url, app.id, self._key(), name, pacer=self._of_the_app)
+            return new(self.config.github.api_url, app.id, self._key(), name, pacer=self._app_pacer)
 
-        lasting = self._lasting.setdefault((what, name), RenewingToken(ask, uptime))
+        lasting = self._tokens.setdefault((what, name), RenewingToken(ask, uptime))
         token = lasting()
         self.login = f"{lasting.slug}[bot]"
         return token

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from runner import __version__
 from runner.apps.worker.controller import Controller
 from runner.apps.worker.error_log import ErrorLog
-from runner.apps.worker.events import webhooks
+from runner.apps.worker.events import serve_webhooks
 from runner.apps.worker.executor import Executor
 from runner.apps.worker.lease import Lease, lease_lost_error, uptime
 from runner.apps.worker.recovery import Recovery
@@ -29,15 +29,15 @@ from runner.store.workers import Worker, Workers
 
 log = logging.getLogger("skillrunner.worker")
 
-_LOOKERS = 16
+_POLL_THREADS = 16
 _TICK = 1.0  # seconds between two looks at the queue where nothing else wakes the loop
-_CARE = 5.0  # seconds between two looks at who died and what was left
-_UNUSED = 3600.0  # seconds between two looks for what no run uses any more
-_SWEEP = 10.0  # seconds between two tries to remove what an engine kept
-_LAST = 60.0  # seconds that runs which were stopped have to end
+_MAINTENANCE_INTERVAL = 5.0  # seconds between two looks at who died and what was left
+_UNUSED_INTERVAL = 3600.0  # seconds between two looks for what no run uses any more
+_SWEEP_INTERVAL = 10.0  # seconds between two tries to remove what an engine kept
+_STOP_TIMEOUT = 60.0  # seconds that runs which were stopped have to end
 
 
-def utc() -> datetime:
+def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
@@ -47,50 +47,54 @@ class Daemon:
 
     config: Config
     store: Store
-    roster: RepositoryList
-    now: Callable[[], datetime] = utc
-    carry: RunFunction = run_job
+    repository_list: RepositoryList
+    now: Callable[[], datetime] = utc_now
+    run_function: RunFunction = run_job
     id: str = field(default_factory=lambda: f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}")
     signals: int = 0  # how often one asked us to leave
-    said: int = 0  # the same through the store
-    notify: SystemdNotifier = field(default_factory=supervisor)
-    desk: Controller = field(init=False)
+    stored_stop_level: int = 0  # the same through the store
+    notifier: SystemdNotifier = field(default_factory=supervisor)
+    controller: Controller = field(init=False)
     lease: Lease = field(init=False)
-    stops: StopSignals = field(init=False)
-    hands: Executor = field(init=False)
-    caretaker: Recovery = field(init=False)
+    stop_signals: StopSignals = field(init=False)
+    executor: Executor = field(init=False)
+    recovery: Recovery = field(init=False)
     # A queue, as a signal's handler may put something into it at any moment: an event has a lock.
-    _woken: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
-    _swept: "Future[None] | None" = None
-    _next: dict[str, float] = field(default_factory=dict)  # when what is done now and then is done again
+    _wake_queue: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
+    _sweep_future: "Future[None] | None" = None
+    _next_times: dict[str, float] = field(
+        default_factory=dict
+    )  # when what is done now and then is done again
 
     @property
     def stop_level(self) -> int:
         """Whether to end: 1 when what runs has ended, 2 now. Who asks twice by a signal means now."""
-        return max(self.signals, self.said)
+        return max(self.signals, self.stored_stop_level)
 
     @property
     def error_log(self) -> ErrorLog:
-        return self.roster.faults
+        return self.repository_list.error_log
 
     def __post_init__(self) -> None:
         workers, place = Workers(self.store), store_mark(self.store.folder)
         self.store.worker = self.id
         shared = not self.store.database.is_file
         self.lease = Lease(workers, self.id, self.config.worker.silence, self.now, shared)
-        self.stops = StopSignals(self.lease)
-        self.store.wait = self.stops.wait
-        self.caretaker = Recovery(self.config, self.store, workers, self.id, place, self.now)
-        self.desk = Controller(self.config, self.store, self.roster, self.now, self.wake, self.error_log)
-        self.hands = Executor(
+        self.stop_signals = StopSignals(self.lease)
+        self.store.wait = self.stop_signals.wait
+        self.recovery = Recovery(self.config, self.store, workers, self.id, place, self.now)
+        self.controller = Controller(
+            self.config, self.store, self.repository_list, self.now, self.wake, self.error_log
+        )
+        self.executor = Executor(
             config=self.config,
             store=self.store,
             worker=self.id,
             now=self.now,
-            desk=self.desk,
-            stops=self.stops,
-            faults=self.error_log,
-            carry=self.carry,
+            controller=self.controller,
+            stop_signals=self.stop_signals,
+            error_log=self.error_log,
+            run_function=self.run_function,
             wake=self.wake,
         )
 
@@ -104,19 +108,19 @@ class Daemon:
         with ExitStack() as stack:
             stack.enter_context(hold(self.store.folder / "workers" / self.id))
             stack.enter_context(self._registered())
-            self.caretaker.find_dead()
-            stack.enter_context(self.lease.renewal_thread(self.caretaker.find_dead))
-            engine = stack.enter_context(open_engine(self.store.database.url, self.id, self.hands.handle))
-            self.caretaker.clear_sandboxes()
-            lookers = stack.enter_context(_pool(_LOOKERS, "look"))
+            self.recovery.find_dead()
+            stack.enter_context(self.lease.renewal_thread(self.recovery.find_dead))
+            engine = stack.enter_context(open_engine(self.store.database.url, self.id, self.executor.handle))
+            self.recovery.clear_sandboxes()
+            lookers = stack.enter_context(_pool(_POLL_THREADS, "look"))
             beginners = stack.enter_context(_pool(2, "begin"))
             if self.config.worker.listen is not None:
                 stack.enter_context(self._webhooks(self.config.worker.listen))
             self._loop(engine, lookers, beginners, once)
             with self.error_log.report_once("watch"):
-                self.desk.watchman.send()
+                self.controller.alerts.send()
             self._drain()
-            self.desk.watchman.close()
+            self.controller.alerts.close()
         self.lease.check()
 
     def _webhooks(self, listen: str) -> AbstractContextManager[None]:
@@ -126,7 +130,9 @@ class Daemon:
             message = "worker.listen needs worker.webhook_secrets, and their variables set"
             hint = "export WEBHOOK_SECRET=..., and write `webhook_secrets: [WEBHOOK_SECRET]`"
             raise RunnerError(Phase.LOAD, Reason.SECRET_MISSING, message, hint=hint)
-        return webhooks(listen, self.desk.ears, secrets, self.desk.serves, self.wake)
+        return serve_webhooks(
+            listen, self.controller.event_sources, secrets, self.controller.serves, self.wake
+        )
 
     @contextmanager
     def _registered(self) -> Iterator[None]:
@@ -135,7 +141,7 @@ class Daemon:
             Worker(
                 id=self.id,
                 host=os.uname().nodename,
-                place=self.caretaker.place,
+                place=self.recovery.place,
                 pid=os.getpid(),
                 version=__version__,
                 capacity=self.config.worker.concurrency.worker,
@@ -153,56 +159,58 @@ class Daemon:
     def _loop(
         self, engine: Engine, lookers: ThreadPoolExecutor, beginners: ThreadPoolExecutor, once: bool
     ) -> None:
-        while not self.stop_level and self.lease.holds():
-            if self._is_time("look", self.config.worker.poll):
-                self.desk.start_polls(lookers)
-            if self.desk.collect_polls(lookers):
-                self.notify.ready()
+        while not self.stop_level and self.lease.is_held():
+            if self._is_due("look", self.config.worker.poll):
+                self.controller.start_polls(lookers)
+            if self.controller.collect_polls(lookers):
+                self.notifier.ready()
             with self.error_log.report_once("attend"):
-                self.desk.decide_events(lookers)
+                self.controller.decide_events(lookers)
             with self.error_log.report_once("care"):
-                self._care(engine, lookers)
-            self.desk.decide_slots()
+                self._maintain(engine, lookers)
+            self.controller.decide_slots()
             with self.error_log.report_once("watch"):
-                self._watch()
+                self._send_alerts()
             with self.error_log.report_once("admit"):
-                self.hands.take(engine, beginners)
+                self.executor.take(engine, beginners)
             with self.error_log.report_once("heed"):
-                self._heed()
-            self._tell()
-            if once and not self.desk.is_polling and self.hands.is_idle():
+                self._read_stop_requests()
+            self._notify_supervisor()
+            if once and not self.controller.is_polling and self.executor.is_idle():
                 return
             self._sleep(self._pause())
 
-    def _tell(self) -> None:
+    def _notify_supervisor(self) -> None:
         """Tell the supervisor what this worker does, and that its loop goes round."""
         doing = "draining" if self.stop_level else "working"
-        self.notify.status(f"{doing}; repositories: {len(self.desk.watched)}, runs: {len(self.hands.busy)}")
-        self.notify.alive()
+        self.notifier.status(
+            f"{doing}; repositories: {len(self.controller.snapshots)}, runs: {len(self.executor.running)}"
+        )
+        self.notifier.alive()
 
-    def _is_time(self, what: str, every: float) -> bool:
+    def _is_due(self, what: str, every: float) -> bool:
         """By a clock that no one can set: what has to be done every so often is done, whatever the date."""
         now = uptime()
-        if now < self._next.get(what, now):
+        if now < self._next_times.get(what, now):
             return False
-        self._next[what] = now + every
+        self._next_times[what] = now + every
         return True
 
     def _pause(self) -> float:
-        following = self.desk.timetable.next_at()
+        following = self.controller.timetable.next_at()
         if following is None:
             return _TICK
         return max(0.0, min(_TICK, (following - self.now()).total_seconds()))
 
     def wake(self) -> None:
         """There is something to do. May be called from anywhere."""
-        self._woken.put(None)
+        self._wake_queue.put(None)
 
     def _sleep(self, seconds: float) -> None:
         try:
-            self._woken.get(timeout=seconds)
+            self._wake_queue.get(timeout=seconds)
             while True:
-                self._woken.get_nowait()
+                self._wake_queue.get_nowait()
         except Empty:
             return
 
@@ -211,33 +219,33 @@ class Daemon:
         self.signals += 1
         self.wake()
 
-    def _heed(self) -> None:
+    def _read_stop_requests(self) -> None:
         """What people ask for through the store: that runs stop, or that this worker ends."""
-        self.hands.stop_cancelled()
-        self.said = self.lease.workers.stop_level(self.id)
+        self.executor.stop_cancelled()
+        self.stored_stop_level = self.lease.workers.stop_level(self.id)
 
     def _drain(self) -> None:
         """Wait for what runs; when that takes too long, stop it."""
         self.lease.state = "draining"
-        self.notify.stopping()
+        self.notifier.stopping()
         until = uptime() + self.config.worker.drain
-        while self.hands.busy and self.stops.everything is None:
+        while self.executor.running and self.stop_signals.all_runs is None:
             with self.error_log.report_once("heed"):
-                self._heed()
-            self.stops.everything = self._why_all(until)
-            self._tell()
+                self._read_stop_requests()
+            self.stop_signals.all_runs = self._stop_cause(until)
+            self._notify_supervisor()
             self._sleep(0.1)
-        self._wait_for_ends(_LAST)
-        self.stops.over = True
+        self._wait_for_ends(_STOP_TIMEOUT)
+        self.stop_signals.is_final = True
         self._wait_for_ends(_TICK)
 
     def _wait_for_ends(self, seconds: float) -> None:
         until = uptime() + seconds
-        while self.hands.busy and uptime() < until:
+        while self.executor.running and uptime() < until:
             self._sleep(0.1)
 
-    def _why_all(self, until: float) -> RunnerError | None:
-        if not self.lease.holds():
+    def _stop_cause(self, until: float) -> RunnerError | None:
+        if not self.lease.is_held():
             return lease_lost_error()
         if self.stop_level > 1:
             how = "asked twice to end" if self.signals > 1 else "told to end now"
@@ -246,39 +254,39 @@ class Daemon:
             return cancellation("the worker was to end, and waited as long as it may")
         return None
 
-    def _watch(self) -> None:
+    def _send_alerts(self) -> None:
         """After everything that is due was decided, if it can be."""
-        if self._is_time("watch", min(_CARE, self.config.worker.grace / 4)):
-            self.desk.watchman.send()
+        if self._is_due("watch", min(_MAINTENANCE_INTERVAL, self.config.worker.grace / 4)):
+            self.controller.alerts.send()
 
-    def _care(self, engine: Engine, lookers: ThreadPoolExecutor) -> None:
+    def _maintain(self, engine: Engine, lookers: ThreadPoolExecutor) -> None:
         """What is left undone by whoever died, and what is old."""
-        if self._is_time("care", min(_CARE, self.lease.silence / 6)):
-            self.caretaker.take_over(engine, set(self.hands.busy))
-            if self.caretaker.buried:
-                self.caretaker.buried = False
-                self.desk.requeue_orphans(list(self.desk.watched))
-            self.desk.report_ends(self.id)
+        if self._is_due("care", min(_MAINTENANCE_INTERVAL, self.lease.silence / 6)):
+            self.recovery.take_over(engine, set(self.executor.running))
+            if self.recovery.has_new_dead:
+                self.recovery.has_new_dead = False
+                self.controller.requeue_orphans(list(self.controller.snapshots))
+            self.controller.report_ends(self.id)
         if (
-            self.hands.unswept
-            and self._is_time("sweep", _SWEEP)
-            and (self._swept is None or self._swept.done())
+            self.executor.needs_sweep
+            and self._is_due("sweep", _SWEEP_INTERVAL)
+            and (self._sweep_future is None or self._sweep_future.done())
         ):
-            self._swept = lookers.submit(self._sweep)
-        if self._is_time("unused", _UNUSED):
+            self._sweep_future = lookers.submit(self._sweep)
+        if self._is_due("unused", _UNUSED_INTERVAL):
             lookers.submit(self._clear_unused)
-        if self._is_time("prune", self.config.worker.poll):
-            self.caretaker.prune(engine)
+        if self._is_due("prune", self.config.worker.poll):
+            self.recovery.prune(engine)
 
     def _clear_unused(self) -> None:
         with self.error_log.report_once("unused"):
-            self.caretaker.clear_unused()
+            self.recovery.clear_unused()
 
     def _sweep(self) -> None:
         """Remove what a broken engine kept: it may still hang, so this has a thread of its own."""
-        self.hands.unswept = False
+        self.executor.needs_sweep = False
         with self.error_log.report_once("sweep"):
-            self.hands.unswept = not self.caretaker.clear_sandboxes()
+            self.executor.needs_sweep = not self.recovery.clear_sandboxes()
 
 
 @contextmanager

@@ -14,10 +14,10 @@ log = logging.getLogger("skillrunner.worker")
 class ErrorLog:
     """What is wrong at present, by subject."""
 
-    present: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
-    def report_once(self, subject: str, before: str = "") -> Iterator[None]:
+    def report_once(self, subject: str, prefix: str = "") -> Iterator[None]:
         """An error inside is told, if it is not the one that was told last, and goes no further.
 
         A bug counts as an error here: what fails for one repository must not end the work for all.
@@ -25,18 +25,18 @@ class ErrorLog:
         try:
             yield
         except RunnerError as error:
-            self.report(subject, f"{before}{error.message}")
+            self.report(subject, f"{prefix}{error.message}")
         except Exception as error:  # noqa: BLE001 - see above
-            message = f"{before}{type(error).__name__}: {error}; this is a bug in skillrunner"
+            message = f"{prefix}{type(error).__name__}: {error}; this is a bug in skillrunner"
             self.report(subject, message, bug=True)
         else:
             self.resolve(subject)
 
     def report(self, subject: str, message: str, *, bug: bool = False) -> None:
-        if self.present.get(subject) != message:
-            self.present[subject] = message
+        if self.errors.get(subject) != message:
+            self.errors[subject] = message
             log.error("%s", message, exc_info=bug)
 
     def resolve(self, subject: str) -> None:
-        if self.present.pop(subject, None) is not None:
+        if self.errors.pop(subject, None) is not None:
             log.info("%s: it works again", subject)

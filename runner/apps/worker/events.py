@@ -35,7 +35,7 @@ class EventSources:
     store: Store
     wake: Callable[[], None] = lambda: None  # there is something to do
     login: str = ""  # of the App that we work as
-    _asking: "dict[str, Future[list[_Known]]]" = field(default_factory=dict)  # by repository
+    _lookups: "dict[str, Future[list[_EventWithFacts]]]" = field(default_factory=dict)  # by repository
     _not_before: dict[str, float] = field(default_factory=dict)  # by repository that something failed for
 
     @property
@@ -74,11 +74,11 @@ class EventSources:
 
     @property
     def is_looking_up(self) -> bool:
-        return bool(self._asking)
+        return bool(self._lookups)
 
     def decide_inbox(
         self,
-        watched: Mapping[str, RepositorySnapshot],
+        snapshots: Mapping[str, RepositorySnapshot],
         decide: Callable[[str, Event, Facts], None],
         pool: Executor,
     ) -> None:
@@ -86,47 +86,49 @@ class EventSources:
 
         What cannot be looked up now stays there, with all that came later to that repository, for a while.
         """
-        for name, future in list(self._asking.items()):
+        for name, future in list(self._lookups.items()):
             if future.done():
-                del self._asking[name]
-                self._heed(name, future, watched, decide)
-        free = [name for name in watched if name not in self._asking and self._may_try(name)]
+                del self._lookups[name]
+                self._decide_known(name, future, snapshots, decide)
+        free = [name for name in snapshots if name not in self._lookups and self._may_try(name)]
         waiting = self.inbox.waiting(free) if free else []
         for name, found in groupby(sorted(waiting, key=itemgetter(1, 0)), itemgetter(1)):
             events = [(number, event) for number, _, event in found]
-            self._asking[name] = pool.submit(self._look_up, watched[name], events)
-            self._asking[name].add_done_callback(lambda _: self.wake())
+            self._lookups[name] = pool.submit(self._look_up, snapshots[name], events)
+            self._lookups[name].add_done_callback(lambda _: self.wake())
 
     def _may_try(self, name: str) -> bool:
         return uptime() >= self._not_before.get(name, 0.0)
 
-    def _look_up(self, repository: RepositorySnapshot, events: Sequence[tuple[int, Event]]) -> "list[_Known]":
+    def _look_up(
+        self, repository: RepositorySnapshot, events: Sequence[tuple[int, Event]]
+    ) -> "list[_EventWithFacts]":
         """What is known of each, up to the first that cannot be looked up now."""
-        found: list[_Known] = []
+        found: list[_EventWithFacts] = []
         for number, event in events:
             try:
-                found.append(_Known(number, event, self.facts(repository, event)))
+                found.append(_EventWithFacts(number, event, self.facts(repository, event)))
             except RunnerError as error:
-                found.append(_Known(number, event, error))
-                if _passes(error):
+                found.append(_EventWithFacts(number, event, error))
+                if _is_temporary(error):
                     break
         return found
 
-    def _heed(
+    def _decide_known(
         self,
         name: str,
-        future: "Future[list[_Known]]",
+        future: "Future[list[_EventWithFacts]]",
         watched: Mapping[str, RepositorySnapshot],
         decide: Callable[[str, Event, Facts], None],
     ) -> None:
-        self._not_before[name] = uptime() + _AGAIN
+        self._not_before[name] = uptime() + _LOOKUP_DELAY
         for one in future.result():
             if name not in watched:
                 break
             try:
-                decide(name, one.event, one.told())
+                decide(name, one.event, one.require_facts())
             except RunnerError as error:
-                if _passes(error):
+                if _is_temporary(error):
                     log.warning("%s: %s waits in the inbox: %s", name, one.event.key, error.message)
                     return
                 log.error("%s: %s could not be decided: %s", name, one.event.key, error.message)
@@ -135,31 +137,31 @@ class EventSources:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _EventWithFacts:
     """What was looked up of an event, or why it could not be."""
 
     number: int
     event: Event
     facts: Facts | RunnerError
 
-    def told(self) -> Facts:
+    def require_facts(self) -> Facts:
         if isinstance(self.facts, RunnerError):
             raise self.facts
         return self.facts
 
 
-def _passes(error: RunnerError) -> bool:
-    return error.retryable or error.reason in _PASSES
+def _is_temporary(error: RunnerError) -> bool:
+    return error.retryable or error.reason in _TEMPORARY
 
 
-_AGAIN = 15.0  # seconds after which what could not be looked up is looked up again
-_PASSES = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.STORE_FAILED})
+_LOOKUP_DELAY = 15.0  # seconds after which what could not be looked up is looked up again
+_TEMPORARY = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.STORE_FAILED})
 
 
 @contextmanager
-def webhooks(
+def serve_webhooks(
     listen: str,
-    ears: EventSources,
+    event_sources: EventSources,
     secrets: Sequence[str],
     serves: Callable[[str], bool],
     wake: Callable[[], None],
@@ -170,7 +172,7 @@ def webhooks(
     from runner.apps.web.app import app
 
     def deliver(event: Event, repository: str) -> bool:
-        new = ears.deliver(event, repository)
+        new = event_sources.deliver(event, repository)
         wake()
         return new
 
@@ -179,7 +181,7 @@ def webhooks(
     server = uvicorn.Server(uvicorn.Config(web, host=host, port=int(port), log_level="warning"))
     thread = Thread(target=server.run, name="webhooks", daemon=True)
     thread.start()
-    _started(server, thread, listen)
+    _wait_until_started(server, thread, listen)
     try:
         yield
     finally:
@@ -187,7 +189,7 @@ def webhooks(
         thread.join(timeout=10)
 
 
-def _started(server: "Server", thread: Thread, listen: str) -> None:
+def _wait_until_started(server: "Server", thread: Thread, listen: str) -> None:
     until = datetime.now(UTC).timestamp() + 10
     while not server.started and thread.is_alive() and datetime.now(UTC).timestamp() < until:
         thread.join(0.05)

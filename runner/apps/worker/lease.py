@@ -14,7 +14,7 @@ from runner.store.workers import Worker, Workers
 
 log = logging.getLogger("skillrunner.worker")
 
-_BEATS = 6  # in the time after which a silent worker counts as dead
+_RENEWALS = 6  # in the time after which a silent worker counts as dead
 
 
 def uptime() -> float:
@@ -43,41 +43,41 @@ class Lease:
     now: Callable[[], datetime]
     shared: bool = True
     state: str = "running"
-    lost: bool = False
+    is_lost: bool = False
     clock: Callable[[], float] = uptime
     _until: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._until = self.clock() + self.silence
 
-    def holds(self) -> bool:
+    def is_held(self) -> bool:
         """Whether nobody can have taken over. Once it has ended, it has ended for good."""
-        self.lost = self.lost or (self.shared and self.clock() > self._until)
-        return not self.lost
+        self.is_lost = self.is_lost or (self.shared and self.clock() > self._until)
+        return not self.is_lost
 
     def check(self) -> None:
         """Raises RunnerError WORKER_LOST when somebody may have taken over."""
-        if not self.holds():
+        if not self.is_held():
             raise lease_lost_error()
 
     def renew(self) -> None:
         """Say that we live. Raises RunnerError where the database is away."""
         began = self.clock()
-        if self.holds() and self.workers.renew(self.id, self.now(), self.state):
+        if self.is_held() and self.workers.renew(self.id, self.now(), self.state):
             self._until = began + self.silence
         else:
-            self.lost = True
+            self.is_lost = True
 
     @contextmanager
-    def renewal_thread(self, listen: Callable[[], None]) -> Iterator[None]:
+    def renewal_thread(self, after_renewal: Callable[[], None]) -> Iterator[None]:
         """Beat in a thread, for as long as the context lasts, and `listen` after each beat."""
         done = threading.Event()
 
         def keep() -> None:
-            while not done.wait(self.silence / _BEATS) and not self.lost:
+            while not done.wait(self.silence / _RENEWALS) and not self.is_lost:
                 try:
                     self.renew()
-                    listen()
+                    after_renewal()
                 except RunnerError as error:
                     log.warning("the store could not be told that this worker lives: %s", error.message)
 
@@ -97,19 +97,21 @@ class HeartbeatMonitor:
     While nobody could be heard, as the database was away or this process was stopped, no silence counts.
     """
 
-    _heard: dict[str, tuple[int, float]] = field(default_factory=dict)  # by worker: its last beat, and when
-    _listened: float = 0.0
+    _last_beats: dict[str, tuple[int, float]] = field(
+        default_factory=dict
+    )  # by worker: its last beat, and when
+    _last_check: float = 0.0
 
-    def expired(self, living: Iterable[Worker], now: float) -> list[Worker]:
+    def find_expired(self, living: Iterable[Worker], now: float) -> list[Worker]:
         """The dead among those whom nobody has found dead. To be asked as often as one beats."""
-        deaf, self._listened = now - self._listened, now
+        deaf, self._last_check = now - self._last_check, now
         heard, dead = {}, []
         for one in living:
-            beats, since = self._heard.get(one.id, (-1, now))
+            beats, since = self._last_beats.get(one.id, (-1, now))
             if beats != one.beats or deaf > one.silence / 3:
                 since = now
             heard[one.id] = (one.beats, since)
             if now - since > one.silence:
                 dead.append(one)
-        self._heard = heard
+        self._last_beats = heard
         return dead

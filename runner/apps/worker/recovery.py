@@ -25,7 +25,7 @@ log = logging.getLogger("skillrunner.worker")
 
 _DECISIONS = timedelta(days=92)  # how long decisions are kept, which the shared ledger does as well
 _WORKERS = timedelta(days=7)
-_BEGUN = timedelta(days=2)  # twice the longest stretch that a rate can name
+_STARTS = timedelta(days=2)  # twice the longest stretch that a rate can name
 
 
 @dataclass(slots=True)
@@ -38,20 +38,20 @@ class Recovery:
     worker: str
     place: str  # the mark of our state directory
     now: Callable[[], datetime]
-    vigil: HeartbeatMonitor = field(default_factory=HeartbeatMonitor)
-    buried: bool = False  # somebody died, and what else it left behind was not looked for
+    heartbeats: HeartbeatMonitor = field(default_factory=HeartbeatMonitor)
+    has_new_dead: bool = False  # somebody died, and what else it left behind was not looked for
 
     # --- the dead -------------------------------------------------------------------------------
 
     def find_dead(self) -> None:
         """Find out who is dead: who was silent too long, and who died before our eyes."""
         living = [one for one in self.workers.living() if one.id != self.worker]
-        silent = {one.id: one for one in self.vigil.expired(living, uptime())}
+        silent = {one.id: one for one in self.heartbeats.find_expired(living, uptime())}
         ours = [one for one in living if one.place == self.place]
         fallen = {one.id: one for one in ours if not self._is_here(one.id)}
         for worker in self.workers.mark_dead((silent | fallen).values()):
             log.error("worker %s is dead", worker)
-            self.buried = True
+            self.has_new_dead = True
 
     def _is_here(self, worker: str) -> bool:
         """Whether a worker of our state directory lives: it holds a lock there, as we do."""
@@ -135,7 +135,7 @@ class Recovery:
             retention.remove(self.store, list(old))
             log.info("%d runs are older than they are kept, and are removed", len(old))
         retention.forget_decisions(self.store, min(before, now - _DECISIONS))
-        RunQueue(self.store).forget_begun(now - _BEGUN)
+        RunQueue(self.store).forget_begun(now - _STARTS)
         for worker in self.workers.forget(now - _WORKERS, self.place):
             safe_fs.remove(self.store.folder / "workers" / worker)
 

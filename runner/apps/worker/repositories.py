@@ -28,14 +28,14 @@ class RepositoryList:
 
     config: Config
     credentials: Credentials
-    faults: ErrorLog
-    _known: dict[str, Sequence[str]] = field(default_factory=dict)  # what each glob meant
+    error_log: ErrorLog
+    _last_names: dict[str, Sequence[str]] = field(default_factory=dict)  # what each glob meant
     _listing: Repositories = field(init=False)
 
     def __post_init__(self) -> None:
-        self._listing = Repositories(self._door, log.warning)
+        self._listing = Repositories(self._api, log.warning)
 
-    def _door(self, owner: str) -> Door:
+    def _api(self, owner: str) -> Door:
         """A door through which the repositories of `owner` can be listed."""
         token = partial(self.credentials.list_token, owner)
         api = self.config.github.api_url
@@ -50,28 +50,28 @@ class RepositoryList:
         """
         patterns = self.config.worker.repositories
         folders = [one for one in patterns if one.startswith(_FOLDER)]
-        named = [name for one in patterns if one not in folders for name in self._meant(one)]
+        named = [name for one in patterns if one not in folders for name in self._expand(one)]
         return (*folders, *self._listing.expand(named))
 
-    def _meant(self, pattern: str) -> Sequence[str]:
+    def _expand(self, pattern: str) -> Sequence[str]:
         """A glob becomes names; an owner whose repositories cannot be listed takes none from the others."""
         if pattern.startswith("!") or not set(pattern) & _GLOB:
             return [pattern]
         subject = f"{_LISTING}{pattern}"
         try:
-            self._known[pattern] = self._listing.expand([pattern])
+            self._last_names[pattern] = self._listing.expand([pattern])
         except RunnerError as error:
-            if error.reason is Reason.INVALID_CONFIG and pattern not in self._known:
+            if error.reason is Reason.INVALID_CONFIG and pattern not in self._last_names:
                 raise
-            self.faults.report(subject, f"{pattern}: its repositories cannot be listed: {error.message}")
+            self.error_log.report(subject, f"{pattern}: its repositories cannot be listed: {error.message}")
         else:
-            self.faults.resolve(subject)
-        return self._known.get(pattern, ())
+            self.error_log.resolve(subject)
+        return self._last_names.get(pattern, ())
 
     @property
     def is_complete(self) -> bool:
         """Whether every glob could be listed the last time, so that whoever is not named is not meant."""
-        return not any(subject.startswith(_LISTING) for subject in self.faults.present)
+        return not any(subject.startswith(_LISTING) for subject in self.error_log.errors)
 
     def place(self, name: str) -> Place:
         """A repository, and how it is reached."""

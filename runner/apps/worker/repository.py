@@ -31,16 +31,16 @@ class RepositorySnapshot:
     forge: Forge
     mirror: Mirror
     base: Base
-    loaded: LoadedSkills
-    introduced: Mapping[str, datetime]  # by skill: when it came to the default branch as it is
+    skill_set: LoadedSkills
+    introduction_times: Mapping[str, datetime]  # by skill: when it came to the default branch as it is
 
     @property
     def skills(self) -> Mapping[str, Skill]:
-        return self.loaded.skills
+        return self.skill_set.skills
 
 
 def place_of(
-    config: Config, name: str, token: Callable[[], str], pacer: RateLimiter, reading: Callable[[str], str]
+    config: Config, name: str, token: Callable[[], str], pacer: RateLimiter, read_token: Callable[[str], str]
 ) -> bootstrap.Place:
     """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
     folder = name.startswith((".", "/", "~"))
@@ -54,13 +54,13 @@ def place_of(
         pacer=pacer,
         secrets=partial(allowance_of, config.worker.secrets, name),
         reads=partial(allowance_of, config.worker.reads, name),
-        reading=reading,
+        reading=read_token,
     )
 
 
-def allowance_of(promised: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
+def allowance_of(rules: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
     """What a skill of a repository is promised, by names or globs: secrets, or repositories to read."""
-    return frozenset(one for scope, given in promised.items() if _covers(scope, name, skill) for one in given)
+    return frozenset(one for scope, given in rules.items() if _covers(scope, name, skill) for one in given)
 
 
 def _covers(scope: str, name: str, skill: str) -> bool:
@@ -76,7 +76,7 @@ def read_repository(
     base, mirror = bootstrap.base(place, forge.hasty() if isinstance(forge, GitHubForge) else forge, None)
     if before is not None and before.base.sha == base.sha and before.base.ref == base.ref:
         return before
-    own = _configured(place.config, mirror, base.sha)
+    own = _repository_config(place.config, mirror, base.sha)
     loaded = load(files_at(mirror.directory, base.sha, own.skills))
     return RepositorySnapshot(
         name=name,
@@ -84,14 +84,14 @@ def read_repository(
         forge=forge,
         mirror=mirror,
         base=base,
-        loaded=loaded,
-        introduced={
+        skill_set=loaded,
+        introduction_times={
             one.name: introduction_time(mirror, base.sha, one.path) for one in loaded.skills.values()
         },
     )
 
 
-def _configured(config: Config, mirror: Mirror, sha: str) -> Config:
+def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
     """The worker's configuration, with what the repository may say for itself."""
 
     def read(path: Path) -> bytes:

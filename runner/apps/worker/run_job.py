@@ -37,16 +37,16 @@ class StopSignals:
     """Why the runs of this process have to stop: one of them, or all."""
 
     lease: Lease
-    one: dict[str, RunnerError] = field(default_factory=dict)
-    everything: RunnerError | None = None
-    over: bool = False  # the process ends: nobody waits for a database any longer
+    by_run: dict[str, RunnerError] = field(default_factory=dict)
+    all_runs: RunnerError | None = None
+    is_final: bool = False  # the process ends: nobody waits for a database any longer
 
     def check_for(self, run_id: str) -> Callable[[], None]:
         """To be asked while the run goes on; raises when it has to stop."""
 
         def ask() -> None:
             self.lease.check()
-            if (cause := self.everything or self.one.get(run_id)) is not None:
+            if (cause := self.all_runs or self.by_run.get(run_id)) is not None:
                 raise cause
 
         return ask
@@ -54,7 +54,7 @@ class StopSignals:
     def wait(self, error: RunnerError) -> None:
         """The database is away: wait a little, for as long as our runs are ours."""
         self.lease.check()
-        if self.over:
+        if self.is_final:
             raise error
         time.sleep(_PAUSE)
 
@@ -65,11 +65,11 @@ class RunJob:
 
     store: Store
     run: Run
-    taken: TakenRun
+    claim: TakenRun
     repository: RepositorySnapshot
-    stops: StopSignals
+    stop_signals: StopSignals
     now: Callable[[], datetime]
-    lost_again: bool = False  # after a death of its worker it is tried again
+    retries_lost: bool = False  # after a death of its worker it is tried again
 
 
 RunFunction = Callable[[RunJob], End]
@@ -79,7 +79,7 @@ def cancellation(message: str) -> RunnerError:
     return RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint="skillrunner retry RUN")
 
 
-def work_of(repository: RepositorySnapshot, event: Event | None, decision: Decision) -> Work:
+def work_item(repository: RepositorySnapshot, event: Event | None, decision: Decision) -> Work:
     """What is queued for a decision to start."""
     skill = repository.skills[decision.skill]
     due = {"schedule": {"due": decision.due.isoformat() if decision.due else ""}}
@@ -111,12 +111,12 @@ def work_of(repository: RepositorySnapshot, event: Event | None, decision: Decis
         run=run,
         data=data,
         priority=URGENCY[skill.options.priority] - (decision.trigger == "manual"),
-        not_before=_jittered(repository, decision),
+        not_before=_start_time(repository, decision),
         replaces=skill.options.overlap == "cancel_running",
     )
 
 
-def _jittered(repository: RepositorySnapshot, decision: Decision) -> datetime | None:
+def _start_time(repository: RepositorySnapshot, decision: Decision) -> datetime | None:
     """When the run of a slot may begin, where its schedule spreads its slots; None: at once."""
     timetable = repository.skills[decision.skill].triggers.get("schedule")
     if timetable is None or decision.due is None:
@@ -133,12 +133,12 @@ def run_job(job: RunJob) -> End:
 
     Its end is stored, whatever happens, unless it is put back to be tried again.
     """
-    put_off = _put_off(job)
+    put_off = _requeue_function(job)
     try:
-        _clear(job)
-        begin = _start(job, put_off)
+        _remove_earlier_sandbox(job)
+        begin = _new_run(job, put_off)
         place, forge = job.repository.place, job.repository.forge
-        return launch(place, job.store, forge, begin, _observed, lambda _: None)
+        return launch(place, job.store, forge, begin, _log_event, lambda _: None)
     except RunnerError as error:
         end = error.end
     except Exception as error:
@@ -151,21 +151,21 @@ def run_job(job: RunJob) -> End:
     return end
 
 
-def _clear(job: RunJob) -> None:
+def _remove_earlier_sandbox(job: RunJob) -> None:
     """Whatever an earlier attempt left running on this machine ends before the next one begins."""
-    if job.taken.turn > 1:
+    if job.claim.turn > 1:
         sandbox: Any = plugins.module("sandboxes", job.repository.place.config.sandbox)
         sweep = getattr(sandbox, "sweep", None)
         if sweep is not None:
             sweep(lambda origin: origin.run_id != job.run.id)
 
 
-def _put_off(job: RunJob) -> PutOffRun:
+def _requeue_function(job: RunJob) -> PutOffRun:
     """Puts the run back into the queue, where that is worth it."""
 
     def put_off(end: End, attempt: int, attempts: int, spent: Usage) -> bool:
         now = job.now()
-        if end.reason is Reason.WORKER_LOST and job.lost_again and may_retry_lost(attempt, attempts):
+        if end.reason is Reason.WORKER_LOST and job.retries_lost and may_retry_lost(attempt, attempts):
             until = now
         elif (wait := retry_delay(end, attempt, attempts, _has_begun(job))) is not None:
             until = now + wait
@@ -174,7 +174,7 @@ def _put_off(job: RunJob) -> PutOffRun:
         told = f"attempt {attempt} ended: {end.message}; the next may begin at {until:%Y-%m-%d %H:%M:%S} UTC"
         event = RunEvent(run_id=job.run.id, at=now, phase=end.phase, state=RunState.QUEUED, message=told)
         log.info("run %s: %s", job.run.id, told)
-        return RunQueue(job.store).put_back(job.taken, event, attempt + 1, until, spent)
+        return RunQueue(job.store).put_back(job.claim, event, attempt + 1, until, spent)
 
     return put_off
 
@@ -184,11 +184,11 @@ def _has_begun(job: RunJob) -> bool:
     return job.store.run(job.run.id).state not in (RunState.QUEUED, RunState.PREPARING)
 
 
-def _observed(event: Any) -> None:
+def _log_event(event: Any) -> None:
     log.info("%s %s: %s", event.run_id, event.phase, event.message)
 
 
-def _start(job: RunJob, put_off: PutOffRun) -> NewRun:
+def _new_run(job: RunJob, put_off: PutOffRun) -> NewRun:
     run, repository = job.run, job.repository
     work = RunQueue(job.store).work(run.id)
     commit = work["commit"] or repository.base.sha  # none: as it is now
@@ -197,7 +197,7 @@ def _start(job: RunJob, put_off: PutOffRun) -> NewRun:
     skill = known or skill_at(repository.mirror, commit, work["path"], run.skill)
     _, options = skill.output
     base, mirror = bootstrap.base(repository.place, repository.forge, getattr(options, "base", None))
-    before = _before(job.store, work)
+    before = _earlier_run(job.store, work)
     if before is not None:
         base = replace(base, sha=mirror.resolve(before.base_sha))
     return NewRun(
@@ -211,14 +211,14 @@ def _start(job: RunJob, put_off: PutOffRun) -> NewRun:
         # What isolates is the worker's choice: a skill cannot ask to run on the bare machine.
         force={"force_sandbox": repository.place.config.sandbox},
         queued=True,
-        stop=job.stops.check_for(run.id),
-        worker=job.taken.owner,
+        stop=job.stop_signals.check_for(run.id),
+        worker=job.claim.owner,
         attempt=run.attempt,
         put_off=put_off,
     )
 
 
-def _before(store: Store, work: Mapping[str, Any]) -> EarlierRun | None:
+def _earlier_run(store: Store, work: Mapping[str, Any]) -> EarlierRun | None:
     """The run from which one goes on, where anything of it is left."""
     if not work.get(CONTINUES):
         return None

@@ -12,7 +12,7 @@ class SystemdNotifier:
     """The socket of whoever supervises us; without one, nothing is said to nobody."""
 
     address: str = ""
-    every: float = 0.0  # seconds between two signs of life; 0: nobody waits for them
+    interval: float = 0.0  # seconds between two signs of life; 0: nobody waits for them
     _next: float = field(default=0.0, repr=False)
     _ready: bool = field(default=False, repr=False)
     _status: str = field(default="", repr=False)
@@ -36,8 +36,8 @@ class SystemdNotifier:
     def alive(self) -> None:
         """A sign of life, sent as often as is asked for. To be called by the loop that could be stuck."""
         now = time.monotonic()
-        if self.every and now >= self._next:
-            self._next = now + self.every
+        if self.interval and now >= self._next:
+            self._next = now + self.interval
             self._send("WATCHDOG=1")
 
     def _send(self, state: str) -> None:

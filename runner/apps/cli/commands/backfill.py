@@ -163,7 +163,9 @@ def _backfill(
         _check_pause(skill.name, own)
         known = _Known(own, shared)
         found = list(
-            slots_without_run(skill, some, place.introduced[skill.name], known.since(), known.decision)
+            slots_without_run(
+                skill, some, place.introduction_times[skill.name], known.since(), known.decision
+            )
         )
         made = {one.key: _decision(skill, one, now + at * _TICK) for at, one in enumerate(found)}
         told.extend(_told(one, made[one.key], dry_run) for one in found)
@@ -207,10 +209,10 @@ def _decision(skill: "Skill", one: "BackfillSlot", at: datetime) -> "Decision":
 
 
 def _work(place: "RepositorySnapshot", decision: "Decision") -> "Work":
-    from runner.apps.worker.run_job import work_of
+    from runner.apps.worker.run_job import work_item
     from runner.scheduler.admission import URGENCY
 
-    return replace(work_of(place, None, decision), priority=URGENCY["low"], replaces=False)
+    return replace(work_item(place, None, decision), priority=URGENCY["low"], replaces=False)
 
 
 def _told(one: "BackfillSlot", made: "Decision", dry_run: bool) -> dict[str, Any]:

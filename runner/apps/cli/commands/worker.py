@@ -76,14 +76,14 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
     check_alert(config)
     with worker_store(config) as store, _alone(store):
         roster = RepositoryList(config, Credentials(config), ErrorLog())
-        daemon = Daemon(config=config, store=store, roster=roster, **parts)
+        daemon = Daemon(config=config, store=store, repository_list=roster, **parts)
         try:
             with _signals(daemon):
                 daemon.run(once=once)
         except RunnerError as error:
             _end_in_any_case(exit_code(error.end))
             raise
-        _end_in_any_case(ExitCode.ERROR if daemon.hands.busy else ExitCode.OK)
+        _end_in_any_case(ExitCode.ERROR if daemon.executor.running else ExitCode.OK)
 
 
 def _end_in_any_case(code: ExitCode) -> None:

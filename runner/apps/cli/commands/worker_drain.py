@@ -57,7 +57,7 @@ def _wait(store: "Store", asked: set[str]) -> bool:
     workers, vigil, died = Workers(store), HeartbeatMonitor(), False
     while asked:
         living = {one.id: one for one in workers.living() if one.id in asked}
-        dead = [one.id for one in vigil.expired(living.values(), uptime())]
+        dead = [one.id for one in vigil.find_expired(living.values(), uptime())]
         dead += [one.id for one in living.values() if _has_fallen(store, one) and one.id not in dead]
         lost = workers.lost(asked)
         for one in sorted({*dead, *lost}):

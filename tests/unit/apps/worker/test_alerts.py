@@ -47,7 +47,7 @@ class Days:
         self.store = Store(loaded.state)
         self.store.worker = "w"
         self.watchman = Alerts(loaded, self.store, lambda: self.at)
-        self.watchman.serves(("o/r",))
+        self.watchman.set_served(("o/r",))
 
     def pass_by(self, minutes: int) -> None:
         """Each half minute he looks."""
@@ -57,8 +57,8 @@ class Days:
 
     def close(self) -> None:
         """Once all is sent."""
-        if self.watchman._messenger is not None:
-            self.watchman._messenger.shutdown()
+        if self.watchman._sender is not None:
+            self.watchman._sender.shutdown()
         self.store.close()
 
 

@@ -47,7 +47,7 @@ def lease(clock: Clock, said: Said, shared: bool = True) -> Lease:
 
 
 def lost(held: Lease) -> bool:
-    if held.holds():
+    if held.is_held():
         return False
     with pytest.raises(RunnerError) as caught:
         held.check()
@@ -59,7 +59,7 @@ def test_a_lease_holds_for_as_long_as_we_speak() -> None:
     held = lease(clock, said)
     for _ in range(10):
         clock.at += 29
-        assert held.holds()
+        assert held.is_held()
         held.renew()
     clock.at += 31
     assert lost(held)
@@ -75,7 +75,7 @@ def test_a_word_counts_from_when_it_was_begun() -> None:
     held = lease(clock, Said(slow=slowly))
     held.renew()
     clock.at += 9
-    assert held.holds()
+    assert held.is_held()
     clock.at += 2
     assert lost(held)
 
@@ -86,11 +86,11 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing() -> None:
     clock.at += 29
     with pytest.raises(RunnerError):
         held.renew()
-    assert held.holds()
+    assert held.is_held()
     said.away = False
     held.renew()
     clock.at += 29
-    assert held.holds()
+    assert held.is_held()
 
 
 def test_who_was_buried_hears_of_it() -> None:
@@ -103,7 +103,7 @@ def test_where_a_file_is_the_database_nobody_takes_over_for_silence() -> None:
     clock = Clock()
     held = lease(clock, Said(), shared=False)
     clock.at += 10_000
-    assert held.holds()
+    assert held.is_held()
 
 
 def test_a_lease_is_kept_in_a_thread(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_the_clock_goes_on() -> None:
 
 def silent(vigil: HeartbeatMonitor, now: float, **said: int) -> list[str]:
     living = [worker(name, beats=number) for name, number in said.items()]
-    return [one.id for one in vigil.expired(living, now)]
+    return [one.id for one in vigil.find_expired(living, now)]
 
 
 def test_who_says_nothing_is_dead_after_its_silence() -> None:
@@ -152,7 +152,7 @@ def test_what_could_not_be_heard_is_no_silence() -> None:
 def test_each_worker_has_its_own_silence() -> None:
     vigil = HeartbeatMonitor()
     some = [worker("quick", silence=6.0), worker("slow", silence=60.0)]
-    dead = [[one.id for one in vigil.expired(some, now)] for now in range(9)]
+    dead = [[one.id for one in vigil.find_expired(some, now)] for now in range(9)]
     assert dead == [[]] * 7 + [["quick"]] * 2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.apps.worker.run_job import work_of
+from runner.apps.worker.run_job import work_item
 from runner.core.model.decision import History
 from runner.scheduler.decide import on_slots
 from runner.skills import load
@@ -25,7 +25,7 @@ def repository(on: str, name: str = "acme/web", more: str = "") -> Any:
 def begins(on: str, name: str = "acme/web") -> datetime | None:
     place = repository(on, name)
     (decision,) = on_slots(place.skills, {"s": NOW - timedelta(minutes=30)}, History(), NOW)
-    return work_of(place, None, decision).not_before
+    return work_item(place, None, decision).not_before
 
 
 def test_slots_that_are_spread_begin_later_and_everywhere_at_the_same_time() -> None:
@@ -45,5 +45,5 @@ def test_others_begin_at_once() -> None:
 def test_a_skill_states_its_priority_and_people_go_before_machines(stated: str, number: int) -> None:
     place = repository("{schedule: [{cron: '0 12 * * *'}]}", more=f"priority: {stated}\n")
     (decision,) = on_slots(place.skills, {"s": NOW - timedelta(minutes=30)}, History(), NOW)
-    assert work_of(place, None, decision).priority == number
-    assert work_of(place, None, replace(decision, trigger="manual")).priority == number - 1
+    assert work_item(place, None, decision).priority == number
+    assert work_item(place, None, replace(decision, trigger="manual")).priority == number - 1
