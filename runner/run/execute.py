@@ -8,9 +8,14 @@ from runner.core.model import End, Phase, Reason, Receipt, RunSpec, RunState
 from runner.publish.outputs import Offer
 from runner.run.context import Parts, RunContext
 from runner.run.recorder import RunRecorder
-from runner.run.stages import gateway, judge
+from runner.run.stages import gateway
+from runner.run.stages.harness import drive_harness, keep_session, restore_changes
+from runner.run.stages.judge import judge
+from runner.run.stages.publish import publish
 from runner.run.stages.repositories import check_out_repositories
+from runner.run.stages.sandbox import find_prepared, private_repository, resolve_image, sandbox, workspace
 from runner.run.stages.setup import set_up
+from runner.run.stages.verify import verify
 from runner.workspace.checkout import Change
 from runner.workspace.harvest import harvest
 
@@ -56,27 +61,27 @@ def _attempt(job: RunContext) -> End:
 
 def _run(job: RunContext, stack: ExitStack) -> Receipt:
     job.record.enter_state(RunState.PREPARING)
-    job = stack.enter_context(check_out_repositories(judge.resolve_image(job)))
+    job = stack.enter_context(check_out_repositories(resolve_image(job)))
     spec, record = job.spec, job.record
-    changeset = stack.enter_context(judge.private_repository(job))
-    with judge.workspace(job) as workspace:
-        kept = judge.find_prepared(job)
-        with judge.sandbox(job, workspace, kept) as sandbox:
+    changeset = stack.enter_context(private_repository(job))
+    with workspace(job) as tree:
+        kept = find_prepared(job)
+        with sandbox(job, tree, kept) as box:
             with record.stage(Phase.SETUP):
-                set_up(job, sandbox, kept, workspace)
-                judge.restore_changes(job, workspace, changeset)
+                set_up(job, box, kept, tree)
+                restore_changes(job, tree, changeset)
             record.enter_state(RunState.RUNNING)
-            driven = judge.drive_harness(job, sandbox)
-            judge.keep_session(job, workspace, driven, sandbox.places)
+            driven = drive_harness(job, box)
+            keep_session(job, tree, driven, box.places)
         with record.stage(Phase.PROPOSAL):
-            harvested = harvest(workspace, spec.allowance, changeset)
+            harvested = harvest(tree, spec.allowance, changeset)
 
     outcome = gateway.outcome_with_usage(job, driven.outcome(bool(harvested.changes)))
     proposal = harvested.proposal(driven.declared, outcome.summary)
-    judge.judge(job, outcome, proposal, harvested.patch)
+    judge(job, outcome, proposal, harvested.patch)
 
     record.enter_state(RunState.VERIFYING)
-    checks = judge.check(job, Change(harvested.tree_sha, changeset.objects))
+    checks = verify(job, Change(harvested.tree_sha, changeset.objects))
 
     record.enter_state(RunState.PUBLISHING)
     offer = Offer(
@@ -91,7 +96,7 @@ def _run(job: RunContext, stack: ExitStack) -> Receipt:
         say=record.add_event,
         stop=job.parts.stop,
     )
-    return judge.publish(job, offer, changeset)
+    return publish(job, offer, changeset)
 
 
 def _ended(receipt: Receipt) -> End:

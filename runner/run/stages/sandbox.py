@@ -1,0 +1,127 @@
+"""The places of an attempt: its image, its workspace, and the sandbox over that."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Literal
+
+from runner.clients.stdio import Clock
+from runner.core import safe_fs
+from runner.core.model import Phase
+from runner.run.context import RunContext
+from runner.run.stages import gateway, image
+from runner.run.stages.setup import SetupResult, find_setup_result
+from runner.sandboxes import Mount, Sandbox, SandboxSpec
+from runner.workspace.changeset import Changeset
+from runner.workspace.checkout import Change, Workspace
+from runner.workspace.checkout import open_workspace as prepared_workspace
+
+_SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
+
+
+def resolve_image(job: RunContext) -> RunContext:
+    """Have the image at hand, built where that is asked for, and record which one it is."""
+    with job.record.stage(Phase.SANDBOX):
+        job = _installed(image.resolve_reference(job))
+        digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.add_event)
+    job.record.store.set_facts(job.record.run_id, image_digest=digest)
+    return replace(job, image_digest=digest)
+
+
+def _installed(job: RunContext) -> RunContext:
+    """The job with its harness's program on this machine, where that is asked for."""
+    if (install := job.parts.install) is None:
+        return job
+    return replace(job, parts=replace(job.parts, program=install.install(job.record.add_event)))
+
+
+def find_prepared(job: RunContext) -> SetupResult | None:
+    """What set-up left the last time, where that is kept for the base's files."""
+    with job.record.stage(Phase.SETUP):
+        return find_setup_result(job, job.parts.mirror.git, job.spec.base_sha)
+
+
+@contextmanager
+def private_repository(job: RunContext) -> Iterator[Changeset]:
+    """Where git works on what came out. It may hold what must not be kept, so it goes at the end."""
+    folder = job.record.folder / "changeset.git"
+    safe_fs.remove(folder)
+    try:
+        yield Changeset(folder, job.parts.mirror.objects)
+    finally:
+        safe_fs.remove(folder)
+
+
+@contextmanager
+def workspace(job: RunContext, change: Change | None = None) -> Iterator[Workspace]:
+    """A place for the base, which the sandbox over it fills; `change` is put on top, for verification."""
+    spec, name = job.spec, job.name + ("-verify" if change else "")
+    done = prepared_workspace(
+        job.parts.mirror,
+        spec.base_sha,
+        name,
+        url=spec.repository.url,
+        owner=job.parts.sandbox.OWNER,
+        change=change,
+    )
+    message = f"{spec.base_ref} at {spec.base_sha[:12]}"
+    with ExitStack() as stack:
+        with job.record.stage(Phase.CHECKOUT, message):
+            opened = stack.enter_context(done)
+        yield opened
+
+
+@contextmanager
+def sandbox(
+    job: RunContext,
+    place: Workspace,
+    kept: SetupResult | None = None,
+    purpose: Literal["run", "verify"] = "run",
+) -> Iterator[Sandbox]:
+    """A sandbox over a workspace, which is filled meanwhile.
+
+    Only that of the harness has the harness's program, and a gateway.
+    """
+    job.parts.stop()
+    environment, limits = job.spec.environment, job.spec.limits
+    exchange = place.exchange
+    exchange.mkdir()
+    borrowed = (Mount(source=path, target=str(path)) for path in place.objects)
+    opened = SandboxSpec(
+        run_id=job.record.run_id,
+        attempt=job.attempt,
+        worker=job.parts.worker,
+        purpose=purpose,
+        image=environment.image,
+        workspace=place.path,
+        exchange=exchange,
+        mounts=(*borrowed, *job.mounts, *_tools(job, purpose), *(kept.mounts() if kept else ())),
+        variables=environment.variables,
+        resources=environment.resources,
+        setup_network=bool(environment.setup) and not (kept and kept.there),
+        stop=job.check_stop if purpose == "run" else job.parts.stop,
+        clock=job.mail.clock if purpose == "run" else Clock(),
+        gateway=purpose == "run" and gateway.is_needed(job),
+        helper=job.parts.helper,
+        lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
+    )
+    with ExitStack() as stack:
+        with job.record.stage(Phase.SANDBOX), _meanwhile(place.fill):
+            made = stack.enter_context(job.parts.sandbox.open(opened))
+        yield made
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """`work` goes on in a thread beside the body, and has ended afterwards, whatever happened."""
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(work)
+        yield
+    going.result()
+
+
+def _tools(job: RunContext, purpose: str) -> Iterator[Mount]:
+    parts = job.parts
+    if purpose == "run" and parts.program is not None and parts.sandbox.TOOLS:
+        yield from parts.program.mounts(parts.harness.PROGRAM or parts.program.file.name, parts.sandbox.TOOLS)
