@@ -1,27 +1,26 @@
-"""Configuration -> parts: the only place that chooses."""
+"""The composition root: what the configuration and a spec name becomes the parts of a run."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from runner.clients.git import LocalRepository, address, discover
-from runner.clients.github.rate_limit import RateLimiter
+from runner.clients.git import address
 from runner.clients.secrets import Secrets
 from runner.config.documents import closest
 from runner.config.harness import HarnessConfig
-from runner.config.settings import FILE, Config, load_config
+from runner.config.settings import FILE, Config
 from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
 from runner.harnesses import model_access
 from runner.publish.forges import Forge
 from runner.publish.outputs import BotIdentity
+from runner.run.place import Place, SecretLookup
 from runner.run.plan import Base, Defaults
 from runner.workspace.mirror import Mirror
 
@@ -32,48 +31,6 @@ if TYPE_CHECKING:
     from runner.run.context import Parts
     from runner.run.environment.install import Install, Program
     from runner.store import Store
-
-SecretLookup = Callable[[str, str], str]
-"""The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
-
-AllowedNames = Callable[[str], Collection[str]]
-"""What a skill, by its name, may have."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A repository that skills work for, and how the runner is configured for it."""
-
-    config: Config
-    root: Path  # where the runner stands: a checkout, or any folder
-    origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
-    default_branch: str = ""  # of `root` itself
-    token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
-    pacer: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token
-    secrets: AllowedNames | None = None  # names of secrets; None: all
-    reads: AllowedNames | None = None  # other repositories to read, or globs of them; None: all
-    reading: Callable[[str], str] | None = field(default=None, repr=False)  # a token for one; None: `token`
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalPlace(Place):
-    """The repository that the command line stands in."""
-
-    local: LocalRepository
-
-
-def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> LocalPlace:
-    """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
-    local = discover(root)
-    loaded = load_config(local.root, file=config, flags=flags)
-    return LocalPlace(
-        config=loaded,
-        root=local.root,
-        origin=local.remotes.get("origin", ""),
-        default_branch=local.default_branch,
-        token=lambda: os.environ.get(loaded.github.token_env, ""),
-        local=local,
-    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from runner.core.model import End, Phase, Reason, Run, RunSpec, RunState, Trigge
 from runner.run import bootstrap
 from runner.run.agent.resume import CONTINUES, EarlierRun
 from runner.run.execute import PutOff, execute
+from runner.run.place import Place
 from runner.run.plan import Base, digest_of, plan
 from runner.run.recorder import Observe, RunRecorder
 from runner.skills import Skill
@@ -60,7 +61,7 @@ class ContinuedRun(RunRequest):
     spec: RunSpec
 
 
-def plan_run(place: bootstrap.Place, start: NewRun) -> RunSpec:
+def plan_run(place: Place, start: NewRun) -> RunSpec:
     """What the run would do. Raises RunnerError where it cannot be done."""
     defaults = bootstrap.defaults(place.config, start.force)
     now = datetime.now(UTC)
@@ -75,7 +76,7 @@ def continuation_spec(spec: RunSpec, earlier: EarlierRun, task: str, said: str =
 
 
 def launch(
-    place: bootstrap.Place,
+    place: Place,
     runs: Store,
     target: "Forge",
     start: NewRun | ContinuedRun,
@@ -110,7 +111,7 @@ def _put_off(start: RunRequest, spec: RunSpec, record: RunRecorder) -> PutOff | 
     return lambda end, attempt: later(end, attempt, spec.limits.attempts, record.spent)
 
 
-def _need_token(target: "Forge", place: bootstrap.Place) -> None:
+def _need_token(target: "Forge", place: Place) -> None:
     name = place.config.github.token_env
     if target.name == "github" and not place.token():
         raise RunnerError(

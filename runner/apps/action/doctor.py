@@ -27,7 +27,7 @@ from runner.core.model import DoctorLine
 from runner.harnesses import model_of
 
 if TYPE_CHECKING:
-    from runner.run.bootstrap import LocalPlace
+    from runner.run.place import LocalPlace
 
 FOLDER = Path(".github/workflows")
 NEEDED = ("contents", "pull-requests")  # to write: decisions and branches, pull requests

@@ -17,6 +17,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
 from runner.publish.forges.github import GitHubForge
 from runner.run import bootstrap
+from runner.run.place import Place
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import LoadedSkills, load
 from runner.store import Store
@@ -27,7 +28,7 @@ from runner.workspace.mirror import Mirror
 class TrustedRepository:
     """The repository at the head of its default branch."""
 
-    place: bootstrap.Place
+    place: Place
     runs: Store
     forge: GitHubForge
     mirror: Mirror
@@ -53,7 +54,7 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
     token, login = _credential(job)
     flags = _flags(job)
     asked = load_config(job.workspace, read=_nothing, flags=flags)
-    place = bootstrap.Place(
+    place = Place(
         config=asked,
         root=job.workspace,
         origin=f"{job.server_url}/{job.repository}",

@@ -12,7 +12,7 @@ from runner.clients.git import files_at
 from runner.config.documents import closest, raise_faults
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Trigger
-from runner.run.bootstrap import LocalPlace
+from runner.run.place import LocalPlace
 from runner.skills import Skill, load
 from runner.skills.discover import discover
 from runner.triggers import actor, event_kind, subject, trigger_key

@@ -12,7 +12,7 @@ from runner.clients.github.api import GitHubApi as Door
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
-from runner.run.bootstrap import Place
+from runner.run.place import Place
 from runner.triggers.sources.github import Repositories
 
 log = logging.getLogger("skillrunner.worker")

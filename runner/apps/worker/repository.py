@@ -13,6 +13,7 @@ from runner.config.settings import FILE, Config, load_config
 from runner.publish.forges import Forge
 from runner.publish.forges.github import GitHubForge
 from runner.run import bootstrap
+from runner.run.place import Place
 from runner.run.plan import Base
 from runner.skills import LoadedSkills, Skill, load
 from runner.store import Store
@@ -27,7 +28,7 @@ class RepositorySnapshot:
     """One repository at one commit of its default branch."""
 
     name: str
-    place: bootstrap.Place
+    place: Place
     forge: Forge
     mirror: Mirror
     base: Base
@@ -41,12 +42,12 @@ class RepositorySnapshot:
 
 def place_of(
     config: Config, name: str, token: Callable[[], str], pacer: RateLimiter, read_token: Callable[[str], str]
-) -> bootstrap.Place:
+) -> Place:
     """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
     folder = name.startswith((".", "/", "~"))
     origin = str(Path(name).expanduser().resolve()) if folder else f"{config.github.git_url}/{name}"
     kind = "local" if folder else "github"
-    return bootstrap.Place(
+    return Place(
         config=config.model_copy(update={"forge": kind}),
         root=config.state,
         origin=origin,
@@ -69,7 +70,7 @@ def _covers(scope: str, name: str, skill: str) -> bool:
 
 
 def read_repository(
-    name: str, place: bootstrap.Place, runs: Store, before: RepositorySnapshot | None
+    name: str, place: Place, runs: Store, before: RepositorySnapshot | None
 ) -> RepositorySnapshot:
     """The repository as it is now; `before` itself where nothing moved. Raises RunnerError of the forge."""
     forge = before.forge if before else bootstrap.forge(place, runs)

@@ -21,6 +21,7 @@ from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
 from runner.run.launch import as_data, record_of
+from runner.run.place import LocalPlace, Place, local_place
 from runner.run.plan import plan
 from runner.run.recorder import RunRecorder
 from runner.run.stages.gateway import TRAFFIC
@@ -51,7 +52,7 @@ class TestBench:
     """Where rehearsals take place: all of it is removed at the end."""
 
     folder: Path
-    here: bootstrap.LocalPlace  # the working tree that holds the skills, and its configuration
+    here: LocalPlace  # the working tree that holds the skills, and its configuration
     runs: Store
     force: Mapping[str, Any]  # see `runner.run.plan.Defaults`
     programs: Path  # where installed harnesses are: these stay
@@ -66,7 +67,7 @@ def open_bench(root: Path, config: Path | None, force: Mapping[str, Any]) -> Ite
     """A stage of its own, with the configuration of the repository at `root`."""
     folder = Path(tempfile.mkdtemp(prefix="skillrunner-"))
     try:
-        real = bootstrap.local_place(root, config, {"forge": "local"})
+        real = local_place(root, config, {"forge": "local"})
         programs = real.config.state / FOLDER
         aside = real.config.model_copy(update={"state_dir": str(folder / "state")})
         here = replace(real, config=aside)
@@ -143,9 +144,7 @@ def _planned(
     stage: TestBench, skill: Skill, case: cases.Case, run_id: str, repository: Path
 ) -> tuple[RunSpec, Callable[[RunSpec, _Ears, Mode], "Parts"]]:
     """The run, as it would be planned at the case's own time, and what makes its parts."""
-    place = bootstrap.Place(
-        config=stage.here.config, root=repository, origin="", default_branch=case.options.branch
-    )
+    place = Place(config=stage.here.config, root=repository, origin="", default_branch=case.options.branch)
     target = bootstrap.forge(place, stage.runs)
     base, mirror = bootstrap.base(place, target, None)
     base = replace(base, repository=replace(base.repository, name=case.options.repository))

@@ -9,19 +9,20 @@ import pytest
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.run import bootstrap
+from runner.run.place import LocalPlace, local_place
 from tests.parts.cli import Project, skill_files
 
 YAML = "on: {manual: {}}\nharness: {kind: command, command: [x]}\noutput: {none: {}}\n"
 
 
 @pytest.fixture
-def place(project: Project, monkeypatch: pytest.MonkeyPatch) -> bootstrap.LocalPlace:
+def place(project: Project, monkeypatch: pytest.MonkeyPatch) -> LocalPlace:
     monkeypatch.setenv("SKILLRUNNER_STATE_DIR", str(project.state))
     project.commit(skill_files("s", YAML))
-    return bootstrap.local_place(project.root, None, {})
+    return local_place(project.root, None, {})
 
 
-def with_origin(place: bootstrap.LocalPlace, url: str) -> bootstrap.LocalPlace:
+def with_origin(place: LocalPlace, url: str) -> LocalPlace:
     return replace(place, origin=url)
 
 
@@ -34,13 +35,13 @@ def with_origin(place: bootstrap.LocalPlace, url: str) -> bootstrap.LocalPlace:
         ("https://github.com/o/r.git", "local", "local"),
     ],
 )
-def test_the_forge_follows_from_origin(place: bootstrap.LocalPlace, url: str, forge: Any, name: str) -> None:
+def test_the_forge_follows_from_origin(place: LocalPlace, url: str, forge: Any, name: str) -> None:
     found = replace(with_origin(place, url), config=place.config.model_copy(update={"forge": forge}))
     with bootstrap.store(found.config) as runs:
         assert bootstrap.forge(found, runs).name == name
 
 
-def test_github_needs_an_origin_there(place: bootstrap.LocalPlace) -> None:
+def test_github_needs_an_origin_there(place: LocalPlace) -> None:
     found = replace(
         with_origin(place, "https://elsewhere.example/o/r"),
         config=place.config.model_copy(update={"forge": "github"}),
@@ -80,7 +81,7 @@ def test_only_what_has_a_package_is_installed(project: Project) -> None:
     assert "harnesses.command.binary" in done.out + done.err
 
 
-def test_state_lies_where_it_is_said(place: bootstrap.LocalPlace, tmp_path: Path) -> None:
+def test_state_lies_where_it_is_said(place: LocalPlace, tmp_path: Path) -> None:
     assert place.config.state == Path(place.config.state_dir)
     assert bootstrap.defaults(place.config, {}).guarded == (
         "skills/**",

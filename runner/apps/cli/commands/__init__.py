@@ -10,7 +10,7 @@ from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.config.settings import Config
-    from runner.run.bootstrap import LocalPlace
+    from runner.run.place import LocalPlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +36,9 @@ def time_option(option: str, text: str) -> datetime:
 
 def place_of_options(options: Options, **flags: str | None) -> "LocalPlace":
     """The repository and the configuration that the options name; `flags` are configuration keys."""
-    from runner.run import bootstrap
+    from runner.run.place import local_place
 
-    return bootstrap.local_place(options.root, options.config, {**flags, **state_dir(options)})
+    return local_place(options.root, options.config, {**flags, **state_dir(options)})
 
 
 def settings(options: Options) -> "Config":

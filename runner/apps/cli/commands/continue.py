@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.core.model import Run
     from runner.publish.forges import Forge
-    from runner.run.bootstrap import LocalPlace
     from runner.run.launch import ContinuedRun
+    from runner.run.place import LocalPlace
     from runner.store import Store
 
 

@@ -18,7 +18,7 @@ from runner.core.redact import escape_invisible
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.config.settings import Config
-    from runner.run.bootstrap import LocalPlace
+    from runner.run.place import LocalPlace
 
 _GIT = (2, 38)  # `git merge-tree --write-tree`
 _ROOM = 2 * 1024**3  # bytes that should be free for workspaces

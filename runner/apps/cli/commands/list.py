@@ -11,7 +11,7 @@ from runner.core.model import Run, RunState
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.run.bootstrap import LocalPlace
+    from runner.run.place import LocalPlace
     from runner.store import Store
 
 

@@ -15,7 +15,7 @@ from runner.core.model import Phase, Reason
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.publish.forges.local import LocalForge
-    from runner.run.bootstrap import LocalPlace
+    from runner.run.place import LocalPlace
 
 
 @click.group()

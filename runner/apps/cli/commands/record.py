@@ -16,7 +16,7 @@ from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.run.bootstrap import LocalPlace
+    from runner.run.place import LocalPlace
     from runner.run.testing.case import Case, Plain
     from runner.run.testing.rehearse import CaseRun
     from runner.skills import Skill

@@ -17,8 +17,8 @@ from runner.core.model import End, HarnessSpec
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.publish.forges import Forge
-    from runner.run.bootstrap import LocalPlace
     from runner.run.launch import NewRun
+    from runner.run.place import LocalPlace
     from runner.store import Store
 
 

@@ -78,9 +78,8 @@ def test_errors_as_json(project: Project) -> None:
 
 def test_a_bug_becomes_a_report(project: Project) -> None:
     project.commit(skill_files("touch", YAML))
-    code = (
-        "from runner.apps.cli import main; from runner.run import bootstrap as b; b.here = None; main.main()"
-    )
+    fault = "from runner.run import place; place.local_place = None"
+    code = f"{fault}; from runner.apps.cli import main; main.main()"
     done = subprocess.run(
         [project.command()[0], "-c", code, "list"],
         cwd=project.root,

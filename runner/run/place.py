@@ -1,0 +1,53 @@
+"""A repository that skills work for, and the configuration of the runner for it."""
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.clients.git import LocalRepository, discover
+from runner.clients.github.rate_limit import RateLimiter
+from runner.config.settings import Config, load_config
+
+SecretLookup = Callable[[str, str], str]
+"""The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
+
+AllowedNames = Callable[[str], Collection[str]]
+"""What a skill, by its name, may have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A repository that skills work for, and how the runner is configured for it."""
+
+    config: Config
+    root: Path  # where the runner stands: a checkout, or any folder
+    origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
+    default_branch: str = ""  # of `root` itself
+    token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
+    pacer: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token
+    secrets: AllowedNames | None = None  # names of secrets; None: all
+    reads: AllowedNames | None = None  # other repositories to read, or globs of them; None: all
+    reading: Callable[[str], str] | None = field(default=None, repr=False)  # a token for one; None: `token`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPlace(Place):
+    """The repository that the command line stands in."""
+
+    local: LocalRepository
+
+
+def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> LocalPlace:
+    """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
+    local = discover(root)
+    loaded = load_config(local.root, file=config, flags=flags)
+    return LocalPlace(
+        config=loaded,
+        root=local.root,
+        origin=local.remotes.get("origin", ""),
+        default_branch=local.default_branch,
+        token=lambda: os.environ.get(loaded.github.token_env, ""),
+        local=local,
+    )
