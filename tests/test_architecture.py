@@ -32,7 +32,11 @@ ROOMS = (
     Room("config", "what people write: documents with positions, settings, their models", "core"),
     Room("clients", "one module for each outside program: processes, git, Docker, GitHub", "core config"),
     Room("harnesses", "one file for each agent CLI: command line in, events out, outcome", "core config"),
-    Room("skills", "`skill.yaml` and `SKILL.md` to a Skill, every fault at once; prompt", "core config"),
+    Room(
+        "skills",
+        "`skill.yaml` and `SKILL.md` to a Skill, every fault at once; prompt",
+        "core config clients workspace publish",
+    ),
     Room("triggers", "what starts a skill (pure); `sources/` hear events", "core config clients"),
     Room("workspace", "mirror, checkout, scan, harvest, changeset", "core clients"),
     Room("sandboxes", "what isolates the harness", "core clients"),

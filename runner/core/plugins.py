@@ -145,7 +145,6 @@ def _unusable(family: Family[P], message: str) -> RunnerError:
 
 _ROOMS = {
     "harnesses": "runner.harnesses",
-    "outputs": "runner.publish.outputs",
     "sandboxes": "runner.sandboxes",
     "triggers": "runner.triggers",
 }

@@ -19,7 +19,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
 from runner.harnesses import model_access
 from runner.publish.forges import Forge
-from runner.publish.outputs import BotIdentity
+from runner.publish.outputs import OUTPUTS, BotIdentity
 from runner.run.place import Place, SecretLookup
 from runner.run.plan import Base, Defaults
 from runner.workspace.mirror import Mirror
@@ -166,7 +166,7 @@ def run_parts(
     return Parts(
         sandbox=_module("sandboxes", spec.environment.sandbox),
         harness=harness,
-        output=_module("outputs", spec.output.kind),
+        outputs={output.kind: OUTPUTS.get(output.kind) for output in spec.outputs},
         forge=target,
         mirror=mirror,
         bot=BotIdentity(name=bot.name, email=bot.email),

@@ -13,7 +13,7 @@ from runner.gateway.model.prices import Prices
 from runner.gateway.model.provider import Fallback
 from runner.harnesses import Harness
 from runner.publish.forges import Forge
-from runner.publish.outputs import BotIdentity
+from runner.publish.outputs import BotIdentity, Output
 from runner.run.agent.declared import Outbox
 from runner.run.agent.mailbox import Mailbox
 from runner.run.agent.resume import EarlierRun
@@ -39,7 +39,7 @@ class Parts:
 
     sandbox: Any  # the module of the sandbox's kind
     harness: Harness
-    output: Any  # the module of the output's kind
+    outputs: Mapping[str, Output]  # by kind: those of the spec
     forge: Forge
     mirror: Mirror
     bot: BotIdentity

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from runner.core.model import RunSpec
-from runner.publish.outputs.pull_request import branch
+from runner.publish.outputs import OUTPUTS
 
 
 def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
@@ -23,11 +23,9 @@ def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
     yield "limits", f"{limits.timeout:.0f} s, {limits.idle:.0f} s idle, {limits.attempts} attempts"
     yield "set-up", "; ".join(environment.setup) or "none"
     yield "verify", "; ".join(spec.verify) or "nothing"
-    yield "output", spec.output.kind.replace("_", " ")
-    if spec.output.kind == "pull_request":
-        key = spec.output.options.get("key") or spec.trigger.subject or "default"
-        yield "branch", branch(spec.skill.name, str(key))
-        yield "title", str(spec.output.options.get("title"))
+    for output in spec.outputs:
+        yield "output", output.kind.replace("_", " ")
+        yield from OUTPUTS.get(output.kind).preview(spec, output)
     yield (
         "allowed out",
         f"{', '.join(allowed.paths)}: {allowed.max_files} files, {allowed.max_patch_bytes:,} bytes",

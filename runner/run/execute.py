@@ -59,7 +59,7 @@ def _attempt(job: RunContext) -> End:
         return RunnerError(job.record.phase, Reason.CANCELLED, "it was interrupted", hint="run it again").end
 
 
-def _run(job: RunContext, stack: ExitStack) -> Receipt:
+def _run(job: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
     job.record.enter_state(RunState.PREPARING)
     job = stack.enter_context(check_out_repositories(resolve_image(job)))
     spec, record = job.spec, job.record
@@ -86,6 +86,7 @@ def _run(job: RunContext, stack: ExitStack) -> Receipt:
     record.enter_state(RunState.PUBLISHING)
     offer = Offer(
         spec=spec,
+        output=spec.outputs[0],
         run_id=record.run_id,
         proposal=proposal,
         patch=harvested.patch,
@@ -99,10 +100,15 @@ def _run(job: RunContext, stack: ExitStack) -> Receipt:
     return publish(job, offer, changeset)
 
 
-def _ended(receipt: Receipt) -> End:
+def _ended(receipts: tuple[Receipt, ...]) -> End:
+    message = "; ".join(_published(one) for one in receipts)
+    if all(one.action == "unchanged" for one in receipts):
+        return RunnerError(Phase.PUBLISH, Reason.UNCHANGED, message).end
+    return End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message=message)
+
+
+def _published(receipt: Receipt) -> str:
     what = receipt.kind.replace("_", " ")
     if receipt.action == "unchanged":
-        message = f"the {what} holds this already: {receipt.url}"
-        return RunnerError(Phase.PUBLISH, Reason.UNCHANGED, message).end
-    message = f"{what} {receipt.action}: {receipt.url}"
-    return End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message=message)
+        return f"the {what} holds this already: {receipt.url}"
+    return f"{what} {receipt.action}: {receipt.url}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
@@ -88,7 +88,6 @@ def plan(
         name=skill.name, path=skill.path, commit=commit, digest=skill.digest, description=skill.description
     )
     context = _context(reference, trigger, base, run_id, now)
-    kind, options = skill.output
     harness = _harness(skill, defaults)
     spec = RunSpec(
         repository=base.repository,
@@ -101,10 +100,13 @@ def plan(
         harness=harness,
         tools=tuple(dict.fromkeys(skill.options.tools)),
         limits=skill.options.limits.merge(defaults.limits),
-        allowance=_allowance(options, defaults),
+        allowance=_allowance(skill.outputs.values(), defaults),
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
-        output=OutputSpec(kind=kind, options=_rendered(skill, options, context)),
+        outputs=tuple(
+            OutputSpec(kind=kind, options=_rendered(skill, options, context))
+            for kind, options in skill.outputs.items()
+        ),
     )
     return replace(spec, digest=digest_of(spec))
 
@@ -224,9 +226,10 @@ def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
     return found
 
 
-def _allowance(options: Any, defaults: Defaults) -> Allowance:
-    said = allowance(options) if isinstance(options, AllowanceOptions) else Allowance(paths=())
-    return replace(said, guarded=defaults.guarded)
+def _allowance(outputs: Iterable[Any], defaults: Defaults) -> Allowance:
+    """What the output with the changed files allows; where no output publishes files, none may change."""
+    stated = [allowance(options) for options in outputs if isinstance(options, AllowanceOptions)]
+    return replace(stated[0] if stated else Allowance(paths=()), guarded=defaults.guarded)
 
 
 def _rendered(skill: Skill, options: Any, context: PromptContext) -> dict[str, Any]:

@@ -19,7 +19,6 @@ MAX_SLOTS = 10_000
 
 _RANKS = {name: rank for rank, name in enumerate(("none", "read", "triage", "write", "maintain", "admin"))}
 _SPARE = timedelta(minutes=15)  # for the workspace and for publishing, which no limit of the skill counts
-_READS_ONLY = "none"  # the output of a skill that publishes nothing
 
 
 @dataclass(slots=True)
@@ -167,9 +166,9 @@ def _refused(skill: Skill, option: Any, facts: Facts) -> str:
         return f"{who.login} is a bot: allow it with `actor: {{bots: ['{who.login}']}}`"
     if not who.bot and _RANKS.get(who.permission, 0) < _RANKS[wanted.permission]:
         return f"{who.login} has the permission `{who.permission}`, and `{wanted.permission}` is needed"
-    kind, _ = skill.output
-    if facts.fork and kind != _READS_ONLY:
-        return f"the pull request comes from a fork: its runs may only read, and the output is {kind}"
+    if facts.fork and skill.publishes:
+        outputs = " and ".join(skill.outputs)
+        return f"the pull request comes from a fork: its runs may only read, and the output is {outputs}"
     return ""
 
 

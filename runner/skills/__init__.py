@@ -1,6 +1,6 @@
 """Skill files: text -> Skill, or every fault at once; and the prompt that a skill becomes in a run."""
 
-from runner.skills.kinds import skill_model, takes_files
+from runner.skills.kinds import skill_model
 from runner.skills.loader import LoadedSkills, Skill, load
 from runner.skills.mcp_rules import refusals
 from runner.skills.models import AllowanceOptions, McpOptions, SkillFile, allowance
@@ -22,5 +22,4 @@ __all__ = [
     "render_prompt",
     "render_text",
     "skill_model",
-    "takes_files",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, RootModel, create_model
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, RootModel, create_model
 from runner.config.documents import Model, Text
 from runner.core import plugins
 from runner.core.units import Absent
+from runner.publish.outputs import OUTPUTS
 from runner.skills.models import AllowanceOptions, SkillFile
 
 TypeForm = Any
@@ -19,7 +21,7 @@ TypeForm = Any
 def skill_model() -> type[SkillFile]:
     """The model of a skill file with all installed triggers, harnesses and outputs."""
     triggers = _choice("On", plugins.kinds("triggers"), "What starts the skill", {})
-    outputs = _choice("Output", _outputs(), "What is published: exactly one kind", _EXACTLY_ONE)
+    outputs = _choice("Output", _outputs(), "What is published", _output_rules())
     fields: dict[str, Any] = {
         "on": (
             triggers,
@@ -40,22 +42,37 @@ def skill_model() -> type[SkillFile]:
             Field(description="The agent CLI that does the work", examples=[{"kind": "claude-code"}]),
         ),
         "output": (
-            Annotated[outputs, AfterValidator(_exactly_one)],
-            Field(description="What is published: exactly one kind", examples=[_OUTPUT_EXAMPLE]),
+            Annotated[outputs, AfterValidator(_fit_together)],
+            Field(description="What is published: one kind, or several", examples=[_OUTPUT_EXAMPLE]),
         ),
     }
     return create_model("Skill", __base__=SkillFile, __doc__="A skill file.", **fields)
 
 
 _OUTPUT_EXAMPLE = {"pull_request": {"title": "docs: update"}}
-_EXACTLY_ONE = {"minProperties": 1, "maxProperties": 1}
 
 
-def _exactly_one(output: Model) -> Model:
-    count = len(output.model_fields_set)
-    if count != 1:
-        raise ValueError(f"should name exactly one output, not {count}")
+def _fit_together(output: Model) -> Model:
+    """Any outputs, but what publishes nothing stands alone, and the changed files go to one place."""
+    named = {kind: OUTPUTS.get(kind) for kind in sorted(output.model_fields_set)}
+    if not named:
+        raise ValueError("should name at least one output")
+    if len(named) > 1 and (alone := [kind for kind, one in named.items() if not one.publishes]):
+        raise ValueError(f"names `{alone[0]}`, which publishes nothing, beside others: keep one of them")
+    if len(files := [kind for kind, one in named.items() if one.files]) > 1:
+        raise ValueError(f"publishes the changed files by {' and '.join(files)}: keep one of them")
     return output
+
+
+def _output_rules() -> dict[str, Any]:
+    """The same in a schema's words."""
+    alone = [kind for kind, one in OUTPUTS.all().items() if not one.publishes]
+    files = [kind for kind, one in OUTPUTS.all().items() if one.files and one.publishes]
+    rules = [
+        *({"if": {"required": [kind]}, "then": {"maxProperties": 1}} for kind in alone),
+        *({"not": {"required": [*pair]}} for pair in combinations(files, 2)),
+    ]
+    return {"minProperties": 1, "allOf": rules}
 
 
 def _choice(name: str, kinds: Mapping[str, type[BaseModel]], doc: str, extra: dict[str, Any]) -> type[Model]:
@@ -77,14 +94,9 @@ def _options(options: type[BaseModel]) -> TypeForm:
 def _outputs() -> Mapping[str, type[BaseModel]]:
     """The options of every output; one that publishes files also says which files it may."""
     return {
-        kind: _with_allowance(kind, options) if takes_files(kind) else options
-        for kind, options in plugins.kinds("outputs").items()
+        kind: _with_allowance(kind, one.options) if one.files else one.options
+        for kind, one in OUTPUTS.all().items()
     }
-
-
-def takes_files(kind: str) -> bool:
-    """Whether an output publishes changed files."""
-    return bool(getattr(plugins.module("outputs", kind), "FILES", False))
 
 
 def _with_allowance(kind: str, options: type[BaseModel]) -> type[BaseModel]:

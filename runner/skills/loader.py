@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from runner.config.documents import Document, Fault, check, parse
+from runner.publish.outputs import OUTPUTS, publishing_order
 from runner.skills import skill_md
 from runner.skills.kinds import skill_model
 from runner.skills.mcp_rules import check_servers
@@ -42,10 +43,21 @@ class Skill:
         return present_kinds(self.options.on)
 
     @property
-    def output(self) -> tuple[str, Any]:
-        """The kind of its one output, and the options of it."""
-        ((kind, options),) = present_kinds(self.options.output).items()
-        return kind, options
+    def outputs(self) -> Mapping[str, Any]:
+        """The outputs that it names, and their options, in the order in which they are published."""
+        named = present_kinds(self.options.output)
+        return {kind: named[kind] for kind in publishing_order(tuple(named))}
+
+    @property
+    def publishes(self) -> bool:
+        """Whether anything of its runs leaves the runner."""
+        return any(OUTPUTS.get(kind).publishes for kind in self.outputs)
+
+    @property
+    def base_branch(self) -> str | None:
+        """The branch that its outputs ask to start from; None: the default branch."""
+        asked = (OUTPUTS.get(kind).base_branch(options) for kind, options in self.outputs.items())
+        return next((one for one in asked if one), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from runner.apps.action.job_output import JobOutput
 from runner.apps.action.runs import RunResult
 from runner.apps.action.trusted import TrustedRepository
 from runner.core.errors import RunnerError
+from runner.core.model import Receipt
 from runner.core.model.decision import Decision, Verdict
 from runner.publish.outputs._escape import neutralise, one_line
 
@@ -64,13 +65,18 @@ def _runs(ran: Sequence[RunResult]) -> Iterator[str]:
     yield from ("### Runs\n", "| skill | run | end | cost | result |", "|---|---|---|---|---|")
     for one in ran:
         cost = "" if one.cost_usd is None else f"${one.cost_usd:.2f}"
-        links = ", ".join(f"[{receipt.kind} #{receipt.number}]({receipt.url})" for receipt in one.receipts)
-        result = links if any(receipt.number for receipt in one.receipts) else _cell(one.end.message)
+        links = ", ".join(_link(receipt) for receipt in one.receipts if receipt.url.startswith("https://"))
+        result = links or _cell(one.end.message)
         yield f"| {one.decision.skill} | {one.decision.run_id} | {one.end.state} | {cost} | {result} |"
     yield ""
     for one in ran:
         if one.end.reason is not None and one.end.hint:
             yield f"- **{one.decision.skill}**: {_cell(one.end.message)} Next: {_cell(one.end.hint)}"
+
+
+def _link(receipt: Receipt) -> str:
+    number = f" #{receipt.number}" if receipt.number else ""
+    return f"[{receipt.kind}{number}]({receipt.url})"
 
 
 def failure(error: RunnerError) -> str:
@@ -97,13 +103,13 @@ def outputs(decisions: Sequence[Decision], ran: Sequence[RunResult]) -> dict[str
     if not ran:
         return said
     chosen = ([one for one in ran if one.receipts] or list(ran))[-1]
-    receipt = chosen.receipts[0] if chosen.receipts else None
+    receipt = next((one for one in chosen.receipts if one.kind == "pull_request"), None)
     costs = [one.cost_usd for one in ran if one.cost_usd is not None]
     return said | {
         "run-id": chosen.decision.run_id,
         "state": chosen.end.state,
-        "pull-request-url": receipt.url if receipt and receipt.number else "",
-        "pull-request-number": str(receipt.number) if receipt and receipt.number else "",
+        "pull-request-url": receipt.url if receipt else "",
+        "pull-request-number": str(receipt.number) if receipt else "",
         "cost-usd": f"{sum(costs):.6f}" if costs else "",
     }
 

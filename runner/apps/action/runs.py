@@ -10,7 +10,7 @@ from runner.apps.action.job_output import JobOutput
 from runner.apps.action.trusted import TrustedRepository
 from runner.apps.console import activity_text
 from runner.core.errors import RunnerError
-from runner.core.model import End, Receipt, RunEvent, TranscriptEvent, Trigger
+from runner.core.model import End, Receipt, RunEvent, TranscriptEvent, Trigger, result_url
 from runner.core.model.decision import Decision, Event, Facts, History, Verdict
 from runner.run.bootstrap import base
 from runner.run.launch import NewRun, launch, terminable
@@ -81,8 +81,7 @@ def start(step: ActionStep, due: Decision, event: Event, force: Mapping[str, Any
     """Everything that launching needs. Raises RunnerError of the forge."""
     trusted = step.trusted
     skill = trusted.loaded.skills[due.skill]
-    _, options = skill.output
-    begin, mirror = base(trusted.place, trusted.forge, getattr(options, "base", None))
+    begin, mirror = base(trusted.place, trusted.forge, skill.base_branch)
     return NewRun(
         run_id=due.run_id or "dry-run",
         skill=skill,
@@ -124,7 +123,7 @@ def _run(step: ActionStep, due: _Due) -> RunResult:
             return RunResult(decision=failed, end=error.end)
     run = step.trusted.runs.run(decision.run_id)
     receipts = tuple(step.trusted.runs.receipts(decision.run_id))
-    step.ledger.add_end(decision, end, receipts[0].url if receipts else "", _now())
+    step.ledger.add_end(decision, end, result_url(receipts), _now())
     return RunResult(decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd)
 
 
@@ -146,7 +145,7 @@ def _following(step: ActionStep, done: RunResult, depth: int) -> list[_Due]:
     decision = done.decision
     if decision.verdict is not Verdict.STARTED or depth > DEEPEST:
         return []
-    url = done.receipts[0].url if done.receipts else ""
+    url = result_url(done.receipts)
     run = {"id": decision.run_id, "skill": decision.skill, "state": done.end.state.value, "url": url}
     now = _now()
     event = Event(

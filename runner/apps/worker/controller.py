@@ -13,6 +13,7 @@ from runner.apps.worker.repositories import RepositoryList
 from runner.apps.worker.repository import RepositorySnapshot, read_repository
 from runner.apps.worker.run_job import work_item
 from runner.config.settings import Config
+from runner.core.model import result_url
 from runner.core.model.decision import Budget, Event, Facts, Verdict
 from runner.scheduler.circuit_breaker import has_failed, is_broken
 from runner.scheduler.decide import listening_skills, on_event, on_slots
@@ -216,8 +217,7 @@ class Controller:
         if repository is None or run.end is None:
             return
         book, now = self._decision_log(repository), self.now()
-        receipts = self.store.receipts(run_id)
-        url = receipts[0].url if receipts else ""
+        url = result_url(self.store.receipts(run_id))
         decision = book.own.find(run.skill, run.trigger_key)
         if decision is not None:
             book.add_end(decision, run.end, url, now)

@@ -195,8 +195,7 @@ def _new_run(job: RunJob, put_off: PutOffRun) -> NewRun:
     # The newest commit's skills have been read already.
     known = repository.skills.get(run.skill) if commit == repository.base.sha else None
     skill = known or skill_at(repository.mirror, commit, work["path"], run.skill)
-    _, options = skill.output
-    base, mirror = bootstrap.base(repository.place, repository.forge, getattr(options, "base", None))
+    base, mirror = bootstrap.base(repository.place, repository.forge, skill.base_branch)
     before = _earlier_run(job.store, work)
     if before is not None:
         base = replace(base, sha=mirror.resolve(before.base_sha))

@@ -7,7 +7,16 @@ sizes are bytes, costs are US dollars.
 from runner.core.model.doctor import DoctorLine
 from runner.core.model.lifecycle import End, Phase, Reason, RunState
 from runner.core.model.process import Caps, Exit, OnOutput, Places, Remote, Say, Stream
-from runner.core.model.proposal import Artifact, Check, DeclaredOutput, FileChange, Proposal, Receipt, Refusal
+from runner.core.model.proposal import (
+    Artifact,
+    Check,
+    DeclaredOutput,
+    FileChange,
+    Proposal,
+    Receipt,
+    Refusal,
+    result_url,
+)
 from runner.core.model.run import Act, Note, Run, RunEvent, UserMessage
 from runner.core.model.spec import (
     Allowance,
@@ -89,4 +98,5 @@ __all__ = [
     "Usage",
     "UsageReport",
     "UserMessage",
+    "result_url",
 ]

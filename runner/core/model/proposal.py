@@ -1,6 +1,6 @@
 """What came out of a run, what the rules said of it, and what was published."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,6 +75,12 @@ class Receipt:
     number: int | None = None
     sha: str = ""
     branch: str = ""
+
+
+def result_url(receipts: Sequence[Receipt]) -> str:
+    """Where to look for what a run published: at its changed files, else at the first of it."""
+    branches = [receipt for receipt in receipts if receipt.branch]
+    return next((receipt.url for receipt in (*branches, *receipts)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
-    """One kind of output that the skill may publish, its templates already rendered."""
+    """One output that the skill publishes, its templates already rendered."""
 
     kind: str  # "pull_request", "none"
     options: Mapping[str, Any] = field(default_factory=dict)  # as the output's own model validated them
@@ -154,5 +154,5 @@ class RunSpec:
     allowance: Allowance
     verify: tuple[str, ...] = ()
     draft_on_failed_verify: bool = False
-    output: OutputSpec
+    outputs: tuple[OutputSpec, ...]  # in the order in which they are published; at least one
     digest: str = ""  # sha256 over all of the above

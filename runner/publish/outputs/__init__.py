@@ -1,15 +1,20 @@
-"""What a run may publish: one module per kind, with `KINDS` and a `publish` that is safe to repeat.
+"""What a run may publish: one file for each kind of output.
 
-`publish(offer, forge, changeset) -> Receipt` raises RunnerError where nothing was published, with the
-reason that says why. `FILES = True` marks a kind that publishes changed files, and `PERMISSIONS` says what
-GitHub's token must be allowed for it, in the words of a workflow's `permissions:`. `DECLARES` is the model of
-what an agent may declare for it; without it: anything.
+A run publishes every output that its skill names, one after the other; see `Output`.
 """
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from runner.core.model import Check, Outcome, Proposal, RunSpec
+from runner.config.documents import Model
+from runner.core.model import Check, DeclaredOutput, Outcome, OutputSpec, Proposal, Receipt, RunSpec
+from runner.core.plugins import Family, Plugin
+
+if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
+    from runner.publish.forges import Forge
+    from runner.workspace.changeset import Changeset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +27,10 @@ class BotIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a run asks to publish, after the policy has allowed it."""
+    """What a run asks to publish by one of its outputs, after the policy has allowed it."""
 
     spec: RunSpec
+    output: OutputSpec  # the one of `spec` that is to be published
     run_id: str
     proposal: Proposal
     patch: bytes
@@ -32,6 +38,7 @@ class Offer:
     checks: tuple[Check, ...]
     bot: BotIdentity
     again: bool = False  # propose what was closed unmerged
+    receipts: tuple[Receipt, ...] = ()  # of the outputs that this run has published until now
     say: Callable[[str], None] = lambda _: None  # for what is no failure, and should be known
     stop: Callable[[], None] = lambda: (
         None
@@ -40,3 +47,61 @@ class Offer:
     @property
     def verified(self) -> bool:
         return all(check.ok for check in self.checks)
+
+    @property
+    def declared(self) -> tuple[DeclaredOutput, ...]:
+        """What the agent declared for this output."""
+        return tuple(one for one in self.proposal.declared if one.kind == self.output.kind)
+
+
+class Output(Plugin, Protocol):
+    """One kind of output: what it is called in a skill file, and how it is published.
+
+    When a skill is read, its options are checked against `options`; for a workflow `permissions` is read;
+    when the run is planned, `base_branch`; while the agent works, `declares`; after the policy has allowed
+    the proposal, `publish` is called once for each attempt at the run.
+    """
+
+    options: type[Model]
+    """The model of its options in a skill file. Texts in them are templates, rendered before `publish`."""
+
+    declares: type[Model] | None = None
+    """What the agent may declare for it with the tool `declare_output`; None: any fields."""
+
+    files: bool = False
+    """Whether it publishes changed files. Its options in a skill file then say as well which may change."""
+
+    publishes: bool = True
+    """Whether anything leaves the runner. An output that publishes nothing is the only one of its skill."""
+
+    permissions: ClassVar[Mapping[str, str]] = {}
+    """What GitHub's token must be allowed for it, in the words of a workflow's `permissions:`."""
+
+    def base_branch(self, options: Model) -> str | None:
+        """The branch that the work has to start from; None: the default branch."""
+        return None
+
+    def labels(self, options: Model) -> Sequence[str]:
+        """Labels that it sets, and that must be in the repository before."""
+        return ()
+
+    def preview(self, spec: RunSpec, output: OutputSpec) -> Sequence[tuple[str, str]]:
+        """What a dry run tells of it besides its kind, in lines of a name and a value."""
+        return ()
+
+    @abstractmethod
+    def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
+        """Publish it, or find that it is published. Killed anywhere and called again, it ends the same.
+
+        Raises RunnerError where nothing was published, with the reason that says why; with NO_CHANGES, where
+        there is nothing to publish, the run's other outputs are published all the same.
+        """
+        ...
+
+
+OUTPUTS: Family[Output] = Family("outputs", "runner.publish.outputs", Output)  # type: ignore[type-abstract]
+
+
+def publishing_order(kinds: Sequence[str]) -> tuple[str, ...]:
+    """The order in which a run publishes: the output with the changed files first, the others by name."""
+    return tuple(sorted(kinds, key=lambda kind: (not OUTPUTS.get(kind).files, kind)))

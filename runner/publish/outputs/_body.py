@@ -31,7 +31,7 @@ def _sections(offer: Offer) -> Iterator[str]:
         yield "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
     spec = offer.spec
     yield f"### Why\n\n{neutralise(spec.skill.description, 1_000)}\n\n{_cause(spec.trigger)}"
-    if lead := spec.output.options.get("body"):
+    if lead := offer.output.options.get("body"):
         yield str(lead)
     if said := _said(offer):
         yield f"### What\n\nIn the agent's words:\n\n{neutralise(said, _SUMMARY)}"
@@ -44,9 +44,7 @@ def _sections(offer: Offer) -> Iterator[str]:
 
 def _said(offer: Offer) -> str:
     """What the harness declared for the body, else its last words."""
-    declared: list[Any] = [
-        item.fields.get("body") for item in offer.proposal.declared if item.kind == "pull_request"
-    ]
+    declared: list[Any] = [item.fields.get("body") for item in offer.declared]
     texts = [text for text in declared if isinstance(text, str) and text.strip()]
     return texts[-1] if texts else offer.proposal.summary
 

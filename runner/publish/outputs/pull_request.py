@@ -7,15 +7,15 @@ request by its branch, and what was proposed by the hidden marker in the body.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from runner.config.documents import Many, Model, Text
 from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason, Receipt, Remote
+from runner.core.model import OutputSpec, Phase, Reason, Receipt, Remote, RunSpec
 from runner.core.units import Maybe
-from runner.publish.outputs import BotIdentity, Offer, _marker
+from runner.publish.outputs import BotIdentity, Offer, Output, _marker
 from runner.publish.outputs._body import body
 from runner.publish.outputs._escape import one_line
 from runner.publish.outputs._marker import Marker
@@ -56,21 +56,15 @@ class Declaration(Model):
     body: Text = Field(description="your words to the reviewer, in Markdown: what you did, and why")
 
 
-KINDS = {"pull_request": PullRequestOptions}
-FILES = True
-DECLARES = Declaration
-PERMISSIONS = {"contents": "write", "pull-requests": "write"}
-
-
 def branch(skill: str, key: str) -> str:
     """The stable branch of a skill and key."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-.")[:80].rstrip("-.").removesuffix(".lock")
     return f"skillrunner/{skill}/{slug.replace('..', '-') or 'default'}"
 
 
-def key_of(offer: Offer) -> str:
+def key_of(spec: RunSpec, output: OutputSpec) -> str:
     """What tells this pull request from the others of its skill."""
-    return str(offer.spec.output.options.get("key") or offer.spec.trigger.subject or "default")
+    return str(output.options.get("key") or spec.trigger.subject or "default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +82,39 @@ class _Place:
         return next((pull for pull in self.pulls if pull.state == "open"), None)
 
 
-def publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
-    """Push the change and open the pull request, or update the one that is there.
+class PullRequestOutput(Output):
+    name = "pull_request"
+    options = PullRequestOptions
+    declares = Declaration
+    files = True
+    permissions: ClassVar = {"contents": "write", "pull-requests": "write"}
 
-    Raises RunnerError where nothing is published: NO_CHANGES, CONFLICT, HUMAN_COMMIT, CLOSED_BY_HUMAN,
-    BRANCH_MOVED, or what git or the forge said.
-    """
-    try:
+    def base_branch(self, options: Model) -> str | None:
+        return options.base if isinstance(options, PullRequestOptions) else None
+
+    def labels(self, options: Model) -> "Sequence[str]":
+        return options.labels if isinstance(options, PullRequestOptions) else ()
+
+    def preview(self, spec: RunSpec, output: OutputSpec) -> "Sequence[tuple[str, str]]":
+        name = branch(spec.skill.name, key_of(spec, output))
+        return (("branch", name), ("title", str(output.options.get("title"))))
+
+    def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
+        """Push the change and open the pull request, or update the one that is there.
+
+        Raises RunnerError where nothing is published: NO_CHANGES, CONFLICT, HUMAN_COMMIT, CLOSED_BY_HUMAN,
+        BRANCH_MOVED, or what git or the forge said.
+        """
+        try:
+            return _publish(offer, forge, changeset)
+        except RunnerError as error:
+            if error.reason is not Reason.BRANCH_MOVED:
+                raise
+            offer.say(f"{error.message}; looking at what is there now")
         return _publish(offer, forge, changeset)
-    except RunnerError as error:
-        if error.reason is not Reason.BRANCH_MOVED:
-            raise
-        offer.say(f"{error.message}; looking at what is there now")
-    return _publish(offer, forge, changeset)
+
+
+PLUGINS = (PullRequestOutput,)
 
 
 def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
@@ -118,7 +132,7 @@ def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     pull, action = _open_or_update(offer, place, sha, forge)
     _label(offer, pull, forge)
     if action == "created":
-        reviewers = list(offer.spec.output.options.get("reviewers", ()))
+        reviewers = list(offer.output.options.get("reviewers", ()))
         for warning in forge.request_reviewers(pull.number, reviewers):
             offer.say(warning)
     return _receipt(offer, place, pull, sha, action)
@@ -138,7 +152,7 @@ def _label(offer: Offer, pull: "PullRequest", forge: "Forge") -> None:
 
 
 def _look(offer: Offer, forge: "Forge", changeset: "Changeset") -> _Place:
-    remote, name = forge.remote(), branch(offer.spec.skill.name, key_of(offer))
+    remote, name = forge.remote(), branch(offer.spec.skill.name, key_of(offer.spec, offer.output))
     base, head = changeset.remote_heads(remote, offer.spec.base_ref, name)
     if base is None:
         raise RunnerError(
@@ -251,13 +265,13 @@ def _message(offer: Offer) -> str:
 
 
 def _title(offer: Offer) -> str:
-    return one_line(str(offer.spec.output.options["title"]), _TITLE)
+    return one_line(str(offer.output.options["title"]), _TITLE)
 
 
 def _open_or_update(offer: Offer, place: _Place, sha: str, forge: "Forge") -> "tuple[PullRequest, str]":
     found = Marker(
         skill=offer.spec.skill.name,
-        key=key_of(offer),
+        key=key_of(offer.spec, offer.output),
         cause=offer.spec.trigger.key,
         head=sha,
         patch=offer.proposal.patch_sha256,
@@ -266,7 +280,7 @@ def _open_or_update(offer: Offer, place: _Place, sha: str, forge: "Forge") -> "t
     if place.open is not None:
         forge.update(place.open.number, title=_title(offer), body=text)
         return place.open, "updated"
-    draft = bool(offer.spec.output.options.get("draft", True)) or not offer.verified
+    draft = bool(offer.output.options.get("draft", True)) or not offer.verified
     from runner.publish.forges import NewPullRequest
 
     new = NewPullRequest(
@@ -280,13 +294,13 @@ def _open_or_update(offer: Offer, place: _Place, sha: str, forge: "Forge") -> "t
 
 
 def _missing_labels(offer: Offer, pull: "PullRequest") -> list[str]:
-    return [label for label in offer.spec.output.options.get("labels", ()) if label not in pull.labels]
+    return [label for label in offer.output.options.get("labels", ()) if label not in pull.labels]
 
 
 def _receipt(offer: Offer, place: _Place, pull: "PullRequest", sha: str, action: str) -> Receipt:
     return Receipt(
-        kind="pull_request",
-        key=f"{offer.spec.skill.name}/{key_of(offer)}",
+        kind=offer.output.kind,
+        key=f"{offer.spec.skill.name}/{key_of(offer.spec, offer.output)}",
         action=action,  # type: ignore[arg-type]
         url=pull.url,
         number=pull.number,

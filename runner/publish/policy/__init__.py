@@ -7,7 +7,7 @@ one reading of the record is enough to mend the skill or to see the attack.
 from collections.abc import Mapping
 
 from runner.core.model import Proposal, Refusal, RunSpec
-from runner.publish.policy import files, paths, secrets
+from runner.publish.policy import declared, files, paths, secrets
 
 
 def check(
@@ -24,5 +24,6 @@ def check(
     return (
         *paths.refusals(proposal.changes, spec.allowance),
         *files.refusals(proposal, spec.allowance),
+        *declared.refusals(proposal, spec.outputs),
         *secrets.refusals(contents, secret_values),
     )

@@ -75,12 +75,17 @@ def spec_of(store: Store, run: Run) -> RunSpec:
     """What a run was to do, without its event. Raises RunnerError when it was never planned."""
     from pydantic import TypeAdapter, ValidationError
 
-    data: Mapping[str, Any] = store.spec(run.id)
+    data = _with_outputs(store.spec(run.id))
     try:
         return TypeAdapter(RunSpec).validate_python(data)
     except ValidationError as error:
         message, hint = f"run {run.id} ended before it was planned", f"skillrunner retry {run.id}"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint) from error
+
+
+def _with_outputs(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stored spec with its outputs; until a run could have several, it had one `output`."""
+    return {"outputs": [data["output"]], **data} if "output" in data else data
 
 
 def relocate_session(kept: AgentSession | None, workspace: str) -> Files:

@@ -14,11 +14,11 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, ValidationError, create_model
 
 from runner.config.documents import Model, Text
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import DeclaredOutput
 from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.mcp import Tool, ToolError, faults
+from runner.publish.outputs import Output
 from runner.run.context import RunContext
 from runner.store import memory
 
@@ -50,7 +50,7 @@ class _Desk:
     calls: Iterator[int] = field(default_factory=lambda: count(1))  # several threads count
 
     def declare(self, given: Any) -> str:
-        fields = _fitting(given.kind, given.fields)
+        fields = _fitting(self.job.parts.outputs[given.kind], given.fields)
         if wrong := self.job.outbox.add(DeclaredOutput(kind=given.kind, fields=fields)):
             raise ToolError(wrong)
         return f"Declared: {given.kind}. It is checked and published after you have ended."
@@ -122,7 +122,7 @@ def tools(job: RunContext) -> tuple[Tool, ...]:
     """Those that the skill asks for."""
     desk = _Desk(job, Redactor(job.parts.confidential))
     made: Mapping[str, tuple[str, type[Model], Callable[[Any], str]]] = {
-        "declare_output": (_declaring(job), _declaration(job.spec.output.kind), desk.declare),
+        "declare_output": (_declaring(job), _declaration(job), desk.declare),
         "note": (_NOTING, _Note, desk.note),
         "read_notes": (_READING, _Nothing, desk.read_notes),
         "read_messages": (_MESSAGES, _Nothing, desk.read_messages),
@@ -157,32 +157,27 @@ def _asking(job: RunContext) -> str:
 
 
 def _declaring(job: RunContext) -> str:
-    kind = job.spec.output.kind
-    fields = _fields(kind)
+    return " ".join(_declaring_kind(output) for output in job.parts.outputs.values())
+
+
+def _declaring_kind(output: Output) -> str:
+    what = f"Say what is to be published as this run's {output.name}."
+    fields = output.declares.model_fields if output.declares else {}
     known = "; ".join(f"`{name}`: {field.description}" for name, field in fields.items())
-    what = f"Say what is to be published as this run's {kind}."
     return f"{what} Its fields are {known}." if known else what
 
 
-def _declaration(kind: str) -> type[Model]:
-    """The arguments of `declare_output`: a skill has one kind of output."""
+def _declaration(job: RunContext) -> type[Model]:
+    """The arguments of `declare_output`: the kind is one that the skill names."""
+    kinds = tuple(output.kind for output in job.spec.outputs)
     said = Field(description="What is declared, by name")
-    fields: dict[str, Any] = {"kind": (Literal[kind], ...), "fields": (dict[str, JsonValue], said)}
+    fields: dict[str, Any] = {"kind": (Literal[kinds], ...), "fields": (dict[str, JsonValue], said)}
     return create_model("Declaration", __base__=Model, **fields)
 
 
-def _model(kind: str) -> type[Model] | None:
-    return getattr(plugins.module("outputs", kind), "DECLARES", None)
-
-
-def _fields(kind: str) -> Mapping[str, Any]:
-    model = _model(kind)
-    return model.model_fields if model else {}
-
-
-def _fitting(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _fitting(output: Output, fields: dict[str, Any]) -> dict[str, Any]:
     """The fields, where the output can do something with them. Raises ToolError."""
-    model = _model(kind)
+    model = output.declares
     try:
         return model.model_validate(fields).model_dump(exclude_unset=True) if model else fields
     except ValidationError as error:

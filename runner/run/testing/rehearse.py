@@ -16,7 +16,8 @@ from runner.core.model import Artifact, End, Phase, Places, Reason, RunSpec, Ses
 from runner.gateway.factory import ModelDoor
 from runner.gateway.model.cassette import Exchange, Names, commit_names, from_traffic
 from runner.gateway.model.replay import Replay, serve_replay
-from runner.publish.outputs import Offer
+from runner.publish.outputs import Offer, Output
+from runner.publish.outputs.none import NoneOutput
 from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
@@ -32,7 +33,9 @@ from runner.triggers import actor, subject, trigger_key
 
 if TYPE_CHECKING:
     from runner.core.model import Receipt, TranscriptEvent
+    from runner.publish.forges import Forge
     from runner.run.context import Parts
+    from runner.workspace.changeset import Changeset
 
 Mode = Literal["record", "test", "update"]
 """With the real model; with what was recorded; with its answers, whatever is asked."""
@@ -98,16 +101,21 @@ class _Ears:
     offer: Offer | None = None
     version: str = ""
 
-    def publish(self, offer: Offer, *_: object) -> "Receipt":
-        """In place of an output: nothing leaves."""
-        from runner.publish.outputs import none
-
-        self.offer = offer
-        return none.publish(offer, *_)  # type: ignore[arg-type]
-
     def watch(self, event: "TranscriptEvent") -> None:
         if isinstance(event, SessionStart) and event.version:
             self.version = event.version
+
+
+class _Unpublished(Output):
+    """In place of an output: the agent may declare the same, and nothing leaves."""
+
+    def __init__(self, real: Output, ears: _Ears) -> None:
+        self.name, self.options, self.declares = real.name, real.options, real.declares
+        self.ears = ears
+
+    def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> "Receipt":
+        self.ears.offer = offer
+        return NoneOutput().publish(offer, forge, changeset)
 
 
 def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> CaseRun:
@@ -158,7 +166,8 @@ def _planned(
         find = None if mode == "record" else _no_secret
         parts = bootstrap.run_parts(place, spec, target, mirror, ears.watch, False, find)
         install = parts.install and replace(parts.install, folder=stage.programs)
-        return replace(parts, output=ears, install=install)
+        outputs = {kind: _Unpublished(output, ears) for kind, output in parts.outputs.items()}
+        return replace(parts, outputs=outputs, install=install)
 
     return spec, make
 

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from runner.config.documents import Model
 from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import (
@@ -21,6 +22,7 @@ from runner.core.model import (
     OutputSpec,
     Phase,
     Reason,
+    Receipt,
     Remote,
     Repository,
     Run,
@@ -31,14 +33,16 @@ from runner.core.model import (
     Trigger,
     Usage,
 )
+from runner.publish.forges import Forge
 from runner.publish.forges.local import LocalForge
-from runner.publish.outputs import BotIdentity
+from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output
 from runner.run.context import Parts
 from runner.run.execute import execute
 from runner.run.recorder import RunRecorder
 from runner.sandboxes import SandboxSpec
 from runner.store import PullRequests, Store, hold, new_run_id
 from runner.workspace import checkout
+from runner.workspace.changeset import Changeset
 from runner.workspace.mirror import Mirror
 from tests.parts.cli import Project
 
@@ -65,7 +69,7 @@ class Scene:
             harness=HarnessSpec(kind="command", options={"command": steps}),
             limits=Limits(timeout=30, idle=30),
             allowance=Allowance(),
-            output=OutputSpec(kind="pull_request", options={"title": "t"}),
+            outputs=(OutputSpec(kind="pull_request", options={"title": "t"}),),
         )
         return replace(spec, **changes)
 
@@ -93,7 +97,7 @@ class Scene:
         return Parts(
             sandbox=plugins.module("sandboxes", "fake"),
             harness=plugins.module("harnesses", "command"),  # type: ignore[arg-type]
-            output=plugins.module("outputs", "pull_request"),
+            outputs={"pull_request": OUTPUTS.get("pull_request")},
             forge=LocalForge(self.project.origin, table, "bot"),
             mirror=self.mirror,
             bot=BotIdentity(name="bot", email="bot@example.com"),
@@ -180,12 +184,72 @@ def test_costs_of_attempts_add_up_as_people_add() -> None:
     assert (Usage(cost_usd=0.1) + Usage(cost_usd=0.2) + Usage(tokens_in=1)).cost_usd == 0.3
 
 
+class Pages(Output):
+    """An output that keeps what it publishes in a list, and may fail."""
+
+    name = "pages"
+    options = Model
+
+    def __init__(self, *faults: RunnerError) -> None:
+        self.published: list[Offer] = []
+        self.faults = list(faults)
+
+    def publish(self, offer: Offer, forge: Forge, changeset: Changeset) -> Receipt:
+        if self.faults:
+            raise self.faults.pop(0)
+        action: Literal["created", "unchanged"] = "unchanged" if self.published else "created"
+        self.published.append(offer)
+        return Receipt(kind=self.name, key="pages", action=action, url="pages:1")
+
+
+def both(scene: Scene, pages: Pages, *steps: str, **changes: Any) -> tuple[str, End]:
+    """A run with a pull request and pages."""
+    title = OutputSpec(kind="pull_request", options={"title": "t"})
+    spec = scene.spec(*steps, outputs=(title, OutputSpec(kind="pages", options={"to": "x"})), **changes)
+    return scene.run(spec, outputs={"pull_request": OUTPUTS.get("pull_request"), "pages": pages})
+
+
+def test_every_output_publishes_and_knows_what_came_before(scene: Scene) -> None:
+    pages = Pages()
+    run_id, end = both(scene, pages, "write:a:x", """put:outputs.jsonl:{"kind": "pages", "text": "hi"}""")
+    assert end.state is RunState.SUCCEEDED
+    assert end.message.startswith("pull request created: local:")
+    assert end.message.endswith("; pages created: pages:1")
+    assert {receipt.kind for receipt in scene.store.receipts(run_id)} == {"pull_request", "pages"}
+    (offer,) = pages.published
+    assert [one.fields for one in offer.declared] == [{"text": "hi"}]
+    assert (offer.output.options, [one.kind for one in offer.receipts]) == ({"to": "x"}, ["pull_request"])
+
+
+def test_when_the_second_fails_the_first_is_on_record_and_published_once(scene: Scene) -> None:
+    away = RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "no answer", retryable=True)
+    run_id, end = both(scene, Pages(away), "write:a:x")
+    assert (end.state, end.reason) == (RunState.ERROR, Reason.FORGE_UNAVAILABLE)
+    assert [(one.kind, one.action) for one in scene.store.receipts(run_id)] == [("pull_request", "created")]
+    pages = Pages()
+    run_id, end = both(scene, pages, "write:a:x")
+    assert end.state is RunState.SUCCEEDED
+    assert len(pages.published) == 1
+    pulls = PullRequests(scene.store.engine, scene.store.path, "demo").all()
+    assert [pull.number for pull in pulls] == [1]
+
+
+def test_an_output_with_nothing_to_publish_holds_no_other_up(scene: Scene) -> None:
+    pages = Pages()
+    run_id, end = both(scene, pages, """put:outputs.jsonl:{"kind": "pages"}""")
+    assert (end.state, end.message) == (RunState.SUCCEEDED, "pages created: pages:1")
+    assert [one.kind for one in scene.store.receipts(run_id)] == ["pages"]
+    nothing = RunnerError(Phase.PUBLISH, Reason.NO_CHANGES, "no text")
+    _, end = both(scene, Pages(nothing), """put:outputs.jsonl:{"kind": "pages"}""")
+    assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
+
+
 class Flaky:
     """A forge door that breaks so many times, and then works."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
-        self.real = plugins.module("outputs", "pull_request")
+        self.real = OUTPUTS.get("pull_request")
 
     def publish(self, *args: Any) -> Any:
         if self.failures:
@@ -197,7 +261,7 @@ class Flaky:
 @pytest.mark.parametrize(("failures", "state"), [(1, RunState.SUCCEEDED), (2, RunState.ERROR)])
 def test_what_passes_is_tried_again(scene: Scene, failures: int, state: RunState) -> None:
     spec = scene.spec("write:a:x", limits=Limits(attempts=2))
-    run_id, end = scene.run(spec, output=Flaky(failures))
+    run_id, end = scene.run(spec, outputs={"pull_request": Flaky(failures)})
     assert end.state is state
     assert scene.store.run(run_id).attempt == 2
 
@@ -217,7 +281,7 @@ def test_a_bug_is_stored_as_an_error_and_goes_on(scene: Scene) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        scene.run(scene.spec("write:a:x"), output=Broken())
+        scene.run(scene.spec("write:a:x"), outputs={"pull_request": Broken()})
     assert scene.store.run("latest").state is RunState.ERROR
 
 
@@ -226,13 +290,13 @@ def test_a_full_disk_is_named(scene: Scene) -> None:
         def publish(self, *_: Any) -> Any:
             raise OSError(28, "No space left on device")
 
-    _, end = scene.run(scene.spec("write:a:x"), output=Full())
+    _, end = scene.run(scene.spec("write:a:x"), outputs={"pull_request": Full()})
     assert (end.reason, end.phase, end.retryable) == (Reason.DISK_FULL, Phase.PUBLISH, True)
 
 
 def test_nothing_published_by_choice(scene: Scene, tmp_path: Path) -> None:
-    spec = scene.spec("write:a:x", output=OutputSpec(kind="none"))
-    run_id, end = scene.run(spec, output=plugins.module("outputs", "none"))
+    spec = scene.spec("write:a:x", outputs=(OutputSpec(kind="none"),))
+    run_id, end = scene.run(spec, outputs={"none": OUTPUTS.get("none")})
     assert end.state is RunState.SUCCEEDED
     assert scene.store.receipts(run_id)[0].url == f"run:{run_id}"
     assert scene.project.branches() == ["main"]
@@ -241,7 +305,8 @@ def test_nothing_published_by_choice(scene: Scene, tmp_path: Path) -> None:
 def test_a_warning_of_the_forge_is_heard(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LocalForge, "request_reviewers", lambda *_: ["nobody was not asked for a review"])
     spec = scene.spec(
-        "write:a:x", output=OutputSpec(kind="pull_request", options={"title": "t", "reviewers": ("nobody",)})
+        "write:a:x",
+        outputs=(OutputSpec(kind="pull_request", options={"title": "t", "reviewers": ("nobody",)}),),
     )
     _, end = scene.run(spec)
     assert end.state is RunState.SUCCEEDED

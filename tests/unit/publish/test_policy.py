@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core import globs
-from runner.core.model import Allowance, FileChange, Proposal
-from runner.publish.policy import files, paths, secrets
+from runner.core.model import Allowance, DeclaredOutput, FileChange, OutputSpec, Proposal
+from runner.publish.policy import declared, files, paths, secrets
 
 ALLOWANCE = Allowance(paths=("docs/**", "README.md"))
 SECRET = "tok-9f8a7b6c5d4e3f2a1b0c/+Zz"
@@ -192,3 +192,14 @@ def test_any_secret_is_found_in_base64_at_any_offset(secret: str, before: bytes)
 )
 def test_globs(pattern: str, path: str, expected: bool) -> None:
     assert globs.matches(path, [pattern]) is expected
+
+
+def test_declared_outputs_are_of_kinds_that_the_skill_names() -> None:
+    kinds = ("pull_request", "comment", "comment", "report")
+    proposal = Proposal(
+        base_sha="b", tree_sha="t", declared=tuple(DeclaredOutput(kind=kind) for kind in kinds)
+    )
+    outputs = (OutputSpec(kind="pull_request"), OutputSpec(kind="report"))
+    (refusal,) = declared.refusals(proposal, outputs)
+    assert (refusal.rule, refusal.subject) == ("output_kind", "the agent")
+    assert refusal.message == "declares the output 'comment', and the skill names pull_request, report"

@@ -48,11 +48,12 @@ def offer(**changes: Any) -> Offer:
         harness=HarnessSpec(kind="codex"),
         limits=Limits(),
         allowance=Allowance(),
-        output=OutputSpec(kind="pull_request", options={"title": "t", "body": "Before all."}),
+        outputs=(OutputSpec(kind="pull_request", options={"title": "t", "body": "Before all."}),),
     )
     change = FileChange(path="docs/a|`b.md", change="modified", additions=2, deletions=1)
     made = Offer(
         spec=spec,
+        output=spec.outputs[0],
         run_id="run-1",
         proposal=Proposal(base_sha="b", tree_sha="t", changes=(change,), summary="Did it."),
         patch=b"",

@@ -59,8 +59,9 @@ def test_everything_is_resolved() -> None:
     assert (spec.limits.timeout, spec.limits.idle) == (99, 5)
     assert spec.harness == HarnessSpec(kind="claude-code", model="sonnet", options=spec.harness.options)
     assert spec.harness.options["max_turns"] == 7
-    assert spec.output.options["title"] == "docs for v1"
-    assert spec.output.options["body"] == "Hello docs"
+    (output,) = spec.outputs
+    assert output.options["title"] == "docs for v1"
+    assert output.options["body"] == "Hello docs"
     assert (spec.allowance.paths, spec.allowance.max_file_bytes) == (("docs/**",), 5 * 1024)
     assert spec.allowance.guarded == ("skills/**",)
     assert (spec.verify, spec.draft_on_failed_verify) == (("make",), True)

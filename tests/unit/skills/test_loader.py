@@ -64,8 +64,9 @@ def test_a_skill_says_everything() -> None:
     assert (skill.name, skill.path, skill.file) == ("docs", "skills/docs", "skills/docs/skill.yaml")
     assert skill.description == "Bring the docs up to date after each release"
     assert list(skill.triggers) == ["release", "schedule"]
-    kind, options = skill.output
+    ((kind, options),) = skill.outputs.items()
     assert kind == "pull_request"
+    assert skill.publishes
     assert options.labels == ("documentation",)
     assert allowance(options).paths == ("docs/**", "README.md")
     assert skill.options.limits.merge(Limits()) == Limits(timeout=2700, idle=600, cost_usd=5, attempts=2)
@@ -79,7 +80,7 @@ def test_the_least_skill_needs_one_file() -> None:
     )
     assert skill.prompt.text == "Do it"
     assert skill.triggers == {}
-    assert skill.output[0] == "none"
+    assert (list(skill.outputs), skill.publishes) == (["none"], False)
 
 
 def test_the_description_may_stand_in_either_file() -> None:
@@ -274,9 +275,9 @@ def test_a_fault_says_what_to_write(old: str, new: str, message: str, hint: str)
     assert (message, hint) in found
 
 
-def test_two_outputs_are_one_too_many() -> None:
+def test_what_publishes_nothing_stands_alone() -> None:
     fault = fault_of(YAML + "  none: {}\n")
-    assert fault.message == "should name exactly one output, not 2"
+    assert fault.message == "names `none`, which publishes nothing, beside others: keep one of them"
 
 
 def test_characters_that_deceive_a_reviewer_are_refused() -> None:

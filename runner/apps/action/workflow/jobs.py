@@ -6,10 +6,10 @@ from typing import Any
 
 from runner.apps.action.workflow.text import Verbatim
 from runner.apps.action.workflow.use import Use
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.harnesses import model_of
+from runner.publish.outputs import OUTPUTS
 from runner.skills import Skill
 
 _CHECKOUT = "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2"
@@ -81,7 +81,7 @@ def _job(skill: Skill, chained: Sequence[Skill], use: Use) -> Mapping[str, Any]:
     keys = f"fromJSON(needs.plan.outputs.runs)['{skill.name}']"
     named = {name for one in chained for name in secrets(one, use)}
     env = {name: f"${{{{ secrets.{name} }}}}" for name in sorted(named - use.identities)}
-    published = {right: level for one in chained for right, level in _publishing(one).items()}
+    published = dict(sorted(right for one in chained for right in _publishing(one).items()))
     identity = _IDENTITY if named & use.identities else {}
     overlap = _OVERLAP[skill.options.overlap]
     return {
@@ -102,9 +102,10 @@ def _minutes(skill: Skill, use: Use) -> int:
 
 
 def _publishing(skill: Skill) -> Mapping[str, str]:
-    kind, _ = skill.output
-    needed: Mapping[str, str] = getattr(plugins.module("outputs", kind), "PERMISSIONS", {})
-    return needed
+    """What the token must be allowed for the skill's outputs; `write` includes `read`."""
+    needed = [OUTPUTS.get(kind).permissions for kind in skill.outputs]
+    rights = sorted({(right, level) for one in needed for right, level in one.items()})
+    return dict(rights)  # of two levels the last one counts: "write" comes after "read"
 
 
 def _steps(

@@ -108,10 +108,9 @@ def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[st
     from runner.run.testing import case as cases
 
     trigger = inputs.trigger(skill, given["event"], given["trigger"], given["inputs"], "case")
-    _, output = skill.output
     with bootstrap.store(place.config) as runs:
         target = bootstrap.forge(place, runs)
-        base, mirror = bootstrap.base(place, target, given["base"] or getattr(output, "base", None))
+        base, mirror = bootstrap.base(place, target, given["base"] or skill.base_branch)
     files = _files(mirror.directory, base.sha, place.config.skills, given["files"])
     tags = mirror.git.output("tag", "--points-at", base.sha).split()
     told: dict[str, Any] = {

@@ -116,9 +116,8 @@ def _start(place: "LocalPlace", runs: "Store", target: "Forge", wish: RunRequest
         return _start_again(place, runs, target, wish, run_id)
     skill = intake.skill(place, wish.skill)
     trigger = intake.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
-    _, options = skill.output
     commit = intake.commit_of(place, skill)
-    base, mirror = bootstrap.base(place, target, wish.base or getattr(options, "base", None))
+    base, mirror = bootstrap.base(place, target, wish.base or skill.base_branch)
     return NewRun(
         run_id=run_id,
         skill=skill,
@@ -150,8 +149,7 @@ def _start_again(
     else:
         commit = work["commit"] or head.sha
         skill = skill_at(mirror, commit, work["path"], earlier.skill)
-    _, options = skill.output
-    ref = getattr(options, "base", None) or head.ref
+    ref = skill.base_branch or head.ref
     return NewRun(
         run_id=run_id,
         skill=skill,

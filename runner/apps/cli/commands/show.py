@@ -75,7 +75,8 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         if "question" in event.data:
             yield f"asked       {one_line(str(event.data['question']), 1000)}"
     for receipt in runs.receipts(run.id):
-        yield f"published   {receipt.kind} {receipt.action}: {receipt.url} ({receipt.branch})"
+        where = f" ({receipt.branch})" if receipt.branch else ""
+        yield f"published   {receipt.kind} {receipt.action}: {receipt.url}{where}"
     yield from _states(events, run)
     for artifact in runs.artifacts(run.id):
         yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"

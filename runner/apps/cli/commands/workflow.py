@@ -135,15 +135,16 @@ def _write(path: Path, text: str) -> None:
 def _needs(skills: Sequence[Skill], use: Use) -> Iterator[str]:
     """What must be set on GitHub, for the workflow to work."""
     from runner.apps.action.workflow import APP_ID, APP_KEY, secrets
+    from runner.publish.outputs import OUTPUTS
 
     named = {name for skill in skills for name in secrets(skill, use)} | ({APP_KEY} if use.app else set())
-    outputs = [options for skill in skills for kind, options in [skill.output] if kind == "pull_request"]
-    labels = {label for options in outputs for label in options.labels if "{" not in label}
+    outputs = [(OUTPUTS.get(kind), options) for skill in skills for kind, options in skill.outputs.items()]
+    labels = {label for one, options in outputs for label in one.labels(options) if "{" not in label}
     if named:
         yield f"secrets that must be in the repository's settings: {', '.join(sorted(named))}"
     if use.app:
         yield f"variable that must be in the repository's settings: {APP_ID}"
-    elif outputs:
+    elif any("pull-requests" in one.permissions for one, _ in outputs):
         yield 'to be ticked in the settings: "Allow GitHub Actions to create and approve pull requests"'
     if labels:
         yield f"labels that must be there: {', '.join(sorted(labels))}"
