@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from runner.core.model import Allowance, FileChange, Proposal, Refusal
+from runner.publish.policy.paths import is_dot_git
 
 _SYMLINK = 0o120000
 
@@ -24,6 +25,8 @@ def _kind(change: FileChange, allowance: Allowance) -> Iterator[Refusal]:
         yield _refuse("symlink", change, f"is a link to {change.target!r}: allow it with `symlinks: true`")
     elif change.kind == "symlink" and _escapes(change):
         yield _refuse("symlink", change, f"links out of the repository, to {change.target!r}")
+    elif change.kind == "symlink" and any(is_dot_git(part) for part in change.target.split("/")):
+        yield _refuse("symlink", change, f"links into git's own folder, to {change.target!r}")
     if change.change == "deleted" and not allowance.deletions:
         yield _refuse("deletion", change, "is deleted: allow it with `deletions: true`")
     if _mode_changed(change) and not allowance.mode_changes:

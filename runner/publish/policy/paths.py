@@ -9,55 +9,194 @@ from runner.core import globs
 from runner.core.model import Allowance, FileChange, Refusal
 
 PROTECTED = (
-    # what runs in continuous integration
+    # what runs in continuous integration, or deploys
     ".github/**",
     ".gitlab/**",
     ".gitlab-ci.yml",
+    ".gitlab-ci/**",
+    ".forgejo/**",
+    ".gitea/**",
     ".circleci/**",
     ".buildkite/**",
     ".woodpecker/**",
     ".woodpecker.y*ml",
     ".drone.y*ml",
+    ".drone.star",
+    ".drone.jsonnet",
     ".travis.yml",
     ".appveyor.yml",
     ".cirrus.yml",
+    ".cirrus.star",
+    ".semaphore/**",
+    ".tekton/**",
+    ".teamcity/**",
+    ".harness/**",
+    ".azure-pipelines/**",
+    ".azuredevops/**",
+    ".pipelines/**",
+    ".builds/**",
+    ".build.yml",
+    ".builder/**",
     ".ci/**",
+    ".prow.y*ml",
+    ".zuul.y*ml",
+    ".zuul.d/**",
+    "zuul.yaml",
+    "zuul.d/**",
     "appveyor.yml",
     "azure-pipelines*.y*ml",
     "bitbucket-pipelines.yml",
+    "buildspec*.y*ml",
+    "cloudbuild*.y*ml",
+    "cloudbuild*.json",
+    "codefresh*.y*ml",
+    "netlify.toml",
+    "vercel.json",
+    "render.yaml",
+    "fly.toml",
+    "app.yaml",
+    "Procfile",
     "Jenkinsfile*",
-    # who must review
+    "**/*.jenkinsfile",
+    # who must review, and what merges or updates by itself
     "**/CODEOWNERS",
+    "**/OWNERS",
+    "**/OWNERS_ALIASES",
+    "**/renovate.json*",
+    "**/.renovaterc*",
+    "**/dependabot.y*ml",
+    "**/.mergify.y*ml",
+    "**/.mergify/**",
+    "**/.kodiak.toml",
+    "**/bors.toml",
     # what tells agents what to do, and the editors and containers they start in
     "**/AGENTS.md",
     "**/AGENTS.override.md",
+    "**/AGENT.md",
     "**/CLAUDE.md",
     "**/CLAUDE.local.md",
     "**/GEMINI.md",
     "**/QWEN.md",
+    "**/WARP.md",
+    "**/CRUSH.md",
+    "**/.agent/**",
     "**/.agents/**",
+    "**/.aider*",
+    "**/.amazonq/**",
+    "**/.amp/**",
+    "**/.augment/**",
+    "**/.augment-guidelines",
     "**/.claude/**",
+    "**/.clinerules*/**",
+    "**/.clineignore",
     "**/.codex/**",
+    "**/.continue/**",
     "**/.copilot/**",
+    "**/.crush/**",
+    "**/.crush.json",
+    "**/crush.json",
     "**/.cursor/**",
     "**/.cursorrules",
+    "**/.cursorignore",
+    "**/.factory/**",
     "**/.gemini/**",
+    "**/.geminiignore",
+    "**/.goose/**",
+    "**/.goosehints",
+    "**/.junie/**",
+    "**/.kilocode/**",
+    "**/.kiro/**",
+    "**/.openhands/**",
     "**/.opencode/**",
+    "**/.openai/**",
+    "**/.qodo/**",
     "**/.qwen/**",
+    "**/.roo/**",
+    "**/.roomodes",
+    "**/.roorules*",
+    "**/.rules",
+    "**/.tabnine/**",
+    "**/.trae/**",
+    "**/.warp/**",
     "**/.windsurf*/**",
     "**/.windsurfrules",
+    "**/.zed/**",
     "**/.mcp.json",
-    "**/opencode.json",
+    "**/mcp.json",
+    "**/opencode.json*",
     "**/.devcontainer/**",
     "**/.devcontainer.json",
     "**/.vscode/**",
+    "**/.idea/**",
+    "**/.fleet/**",
+    "**/*.code-workspace",
+    "**/.gitpod.y*ml",
+    "**/.ona/**",
+    "**/.codesandbox/**",
+    "**/.stackblitzrc",
+    "**/.replit",
+    "**/devbox.json",
+    "**/devenv.nix",
+    "**/.nvim.lua",
+    "**/.nvimrc",
+    "**/.exrc",
+    "**/.dir-locals.el",
+    # what shells, package managers and tools read where they are started
+    "**/.envrc",
+    "**/.env",
+    "**/.mise.toml",
+    "**/.mise.local.toml",
+    "**/mise.toml",
+    "**/.mise/**",
+    "**/.config/mise/**",
+    "**/.rtx.toml",
+    "**/.tool-versions",
+    "**/.prototools",
+    "**/.npmrc",
+    "**/.yarnrc",
+    "**/.yarnrc.yml",
+    "**/.yarn/**",
+    "**/.pnpmfile.*",
+    "**/pnpmfile.*",
+    "**/bunfig.toml",
+    "**/.pypirc",
+    "**/pip.conf",
+    "**/.netrc",
+    "**/.cargo/**",
+    "**/.gemrc",
+    "**/.bundle/**",
+    "**/.mvn/**",
+    "**/gradle/wrapper/**",
+    "**/init.gradle*",
+    "**/NuGet.config",
+    "**/.bazelrc",
+    "**/.bazelversion",
+    "**/.buckconfig*",
+    "**/.bashrc",
+    "**/.bash_profile",
+    "**/.profile",
+    "**/.zshrc",
+    "**/.zshenv",
+    "**/.ssh/**",
+    "**/.docker/**",
+    "**/.kube/**",
+    "**/.aws/**",
     # what changes how git itself behaves on a developer's machine
     "**/.gitattributes",
     "**/.gitmodules",
     "**/.gitconfig",
+    "**/.lfsconfig",
+    "**/.githooks/**",
     "**/.husky/**",
+    "**/.huskyrc*",
     "**/.pre-commit-config.y*ml",
-    "**/lefthook.y*ml",
+    "**/.pre-commit-hooks.y*ml",
+    "**/.overcommit.yml",
+    "**/.lefthook*.y*ml",
+    "**/lefthook*.y*ml",
+    "**/.lintstagedrc*",
+    "**/.simple-git-hooks.*",
+    "**/simple-git-hooks.*",
     # the automation itself
     "skillrunner.yaml",
     "**/skill.yaml",
@@ -81,7 +220,7 @@ def refusals(changes: Sequence[FileChange], allowance: Allowance) -> Iterator[Re
 
 def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
     # Case is ignored where that refuses more: on many machines ".GITHUB" is ".github".
-    guarded = globs.matches(path, (*PROTECTED, *allowance.guarded), ignore_case=True)
+    guarded = globs.matches(path, _with_folders((*PROTECTED, *allowance.guarded)), ignore_case=True)
     if guarded and not globs.matches(path, allowance.protected):
         yield Refusal(
             rule="protected_path",
@@ -97,6 +236,14 @@ def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
         )
 
 
+def _with_folders(patterns: Iterable[str]) -> Iterator[str]:
+    """The patterns, and the folder of each that means all in one: a link may stand in its place."""
+    for pattern in patterns:
+        yield pattern
+        if pattern.endswith("/**"):
+            yield pattern.removesuffix("/**")
+
+
 def _name_refusals(path: str) -> Iterator[Refusal]:
     for problem in _name_problems(path):
         yield Refusal(rule="path_trick", subject=path, message=problem)
@@ -108,7 +255,7 @@ def _name_problems(path: str) -> Iterator[str]:
         yield "is an absolute path"
     if any(part in ("", ".", "..") for part in parts) and not path.startswith("/"):
         yield "has an empty, `.` or `..` component"
-    if any(_is_dot_git(part) for part in parts):
+    if any(is_dot_git(part) for part in parts):
         yield "has a component that is `.git` on some file system"
     if "\\" in path:
         yield "holds a backslash, which separates folders on Windows"
@@ -118,7 +265,7 @@ def _name_problems(path: str) -> Iterator[str]:
         yield "holds a control, invisible or direction-changing character, or bytes that are not UTF-8"
 
 
-def _is_dot_git(part: str) -> bool:
+def is_dot_git(part: str) -> bool:
     """Whether git on HFS+ or NTFS would take this name for `.git`."""
     plain = part.translate(_HFS_IGNORED).split(":", 1)[0].rstrip(". ")
     return _DOT_GIT.fullmatch(plain) is not None

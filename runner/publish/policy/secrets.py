@@ -1,56 +1,137 @@
-"""Whether a known secret is in what would be published, plain or in disguise.
+"""Whether a known secret is in what would be published, plain or in disguise. Pure, and linear in time.
 
-Found: the value as it is, in base64 (any alignment, both alphabets), hexadecimal, URL and JSON
-escapes, reversed, spread over lines or string pieces, and with a part of it cut off at either end.
-Not found: encryption, compression, or an encoding of the harness's own making. That is why a secret
-should not be in the sandbox in the first place.
+A secret is found as it is, reversed, in base64, base32, hexadecimal, character codes, URL, JSON, HTML or
+quoted-printable escapes, UTF-16, gzip, zlib, bzip2, xz or zip, and in these on top of each other; spread
+over lines, string pieces, names or files; and with a part of it cut off at either end. Encryption, or an
+encoding of an agent's own making, is not found: a secret that must not leave should not be in the sandbox.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from runner.core.model import Refusal
 from runner.core.redact import SHORTEST, encodings
+from runner.publish.policy._decode import readings
 
-_NOT_ALNUM = re.compile(rb"[^A-Za-z0-9]+")
 _DIFF_MARK = re.compile(rb"^[+\- ]", re.MULTILINE)
+_NOT_ALNUM = bytes(code for code in range(256) if not chr(code).isalnum() or code > 127)
 _LEAST_PART = 12  # characters of a secret that give it away on their own
+_LONG_PART = 200  # as many of a long one do, however long it is
+_GRAM = 8  # characters by which a part is looked up
+_PLACES = 16  # of one gram in a secret that are compared
 
 
 def refusals(contents: Mapping[str, bytes], values: Mapping[str, str]) -> Iterator[Refusal]:
-    """One refusal for every text in which a secret is found; names only, never the value."""
+    """One refusal for every text in which a secret is found; names only, never the value.
+
+    `contents` maps what people call a text ("patch", "docs/a.md") to its bytes. Texts are searched one by
+    one, and then one after the other as if they were one.
+    """
+    search = _Search({name: value for name, value in values.items() if len(value) >= SHORTEST})
+    if not search.values:
+        return
+    named: set[str] = set()
     for subject, content in contents.items():
-        squeezed = _squeeze(_DIFF_MARK.sub(b"", content))
-        for name, value in values.items():
-            if form := _found(value, content, squeezed):
-                yield Refusal(rule="secret", subject=subject, message=f"holds the secret {name} ({form})")
+        for name, form in search.find(content):
+            named.add(name)
+            yield Refusal(rule="secret", subject=subject, message=f"holds the secret {name} ({form})")
+    names = "".join(path.rpartition("/")[2] for path in contents).encode("utf-8", "surrogateescape")
+    for joined in (b"".join(contents.values()), names):
+        for name, form in search.find(joined):
+            if name not in named:
+                named.add(name)
+                message = f"hold the secret {name} between them ({form})"
+                yield Refusal(rule="secret", subject="the changes together", message=message)
 
 
-def _found(value: str, content: bytes, squeezed: bytes) -> str | None:
-    if len(value) < SHORTEST:
-        return None
-    if value.encode() in content:
-        return "plain"
-    for form, encoded in _encoded(value):
-        if encoded in content:
-            return form
-        if _parts_in(_squeeze(encoded), squeezed):
-            return f"{form}, split or cut"
-    return None
+@dataclass(slots=True)
+class _Part:
+    """A written form of a secret without what is no letter or digit, and how much of it gives it away."""
+
+    name: str
+    form: str
+    text: bytes
+    size: int
 
 
-def _encoded(value: str) -> Iterator[tuple[str, bytes]]:
-    yield from encodings(value)
-    yield "reversed", value.encode()[::-1]
+@dataclass(slots=True)
+class _Search:
+    """All secrets at once, prepared so that one pass over a text looks for every one of them."""
+
+    values: Mapping[str, str]
+    _plain: list[tuple[str, bytes]] = field(default_factory=list)
+    _short: list[_Part] = field(default_factory=list)
+    _grams: dict[bytes, list[tuple[_Part, int]]] = field(default_factory=dict)
+    _stride: int = _LONG_PART  # characters between two places that are looked at
+
+    def __post_init__(self) -> None:
+        for name, value in self.values.items():
+            self._plain.append((name, value.encode()))
+            for form, written in (*encodings(value), ("reversed", value.encode()[::-1])):
+                self._add(name, form, written.translate(None, _NOT_ALNUM))
+
+    def _add(self, name: str, form: str, text: bytes) -> None:
+        size = min(max(_LEAST_PART, len(text) * 3 // 5), _LONG_PART)
+        part = _Part(name, form, text, size)
+        if len(text) < size:
+            if len(text) >= SHORTEST + 2:
+                self._short.append(part)
+            return
+        self._stride = min(self._stride, size - _GRAM + 1)
+        for at in range(len(text) - _GRAM + 1):
+            places = self._grams.setdefault(text[at : at + _GRAM], [])
+            if len(places) < _PLACES:
+                places.append((part, at))
+
+    def find(self, content: bytes) -> Iterator[tuple[str, str]]:
+        """Each secret that is in `content`, once, with the form in which it was found."""
+        found: set[str] = set()
+        for how, reading in readings(content):
+            for name, form in self._in(reading):
+                if name not in found:
+                    found.add(name)
+                    yield name, ", ".join(part for part in (how, form) if part) or "plain"
+            if len(found) == len(self.values):
+                return
+
+    def _in(self, text: bytes) -> Iterator[tuple[str, str]]:
+        yield from ((name, "") for name, value in self._plain if value in text)
+        for squeezed in {_squeeze(text), _squeeze(_DIFF_MARK.sub(b"", text))}:
+            yield from ((part.name, _form(part)) for part in self._short if part.text in squeezed)
+            yield from self._parts_in(squeezed)
+
+    def _parts_in(self, text: bytes) -> Iterator[tuple[str, str]]:
+        """Whatever is as long as a telling part holds a gram at one of the places that are looked at."""
+        for at in range(0, len(text) - _GRAM + 1, self._stride):
+            for part, place in self._grams.get(text[at : at + _GRAM], ()):
+                if _shared(text, at, part, place) >= part.size:
+                    yield part.name, _form(part)
 
 
 def _squeeze(data: bytes) -> bytes:
-    return _NOT_ALNUM.sub(b"", data)
+    return data.translate(None, _NOT_ALNUM)
 
 
-def _parts_in(needle: bytes, haystack: bytes) -> bool:
-    """Whether a large enough part of `needle`, wherever it begins, is in `haystack`."""
-    size = max(_LEAST_PART, len(needle) * 3 // 5)
-    if len(needle) < size:
-        return len(needle) >= SHORTEST + 2 and needle in haystack
-    return any(needle[at : at + size] in haystack for at in range(len(needle) - size + 1))
+def _form(part: _Part) -> str:
+    return f"{part.form}, split or cut" if part.form != "plain" else "split or cut"
+
+
+def _shared(text: bytes, at: int, part: _Part, place: int) -> int:
+    """How many characters around `at` in `text` stand around `place` in the part as well."""
+    before = min(at, place, part.size)
+    left = _common(text[at - before : at][::-1], part.text[place - before : place][::-1])
+    right = _common(text[at : at + part.size], part.text[place : place + part.size])
+    return left + right
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """The length of the beginning that both have, by halving: comparing slices is fast."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -44,6 +44,27 @@ def test_paths_outside_are_refused(path: str) -> None:
         ".gitlab-ci.yml",
         "app/.claude/settings.json",
         ".devcontainer/devcontainer.json",
+        ".github",  # a link that stands in the folder's place
+        "app/.claude",
+        ".npmrc",
+        "packages/web/.npmrc",
+        ".envrc",
+        ".mise.toml",
+        ".forgejo/workflows/x.yml",
+        ".gitea/workflows/x.yml",
+        ".tekton/push.yaml",
+        ".idea/workspace.xml",
+        "team.code-workspace",
+        "WARP.md",
+        ".clinerules/a.md",
+        ".kiro/steering/a.md",
+        ".roo/rules/a.md",
+        ".junie/guidelines.md",
+        ".aider.conf.yml",
+        "renovate.json5",
+        ".lfsconfig",
+        ".githooks/pre-commit",
+        ".cargo/config.toml",
     ],
 )
 def test_protected_paths_need_to_be_named(path: str) -> None:
@@ -108,6 +129,11 @@ def test_deletions_can_be_forbidden() -> None:
     assert file_rules(change="deleted", mode=0, old_mode=0o100644) == set()
     forbidding = replace(ALLOWANCE, deletions=False)
     assert file_rules(forbidding, change="deleted", mode=0, old_mode=0o100644) == {"deletion"}
+
+
+@pytest.mark.parametrize("target", ["../.git/hooks", ".GIT/config", "git~1/hooks"])
+def test_no_permission_lets_a_link_into_gits_own_folder(target: str) -> None:
+    assert file_rules(replace(ALLOWANCE, symlinks=True), kind="symlink", target=target) == {"symlink"}
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "b/../../../x", "C:x", "\\\\host\\x"])

@@ -1,0 +1,140 @@
+"""A secret is found however it was written down, and ordinary texts hold none."""
+
+import base64
+import bz2
+import gzip
+import html
+import io
+import json
+import lzma
+import quopri
+import random
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from runner.publish.policy import secrets
+
+SECRET = "tok-9f8a7b6c5d4e3f2a1b0c/+Zz"
+RAW = SECRET.encode()
+B64 = base64.b64encode(RAW).decode()
+
+
+def zipped(data: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("notes.txt", data)
+    return file.getvalue()
+
+
+def each(form: str) -> str:
+    return "".join(form.format(byte) for byte in RAW)
+
+
+DISGUISES: dict[str, bytes] = {
+    "plain": RAW,
+    "plain in a binary": b"\x00\x01\xff" + RAW + b"\xfe\x00",
+    "base64": base64.b64encode(RAW),
+    "base64 url-safe": base64.urlsafe_b64encode(RAW),
+    "base64 without padding": base64.b64encode(RAW).rstrip(b"="),
+    "base64 twice": base64.b64encode(base64.b64encode(RAW)),
+    "base64 three times": base64.b64encode(base64.b64encode(base64.b64encode(RAW))),
+    "base64 in lines": base64.encodebytes(RAW * 4),
+    "base64 in string pieces": " + ".join(f'"{B64[at : at + 6]}"' for at in range(0, len(B64), 6)).encode(),
+    "base64 twice, in lines": base64.encodebytes(base64.encodebytes(RAW)),
+    "base32": base64.b32encode(RAW),
+    "hex": RAW.hex().encode(),
+    "hex with colons": RAW.hex(":").encode(),
+    "hex with spaces": RAW.hex(" ").upper().encode(),
+    "hex as C array": ", ".join(f"0x{byte:02X}" for byte in RAW).encode(),
+    "hex dump with offsets cut": RAW.hex("\n", 8).encode(),
+    "hex of base64": base64.b64encode(RAW).hex().encode(),
+    "backslash x": each("\\x{:02x}").encode(),
+    "backslash u": each("\\u{:04x}").encode(),
+    "backslash octal": each("\\{:03o}").encode(),
+    "character codes": str(list(RAW)).encode(),
+    "character codes, one a line": "\n".join(f"{byte}," for byte in RAW).encode(),
+    "percent for all": each("%{:02x}").encode(),
+    "percent twice": quote(quote(SECRET, safe=""), safe="").encode(),
+    "quoted-printable": quopri.encodestring(each("={:02X}").encode().replace(b"=", b"=3D")),
+    "quoted-printable for all": each("={:02X}").encode(),
+    "JSON": json.dumps({"a": SECRET}).replace("/", "\\/").encode(),
+    "HTML decimal": each("&#{};").encode(),
+    "HTML hexadecimal": each("&#x{:x};").encode(),
+    "HTML names": html.escape(SECRET).replace("/", "&sol;").replace("+", "&plus;").encode(),
+    "UTF-16 little": SECRET.encode("utf-16-le"),
+    "UTF-16 big, with mark": b"\xfe\xff" + SECRET.encode("utf-16-be"),
+    "UTF-32": SECRET.encode("utf-32"),
+    "base64 of UTF-16": base64.b64encode(SECRET.encode("utf-16-le")),
+    "gzip": gzip.compress(RAW * 3),
+    "base64 of gzip": base64.b64encode(gzip.compress(RAW)),
+    "hex of zlib": zlib.compress(RAW).hex().encode(),
+    "zip": zipped(b"x" * 100 + RAW),
+    "gzip of base64": gzip.compress(base64.b64encode(RAW)),
+    "bzip2": bz2.compress(RAW),
+    "xz": lzma.compress(RAW),
+    "reversed": RAW[::-1],
+    "one character a line": "\n".join(SECRET).encode(),
+    "string pieces": b'"' + RAW[:9] + b'" + "' + RAW[9:20] + b'" \\\n  "' + RAW[20:] + b'"',
+    "first two thirds": RAW[:19],
+    "last two thirds": RAW[9:],
+}
+AROUND: dict[str, Callable[[bytes], bytes]] = {
+    "alone": lambda text: text,
+    "in prose": lambda text: b"See the notes below.\n\n" + text + b"\n\nThat is all there is to say.\n",
+    "after 100 kB": lambda text: b"ordinary words and numbers 12345\n" * 3000 + text + b"\nmore\n",
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_a_secret_is_found(disguise: str, around: str) -> None:
+    content = AROUND[around](DISGUISES[disguise])
+    found = list(secrets.refusals({"docs/a.md": content}, {"DEPLOY_TOKEN": SECRET}))
+    assert [(one.rule, one.subject) for one in found] == [("secret", "docs/a.md")]
+    assert "DEPLOY_TOKEN" in found[0].message
+    assert SECRET not in found[0].message
+
+
+def test_a_secret_is_found_over_files_and_names() -> None:
+    half = len(SECRET) // 2
+    over_files = {"a": RAW[:half] + b"\n", "b": RAW[half:]}
+    (found,) = secrets.refusals(over_files, {"TOKEN": SECRET})
+    assert (found.subject, found.message) == (
+        "the changes together",
+        "hold the secret TOKEN between them (split or cut)",
+    )
+    whole = "ghp-a1B2c3D4e5F6g7H8i9J0"
+    over_names = {f"docs/{whole[:12]}": b"", f"docs/{whole[12:]}.md": b""}
+    assert [one.subject for one in secrets.refusals(over_names, {"TOKEN": whole})] == ["the changes together"]
+
+
+def test_every_secret_of_several_is_named() -> None:
+    content = base64.b64encode(b"alpha-0123456789xyz") + b"\n" + b"bravo-qwertyuiopasd".hex().encode()
+    values = {"ONE": "alpha-0123456789xyz", "TWO": "bravo-qwertyuiopasd", "THREE": "delta-zxcvbnmlkjhgf"}
+    named = sorted(one.message.split()[3] for one in secrets.refusals({"patch": content}, values))
+    assert named == ["ONE", "TWO"]
+
+
+def test_a_part_of_a_long_secret_is_found_wherever_it_begins() -> None:
+    chance = random.Random(7)
+    key = base64.b64encode(chance.randbytes(12_000)).decode()
+    for start in (0, 1, 4_001, len(key) - 420):
+        content = b"words " * 1000 + key[start : start + 420].encode() + b" words" * 1000
+        assert list(secrets.refusals({"patch": content}, {"KEY": key})), start
+    assert not list(secrets.refusals({"patch": key[:60].encode()}, {"KEY": key}))
+
+
+def test_our_own_sources_and_docs_hold_no_secret() -> None:
+    root = Path(__file__).parents[3]
+    files = [*(root / "runner").rglob("*.py"), *(root / "docs").rglob("*.md")]
+    contents = {str(path): path.read_bytes() for path in files}
+    values = {"A": SECRET, "B": "docs/a.md", "C": "ghp_" + "a1B2c3D4" * 4, "D": "correct horse battery"}
+    named = {
+        one.message.split()[3] for one in secrets.refusals(contents, values) if "secret B" not in one.message
+    }
+    assert named == set()
