@@ -78,7 +78,7 @@ def _run(job: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
 
     outcome = gateway.outcome_with_usage(job, driven.outcome(bool(harvested.changes)))
     proposal = harvested.proposal(driven.declared, outcome.summary)
-    judge(job, outcome, proposal, harvested.patch)
+    judge(job, outcome, proposal, harvested.patch, changeset)
 
     record.enter_state(RunState.VERIFYING)
     checks = verify(job, Change(harvested.tree_sha, changeset.objects))

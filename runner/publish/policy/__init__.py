@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from runner.core.model import Proposal, Refusal, RunSpec
 from runner.publish.policy import declared, files, paths, secrets
+from runner.publish.policy.secrets import PATCH
+
+__all__ = ["PATCH", "check"]
 
 
 def check(
@@ -18,7 +21,7 @@ def check(
 ) -> tuple[Refusal, ...]:
     """All causes to refuse `proposal`, in a stable order; empty when it is allowed.
 
-    `contents` maps a name ("patch", "summary", ...) to the bytes that would be published, and
+    `contents` maps a name (PATCH, "summary", a file's path) to the bytes that would be published, and
     `secret_values` a secret's name to its value: both are searched, neither is ever repeated.
     """
     return (

@@ -14,6 +14,9 @@ from runner.core.model import Refusal
 from runner.core.redact import SHORTEST, encodings
 from runner.publish.policy._decode import readings
 
+PATCH = "patch"
+"""The name of the text that holds all changes to files once more."""
+
 _DIFF_MARK = re.compile(rb"^[+\- ]", re.MULTILINE)
 _NOT_ALNUM = bytes(code for code in range(256) if not chr(code).isalnum() or code > 127)
 _LEAST_PART = 12  # characters of a secret that give it away on their own
@@ -25,24 +28,31 @@ _PLACES = 16  # of one gram in a secret that are compared
 def refusals(contents: Mapping[str, bytes], values: Mapping[str, str]) -> Iterator[Refusal]:
     """One refusal for every text in which a secret is found; names only, never the value.
 
-    `contents` maps what people call a text ("patch", "docs/a.md") to its bytes. Texts are searched one by
-    one, and then one after the other as if they were one.
+    `contents` maps what people call a text ("docs/a.md", "summary") to its bytes. Texts are searched one by
+    one. The patch, which holds the others' lines again, and all of them one after the other as if they were
+    one, are searched for what was not found before.
     """
     search = _Search({name: value for name, value in values.items() if len(value) >= SHORTEST})
     if not search.values:
         return
+    parts = {subject: content for subject, content in contents.items() if subject != PATCH}
     named: set[str] = set()
-    for subject, content in contents.items():
+    for subject, content in parts.items():
         for name, form in search.find(content):
             named.add(name)
             yield Refusal(rule="secret", subject=subject, message=f"holds the secret {name} ({form})")
-    names = "".join(path.rpartition("/")[2] for path in contents).encode("utf-8", "surrogateescape")
-    for joined in (b"".join(contents.values()), names):
-        for name, form in search.find(joined):
+    for subject, content in _wholes(parts, contents.get(PATCH, b"")):
+        for name, form in search.find(content):
             if name not in named:
                 named.add(name)
-                message = f"hold the secret {name} between them ({form})"
-                yield Refusal(rule="secret", subject="the changes together", message=message)
+                yield Refusal(rule="secret", subject=subject, message=f"holds the secret {name} ({form})")
+
+
+def _wholes(parts: Mapping[str, bytes], patch: bytes) -> Iterator[tuple[str, bytes]]:
+    yield PATCH, patch
+    yield "all content together", b"".join(parts.values())
+    names = "".join(path.rpartition("/")[2] for path in parts)
+    yield "all names together", "\n".join((*parts, names)).encode("utf-8", "surrogateescape")
 
 
 @dataclass(slots=True)

@@ -1,19 +1,21 @@
 """The judgement of a proposal: good work, allowed by the policy, within its limits."""
 
+from collections.abc import Mapping
+
 from runner.core.errors import RunnerError
 from runner.core.model import Outcome, Phase, Proposal, Reason
 from runner.publish import policy
 from runner.run.context import RunContext
 from runner.run.stages import gateway
+from runner.workspace.changeset import Changeset
 
 
-def judge(job: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes) -> None:
+def judge(job: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes, changeset: Changeset) -> None:
     """Let pass what is good work and allowed. Raises RunnerError otherwise; what was found is recorded."""
     run_id = job.record.run_id
     count = len(proposal.changes)
     with job.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):
-        declared = repr([item.fields for item in proposal.declared]).encode()
-        contents = {"patch": patch, "summary": proposal.summary.encode(), "declared outputs": declared}
+        contents = _contents(proposal, patch, changeset)
         refusals = policy.check(job.spec, proposal, contents, job.parts.secrets)
         if not any(refusal.rule == "secret" for refusal in refusals):
             job.record.save_artifact("patch", patch, "text/x-diff")
@@ -35,3 +37,14 @@ def judge(job: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes) -
         more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
         message, hint = f"the policy refused the proposal: {first}{more}", f"skillrunner show {run_id}"
         raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)
+
+
+def _contents(proposal: Proposal, patch: bytes, changeset: Changeset) -> Mapping[str, bytes]:
+    """Everything that would be published, by name. A patch holds binary files in a form that hides them."""
+    edits = changeset.edits(proposal.base_sha, proposal.tree_sha)
+    return {
+        policy.PATCH: patch,
+        "summary": proposal.summary.encode(),
+        "declared outputs": repr([item.fields for item in proposal.declared]).encode(),
+        **{edit.path: edit.content for edit in edits if edit.content is not None},
+    }

@@ -162,6 +162,16 @@ def test_a_patch_with_a_secret_is_not_kept(scene: Scene) -> None:
     assert [refusal.rule for refusal in scene.store.refusals(run_id)] == ["secret"]
 
 
+def test_a_secret_inside_a_binary_file_is_found(scene: Scene) -> None:
+    """A patch holds a binary file compressed and in base 85: the file itself is searched."""
+    scene.secrets["TOKEN"] = "abcdefghijklmnopqrstuvwxyz"
+    content = "write:a.bin:\0\0abcdefghijklmnopqrstuvwxyz\0"
+    run_id, end = scene.run(replace(scene.spec(content), allowance=Allowance(binaries=True)))
+    assert end.reason is Reason.POLICY_REFUSED
+    (refusal,) = scene.store.refusals(run_id)
+    assert (refusal.rule, refusal.subject) == ("secret", "a.bin")
+
+
 @pytest.mark.parametrize(
     ("cost", "state", "reason"),
     [

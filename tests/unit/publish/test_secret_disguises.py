@@ -105,12 +105,20 @@ def test_a_secret_is_found_over_files_and_names() -> None:
     over_files = {"a": RAW[:half] + b"\n", "b": RAW[half:]}
     (found,) = secrets.refusals(over_files, {"TOKEN": SECRET})
     assert (found.subject, found.message) == (
-        "the changes together",
-        "hold the secret TOKEN between them (split or cut)",
+        "all content together",
+        "holds the secret TOKEN (split or cut)",
     )
     whole = "ghp-a1B2c3D4e5F6g7H8i9J0"
     over_names = {f"docs/{whole[:12]}": b"", f"docs/{whole[12:]}.md": b""}
-    assert [one.subject for one in secrets.refusals(over_names, {"TOKEN": whole})] == ["the changes together"]
+    assert [one.subject for one in secrets.refusals(over_names, {"TOKEN": whole})] == ["all names together"]
+
+
+def test_the_patch_names_only_what_no_file_named() -> None:
+    patch = b"--- a/x\n+++ b/x\n-" + RAW + b"\n+harmless\n"
+    both = {"x": RAW, secrets.PATCH: patch}
+    assert [one.subject for one in secrets.refusals(both, {"TOKEN": SECRET})] == ["x"]
+    alone = {"x": b"harmless", secrets.PATCH: patch}
+    assert [one.subject for one in secrets.refusals(alone, {"TOKEN": SECRET})] == [secrets.PATCH]
 
 
 def test_every_secret_of_several_is_named() -> None:
