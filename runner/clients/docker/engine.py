@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 RUN_LABEL = "skillrunner.run"
+_DEFAULT_SOCKET = "unix:///var/run/docker.sock"  # the SDK's
 _HEADER = 8  # bytes before each piece of a multiplexed stream: Docker Engine API, "Attach to a container"
 _STREAMS: Mapping[int, Stream] = {1: "stdout", 2: "stderr"}
 API_TIMEOUT = 120  # seconds for one call; streams have limits of their own
@@ -31,9 +33,11 @@ def connect() -> "APIClient":
     from docker import APIClient
     from docker.errors import DockerException
 
+    where = address()
     try:
-        return APIClient(**address(), version="auto", timeout=API_TIMEOUT)
-    except DockerException as error:
+        _check_socket(str(where.get("base_url") or _DEFAULT_SOCKET))
+        return APIClient(**where, version="auto", timeout=API_TIMEOUT)
+    except (DockerException, OSError) as error:
         raise RunnerError(
             Phase.SANDBOX,
             Reason.ENGINE_UNAVAILABLE,
@@ -41,6 +45,18 @@ def connect() -> "APIClient":
             hint="start Docker (systemctl start docker), or use --sandbox process, which isolates nothing",
             retryable=True,
         ) from error
+
+
+def _check_socket(url: str) -> None:
+    """Raise OSError where nothing listens on a socket: the SDK would leave its own one open."""
+    scheme, _, path = url.partition("://")
+    if scheme in ("unix", "http+unix"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(API_TIMEOUT)
+            try:
+                probe.connect("/" + path.lstrip("/"))
+            except OSError as error:
+                raise OSError(f"{url}: {error.strerror or error}") from error
 
 
 def address() -> dict[str, Any]:
