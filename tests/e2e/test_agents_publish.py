@@ -74,7 +74,7 @@ def test_an_agent_opens_a_pull_request(
     write = {"write": {"path": "docs/page.md", "content": "# Page\n"}}
     script = [[{"say": "I will write it."}, write], [{"say": "Done: fixes #1, thanks @everyone."}]]
     project = play(agent_project, model_server, tmp_path, script)
-    done = project.skillrunner("run", "page", "--json", timeout=200)
+    done = project.skillrunner("run", "page", "--json")
     assert done.code == 0, done.err
     record = done.json()
     assert (record["state"], record["checks"][0]["ok"]) == ("succeeded", True)
@@ -112,7 +112,7 @@ def test_an_agent_that_does_nothing_opens_none(
     reason: str,
 ) -> None:
     project = play(agent_project, model_server, tmp_path, script)
-    done = project.skillrunner("run", "page", "--json", timeout=200)
+    done = project.skillrunner("run", "page", "--json")
     record = done.json()
     assert (record["state"], record["end"]["reason"]) == (state, reason), record["end"]
     assert project.branches() == ["main"]

@@ -61,7 +61,7 @@ class Bench:
         yaml = YAML.format(harness=json.dumps(harness), limits=limits)
         self.project.commit({**skill_files("page", yaml), "skillrunner.yaml": self.config + config})
         self.project.variables[self.access.upstream_variable] = self.server.url(self.name, script)
-        return self.project.skillrunner("run", "page", "--json", timeout=250).json()
+        return self.project.skillrunner("run", "page", "--json").json()
 
     @property
     def name(self) -> str:
@@ -213,11 +213,11 @@ def test_a_case_with_rules_and_another_provider_is_replayed(bench: Bench) -> Non
     bench.project.variables[bench.access.upstream_variable] = bench.server.url(
         bench.name, [[{"error": 529}]] * 9
     )
-    recorded = bench.project.skillrunner("record", "page", timeout=250)
+    recorded = bench.project.skillrunner("record", "page")
     assert recorded.code == 0, recorded.out + recorded.err
     assert [one.body["model"] for one in bench.server.asked(other)] == [bench.model, cheap, cheap]
     for name in ("OTHER_KEY", bench.access.key_variable, bench.access.upstream_variable):
         del bench.project.variables[name]
-    replayed = bench.project.skillrunner("test", timeout=250)
+    replayed = bench.project.skillrunner("test")
     assert replayed.code == 0, replayed.out + replayed.err
     assert len(bench.server.asked(other)) == 3

@@ -135,7 +135,7 @@ def test_nothing_is_reached_but_what_the_skill_names(
     project.variables.update(
         {"SKILLRUNNER_IMAGE": local_image, "ANTHROPIC_API_KEY": KEY, "GITHUB_TOKEN": KEY}
     )
-    done = project.skillrunner("run", "probe", "--json", timeout=200)
+    done = project.skillrunner("run", "probe", "--json")
     assert done.code == 0, done.err
     found = json.loads(project.git("show", "skillrunner/probe/default:docs/probe.json", cwd=project.origin))
 
@@ -175,7 +175,7 @@ def test_git_comes_to_the_gateway_which_lets_no_push_through(project: Project, l
     yaml = YAML.replace("[pypi, api.example.com]", "[github-read]")
     project.commit({**skill_files("probe", yaml), "probe.py": PUSH})
     project.variables["SKILLRUNNER_IMAGE"] = local_image
-    done = project.skillrunner("run", "probe", "--json", timeout=200)
+    done = project.skillrunner("run", "probe", "--json")
     assert done.code == 0, done.err
     told = project.git("show", "skillrunner/probe/default:docs/told.txt", cwd=project.origin)
     assert "403" in told

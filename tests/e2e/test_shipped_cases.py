@@ -23,7 +23,7 @@ def shipped(project: Project, local_image: str) -> Project:
 
 
 def test_they_are_replayed(shipped: Project) -> None:
-    done = shipped.skillrunner("test", "--json", timeout=300)
+    done = shipped.skillrunner("test", "--json")
     cases = done.json()["cases"]
     assert {(one["skill"], one["case"]) for one in cases} == set(SCRIPTS)
     for one in cases:
@@ -34,20 +34,20 @@ def test_they_are_replayed(shipped: Project) -> None:
 def test_a_changed_prompt_names_the_request_and_the_line(shipped: Project) -> None:
     prompt = shipped.root / "skills/docs-after-release/SKILL.md"
     prompt.write_text(prompt.read_text().replace("Edit with a light hand", "Edit with a heavy hand"))
-    done = shipped.skillrunner("test", "docs-after-release", timeout=300)
+    done = shipped.skillrunner("test", "docs-after-release")
     assert done.code == 1
     assert "request 1 (/v1/messages?beta=true) differs from what was recorded" in done.out
     assert "-  ## 3. Edit with a light hand" in done.out
     assert "+  ## 3. Edit with a heavy hand" in done.out
 
-    assert shipped.skillrunner("test", "docs-after-release", "--update", timeout=300).code == 0
-    assert shipped.skillrunner("test", "docs-after-release", timeout=300).code == 0
+    assert shipped.skillrunner("test", "docs-after-release", "--update").code == 0
+    assert shipped.skillrunner("test", "docs-after-release").code == 0
 
 
 def test_a_changed_script_names_the_request_that_tells_of_it(shipped: Project) -> None:
     script = shipped.root / "skills/docs-after-release/scripts/changes.py"
     script.write_text(script.read_text().replace("changes that users can see", "changes that matter"))
-    done = shipped.skillrunner("test", "docs-after-release", timeout=300)
+    done = shipped.skillrunner("test", "docs-after-release")
     assert done.code == 1
     assert "request 2 (/v1/messages?beta=true) differs" in done.out
     assert "+  4 changes that matter" in done.out
@@ -56,7 +56,7 @@ def test_a_changed_script_names_the_request_that_tells_of_it(shipped: Project) -
 def test_another_version_of_the_agent_is_told(shipped: Project) -> None:
     case = shipped.root / "skills/docs-after-release/cases/renamed-option/case.yaml"
     case.write_text(case.read_text().replace("harness: claude-code 2", "harness: claude-code 1"))
-    done = shipped.skillrunner("test", "docs-after-release", timeout=300)
+    done = shipped.skillrunner("test", "docs-after-release")
     assert done.code == 0
     assert "warning: recorded with claude-code 1" in done.out
 
@@ -64,7 +64,7 @@ def test_another_version_of_the_agent_is_told(shipped: Project) -> None:
 def test_a_cassette_that_holds_more_is_told(shipped: Project) -> None:
     traffic = shipped.root / "skills/docs-after-release/cases/renamed-option/traffic.jsonl"
     traffic.write_text(traffic.read_text() + traffic.read_text().splitlines(keepends=True)[-1])
-    done = shipped.skillrunner("test", "docs-after-release", timeout=300)
+    done = shipped.skillrunner("test", "docs-after-release")
     assert done.code == 1
     assert "request 6 of 6 in the cassette never came" in done.out
 
@@ -83,11 +83,11 @@ def test_a_real_agent_is_recorded_and_its_traffic_kept(shipped: Project, model_s
             "SKILLRUNNER_GATEWAY_RECORD": "true",
         }
     )
-    done = shipped.skillrunner("record", skill, "--case", case, "--json", timeout=300)
+    done = shipped.skillrunner("record", skill, "--case", case, "--json")
     assert (done.code, done.json()["requests"]) == (0, 5), done.err
     assert KEY not in (folder / "traffic.jsonl").read_text()
     assert shipped.branches() == ["main"]
-    ran = shipped.skillrunner("run", skill, "--json", timeout=300)
+    ran = shipped.skillrunner("run", skill, "--json")
     kept = {one["name"]: Path(one["path"]) for one in ran.json()["artifacts"]}
     text = kept["traffic.jsonl"].read_text()
     assert "bring the docs up to date" in text.lower()
@@ -95,7 +95,7 @@ def test_a_real_agent_is_recorded_and_its_traffic_kept(shipped: Project, model_s
 
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
         del shipped.variables[name]
-    assert shipped.skillrunner("test", skill, timeout=300).code == 0
+    assert shipped.skillrunner("test", skill).code == 0
 
 
 def test_nothing_in_the_cases_is_of_this_machine() -> None:

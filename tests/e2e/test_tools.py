@@ -55,7 +55,7 @@ def agent(project: Project, script: str, tools: str = ALL, idle: str = "5m") -> 
 
 
 def ran(project: Project, code: int = 0) -> Any:
-    done = project.skillrunner("run", "page", "--json", timeout=300)
+    done = project.skillrunner("run", "page", "--json")
     assert done.code == code, (done.out, done.err)
     return done.json()
 

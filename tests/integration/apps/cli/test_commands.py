@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.run import place
 from tests.parts.cli import Project, skill_files
 
 YAML = """
@@ -76,26 +77,15 @@ def test_errors_as_json(project: Project) -> None:
     assert (told["reason"], told["phase"]) == ("skill_not_found", "load")
 
 
-def test_a_bug_becomes_a_report(project: Project) -> None:
+def test_a_bug_becomes_a_report(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.commit(skill_files("touch", YAML))
-    fault = "from runner.run import place; place.local_place = None"
-    code = f"{fault}; from runner.apps.cli import main; main.main()"
-    done = subprocess.run(
-        [project.command()[0], "-c", code, "list"],
-        cwd=project.root,
-        env={
-            **project.environment(),
-            "PYTHONPATH": str(Path(__file__).parents[4]),
-            "X_SECRET": "hide-me",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 70
-    assert "Traceback" not in done.stderr
+    project.variables["X_SECRET"] = "hide-me"
+    monkeypatch.setattr(place, "local_place", None)
+    done = project.skillrunner("list")
+    assert done.code == 70
+    assert "Traceback" not in done.err
     (report,) = (project.state / "reports").iterdir()
-    assert str(report) in done.stderr
+    assert str(report) in done.err
     text = report.read_text()
     assert "Traceback" in text
     assert "hide-me" not in text
@@ -155,7 +145,7 @@ def test_logs_follow_a_run_that_goes_on(project: Project) -> None:
         until = time.monotonic() + 20
         while not list(project.state.glob("runs/*/transcript.jsonl")) and time.monotonic() < until:
             time.sleep(0.05)
-        followed = project.skillrunner("logs", "-f", timeout=60)
+        followed = project.skillrunner("logs", "-f")
     finally:
         running.wait(timeout=60)
     assert followed.out.splitlines()[:2] == ["one", "two"]
