@@ -1,4 +1,7 @@
-"""A real PostgreSQL server of our own, on a free port of this machine, with a database for each test."""
+"""A real PostgreSQL server of our own, on a free port of this machine, with a database for each test.
+
+Its files are in memory where the machine has room for that: what a test wrote is never needed after a crash.
+"""
 
 import os
 import shutil
@@ -12,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from runner.store import Store
 from tests.parts.github import free_port, running, wait_for
 from tests.parts.need import require
+
+MEMORY = Path("/dev/shm")
 
 
 def programs() -> Path | None:
@@ -66,20 +72,29 @@ class Server:
     def close(self) -> None:
         self._running.close()
 
-    def database(self, name: str) -> str:
-        """The URL of a new, empty database."""
+    def database(self, name: str, template: str = "template0") -> str:
+        """The URL of a new database: an empty one, or a copy of the template."""
+        self.drop(name)
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return f"{self.url}/{name}"
+
+    def drop(self, name: str) -> None:
+        """Whoever is connected to the database is cut off."""
+        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _execute(self, statement: str) -> None:
         import psycopg
 
         with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name}")
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"{self.url}/{name}"
+            connection.execute(statement)
 
 
 @contextmanager
 def server() -> Iterator[Server]:
     """A server of our own that runs. Its folder is where another user than root may go."""
-    home = Path(tempfile.mkdtemp(prefix="skillrunner-postgres-"))
+    home = Path(
+        tempfile.mkdtemp(prefix="skillrunner-postgres-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
+    )
     made = Server(home)
     try:
         made.start()
@@ -97,7 +112,18 @@ def postgres_server() -> Iterator[Server]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with today's tables."""
+    Store(tmp_path_factory.mktemp("template"), postgres_server.database("current")).close()
+    return "current"
+
+
 @pytest.fixture
-def postgres(postgres_server: Server, request: pytest.FixtureRequest) -> str:
-    """The URL of a new, empty database."""
-    return postgres_server.database(f"test_{abs(hash(request.node.nodeid)) % 10**12}")
+def postgres(
+    postgres_server: Server, postgres_template: str, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The URL of a database with today's tables and nothing in them."""
+    name = f"test_{abs(hash(request.node.nodeid)) % 10**12}"
+    yield postgres_server.database(name, postgres_template)
+    postgres_server.drop(name)
