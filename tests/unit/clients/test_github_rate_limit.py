@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tests.parts.patience  # noqa: F401
 from runner.clients.github.rate_limit import Kind, RateLimiter
 from tests.parts.pace import Clock
+from tests.parts.patience import examples
 
 COSTS = {"read": 1, "grant": 5, "write": 5, "create": 5}
 KINDS: list[Kind] = ["read", "grant", "write", "create"]
@@ -95,7 +96,7 @@ def test_when_github_wants_to_hear_nothing_nobody_asks(send: Sent) -> None:
     assert send("write") == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(
         st.tuples(st.sampled_from(KINDS), st.integers(1, 100), st.sampled_from([0.0, 0.0, 0.1, 7.0, 59.0])),

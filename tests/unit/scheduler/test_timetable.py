@@ -13,6 +13,7 @@ from runner.scheduler import timetable
 from runner.scheduler.timetable import MAX_SLOTS_PER_LINE, Timetable
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, slots
+from tests.parts.patience import examples
 
 START = datetime(2026, 3, 28, 22, 0, 30, tzinfo=UTC)  # a night before clocks go forward in Berlin
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -164,4 +165,4 @@ class AgainstANaiveScan(RuleBasedStateMachine):
 
 
 TestAgainstANaiveScan = AgainstANaiveScan.TestCase
-TestAgainstANaiveScan.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
+TestAgainstANaiveScan.settings = settings(max_examples=examples(60), stateful_step_count=30)

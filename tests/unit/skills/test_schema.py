@@ -16,6 +16,7 @@ from runner.config.settings import Config
 from runner.core.model import FileChange, FileEdit, Proposal, TranscriptEvent, Unknown
 from runner.skills import skill_model
 from runner.skills.schema import schemas, text, write
+from tests.parts.patience import examples
 from tests.parts.skills import YAML
 
 ROOT = Path(__file__).parents[3]
@@ -106,7 +107,7 @@ values = st.recursive(
 
 
 @given(st.sampled_from(paths(WHOLE)), values)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_both_judge_a_changed_value_alike(path: tuple[Any, ...], value: Any) -> None:
     agree(changed(path, value))
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runner.apps.action.workflow.cron import cron_lines
 from runner.triggers.schedule import MACROS, Schedule, check_cron, fields
 from runner.triggers.slots import following_slots
+from tests.parts.patience import examples
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
 LATE = timedelta(minutes=5)
@@ -111,14 +112,13 @@ def valid(cron: str) -> bool:
 valid_expressions = expressions.filter(valid)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(valid_expressions, st.sampled_from(ZONES))
 def test_a_poke_follows_every_slot(cron: str, zone: str) -> None:
     schedule = Schedule(cron=cron, timezone=zone)
     assert [slot for span in spans(schedule) for slot in unpoked(schedule, *span)] == []
 
 
-@settings(deadline=None)
 @given(valid_expressions, st.sampled_from(ZONES))
 def test_no_line_fires_more_often_than_github_allows(cron: str, zone: str) -> None:
     for line in cron_lines(Schedule(cron=cron, timezone=zone)):

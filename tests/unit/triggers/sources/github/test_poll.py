@@ -17,6 +17,7 @@ from runner.triggers.github import KINDS
 from runner.triggers.sources.github import Cursor, is_polled, lists, poll
 from runner.triggers.sources.github.poll import POLLED_EVENTS, event
 from tests.parts.hearing import EPOCH, NAME, Inbox, Scripted, door, iso, user
+from tests.parts.patience import examples
 
 NOW = datetime(2001, 1, 1, tzinfo=UTC)  # our clock is wrong, and it does not matter
 ALL = frozenset(POLLED_EVENTS)
@@ -441,7 +442,7 @@ class History:
         self.poll(0, 0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(STEPS)
 def test_any_interleaving_is_heard_exactly_once(steps: list[Step]) -> None:
     github = Scripted()
