@@ -99,11 +99,25 @@ def is_public(address: Address) -> bool:
     """Whether an address is one of the public internet, also where IPv6 wraps one of IPv4."""
     if isinstance(address, ipaddress.IPv6Address):
         wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if wrapped is not None:
+        if wrapped is not None or address.is_site_local:
             return False
         if address in _NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if any(address in network for network in _NOT_PUBLIC if network.version == address.version):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.88.99.0/24",  # relays of 6to4, withdrawn: RFC 7526
+        "64:ff9b:1::/48",  # NAT64 of a local network: RFC 8215
+        "::ffff:0:0:0/96",  # IPv4 translated: RFC 2765
+        "100:0:0:1::/64",  # dummy prefix: RFC 9780
+        "3fff::/20",  # documentation: RFC 9637
+        "5f00::/16",  # segment routing inside a network: RFC 9602
+    )
+)
+"""What Python's `is_global` takes for public, or took before 3.13, and does not lead to a public host."""

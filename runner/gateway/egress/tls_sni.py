@@ -3,9 +3,12 @@
 Source: RFC 8446, section 4.1.2 (ClientHello), and RFC 6066, section 3 (server_name).
 """
 
+from collections.abc import Iterator
+
 MOST = 16 * 1024  # bytes of a record
 
 _HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME, _HOST_NAME = 22, 1, 0, 0
+_ENCRYPTED_HELLO = 0xFE0D  # RFC 9849, section 5
 
 
 class NotTlsError(ValueError):
@@ -39,14 +42,29 @@ def _server_name(hello: "_Reader") -> str:
     hello.sized(1)  # session
     hello.sized(2)  # cipher suites
     hello.sized(1)  # compression
-    extensions = _Reader(hello.sized(2))
-    while extensions.left:
-        kind, content = extensions.number(2), _Reader(extensions.sized(2))
-        if kind == _SERVER_NAME:
-            names = _Reader(content.sized(2))
-            if names.number(1) == _HOST_NAME:
-                return names.sized(2).decode("ascii", "replace").lower()
-    return ""
+    extensions = dict(_extensions(_Reader(hello.sized(2))))
+    if _ENCRYPTED_HELLO in extensions:
+        raise NotTlsError("an encrypted ClientHello, which hides the host that is really asked for")
+    if _SERVER_NAME not in extensions:
+        return ""
+    names = _Reader(_Reader(extensions[_SERVER_NAME]).sized(2))
+    if names.number(1) != _HOST_NAME:
+        return ""
+    name = names.sized(2).decode("ascii", "replace").lower()
+    if names.left:
+        raise NotTlsError("a ClientHello with more than one host's name")
+    return name
+
+
+def _extensions(content: "_Reader") -> Iterator[tuple[int, bytes]]:
+    """Each extension's number and content. Raises NotTlsError where one is there twice."""
+    seen: set[int] = set()
+    while content.left:
+        kind, data = content.number(2), content.sized(2)
+        if kind in seen:
+            raise NotTlsError("a ClientHello that has an extension twice")
+        seen.add(kind)
+        yield kind, data
 
 
 class _Reader:

@@ -55,6 +55,36 @@ def test_another_handshake() -> None:
         server_name(b"\x16\x03\x01\x00\x04\x02\x00\x00\x00")
 
 
+def with_extension(hello: bytes, kind: int, content: bytes) -> bytes:
+    """The hello with one more extension at its end, and every length around it right."""
+    body = hello[9:]
+    at = 2 + 32
+    at += 1 + body[at]
+    at += 2 + int.from_bytes(body[at : at + 2])
+    at += 1 + body[at]
+    extensions = body[at + 2 :] + kind.to_bytes(2) + len(content).to_bytes(2) + content
+    body = body[:at] + len(extensions).to_bytes(2) + extensions
+    return hello[:3] + (len(body) + 4).to_bytes(2) + hello[5:6] + len(body).to_bytes(3) + body
+
+
+def names(*hosts: bytes) -> bytes:
+    listed = b"".join(b"\0" + len(host).to_bytes(2) + host for host in hosts)
+    return len(listed).to_bytes(2) + listed
+
+
+def test_a_second_name_is_refused_wherever_it_stands() -> None:
+    assert server_name(with_extension(said(None), 0, names(b"pypi.org"))) == "pypi.org"
+    with pytest.raises(NotTlsError, match="extension twice"):
+        server_name(with_extension(said("pypi.org"), 0, names(b"evil.example")))
+    with pytest.raises(NotTlsError, match="more than one host"):
+        server_name(with_extension(said(None), 0, names(b"pypi.org", b"evil.example")))
+
+
+def test_an_encrypted_hello_is_refused() -> None:
+    with pytest.raises(NotTlsError, match="encrypted ClientHello"):
+        server_name(with_extension(said("pypi.org"), 0xFE0D, b"\0" * 40))
+
+
 @given(st.binary(max_size=300))
 def test_anything_else_is_an_error_of_one_kind(data: bytes) -> None:
     try:
