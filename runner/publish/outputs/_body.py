@@ -1,6 +1,5 @@
 """The body of a pull request: why, what, evidence, cost, and how to steer. Pure."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from runner.core.model import Check, FileChange, Trigger
@@ -11,35 +10,45 @@ from runner.publish.outputs._marker import Marker
 LIMIT = 65_536  # characters of a body that GitHub takes
 _SUMMARY = 20_000
 _OUTPUT = 2_000  # characters of a check's output
+_LEAD = 20_000
+_LEAST = 8_000  # of the body for what others wrote, before outputs of checks are left out
 _FILES = 50
+_CHECKS = 50
 
 
 def body(offer: Offer, found: Marker) -> str:
-    """All sections that fit, in order; the marker always does. The last section holds the run's own facts."""
+    """All sections in order, and the marker at the end. What others wrote takes the room that ours leave."""
     end = f"\n\n{_footer(offer)}\n\n{_marker.write(found)}"
-    room = LIMIT - len(end)
-    text = ""
-    for section in _sections(offer):
-        if len(text) + len(section) + 2 > room:
-            break
-        text += f"{section}\n\n"
-    return text.rstrip() + end
+    ours = (_warning(offer), _why(offer), _files(offer.proposal.changes), _evidence(offer, _OUTPUT))
+    if sum(map(len, ours)) > LIMIT - len(end) - _LEAST:
+        ours = (*ours[:3], _evidence(offer, 0))
+    room = LIMIT - len(end) - sum(map(len, ours)) - 200  # and what stands between
+    lead = neutralise(str(offer.output.options.get("body") or ""), min(_LEAD, room // 2))
+    said = neutralise(_said(offer), min(_SUMMARY, room - len(lead)))
+    what = f"### What\n\nIn the agent's words:\n\n{said}" if said else ""
+    warning, why, files, evidence = ours
+    return "\n\n".join(filter(None, (warning, why, lead, what, files, evidence))) + end
 
 
-def _sections(offer: Offer) -> Iterator[str]:
-    if not offer.verified:
-        yield "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
-    spec = offer.spec
-    yield f"### Why\n\n{neutralise(spec.skill.description, 1_000)}\n\n{_cause(spec.trigger)}"
-    if lead := offer.output.options.get("body"):
-        yield str(lead)
-    if said := _said(offer):
-        yield f"### What\n\nIn the agent's words:\n\n{neutralise(said, _SUMMARY)}"
-    yield f"### Files\n\n{_files(offer.proposal.changes)}"
-    if offer.checks:
-        yield "### Evidence\n\n" + "\n\n".join(_check(check) for check in offer.checks)
-    else:
-        yield "### Evidence\n\nThe skill has no `verify:` commands: nothing was checked but the policy."
+def _warning(offer: Offer) -> str:
+    if offer.verified:
+        return ""
+    return "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
+
+
+def _why(offer: Offer) -> str:
+    return f"### Why\n\n{neutralise(offer.spec.skill.description, 1_000)}\n\n{_cause(offer.spec.trigger)}"
+
+
+def _evidence(offer: Offer, most: int) -> str:
+    """The checks, each with at most so many characters of its output; the first of very many."""
+    if not offer.checks:
+        return "### Evidence\n\nThe skill has no `verify:` commands: nothing was checked but the policy."
+    shown = [_check(check, most) for check in offer.checks[:_CHECKS]]
+    if left := len(offer.checks) - len(shown):
+        failed = sum(not check.ok for check in offer.checks[_CHECKS:])
+        shown.append(f"and {left} more, of which {failed} failed")
+    return "### Evidence\n\n" + "\n\n".join(shown)
 
 
 def _said(offer: Offer) -> str:
@@ -62,13 +71,13 @@ def _files(changes: tuple[FileChange, ...]) -> str:
     ]
     more = len(changes) - len(rows)
     rest = f"\n\nand {more} more" if more > 0 else ""
-    return "| file | change | lines |\n|---|---|---|\n" + "\n".join(rows) + rest
+    return "### Files\n\n| file | change | lines |\n|---|---|---|\n" + "\n".join(rows) + rest
 
 
-def _check(check: Check) -> str:
+def _check(check: Check, most: int) -> str:
     how = f"exit {check.exit_code}" if check.exit_code is not None else "stopped"
     head = f"{'✅' if check.ok else '❌'} {_code(check.command)} ({how}, {check.duration:.1f} s)"
-    output = check.output.strip()[-_OUTPUT:]
+    output = check.output.strip()[-most:] if most else ""
     return f"{head}\n\n{fence(output)}" if output else head
 
 

@@ -1,41 +1,60 @@
-"""An agent's words for a pull request, so that they say something and do nothing.
+"""Texts of others, so that they say something and do nothing: an agent's words, an event's values.
 
-On a forge text acts: `@name` calls people, `fixes #1` closes issues, an image reports who looked, HTML hides.
+On a forge text acts: `@name` calls people, `fixes #1` closes issues, an image reports who looked, HTML hides,
+`[skip ci]` keeps tests from running, a heading can look like ours. A text is parsed as CommonMark, and only
+what is on the list below is written again. Sources: spec.commonmark.org 0.31; GitHub, "Autolinked
+references and URLs", "Linking a pull request to an issue", "Skipping workflow runs".
 """
 
 import re
+from typing import TYPE_CHECKING, ClassVar
 
 from runner.core.redact import escape_invisible
 
+if TYPE_CHECKING:  # the parser is loaded where something is published
+    from collections.abc import Iterator, Sequence
+
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+    from mdformat.renderer import RenderContext, RenderTreeNode
+
 _ZERO = "\u200b"  # between a sign and a name: looks the same, links nothing
-_MENTION = re.compile(r"(?<![\w`/])@(?=[A-Za-z0-9])")
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _CLOSING = re.compile(
     r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)(?=(?:[\w.-]+/[\w.-]+)?#\d|https?://)", re.IGNORECASE
 )
-_REFERENCE = re.compile(r"(?<!&)(#|\bGH-)(?=\d)")
-_IMAGE = re.compile(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])?")
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(\s*<?([^)\s>]*)>?[^)]*\)")
-_DEFINITION = re.compile(r"^ {0,3}\[[^\]]+\]:.*$", re.MULTILINE)
-_FENCE = re.compile(r"`{3,}|~{3,}")
+_REFERENCE = re.compile(r"(#|\bGH-)(?=\d)", re.IGNORECASE)
+_ON_GITHUB = re.compile(
+    r"(https?://)(?:www\.)?(github\.com/[\w.-]+/[\w.-]+/(?:issues|pull|discussions|commit)/)", re.IGNORECASE
+)
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_SKIP = re.compile(
+    r"\[([^\[\]\n]*\b(?:skip|no)\b[^\[\]\n]*)\]|\*\*\*(NO_CI)\*\*\*|\b(skip-checks)(?=:)", re.IGNORECASE
+)
+_INFO = re.compile(r"[A-Za-z0-9+#.-]{1,20}")
+_ACTING_CODE = frozenset({"suggestion", "mermaid", "geojson", "topojson", "stl"})
 _CUT = "\n\n*(cut)*"
+_TABLES = ("table", "strikethrough")
 
 
 def neutralise(text: str, limit: int) -> str:
-    """`text` as Markdown that calls nobody, closes nothing and loads nothing; at most `limit` characters."""
-    text = escape_invisible(text).strip()
-    text = text if len(text) <= limit else text[: limit - len(_CUT)].rstrip() + _CUT
-    text = text.replace("<", "&lt;").replace(">", "&gt;")
-    text = _DEFINITION.sub("", text)
-    text = _IMAGE.sub(lambda found: f"(image: {found[1] or 'untitled'})", text)
-    text = _LINK.sub(_linked, text)
-    text = _CLOSING.sub(lambda found: f"{found[1]}{_ZERO}{found[2]}", text)
-    text = _REFERENCE.sub(lambda found: f"{found[1]}{_ZERO}", text)
-    return _closed(_MENTION.sub(f"@{_ZERO}", text))
+    """`text` as Markdown that calls nobody, closes nothing and loads nothing; at most `limit` characters.
+
+    Emphasis, lists, quotes, tables, code and https links stay. A heading becomes a bold line.
+    """
+    shown = escape_invisible(text).strip()
+    written = _written(shown)
+    room = limit - len(_CUT)
+    while len(written) > limit and room > 0:
+        written = _written(shown[:room].rstrip()) + _CUT
+        room -= max(len(written) - limit, 1)
+    return written if len(written) <= limit else ""
 
 
 def one_line(text: str, limit: int) -> str:
-    """`text` as a title: one line, neutralised."""
-    line = " ".join(neutralise(text, 10 * limit).replace("&lt;", "<").replace("&gt;", ">").split())
+    """`text` as a title or a line of a commit message: plain, and nothing in it acts."""
+    line = _inert(" ".join(escape_invisible(text).split()))
+    line = _SKIP.sub(_no_directive, line)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
@@ -46,13 +65,151 @@ def fence(text: str) -> str:
     return f"{fence}text\n{escape_invisible(text)}\n{fence}"
 
 
-def _linked(found: re.Match[str]) -> str:
-    if found[2].startswith("https://"):
-        return found[0]
-    return f"{found[1]} (`{found[2]}`)" if found[2] else found[1]
+def _inert(text: str) -> str:
+    text = _ON_GITHUB.sub(
+        r"\1redirect.\2", text
+    )  # that host leads there, and leaves no note at the other end
+    text = _CLOSING.sub(rf"\1{_ZERO}\2", text)
+    text = _REFERENCE.sub(rf"\1{_ZERO}", text)
+    text = _TAG.sub(f"<{_ZERO}", text)
+    return _MENTION.sub(f"@{_ZERO}", text).replace("[!", f"[{_ZERO}!")
 
 
-def _closed(text: str) -> str:
-    """A code block that is left open would swallow what stands below it."""
-    marks = _FENCE.findall(text)
-    return f"{text}\n{marks[-1]}" if len(marks) % 2 else text
+def _no_directive(found: re.Match[str]) -> str:
+    if found[1] is not None:
+        return f"({found[1]})"
+    return found[2] or f"{found[3]} "
+
+
+def _written(text: str) -> str:
+    """The text, parsed and written again from the tokens that are allowed."""
+    from mdformat.plugins import PARSER_EXTENSIONS
+    from mdformat.renderer import MDRenderer
+
+    parser = _parser()
+    env: dict[str, object] = {}
+    tokens = list(_allowed(parser.parse(text, env)))
+    options = {
+        "mdformat": {"number": True, "wrap": "keep", "end_of_line": "lf"},
+        "parser_extension": [PARSER_EXTENSIONS["tables"], _Strikethrough],
+        "codeformatters": {},
+    }
+    return MDRenderer().render(tokens, options, {"used_refs": set()}).strip()
+
+
+def _rendered(node: "RenderTreeNode", context: "RenderContext") -> "Iterator[str]":
+    return (one.render(context) for one in node.children)
+
+
+class _Strikethrough:
+    """What the renderer asks of an extension."""
+
+    RENDERERS: ClassVar = {
+        "s": lambda node, context: f"~~{''.join(one.render(context) for one in node.children)}~~"
+    }
+    POSTPROCESSORS: ClassVar[dict[str, object]] = {}
+
+
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark").enable(list(_TABLES))
+    # A bad link is not left to the parser: it is shown as text.
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]
+    return parser
+
+
+def _allowed(tokens: "Sequence[Token]") -> "Iterator[Token]":
+    """Blocks: without rules and HTML; headings as bold paragraphs; code as it is."""
+    bold = False
+    for token in tokens:
+        match token.type:
+            case "hr":
+                continue
+            case "html_block":
+                yield from _paragraph(token.content.strip())
+            case "heading_open" | "heading_close":
+                bold = token.type == "heading_open"
+                token.type, token.tag = token.type.replace("heading", "paragraph"), "p"
+                yield token
+            case "fence":
+                token.info = _language(token.info)
+                token.content = (
+                    token.content.removesuffix("\n") + "\n"
+                )  # one that was left open may end without
+                yield token
+            case "inline":
+                children = list(_allowed_inline(token.children or []))
+                token.children = _strong(children) if bold and children else children
+                yield token
+            case _:
+                yield token
+
+
+def _language(info: str) -> str:
+    name = info.split()[0] if info.split() else ""
+    return name if _INFO.fullmatch(name) and name.lower() not in _ACTING_CODE else "text"
+
+
+def _paragraph(text: str) -> "Iterator[Token]":
+    from markdown_it.token import Token
+
+    yield Token("paragraph_open", "p", 1, block=True)
+    yield Token("inline", "", 0, content=text, children=list(_lines(text)), block=True)
+    yield Token("paragraph_close", "p", -1, block=True)
+
+
+def _lines(text: str) -> "Iterator[Token]":
+    from markdown_it.token import Token
+
+    for number, line in enumerate(line.strip() for line in text.splitlines() if line.strip()):
+        if number:
+            yield Token("softbreak", "br", 0)
+        yield _text(line)
+
+
+def _text(content: str) -> "Token":
+    from markdown_it.token import Token
+
+    return Token("text", "", 0, content=_inert(content))
+
+
+def _strong(children: "list[Token]") -> "list[Token]":
+    from markdown_it.token import Token
+
+    if any(token.type.startswith("strong") for token in children):
+        return children
+    return [Token("strong_open", "strong", 1, markup="**"), *children, Token("strong_close", "strong", -1)]
+
+
+def _allowed_inline(children: "Sequence[Token]") -> "Iterator[Token]":
+    dropped: list[str] = []  # the addresses of links that are open and not written
+    for token in children:
+        match token.type:
+            case "text" | "html_inline":
+                yield _text(token.content)
+            case "image":
+                yield _text(f"(image: {token.content or 'untitled'})")
+            case "link_open" if not str(token.attrs.get("href", "")).startswith("https://"):
+                dropped.append(str(token.attrs.get("href", "")))
+            case "link_open":
+                dropped.append("")
+                token.attrs = {"href": _ON_GITHUB.sub(r"\1redirect.\2", str(token.attrs["href"]))}
+                token.info = token.markup = ""
+                yield token
+            case "link_close":
+                yield from _end_of_link(token, dropped.pop() if dropped else "")
+            case _:
+                yield token
+
+
+def _end_of_link(token: "Token", address: str) -> "Iterator[Token]":
+    from markdown_it.token import Token
+
+    if not address:
+        token.info = token.markup = ""
+        yield token
+        return
+    yield Token("text", "", 0, content=" (")
+    yield Token("code_inline", "code", 0, content=address.replace("`", "%60"), markup="`")
+    yield Token("text", "", 0, content=")")

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
-_FOUND = re.compile(r"<!-- skillrunner: (\{[^\n]*\}) -->")
+_FOUND = re.compile(r"^<!-- skillrunner: (\{[^\n]*\}) -->$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +26,14 @@ def write(marker: Marker) -> str:
 
 
 def read(body: str) -> Marker | None:
-    """The marker in a body; None when there is none that we wrote. People may edit bodies."""
-    found = _FOUND.search(body)
-    if found is None:
+    """The marker in a body: the last one, which stands below all that others wrote; None: there is none.
+
+    People may edit bodies.
+    """
+    found = _FOUND.findall(body)
+    if not found:
         return None
     try:
-        return Marker(**json.loads(found[1]))
+        return Marker(**json.loads(found[-1]))
     except (TypeError, ValueError):
         return None

@@ -1,5 +1,6 @@
 """What stands in a pull request says something and does nothing."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from runner.core.model import (
     Allowance,
@@ -62,6 +64,12 @@ def offer(**changes: Any) -> Offer:
         bot=BotIdentity(name="bot", email="b@x"),
     )
     return replace(made, **changes)
+
+
+def with_lead(text: str) -> Offer:
+    made = offer()
+    (output,) = made.spec.outputs
+    return replace(made, output=replace(output, options={"title": "t", "body": text}))
 
 
 def test_body_tells_why_what_evidence_and_cost() -> None:
@@ -137,11 +145,95 @@ def test_any_key_survives_in_a_marker(key: str) -> None:
         ("<img src=x> <!-- skillrunner: {} --> <details>", ["<img", "<!--", "<details"]),
         ("[a]: http://track.example/x", ["http://track"]),
         ("plain\u202etext\u200b", ["\u202e"]),
+        (
+            "`x`@octo /@slash &#64;entity &commat;named \\@escaped *a*@b",
+            ["`@octo", "/@s", "@entity", "@named", "@e", "@b"],
+        ),
+        ("&#35;12 \\#13 GH-&#49; **#14**", ["#12", "#13", "GH-1", "#14"]),
+        ("[![n](http://a/b)](https://ok.example)", ["http://a", "!["]),
+        ("fixes https://github.com/o/r/issues/3", ["fixes https", "/github.com"]),
+        ("[x](https://github.com/o/r/pull/3#issuecomment-1)", ["/github.com"]),
+        ("see <https://github.com/o/r/issues/3>", ["/github.com"]),
+        ("# Evidence\n\nEvidence\n===\n\nx\n\n---\n\n***", ["# Ev", "===", "---", "\n***"]),
+        ("> [!NOTE]\n> all is verified", ["[!NOTE]"]),
+        ("```mermaid\ngraph\n```", ["mermaid"]),
+        ("~~~suggestion\nx\n~~~", ["suggestion"]),
+        ("[a][b]\n\n[b]: javascript:x", ["](javascript", "]: java"]),
+        ("a\n<div>\n\n**x** </div>", ["<div", "</div"]),
     ],
 )
 def test_words_that_act_are_disarmed(said: str, gone: list[str]) -> None:
     text = neutralise(said, 1000)
     assert [part for part in gone if part in text] == []
+
+
+@pytest.mark.parametrize(
+    "said", ["~~~\n```\nx", "````\n```\n", "- a\n  ```\n  x", "> ```\n> x", "    ```", "```a`b\nx"]
+)
+def test_no_code_block_is_left_open(said: str) -> None:
+    """What we write below it is a heading of its own, and not part of it."""
+    tokens = MarkdownIt("commonmark").parse(f"{neutralise(said, 1000)}\n\n### Evidence")
+    assert [token.type for token in tokens[-3:]] == ["heading_open", "inline", "heading_close"]
+    assert tokens[-3].level == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["```python\nx = '@a'  # fixes #1 <b>\n```", "- [ ] a\n- [x] b", "1. a\n2. b", "a ~~b~~ *c* **d**"],
+)
+def test_what_only_says_something_is_unchanged(said: str) -> None:
+    assert neutralise(said, 1000) == said
+
+
+@given(st.text("ab@#1<>[]()!`~*_-=\\/: \n&;h.", max_size=60))
+def test_nothing_that_anybody_writes_acts(said: str) -> None:
+    written = neutralise(said, 500)
+    assert len(written) <= 500
+    seen = [
+        token
+        for token in MarkdownIt("commonmark").parse(written)
+        for token in (token, *(token.children or ()))
+    ]
+    types = {token.type for token in seen}
+    assert not types & {"html_block", "html_inline", "image", "heading_open", "hr"}
+    for token in seen:
+        assert token.type != "link_open" or str(token.attrs["href"]).startswith("https://")
+        assert token.type != "text" or not re.search(r"(?<!\w)@\w|#\d", token.content)
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("docs: x [skip ci]", "docs: x (skip ci)"),
+        ("[CI SKIP] [no ci] x", "(CI SKIP) (no ci) x"),
+        ("x [skip actions][actions skip]", "x (skip actions)(actions skip)"),
+        ("x ***NO_CI***", "x NO_CI"),
+        ("skip-checks: true", "skip-checks : true"),
+        ("fix [a] in b[0]", "fix [a] in b[0]"),
+    ],
+)
+def test_a_title_gives_no_orders_to_continuous_integration(title: str, shown: str) -> None:
+    assert one_line(title, 100) == shown
+
+
+def test_a_long_lead_drops_nothing_of_ours() -> None:
+    text = body(with_lead("word " * 40_000), MARKER)
+    assert len(text) <= LIMIT
+    for part in ("### Why", "### What", "### Files", "### Evidence", "*(cut)*"):
+        assert part in text
+    assert read(text) == MARKER
+
+
+def test_a_lead_is_neutralised() -> None:
+    text = body(with_lead("### Evidence\n@all <b>"), MARKER)
+    assert text.count("### Evidence") == 1
+    assert "@all" not in text
+
+
+def test_only_the_last_marker_counts() -> None:
+    other = replace(MARKER, key="another")
+    assert read(f"{write(other)}\n\n{write(MARKER)}") == MARKER
+    assert read(f"quoted {write(other)} in a line") is None
 
 
 def test_ordinary_words_stay() -> None:
