@@ -46,11 +46,11 @@ def parse_size(text: object) -> int:
 class Rate:
     """So many in any stretch of time that is so long."""
 
-    most: int
+    count: int
     seconds: int
 
     def __str__(self) -> str:
-        return f"{self.most}/{_UNITS[self.seconds]}"
+        return f"{self.count}/{_UNITS[self.seconds]}"
 
 
 def parse_rate(text: object) -> Rate:

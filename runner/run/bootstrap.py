@@ -82,10 +82,10 @@ def forge(place: Place, runs: "Store") -> Forge:
     if kind == "github" or (kind == "auto" and slug):
         return _github(place, slug)
     from runner.publish.forges.local import LocalForge as LocalForge
-    from runner.store import PullRequests
+    from runner.store import LocalPullRequests
 
     path = _local_path(place)
-    table = PullRequests(runs.engine, runs.database, str(path))
+    table = LocalPullRequests(runs.engine, runs.database, str(path))
     return LocalForge(path, table, place.config.bot.name)
 
 

@@ -17,7 +17,7 @@ from runner.run.place import Place
 from runner.run.plan import Base, digest_of, plan
 from runner.run.recorder import Observe, RunRecorder
 from runner.skills import Skill
-from runner.store import Store, hold
+from runner.store import Store, hold_lock
 
 if TYPE_CHECKING:
     from runner.publish.forges import Forge
@@ -88,7 +88,7 @@ def launch(
     spec = start.spec if isinstance(start, ContinuedRun) else plan_run(place, start)
     data = {**as_data(spec), **({CONTINUES: start.earlier.run_id} if start.earlier else {})}
     folder = runs.run_folder(start.run_id, start.attempt)
-    with hold(folder):
+    with hold_lock(folder):
         if start.queued:
             runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, data)
         else:

@@ -1,4 +1,4 @@
-"""Which of the runs that wait may begin now. Pure."""
+"""Chooses which of the waiting runs may start now. Pure."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
@@ -9,20 +9,22 @@ from datetime import datetime, timedelta
 from runner.config.worker import WorkerConfig
 from runner.core.units import Rate
 
-URGENCY = {"high": 3, "normal": 5, "low": 7}
-"""The queue's numbers for what a skill states; what people start by hand goes one before."""
+PRIORITIES = {"high": 3, "normal": 5, "low": 7}
+"""The queue's number for each `priority`; a run that people start by hand gets one less."""
 
-_HEAD_START = timedelta(hours=1)  # that a number has over the next one: so nobody waits for ever
+_HEAD_START = timedelta(
+    hours=1
+)  # by which a priority is ahead of the next one, so that no run waits for ever
 
 
 def rank(since: datetime, priority: int) -> datetime:
-    """By which runs that wait are put in order: as if the less urgent had come later."""
+    """The sort key of waiting runs: a less urgent run counts as if it had come later."""
     return since + priority * _HEAD_START
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingRun:
-    """A run that nobody has begun."""
+    """A run that no worker has taken."""
 
     run_id: str
     repository: str
@@ -33,7 +35,7 @@ class WaitingRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningRun:
-    """A run that somebody carries out."""
+    """A run that is executed now."""
 
     repository: str
     skill: str
@@ -41,7 +43,7 @@ class RunningRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedRun:
-    """A run, or another attempt of it, that a worker began."""
+    """The start of a run or of another attempt of it."""
 
     repository: str
     skill: str
@@ -50,7 +52,7 @@ class StartedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionLimits:
-    """How many runs at a time, and how many in a stretch of time; None: as many as there is room for."""
+    """How many runs may go on at a time, and how many may start in a time window; None: no limit."""
 
     total: int | None = None
     repository: int | None = None
@@ -60,14 +62,14 @@ class AdmissionLimits:
     skill_rate: Rate | None = None
 
     @property
-    def memory(self) -> timedelta | None:
-        """How far back it matters what has begun; None: not at all."""
+    def rate_window(self) -> timedelta | None:
+        """How long starts have to be remembered for the rates; None: not at all."""
         rates = [one.seconds for one in (self.total_rate, self.repository_rate, self.skill_rate) if one]
         return timedelta(seconds=max(rates)) if rates else None
 
 
 def limits_of(worker: WorkerConfig) -> AdmissionLimits:
-    """As they are configured."""
+    """The limits that the configuration sets."""
     limits, rates = worker.concurrency, worker.rate
     return AdmissionLimits(
         total=limits.total,
@@ -81,34 +83,34 @@ def limits_of(worker: WorkerConfig) -> AdmissionLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """All that matters when it is decided who begins."""
+    """Everything that the choice of runs depends on."""
 
     waiting: Sequence[WaitingRun]
-    busy: Sequence[RunningRun]
-    begun: Sequence[StartedRun]  # as far back as the bounds ask for, or further
+    running: Sequence[RunningRun]
+    starts: Sequence[StartedRun]  # at least those within the limits' rate window
     now: datetime
 
 
-def admit(scene: QueueState, room: int, bounds: AdmissionLimits) -> list[str]:
-    """The ids of those that begin, by their ranks: the most urgent first, of equals who waited longest.
+def admit(state: QueueState, free_slots: int, limits: AdmissionLimits) -> list[str]:
+    """The ids of the runs that may start, at most `free_slots`, in the order of their ranks.
 
-    One that has to wait for its own repository or skill holds up nobody else.
+    A run that waits for a limit of its repository or skill does not block the runs behind it.
     """
-    counts, chosen = _Counts(scene, bounds), list[str]()
-    for one in _in_order(scene.waiting):
-        if len(chosen) >= room or counts.full():
+    counts, chosen = _Counts(state, limits), list[str]()
+    for one in _in_order(state.waiting):
+        if len(chosen) >= free_slots or counts.queue_refusal():
             break
-        if not counts.full_for(one):
+        if not counts.run_refusal(one):
             counts.add(one)
             chosen.append(one.run_id)
     return chosen
 
 
-def waiting_reasons(scene: QueueState, bounds: AdmissionLimits) -> dict[str, str]:
-    """Why runs wait though a worker may have room: a sentence by run. Who is left out only waits its turn."""
-    counts, why = _Counts(scene, bounds), dict[str, str]()
-    for one in _in_order(scene.waiting):
-        if reason := counts.full() or counts.full_for(one):
+def waiting_reasons(state: QueueState, limits: AdmissionLimits) -> dict[str, str]:
+    """The limit that each run waits for, as a sentence by run id; a run without one only waits its turn."""
+    counts, why = _Counts(state, limits), dict[str, str]()
+    for one in _in_order(state.waiting):
+        if reason := counts.queue_refusal() or counts.run_refusal(one):
             why[one.run_id] = reason
         else:
             counts.add(one)
@@ -119,58 +121,58 @@ def _in_order(waiting: Sequence[WaitingRun]) -> list[WaitingRun]:
     return sorted(waiting, key=lambda one: (rank(one.since, one.priority), one.run_id))
 
 
-_Place = tuple[str, ...]  # nothing: everywhere; a repository; a repository and a skill
+_Scope = tuple[str, ...]  # (): all; (repository,); or (repository, skill)
 
 
 @dataclass(slots=True)
 class _Counts:
-    """What is carried out and what has begun, with what is chosen on the way."""
+    """Counts running runs and starts, including the runs chosen so far."""
 
-    scene: QueueState
-    bounds: AdmissionLimits
-    _now: Counter[_Place] = field(default_factory=Counter)
-    _begun: dict[_Place, list[datetime]] = field(default_factory=dict)  # rising
+    state: QueueState
+    limits: AdmissionLimits
+    _running: Counter[_Scope] = field(default_factory=Counter)
+    _starts: dict[_Scope, list[datetime]] = field(default_factory=dict)  # sorted
 
     def __post_init__(self) -> None:
-        for one in self.scene.busy:
-            self._now.update(_places(one))
-        for begun in self.scene.begun:
+        for one in self.state.running:
+            self._running.update(_scopes(one))
+        for begun in self.state.starts:
             self._note(begun, begun.at)
 
     def add(self, one: WaitingRun) -> None:
-        self._now.update(_places(one))
-        self._note(one, self.scene.now)
+        self._running.update(_scopes(one))
+        self._note(one, self.state.now)
 
     def _note(self, one: WaitingRun | StartedRun, at: datetime) -> None:
-        for place in _places(one):
-            insort(self._begun.setdefault(place, []), at)
+        for place in _scopes(one):
+            insort(self._starts.setdefault(place, []), at)
 
-    def full(self) -> str:
-        """Why nothing may begin at all; empty: something may."""
-        return self._full((), self.bounds.total, self.bounds.total_rate)
+    def queue_refusal(self) -> str:
+        """Why no run at all may start; empty: some may."""
+        return self._refusal((), self.limits.total, self.limits.total_rate)
 
-    def full_for(self, one: WaitingRun) -> str:
-        _, repository, skill = _places(one)
-        return self._full(skill, self.bounds.skill, self.bounds.skill_rate) or self._full(
-            repository, self.bounds.repository, self.bounds.repository_rate
+    def run_refusal(self, one: WaitingRun) -> str:
+        _, repository, skill = _scopes(one)
+        return self._refusal(skill, self.limits.skill, self.limits.skill_rate) or self._refusal(
+            repository, self.limits.repository, self.limits.repository_rate
         )
 
-    def _full(self, place: _Place, most: int | None, rate: Rate | None) -> str:
+    def _refusal(self, place: _Scope, most: int | None, rate: Rate | None) -> str:
         whose = f" of {' '.join(place)}" if place else ""
-        if most is not None and self._now[place] >= most:
-            return f"{self._now[place]} runs{whose} go on, and {most} may at a time"
-        return self._too_often(place, whose, rate) if rate is not None else ""
+        if most is not None and self._running[place] >= most:
+            return f"{self._running[place]} runs{whose} go on, and {most} may at a time"
+        return self._rate_refusal(place, whose, rate) if rate is not None else ""
 
-    def _too_often(self, place: _Place, whose: str, rate: Rate) -> str:
-        """Also what a clock that goes before ours noted counts; one that was far wrong says nothing."""
-        begun, window = self._begun.get(place, []), timedelta(seconds=rate.seconds)
-        last = bisect_left(begun, self.scene.now + window)
-        count = last - bisect_right(begun, self.scene.now - window)
-        if count < rate.most:
+    def _rate_refusal(self, place: _Scope, whose: str, rate: Rate) -> str:
+        """Why the rate allows no start now. Starts slightly in the future count: other clocks differ."""
+        begun, window = self._starts.get(place, []), timedelta(seconds=rate.seconds)
+        last = bisect_left(begun, self.state.now + window)
+        count = last - bisect_right(begun, self.state.now - window)
+        if count < rate.count:
             return ""
-        again = f"{begun[last - rate.most] + window:%Y-%m-%d %H:%M:%S} UTC"
+        again = f"{begun[last - rate.count] + window:%Y-%m-%d %H:%M:%S} UTC"
         return f"{count} runs{whose} have begun, {rate} may: the next at {again}"
 
 
-def _places(one: WaitingRun | RunningRun | StartedRun) -> Iterable[_Place]:
+def _scopes(one: WaitingRun | RunningRun | StartedRun) -> Iterable[_Scope]:
     return (), (one.repository,), (one.repository, one.skill)

@@ -1,4 +1,4 @@
-"""Which slots of the past had no run. Pure."""
+"""Finds past slots that had no run. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,50 +11,52 @@ from runner.skills import Skill
 from runner.triggers.slots import Slot, slots
 
 PREFIX = "backfill:"
-"""Before the slot's own key: what the slot itself came to was decided before, and stands."""
+"""The prefix of a backfill's key before the slot's own key, whose decision stays as it is."""
 
 _TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillSlot:
-    """A slot of the past, and what is to become of it."""
+    """A past slot, and whether it had a run."""
 
     slot: Slot
-    before: str = ""  # the run that it had
-    is_open: bool = False  # nobody has decided it yet, and a worker will
+    earlier_run: str = ""  # the id of its run; empty: it had none
+    is_open: bool = False  # it is not decided yet, and a worker will decide it
 
     @property
     def key(self) -> str:
         return f"{PREFIX}{self.slot.key}"
 
     @property
-    def is_wanted(self) -> bool:
-        return not self.before and not self.is_open
+    def is_missing(self) -> bool:
+        return not self.earlier_run and not self.is_open
 
 
-def slots_between(skill: Skill, start: datetime, end: datetime, most: int) -> list[Slot]:
-    """The slots of a skill in [start, end), the oldest first; of each line of its timetable `most`."""
+def slots_between(skill: Skill, start: datetime, end: datetime, limit: int) -> list[Slot]:
+    """A skill's slots in [start, end), oldest first; at most `limit` for each line of its schedule."""
     timetable = skill.triggers.get("schedule")
     lines = timetable.root if timetable is not None else ()
-    due = [slot for one in lines for slot in islice(slots(one, start - _TICK, end - _TICK), most)]
+    due = [slot for one in lines for slot in islice(slots(one, start - _TICK, end - _TICK), limit)]
     return sorted(due, key=lambda slot: (slot.due, slot.key))
 
 
-def slots_without_run(
+def slots_with_runs(
     skill: Skill,
-    some: list[Slot],
-    introduced: datetime,
-    since: Mapping[str, datetime],
-    decided: Callable[[str], Decision | None],
+    due: list[Slot],
+    introduction_time: datetime,
+    decided_until: Mapping[str, datetime],
+    find_decision: Callable[[str], Decision | None],
 ) -> Iterator[BackfillSlot]:
-    """What is to become of each slot. `since`: by schedule line, up to when slots were decided."""
-    for slot in some:
-        reached = max(since.get(schedule_line(skill, slot.schedule), introduced), introduced)
-        before = _run_of(decided(f"{skill.name} {slot.key}")) or _run_of(
-            decided(f"{skill.name} {PREFIX}{slot.key}")
+    """Each due slot with its run, if it had one. `decided_until` is by schedule line."""
+    for slot in due:
+        reached = max(
+            decided_until.get(schedule_line(skill, slot.schedule), introduction_time), introduction_time
         )
-        yield BackfillSlot(slot=slot, before=before, is_open=not before and slot.due > reached)
+        before = _run_of(find_decision(f"{skill.name} {slot.key}")) or _run_of(
+            find_decision(f"{skill.name} {PREFIX}{slot.key}")
+        )
+        yield BackfillSlot(slot=slot, earlier_run=before, is_open=not before and slot.due > reached)
 
 
 def _run_of(decision: Decision | None) -> str:

@@ -1,27 +1,29 @@
-"""When a skill has failed so often that a human has to look. Pure."""
+"""Opens when a skill fails so often that a human has to look at it. Pure."""
 
 from collections.abc import Sequence
 
 from runner.core.model import Run, RunState
 
 _FAILED = frozenset({RunState.FAILED, RunState.ERROR, RunState.TIMED_OUT, RunState.LOST})
-_NEITHER = frozenset({RunState.CANCELLED, RunState.SUPERSEDED})  # a human's doing says nothing of the skill
+_IGNORED = frozenset(
+    {RunState.CANCELLED, RunState.SUPERSEDED}
+)  # a human ended it: this says nothing about the skill
 
 
-def is_broken(ended: Sequence[Run], most: int) -> bool:
-    """Whether the last `most` of the runs that have `ended` have failed; they come newest first.
+def is_open(runs: Sequence[Run], threshold: int) -> bool:
+    """Whether the last `threshold` of the ended `runs` have failed; `runs` is sorted newest first.
 
-    What only the surroundings broke counts for nothing: an engine or a forge that was away for an hour should
-    not leave behind skills that all wait for a human.
+    Outages do not count: an engine or a forge that was unreachable for an hour must not leave every skill
+    waiting for a human.
     """
-    telling = [run for run in ended if run.state not in _NEITHER and not _by_surroundings(run)]
-    return 0 < most <= len(telling) and all(has_failed(run) for run in telling[:most])
+    telling = [run for run in runs if run.state not in _IGNORED and not _is_outage(run)]
+    return 0 < threshold <= len(telling) and all(has_failed(run) for run in telling[:threshold])
 
 
 def has_failed(run: Run) -> bool:
-    """Whether it did not end as its skill should."""
+    """Whether the run ended in a state that counts as a failure of its skill."""
     return run.state in _FAILED
 
 
-def _by_surroundings(run: Run) -> bool:
+def _is_outage(run: Run) -> bool:
     return run.state is RunState.ERROR and run.end is not None and run.end.retryable

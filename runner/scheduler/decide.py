@@ -1,4 +1,4 @@
-"""(skills, what is due or has happened, what was decided before) -> decisions. Pure."""
+"""Decides slots and events: (skills, due slots or an event, earlier decisions) -> decisions. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,24 +12,24 @@ from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, line_of, slots
 
 DEFAULT_WINDOW = timedelta(hours=6)
-"""How late a slot may start where its skill says nothing; never later than the slot after it."""
+"""How late a slot may start by default; a slot never starts after the next one is due."""
 
 MAX_SLOTS = 10_000
-"""Slots of one schedule line that are decided one by one; those before them are told in one decision."""
+"""Slots of one schedule line that get a decision each; all earlier ones share one decision."""
 
 _RANKS = {name: rank for rank, name in enumerate(("none", "read", "triage", "write", "maintain", "admin"))}
 _SPARE = timedelta(minutes=15)  # for the workspace and for publishing, which no limit of the skill counts
 
 
 @dataclass(slots=True)
-class _Book:
-    """The decisions of one call: what was started here counts as active for what comes after it."""
+class _Decider:
+    """Makes the decisions of one call. A run that an earlier one of them starts counts as active."""
 
     history: History
     now: datetime
     started: dict[str, str] = field(default_factory=dict)
 
-    def settle(
+    def decide(
         self,
         skill: Skill,
         key: str,
@@ -38,42 +38,42 @@ class _Book:
         due: datetime | None = None,
         subject: str = "",
     ) -> Decision:
-        """Nothing speaks against it but what is decided already, a pause, or a run that has not ended."""
-        decided = self.history.decided.get(f"{skill.name} {key}")
+        """Start the skill unless it is decided already, paused, over its budget, or has an active run."""
+        decided = self.history.decisions.get(f"{skill.name} {key}")
         active = self.started.get(skill.name) or getattr(self.history.active.get(skill.name), "run_id", None)
-        made = _Maker(skill, key, trigger, self.now, due)
+        made = _DecisionMaker(skill, key, trigger, self.now, due)
         if decided is not None:
-            return made.no(Cause.DUPLICATE, f"decided before: {decided.message}")
-        if paused := _paused(skill, self.history):
-            return made.no(Cause.PAUSED, paused, Verdict.HELD)
-        if empty := self.history.purse.refusal(skill.name):
-            return made.no(Cause.BUDGET, empty, Verdict.HELD)
+            return made.refuse(Cause.DUPLICATE, f"decided before: {decided.message}")
+        if paused := _pause_message(skill, self.history):
+            return made.refuse(Cause.PAUSED, paused, Verdict.HELD)
+        if empty := self.history.budget.refusal(skill.name):
+            return made.refuse(Cause.BUDGET, empty, Verdict.HELD)
         if active and skill.options.overlap == "skip":
-            return made.no(
+            return made.refuse(
                 Cause.OVERLAP, f"run {active} of {skill.name} has not ended, and `overlap` is skip"
             )
         self.started[skill.name] = "that was just started"
         goes_on = subject and skill.options.continues
-        before = self.history.latest.get(f"{skill.name} {subject}") if goes_on else None
+        before = self.history.latest_runs.get(f"{skill.name} {subject}") if goes_on else None
         if before is None:
-            return made.yes(why)
-        return replace(made.yes(f"{why}, goes on from run {before}"), continues=before)
+            return made.start(why)
+        return replace(made.start(f"{why}, goes on from run {before}"), continues=before)
 
 
 @dataclass(frozen=True, slots=True)
-class _Maker:
+class _DecisionMaker:
     skill: Skill
     key: str
     trigger: str
     now: datetime
     due: datetime | None = None
 
-    def yes(self, message: str) -> Decision:
+    def start(self, message: str) -> Decision:
         limits = self.skill.options.limits
         longest = timedelta(seconds=(limits.timeout or 45 * 60) * (limits.attempts or 1))
         return self._decision(Verdict.STARTED, None, message, self.now + longest + _SPARE)
 
-    def no(self, cause: Cause, message: str, verdict: Verdict = Verdict.SKIPPED) -> Decision:
+    def refuse(self, cause: Cause, message: str, verdict: Verdict = Verdict.SKIPPED) -> Decision:
         return self._decision(verdict, cause, message, None)
 
     def _decision(
@@ -92,10 +92,10 @@ class _Maker:
         )
 
 
-def _paused(skill: Skill, history: History) -> str:
+def _pause_message(skill: Skill, history: History) -> str:
     if not skill.options.enabled:
         return f"{skill.file} says `enabled: false`"
-    paused = {skill.name, "*"} & history.paused
+    paused = {skill.name, "*"} & history.paused_skills
     return "somebody paused it: `skillrunner worker resume` goes on" if paused else ""
 
 
@@ -103,7 +103,7 @@ def _paused(skill: Skill, history: History) -> str:
 
 
 def listening_skills(skills: Mapping[str, Skill], event: Event) -> list[Skill]:
-    """The skills that an event of this kind is decided for, by name."""
+    """The skills that get a decision on an event, sorted by name."""
     return [
         skill
         for name, skill in sorted(skills.items())
@@ -112,7 +112,7 @@ def listening_skills(skills: Mapping[str, Skill], event: Event) -> list[Skill]:
 
 
 def required_facts(skills: Mapping[str, Skill], event: Event) -> tuple[bool, bool]:
-    """Whether deciding needs the actor's permission, and whether it needs the changed paths."""
+    """Whether a decision needs the actor's permission, and whether it needs the changed paths."""
     options = [
         option
         for skill in listening_skills(skills, event)
@@ -124,28 +124,28 @@ def required_facts(skills: Mapping[str, Skill], event: Event) -> tuple[bool, boo
     )
 
 
-def on_event(
+def decide_event(
     skills: Mapping[str, Skill], event: Event, facts: Facts, history: History, now: datetime
 ) -> list[Decision]:
-    """One decision for each skill that asks for events of this kind."""
-    book = _Book(history, now)
-    return [_on_event(skill, event, facts, book) for skill in listening_skills(skills, event)]
+    """One decision for each skill that listens for events of this kind."""
+    book = _Decider(history, now)
+    return [_decide_event(skill, event, facts, book) for skill in listening_skills(skills, event)]
 
 
-def _on_event(skill: Skill, event: Event, facts: Facts, book: _Book) -> Decision:
-    made = _Maker(skill, event.key, event.kind, book.now)
-    if f"{skill.name} {event.key}" not in book.history.decided:
+def _decide_event(skill: Skill, event: Event, facts: Facts, book: _Decider) -> Decision:
+    made = _DecisionMaker(skill, event.key, event.kind, book.now)
+    if f"{skill.name} {event.key}" not in book.history.decisions:
         option = skill.triggers.get(event.kind)
-        if option is not None and (misses := _misses(option, event, facts)):
-            return made.no(Cause.FILTER, misses)
-        if refused := _refused(skill, option, facts):
-            return made.no(Cause.ACTOR, refused)
+        if option is not None and (misses := _mismatch(option, event, facts)):
+            return made.refuse(Cause.FILTER, misses)
+        if refused := _actor_refusal(skill, option, facts):
+            return made.refuse(Cause.ACTOR, refused)
     by = f" by {facts.actor.login}" if facts.actor else ""
     why = f"{event.kind} {event.subject}".rstrip() + by
-    return book.settle(skill, event.key, event.kind, why, subject=event.subject)
+    return book.decide(skill, event.key, event.kind, why, subject=event.subject)
 
 
-def _misses(option: Any, event: Event, facts: Facts) -> str:
+def _mismatch(option: Any, event: Event, facts: Facts) -> str:
     misses: str = option.mismatch(event.payload)
     if misses or not getattr(option, "has_path_filter", False):
         return misses
@@ -155,10 +155,10 @@ def _misses(option: Any, event: Event, facts: Facts) -> str:
     return told
 
 
-def _refused(skill: Skill, option: Any, facts: Facts) -> str:
-    """Why who did it may not start the skill; empty: they may."""
-    if facts.ours:
-        return f"{facts.ours}: what skillrunner does starts no skill (`run_completed` chains them)"
+def _actor_refusal(skill: Skill, option: Any, facts: Facts) -> str:
+    """Why the event's actor may not start the skill; empty: they may."""
+    if facts.own_cause:
+        return f"{facts.own_cause}: what skillrunner does starts no skill (`run_completed` chains them)"
     if facts.actor is None or not hasattr(option, "actor"):
         return ""
     who, wanted = facts.actor, option.actor
@@ -166,7 +166,7 @@ def _refused(skill: Skill, option: Any, facts: Facts) -> str:
         return f"{who.login} is a bot: allow it with `actor: {{bots: ['{who.login}']}}`"
     if not who.bot and _RANKS.get(who.permission, 0) < _RANKS[wanted.permission]:
         return f"{who.login} has the permission `{who.permission}`, and `{wanted.permission}` is needed"
-    if facts.fork and skill.publishes:
+    if facts.is_fork and skill.publishes:
         outputs = " and ".join(skill.outputs)
         return f"the pull request comes from a fork: its runs may only read, and the output is {outputs}"
     return ""
@@ -176,56 +176,58 @@ def _refused(skill: Skill, option: Any, facts: Facts) -> str:
 
 
 def schedule_line(skill: Skill, schedule: Schedule) -> str:
-    """The name of one line of a skill's timetable, under which is kept how far it was decided."""
+    """The name of one line of a skill's schedule, under which the last decided slot is stored."""
     return f"{skill.name} {line_of(schedule)}"
 
 
-def on_slots(
-    skills: Mapping[str, Skill], introduced: Mapping[str, datetime], history: History, now: datetime
+def decide_slots(
+    skills: Mapping[str, Skill], introduction_times: Mapping[str, datetime], history: History, now: datetime
 ) -> list[Decision]:
-    """One decision for each slot that has come since the last one that was decided.
+    """One decision for each slot that came due since the last decided one.
 
-    `introduced` tells when each skill came to the trusted ref as it is: no slot before that was ever due.
+    `introduction_times` is by skill: when the trusted ref got its present version. No earlier slot is due.
     """
-    book = _Book(history, now)
+    book = _Decider(history, now)
     return [
         decision
         for _, skill in sorted(skills.items())
-        for schedule in _timetable(skill)
-        for decision in _line(skill, schedule, introduced[skill.name], book)
+        for schedule in _schedules(skill)
+        for decision in _decide_line(skill, schedule, introduction_times[skill.name], book)
     ]
 
 
-def _timetable(skill: Skill) -> Sequence[Schedule]:
+def _schedules(skill: Skill) -> Sequence[Schedule]:
     timetable = skill.triggers.get("schedule")
     return timetable.root if timetable is not None else ()
 
 
-def _line(skill: Skill, schedule: Schedule, introduced: datetime, book: _Book) -> Iterator[Decision]:
-    after = max(book.history.since.get(schedule_line(skill, schedule), introduced), introduced)
+def _decide_line(
+    skill: Skill, schedule: Schedule, introduced: datetime, book: _Decider
+) -> Iterator[Decision]:
+    after = max(book.history.decided_until.get(schedule_line(skill, schedule), introduced), introduced)
     due = list(slots(schedule, after, book.now))
     if len(due) > MAX_SLOTS:
         first, before = due[0], len(due) - MAX_SLOTS
-        made = _Maker(skill, f"{first.key}+{before}", "schedule", book.now, due[-MAX_SLOTS - 1].due)
+        made = _DecisionMaker(skill, f"{first.key}+{before}", "schedule", book.now, due[-MAX_SLOTS - 1].due)
         message = f"{before:,} slots from {first.due:%Y-%m-%d %H:%M} UTC on came too late"
-        yield made.no(Cause.WINDOW, message, Verdict.MISSED)
+        yield made.refuse(Cause.WINDOW, message, Verdict.MISSED)
         due = due[-MAX_SLOTS:]
     for slot in due:
-        yield _slot(skill, slot, slot is due[-1], book)
+        yield _decide_slot(skill, slot, slot is due[-1], book)
 
 
-def _slot(skill: Skill, slot: Slot, is_last: bool, book: _Book) -> Decision:
-    made = _Maker(skill, slot.key, "schedule", book.now, slot.due)
+def _decide_slot(skill: Skill, slot: Slot, is_last: bool, book: _Decider) -> Decision:
+    made = _DecisionMaker(skill, slot.key, "schedule", book.now, slot.due)
     late = book.now - slot.due
     at = f"the slot of {slot.due:%Y-%m-%d %H:%M} UTC"
     window = window_of(slot.schedule)
     if late > window:
-        message = f"{at} came up {_told(late)} late, and its window is {_told(window)}"
-        return made.no(Cause.WINDOW, message, Verdict.MISSED)
+        message = f"{at} came up {_span_text(late)} late, and its window is {_span_text(window)}"
+        return made.refuse(Cause.WINDOW, message, Verdict.MISSED)
     if not is_last:
-        return made.no(Cause.DUPLICATE, f"{at} was missed, and the one after it runs in its place")
-    why = f"{at}, {_told(late)} late" if late > timedelta(minutes=1) else at
-    return book.settle(skill, slot.key, "schedule", why, slot.due)
+        return made.refuse(Cause.DUPLICATE, f"{at} was missed, and the one after it runs in its place")
+    why = f"{at}, {_span_text(late)} late" if late > timedelta(minutes=1) else at
+    return book.decide(skill, slot.key, "schedule", why, slot.due)
 
 
 def window_of(schedule: Schedule) -> timedelta:
@@ -233,7 +235,7 @@ def window_of(schedule: Schedule) -> timedelta:
     return DEFAULT_WINDOW if schedule.catch_up is None else timedelta(seconds=schedule.catch_up)
 
 
-def _told(span: timedelta) -> str:
+def _span_text(span: timedelta) -> str:
     minutes = int(span.total_seconds()) // 60
     if minutes < 120:
         return f"{minutes} min"
@@ -241,7 +243,7 @@ def _told(span: timedelta) -> str:
 
 
 def failed_to_start(decision: Decision, error: RunnerError) -> Decision:
-    """What becomes of a decision to start when no run came to be."""
+    """The decision that replaces a decision to start when no run could be started."""
     message = f"{error.message}; {error.hint}" if error.hint else error.message
     return replace(
         decision, verdict=Verdict.FAILED_TO_START, cause=Cause.INVALID, message=message, expires=None

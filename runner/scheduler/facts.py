@@ -1,4 +1,4 @@
-"""What must be looked up to decide on an event: who did it, what they may, and which paths changed."""
+"""Looks up the facts that a decision on an event needs: actor, permission, changed paths."""
 
 import re
 from collections.abc import Mapping
@@ -19,36 +19,36 @@ _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _GONE = frozenset({Reason.REF_NOT_FOUND, Reason.GIT_FAILED, Reason.FORGE_REJECTED})
 
 
-class Permissions(Protocol):
+class PermissionSource(Protocol):
     def permission(self, login: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class FactSources:
     """Where facts come from."""
 
-    forge: Permissions
+    forge: PermissionSource
     mirror: Mirror
     remote: Remote
     repository: str  # "owner/name"
     default_branch: str
-    me: OwnIdentity
+    identity: OwnIdentity
 
 
-def facts(skills: Mapping[str, Skill], event: Event, sources: Sources) -> Facts:
-    """Everything that deciding needs, and nothing more is asked of the forge. Raises RunnerError of it."""
+def look_up_facts(skills: Mapping[str, Skill], event: Event, sources: FactSources) -> Facts:
+    """Look up only the facts that the skills' decisions need. Raises RunnerError of the forge."""
     wants_actor, wants_paths = required_facts(skills, event)
     actor = _actor(event, sources) if wants_actor else None
     return Facts(
         actor=actor,
-        ours=own_cause(event.payload, sources.me),
-        fork=_is_fork(event, sources.repository),
+        own_cause=own_cause(event.payload, sources.identity),
+        is_fork=_is_fork(event, sources.repository),
         paths=_paths(event, sources) if wants_paths else None,
     )
 
 
-def _actor(event: Event, sources: Sources) -> Actor:
-    """GitHub's own word on who it was and what they may do; a payload's `author_association` is no proof."""
+def _actor(event: Event, sources: FactSources) -> Actor:
+    """The actor, with the permission that the forge reports; a payload's `author_association` is no proof."""
     sender = event.payload.get("sender")
     known = sender if isinstance(sender, Mapping) else {}
     login, kind = str(known.get("login") or ""), known.get("type", "User")
@@ -65,8 +65,8 @@ def _is_fork(event: Event, repository: str) -> bool:
     return str(head).lower() != repository.lower()
 
 
-def _paths(event: Event, sources: Sources) -> tuple[str, ...] | None:
-    """The paths that a push or a pull request changed; None where the commits cannot be had."""
+def _paths(event: Event, sources: FactSources) -> tuple[str, ...] | None:
+    """The paths that a push or a pull request changed; None when the commits cannot be fetched."""
     span = _span(event.payload, sources.default_branch)
     if span is None:
         return None
@@ -87,7 +87,7 @@ class _Span:
     base: str
     head: str
     from_fork_point: bool  # compare with where `head` left `base`, as a pull request shows it
-    refs: tuple[str, ...] = ()  # that bring the commits
+    refs: tuple[str, ...] = ()  # to fetch for the commits
 
 
 def _span(payload: Mapping[str, Any], default_branch: str) -> _Span | None:

@@ -1,8 +1,8 @@
-"""What was decided in one repository, kept in a git ref of that repository on its forge.
+"""The shared ledger: the decisions of one repository, stored in a git ref of that repository.
 
-Everybody who works for a repository (Actions, workers) writes here, each time with one push that only
-succeeds when nobody else was quicker; so a slot or an event is decided once, whoever hears of it. The ref
-is no branch: it starts no workflow and is in no list of branches. It holds one commit without parents.
+Actions and workers write to it with one conditional push each, which fails when somebody else pushed first;
+so each slot or event is decided once, whoever receives it. The ref is no branch: it starts no workflow and
+is in no list of branches. It holds one commit without parents.
 """
 
 import json
@@ -21,16 +21,22 @@ from runner.workspace.mirror import Mirror
 
 REF = "refs/skillrunner/state"
 DAYS = 92
-"""For how many days decisions are kept; how far each schedule was decided is kept for ever."""
+"""For how many days decisions are stored; the last decided slot of each schedule is stored for ever."""
 
-_PATIENCE = 300.0  # seconds to try while others are quicker
-_SIGNED = {
+_TIMEOUT = 300.0  # seconds to try while others push first
+_IDENTITY = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
     for key, value in (("NAME", "skillrunner[bot]"), ("EMAIL", "skillrunner[bot]@users.noreply.github.com"))
 }
 _SCHEDULES = "schedules.json"
-_QUICKER = ("stale info", "cannot lock ref", "failed to update ref", "already exists", "incorrect old value")
+_LOST_RACE = (
+    "stale info",
+    "cannot lock ref",
+    "failed to update ref",
+    "already exists",
+    "incorrect old value",
+)
 
 Decide = Callable[[History], Sequence[Decision]]
 
@@ -47,38 +53,38 @@ class Ledger:
     _files: dict[str, bytes] = field(default_factory=dict)  # by path
 
     def history(self, now: datetime) -> History:
-        """What is known at this moment."""
+        """The decisions that the ledger holds now."""
         self._read()
         return _history(self._files, now)
 
     def decide(self, decide: Decide, now: datetime) -> list[Decision]:
-        """Let `decide` look at what is known, and keep its decisions, in one step.
+        """Call `decide` with the history and store its decisions, in one atomic step.
 
-        Where somebody else was quicker, it decides anew on what is known then. A decision on what was
-        decided before is returned, and not kept: the first one stands. Raises RunnerError of the forge.
+        When somebody else pushed first, `decide` is called again with the new history. A decision on
+        something decided before is returned but not stored: the first one stands. Raises RunnerError.
         """
         settled: list[Decision] = []
 
         def change(files: Mapping[str, bytes]) -> dict[str, bytes]:
             known = _history(files, now)
             settled[:] = decide(known)
-            fresh = [one for one in settled if one.name not in known.decided]
-            return _added(files, [_decision_line(one) for one in fresh], now)
+            fresh = [one for one in settled if one.name not in known.decisions]
+            return _with_lines(files, [_decision_line(one) for one in fresh], now)
 
         self._change(change)
         return settled
 
     def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None:
-        """A started run has ended; `url` is of what it published, or empty."""
+        """Store the end of a run; `url` is of what it published, or empty."""
         line = {"run": decision.run_id, "state": end.state, "reason": end.reason or "", "url": url}
-        self._change(lambda files: _added(files, [line | {"at": now.isoformat()}], now))
+        self._change(lambda files: _with_lines(files, [line | {"at": now.isoformat()}], now))
 
     def amend(self, decision: Decision, now: datetime) -> None:
-        """Keep what became of a decision to start when no run came to be."""
-        self._change(lambda files: _added(files, [_decision_line(decision)], now))
+        """Replace a decision to start when no run could be started."""
+        self._change(lambda files: _with_lines(files, [_decision_line(decision)], now))
 
     def _change(self, change: Callable[[Mapping[str, bytes]], dict[str, bytes]]) -> None:
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         for attempt in range(1, 1_000_000):
             self._read()
             files = change(self._files)
@@ -105,20 +111,20 @@ class Ledger:
         self._files = {path: contents[sha] for path, sha in found.items()}
 
     def _push(self, files: Mapping[str, bytes]) -> bool:
-        """Put the ref on a commit of `files`, if it is still where it was read; tell whether it was."""
+        """Push a commit of `files` to the ref if the ref has not moved since it was read; return whether."""
         git, remote = self.mirror.git, self.remote
         shas = {path: self._sha(path, content) for path, content in files.items()}
         listing = "".join(f"100644 blob {sha}\t{path}\n" for path, sha in sorted(shas.items()))
         tree = git.output("mktree", stdin=listing.encode())
-        commit = git.output("commit-tree", tree, "-m", "Decisions of skillrunner", variables=_SIGNED)
+        commit = git.output("commit-tree", tree, "-m", "Decisions of skillrunner", variables=_IDENTITY)
         lease = f"--force-with-lease={REF}:{self._commit}"
         args = ("push", "--porcelain", "--no-verify", lease, "--", remote.url, f"{commit}:{REF}")
         done = git.run(*args, ok=(0, 1), variables=remote.variables)
         said = f"{done.stdout.decode(errors='replace')}\n{done.stderr}"
         if done.code == 0:
             self._commit, self._shas, self._files = commit, shas, dict(files)
-        elif not any(words in said for words in _QUICKER):
-            raise _refused(remote, said)
+        elif not any(words in said for words in _LOST_RACE):
+            raise _push_error(remote, said)
         return done.code == 0
 
     def _sha(self, path: str, content: bytes) -> str:
@@ -127,7 +133,7 @@ class Ledger:
         return self.mirror.git.output("hash-object", "-w", "--stdin", stdin=content)
 
 
-def _refused(remote: Remote, said: str) -> RunnerError:
+def _push_error(remote: Remote, said: str) -> RunnerError:
     message = f"{REF} of {remote.url} could not be pushed: {' '.join(said.split())[:500]}"
     hint = "the token needs `contents: write`; decisions are kept in this ref"
     return RunnerError(Phase.STORE, Reason.FORGE_DENIED, message, hint=hint)
@@ -136,7 +142,9 @@ def _refused(remote: Remote, said: str) -> RunnerError:
 # --- files: one of JSON lines for each day, and how far each schedule was decided -------------------
 
 
-def _added(files: Mapping[str, bytes], lines: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, bytes]:
+def _with_lines(
+    files: Mapping[str, bytes], lines: Sequence[Mapping[str, Any]], now: datetime
+) -> dict[str, bytes]:
     if not lines:
         return dict(files)
     text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
@@ -152,7 +160,7 @@ def _added(files: Mapping[str, bytes], lines: Sequence[Mapping[str, Any]], now: 
 
 
 def _schedules(files: Mapping[str, bytes]) -> dict[str, str]:
-    found: dict[str, str] = _loaded(_SCHEDULES, files.get(_SCHEDULES, b"{}"))
+    found: dict[str, str] = _parse(_SCHEDULES, files.get(_SCHEDULES, b"{}"))
     return found
 
 
@@ -173,20 +181,20 @@ def _history(files: Mapping[str, bytes], now: datetime) -> History:
     active = {
         one.skill: one
         for one in decided.values()
-        if one.verdict is Verdict.STARTED and one.run_id not in ended and _may_run(one, now)
+        if one.verdict is Verdict.STARTED and one.run_id not in ended and _is_current(one, now)
     }
     since = {name: datetime.fromisoformat(at) for name, at in _schedules(files).items()}
-    return History(decided=decided, active=active, since=since)
+    return History(decisions=decided, active=active, decided_until=since)
 
 
 def _lines(files: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:
     for path, content in sorted(files.items()):
         if path != _SCHEDULES:
-            yield from (_loaded(path, line) for line in content.splitlines())
+            yield from (_parse(path, line) for line in content.splitlines())
 
 
-def _loaded(path: str, text: bytes) -> Any:
-    """What a file of ours says. It lies in a repository, so anybody who may push may have broken it."""
+def _parse(path: str, text: bytes) -> Any:
+    """The JSON of a file of the ledger. Anybody who may push to the repository may have broken it."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -195,7 +203,7 @@ def _loaded(path: str, text: bytes) -> Any:
         raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint) from error
 
 
-def _may_run(decision: Decision, now: datetime) -> bool:
+def _is_current(decision: Decision, now: datetime) -> bool:
     return decision.expires is None or decision.expires > now
 
 

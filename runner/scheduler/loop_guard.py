@@ -1,4 +1,4 @@
-"""Whether something that happened is our own doing: then it starts no skill, or skills would run for ever."""
+"""Recognizes events that skillrunner itself caused: they start no skill, or skills would run for ever."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from runner.publish.outputs import _marker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnIdentity:
-    """How we are known on the forge."""
+    """The names under which skillrunner acts on the forge."""
 
-    login: str = ""  # "slug[bot]" of our App; empty: we work with somebody's token
+    login: str = ""  # "slug[bot]" of our App; empty: skillrunner uses a person's token
     email: str = ""  # of our commits
     workflow: str = ""  # the path of the workflow that runs us
 
 
-def own_cause(payload: Mapping[str, Any], me: OwnIdentity) -> str:
-    """Why what a payload tells is our own doing; empty: it is not."""
+def own_cause(payload: Mapping[str, Any], identity: OwnIdentity) -> str:
+    """Why skillrunner itself caused the event of a payload; empty: it did not."""
     sender = _text(payload, "sender", "login")
-    if me.login and sender == me.login:
+    if identity.login and sender == identity.login:
         return f"{sender} did it, which is us"
-    if me.workflow and _text(payload, "workflow_run", "path").split("@")[0] == me.workflow:
+    if identity.workflow and _text(payload, "workflow_run", "path").split("@")[0] == identity.workflow:
         return "the workflow that runs skillrunner went on"
     if "<!-- skillrunner" in _text(payload, "comment", "body"):
         return "skillrunner wrote the comment"
-    if me.email and _text(payload, "head_commit", "author", "email") == me.email:
+    if identity.email and _text(payload, "head_commit", "author", "email") == identity.email:
         return "skillrunner pushed it"
     return _our_pull_request(payload, sender)
 
 
 def _our_pull_request(payload: Mapping[str, Any], sender: str) -> str:
-    """With somebody's own token only the marker tells: the head is what we pushed, and no one else acted."""
+    """The cause where only the marker can tell, as with a person's token: we pushed the head commit."""
     found = _marker.read(_text(payload, "pull_request", "body"))
     ours = found is not None and found.head == _text(payload, "pull_request", "head", "sha")
     if ours and sender == _text(payload, "pull_request", "user", "login"):

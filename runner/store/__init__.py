@@ -1,7 +1,7 @@
 """What is kept: runs and all that belongs to them. Files lie beside the database; it holds their paths."""
 
-from runner.store.local_pull_requests import PullRequests
-from runner.store.process_lock import hold, is_held, store_mark
+from runner.store.local_pull_requests import LocalPullRequests
+from runner.store.process_lock import hold_lock, is_held, state_dir_id
 from runner.store.runs import Store, new_run_id
 
-__all__ = ["PullRequests", "Store", "hold", "is_held", "new_run_id", "store_mark"]
+__all__ = ["LocalPullRequests", "Store", "hold_lock", "is_held", "new_run_id", "state_dir_id"]

@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from runner.scheduler.overdue import (
     Alert,
     AlertKind,
-    AwaitedSlot,
-    UnreadRepository,
+    UndecidedSlot,
+    UnreadableRepository,
     overdue_alerts,
-    unread_alerts,
+    unreadable_alerts,
 )
 from runner.store import rows
 from runner.store.database import database_errors
@@ -39,7 +39,7 @@ class AlertStore:
             there = set(connection.execute(known).scalars())
             connection.execute(update(watched).where(read).values(read_at=at, fault="", worker=worker))
             for name in sorted(set(faults) - there):
-                _tried(connection, name, faults[name], worker, at)
+                _note_failure(connection, name, faults[name], worker, at)
 
     def set_expected(self, repository: str, due: Mapping[str, datetime], *, decided: bool) -> None:
         """By skill the first slot to come. Unless all before it is `decided`, what is awaited stays."""
@@ -82,9 +82,9 @@ class AlertStore:
         late = awaited.c.due < rows.utc_time(now - grace)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return [
-                *overdue_alerts(_awaited(connection, late), now, grace),
-                *unread_alerts(_unread(connection), now, grace),
-                *_broken(connection),
+                *overdue_alerts(_undecided(connection, late), now, grace),
+                *unreadable_alerts(_unreadable(connection), now, grace),
+                *_circuits(connection),
             ]
 
     def is_served(self, repository: str) -> bool:
@@ -101,7 +101,7 @@ class AlertStore:
 
     # --- what was told --------------------------------------------------------------------------
 
-    def sent(self) -> list[Alert]:
+    def open_alerts(self) -> list[Alert]:
         """What was told, and is not told to be over."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return [
@@ -115,7 +115,7 @@ class AlertStore:
                 for row in connection.execute(select(alerts))
             ]
 
-    def claim(self, one: Alert) -> bool:
+    def claim_new(self, one: Alert) -> bool:
         """Whether it is for the caller to tell of it: of several at once one hears so."""
         row = {"message": one.message, "since": rows.utc_time(one.since)}
         try:
@@ -136,7 +136,7 @@ def _key(one: Alert) -> dict[str, str]:
     return dict(zip(("kind", "repository", "skill"), one.name, strict=True))
 
 
-def _tried(connection: Connection, name: str, fault: str, worker: str, at: str | None) -> None:
+def _note_failure(connection: Connection, name: str, fault: str, worker: str, at: str | None) -> None:
     """Somebody looked at a repository for the first time, or in vain: when it was last read is as it was."""
     told = {"fault": fault, "worker": worker}
     change = update(watched).where(watched.c.repository == name).values(**told)
@@ -151,18 +151,18 @@ def _add(connection: Connection, table: Table, new: Sequence[Mapping[str, str | 
             connection.execute(insert(table), new)
 
 
-def _awaited(connection: Connection, which: ColumnElement[bool]) -> list[AwaitedSlot]:
+def _undecided(connection: Connection, which: ColumnElement[bool]) -> list[UndecidedSlot]:
     query = select(awaited).where(which).order_by(awaited.c.repository, awaited.c.skill)
     return [
-        AwaitedSlot(repository=row.repository, skill=row.skill, due=datetime.fromisoformat(row.due))
+        UndecidedSlot(repository=row.repository, skill=row.skill, due=datetime.fromisoformat(row.due))
         for row in connection.execute(query)
     ]
 
 
-def _unread(connection: Connection) -> list[UnreadRepository]:
+def _unreadable(connection: Connection) -> list[UnreadableRepository]:
     query = select(watched).where(watched.c.fault != "").order_by(watched.c.repository)
     return [
-        UnreadRepository(
+        UnreadableRepository(
             repository=row.repository,
             read_at=datetime.fromisoformat(row.read_at),
             fault=row.fault,
@@ -171,7 +171,7 @@ def _unread(connection: Connection) -> list[UnreadRepository]:
     ]
 
 
-def _broken(connection: Connection) -> list[Alert]:
+def _circuits(connection: Connection) -> list[Alert]:
     """The skills that failed so often that they are paused."""
     held = and_(pauses.c.circuit == 1, pauses.c.resumed_at.is_(None))
     return [

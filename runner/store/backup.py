@@ -21,7 +21,7 @@ def back_up(database: Path, target: Path, *, force: bool = False) -> int:
     Raises RunnerError: there is no database, `target` is there and `force` is not given, or the copy is
     damaged.
     """
-    _present(database, "there is nothing to back up")
+    _require_file(database, "there is nothing to back up")
     if target.exists() and not force:
         raise _invalid(f"{target} is there already", "name another file, or use --force")
     with _new(target) as copy:
@@ -36,7 +36,7 @@ def restore(source: Path, database: Path, now: datetime, *, force: bool = False)
     Raises RunnerError, with nothing changed: `source` is no sound backup of this or an older version, there
     is a database and `force` is not given, or some process uses it.
     """
-    _present(source, "there is nothing to restore")
+    _require_file(source, "there is nothing to restore")
     _check(source)
     there = database.exists()
     if there and not force:
@@ -45,7 +45,7 @@ def restore(source: Path, database: Path, now: datetime, *, force: bool = False)
     with _new(database) as copy:
         _copy(source, copy)
         _check(copy)
-        return _set_aside(database, f"{now:%Y%m%dT%H%M%SZ}") if there else None
+        return _move_aside(database, f"{now:%Y%m%dT%H%M%SZ}") if there else None
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def _refuse_where_used(database: Path) -> None:
             return  # it is damaged, which may be why it is to be replaced
 
 
-def _set_aside(database: Path, when: str) -> Path:
+def _move_aside(database: Path, when: str) -> Path:
     aside = database.with_name(f"{database.name}.{when}")
     for ending in _BESIDE:
         part = database.with_name(database.name + ending)
@@ -121,7 +121,7 @@ def _set_aside(database: Path, when: str) -> Path:
     return aside
 
 
-def _present(path: Path, otherwise: str) -> None:
+def _require_file(path: Path, otherwise: str) -> None:
     if not path.is_file():
         raise _invalid(f"{path} is not there: {otherwise}", f"ls -l {path.parent}")
 

@@ -41,7 +41,7 @@ FILE = "skillrunner.db"
 _BUSY = 30_000  # milliseconds to wait for another process's write
 
 
-_PATIENCE = {
+_TIMEOUTS = {
     "connect_timeout": 10,  # seconds
     "tcp_user_timeout": 15_000,  # milliseconds
     "keepalives_idle": 10,
@@ -104,9 +104,9 @@ def connect(database: Database) -> Engine:
             event.listen(engine, "connect", _prepare)
         else:
             engine = create_engine(
-                database.url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=_PATIENCE
+                database.url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=_TIMEOUTS
             )
-            event.listen(engine, "connect", _let_go)
+            event.listen(engine, "connect", _limit_idle)
         with engine.connect() as connection:
             found = _version(connection)
         if found != VERSION:
@@ -122,12 +122,12 @@ def database_errors(database: Database) -> Iterator[None]:
     except IntegrityError:
         raise
     except (DatabaseError, sqlite3.DatabaseError) as error:
-        raise _explained(database, str(getattr(error, "orig", error)).strip()) from error
+        raise _store_error(database, str(getattr(error, "orig", error)).strip()) from error
     except OSError as error:
-        raise _explained(database, error.strerror or str(error)) from error
+        raise _store_error(database, error.strerror or str(error)) from error
 
 
-def _explained(database: Database, message: str) -> RunnerError:
+def _store_error(database: Database, message: str) -> RunnerError:
     where = database.place
     if "full" in message or "No space" in message:
         hint = "free some space, or move state_dir in skillrunner.yaml to a larger disk"
@@ -156,7 +156,7 @@ def _prepare(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
     cursor.close()
 
 
-def _let_go(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
+def _limit_idle(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
     """Who is stopped in the middle of a transaction must not hold its locks for ever: others wait."""
     cursor = connection.cursor()
     cursor.execute("SET idle_in_transaction_session_timeout = '30s'")

@@ -13,65 +13,66 @@ from runner.core.model import End
 from runner.core.model.decision import Budget, Decision, History, Verdict
 from runner.scheduler.ledger import Ledger
 from runner.store import new_run_id
-from runner.store.decisions import Decisions, Work
+from runner.store.decisions import DecisionStore, WorkItem
 
 Decide = Callable[[History], Sequence[Decision]]
-MakeWork = Callable[[Decision], Work]
+MakeWork = Callable[[Decision], WorkItem]
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionLog:
     """`host` names the store, on every machine that shares it."""
 
-    own: Decisions
+    local: DecisionStore
     shared: Ledger | None
     host: str
-    purse: Callable[[], Budget] = Budget
+    budget: Callable[[], Budget] = Budget
 
     def decide(self, decide: Decide, work: MakeWork, now: datetime) -> list[Decision]:
         """Decide, keep the decisions, and queue the runs that they start."""
 
-        purse = self.purse()
+        budget = self.budget()
 
         def with_ids(known: History) -> list[Decision]:
-            return [self._named(one, now) for one in decide(replace(known, purse=purse))]
+            return [self._with_id(one, now) for one in decide(replace(known, budget=budget))]
 
         if self.shared is None:
-            return self.own.decide(with_ids, work)
-        before = self.own.history()
+            return self.local.decide(with_ids, work)
+        before = self.local.history()
         told: dict[str, Decision] = {}
 
         def both(known: History) -> list[Decision]:
             active = {**known.active, **before.active}
-            made = with_ids(replace(known, paused=before.paused, active=active, latest=before.latest))
-            told.update((one.name, known.decided[one.name]) for one in made if one.name in known.decided)
+            merged = replace(known, active=active, paused_skills=before.paused_skills)
+            made = with_ids(replace(merged, latest_runs=before.latest_runs))
+            told.update((one.name, known.decisions[one.name]) for one in made if one.name in known.decisions)
             return made
 
         settled = self.shared.decide(both, now)
         # What a crash kept from our own store is put there now, as it was decided then.
-        self.own.decide(lambda _: [self._left_behind(told.get(one.name), one) for one in settled], work)
+        self.local.decide(lambda _: [self._recover(told.get(one.name), one) for one in settled], work)
         return settled
 
     def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None:
         if self.shared is not None:
             self.shared.add_end(decision, end, url, now)
 
-    def adopt(self, decision: Decision, work: Work) -> None:
+    def adopt(self, decision: Decision, work: WorkItem) -> None:
         """Keep a decision of the shared ledger's in the store, and queue its run."""
-        self.own.decide(lambda _: [decision], lambda _: work)
+        self.local.decide(lambda _: [decision], lambda _: work)
 
     def orphans(self, now: datetime) -> list[Decision]:
         """Runs that the shared ledger says this store started, and that the store knows nothing of."""
         if self.shared is None:
             return []
         active = self.shared.history(now).active.values()
-        return [one for one in active if one.host == self.host and not self.own.contains(one)]
+        return [one for one in active if one.host == self.host and not self.local.contains(one)]
 
-    def _left_behind(self, before: Decision | None, now: Decision) -> Decision:
+    def _recover(self, before: Decision | None, now: Decision) -> Decision:
         ours = before is not None and before.host == self.host and before.verdict is Verdict.STARTED
         return before if ours and before is not None else now
 
-    def _named(self, decision: Decision, now: datetime) -> Decision:
+    def _with_id(self, decision: Decision, now: datetime) -> Decision:
         if decision.verdict is not Verdict.STARTED:
             return decision
         return replace(decision, run_id=new_run_id(now), host=self.host)

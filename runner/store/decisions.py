@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, select, text, up
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run
 from runner.core.model.decision import Cause, Decision, History, Verdict
-from runner.scheduler.admission import URGENCY, rank
+from runner.scheduler.admission import PRIORITIES, rank
 from runner.scheduler.backfill import PREFIX
 from runner.store import rows
 from runner.store.database import database_errors
@@ -25,18 +25,18 @@ from runner.store.tables import decisions, pauses, queue, runs, schedules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class WorkItem:
     """What a started run is to do: everything that the worker who takes it needs."""
 
     run: Run
     data: Mapping[str, Any]  # JSON
-    priority: int = URGENCY["normal"]
+    priority: int = PRIORITIES["normal"]
     not_before: datetime | None = None  # None: at once, whatever the clock says
-    replaces: bool = False  # the runs of its skill that have not ended are to end
+    cancels_others: bool = False  # the runs of its skill that have not ended are to end
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class DecisionStore:
     """The decisions of one repository."""
 
     store: Store
@@ -45,26 +45,26 @@ class Decisions:
     def decide(
         self,
         decide: Callable[[History], Sequence[Decision]],
-        work: Callable[[Decision], Work],
+        work: Callable[[Decision], WorkItem],
     ) -> list[Decision]:
         """Let `decide` look at what is known; keep its decisions and the runs that they start, in one step.
 
         A decision on what was decided before is returned, and not kept: the first one stands.
         """
         with database_errors(self.store.database), self.store.engine.connect() as connection:
-            self._alone(connection)
-            known = _Decided(connection, self.repository)
+            self._lock(connection)
+            known = _StoredDecisions(connection, self.repository)
             history = History(
-                decided=known,
+                decisions=known,
                 active=_active(connection, self.repository),
-                since=_since(connection, self.repository),
-                paused=_paused(connection, self.repository),
-                latest=_Latest(self.store, self.repository),
+                decided_until=_decided_until(connection, self.repository),
+                paused_skills=_paused_skills(connection, self.repository),
+                latest_runs=_LatestRuns(self.store, self.repository),
             )
             settled = list(decide(history))
             for decision in settled:
                 if decision.name not in known:
-                    self._keep(connection, decision, work)
+                    self._insert(connection, decision, work)
             connection.commit()
         return settled
 
@@ -73,14 +73,14 @@ class Decisions:
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return History(
                 active=_active(connection, self.repository),
-                paused=_paused(connection, self.repository),
-                latest=_Latest(self.store, self.repository),
+                paused_skills=_paused_skills(connection, self.repository),
+                latest_runs=_LatestRuns(self.store, self.repository),
             )
 
     def contains(self, decision: Decision) -> bool:
         """Whether there is a decision on the same slot or event."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
-            return decision.name in _Decided(connection, self.repository)
+            return decision.name in _StoredDecisions(connection, self.repository)
 
     def amend(self, decision: Decision) -> None:
         """Keep what became of a decision to start when no run came to be."""
@@ -90,9 +90,9 @@ class Decisions:
     def find(self, skill: str, key: str) -> Decision | None:
         """The decision on one slot or event."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
-            return _Decided(connection, self.repository).get(f"{skill} {key}")
+            return _StoredDecisions(connection, self.repository).get(f"{skill} {key}")
 
-    def _alone(self, connection: Connection) -> None:
+    def _lock(self, connection: Connection) -> None:
         """Nobody else decides for this repository until we commit."""
         if self.store.database.is_file:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -107,15 +107,17 @@ class Decisions:
             decisions.c.key == decision.key,
         )
 
-    def _keep(self, connection: Connection, decision: Decision, work: Callable[[Decision], Work]) -> None:
+    def _insert(
+        self, connection: Connection, decision: Decision, work: Callable[[Decision], WorkItem]
+    ) -> None:
         connection.execute(insert(decisions).values(repository=self.repository, **_row(decision)))
         if decision.due is not None and not decision.key.startswith(PREFIX):
-            _reach(connection, self.repository, decision)
+            _note_slot(connection, self.repository, decision)
         if decision.verdict is Verdict.STARTED:
             _enqueue(connection, work(decision))
 
 
-class _Decided(Mapping[str, Decision]):
+class _StoredDecisions(Mapping[str, Decision]):
     """What was decided, looked up as it is asked for: there may be years of it."""
 
     def __init__(self, connection: Connection, repository: str) -> None:
@@ -143,7 +145,7 @@ class _Decided(Mapping[str, Decision]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # two are equal when they hold the same
-class _Latest(Mapping[str, str]):
+class _LatestRuns(Mapping[str, str]):
     """By "SKILL SUBJECT" the run that began last, looked up as it is asked for."""
 
     store: Store
@@ -186,19 +188,19 @@ def _is_current() -> ColumnElement[bool]:
     return runs.c.trigger_key.not_like(f"{PREFIX}%")
 
 
-def _since(connection: Connection, repository: str) -> dict[str, datetime]:
+def _decided_until(connection: Connection, repository: str) -> dict[str, datetime]:
     query = select(schedules.c.line, schedules.c.since).where(schedules.c.repository == repository)
     return {line: datetime.fromisoformat(since) for line, since in connection.execute(query)}
 
 
-def _paused(connection: Connection, repository: str) -> frozenset[str]:
+def _paused_skills(connection: Connection, repository: str) -> frozenset[str]:
     """The skills that are paused; "*" where all of the repository are."""
     here = pauses.c.repository.in_(("", repository))
     query = select(pauses.c.skill).where(here, pauses.c.resumed_at.is_(None))
     return frozenset(skill or "*" for (skill,) in connection.execute(query))
 
 
-def _reach(connection: Connection, repository: str, decision: Decision) -> None:
+def _note_slot(connection: Connection, repository: str, decision: Decision) -> None:
     """The line of the slot was decided up to here."""
     line = f"{decision.skill} {decision.key.removeprefix('schedule:').split(':', 1)[0]}"
     where = and_(schedules.c.repository == repository, schedules.c.line == line)
@@ -210,7 +212,7 @@ def _reach(connection: Connection, repository: str, decision: Decision) -> None:
         connection.execute(update(schedules).where(where).values(since=due))
 
 
-def _enqueue(connection: Connection, work: Work) -> None:
+def _enqueue(connection: Connection, work: WorkItem) -> None:
     connection.execute(insert(runs).values(**rows.run_row(work.run), spec="{}"))
     connection.execute(
         insert(queue).values(
@@ -223,11 +225,11 @@ def _enqueue(connection: Connection, work: Work) -> None:
             work=json.dumps(work.data, default=str),
         )
     )
-    if work.replaces:
+    if work.cancels_others:
         _replace(connection, work)
 
 
-def _replace(connection: Connection, work: Work) -> None:
+def _replace(connection: Connection, work: WorkItem) -> None:
     """Ask for the end of the skill's other runs; those that nobody has taken end here and now."""
     why = f"run {work.run.id} takes its place: `overlap` is cancel_running"
     others = and_(
@@ -267,7 +269,7 @@ def _record(row: Mapping[Any, Any]) -> Decision:
     )
 
 
-def search(
+def find_newest(
     store: Store, skill: str, repository: str | None, at: datetime | None, event: str | None
 ) -> tuple[str, Decision] | None:
     """The newest decision for a skill, and its repository; of a slot at or before `at`, or an event's."""

@@ -16,7 +16,7 @@ from runner.store.tables import comments, pull_requests
 
 
 @dataclass(frozen=True, slots=True)
-class PullRequests:
+class LocalPullRequests:
     """The pull requests of one repository."""
 
     engine: Engine

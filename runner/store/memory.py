@@ -11,7 +11,7 @@ from runner.store.database import database_errors
 from runner.store.runs import Store
 from runner.store.tables import notes
 
-MOST = 50
+MAX_NOTES = 50
 """Notes of a skill; a newer one takes the place of the oldest."""
 
 
@@ -26,7 +26,7 @@ def add_note(store: Store, repository: str, skill: str, text: str, run_id: str, 
     }
     with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(insert(notes).values(**values))
-        newest = select(notes.c.id).where(here).order_by(notes.c.id.desc()).limit(MOST)
+        newest = select(notes.c.id).where(here).order_by(notes.c.id.desc()).limit(MAX_NOTES)
         kept = list(connection.execute(newest).scalars())
         connection.execute(delete(notes).where(here, notes.c.id < kept[-1]))
 

@@ -12,13 +12,13 @@ from runner.store.database import database_errors
 from runner.store.runs import Store
 from runner.store.tables import messages, runs
 
-_HEARS = (RunState.QUEUED, RunState.PREPARING, RunState.RUNNING)
+_ACCEPTS = (RunState.QUEUED, RunState.PREPARING, RunState.RUNNING)
 
 
 def send(store: Store, run_id: str, text: str, at: datetime, act: Act = "say") -> None:
     """Leave a message for a run. Raises RunnerError INVALID_INPUT when its agent has ended."""
     values = {"run_id": run_id, "text": text, "act": act, "at": rows.utc_time(at)}
-    going = select(runs.c.id).where(runs.c.id == run_id, runs.c.state.in_(_HEARS))
+    going = select(runs.c.id).where(runs.c.id == run_id, runs.c.state.in_(_ACCEPTS))
     with database_errors(store.database), store.engine.begin() as connection:
         if connection.execute(going).first() is None:
             message = f"run {run_id} has ended, or its agent has"
@@ -27,7 +27,7 @@ def send(store: Store, run_id: str, text: str, at: datetime, act: Act = "say") -
         connection.execute(insert(messages).values(**values))
 
 
-def pending(store: Store, run_id: str) -> list[UserMessage]:
+def undelivered(store: Store, run_id: str) -> list[UserMessage]:
     """What the agent was not told yet, in the order in which it was sent."""
     here = (messages.c.run_id == run_id, messages.c.delivered_at.is_(None))
     with database_errors(store.database), store.engine.connect() as connection:
@@ -35,8 +35,8 @@ def pending(store: Store, run_id: str) -> list[UserMessage]:
         return [UserMessage(id=row["id"], text=row["text"], act=row["act"]) for row in found]
 
 
-def mark_delivered(store: Store, letters: Sequence[UserMessage], at: datetime) -> None:
+def mark_delivered(store: Store, delivered: Sequence[UserMessage], at: datetime) -> None:
     """The agent was told these."""
-    these = messages.c.id.in_([letter.id for letter in letters])
+    these = messages.c.id.in_([letter.id for letter in delivered])
     with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(update(messages).where(these).values(delivered_at=rows.utc_time(at)))

@@ -10,7 +10,7 @@ _LOCK = "lock"
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold_lock(folder: Path) -> Iterator[None]:
     """This process works on the run in `folder`, for as long as the context lasts or the process lives."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / _LOCK).open("w") as lock:
@@ -30,7 +30,7 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def store_mark(folder: Path) -> str:
+def state_dir_id(folder: Path) -> str:
     """What tells this state directory from every other one, on any machine; made when first asked for."""
     path, mine = folder / "place", uuid.uuid4().hex
     if not path.exists():

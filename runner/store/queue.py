@@ -18,24 +18,24 @@ from runner.store.runs import Store
 from runner.store.tables import begun, events, queue, runs, workers
 from runner.store.workers import LIVING
 
-_TURN = 0x71756575  # the number of the lock that a PostgreSQL server keeps for whoever admits
+_ADMISSION_LOCK = 0x71756575  # the number of the lock that a PostgreSQL server keeps for whoever admits
 
-_FIRST = 50
+_FIRST_PAGE = 50
 
 Choose = Callable[[QueueState], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakenRun:
+class ClaimedRun:
     """A run that a worker has taken."""
 
     run_id: str
     owner: str
     turn: int  # how often it was given to a worker by now
-    begun: bool  # that worker has begun to prepare it
+    has_started: bool  # that worker has begun to prepare it
 
 
-class _NotItsOwnError(Exception):
+class _ClaimLostError(Exception):
     """A run is not whose it was thought to be, so that nothing is changed."""
 
 
@@ -46,7 +46,12 @@ class RunQueue:
     store: Store
 
     def admit(
-        self, worker: str, room: int, choose: Choose, now: datetime, memory: timedelta | None = None
+        self,
+        worker: str,
+        free_slots: int,
+        choose: Choose,
+        now: datetime,
+        rate_window: timedelta | None = None,
     ) -> dict[str, int]:
         """Let `choose` say which runs begin, `room` at most, and make them `worker`'s, in one step for all.
 
@@ -56,32 +61,32 @@ class RunQueue:
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             if not _waiting(connection, now, 1):
                 return {}
-            self._alone(connection)
-            lives = _lives(connection, worker)
-            chosen = _chosen(connection, room, choose, now, memory) if lives else []
+            self._lock(connection)
+            lives = _is_alive(connection, worker)
+            chosen = _choose(connection, free_slots, choose, now, rate_window) if lives else []
             if not chosen:
                 return {}
             here = queue.c.run_id.in_(chosen)
             taken = {"admitted_at": rows.utc_time(now), "owner": worker, "turn": queue.c.turn + 1}
             connection.execute(update(queue).where(here).values(**taken))
             connection.execute(update(runs).where(runs.c.id.in_(chosen)).values(worker=worker))
-            _note(connection, here, now)
+            _note_starts(connection, here, now)
             asked = connection.execute(select(queue.c.run_id, queue.c.turn).where(here))
             turns: dict[str, int] = {run_id: turn for run_id, turn in asked}  # noqa: C416 - rows are no pairs
             connection.commit()
         return {run_id: turns[run_id] for run_id in chosen}
 
-    def state(self, now: datetime, memory: timedelta | None = None) -> QueueState:
+    def state(self, now: datetime, rate_window: timedelta | None = None) -> QueueState:
         """What waits, what is carried out and what began, for those who only want to know."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
-            return _scene(connection, _waiting(connection, now), now, memory)
+            return _state(connection, _waiting(connection, now), now, rate_window)
 
-    def forget_begun(self, before: datetime) -> None:
+    def forget_starts(self, before: datetime) -> None:
         """Drop what began so long ago that no rate asks for it."""
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(delete(begun).where(begun.c.at < rows.utc_time(before)))
 
-    def waiting(self, now: datetime) -> list[WaitingRun]:
+    def waiting_runs(self, now: datetime) -> list[WaitingRun]:
         """The runs that may begin, and nobody has begun."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _waiting(connection, now)
@@ -102,16 +107,16 @@ class RunQueue:
         found: int = self.store.step(lambda connection: connection.execute(query).scalar_one())
         return found
 
-    def runs_of(self, worker: str) -> list[TakenRun]:
+    def runs_of(self, worker: str) -> list[ClaimedRun]:
         """The runs that `worker` carries out."""
-        return self._taken(queue.c.owner == worker)
+        return self._claims(queue.c.owner == worker)
 
-    def stranded(self) -> list[TakenRun]:
+    def orphaned_runs(self) -> list[ClaimedRun]:
         """The runs that nobody carries out any more: their workers died, or left them behind."""
         living = select(workers.c.id).where(workers.c.state.in_(LIVING))
-        return self._taken(and_(queue.c.owner != "", queue.c.owner.not_in(living)))
+        return self._claims(and_(queue.c.owner != "", queue.c.owner.not_in(living)))
 
-    def _taken(self, whose: ColumnElement[bool]) -> list[TakenRun]:
+    def _claims(self, whose: ColumnElement[bool]) -> list[ClaimedRun]:
         query = (
             select(queue.c.run_id, queue.c.owner, queue.c.turn, runs.c.state)
             .join(runs)
@@ -119,7 +124,7 @@ class RunQueue:
         )
         return self.store.step(
             lambda connection: [
-                TakenRun(run_id=run_id, owner=owner, turn=turn, begun=state != RunState.QUEUED)
+                ClaimedRun(run_id=run_id, owner=owner, turn=turn, has_started=state != RunState.QUEUED)
                 for run_id, owner, turn, state in connection.execute(query)
             ]
         )
@@ -131,7 +136,7 @@ class RunQueue:
         """
         here = queue.c.run_id == run_id
         with database_errors(self.store.database), self.store.engine.connect() as connection:
-            self._alone(connection)
+            self._lock(connection)
             row = connection.execute(select(queue.c.owner).where(here)).first()
             if row is None:
                 message = f"run {run_id} was started by hand: no worker carries it out"
@@ -156,13 +161,13 @@ class RunQueue:
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return {row.run_id: row.stop for row in connection.execute(query)}
 
-    def put_back(
+    def requeue(
         self,
-        taken: TakenRun,
-        told: RunEvent,
+        claim: ClaimedRun,
+        event: RunEvent,
         attempt: int,
         not_before: datetime | None = None,
-        spent: Usage | None = None,
+        usage: Usage | None = None,
     ) -> bool:
         """Let somebody carry the run out later; tell whether it still was its owner's, and had not ended.
 
@@ -170,29 +175,29 @@ class RunQueue:
         One that is to be stopped is not put back.
         """
         still = and_(
-            queue.c.run_id == taken.run_id,
-            queue.c.owner == taken.owner,
-            queue.c.turn == taken.turn,
+            queue.c.run_id == claim.run_id,
+            queue.c.owner == claim.owner,
+            queue.c.turn == claim.turn,
             queue.c.stop == "",
         )
         free = {"admitted_at": None, "owner": "", "not_before": rows.utc_time(not_before) or ""}
-        active = and_(runs.c.id == taken.run_id, runs.c.state.in_(ACTIVE), runs.c.worker == taken.owner)
+        active = and_(runs.c.id == claim.run_id, runs.c.state.in_(ACTIVE), runs.c.worker == claim.owner)
         again: dict[str, Any] = {"state": RunState.QUEUED, "worker": "", "attempt": attempt}
-        again |= rows.usage_row(spent) if spent is not None else {}
+        again |= rows.usage_row(usage) if usage is not None else {}
 
         def change(connection: Connection) -> None:
             for table, where, values in ((queue, still, free), (runs, active, again)):
                 if not connection.execute(update(table).where(where).values(**values)).rowcount:
-                    raise _NotItsOwnError
-            connection.execute(insert(events).values(**rows.event_row(told)))
+                    raise _ClaimLostError
+            connection.execute(insert(events).values(**rows.event_row(event)))
 
         try:
             self.store.step(change)
-        except _NotItsOwnError:
+        except _ClaimLostError:
             return False
         return True
 
-    def is_empty(self, repositories: Collection[str]) -> bool:
+    def has_no_runs(self, repositories: Collection[str]) -> bool:
         """Whether nothing of these repositories waits, now or for later."""
         here = queue.c.repository.in_(repositories)
         query = select(queue.c.run_id).join(runs).where(_unclaimed(), here).limit(1)
@@ -217,31 +222,31 @@ class RunQueue:
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(update(queue).where(queue.c.run_id == run_id).values(told=1))
 
-    def _alone(self, connection: Connection) -> None:
+    def _lock(self, connection: Connection) -> None:
         if self.store.database.is_file:
             connection.rollback()
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _TURN})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ADMISSION_LOCK})
 
 
 def _unclaimed() -> ColumnElement[bool]:
     return and_(queue.c.admitted_at.is_(None), runs.c.state == RunState.QUEUED)
 
 
-def _lives(connection: Connection, worker: str) -> bool:
+def _is_alive(connection: Connection, worker: str) -> bool:
     """Asked so that nobody can bury it before we commit."""
     alive = and_(workers.c.id == worker, workers.c.state.in_(LIVING))
     asked = select(workers.c.id).where(alive).with_for_update(read=True)
     return connection.execute(asked).first() is not None
 
 
-def _chosen(
+def _choose(
     connection: Connection, room: int, choose: Choose, now: datetime, memory: timedelta | None
 ) -> list[str]:
     """The most urgent are looked at first, and others only if these leave room: often thousands wait."""
-    scene = _scene(connection, (), now, memory)
-    for most in (_FIRST, None):
+    scene = _state(connection, (), now, memory)
+    for most in (_FIRST_PAGE, None):
         waiting = _waiting(connection, now, most)
         chosen = list(choose(replace(scene, waiting=waiting)))
         if len(chosen) >= room or len(waiting) != most:
@@ -249,14 +254,14 @@ def _chosen(
     return chosen
 
 
-def _scene(
+def _state(
     connection: Connection, waiting: Sequence[WaitingRun], now: datetime, memory: timedelta | None
 ) -> QueueState:
-    recent = _begun(connection, now - memory) if memory else []
-    return QueueState(waiting=waiting, busy=_busy(connection), begun=recent, now=now)
+    recent = _starts(connection, now - memory) if memory else []
+    return QueueState(waiting=waiting, running=_running(connection), starts=recent, now=now)
 
 
-def _begun(connection: Connection, after: datetime) -> list[StartedRun]:
+def _starts(connection: Connection, after: datetime) -> list[StartedRun]:
     query = select(begun.c.repository, begun.c.skill, begun.c.at).where(begun.c.at > rows.utc_time(after))
     return [
         StartedRun(repository=repository, skill=skill, at=datetime.fromisoformat(at))
@@ -264,7 +269,7 @@ def _begun(connection: Connection, after: datetime) -> list[StartedRun]:
     ]
 
 
-def _note(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
+def _note_starts(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
     at = literal(rows.utc_time(now)).label("at")
     chosen = select(queue.c.repository, queue.c.skill, at).where(which)
     connection.execute(insert(begun).from_select(["repository", "skill", "at"], chosen))
@@ -288,7 +293,7 @@ def _waiting(connection: Connection, now: datetime, most: int | None = None) -> 
     ]
 
 
-def _busy(connection: Connection) -> list[RunningRun]:
+def _running(connection: Connection) -> list[RunningRun]:
     """Also runs that people started by hand, next to a worker: they take their skill's place."""
     taken = or_(queue.c.admitted_at.is_not(None), queue.c.run_id.is_(None))
     query = (

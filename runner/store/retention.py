@@ -10,7 +10,7 @@ from runner.store.records import ACTIVE
 from runner.store.runs import Store
 from runner.store.workers import LIVING
 
-MOST = 100
+MAX_RUNS = 100
 """Runs that one pass removes, so that nothing else has to wait for long."""
 
 
@@ -33,7 +33,7 @@ def outdated_runs(store: Store, before: datetime, place: str) -> dict[str, int]:
         .where(or_(queue.c.owner.is_(None), queue.c.owner.not_in(_elsewhere(place))))
         .where(exists().where(same, newer, later.c.state.not_in(ACTIVE)))
         .order_by(runs.c.ended_at)
-        .limit(MOST)
+        .limit(MAX_RUNS)
     )
     with database_errors(store.database), store.engine.connect() as connection:
         return {run_id: turn or 0 for run_id, turn in connection.execute(query)}

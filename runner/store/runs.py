@@ -40,7 +40,7 @@ from runner.store.process_lock import is_held
 from runner.store.records import ACTIVE, Records
 
 _ALPHABET = "abcdefghjkmnpqrstvwxyz0123456789"  # without letters that are read as others
-LOST = End(
+LOST_END = End(
     state=RunState.LOST,
     phase=Phase.HARNESS,
     reason=Reason.WORKER_LOST,
@@ -62,14 +62,14 @@ def _raise(error: RunnerError) -> None:
     raise error
 
 
-def _is_so(connection: Connection, run_id: str, changes: Mapping[str, Any]) -> bool:
+def _has_values(connection: Connection, run_id: str, changes: Mapping[str, Any]) -> bool:
     """Whether a row says this already: the database may have gone away after it had taken a change."""
     same = (tables.runs.c[name].is_not_distinct_from(value) for name, value in changes.items())
     query = select(tables.runs.c.id).where(tables.runs.c.id == run_id, *same)
     return connection.execute(query).first() is not None
 
 
-def _not_ours(run_id: str) -> RunnerError:
+def _lost_run(run_id: str) -> RunnerError:
     return RunnerError(
         Phase.STORE,
         Reason.WORKER_LOST,
@@ -105,7 +105,7 @@ class Store(Records):
         active = and_(tables.runs.c.id == run_id, tables.runs.c.state.in_(ACTIVE))
         return and_(active, tables.runs.c.worker == self.worker) if self.worker else active
 
-    def _change(self, run_id: str, changes: Mapping[str, Any], told: RunEvent | None = None) -> None:
+    def _change(self, run_id: str, changes: Mapping[str, Any], event: RunEvent | None = None) -> None:
         tried = False
 
         def change(connection: Connection) -> None:
@@ -113,10 +113,10 @@ class Store(Records):
             again, tried = tried, True
             done = connection.execute(update(tables.runs).where(self._ours(run_id)).values(**changes))
             if done.rowcount == 1:
-                if told is not None:
-                    connection.execute(insert(tables.events).values(**rows.event_row(told)))
-            elif not (again and _is_so(connection, run_id, changes)):
-                raise _not_ours(run_id)
+                if event is not None:
+                    connection.execute(insert(tables.events).values(**rows.event_row(event)))
+            elif not (again and _has_values(connection, run_id, changes)):
+                raise _lost_run(run_id)
 
         self.step(change)
 
@@ -128,7 +128,7 @@ class Store(Records):
             add(connection)
             ours = select(tables.runs.c.id).where(self._ours(run_id)).with_for_update(read=True)
             if connection.execute(ours).first() is None:
-                raise _not_ours(run_id)
+                raise _lost_run(run_id)
 
         self.step(change)
 
@@ -140,7 +140,7 @@ class Store(Records):
         """A run that was waiting is now known in full. Raises RunnerError when it is no longer ours."""
         self._change(run_id, {"base_sha": base_sha, "harness": harness, "spec": rows.as_json(spec)})
 
-    def set_state(self, run_id: str, state: RunState, at: datetime, told: RunEvent | None = None) -> None:
+    def set_state(self, run_id: str, state: RunState, at: datetime, event: RunEvent | None = None) -> None:
         """The run is in an active state from `at` on, of which `told` tells.
 
         Raises RunnerError when it has ended already.
@@ -148,16 +148,18 @@ class Store(Records):
         changes: dict[str, Any] = {"state": state}
         if state is RunState.PREPARING:
             changes["started_at"] = rows.utc_time(at)
-        self._change(run_id, changes, told)
+        self._change(run_id, changes, event)
 
     def set_facts(self, run_id: str, **changes: str | int) -> None:
         """Facts that became known while it runs: `image_digest`, `attempt`."""
         self._change(run_id, changes)
 
-    def finish(self, run_id: str, end: End, at: datetime, usage: Usage, told: RunEvent | None = None) -> None:
+    def finish(
+        self, run_id: str, end: End, at: datetime, usage: Usage, event: RunEvent | None = None
+    ) -> None:
         """The run has ended; `told` is its last event. Raises RunnerError when it had ended before."""
         ended = {"ended_at": rows.utc_time(at)}
-        self._change(run_id, rows.end_row(end) | rows.usage_row(usage) | ended, told)
+        self._change(run_id, rows.end_row(end) | rows.usage_row(usage) | ended, event)
 
     def add_event(self, event: RunEvent) -> None:
         made = insert(tables.events).values(**rows.event_row(event))
@@ -222,6 +224,6 @@ class Store(Records):
         mine = and_(runs.c.id == run_id, runs.c.state.in_(ACTIVE))
         if worker is not None:
             mine = and_(mine, runs.c.worker == worker)
-        changes = rows.end_row(LOST) | {"ended_at": rows.utc_time(at)}
+        changes = rows.end_row(LOST_END) | {"ended_at": rows.utc_time(at)}
         with database_errors(self.database), self.engine.begin() as connection:
             return bool(connection.execute(update(runs).where(mine).values(**changes)).rowcount)

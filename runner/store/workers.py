@@ -33,13 +33,13 @@ class Worker:
     seen_at: datetime
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """As far as anybody has found out."""
         return self.state in LIVING
 
 
 @dataclass(frozen=True, slots=True)
-class Workers:
+class WorkerStore:
     """All of a store."""
 
     store: Store
@@ -57,11 +57,11 @@ class Workers:
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             return bool(connection.execute(update(workers).where(alive).values(**said)).rowcount)
 
-    def request_stop(self, asked: Collection[str], how: int = 1) -> None:
+    def request_stop(self, ids: Collection[str], level: int = 1) -> None:
         """Ask living workers to end: 1 when their runs have ended, 2 now. Asking twice changes nothing."""
-        here = and_(workers.c.id.in_(asked), workers.c.state.in_(LIVING), workers.c.asked < how)
+        here = and_(workers.c.id.in_(ids), workers.c.state.in_(LIVING), workers.c.asked < level)
         with database_errors(self.store.database), self.store.engine.begin() as connection:
-            connection.execute(update(workers).where(here).values(asked=how))
+            connection.execute(update(workers).where(here).values(asked=level))
 
     def stop_level(self, worker: str) -> int:
         """Whether somebody asked `worker` to end, and how: see `ask_to_leave`; 0: nobody did."""
@@ -73,11 +73,11 @@ class Workers:
         """The worker ended as it should."""
         self.renew(worker, now, "stopped")
 
-    def living(self) -> list[Worker]:
+    def list_living(self) -> list[Worker]:
         """The workers that nobody has found dead."""
         return self._all(workers.c.state.in_(LIVING))
 
-    def lost(self, some: Collection[str]) -> list[str]:
+    def find_lost(self, some: Collection[str]) -> list[str]:
         """Those of `some` that others found dead."""
         query = select(workers.c.id).where(workers.c.id.in_(some), workers.c.state == "lost")
         with database_errors(self.store.database), self.store.engine.connect() as connection:
@@ -89,9 +89,9 @@ class Workers:
         Each is told to one caller only. One that has said a word since it was seen lives.
         """
         with database_errors(self.store.database), self.store.engine.begin() as connection:
-            return [one.id for one in dead if self._bury(connection, one)]
+            return [one.id for one in dead if self._mark_dead(connection, one)]
 
-    def _bury(self, connection: Connection, one: Worker) -> bool:
+    def _mark_dead(self, connection: Connection, one: Worker) -> bool:
         as_seen = and_(workers.c.id == one.id, workers.c.beats == one.beats, workers.c.state.in_(LIVING))
         return bool(connection.execute(update(workers).where(as_seen).values(state="lost")).rowcount)
 

@@ -82,7 +82,7 @@ def sent(project: Project) -> list[str]:
 
     store = Store(project.state)
     try:
-        return [letter.text for letter in messages.pending(store, store.run("latest").id)]
+        return [letter.text for letter in messages.undelivered(store, store.run("latest").id)]
     finally:
         store.close()
 

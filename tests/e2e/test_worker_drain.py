@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from runner.core.model import RunState
-from runner.store.workers import Workers
+from runner.store.workers import WorkerStore
 from tests.parts.cli import Done
 from tests.parts.racer import worker as record
 from tests.parts.workers import Team
@@ -33,7 +33,7 @@ def drain(team: Team, *argv: str) -> Done:
 
 
 def living(team: Team) -> list[str]:
-    return [one.id for one in Workers(team.store).living()]
+    return [one.id for one in WorkerStore(team.store).list_living()]
 
 
 @pytest.mark.parametrize("place", ["team", "cluster"])
@@ -49,7 +49,7 @@ def test_who_is_drained_takes_nothing_more_and_finishes_what_runs(
     (name,) = living(team)
     with ThreadPoolExecutor(1) as pool:
         waits = pool.submit(drain, team, "--wait")
-        team.until(lambda: [one.state for one in Workers(team.store).living()] == ["draining"])
+        team.until(lambda: [one.state for one in WorkerStore(team.store).list_living()] == ["draining"])
         team.commit("later", "true")
         assert not waits.done()
         go.touch()
@@ -82,7 +82,7 @@ def test_now_stops_what_runs(team: Team) -> None:
     one = team.start()
     team.until(lambda: team.is_in(RunState.RUNNING))
     assert drain(team).code == 0
-    team.until(lambda: [one.state for one in Workers(team.store).living()] == ["draining"])
+    team.until(lambda: [one.state for one in WorkerStore(team.store).list_living()] == ["draining"])
     assert drain(team, "--now", "--wait").code == 0
     assert one.wait() == 0
     assert team.states() == ["cancelled"]
@@ -93,7 +93,7 @@ def test_whoever_waits_is_told_of_the_dead(team: Team) -> None:
     one = team.start()
     team.until(lambda: bool(living(team)))
     one.kill()
-    Workers(team.store).register(record("gone", place="elsewhere", silence=3.0))
+    WorkerStore(team.store).register(record("gone", place="elsewhere", silence=3.0))
     done = drain(team, "--wait")
     assert done.code == 1
     assert sorted(done.err.split()[1::2]) == sorted(living(team))

@@ -20,7 +20,7 @@ from runner.core.model import End, Phase, Reason, Run, RunState, Usage
 from runner.store.pauses import resume
 from runner.store.queue import RunQueue
 from runner.store.tables import decisions
-from runner.store.workers import Workers
+from runner.store.workers import WorkerStore
 from tests.parts.cli import Project, skill_files
 from tests.parts.engine import OwnEngine
 from tests.parts.need import require
@@ -94,7 +94,7 @@ def test_the_run_of_a_killed_worker_is_lost(team: Team, scratch: Path) -> None:
     next_one.signal(signal.SIGTERM)
     assert next_one.wait() == 0
     assert team.project.branches() == ["main"]
-    assert [one.state for one in Workers(team.store).all(NEVER)] == ["stopped", "lost"]
+    assert [one.state for one in WorkerStore(team.store).all(NEVER)] == ["stopped", "lost"]
 
 
 def test_it_is_tried_again_where_that_is_wanted(team: Team, scratch: Path) -> None:
@@ -247,7 +247,7 @@ def check_a_thousand(team: Team, effects: Path, killed: int) -> None:
     carried = Counter(effects.read_text().splitlines())
     assert set(carried.values()) == {1}, "an attempt was made twice"
     assert len({line.split()[0] for line in carried}) >= states["succeeded"]
-    team.until(lambda: killed <= sum(one.state == "lost" for one in Workers(team.store).all(NEVER)))
+    team.until(lambda: killed <= sum(one.state == "lost" for one in WorkerStore(team.store).all(NEVER)))
 
 
 def test_a_thousand_slots_and_three_workers_that_die(cluster: Team, scratch: Path) -> None:
@@ -293,8 +293,8 @@ def test_killed_while_it_publishes(team: Team, step: str, when: str) -> None:
 @pytest.mark.parametrize(
     ("step", "when", "attempt"),
     [
-        ("runner.store.decisions:Decisions.decide", "before", 1),
-        ("runner.store.decisions:Decisions.decide", "after", 1),
+        ("runner.store.decisions:DecisionStore.decide", "before", 1),
+        ("runner.store.decisions:DecisionStore.decide", "after", 1),
         ("runner.store.queue:RunQueue.admit", "after", 1),
         ("runner.store.engine:Engine.enqueue", "after", 1),
         ("runner.store.runs:Store.finish", "after", 1),
@@ -329,7 +329,7 @@ def test_asked_once_it_finishes_what_runs_and_takes_nothing_more(team: Team, scr
     worker = team.start()
     team.until(lambda: begun(scratch))
     worker.signal(signal.SIGTERM)
-    team.until(lambda: Workers(team.store).living()[0].state == "draining")
+    team.until(lambda: WorkerStore(team.store).list_living()[0].state == "draining")
     (scratch / "go").touch()
     assert worker.wait() == 0
     states = {run.skill: run.state for run in team.runs()}
@@ -346,7 +346,7 @@ def test_what_does_not_end_in_time_is_stopped(team: Team, scratch: Path, asked: 
     team.until(lambda: begun(scratch))
     worker.signal(signal.SIGTERM)
     if asked == 2:  # signals that come before the first was taken in are one
-        team.until(lambda: Workers(team.store).living()[0].state == "draining")
+        team.until(lambda: WorkerStore(team.store).list_living()[0].state == "draining")
         worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
     end = team.runs()[0].end

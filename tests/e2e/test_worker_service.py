@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.store import Store
-from runner.store.workers import Worker, Workers
+from runner.store.workers import Worker, WorkerStore
 from tests.parts.cli import Done, Project, skill_files
 
 YAML = (
@@ -103,8 +103,8 @@ def test_a_worker_that_fell_silent_is_not_healthy(served: Project) -> None:
     facts = {"pid": 1, "version": "1", "capacity": 1, "state": "running", "place": "here", "silence": 30.0}
     facts |= {"started_at": then, "seen_at": then}
     for host in (os.uname().nodename, "elsewhere"):
-        Workers(store).register(Worker(id=f"{host}-1", host=host, **facts))  # type: ignore[arg-type]
-    Workers(store).renew("elsewhere-1", datetime.now(UTC))
+        WorkerStore(store).register(Worker(id=f"{host}-1", host=host, **facts))  # type: ignore[arg-type]
+    WorkerStore(store).renew("elsewhere-1", datetime.now(UTC))
     store.close()
     now = health(served)
     assert now.code == 1

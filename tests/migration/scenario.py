@@ -14,7 +14,7 @@ from typing import Any
 from runner.forges import NewPullRequest
 from runner.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState, Usage
 
-from runner.store import PullRequests, Store, pull_requests
+from runner.store import LocalPullRequests, Store, pull_requests
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 REPOSITORY = "acme/app"
@@ -138,7 +138,7 @@ def write_runs(store: Store) -> None:
 def write_pull_requests(store: Store) -> None:
     pull_requests.datetime = Clock  # type: ignore[attr-defined]
     place = getattr(store, "database", store.folder / "skillrunner.db")
-    table = PullRequests(store.engine, place, REPOSITORY)
+    table = LocalPullRequests(store.engine, place, REPOSITORY)
     for number, branch in ((1, "bot/docs"), (2, "bot/old")):
         new = NewPullRequest(branch=branch, base="main", title=f"t{number}", body="line\nline", draft=True)
         assert table.insert(new, "bot")[1]

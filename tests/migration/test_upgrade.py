@@ -11,12 +11,12 @@ from sqlalchemy import delete, insert
 
 from runner.core.model import RunState
 from runner.scheduler.admission import AdmissionLimits, admit
-from runner.store import PullRequests, memory, messages, tables
+from runner.store import LocalPullRequests, memory, messages, tables
 from runner.store.alerts import AlertStore
 from runner.store.database import VERSION
-from runner.store.decisions import Decisions
+from runner.store.decisions import DecisionStore
 from runner.store.queue import RunQueue
-from runner.store.workers import Workers
+from runner.store.workers import WorkerStore
 from tests.migration.old import NEWEST, STORED, Place, Rows, Shape
 from tests.parts.racer import NOW, enqueue, run, worker
 
@@ -112,10 +112,10 @@ def test_an_upgraded_database_is_left_alone(upgrade: Upgrade) -> None:
 def test_the_store_works_on_an_upgraded_database(old: Place) -> None:
     store = old.store()
     later = NOW + timedelta(days=1)
-    Workers(store).register(worker("new"))
+    WorkerStore(store).register(worker("new"))
     enqueue(store, "261122-new")
     queued = {row["run_id"] for row in old.rows()["queue"]}
-    waiting = [one.run_id for one in RunQueue(store).waiting(later)]
+    waiting = [one.run_id for one in RunQueue(store).waiting_runs(later)]
     urgent, normal = (["261121-eeeeeeee"], ["261121-dddddddd"]) if len(queued) > 1 else ([], [])
     assert waiting == [*urgent, "261122-new", *normal]  # the new one is the older of two that are normal
     choose = lambda scene: admit(scene, 9, AdmissionLimits(skill=None, repository=None))  # noqa: E731
@@ -125,15 +125,15 @@ def test_the_store_works_on_an_upgraded_database(old: Place) -> None:
     assert {one.id for one in store.runs(limit=99)} >= {"261121-aaaaaaaa", "261121-cccccccc"}
     assert store.runs(limit=99, state=RunState.SUCCEEDED)[0].subject == "issue 7"
     assert len(store.events("261121-aaaaaaaa")) == 2
-    assert Decisions(store, "acme/app").history().latest["docs issue 7"] == "261121-aaaaaaaa"
+    assert DecisionStore(store, "acme/app").history().latest_runs["docs issue 7"] == "261121-aaaaaaaa"
     store.create_run(run("261122-other"), {})
     messages.send(store, "261121-cccccccc", "go on", NOW, "resume")
-    assert [one.act for one in messages.pending(store, "261121-cccccccc")][-1] == "resume"
+    assert [one.act for one in messages.undelivered(store, "261121-cccccccc")][-1] == "resume"
     memory.add_note(store, "acme/app", "docs", "a new note", "261121-cccccccc", NOW)
     assert memory.list_notes(store, "acme/app", "docs")[-1].text == "a new note"
     circuits = [one for one in AlertStore(store).alerts(NOW, timedelta(days=9)) if one.kind == "circuit"]
     assert len(circuits) == (1 if queued - {"261122-new"} else 0)
-    pulls = PullRequests(store.engine, store.database, "acme/app")
+    pulls = LocalPullRequests(store.engine, store.database, "acme/app")
     assert [one.number for one in pulls.all()] == [2, 1]
     assert pulls.comment(1, "new", "another marker")
     store.close()

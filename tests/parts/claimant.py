@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.apps.action.runs import assign_run_ids
 from runner.core.model import End, Phase, Remote, RunState
 from runner.core.model.decision import Verdict
-from runner.scheduler.decide import on_slots
+from runner.scheduler.decide import decide_slots
 from runner.scheduler.ledger import Ledger
 from runner.skills import load
 from runner.workspace.mirror import Mirror
@@ -49,7 +49,7 @@ def main(url: str, state: str, count: int, first: int) -> None:
     for name in names[first:] + names[:first]:
         mine = {name: skills[name]}
         settled = ledger.decide(
-            lambda history, mine=mine: assign_run_ids(on_slots(mine, since, history, now), now), now
+            lambda history, mine=mine: assign_run_ids(decide_slots(mine, since, history, now), now), now
         )
         for decision in settled:
             if decision.verdict is Verdict.STARTED:

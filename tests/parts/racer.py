@@ -13,9 +13,9 @@ from runner.core.model import Phase, Run, RunEvent, RunState
 from runner.core.model.decision import Decision, History, Verdict
 from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store
-from runner.store.decisions import Decisions, Work
+from runner.store.decisions import DecisionStore, WorkItem
 from runner.store.queue import RunQueue
-from runner.store.workers import Worker, Workers
+from runner.store.workers import Worker, WorkerStore
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 COUNT = 60
@@ -65,20 +65,22 @@ def event(run_id: str) -> RunEvent:
 
 def enqueue(store: Store, run_id: str, skill: str = "docs", **work: object) -> None:
     """A decision to start, with its run."""
-    made = replace(Work(run=run(run_id, skill), data={}), **work)  # type: ignore[arg-type]
-    Decisions(store, "o/r").decide(lambda _: [decision(run_id, run_id, skill)], lambda _: made)
+    made = replace(WorkItem(run=run(run_id, skill), data={}), **work)  # type: ignore[arg-type]
+    DecisionStore(store, "o/r").decide(lambda _: [decision(run_id, run_id, skill)], lambda _: made)
 
 
 def settle(store: Store, name: str) -> Iterator[str]:
     """Decide on the same slots as everybody does."""
-    book = Decisions(store, "o/r")
+    book = DecisionStore(store, "o/r")
     for at in range(COUNT):
         key = f"slot-{at:03}"
 
         def decide(known: History, key: str = key) -> list[Decision]:
-            return [] if f"docs {key}" in known.decided else [decision(key, f"{name}-{key}")]
+            return [] if f"docs {key}" in known.decisions else [decision(key, f"{name}-{key}")]
 
-        yield from (one.key for one in book.decide(decide, lambda one: Work(run=run(one.run_id), data={})))
+        yield from (
+            one.key for one in book.decide(decide, lambda one: WorkItem(run=run(one.run_id), data={}))
+        )
 
 
 def take(store: Store, name: str) -> Iterator[str]:
@@ -90,8 +92,8 @@ def take(store: Store, name: str) -> Iterator[str]:
 
 def bury(store: Store, _: str) -> Iterator[str]:
     """Find everybody dead."""
-    workers = Workers(store)
-    for one in sorted(workers.living(), key=lambda one: one.id):
+    workers = WorkerStore(store)
+    for one in sorted(workers.list_living(), key=lambda one: one.id):
         yield from workers.mark_dead([one])
 
 
@@ -99,7 +101,7 @@ def put_back(store: Store, _: str) -> Iterator[str]:
     """Put the runs of a dead worker back."""
     line = RunQueue(store)
     for one in sorted(line.runs_of("dead"), key=lambda one: one.run_id):
-        if line.put_back(one, event(one.run_id), 2):
+        if line.requeue(one, event(one.run_id), 2):
             yield one.run_id
 
 

@@ -16,7 +16,7 @@ import pytest
 from runner.apps.worker.lease import uptime
 from runner.core.model import Run, RunState
 from runner.store import Store
-from runner.store.decisions import search
+from runner.store.decisions import find_newest
 from runner.workspace import overlayfs
 from tests.parts.cli import Project, clean_environment, skill_files
 
@@ -166,7 +166,7 @@ class Team:
 
     def why(self, skill: str) -> str:
         """The last decision's verdict, cause and sentence."""
-        found = search(self.store, skill, None, None, None)
+        found = find_newest(self.store, skill, None, None, None)
         return f"{found[1].verdict} {found[1].cause}: {found[1].message}" if found else ""
 
     def commits(self, branch: str) -> int:

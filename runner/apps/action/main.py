@@ -25,8 +25,8 @@ from runner.core.model import Phase, Reason
 from runner.core.model.decision import Decision, Event, History, Verdict
 from runner.run import dry_run
 from runner.run.launch import plan_run
-from runner.scheduler.decide import on_event, on_slots
-from runner.scheduler.facts import Sources, facts
+from runner.scheduler.decide import decide_event, decide_slots
+from runner.scheduler.facts import FactSources, look_up_facts
 from runner.scheduler.ledger import Decide, Ledger
 from runner.skills import Skill
 
@@ -123,19 +123,19 @@ def _deciding(job: JobInput, trusted: TrustedRepository, event: Event | None, no
     skills = _chosen(job, trusted.loaded.skills)
     if event is None:
         introduced = trusted.introduction_times()
-        return lambda history: on_slots(skills, introduced, history, now)
+        return lambda history: decide_slots(skills, introduced, history, now)
     if event.kind == "manual" and event.only not in skills:
         raise _no_such_skill(event.only, trusted.loaded.skills)
-    sources = Sources(
+    sources = FactSources(
         forge=trusted.forge,
         mirror=trusted.mirror,
         remote=trusted.remote,
         repository=job.repository,
         default_branch=trusted.place.default_branch,
-        me=trusted.me,
+        identity=trusted.me,
     )
-    found = facts(skills, event, sources)
-    return lambda history: on_event(skills, event, found, history, now)
+    found = look_up_facts(skills, event, sources)
+    return lambda history: decide_event(skills, event, found, history, now)
 
 
 def _chosen(job: JobInput, skills: Mapping[str, Skill]) -> Mapping[str, Skill]:

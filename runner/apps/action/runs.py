@@ -14,7 +14,7 @@ from runner.core.model import End, Receipt, RunEvent, TranscriptEvent, Trigger, 
 from runner.core.model.decision import Decision, Event, Facts, History, Verdict
 from runner.run.bootstrap import base
 from runner.run.launch import NewRun, launch, terminable
-from runner.scheduler.decide import failed_to_start, on_event
+from runner.scheduler.decide import decide_event, failed_to_start
 from runner.scheduler.ledger import Ledger
 from runner.store import new_run_id
 from runner.triggers import actor
@@ -157,7 +157,7 @@ def _following(step: ActionStep, done: RunResult, depth: int) -> list[_Due]:
     )
 
     def decide(history: History) -> list[Decision]:
-        found = on_event(step.trusted.loaded.skills, event, Facts(), history, now)
+        found = decide_event(step.trusted.loaded.skills, event, Facts(), history, now)
         return assign_run_ids(found, now)
 
     settled = step.ledger.decide(decide, now)

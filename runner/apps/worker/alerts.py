@@ -1,4 +1,4 @@
-"""Who watches that what is due is decided, and tells of it when it is not."""
+"""Notices slots that nobody decides and repositories that nobody can read, and alerts people."""
 
 import logging
 import os
@@ -19,27 +19,31 @@ from runner.store.alerts import AlertStore
 
 log = logging.getLogger("skillrunner.worker")
 
-_GAP = timedelta(minutes=1)  # without a look: this process was stopped, or the clock was set
+_GAP = timedelta(
+    minutes=1
+)  # a longer pause between two calls of `send` means: the process was stopped, or the clock was set
 
 
 @dataclass(slots=True)
 class Alerts:
-    """One in every worker; what several notice is told by one of them."""
+    """Each worker has one; when several workers notice the same problem, one of them sends the alert."""
 
     config: Config
     store: Store
     now: Callable[[], datetime]
-    _served: frozenset[str] | None = None  # None: that is not known yet
-    _stored_served: frozenset[str] | None = None  # those that were served when that was last kept
-    _reads: dict[str, str] = field(default_factory=dict)  # since that was kept: what went wrong, or nothing
+    _served: frozenset[str] | None = None  # None: not known yet
+    _stored_served: frozenset[str] | None = None  # the value of `_served` that the store holds
+    _reads: dict[str, str] = field(
+        default_factory=dict
+    )  # reads that the store does not hold yet: the fault, or ""
     _due: dict[str, dict[str, datetime]] = field(default_factory=dict)  # by repository and skill
-    _unsaved: set[str] = field(default_factory=set)  # what of it is not kept
-    _undecided: set[str] = field(default_factory=set)  # of what nothing was decided since it changed
-    _last_send: datetime | None = None  # when it was last asked what is wrong
-    _regular_since: datetime | None = None  # from then on it was asked again and again
+    _unsaved: set[str] = field(default_factory=set)  # repositories whose slots the store does not hold yet
+    _undecided: set[str] = field(default_factory=set)  # repositories that changed and were not decided since
+    _last_send: datetime | None = None  # when `send` last ran
+    _regular_since: datetime | None = None  # since when `send` has run without a gap
     _sender: ThreadPoolExecutor | None = None
 
-    # --- what the desk tells --------------------------------------------------------------------
+    # --- what the controller reports ------------------------------------------------------------
 
     def set_served(self, names: tuple[str, ...]) -> None:
         self._served = frozenset(names)
@@ -52,13 +56,13 @@ class Alerts:
         self._reads[name] = fault.removeprefix(f"{name}: ")
 
     def note_skills(self, found: RepositorySnapshot) -> None:
-        """The skills of a repository are others; what was awaited before still is, until that is decided."""
+        """Note the new skills of a repository. Slots expected before stay expected until they are decided."""
         self._due[found.name] = self._expected(found, {}, self.now())
         self._undecided.add(found.name)
         self._unsaved.add(found.name)
 
     def note_decided_until(self, found: RepositorySnapshot, until: datetime) -> None:
-        """All slots of a repository were decided up to then."""
+        """Note that all slots of a repository are decided up to `until`."""
         name = found.name
         coming = self._expected(found, {} if name in self._undecided else self._due[name], until)
         if name in self._undecided or coming != self._due[name]:
@@ -77,10 +81,10 @@ class Alerts:
                 coming[name] = due
         return coming
 
-    # --- now and then ---------------------------------------------------------------------------
+    # --- regular work ---------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Put into the store what was told; what cannot be put there now is later. Raises RunnerError."""
+        """Write the notes into the store; what fails now is written by the next call. Raises RunnerError."""
         watching, me = AlertStore(self.store), self.store.worker
         looked = dict(self._reads)
         if looked:
@@ -94,7 +98,7 @@ class Alerts:
             self._stored_served = self._served
 
     def send(self) -> None:
-        """Tell of what is wrong, and of what no longer is. Raises RunnerError when the store is away."""
+        """Send new alerts, and the end of old ones. Raises RunnerError when the store cannot be reached."""
         self.save()
         now, grace = self.now(), timedelta(seconds=self.config.worker.grace)
         if self._last_send is None or not timedelta() <= now - self._last_send <= _GAP:
@@ -102,9 +106,9 @@ class Alerts:
         self._last_send = now
         watching = AlertStore(self.store)
         present = {one.name: one for one in watching.alerts(now, grace)}
-        told = {one.name: one for one in watching.sent()}
+        told = {one.name: one for one in watching.open_alerts()}
         for name, one in present.items():
-            if name not in told and self._may_claim(one, now, grace) and watching.claim(one):
+            if name not in told and self._may_claim(one, now, grace) and watching.claim_new(one):
                 log.error("%s", one.message)
                 self._post(one, "began")
         for name, one in told.items():
@@ -113,12 +117,12 @@ class Alerts:
                 self._post(one, "over")
 
     def _may_claim(self, one: Alert, now: datetime, grace: timedelta) -> bool:
-        """What lasted while no worker lived is told when this one could not mend it either."""
+        """Whether this worker had `grace` to repair it: what began while no worker ran is no alert yet."""
         return one.kind is AlertKind.CIRCUIT or (
             self._regular_since is not None and now - self._regular_since > grace
         )
 
-    # --- the outside ----------------------------------------------------------------------------
+    # --- webhook --------------------------------------------------------------------------------
 
     def _post(self, one: Alert, what: str) -> None:
         variable = self.config.worker.alert
@@ -139,18 +143,18 @@ class Alerts:
         self._sender.submit(_send, os.environ.get(variable, ""), variable, data)
 
     def close(self) -> None:
-        """What is on its way is not waited for."""
+        """Stop sending, without waiting for alerts that are on their way."""
         if self._sender is not None:
             self._sender.shutdown(wait=False)
 
 
 def _send(url: str, variable: str, data: Mapping[str, str]) -> None:
     if fault := post(url, data):
-        log.error("the URL in %s could not be told: %s: %s", variable, fault, data["text"])
+        log.error("the URL in %s did not take the alert: %s: %s", variable, fault, data["text"])
 
 
 def check_alert(config: Config) -> None:
-    """Raises RunnerError where `worker.alert` leads nowhere."""
+    """Raises RunnerError when `worker.alert` names no http or https URL."""
     variable = config.worker.alert
     if variable is not None and urlsplit(os.environ.get(variable, "")).scheme not in ("http", "https"):
         message = f"worker.alert names {variable}, and the environment holds no http or https URL there"

@@ -1,4 +1,4 @@
-"""Where a worker decides: its repositories, what is due in them, and what follows from the end of a run."""
+"""Polls a worker's repositories, decides their slots and events, and reports the ends of runs."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ from runner.apps.worker.run_job import work_item
 from runner.config.settings import Config
 from runner.core.model import result_url
 from runner.core.model.decision import Budget, Event, Facts, Verdict
-from runner.scheduler.circuit_breaker import has_failed, is_broken
-from runner.scheduler.decide import listening_skills, on_event, on_slots
+from runner.scheduler.circuit_breaker import has_failed, is_open
+from runner.scheduler.decide import decide_event, decide_slots, listening_skills
 from runner.scheduler.ledger import Ledger
 from runner.scheduler.timetable import Timetable
 from runner.skills import Skill
 from runner.store import Store
 from runner.store.decision_log import DecisionLog
-from runner.store.decisions import Decisions
+from runner.store.decisions import DecisionStore
 from runner.store.pauses import pause, resumed_at
 from runner.store.queue import RunQueue
 from runner.store.spending import spending_since
@@ -32,13 +32,13 @@ log = logging.getLogger("skillrunner.worker")
 
 @dataclass(slots=True)
 class Controller:
-    """The repositories that one worker watches."""
+    """The repositories that one worker serves."""
 
     config: Config
     store: Store
     repository_list: RepositoryList
     now: Callable[[], datetime]
-    wake: Callable[[], None]  # there is something to do
+    wake: Callable[[], None]  # wakes the worker's loop
     error_log: ErrorLog
     snapshots: dict[str, RepositorySnapshot] = field(default_factory=dict)
     timetable: Timetable = field(default_factory=Timetable)
@@ -46,7 +46,7 @@ class Controller:
     alerts: Alerts = field(init=False)
     _list_future: "Future[tuple[str, ...]] | None" = None
     _polls: dict[str, "Future[RepositorySnapshot | None]"] = field(default_factory=dict)
-    _to_decide: set[str] = field(default_factory=set)  # repositories in which something came due
+    _to_decide: set[str] = field(default_factory=set)  # repositories with slots to decide
 
     def __post_init__(self) -> None:
         self.event_sources = EventSources(self.store, self.wake)
@@ -55,20 +55,20 @@ class Controller:
     # --- repositories ---------------------------------------------------------------------------
 
     def serves(self, name: str) -> bool:
-        """Whether "owner/name" is one of ours; GitHub's names are the same in capitals and small letters."""
+        """Whether this worker serves "owner/name", in any case: GitHub ignores the case of names."""
         return name.lower() in (known.lower() for known in self.snapshots)
 
     def start_polls(self, pool: ThreadPoolExecutor) -> None:
-        """Have every repository looked at and listened to; one that is out of reach holds up no other.
+        """Start polling every repository in threads of `pool`; a slow repository delays no other.
 
-        Which ones there are is asked first, and elsewhere too: GitHub may not answer for a long time.
+        The list of repositories is read first, in a thread as well: GitHub may take long to answer.
         """
         if self._list_future is None:
             self._list_future = pool.submit(self.repository_list.names)
             self._list_future.add_done_callback(lambda _: self.wake())
 
     def collect_polls(self, pool: ThreadPoolExecutor) -> bool:
-        """Take in what was seen by now; tell whether every repository has been looked at."""
+        """Take over the results of finished polls; return whether every poll has finished."""
         if self._list_future is not None and self._list_future.done():
             names, self._list_future = self._list_future.result(), None
             self._poll_all(names, pool)
@@ -107,7 +107,7 @@ class Controller:
         return seen[-1]
 
     def _remove(self, name: str) -> None:
-        """A repository that is no longer meant; what runs for it goes on."""
+        """Stop serving a repository; its runs go on."""
         log.info("%s is not served any more", name)
         for skill in self.snapshots.pop(name).skills:
             self.timetable.remove((name, skill))
@@ -127,7 +127,7 @@ class Controller:
                 self.timetable.remove((name, skill.name))
             else:
                 self.timetable.put((name, skill.name), timetable.root, self.now())
-        self._to_decide.add(name)  # what came due while nobody looked
+        self._to_decide.add(name)  # slots may have come due before it was served
         if is_new:
             self.requeue_orphans([name])
 
@@ -137,7 +137,7 @@ class Controller:
     # --- decisions ------------------------------------------------------------------------------
 
     def decide_slots(self) -> None:
-        """Decide on all that is due. What cannot be decided now is tried again with the next call."""
+        """Decide all slots that are due. A repository that fails is tried again by the next call."""
         now = self.now()
         self._to_decide |= {owner[0] for owner, _ in self.timetable.due(now)}  # type: ignore[index]
         for name in sorted(self._to_decide):
@@ -148,7 +148,7 @@ class Controller:
     def _decide(self, name: str, now: datetime) -> None:
         repository = self.snapshots[name]
         decided = self._decision_log(repository).decide(
-            lambda known: on_slots(repository.skills, repository.introduction_times, known, now),
+            lambda known: decide_slots(repository.skills, repository.introduction_times, known, now),
             lambda decision: work_item(repository, None, decision),
             now,
         )
@@ -157,14 +157,14 @@ class Controller:
             log.info("%s %s: %s: %s", name, one.skill, one.verdict, one.message)
 
     def decide_events(self, pool: ThreadPoolExecutor) -> None:
-        """Decide on what was heard, once it is known what deciding needs."""
+        """Decide the events of the inbox whose facts have been looked up."""
         self.event_sources.decide_inbox(self.snapshots, self.decide_event, pool)
 
     def decide_event(self, name: str, event: Event, facts: Facts) -> None:
-        """Decide on something that happened in a repository that is watched."""
+        """Decide one event of a repository that this worker serves, and store the decisions."""
         repository = self.snapshots[name]
         settled = self._decision_log(repository).decide(
-            lambda known: on_event(repository.skills, event, facts, known, event.at),
+            lambda known: decide_event(repository.skills, event, facts, known, event.at),
             lambda decision: work_item(repository, event, decision),
             event.at,
         )
@@ -172,7 +172,7 @@ class Controller:
             self.wake()
 
     def requeue_orphans(self, names: list[str]) -> None:
-        """Queue what a crash left between the shared ledger and our own store."""
+        """Queue runs that the shared ledger says we started and that a crash kept out of our store."""
         for name in names:
             repository = self.snapshots[name]
             book = self._decision_log(repository)
@@ -185,7 +185,7 @@ class Controller:
         shared = None
         if repository.forge.name == "github":
             shared = Ledger(repository.mirror, repository.forge.remote())
-        own = Decisions(self.store, repository.name)
+        own = DecisionStore(self.store, repository.name)
         return DecisionLog(own, shared, f"store:{self.store.name}", lambda: self.budget(repository.name))
 
     def budget(self, repository: str) -> Budget:
@@ -199,26 +199,28 @@ class Controller:
             daily=limits.daily_usd,
             skill_daily=limits.skill_daily_usd,
             spent=sum(costs.values()),
-            by_skill={skill: cost for (where, skill), cost in costs.items() if where == repository},
+            spent_by_skill={skill: cost for (where, skill), cost in costs.items() if where == repository},
         )
 
     # --- ends -----------------------------------------------------------------------------------
 
     def report_ends(self, worker: str) -> None:
-        """Tell of every run that has ended, also of those whose worker could not tell it any more."""
+        """Report every end that was not reported yet, also the ends of dead workers' runs."""
         for run_id in RunQueue(self.store).unreported_ends(worker):
-            with self.error_log.report_once(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
+            with self.error_log.report_once(
+                f"tell {run_id}", f"run {run_id}: its end could not be reported: "
+            ):
                 self.report_end(run_id)
 
     def report_end(self, run_id: str) -> None:
-        """Tell whoever waits for the end of a run. Safe to repeat. Raises RunnerError of the forge."""
+        """Report a run's end to the ledger and to skills that wait for it. Repeatable. Raises RunnerError."""
         run = self.store.run(run_id)
         repository = self.snapshots.get(run.repository)
         if repository is None or run.end is None:
             return
         book, now = self._decision_log(repository), self.now()
         url = result_url(self.store.receipts(run_id))
-        decision = book.own.find(run.skill, run.trigger_key)
+        decision = book.local.find(run.skill, run.trigger_key)
         if decision is not None:
             book.add_end(decision, run.end, url, now)
         event = Event(
@@ -240,7 +242,7 @@ class Controller:
         since = resumed_at(self.store, name, skill)
         last = self.store.runs(limit=most * 3, skill=skill, repository=name, ended=True)
         fresh = [run for run in last if since is None or (run.ended_at is not None and run.ended_at > since)]
-        if is_broken(fresh, most) and skill not in Decisions(self.store, name).history().paused:
+        if is_open(fresh, most) and skill not in DecisionStore(self.store, name).history().paused_skills:
             reason = f"it failed {most} times in a row, the last time: {message}"
             pause(self.store, name, skill, reason, self.now(), circuit=True)
             log.error("%s %s is paused: %s", name, skill, reason)

@@ -1,4 +1,4 @@
-"""What a worker shows to GitHub: a token, or one that its App gets for each repository and renews in time."""
+"""A worker's GitHub tokens: the configured one, or one per repository that its App gets and renews."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ POLL_PERMISSIONS = {"issues": "read", "actions": "read"}
 
 @dataclass(slots=True)
 class Credentials:
-    """`login` is known once the App has been asked for a token."""
+    """Gives out tokens. `login` is set when the App has given the first one."""
 
     config: Config
     login: str = ""
@@ -43,7 +43,7 @@ class Credentials:
         return self._token("owner", owner, owner_token)
 
     def pacer(self, owner: str) -> RateLimiter:
-        """The pace of what asks at an owner: a token is one for all, an App has an installation at each."""
+        """The rate limiter for an owner's repositories: an App has one per owner, a token one for all."""
         mine = "" if self.config.worker.app is None else owner.lower()
         return self._pacers.setdefault(mine, RateLimiter())
 

@@ -1,4 +1,4 @@
-"""The daemon's loop: look at repositories, decide on what is due, admit runs, and carry them out."""
+"""The worker's loop: poll repositories, decide what is due, admit runs, and execute them."""
 
 import logging
 import os
@@ -23,18 +23,18 @@ from runner.apps.worker.systemd import SystemdNotifier, supervisor
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.store import Store, hold, store_mark
+from runner.store import Store, hold_lock, state_dir_id
 from runner.store.engine import Engine, open_engine
-from runner.store.workers import Worker, Workers
+from runner.store.workers import Worker, WorkerStore
 
 log = logging.getLogger("skillrunner.worker")
 
 _POLL_THREADS = 16
-_TICK = 1.0  # seconds between two looks at the queue where nothing else wakes the loop
-_MAINTENANCE_INTERVAL = 5.0  # seconds between two looks at who died and what was left
-_UNUSED_INTERVAL = 3600.0  # seconds between two looks for what no run uses any more
-_SWEEP_INTERVAL = 10.0  # seconds between two tries to remove what an engine kept
-_STOP_TIMEOUT = 60.0  # seconds that runs which were stopped have to end
+_TICK = 1.0  # seconds between two rounds of the loop when nothing wakes it
+_MAINTENANCE_INTERVAL = 5.0  # seconds between two searches for dead workers
+_UNUSED_INTERVAL = 3600.0  # seconds between two searches for unused images and set-ups
+_SWEEP_INTERVAL = 10.0  # seconds between two tries to remove sandboxes that an engine kept
+_STOP_TIMEOUT = 60.0  # seconds that stopped runs have to end
 
 
 def utc_now() -> datetime:
@@ -43,7 +43,7 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Daemon:
-    """One worker process. `now` is its calendar, and `carry` what it does with a run."""
+    """One worker process. `now` is its clock, `run_function` executes a run."""
 
     config: Config
     store: Store
@@ -51,24 +51,22 @@ class Daemon:
     now: Callable[[], datetime] = utc_now
     run_function: RunFunction = run_job
     id: str = field(default_factory=lambda: f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}")
-    signals: int = 0  # how often one asked us to leave
-    stored_stop_level: int = 0  # the same through the store
+    signals: int = 0  # how often a signal asked this process to stop
+    stored_stop_level: int = 0  # the stop level that the store holds
     notifier: SystemdNotifier = field(default_factory=supervisor)
     controller: Controller = field(init=False)
     lease: Lease = field(init=False)
     stop_signals: StopSignals = field(init=False)
     executor: Executor = field(init=False)
     recovery: Recovery = field(init=False)
-    # A queue, as a signal's handler may put something into it at any moment: an event has a lock.
+    # A queue, because a signal handler may write to it at any moment: an Event has a lock.
     _wake_queue: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
     _sweep_future: "Future[None] | None" = None
-    _next_times: dict[str, float] = field(
-        default_factory=dict
-    )  # when what is done now and then is done again
+    _next_times: dict[str, float] = field(default_factory=dict)  # by task: when it is due again
 
     @property
     def stop_level(self) -> int:
-        """Whether to end: 1 when what runs has ended, 2 now. Who asks twice by a signal means now."""
+        """0: go on; 1: stop when the runs have ended; 2: stop now. A second signal means 2."""
         return max(self.signals, self.stored_stop_level)
 
     @property
@@ -76,7 +74,7 @@ class Daemon:
         return self.repository_list.error_log
 
     def __post_init__(self) -> None:
-        workers, place = Workers(self.store), store_mark(self.store.folder)
+        workers, place = WorkerStore(self.store), state_dir_id(self.store.folder)
         self.store.worker = self.id
         shared = not self.store.database.is_file
         self.lease = Lease(workers, self.id, self.config.worker.silence, self.now, shared)
@@ -101,12 +99,12 @@ class Daemon:
     # --- life -----------------------------------------------------------------------------------
 
     def run(self, *, once: bool = False) -> None:
-        """Work until somebody asks it to leave; with `once`, until what is due now has ended.
+        """Work until somebody stops the worker; with `once`, until everything that is due now has ended.
 
-        Raises RunnerError WORKER_LOST when others took it for dead: what it ran is no longer its own.
+        Raises RunnerError WORKER_LOST when other workers marked this one dead and took over its runs.
         """
         with ExitStack() as stack:
-            stack.enter_context(hold(self.store.folder / "workers" / self.id))
+            stack.enter_context(hold_lock(self.store.folder / "workers" / self.id))
             stack.enter_context(self._registered())
             self.recovery.find_dead()
             stack.enter_context(self.lease.renewal_thread(self.recovery.find_dead))
@@ -181,7 +179,7 @@ class Daemon:
             self._sleep(self._pause())
 
     def _notify_supervisor(self) -> None:
-        """Tell the supervisor what this worker does, and that its loop goes round."""
+        """Send the supervisor this worker's status and a WATCHDOG signal."""
         doing = "draining" if self.stop_level else "working"
         self.notifier.status(
             f"{doing}; repositories: {len(self.controller.snapshots)}, runs: {len(self.executor.running)}"
@@ -189,7 +187,7 @@ class Daemon:
         self.notifier.alive()
 
     def _is_due(self, what: str, every: float) -> bool:
-        """By a clock that no one can set: what has to be done every so often is done, whatever the date."""
+        """Whether a task that runs every `every` seconds is due, by a clock that nobody can set."""
         now = uptime()
         if now < self._next_times.get(what, now):
             return False
@@ -203,7 +201,7 @@ class Daemon:
         return max(0.0, min(_TICK, (following - self.now()).total_seconds()))
 
     def wake(self) -> None:
-        """There is something to do. May be called from anywhere."""
+        """Wake the loop. Any thread and any signal handler may call this."""
         self._wake_queue.put(None)
 
     def _sleep(self, seconds: float) -> None:
@@ -215,17 +213,17 @@ class Daemon:
             return
 
     def request_stop(self) -> None:
-        """Take nothing more; asked again, stop what still runs. A signal's handler may call it."""
+        """Take no more runs; a second call stops the running ones. A signal handler may call this."""
         self.signals += 1
         self.wake()
 
     def _read_stop_requests(self) -> None:
-        """What people ask for through the store: that runs stop, or that this worker ends."""
+        """Read from the store which runs have to stop, and whether this worker has to."""
         self.executor.stop_cancelled()
         self.stored_stop_level = self.lease.workers.stop_level(self.id)
 
     def _drain(self) -> None:
-        """Wait for what runs; when that takes too long, stop it."""
+        """Wait for the runs to end; stop them when that takes longer than `worker.drain`."""
         self.lease.state = "draining"
         self.notifier.stopping()
         until = uptime() + self.config.worker.drain
@@ -255,12 +253,12 @@ class Daemon:
         return None
 
     def _send_alerts(self) -> None:
-        """After everything that is due was decided, if it can be."""
+        """Send alerts. This comes after the decisions, so that a slot decided late is no alert."""
         if self._is_due("watch", min(_MAINTENANCE_INTERVAL, self.config.worker.grace / 4)):
             self.controller.alerts.send()
 
     def _maintain(self, engine: Engine, lookers: ThreadPoolExecutor) -> None:
-        """What is left undone by whoever died, and what is old."""
+        """Take over from dead workers, report ends, and remove what is old."""
         if self._is_due("care", min(_MAINTENANCE_INTERVAL, self.lease.silence / 6)):
             self.recovery.take_over(engine, set(self.executor.running))
             if self.recovery.has_new_dead:
@@ -283,7 +281,7 @@ class Daemon:
             self.recovery.clear_unused()
 
     def _sweep(self) -> None:
-        """Remove what a broken engine kept: it may still hang, so this has a thread of its own."""
+        """Remove sandboxes that a failed engine kept, in a thread of its own: the engine may hang."""
         self.executor.needs_sweep = False
         with self.error_log.report_once("sweep"):
             self.executor.needs_sweep = not self.recovery.clear_sandboxes()
@@ -291,7 +289,7 @@ class Daemon:
 
 @contextmanager
 def _pool(size: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads that nobody waits for at the end."""
+    """A thread pool whose threads are not waited for at the end."""
     pool = ThreadPoolExecutor(size, name)
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""What goes wrong in a worker's loop is told once, and the loop goes on."""
+"""Logs each error of a worker's loop once, and lets the loop go on."""
 
 import logging
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ log = logging.getLogger("skillrunner.worker")
 
 @dataclass(slots=True)
 class ErrorLog:
-    """What is wrong at present, by subject."""
+    """The present errors, by subject."""
 
     errors: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def report_once(self, subject: str, prefix: str = "") -> Iterator[None]:
-        """An error inside is told, if it is not the one that was told last, and goes no further.
+        """Log an error raised inside, unless the subject's last error is the same, and do not re-raise it.
 
-        A bug counts as an error here: what fails for one repository must not end the work for all.
+        A bug counts as an error here: a failure in one repository must not end the work for all.
         """
         try:
             yield

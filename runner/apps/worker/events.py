@@ -1,4 +1,4 @@
-"""What a worker hears of GitHub, by polling and by webhooks. All of it goes into the inbox first."""
+"""Receives events from GitHub by polling and by webhooks. Each event is stored in the inbox first."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event, Facts
 from runner.publish.forges.github import GitHubForge
-from runner.scheduler.facts import Sources, facts
+from runner.scheduler.facts import FactSources, look_up_facts
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.store import Store
 from runner.store.inbox import Inbox
@@ -32,18 +32,22 @@ log = logging.getLogger("skillrunner.worker")
 
 @dataclass(slots=True)
 class EventSources:
+    """Polls repositories, takes webhook deliveries, and has the events of the inbox decided."""
+
     store: Store
-    wake: Callable[[], None] = lambda: None  # there is something to do
-    login: str = ""  # of the App that we work as
+    wake: Callable[[], None] = lambda: None  # wakes the worker's loop
+    login: str = ""  # of our GitHub App
     _lookups: "dict[str, Future[list[_EventWithFacts]]]" = field(default_factory=dict)  # by repository
-    _not_before: dict[str, float] = field(default_factory=dict)  # by repository that something failed for
+    _not_before: dict[str, float] = field(
+        default_factory=dict
+    )  # by repository: when a failed lookup may be tried again
 
     @property
     def inbox(self) -> Inbox:
         return Inbox(self.store)
 
     def poll(self, repository: RepositorySnapshot, now: datetime) -> int:
-        """Poll for what the skills ask for; tell how much is new. Raises RunnerError of GitHub."""
+        """Poll for the events that the skills name; return how many are new. Raises RunnerError of GitHub."""
         wanted = {kind for skill in repository.skills.values() for kind in skill.triggers} & set(KINDS)
         if not isinstance(repository.forge, GitHubForge) or not wanted:
             return 0
@@ -54,23 +58,23 @@ class EventSources:
         return self.inbox.put(repository.name, heard.events, "poll", heard.cursor.dump())
 
     def deliver(self, event: Event, repository: str) -> bool:
-        """Keep what a webhook brought; False: it was known."""
+        """Store an event from a webhook; return False when it was stored before."""
         return self.inbox.put(repository, [event], "webhook") > 0
 
     def facts(self, repository: RepositorySnapshot, event: Event) -> Facts:
-        """What must be looked up to decide on an event. Raises RunnerError of GitHub."""
+        """Look up the facts that a decision on an event needs. Raises RunnerError of GitHub."""
         forge = repository.forge
         if not isinstance(forge, GitHubForge):
             return Facts()
-        sources = Sources(
+        sources = FactSources(
             forge=forge.hasty(),
             mirror=repository.mirror,
             remote=forge.remote(),
             repository=repository.name,
             default_branch=repository.base.ref,
-            me=OwnIdentity(login=self.login, email=repository.place.config.bot.email),
+            identity=OwnIdentity(login=self.login, email=repository.place.config.bot.email),
         )
-        return facts(repository.skills, event, sources)
+        return look_up_facts(repository.skills, event, sources)
 
     @property
     def is_looking_up(self) -> bool:
@@ -82,9 +86,10 @@ class EventSources:
         decide: Callable[[str, Event, Facts], None],
         pool: Executor,
     ) -> None:
-        """Have everything in the inbox decided. What deciding needs to know is looked up in `pool`.
+        """Decide the events of the inbox. Threads of `pool` look up the facts that decisions need.
 
-        What cannot be looked up now stays there, with all that came later to that repository, for a while.
+        When a lookup fails for a passing reason, the event and all later ones of its repository stay in the
+        inbox, and are tried again after a delay.
         """
         for name, future in list(self._lookups.items()):
             if future.done():
@@ -103,7 +108,7 @@ class EventSources:
     def _look_up(
         self, repository: RepositorySnapshot, events: Sequence[tuple[int, Event]]
     ) -> "list[_EventWithFacts]":
-        """What is known of each, up to the first that cannot be looked up now."""
+        """Look up each event's facts, up to the first lookup that fails for a passing reason."""
         found: list[_EventWithFacts] = []
         for number, event in events:
             try:
@@ -138,7 +143,7 @@ class EventSources:
 
 @dataclass(frozen=True, slots=True)
 class _EventWithFacts:
-    """What was looked up of an event, or why it could not be."""
+    """An event of the inbox with its facts, or with the error of looking them up."""
 
     number: int
     event: Event
@@ -154,7 +159,7 @@ def _is_temporary(error: RunnerError) -> bool:
     return error.retryable or error.reason in _TEMPORARY
 
 
-_LOOKUP_DELAY = 15.0  # seconds after which what could not be looked up is looked up again
+_LOOKUP_DELAY = 15.0  # seconds after which a failed lookup is tried again
 _TEMPORARY = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.STORE_FAILED})
 
 
@@ -166,7 +171,7 @@ def serve_webhooks(
     serves: Callable[[str], bool],
     wake: Callable[[], None],
 ) -> Iterator[None]:
-    """Serve webhooks at "host:port", for as long as the context lasts."""
+    """Serve webhooks at `listen` ("host:port") for as long as the context lasts."""
     import uvicorn
 
     from runner.apps.web.app import app
@@ -194,6 +199,6 @@ def _wait_until_started(server: "Server", thread: Thread, listen: str) -> None:
     while not server.started and thread.is_alive() and datetime.now(UTC).timestamp() < until:
         thread.join(0.05)
     if not server.started:
-        message = f"webhooks cannot be heard at {listen}"
+        message = f"webhooks cannot be served at {listen}"
         hint = "is the port taken? name another one under worker.listen"
         raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)

@@ -1,4 +1,4 @@
-"""What a worker has in hand: runs that it takes from the queue, has the engine begin, and carries out."""
+"""Takes runs from the queue, starts them in the engine, and executes them."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from runner.core.model import End, Reason
 from runner.scheduler.admission import QueueState, WaitingRun, admit, limits_of
 from runner.store import Store
 from runner.store.engine import Engine
-from runner.store.queue import RunQueue, TakenRun
+from runner.store.queue import ClaimedRun, RunQueue
 
 _ENGINE_REASONS = frozenset({Reason.ENGINE_FAILED, Reason.ENGINE_UNAVAILABLE})
 
 
 @dataclass(slots=True)
 class Executor:
-    """Of one worker. Whoever takes runs is one thread; each run has one more."""
+    """Executes the runs of one worker. One thread takes runs; each run has a thread of its own."""
 
     config: Config
     store: Store
@@ -32,51 +32,53 @@ class Executor:
     error_log: ErrorLog
     run_function: RunFunction
     wake: Callable[[], None]
-    running: dict[str, int] = field(default_factory=dict)  # what was taken: the turns of runs
-    needs_sweep: bool = False  # an engine broke, and may have kept what our runs had in it
-    _threads: dict[str, object] = field(default_factory=dict)  # which of it some thread carries out
+    running: dict[str, int] = field(default_factory=dict)  # run id -> turn
+    needs_sweep: bool = False  # a sandbox engine failed, and may hold containers of our runs
+    _threads: dict[str, object] = field(
+        default_factory=dict
+    )  # run id -> the call of `handle` that executes it
 
     def take(self, engine: Engine, starters: ThreadPoolExecutor) -> None:
-        """Take as many of the runs that wait as there may be."""
+        """Take as many waiting runs as the limits allow, and start them."""
         room = self.config.worker.concurrency.worker - len(self.running)
         if room <= 0 or not self.controller.snapshots or not self._has_room_on_disk():
             return
         bounds = limits_of(self.config.worker)
 
         def choose(scene: QueueState) -> list[str]:
-            return admit(replace(scene, waiting=self._affordable(scene.waiting)), room, bounds)
+            return admit(replace(scene, waiting=self._within_budget(scene.waiting)), room, bounds)
 
-        taken = RunQueue(self.store).admit(self.worker, room, choose, self.now(), bounds.memory)
+        taken = RunQueue(self.store).admit(self.worker, room, choose, self.now(), bounds.rate_window)
         self.running.update(taken)
         for run_id, turn in taken.items():
             starters.submit(self._enqueue, engine, run_id, turn)
 
     def is_idle(self) -> bool:
-        """What was put off, or may not begin yet for a budget or a rate, is for another time."""
+        """Whether no run is executed and none may start now. A requeued run, or one over budget, may not."""
         if self.running:
             return False
         bounds = replace(limits_of(self.config.worker), total=None, repository=None, skill=None)
-        scene = RunQueue(self.store).state(self.now(), bounds.memory)
-        scene = replace(scene, waiting=self._affordable(scene.waiting))
+        scene = RunQueue(self.store).state(self.now(), bounds.rate_window)
+        scene = replace(scene, waiting=self._within_budget(scene.waiting))
         return not (self._has_room_on_disk() and admit(scene, 1, bounds))
 
-    def _affordable(self, waiting: Sequence[WaitingRun]) -> list[WaitingRun]:
-        """Those of repositories that we watch, and of skills that may spend something today."""
+    def _within_budget(self, waiting: Sequence[WaitingRun]) -> list[WaitingRun]:
+        """The waiting runs of our repositories whose skills have budget left today."""
         watched = [one for one in waiting if one.repository in self.controller.snapshots]
         purses = {name: self.controller.budget(name) for name in {one.repository for one in watched}}
         return [one for one in watched if not purses[one.repository].refusal(one.skill)]
 
     def _enqueue(self, engine: Engine, run_id: str, turn: int) -> None:
-        """In a thread of its own: while the database is away, the engine waits for it."""
+        """Start a run in the engine. This has a thread of its own: the engine waits for a lost database."""
         begun = False
-        with self.error_log.report_once(f"begin {run_id}", f"run {run_id} could not begin: "):
+        with self.error_log.report_once(f"begin {run_id}", f"run {run_id} could not be started: "):
             engine.enqueue(run_id, turn)
             begun = True
         if not begun:
-            self.running.pop(run_id, None)  # and the caretaker puts it back
+            self.running.pop(run_id, None)  # recovery puts it back into the queue
 
     def stop_cancelled(self) -> None:
-        """Stop the runs that somebody asked us to stop."""
+        """Stop the runs whose stop somebody requested."""
         for run_id, why in RunQueue(self.store).stop_requests(self.worker).items():
             self.stop_signals.by_run.setdefault(run_id, cancellation(why))
 
@@ -90,7 +92,7 @@ class Executor:
         return True
 
     def handle(self, run_id: str, turn: int) -> None:
-        """A turn of a run, in a thread of the engine. Not ours, or over: nothing is to be done."""
+        """Execute one turn of a run, in a thread of the engine. A turn that is not ours is ignored."""
         me = object()
         if self.running.get(run_id) != turn or self._threads.setdefault(run_id, me) is not me:
             return
@@ -105,7 +107,7 @@ class Executor:
             self.running.pop(run_id, None)
             self.wake()
 
-    def _run(self, taken: TakenRun) -> None:
+    def _run(self, taken: ClaimedRun) -> None:
         run = self.store.run(taken.run_id)
         end = self.run_function(
             RunJob(
@@ -124,5 +126,5 @@ class Executor:
 
     def _report_end(self, run_id: str, end: End) -> None:
         log.info("run %s: %s: %s", run_id, end.state, end.message)
-        with self.error_log.report_once(f"tell {run_id}", f"run {run_id}: its end could not be told: "):
+        with self.error_log.report_once(f"tell {run_id}", f"run {run_id}: its end could not be reported: "):
             self.controller.report_end(run_id)

@@ -1,4 +1,4 @@
-"""Who lives: a worker says so again and again, and notices who has fallen silent."""
+"""Heartbeats: a worker renews its lease regularly, and notices workers that stopped renewing theirs."""
 
 import logging
 import threading
@@ -10,11 +10,11 @@ from datetime import datetime
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.store.workers import Worker, Workers
+from runner.store.workers import Worker, WorkerStore
 
 log = logging.getLogger("skillrunner.worker")
 
-_RENEWALS = 6  # in the time after which a silent worker counts as dead
+_RENEWALS = 6  # heartbeats within `silence`, after which a worker counts as dead
 
 
 def uptime() -> float:
@@ -30,14 +30,14 @@ def lease_lost_error() -> RunnerError:
 
 @dataclass(slots=True)
 class Lease:
-    """The time for which others take this worker's word that it lives.
+    """The time for which this worker owns its runs: `silence` seconds after each heartbeat.
 
-    It is counted from before a word is sent, and others count from when they hear it: so it ends here first.
-    A worker that was stopped, or cut off from its database, knows by its own clock that its runs are lost.
-    Where the database is a file there are no others, and it ends only when somebody says so.
+    This worker counts from before it sends a heartbeat, the others from when they read it, so the lease ends
+    here first: a worker that was suspended, or cut off from its database, knows that its runs are lost.
+    A file database has no other workers (`shared` is False); then only `mark_dead` ends the lease.
     """
 
-    workers: Workers
+    workers: WorkerStore
     id: str
     silence: float  # seconds
     now: Callable[[], datetime]
@@ -51,17 +51,17 @@ class Lease:
         self._until = self.clock() + self.silence
 
     def is_held(self) -> bool:
-        """Whether nobody can have taken over. Once it has ended, it has ended for good."""
+        """Whether no other worker can have taken over. A lease that has ended stays ended."""
         self.is_lost = self.is_lost or (self.shared and self.clock() > self._until)
         return not self.is_lost
 
     def check(self) -> None:
-        """Raises RunnerError WORKER_LOST when somebody may have taken over."""
+        """Raises RunnerError WORKER_LOST when another worker may have taken over."""
         if not self.is_held():
             raise lease_lost_error()
 
     def renew(self) -> None:
-        """Say that we live. Raises RunnerError where the database is away."""
+        """Send a heartbeat. Raises RunnerError when the database cannot be reached."""
         began = self.clock()
         if self.is_held() and self.workers.renew(self.id, self.now(), self.state):
             self._until = began + self.silence
@@ -70,7 +70,7 @@ class Lease:
 
     @contextmanager
     def renewal_thread(self, after_renewal: Callable[[], None]) -> Iterator[None]:
-        """Beat in a thread, for as long as the context lasts, and `listen` after each beat."""
+        """Renew the lease in a thread for as long as the context lasts; call `after_renewal` each time."""
         done = threading.Event()
 
         def keep() -> None:
@@ -79,7 +79,7 @@ class Lease:
                     self.renew()
                     after_renewal()
                 except RunnerError as error:
-                    log.warning("the store could not be told that this worker lives: %s", error.message)
+                    log.warning("this worker's heartbeat could not be stored: %s", error.message)
 
         thread = threading.Thread(target=keep, name="beat", daemon=True)
         thread.start()
@@ -92,23 +92,24 @@ class Lease:
 
 @dataclass(slots=True)
 class HeartbeatMonitor:
-    """Notices who is silent, by one's own clock: those of other machines, and what they say, do not matter.
+    """Finds workers that stopped sending heartbeats, by this machine's clock alone.
 
-    While nobody could be heard, as the database was away or this process was stopped, no silence counts.
+    Time in which no heartbeat could be read does not count: the database was unreachable, or this process
+    was stopped.
     """
 
     _last_beats: dict[str, tuple[int, float]] = field(
         default_factory=dict
-    )  # by worker: its last beat, and when
+    )  # by worker: its last heartbeat's number, and when it was read
     _last_check: float = 0.0
 
     def find_expired(self, living: Iterable[Worker], now: float) -> list[Worker]:
-        """The dead among those whom nobody has found dead. To be asked as often as one beats."""
-        deaf, self._last_check = now - self._last_check, now
+        """The workers whose heartbeats stopped. Call this as often as heartbeats are sent."""
+        gap, self._last_check = now - self._last_check, now
         heard, dead = {}, []
         for one in living:
             beats, since = self._last_beats.get(one.id, (-1, now))
-            if beats != one.beats or deaf > one.silence / 3:
+            if beats != one.beats or gap > one.silence / 3:
                 since = now
             heard[one.id] = (one.beats, since)
             if now - since > one.silence:

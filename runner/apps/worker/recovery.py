@@ -1,4 +1,4 @@
-"""What a worker does for all: it takes over from the dead, and clears away what nobody needs any more."""
+"""Takes over the runs of dead workers, and removes old runs, sandboxes and images."""
 
 import logging
 from collections.abc import Callable
@@ -17,35 +17,35 @@ from runner.sandboxes import Origin
 from runner.scheduler.retry import may_retry_lost
 from runner.store import Store, is_held, retention
 from runner.store.engine import Engine
-from runner.store.queue import RunQueue, TakenRun
-from runner.store.workers import Workers
+from runner.store.queue import ClaimedRun, RunQueue
+from runner.store.workers import WorkerStore
 from runner.workspace import checkout
 
 log = logging.getLogger("skillrunner.worker")
 
-_DECISIONS = timedelta(days=92)  # how long decisions are kept, which the shared ledger does as well
+_DECISIONS = timedelta(days=92)  # how long decisions are stored, as in the shared ledger
 _WORKERS = timedelta(days=7)
-_STARTS = timedelta(days=2)  # twice the longest stretch that a rate can name
+_STARTS = timedelta(days=2)  # twice the longest window that a rate can name
 
 
 @dataclass(slots=True)
 class Recovery:
-    """One in every worker; what several do at once is done by one of them."""
+    """Each worker has one; the store makes sure that only one of several does the same work."""
 
     config: Config
     store: Store
-    workers: Workers
+    workers: WorkerStore
     worker: str
-    place: str  # the mark of our state directory
+    place: str  # the id of our state directory
     now: Callable[[], datetime]
     heartbeats: HeartbeatMonitor = field(default_factory=HeartbeatMonitor)
-    has_new_dead: bool = False  # somebody died, and what else it left behind was not looked for
+    has_new_dead: bool = False  # a worker was found dead, and its orphans are not requeued yet
 
-    # --- the dead -------------------------------------------------------------------------------
+    # --- dead workers ---------------------------------------------------------------------------
 
     def find_dead(self) -> None:
-        """Find out who is dead: who was silent too long, and who died before our eyes."""
-        living = [one for one in self.workers.living() if one.id != self.worker]
+        """Mark dead workers: those whose heartbeats stopped, and those here whose process ended."""
+        living = [one for one in self.workers.list_living() if one.id != self.worker]
         silent = {one.id: one for one in self.heartbeats.find_expired(living, uptime())}
         ours = [one for one in living if one.place == self.place]
         fallen = {one.id: one for one in ours if not self._is_here(one.id)}
@@ -54,13 +54,13 @@ class Recovery:
             self.has_new_dead = True
 
     def _is_here(self, worker: str) -> bool:
-        """Whether a worker of our state directory lives: it holds a lock there, as we do."""
+        """Whether a worker of our state directory runs: a running one holds a lock there."""
         return is_held(self.store.folder / "workers" / worker)
 
     def take_over(self, engine: Engine, mine: set[str]) -> None:
-        """Decide what becomes of runs that nobody carries out: of the dead, and our own but for `mine`."""
+        """Requeue or end runs that nobody executes: those of dead workers, and our own except `mine`."""
         line = RunQueue(self.store)
-        stranded = line.stranded()
+        stranded = line.orphaned_runs()
         forgotten = [one for one in line.runs_of(self.worker) if one.run_id not in mine]
         for one in (*stranded, *forgotten):
             self._take_over(one)
@@ -68,11 +68,11 @@ class Recovery:
             self.clear_sandboxes()
             self._recover(engine, sorted({one.owner for one in stranded}))
 
-    def _take_over(self, taken: TakenRun) -> None:
+    def _take_over(self, taken: ClaimedRun) -> None:
         run = self.store.run(taken.run_id)
         attempts = self.store.spec(run.id).get("limits", {}).get("attempts", 1)
         retried = self.config.worker.on_worker_lost == "retry" and may_retry_lost(run.attempt, attempts)
-        if not taken.begun:
+        if not taken.has_started:
             told, attempt = (
                 f"its worker {taken.owner} is gone, and had not begun: it waits again",
                 run.attempt,
@@ -81,20 +81,20 @@ class Recovery:
             told, attempt = f"its worker {taken.owner} is gone: it is tried again", run.attempt + 1
         else:
             told, attempt = "", 0
-        if not told or not RunQueue(self.store).put_back(taken, _event(run, told, self.now()), attempt):
+        if not told or not RunQueue(self.store).requeue(taken, _event(run, told, self.now()), attempt):
             told = "lost"
             self.store.mark_lost(run.id, self.now(), taken.owner)
         log.error("run %s of worker %s: %s", run.id, taken.owner, told)
 
     def _recover(self, engine: Engine, dead: list[str]) -> None:
-        """Have the engine end what it knows of the dead: their attempts are nobody's, and come to nothing."""
+        """Have the engine end the workflows of dead workers: nobody owns them, so they do nothing."""
         while engine.recover(dead):
             pass
 
     def clear_sandboxes(self) -> bool:
-        """Remove what runs of this store left on this machine, and nothing of anybody else's.
+        """Remove workspaces and sandboxes that ended runs of this store left on this machine.
 
-        Tell whether that could be done: an engine may be away. What is left ends by itself in time.
+        Returns False when a sandbox engine could not be reached; its sandboxes end by their own timeout.
         """
         cleared = True
         rooms = self.config.state / "workspaces"
@@ -112,19 +112,19 @@ class Recovery:
 
     def _is_alive(self, origin: Origin) -> bool:
         if not origin.worker:
-            return True  # somebody runs it by hand
+            return True  # a run that somebody started by hand
         try:
             run = self.store.run(origin.run_id)
         except RunnerError:
-            return True  # it is of another store
+            return True  # a run of another store
         if run.id != origin.run_id:
             return True
         return run.end is None and (run.worker, run.attempt) == (origin.worker, origin.attempt)
 
-    # --- what is old ----------------------------------------------------------------------------
+    # --- retention ------------------------------------------------------------------------------
 
     def prune(self, engine: Engine) -> None:
-        """Remove what is older than it has to be kept, a little at a time."""
+        """Remove runs, decisions and workers past their retention, a limited number per call."""
         now = self.now()
         before = now - timedelta(seconds=self.config.worker.retention)
         old = retention.outdated_runs(self.store, before, self.place)
@@ -133,14 +133,14 @@ class Recovery:
             for run_id in old:
                 safe_fs.remove(self.store.run_folder(run_id))
             retention.remove(self.store, list(old))
-            log.info("%d runs are older than they are kept, and are removed", len(old))
+            log.info("%d runs are past their retention, and are removed", len(old))
         retention.forget_decisions(self.store, min(before, now - _DECISIONS))
-        RunQueue(self.store).forget_begun(now - _STARTS)
+        RunQueue(self.store).forget_starts(now - _STARTS)
         for worker in self.workers.forget(now - _WORKERS, self.place):
             safe_fs.remove(self.store.folder / "workers" / worker)
 
     def clear_unused(self) -> None:
-        """Remove built images and results of set-up that no run has used for long."""
+        """Remove built images and cached set-ups that no run has used for long."""
         setup.prune(self.config.state / "prepared")
         for kind in plugins.names("sandboxes"):
             module: Any = plugins.module("sandboxes", kind)

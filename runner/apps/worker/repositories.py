@@ -1,4 +1,4 @@
-"""Which repositories a worker serves at the moment, and what it shows to GitHub for each of them."""
+"""Lists the repositories that a worker serves now, with the token for each."""
 
 import logging
 from collections.abc import Sequence
@@ -24,19 +24,21 @@ _GLOB = frozenset("*?[")
 
 @dataclass(slots=True)
 class RepositoryList:
-    """What `worker.repositories` means: names as they are, folders, and globs over what GitHub lists."""
+    """Expands `worker.repositories`: names, folders, and globs over the repositories that GitHub lists."""
 
     config: Config
     credentials: Credentials
     error_log: ErrorLog
-    _last_names: dict[str, Sequence[str]] = field(default_factory=dict)  # what each glob meant
+    _last_names: dict[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # by glob: the names that it last matched
     _listing: Repositories = field(init=False)
 
     def __post_init__(self) -> None:
         self._listing = Repositories(self._api, log.warning)
 
     def _api(self, owner: str) -> Door:
-        """A door through which the repositories of `owner` can be listed."""
+        """A client that can list the repositories of `owner`."""
         token = partial(self.credentials.list_token, owner)
         api = self.config.github.api_url
         return Door(
@@ -44,9 +46,9 @@ class RepositoryList:
         )
 
     def names(self) -> tuple[str, ...]:
-        """The repositories that the patterns mean now; what GitHub cannot tell now is as it was.
+        """The repositories that the patterns match now; a glob that GitHub cannot list keeps its last names.
 
-        Raises RunnerError INVALID_CONFIG for what is no pattern, and for an App that has never worked.
+        Raises RunnerError INVALID_CONFIG for an invalid pattern, and for an App that has never worked.
         """
         patterns = self.config.worker.repositories
         folders = [one for one in patterns if one.startswith(_FOLDER)]
@@ -54,7 +56,7 @@ class RepositoryList:
         return (*folders, *self._listing.expand(named))
 
     def _expand(self, pattern: str) -> Sequence[str]:
-        """A glob becomes names; an owner whose repositories cannot be listed takes none from the others."""
+        """The names that a glob matches. A failure to list one owner is logged and affects no other."""
         if pattern.startswith("!") or not set(pattern) & _GLOB:
             return [pattern]
         subject = f"{_LISTING}{pattern}"
@@ -70,14 +72,14 @@ class RepositoryList:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every glob could be listed the last time, so that whoever is not named is not meant."""
+        """Whether every glob was listed the last time: then unlisted repositories are not served."""
         return not any(subject.startswith(_LISTING) for subject in self.error_log.errors)
 
     def place(self, name: str) -> Place:
-        """A repository, and how it is reached."""
+        """The place of a repository, with its credentials."""
         token, pacer = partial(self.token, name), self.credentials.pacer(name.split("/")[0])
         return place_of(self.config, name, token, pacer, self.credentials.read_token)
 
     def token(self, name: str) -> str:
-        """What is shown to GitHub for a repository now; nothing for a folder. Raises RunnerError."""
+        """GitHub's token for a repository; empty for a local folder. Raises RunnerError."""
         return "" if name.startswith(_FOLDER) else self.credentials.token(name)

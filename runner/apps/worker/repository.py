@@ -20,7 +20,7 @@ from runner.store import Store
 from runner.workspace.mirror import Mirror
 
 _OWN = ("image", "skills", "policy", "bot")
-"""What a repository may configure for itself. Its sandbox, limits and programs are the worker's to choose."""
+"""The keys that a repository's own file may set. The worker sets its sandbox, limits and programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class RepositorySnapshot:
     mirror: Mirror
     base: Base
     skill_set: LoadedSkills
-    introduction_times: Mapping[str, datetime]  # by skill: when it came to the default branch as it is
+    introduction_times: Mapping[str, datetime]  # by skill: when the default branch got its present version
 
     @property
     def skills(self) -> Mapping[str, Skill]:
@@ -60,7 +60,7 @@ def place_of(
 
 
 def allowance_of(rules: Mapping[str, Sequence[str]], name: str, skill: str) -> frozenset[str]:
-    """What a skill of a repository is promised, by names or globs: secrets, or repositories to read."""
+    """What the worker's configuration allows a skill of a repository: secrets, or repositories to read."""
     return frozenset(one for scope, given in rules.items() if _covers(scope, name, skill) for one in given)
 
 
@@ -93,7 +93,7 @@ def read_repository(
 
 
 def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
-    """The worker's configuration, with what the repository may say for itself."""
+    """The worker's configuration with the keys that the repository's own file may set."""
 
     def read(path: Path) -> bytes:
         found = files_at(mirror.directory, sha, [FILE]).get(FILE)
@@ -109,12 +109,12 @@ def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
 
 
 def _below(config: Config, key: str) -> bool:
-    """Whether the file says something under `key`."""
+    """Whether the file sets a key below `key`."""
     return any(origin != "default" for name, origin in config._origins.items() if name.startswith(f"{key}."))
 
 
 def introduction_time(mirror: Mirror, sha: str, path: str) -> datetime:
-    """When a folder came to the branch as it is now: the commit, or the merge, that last changed it."""
+    """When the branch got the present version of a folder: the date of its last commit or merge."""
     git = Git(mirror.directory)
     seconds = git.output("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
     return datetime.fromtimestamp(int(seconds or 0), UTC)

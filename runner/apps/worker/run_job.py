@@ -1,4 +1,4 @@
-"""Carrying out one run that a worker has taken from the queue."""
+"""Executes one run that a worker has taken from the queue."""
 
 import logging
 import time
@@ -17,12 +17,12 @@ from runner.core.model.decision import Decision, Event
 from runner.run import bootstrap
 from runner.run.agent.resume import CONTINUES, EarlierRun, read_earlier_run
 from runner.run.launch import NewRun, PutOffRun, launch
-from runner.scheduler.admission import URGENCY
+from runner.scheduler.admission import PRIORITIES
 from runner.scheduler.retry import may_retry_lost, retry_delay
 from runner.skills import Skill, load
 from runner.store import Store
-from runner.store.decisions import Work
-from runner.store.queue import RunQueue, TakenRun
+from runner.store.decisions import WorkItem
+from runner.store.queue import ClaimedRun, RunQueue
 from runner.triggers import actor
 from runner.triggers.slots import Slot, jittered_start, line_of
 from runner.workspace.mirror import Mirror
@@ -39,10 +39,10 @@ class StopSignals:
     lease: Lease
     by_run: dict[str, RunnerError] = field(default_factory=dict)
     all_runs: RunnerError | None = None
-    is_final: bool = False  # the process ends: nobody waits for a database any longer
+    is_final: bool = False  # the process ends: stop waiting for the database
 
     def check_for(self, run_id: str) -> Callable[[], None]:
-        """To be asked while the run goes on; raises when it has to stop."""
+        """A function to call while the run goes on; it raises RunnerError when the run has to stop."""
 
         def ask() -> None:
             self.lease.check()
@@ -52,7 +52,7 @@ class StopSignals:
         return ask
 
     def wait(self, error: RunnerError) -> None:
-        """The database is away: wait a little, for as long as our runs are ours."""
+        """Wait for an unreachable database. Raises RunnerError when the lease or the process ends."""
         self.lease.check()
         if self.is_final:
             raise error
@@ -61,15 +61,15 @@ class StopSignals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunJob:
-    """A run that is to be carried out, and all that it takes."""
+    """A run to execute, with everything that it needs."""
 
     store: Store
     run: Run
-    claim: TakenRun
+    claim: ClaimedRun
     repository: RepositorySnapshot
     stop_signals: StopSignals
     now: Callable[[], datetime]
-    retries_lost: bool = False  # after a death of its worker it is tried again
+    retries_lost: bool = False  # a run that its worker lost is tried again
 
 
 RunFunction = Callable[[RunJob], End]
@@ -79,8 +79,8 @@ def cancellation(message: str) -> RunnerError:
     return RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint="skillrunner retry RUN")
 
 
-def work_item(repository: RepositorySnapshot, event: Event | None, decision: Decision) -> Work:
-    """What is queued for a decision to start."""
+def work_item(repository: RepositorySnapshot, event: Event | None, decision: Decision) -> WorkItem:
+    """The work item to queue for a decision to start."""
     skill = repository.skills[decision.skill]
     due = {"schedule": {"due": decision.due.isoformat() if decision.due else ""}}
     data = {
@@ -107,17 +107,17 @@ def work_item(repository: RepositorySnapshot, event: Event | None, decision: Dec
         created_at=decision.at,
         harness=skill.options.harness.kind,
     )
-    return Work(
+    return WorkItem(
         run=run,
         data=data,
-        priority=URGENCY[skill.options.priority] - (decision.trigger == "manual"),
+        priority=PRIORITIES[skill.options.priority] - (decision.trigger == "manual"),
         not_before=_start_time(repository, decision),
-        replaces=skill.options.overlap == "cancel_running",
+        cancels_others=skill.options.overlap == "cancel_running",
     )
 
 
 def _start_time(repository: RepositorySnapshot, decision: Decision) -> datetime | None:
-    """When the run of a slot may begin, where its schedule spreads its slots; None: at once."""
+    """When a slot's run may start if its schedule has `jitter`; None: at once."""
     timetable = repository.skills[decision.skill].triggers.get("schedule")
     if timetable is None or decision.due is None:
         return None
@@ -129,9 +129,9 @@ def _start_time(repository: RepositorySnapshot, decision: Decision) -> datetime 
 
 
 def run_job(job: RunJob) -> End:
-    """Run what was queued, as its skill was when it was decided.
+    """Execute a queued run with its skill at the commit of the decision.
 
-    Its end is stored, whatever happens, unless it is put back to be tried again.
+    The run's end is always stored, unless the run is requeued for another attempt.
     """
     put_off = _requeue_function(job)
     try:
@@ -152,7 +152,7 @@ def run_job(job: RunJob) -> End:
 
 
 def _remove_earlier_sandbox(job: RunJob) -> None:
-    """Whatever an earlier attempt left running on this machine ends before the next one begins."""
+    """Remove the sandbox that an earlier attempt left on this machine."""
     if job.claim.turn > 1:
         sandbox: Any = plugins.module("sandboxes", job.repository.place.config.sandbox)
         sweep = getattr(sandbox, "sweep", None)
@@ -161,7 +161,7 @@ def _remove_earlier_sandbox(job: RunJob) -> None:
 
 
 def _requeue_function(job: RunJob) -> PutOffRun:
-    """Puts the run back into the queue, where that is worth it."""
+    """A function that requeues the run if another attempt is allowed, and returns whether it did."""
 
     def put_off(end: End, attempt: int, attempts: int, spent: Usage) -> bool:
         now = job.now()
@@ -174,13 +174,13 @@ def _requeue_function(job: RunJob) -> PutOffRun:
         told = f"attempt {attempt} ended: {end.message}; the next may begin at {until:%Y-%m-%d %H:%M:%S} UTC"
         event = RunEvent(run_id=job.run.id, at=now, phase=end.phase, state=RunState.QUEUED, message=told)
         log.info("run %s: %s", job.run.id, told)
-        return RunQueue(job.store).put_back(job.claim, event, attempt + 1, until, spent)
+        return RunQueue(job.store).requeue(job.claim, event, attempt + 1, until, spent)
 
     return put_off
 
 
 def _has_begun(job: RunJob) -> bool:
-    """Whether the harness has: until then an attempt costs nothing."""
+    """Whether the harness has started: until then an attempt costs nothing."""
     return job.store.run(job.run.id).state not in (RunState.QUEUED, RunState.PREPARING)
 
 
@@ -218,7 +218,7 @@ def _new_run(job: RunJob, put_off: PutOffRun) -> NewRun:
 
 
 def _earlier_run(store: Store, work: Mapping[str, Any]) -> EarlierRun | None:
-    """The run from which one goes on, where anything of it is left."""
+    """The run that this one continues, if its patch or session still exists."""
     if not work.get(CONTINUES):
         return None
     run = store.run(work[CONTINUES])
@@ -227,7 +227,7 @@ def _earlier_run(store: Store, work: Mapping[str, Any]) -> EarlierRun | None:
 
 
 def trigger_of(work: Mapping[str, Any]) -> Trigger:
-    """What started a run, from what was queued."""
+    """The trigger of a run, read from its work item."""
     return Trigger(
         kind=work["kind"],
         key=work["key"],

@@ -1,4 +1,4 @@
-"""What systemd is told about a service of `Type=notify`: sd_notify(3), without its library."""
+"""Notifies systemd about a service of `Type=notify`: sd_notify(3), without its library."""
 
 import os
 import socket
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class SystemdNotifier:
-    """The socket of whoever supervises us; without one, nothing is said to nobody."""
+    """Sends states to the supervisor's socket; without an address it sends nothing."""
 
     address: str = ""
-    interval: float = 0.0  # seconds between two signs of life; 0: nobody waits for them
+    interval: float = 0.0  # seconds between two WATCHDOG signals; 0: the supervisor expects none
     _next: float = field(default=0.0, repr=False)
     _ready: bool = field(default=False, repr=False)
     _status: str = field(default="", repr=False)
 
     def ready(self) -> None:
-        """Work has begun. Only the first time is told."""
+        """Report that work has begun; only the first call sends it."""
         if not self._ready:
             self._ready = True
             self._send("READY=1")
@@ -27,14 +27,14 @@ class SystemdNotifier:
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`, sent where it changed."""
+        """Set the line that `systemctl status` shows; sent only when it changed."""
         line = " ".join(text.split())
         if line != self._status:
             self._status = line
             self._send(f"STATUS={line}")
 
     def alive(self) -> None:
-        """A sign of life, sent as often as is asked for. To be called by the loop that could be stuck."""
+        """Send a WATCHDOG signal every `interval` seconds. The loop that could hang calls this."""
         now = time.monotonic()
         if self.interval and now >= self._next:
             self._next = now + self.interval
@@ -53,7 +53,7 @@ class SystemdNotifier:
 
 
 def supervisor(variables: Mapping[str, str] = os.environ, pid: int | None = None) -> SystemdNotifier:
-    """Whoever started this process, as NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID tell.
+    """The notifier for the process's supervisor, read from NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID.
 
     A name that begins with @ is one of the abstract namespace of unix(7).
     """

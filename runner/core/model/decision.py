@@ -86,8 +86,8 @@ class Facts:
     """What must be looked up to decide on an event."""
 
     actor: Actor | None = None  # None: nobody whose permission counts, as with a schedule
-    ours: str = ""  # why this is our own doing; empty: it is not
-    fork: bool = False  # a pull request from another repository
+    own_cause: str = ""  # why this is our own doing; empty: it is not
+    is_fork: bool = False  # a pull request from another repository
     paths: tuple[str, ...] | None = None  # that changed; None: not known
 
 
@@ -98,11 +98,11 @@ class Budget:
     daily: float | None = None
     skill_daily: float | None = None
     spent: float = 0.0  # by all skills of all repositories
-    by_skill: Mapping[str, float] = field(default_factory=dict)  # of one repository
+    spent_by_skill: Mapping[str, float] = field(default_factory=dict)  # of one repository
 
     def refusal(self, skill: str) -> str:
         """Why a skill may spend nothing more today; empty: it may."""
-        mine = self.by_skill.get(skill, 0.0)
+        mine = self.spent_by_skill.get(skill, 0.0)
         if self.daily is not None and self.spent >= self.daily:
             return f"today (UTC) ${self.spent:.2f} are spent, and all skills may spend ${self.daily:.2f}"
         if self.skill_daily is not None and mine >= self.skill_daily:
@@ -114,9 +114,11 @@ class Budget:
 class History:
     """What was decided before, in one repository."""
 
-    decided: Mapping[str, Decision] = field(default_factory=dict)  # by deduplication key
+    decisions: Mapping[str, Decision] = field(default_factory=dict)  # by deduplication key
     active: Mapping[str, Decision] = field(default_factory=dict)  # by skill: its run that has not ended
-    since: Mapping[str, datetime] = field(default_factory=dict)  # by schedule line: the last decided slot
-    paused: frozenset[str] = frozenset()  # names of skills; "*": all of them
-    latest: Mapping[str, str] = field(default_factory=dict)  # by skill and subject: the run begun last
-    purse: Budget = Budget()
+    decided_until: Mapping[str, datetime] = field(
+        default_factory=dict
+    )  # by schedule line: the last decided slot
+    paused_skills: frozenset[str] = frozenset()  # names of skills; "*": all of them
+    latest_runs: Mapping[str, str] = field(default_factory=dict)  # by skill and subject: the run begun last
+    budget: Budget = Budget()

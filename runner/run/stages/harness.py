@@ -101,4 +101,4 @@ def mailbox(job: RunContext, masked: Redactor) -> AbstractContextManager[None]:
             job.record.add_event(said, letter=letter.id, act=letter.act)
 
     speaks = issubclass(job.parts.harness.Reader, Speaker)
-    return job.mail.open(lambda: messages.pending(store, run_id), note, speaks)
+    return job.mail.open(lambda: messages.undelivered(store, run_id), note, speaks)

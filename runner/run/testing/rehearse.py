@@ -28,7 +28,7 @@ from runner.run.recorder import RunRecorder
 from runner.run.stages.gateway import TRAFFIC
 from runner.run.testing import case as cases
 from runner.skills import Skill
-from runner.store import Store, hold, new_run_id
+from runner.store import Store, hold_lock, new_run_id
 from runner.triggers import actor, subject, trigger_key
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
     ears = _Ears(Names(others=_names(stage, run_id, repository, commits)))
     replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
     record = RunRecorder(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
-    with hold(record.folder):
+    with hold_lock(record.folder):
         stage.runs.create_run(record_of(spec, run_id), as_data(spec))
         parts = replace(make(spec, ears, mode), record=mode != "test", model_end=_model_end(ears, replay))
         if replay is not None:

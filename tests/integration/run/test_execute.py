@@ -40,7 +40,7 @@ from runner.run.context import Parts
 from runner.run.execute import execute
 from runner.run.recorder import RunRecorder
 from runner.sandboxes import SandboxSpec
-from runner.store import PullRequests, Store, hold, new_run_id
+from runner.store import LocalPullRequests, Store, hold_lock, new_run_id
 from runner.workspace import checkout
 from runner.workspace.changeset import Changeset
 from runner.workspace.mirror import Mirror
@@ -75,7 +75,7 @@ class Scene:
 
     def run(self, spec: RunSpec, **parts: Any) -> tuple[str, End]:
         run_id = new_run_id(NOW)
-        with hold(self.store.run_folder(run_id)):
+        with hold_lock(self.store.run_folder(run_id)):
             self.store.create_run(
                 Run(
                     id=run_id,
@@ -93,7 +93,7 @@ class Scene:
             return run_id, execute(spec, record, replace(self.parts(), **parts))
 
     def parts(self) -> Parts:
-        table = PullRequests(self.store.engine, self.store.path, "demo")
+        table = LocalPullRequests(self.store.engine, self.store.path, "demo")
         return Parts(
             sandbox=plugins.module("sandboxes", "fake"),
             harness=plugins.module("harnesses", "command"),  # type: ignore[arg-type]
@@ -240,7 +240,7 @@ def test_when_the_second_fails_the_first_is_on_record_and_published_once(scene: 
     run_id, end = both(scene, pages, "write:a:x")
     assert end.state is RunState.SUCCEEDED
     assert len(pages.published) == 1
-    pulls = PullRequests(scene.store.engine, scene.store.path, "demo").all()
+    pulls = LocalPullRequests(scene.store.engine, scene.store.path, "demo").all()
     assert [pull.number for pull in pulls] == [1]
 
 

@@ -42,9 +42,9 @@ def test_a_decision_is_kept_whole(project: Project) -> None:
     ]
     assert ledger(project).decide(lambda _: made, NOW) == made
     found = ledger(project, "two").history(NOW)
-    assert found.decided == {one.name: one for one in made}
+    assert found.decisions == {one.name: one for one in made}
     assert found.active == {"docs": made[0]}
-    assert found.since == {"docs 0 9 * * 1@UTC": due}
+    assert found.decided_until == {"docs 0 9 * * 1@UTC": due}
     assert project.branches() == ["main"]
 
 
@@ -58,8 +58,8 @@ def test_the_first_decision_stands(project: Project) -> None:
     first, second = ledger(project), ledger(project, "two")
     first.decide(lambda _: [decision()], NOW)
     later = decision(verdict=Verdict.SKIPPED, cause=Cause.DUPLICATE)
-    assert second.decide(lambda known: [later] if known.decided else [decision()], NOW) == [later]
-    assert first.history(NOW).decided["docs release:1"].verdict is Verdict.STARTED
+    assert second.decide(lambda known: [later] if known.decisions else [decision()], NOW) == [later]
+    assert first.history(NOW).decisions["docs release:1"].verdict is Verdict.STARTED
 
 
 def test_who_was_slower_decides_anew(project: Project) -> None:
@@ -69,12 +69,12 @@ def test_who_was_slower_decides_anew(project: Project) -> None:
     def decide(known: History) -> list[Decision]:
         if not seen:
             quick.decide(lambda _: [decision("release:2")], NOW)
-        seen.append(len(known.decided))
+        seen.append(len(known.decisions))
         return [decision()]
 
     slow.decide(decide, NOW)
     assert seen == [0, 1]
-    assert set(slow.history(NOW).decided) == {"docs release:1", "docs release:2"}
+    assert set(slow.history(NOW).decisions) == {"docs release:1", "docs release:2"}
 
 
 def test_a_run_is_active_until_it_ends_or_is_overdue(project: Project) -> None:
@@ -92,7 +92,7 @@ def test_a_start_that_failed_is_told(project: Project) -> None:
     book.decide(lambda _: [decision()], NOW)
     book.amend(decision(verdict=Verdict.FAILED_TO_START, cause=Cause.INVALID, message="no key"), NOW)
     found = ledger(project, "two").history(NOW)
-    assert found.decided["docs release:1"].message == "no key"
+    assert found.decisions["docs release:1"].message == "no key"
     assert found.active == {}
 
 
@@ -107,9 +107,9 @@ def test_days_go_but_how_far_schedules_were_decided_stays(
         at = NOW + timedelta(days=day)
         book.decide(lambda _, day=day: [decision(f"release:{day}")], at)  # type: ignore[misc]
     found = book.history(NOW)
-    assert slot.name not in found.decided
-    assert len(found.decided) == 5
-    assert found.since == {"docs 0 0 1 1 *@UTC": NOW}
+    assert slot.name not in found.decisions
+    assert len(found.decisions) == 5
+    assert found.decided_until == {"docs 0 0 1 1 *@UTC": NOW}
     assert len(project.git("ls-tree", "--name-only", REF, cwd=project.origin).split()) == 6
 
 
@@ -186,5 +186,5 @@ def test_three_race_for_a_hundred_slots(github_project: Project, github: GitHub)
     mirror = Mirror(github_project.home / "look", remote.url)
     mirror.fetch(remote)
     found = Ledger(mirror, remote).history(NOW)
-    assert len(found.decided) == 100
+    assert len(found.decisions) == 100
     assert found.active == {}

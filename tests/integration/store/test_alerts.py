@@ -11,7 +11,7 @@ from runner.scheduler.overdue import Alert, AlertKind
 from runner.store import Store
 from runner.store.alerts import AlertStore
 from runner.store.pauses import pause, resume
-from runner.store.workers import Workers
+from runner.store.workers import WorkerStore
 from tests.parts.racer import NOW, worker
 
 MINUTE = timedelta(minutes=1)
@@ -20,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     made = Store(tmp_path / "state", "" if request.param == "sqlite" else request.getfixturevalue("postgres"))
-    Workers(made).register(worker("w"))
+    WorkerStore(made).register(worker("w"))
     yield made
     made.close()
 
@@ -66,14 +66,14 @@ def test_a_broken_circuit_is_wrong_until_somebody_resumes(store: Store) -> None:
 def test_what_was_told_is_told_by_one_and_once(store: Store) -> None:
     watching = AlertStore(store)
     one = Alert(kind=AlertKind.OVERDUE, repository="o/r", skill="a", message="m", since=NOW)
-    assert [watching.claim(one), watching.claim(one)] == [True, False]
-    assert watching.sent() == [one]
+    assert [watching.claim_new(one), watching.claim_new(one)] == [True, False]
+    assert watching.open_alerts() == [one]
     assert [watching.claim_resolved(one), watching.claim_resolved(one)] == [True, False]
-    assert watching.sent() == []
+    assert watching.open_alerts() == []
 
 
 def test_what_nobody_serves_any_more_is_forgotten(store: Store) -> None:
-    watching, workers = AlertStore(store), Workers(store)
+    watching, workers = AlertStore(store), WorkerStore(store)
     for name, state in (("stopped", "stopped"), ("lost", "lost"), ("alive", "running")):
         workers.register(worker(name, state=state))
     for name in ("stopped", "lost", "alive", "w"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.core.model import Run, RunState
-from runner.store import Store, hold
+from runner.store import Store, hold_lock
 from tests.parts.cli import Done, Project
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -170,7 +170,7 @@ def test_what_is_no_sound_backup_is_refused_and_nothing_changes(
 @pytest.mark.parametrize("folder", ["workers/w-1", "runs/260304-first"])
 def test_nothing_is_restored_while_somebody_works(kept: Project, folder: str) -> None:
     file = saved(kept)
-    with hold(kept.state / folder):
+    with hold_lock(kept.state / folder):
         refused(worker(kept, "restore", file, "--force"), 6, f"{folder.split('/')[1]} works with")
     assert worker(kept, "restore", file, "--force").code == 0
 

@@ -12,11 +12,11 @@ from runner.core.model import Artifact, Check, End, Phase, Reason, Receipt, Refu
 from runner.core.model.decision import Decision, History
 from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store, retention, tables
-from runner.store.decisions import Decisions, Work, search
+from runner.store.decisions import DecisionStore, WorkItem, find_newest
 from runner.store.pauses import list_pauses, pause, resume, resumed_at
 from runner.store.queue import RunQueue
 from runner.store.spending import spending_since
-from runner.store.workers import Workers
+from runner.store.workers import WorkerStore
 from tests.parts.racer import NOW, decision, enqueue, event, run, worker
 
 DONE = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
@@ -26,7 +26,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
     made = Store(tmp_path / "state", "" if request.param == "sqlite" else request.getfixturevalue("postgres"))
-    Workers(made).register(worker("w"))
+    WorkerStore(made).register(worker("w"))
     yield made
     made.close()
 
@@ -43,7 +43,7 @@ def reason(action: Callable[[], object]) -> Reason:
     return caught.value.reason
 
 
-def no_work(one: Decision) -> Work:
+def no_work(one: Decision) -> WorkItem:
     raise AssertionError(f"{one} starts nothing")
 
 
@@ -51,42 +51,42 @@ def no_work(one: Decision) -> Work:
 
 
 def test_a_decision_that_fails_leaves_nothing(store: Store) -> None:
-    def breaks(_: object) -> Work:
+    def breaks(_: object) -> WorkItem:
         raise KeyError("the skill is gone")
 
-    book = Decisions(store, "o/r")
+    book = DecisionStore(store, "o/r")
     with pytest.raises(KeyError):
         book.decide(lambda _: [decision("a"), decision("b", "run-b")], breaks)
     assert book.find("docs", "a") is None
-    assert book.decide(lambda known: [decision("a")] if not known.decided else [], breaks)
+    assert book.decide(lambda known: [decision("a")] if not known.decisions else [], breaks)
     assert book.find("docs", "a") == decision("a")
 
 
 def test_the_first_decision_stands(store: Store) -> None:
     enqueue(store, "run-1")
     again = decision("run-1", "run-2")
-    Decisions(store, "o/r").decide(lambda _: [again], lambda _: Work(run=run("run-2"), data={}))
-    assert Decisions(store, "o/r").find("docs", "run-1") == decision("run-1", "run-1")
+    DecisionStore(store, "o/r").decide(lambda _: [again], lambda _: WorkItem(run=run("run-2"), data={}))
+    assert DecisionStore(store, "o/r").find("docs", "run-1") == decision("run-1", "run-1")
     assert reason(lambda: store.run("run-2")) is Reason.INVALID_INPUT
 
 
 def test_history_tells_what_stands_in_the_way(store: Store) -> None:
     key = "schedule:* * * * *@UTC:x"
     slots = [decision(f"{key}2", due=NOW + MINUTE), decision(f"{key}1", due=NOW)]
-    book = Decisions(store, "o/r")
+    book = DecisionStore(store, "o/r")
     book.decide(lambda _: slots, no_work)
     enqueue(store, "run-1")
     pause(store, "", "other", "r", NOW)
 
     def decide(known: History) -> list[Decision]:
-        assert known.since == {"docs * * * * *@UTC": NOW + MINUTE}
-        assert (known.paused, set(known.active)) == ({"other"}, {"docs"})
-        assert set(known.decided) == {"docs run-1", f"docs {key}1", f"docs {key}2"}
-        assert len(known.decided) == 3
+        assert known.decided_until == {"docs * * * * *@UTC": NOW + MINUTE}
+        assert (known.paused_skills, set(known.active)) == ({"other"}, {"docs"})
+        assert set(known.decisions) == {"docs run-1", f"docs {key}1", f"docs {key}2"}
+        assert len(known.decisions) == 3
         return []
 
     assert book.decide(decide, no_work) == []
-    assert Decisions(store, "elsewhere").history() == History(paused=frozenset({"other"}))
+    assert DecisionStore(store, "elsewhere").history() == History(paused_skills=frozenset({"other"}))
 
 
 def test_a_run_that_replaces_ends_what_waits_and_stops_what_runs(store: Store) -> None:
@@ -94,7 +94,7 @@ def test_a_run_that_replaces_ends_what_waits_and_stops_what_runs(store: Store) -
     take(store)
     enqueue(store, "waits")
     enqueue(store, "other", skill="other")
-    enqueue(store, "new", replaces=True)
+    enqueue(store, "new", cancels_others=True)
     (why,) = RunQueue(store).stop_requests("w").values()
     assert "run new takes its place" in why
     end = store.run("waits").end
@@ -104,18 +104,18 @@ def test_a_run_that_replaces_ends_what_waits_and_stops_what_runs(store: Store) -
 
 
 def test_search_finds_the_newest_a_slot_or_an_event(store: Store) -> None:
-    book = Decisions(store, "o/r")
+    book = DecisionStore(store, "o/r")
     made = [
         decision("schedule:a", due=NOW),
         decision("schedule:b", due=NOW + MINUTE),
         decision("release:100%:x", at=NOW - MINUTE),
     ]
     book.decide(lambda _: made, no_work)
-    assert search(store, "docs", None, None, None) == ("o/r", made[1])
-    assert search(store, "docs", "o/r", NOW + MINUTE / 2, None) == ("o/r", made[0])
-    assert search(store, "docs", None, None, "100%") == ("o/r", made[2])
-    assert search(store, "docs", "elsewhere", None, None) is None
-    assert search(store, "docs", None, None, "_") is None
+    assert find_newest(store, "docs", None, None, None) == ("o/r", made[1])
+    assert find_newest(store, "docs", "o/r", NOW + MINUTE / 2, None) == ("o/r", made[0])
+    assert find_newest(store, "docs", None, None, "100%") == ("o/r", made[2])
+    assert find_newest(store, "docs", "elsewhere", None, None) is None
+    assert find_newest(store, "docs", None, None, "_") is None
 
 
 # --- the queue --------------------------------------------------------------------------------------
@@ -126,23 +126,23 @@ def test_a_run_is_taken_put_back_and_taken_again(store: Store) -> None:
     assert take(store) == {"run-1": 1}
     assert take(store) == {}
     (taken,) = RunQueue(store).runs_of("w")
-    assert (taken.turn, taken.begun) == (1, False)
+    assert (taken.turn, taken.has_started) == (1, False)
     store.set_state("run-1", RunState.RUNNING, NOW)
     (taken,) = RunQueue(store).runs_of("w")
-    assert taken.begun
+    assert taken.has_started
     later = NOW + 5 * MINUTE
     spent_now = Usage(cost_usd=0.5, tokens_in=7)
-    assert RunQueue(store).put_back(taken, event("run-1"), 2, later, spent_now)
+    assert RunQueue(store).requeue(taken, event("run-1"), 2, later, spent_now)
     found = store.run("run-1")
     assert (found.state, found.attempt, found.worker, found.cost_usd) == (RunState.QUEUED, 2, "", 0.5)
     assert [one.message for _, one in store.events("run-1")] == ["it waits again"]
     assert take(store) == {}
-    assert not RunQueue(store).is_empty(["o/r"])
-    assert RunQueue(store).is_empty(["elsewhere"])
+    assert not RunQueue(store).has_no_runs(["o/r"])
+    assert RunQueue(store).has_no_runs(["elsewhere"])
     assert RunQueue(store).admit("w", 9, lambda scene: [one.run_id for one in scene.waiting], later) == {
         "run-1": 2
     }
-    assert not RunQueue(store).put_back(taken, event("run-1"), 3), "that turn is over"
+    assert not RunQueue(store).requeue(taken, event("run-1"), 3), "that turn is over"
 
 
 def test_a_run_that_has_ended_is_not_put_back(store: Store) -> None:
@@ -150,7 +150,7 @@ def test_a_run_that_has_ended_is_not_put_back(store: Store) -> None:
     take(store)
     (taken,) = RunQueue(store).runs_of("w")
     store.finish("run-1", DONE, NOW, Usage())
-    assert not RunQueue(store).put_back(taken, event("run-1"), 2)
+    assert not RunQueue(store).requeue(taken, event("run-1"), 2)
     assert store.run("run-1").end == DONE
     assert store.events("run-1") == []
 
@@ -161,7 +161,7 @@ def test_what_is_to_stop_is_not_put_back(store: Store) -> None:
     (taken,) = RunQueue(store).runs_of("w")
     assert RunQueue(store).request_stop("run-1", "not today", NOW)
     assert RunQueue(store).stop_requests("w") == {"run-1": "not today"}
-    assert not RunQueue(store).put_back(taken, event("run-1"), 2)
+    assert not RunQueue(store).requeue(taken, event("run-1"), 2)
 
 
 def test_what_nobody_began_is_cancelled_at_once(store: Store) -> None:
@@ -178,22 +178,22 @@ def test_what_nobody_began_is_cancelled_at_once(store: Store) -> None:
 
 def test_whoever_is_dead_takes_nothing(store: Store) -> None:
     enqueue(store, "run-1")
-    assert Workers(store).mark_dead([worker("w")]) == ["w"]
+    assert WorkerStore(store).mark_dead([worker("w")]) == ["w"]
     assert take(store) == {}
     assert take(store, "never registered") == {}
 
 
 def test_what_the_dead_and_the_gone_leave_is_stranded(store: Store) -> None:
     for name in ("dead", "gone", "lives"):
-        Workers(store).register(worker(name))
+        WorkerStore(store).register(worker(name))
         enqueue(store, f"of-{name}", skill=name)
         take(store, name)
-    Workers(store).mark_dead([worker("dead")])
-    Workers(store).mark_ended("gone", NOW)
-    assert {one.run_id for one in RunQueue(store).stranded()} == {"of-dead", "of-gone"}
+    WorkerStore(store).mark_dead([worker("dead")])
+    WorkerStore(store).mark_ended("gone", NOW)
+    assert {one.run_id for one in RunQueue(store).orphaned_runs()} == {"of-dead", "of-gone"}
     store.finish("of-dead", DONE, NOW, Usage())
     store.finish("of-lives", DONE, NOW, Usage())
-    assert {one.run_id for one in RunQueue(store).stranded()} == {"of-gone"}
+    assert {one.run_id for one in RunQueue(store).orphaned_runs()} == {"of-gone"}
     assert RunQueue(store).unreported_ends("w") == ["of-dead"], "the living tell of their own"
     assert sorted(RunQueue(store).unreported_ends("lives")) == ["of-dead", "of-lives"]
     RunQueue(store).mark_reported("of-dead")
@@ -263,7 +263,7 @@ def everything(store: Store) -> list[object]:
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("fate", ["taken over", "put back", "lost"])
 def test_whoever_was_taken_for_dead_changes_nothing(store: Store, write: str, fate: str) -> None:
-    Workers(store).register(worker("late"))
+    WorkerStore(store).register(worker("late"))
     enqueue(store, "run-1")
     take(store, "late")
     store.worker = "late"
@@ -272,7 +272,7 @@ def test_whoever_was_taken_for_dead_changes_nothing(store: Store, write: str, fa
     if fate == "lost":
         store.mark_lost("run-1", NOW, "late")
     else:
-        assert RunQueue(store).put_back(taken, event("run-1"), 2)
+        assert RunQueue(store).requeue(taken, event("run-1"), 2)
         if fate == "taken over":
             assert take(store) == {"run-1": 2}
     before = everything(store)
@@ -341,9 +341,9 @@ def test_a_database_that_was_away_is_waited_for(store: Store, monkeypatch: pytes
 
 
 def test_a_worker_lives_until_it_leaves_or_is_buried(store: Store) -> None:
-    workers = Workers(store)
+    workers = WorkerStore(store)
     assert workers.renew("w", NOW + MINUTE, "draining")
-    (found,) = workers.living()
+    (found,) = workers.list_living()
     assert (found.beats, found.state, found.seen_at) == (1, "draining", NOW + MINUTE)
     assert workers.mark_dead([worker("w", beats=0)]) == [], "it has said a word since"
     assert workers.mark_dead([found]) == ["w"]
@@ -357,8 +357,8 @@ def test_a_worker_lives_until_it_leaves_or_is_buried(store: Store) -> None:
 def test_a_worker_with_runs_on_record_is_not_forgotten(store: Store) -> None:
     enqueue(store, "run-1")
     take(store)
-    Workers(store).mark_ended("w", NOW)
-    assert Workers(store).forget(NOW + MINUTE, "here") == []
+    WorkerStore(store).mark_ended("w", NOW)
+    assert WorkerStore(store).forget(NOW + MINUTE, "here") == []
 
 
 def test_what_is_paused_goes_on_when_a_human_says_so(store: Store) -> None:
@@ -373,11 +373,11 @@ def test_what_is_paused_goes_on_when_a_human_says_so(store: Store) -> None:
     assert resume(store, "", "docs", NOW + MINUTE), "whatever its repository"
     assert not resume(store, "", "docs", NOW + MINUTE)
     assert resumed_at(store, "o/r", "docs") == NOW + MINUTE
-    assert Decisions(store, "o/r").history().paused == {"*"}
+    assert DecisionStore(store, "o/r").history().paused_skills == {"*"}
     assert resume(store, "", "", NOW)
     assert not resume(store, "o/r", "other", NOW)
     pause(store, "o/r", "docs", "it failed", NOW)
-    assert Decisions(store, "o/r").history().paused == {"docs"}
+    assert DecisionStore(store, "o/r").history().paused_skills == {"docs"}
 
 
 def test_what_was_spent_counts_from_a_moment_on(store: Store) -> None:
@@ -388,7 +388,7 @@ def test_what_was_spent_counts_from_a_moment_on(store: Store) -> None:
     enqueue(store, "again", skill="c")
     take(store)
     (taken,) = RunQueue(store).runs_of("w")
-    RunQueue(store).put_back(taken, event("again"), 2, None, Usage(cost_usd=4.0))
+    RunQueue(store).requeue(taken, event("again"), 2, None, Usage(cost_usd=4.0))
     assert spending_since(store, NOW) == {("o/r", "a"): 0.25, ("o/r", "b"): 2.0, ("o/r", "c"): 4.0}
 
 
@@ -412,9 +412,9 @@ def test_old_runs_go_and_the_newest_of_a_skill_stays(store: Store) -> None:
     assert retention.outdated_runs(store, NOW - timedelta(days=30), "here") == {}
     retention.remove(store, ["older", "old"])
     assert [one.id for one in store.runs()] == ["new", "rare"]
-    assert Decisions(store, "o/r").find("docs", "old") is not None
+    assert DecisionStore(store, "o/r").find("docs", "old") is not None
     retention.forget_decisions(store, NOW + MINUTE)
-    assert Decisions(store, "o/r").find("docs", "old") is None
+    assert DecisionStore(store, "o/r").find("docs", "old") is None
 
 
 def test_an_old_run_stays_while_somebody_has_to_be_told(store: Store) -> None:
@@ -428,14 +428,14 @@ def test_an_old_run_stays_while_somebody_has_to_be_told(store: Store) -> None:
 def test_whoever_has_the_files_of_a_run_removes_it(store: Store) -> None:
     ended(store, "old", 9)
     ended(store, "new", 1)
-    Workers(store).register(worker("neighbour", place="there"))
+    WorkerStore(store).register(worker("neighbour", place="there"))
     assert retention.outdated_runs(store, NOW, "there") == {}, "w lives, and has the files"
-    Workers(store).mark_ended("w", NOW)
+    WorkerStore(store).mark_ended("w", NOW)
     assert list(retention.outdated_runs(store, NOW, "there")) == ["old"]
 
 
 def test_one_pass_removes_so_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "MOST", 2)
+    monkeypatch.setattr(retention, "MAX_RUNS", 2)
     for at in range(5):
         ended(store, f"run-{at}", 9 - at)
     assert list(retention.outdated_runs(store, NOW, "here")) == ["run-0", "run-1"]
@@ -450,26 +450,26 @@ def test_what_began_is_known_as_far_back_as_somebody_asks(store: Store) -> None:
     enqueue(store, "run-2", skill="other")
     now = NOW + 30 * MINUTE
     RunQueue(store).admit("w", 1, lambda scene: [scene.waiting[0].run_id], now)
-    begun = RunQueue(store).state(now, 60 * MINUTE).begun
+    begun = RunQueue(store).state(now, 60 * MINUTE).starts
     assert [(one.skill, one.at) for one in begun] == [("docs", NOW + MINUTE), ("other", now)]
-    assert [one.skill for one in RunQueue(store).state(now, 10 * MINUTE).begun] == ["other"]
-    assert RunQueue(store).state(now).begun == []
-    RunQueue(store).forget_begun(now)
-    assert [one.skill for one in RunQueue(store).state(now, 60 * MINUTE).begun] == ["other"]
+    assert [one.skill for one in RunQueue(store).state(now, 10 * MINUTE).starts] == ["other"]
+    assert RunQueue(store).state(now).starts == []
+    RunQueue(store).forget_starts(now)
+    assert [one.skill for one in RunQueue(store).state(now, 60 * MINUTE).starts] == ["other"]
 
 
 def test_the_queue_is_in_the_order_of_urgency(store: Store) -> None:
     for priority in (7, 5, 3, 4):
         enqueue(store, f"run-{priority}", priority=priority)
-    assert [one.run_id for one in RunQueue(store).waiting(NOW)] == ["run-3", "run-4", "run-5", "run-7"]
+    assert [one.run_id for one in RunQueue(store).waiting_runs(NOW)] == ["run-3", "run-4", "run-5", "run-7"]
     assert RunQueue(store).priority("run-7") == 7
     later = run("run-late", created_at=NOW + 121 * MINUTE)
     enqueue(store, "run-late", run=later, priority=5)
-    assert [one.run_id for one in RunQueue(store).waiting(NOW)][-2:] == ["run-7", "run-late"]
+    assert [one.run_id for one in RunQueue(store).waiting_runs(NOW)][-2:] == ["run-7", "run-late"]
 
 
 def test_workers_are_asked_to_leave_once_and_only_while_they_live(store: Store) -> None:
-    workers = Workers(store)
+    workers = WorkerStore(store)
     workers.register(worker("x", state="stopped"))
     for how, known in ((1, 1), (2, 2), (1, 2)):
         workers.request_stop(["w", "x"], how)
@@ -484,15 +484,15 @@ def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
     """It is no overlap, nothing replaces it, and it says nothing of how far its schedule was decided."""
     key = "backfill:schedule:* * * * *@UTC:x"
     filled = run("run-1", trigger_key=key)
-    book = Decisions(store, "o/r")
-    work = Work(run=filled, data={})
+    book = DecisionStore(store, "o/r")
+    work = WorkItem(run=filled, data={})
     book.decide(lambda _: [decision(key, "run-1", due=NOW)], lambda _: work)
     enqueue(store, "run-2", skill="other")
-    enqueue(store, "run-3", replaces=True)
+    enqueue(store, "run-3", cancels_others=True)
     assert store.run("run-1").end is None
 
     def decide(known: History) -> list[Decision]:
-        assert (set(known.active), known.since) == ({"other", "docs"}, {})
+        assert (set(known.active), known.decided_until) == ({"other", "docs"}, {})
         assert known.active["docs"].run_id == "run-3"
         return []
 
@@ -501,7 +501,7 @@ def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
 
 def test_of_a_slot_that_was_filled_in_the_last_word_is_found(store: Store) -> None:
     slot = "schedule:* * * * *@UTC:x"
-    book = Decisions(store, "o/r")
+    book = DecisionStore(store, "o/r")
     first, later = decision(slot, due=NOW), decision(f"backfill:{slot}", due=NOW, at=NOW + MINUTE)
     book.decide(lambda _: [first, later], no_work)
-    assert search(store, "docs", None, NOW, None) == ("o/r", later)
+    assert find_newest(store, "docs", None, NOW, None) == ("o/r", later)

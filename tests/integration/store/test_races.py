@@ -14,7 +14,7 @@ from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store
 from runner.store.queue import RunQueue
 from runner.store.tables import decisions, events, queue, runs
-from runner.store.workers import Workers
+from runner.store.workers import WorkerStore
 from tests.parts.racer import COUNT, NOW, enqueue, worker
 
 ROOT = Path(__file__).parents[3]
@@ -65,7 +65,7 @@ def test_a_slot_is_decided_once_and_has_one_run(store: Store) -> None:
 
 def test_a_run_is_taken_once(store: Store) -> None:
     for name in RACERS:
-        Workers(store).register(worker(name))
+        WorkerStore(store).register(worker(name))
     for at in range(COUNT):
         enqueue(store, f"run-{at:03}")
     won = race(store, "take", *RACERS)
@@ -78,13 +78,13 @@ def test_a_run_is_taken_once(store: Store) -> None:
 
 def test_the_dead_are_buried_once(store: Store) -> None:
     for at in range(COUNT):
-        Workers(store).register(worker(f"w-{at:03}"))
+        WorkerStore(store).register(worker(f"w-{at:03}"))
     assert race(store, "bury", *RACERS) == Counter([f"w-{at:03}" for at in range(COUNT)])
-    assert Workers(store).living() == []
+    assert WorkerStore(store).list_living() == []
 
 
 def taken_by_the_dead(store: Store) -> None:
-    Workers(store).register(worker("dead"))
+    WorkerStore(store).register(worker("dead"))
     for at in range(COUNT):
         enqueue(store, f"run-{at:03}")
     RunQueue(store).admit("dead", COUNT, lambda scene: admit(scene, COUNT, AdmissionLimits(skill=None)), NOW)

@@ -14,7 +14,7 @@ import pytest
 from runner.core.errors import RunnerError
 from runner.core.model import Check, End, Phase, Reason, Refusal, Run, RunEvent, RunState, Usage
 from runner.publish.forges import NewPullRequest
-from runner.store import PullRequests, Store, hold, is_held, new_run_id
+from runner.store import LocalPullRequests, Store, hold_lock, is_held, new_run_id
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DONE = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message="done")
@@ -97,8 +97,8 @@ def test_pages_follow_each_other(store: Store) -> None:
 
 def test_a_run_whose_process_died_is_lost(store: Store) -> None:
     script = (
-        "import sys, pathlib, time\nfrom runner.store import hold\n"
-        "with hold(pathlib.Path(sys.argv[1])):\n print('held', flush=True); time.sleep(60)"
+        "import sys, pathlib, time\nfrom runner.store import hold_lock\n"
+        "with hold_lock(pathlib.Path(sys.argv[1])):\n print('held', flush=True); time.sleep(60)"
     )
     folder = store.run_folder("run-001")
     store.create_run(run(), {})
@@ -117,7 +117,7 @@ def test_a_run_whose_process_died_is_lost(store: Store) -> None:
 
 def test_a_lock_is_held_for_as_long_as_the_context(tmp_path: Path) -> None:
     assert not is_held(tmp_path / "x")
-    with hold(tmp_path / "x"):
+    with hold_lock(tmp_path / "x"):
         assert is_held(tmp_path / "x")
     assert not is_held(tmp_path / "x")
 
@@ -157,12 +157,12 @@ def test_several_may_make_the_same_store_at_once(tmp_path: Path) -> None:
 
 
 def test_one_open_pull_request_for_a_branch(store: Store) -> None:
-    table = PullRequests(store.engine, store.database, "here")
+    table = LocalPullRequests(store.engine, store.database, "here")
     new = NewPullRequest(branch="b", base="main", title="t", body="x", draft=True)
     first, created = table.insert(new, "bot")
     assert (first.number, created, first.draft, first.author) == (1, True, True, "bot")
     assert table.insert(new, "bot") == (first, False)
-    assert PullRequests(store.engine, store.database, "elsewhere").insert(new, "bot")[0].number == 1
+    assert LocalPullRequests(store.engine, store.database, "elsewhere").insert(new, "bot")[0].number == 1
 
     table.update(1, labels=["a"], title="new")
     assert (table.get(1).labels, table.get(1).title) == (("a",), "new")
@@ -181,9 +181,9 @@ def test_one_open_pull_request_for_a_branch(store: Store) -> None:
 def test_two_processes_number_pull_requests_without_a_clash(store: Store) -> None:
     script = (
         "import sys, pathlib\nfrom runner.publish.forges import NewPullRequest\n"
-        "from runner.store import PullRequests, Store\n"
+        "from runner.store import LocalPullRequests, Store\n"
         "store = Store(pathlib.Path(sys.argv[1]), sys.argv[3])\n"
-        "table = PullRequests(store.engine, store.database, 'here')\n"
+        "table = LocalPullRequests(store.engine, store.database, 'here')\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "for at in range(40):\n"
         " new = NewPullRequest(branch=f'{sys.argv[2]}/{at}', base='main', title='t', body='x')\n"
@@ -209,7 +209,7 @@ def test_two_processes_number_pull_requests_without_a_clash(store: Store) -> Non
     assert [process.wait(timeout=60) for process in several] == [0, 0]
     for process in several:
         process.communicate()
-    numbers = [pull.number for pull in PullRequests(store.engine, store.database, "here").all()]
+    numbers = [pull.number for pull in LocalPullRequests(store.engine, store.database, "here").all()]
     assert numbers == list(range(80, 0, -1))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.core.units import Rate
 from runner.scheduler.admission import (
-    URGENCY,
+    PRIORITIES,
     AdmissionLimits,
     QueueState,
     RunningRun,
@@ -46,7 +46,7 @@ def queue(some: Sequence[tuple[tuple[str, str], int, int]]) -> list[WaitingRun]:
 def admit(
     waiting: Sequence[WaitingRun], busy: Sequence[RunningRun], room: int, bounds: AdmissionLimits
 ) -> list[str]:
-    return admit_from(QueueState(waiting=waiting, busy=busy, begun=(), now=NOW), room, bounds)
+    return admit_from(QueueState(waiting=waiting, running=busy, starts=(), now=NOW), room, bounds)
 
 
 def carried_out(some: Sequence[tuple[str, str]]) -> list[RunningRun]:
@@ -119,7 +119,7 @@ def order(some: Sequence[tuple[str, timedelta]]) -> list[str]:
     """In which order runs of these priorities begin, that came at these times."""
     waiting = [
         WaitingRun(
-            run_id=f"{name} {came}", repository="a", skill=name, priority=URGENCY[name], since=NOW + came
+            run_id=f"{name} {came}", repository="a", skill=name, priority=PRIORITIES[name], since=NOW + came
         )
         for name, came in some
     ]
@@ -152,7 +152,7 @@ def began(*ago: float, place: tuple[str, str] = ("a", "x")) -> list[StartedRun]:
 
 
 def scene(begun: Sequence[StartedRun], *some: tuple[str, str], now: datetime = NOW) -> QueueState:
-    return QueueState(waiting=queue([(place, 5, 0) for place in some]), busy=(), begun=begun, now=now)
+    return QueueState(waiting=queue([(place, 5, 0) for place in some]), running=(), starts=begun, now=now)
 
 
 def test_a_window_slides_and_the_next_begins_when_the_oldest_leaves_it() -> None:
@@ -197,7 +197,7 @@ def test_no_window_ever_holds_more_than_it_may(comes: list[int], most: int) -> N
         now = NOW + minute * MINUTE
         waits += queue([(("a", "x"), 5, 0)] * comes.count(minute))
         waits = [replace(one, run_id=str(at), since=now) for at, one in enumerate(waits)]
-        chosen = admit_from(QueueState(waiting=waits, busy=(), begun=begun, now=now), 9, bounds)
+        chosen = admit_from(QueueState(waiting=waits, running=(), starts=begun, now=now), 9, bounds)
         begun += [StartedRun(repository="a", skill="x", at=now)] * len(chosen)
         waits = waits[len(chosen) :]
     starts = [(one.at - NOW) // MINUTE for one in begun]
@@ -208,8 +208,8 @@ def test_no_window_ever_holds_more_than_it_may(comes: list[int], most: int) -> N
 def test_words_say_why_a_run_waits() -> None:
     waits = QueueState(
         waiting=queue([(("a", "x"), 5, 0), (("b", "y"), 5, 0), (("b", "z"), 5, 0)]),
-        busy=carried_out([("a", "x")]),
-        begun=(),
+        running=carried_out([("a", "x")]),
+        starts=(),
         now=NOW,
     )
     assert waiting_reasons(waits, AdmissionLimits()) == {"run-0": "1 runs of a x go on, and 1 may at a time"}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from runner.core.model.decision import Cause, Decision, Verdict
-from runner.scheduler.backfill import PREFIX, slots_between, slots_without_run
+from runner.scheduler.backfill import PREFIX, slots_between, slots_with_runs
 from runner.scheduler.decide import schedule_line
 from runner.skills import Skill, load
 from tests.parts.cli import skill_files
@@ -44,9 +44,9 @@ def test_what_had_a_run_is_left_alone_and_what_is_not_decided_is_left_to_a_worke
     ]
     decided: dict[str, Decision] = {one.name: one for one in made}
     since = {schedule_line(hourly, some[0].schedule): some[4].due}
-    found = list(slots_without_run(hourly, some, START - HOUR, since, decided.get))
-    assert [one.before for one in found] == ["run-0", "", "run-2", "", "", ""]
-    assert [one.is_wanted for one in found] == [False, True, False, True, True, False]
+    found = list(slots_with_runs(hourly, some, START - HOUR, since, decided.get))
+    assert [one.earlier_run for one in found] == ["run-0", "", "run-2", "", "", ""]
+    assert [one.is_missing for one in found] == [False, True, False, True, True, False]
     assert [one.is_open for one in found] == [False] * 5 + [True]
     assert found[1].key == f"backfill:{some[1].key}"
 
@@ -54,5 +54,5 @@ def test_what_had_a_run_is_left_alone_and_what_is_not_decided_is_left_to_a_worke
 def test_before_a_skill_came_nobody_ever_decides() -> None:
     hourly = skill("{cron: '0 * * * *'}")
     some = slots_between(hourly, START, START + 3 * HOUR, 9)
-    found = list(slots_without_run(hourly, some, START + HOUR, {}, lambda _: None))
-    assert [one.is_wanted for one in found] == [True, True, False]
+    found = list(slots_with_runs(hourly, some, START + HOUR, {}, lambda _: None))
+    assert [one.is_missing for one in found] == [True, True, False]

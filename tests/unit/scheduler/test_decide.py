@@ -11,9 +11,9 @@ from runner.core.model import Phase, Reason
 from runner.core.model.decision import Actor, Budget, Cause, Decision, Event, Facts, History, Verdict
 from runner.scheduler.decide import (
     MAX_SLOTS,
+    decide_event,
+    decide_slots,
     failed_to_start,
-    on_event,
-    on_slots,
     required_facts,
     schedule_line,
 )
@@ -55,7 +55,7 @@ def test_a_skill_that_asks_for_the_event_is_started() -> None:
     found = skills(
         docs="on: {release: {}}\nlimits: {timeout: 10m, attempts: 2}\n", other="on: {issues: {}}\n"
     )
-    decision = one(on_event(found, released(), ADA, History(), NOW))
+    decision = one(decide_event(found, released(), ADA, History(), NOW))
     assert (decision.skill, decision.verdict, decision.cause) == ("docs", Verdict.STARTED, None)
     assert decision.message == "release v1 by ada"
     assert decision.name == "docs release:1:published"
@@ -73,7 +73,7 @@ def test_a_skill_that_asks_for_the_event_is_started() -> None:
 )
 def test_a_filter_says_what_it_holds(on: str, payload: dict[str, Any], words: str) -> None:
     found = skills(docs=f"on: {{{on}}}\n")
-    decision = one(on_event(found, released(**payload), ADA, History(), NOW))
+    decision = one(decide_event(found, released(**payload), ADA, History(), NOW))
     assert (decision.verdict, decision.cause) == (Verdict.SKIPPED, Cause.FILTER)
     assert words in decision.message
 
@@ -129,7 +129,7 @@ def test_filters(kind: str, options: str, payload: dict[str, Any], starts: bool)
     found = skills(it=f"on: {{{kind}: {options}}}\n")
     event = Event(kind=kind, key="k", at=NOW, payload=payload)
     wanted = (Verdict.STARTED, None) if starts else (Verdict.SKIPPED, Cause.FILTER)
-    assert cause(on_event(found, event, ADA, History(), NOW)) == wanted
+    assert cause(decide_event(found, event, ADA, History(), NOW)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_changed_paths(options: str, paths: tuple[str, ...] | None, starts: bool
     event = Event(kind="push", key="k", at=NOW, payload=PUSH)
     assert required_facts(found, event) == (True, True)
     facts = Facts(actor=ADA.actor, paths=paths)
-    verdict, _ = cause(on_event(found, event, facts, History(), NOW))
+    verdict, _ = cause(decide_event(found, event, facts, History(), NOW))
     assert (verdict is Verdict.STARTED) is starts
 
 
@@ -176,7 +176,7 @@ def test_nothing_is_looked_up_for_what_no_skill_asks_for() -> None:
 def test_who_may_start_a_skill(actor: Actor, options: str, starts: bool) -> None:
     found = skills(it=f"on: {{release: {options}}}\n")
     wanted = (Verdict.STARTED, None) if starts else (Verdict.SKIPPED, Cause.ACTOR)
-    assert cause(on_event(found, released(), Facts(actor=actor), History(), NOW)) == wanted
+    assert cause(decide_event(found, released(), Facts(actor=actor), History(), NOW)) == wanted
 
 
 def test_a_fork_may_only_read() -> None:
@@ -185,23 +185,23 @@ def test_a_fork_may_only_read() -> None:
         reads="on: {pull_request: {}}\nharness: {kind: command, command: [x]}\noutput: {none: {}}\n",
     )
     event = Event(kind="pull_request", key="k", at=NOW, payload=PULL)
-    facts = Facts(actor=ADA.actor, fork=True)
-    verdicts = {each.skill: each.verdict for each in on_event(found, event, facts, History(), NOW)}
+    facts = Facts(actor=ADA.actor, is_fork=True)
+    verdicts = {each.skill: each.verdict for each in decide_event(found, event, facts, History(), NOW)}
     assert verdicts == {"reads": Verdict.STARTED, "writes": Verdict.SKIPPED}
 
 
 def test_our_own_doing_starts_nothing() -> None:
-    facts = Facts(actor=ADA.actor, ours="skillrunner pushed it")
-    decision = one(on_event(skills(it="on: {release: {}}\n"), released(), facts, History(), NOW))
+    facts = Facts(actor=ADA.actor, own_cause="skillrunner pushed it")
+    decision = one(decide_event(skills(it="on: {release: {}}\n"), released(), facts, History(), NOW))
     assert (decision.verdict, decision.cause) == (Verdict.SKIPPED, Cause.ACTOR)
     assert "run_completed" in decision.message
 
 
 def test_what_was_decided_stays_decided() -> None:
     found = skills(it="on: {release: {}}\n")
-    first = one(on_event(found, released(), ADA, History(), NOW))
-    history = History(decided={first.name: first})
-    again = one(on_event(found, released(), Facts(ours="us"), history, NOW))
+    first = one(decide_event(found, released(), ADA, History(), NOW))
+    history = History(decisions={first.name: first})
+    again = one(decide_event(found, released(), Facts(own_cause="us"), history, NOW))
     assert (again.verdict, again.cause) == (Verdict.SKIPPED, Cause.DUPLICATE)
     assert "release v1 by ada" in again.message
 
@@ -212,14 +212,14 @@ def test_overlap(overlap: str, starts: bool) -> None:
     running = Decision(
         key="k", skill="it", trigger="release", verdict=Verdict.STARTED, message="m", at=NOW, run_id="r1"
     )
-    decision = one(on_event(found, released(), ADA, History(active={"it": running}), NOW))
+    decision = one(decide_event(found, released(), ADA, History(active={"it": running}), NOW))
     assert (decision.verdict is Verdict.STARTED) is starts
     assert starts or (decision.cause is Cause.OVERLAP and "r1" in decision.message)
 
 
 def test_a_pause_holds() -> None:
     found = skills(off="on: {release: {}}\nenabled: false\n", paused="on: {release: {}}\n")
-    decisions = on_event(found, released(), ADA, History(paused=frozenset({"paused"})), NOW)
+    decisions = decide_event(found, released(), ADA, History(paused_skills=frozenset({"paused"})), NOW)
     assert {(each.verdict, each.cause) for each in decisions} == {(Verdict.HELD, Cause.PAUSED)}
     assert "skills/off/skill.yaml says `enabled: false`" in decisions[0].message
 
@@ -227,9 +227,9 @@ def test_a_pause_holds() -> None:
 def test_by_hand_any_skill_starts_and_no_other() -> None:
     found = skills(a="on: {release: {}}\n", b="on: {release: {}}\n")
     asked = Event(kind="manual", key="manual:1", at=NOW, only="a")
-    assert [each.skill for each in on_event(found, asked, Facts(), History(), NOW)] == ["a"]
+    assert [each.skill for each in decide_event(found, asked, Facts(), History(), NOW)] == ["a"]
     sent = Event(kind="webhook", key="webhook:1", at=NOW, only="a")
-    assert on_event(found, sent, Facts(), History(), NOW) == []
+    assert decide_event(found, sent, Facts(), History(), NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_by_hand_any_skill_starts_and_no_other() -> None:
 def test_a_run_that_follows_another(run: dict[str, str], starts: bool) -> None:
     found = skills(it="on: {run_completed: {skill: first}}\n")
     event = Event(kind="run_completed", key="k", at=NOW, payload={"run": run})
-    verdict, _ = cause(on_event(found, event, Facts(), History(), NOW))
+    verdict, _ = cause(decide_event(found, event, Facts(), History(), NOW))
     assert (verdict is Verdict.STARTED) is starts
 
 
@@ -254,12 +254,12 @@ HOURLY = "on: {schedule: [{cron: '0 * * * *', catch_up: 30m}]}\n"
 
 def due(text: str, history: History, now: datetime = NOW, since: datetime = LONG_AGO) -> list[Decision]:
     found = skills(it=text)
-    return on_slots(found, {"it": since}, history, now)
+    return decide_slots(found, {"it": since}, history, now)
 
 
 def marked(text: str, at: datetime) -> History:
     (skill,) = skills(it=text).values()
-    return History(since={schedule_line(skill, skill.triggers["schedule"].root[0]): at})
+    return History(decided_until={schedule_line(skill, skill.triggers["schedule"].root[0]): at})
 
 
 def test_a_slot_runs_on_time() -> None:
@@ -301,7 +301,7 @@ def test_a_line_has_one_name_however_it_is_spelled() -> None:
     text = "on: {schedule: [{cron: '@daily'}]}\n"
     decision = one(due(text, History(), NOW, NOW - timedelta(hours=13)))
     assert decision.key.startswith("schedule:0 0 * * *@UTC:")
-    assert marked(text, NOW).since == {"it 0 0 * * *@UTC": NOW}
+    assert marked(text, NOW).decided_until == {"it 0 0 * * *@UTC": NOW}
 
 
 def test_without_a_window_six_hours_count() -> None:
@@ -325,7 +325,7 @@ def test_a_year_without_a_look_is_told_in_bounded_many_words() -> None:
 
 
 def test_a_run_that_could_not_start_says_why() -> None:
-    decision = one(on_event(skills(it="on: {release: {}}\n"), released(), ADA, History(), NOW))
+    decision = one(decide_event(skills(it="on: {release: {}}\n"), released(), ADA, History(), NOW))
     error = RunnerError(Phase.PLAN, Reason.SECRET_MISSING, "X is not set", hint="export X=...")
     failed = failed_to_start(decision, error)
     assert (failed.verdict, failed.cause, failed.expires) == (Verdict.FAILED_TO_START, Cause.INVALID, None)
@@ -338,16 +338,16 @@ def test_a_run_that_could_not_start_says_why() -> None:
         (Budget(daily=10, spent=9.99), ""),
         (Budget(daily=10, spent=12.345), "$12.35 are spent, and all skills may spend $10.00"),
         (
-            Budget(skill_daily=2, spent=9, by_skill={"docs": 2.0}),
+            Budget(skill_daily=2, spent=9, spent_by_skill={"docs": 2.0}),
             "docs has spent $2.00, and a skill may spend $2.00",
         ),
-        (Budget(skill_daily=2, spent=9, by_skill={"other": 9.0}), ""),
+        (Budget(skill_daily=2, spent=9, spent_by_skill={"other": 9.0}), ""),
         (Budget(spent=1_000.0), ""),
     ],
 )
 def test_what_is_due_is_held_when_the_days_money_is_spent(purse: Budget, words: str) -> None:
     found = skills(docs="on: {release: {}}\n")
-    decision = one(on_event(found, released(), ADA, History(purse=purse), NOW))
+    decision = one(decide_event(found, released(), ADA, History(budget=purse), NOW))
     assert (decision.verdict is Verdict.STARTED) == (not words)
     assert decision.cause is (Cause.BUDGET if words else None)
     assert words in decision.message
@@ -356,8 +356,8 @@ def test_what_is_due_is_held_when_the_days_money_is_spent(purse: Budget, words: 
 
 def test_a_budget_holds_slots_too_and_says_so_once() -> None:
     found = skills(docs="on: {schedule: [{cron: '0 12 * * *'}]}\n")
-    history = History(purse=Budget(daily=1, spent=2))
-    decision = one(on_slots(found, {"docs": NOW - timedelta(hours=1)}, history, NOW))
+    history = History(budget=Budget(daily=1, spent=2))
+    decision = one(decide_slots(found, {"docs": NOW - timedelta(hours=1)}, history, NOW))
     assert (decision.verdict, decision.cause, decision.due) == (Verdict.HELD, Cause.BUDGET, NOW)
 
 
@@ -378,7 +378,7 @@ def test_a_new_event_on_the_same_subject_goes_on_from_the_last_run(
     said: str, latest: Mapping[str, str], continues: str
 ) -> None:
     found = skills(docs="on: {issue_comment: {}}\n" + said)
-    decision = one(on_event(found, COMMENTED, ADA, History(latest=latest), NOW))
+    decision = one(decide_event(found, COMMENTED, ADA, History(latest_runs=latest), NOW))
     assert (decision.verdict, decision.continues) == (Verdict.STARTED, continues)
     assert (f"goes on from run {continues}" in decision.message) is bool(continues)
 
@@ -386,4 +386,4 @@ def test_a_new_event_on_the_same_subject_goes_on_from_the_last_run(
 def test_what_has_no_subject_goes_on_from_nothing() -> None:
     found = skills(docs="on: {push: {}}\ncontinue: true\n")
     event = Event(kind="push", key="push:1", at=NOW)
-    assert one(on_event(found, event, ADA, History(latest={"docs ": "x"}), NOW)).continues == ""
+    assert one(decide_event(found, event, ADA, History(latest_runs={"docs ": "x"}), NOW)).continues == ""

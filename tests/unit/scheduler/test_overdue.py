@@ -6,11 +6,11 @@ import pytest
 
 from runner.scheduler.overdue import (
     AlertKind,
-    AwaitedSlot,
-    UnreadRepository,
+    UndecidedSlot,
+    UnreadableRepository,
     first_due,
     overdue_alerts,
-    unread_alerts,
+    unreadable_alerts,
 )
 from runner.skills import Skill, load
 from tests.parts.cli import skill_files
@@ -34,7 +34,7 @@ def test_the_first_slot_to_come_is_that_of_any_line() -> None:
 
 @pytest.mark.parametrize(("late", "told"), [(14, ""), (15, ""), (16, "16 min"), (600, "10 h")])
 def test_a_slot_is_overdue_when_its_grace_is_over(late: int, told: str) -> None:
-    one = AwaitedSlot(repository="o/r", skill="s", due=NOW - timedelta(minutes=late))
+    one = UndecidedSlot(repository="o/r", skill="s", due=NOW - timedelta(minutes=late))
     found = list(overdue_alerts([one], NOW, GRACE))
     assert bool(found) == bool(told)
     for trouble in found:
@@ -46,8 +46,8 @@ def test_a_slot_is_overdue_when_its_grace_is_over(late: int, told: str) -> None:
 
 def test_a_repository_that_cannot_be_read_is_told_when_its_grace_is_over() -> None:
     some = [
-        UnreadRepository(repository=f"o/{age}", read_at=NOW - age * GRACE, fault="gone") for age in (1, 2)
+        UnreadableRepository(repository=f"o/{age}", read_at=NOW - age * GRACE, fault="gone") for age in (1, 2)
     ]
-    (found,) = unread_alerts(some, NOW, GRACE)
-    assert (found.kind, found.repository, found.skill) == (AlertKind.UNREAD, "o/2", "")
+    (found,) = unreadable_alerts(some, NOW, GRACE)
+    assert (found.kind, found.repository, found.skill) == (AlertKind.UNREADABLE, "o/2", "")
     assert found.message == "o/2 could not be read for 30 min: gone"

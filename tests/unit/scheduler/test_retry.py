@@ -7,8 +7,8 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunState
-from runner.scheduler.circuit_breaker import is_broken
-from runner.scheduler.retry import FREE, may_retry_lost, retry_delay
+from runner.scheduler.circuit_breaker import is_open
+from runner.scheduler.retry import FREE_ATTEMPTS, may_retry_lost, retry_delay
 from tests.parts.racer import run
 
 
@@ -51,8 +51,8 @@ def test_only_what_may_help_is_tried_again_and_later_each_time(
     ("ended", "attempt", "wait"),
     [
         (ENGINE, 1, 30),
-        (ENGINE, FREE - 1, 240),
-        (ENGINE, FREE, None),
+        (ENGINE, FREE_ATTEMPTS - 1, 240),
+        (ENGINE, FREE_ATTEMPTS, None),
         (FORGE, 1, 30),
         (end(Phase.PLAN, Reason.SECRET_MISSING, retryable=False), 1, None),
         (end(Phase.SETUP, Reason.SETUP_FAILED), 1, None),
@@ -61,7 +61,7 @@ def test_only_what_may_help_is_tried_again_and_later_each_time(
 def test_what_breaks_before_the_harness_begins_costs_no_attempt(
     ended: End, attempt: int, wait: int | None
 ) -> None:
-    assert retry_delay(ended, attempt, 1, begun=False) == (None if wait is None else wait * SECONDS)
+    assert retry_delay(ended, attempt, 1, harness_started=False) == (None if wait is None else wait * SECONDS)
 
 
 def test_a_run_takes_no_third_worker_with_it() -> None:
@@ -98,9 +98,9 @@ FAILED, LOST, CANCELLED, GOOD = RunState.FAILED, RunState.LOST, RunState.CANCELL
 def test_a_circuit_breaks_after_so_many_failures_in_a_row(
     states: tuple[RunState | End], broken: bool
 ) -> None:
-    assert is_broken(ended(*states), 3) is broken
+    assert is_open(ended(*states), 3) is broken
 
 
 def test_zero_failures_break_no_circuit() -> None:
-    assert not is_broken(ended(FAILED, FAILED), 0)
-    assert not is_broken((), 0)
+    assert not is_open(ended(FAILED, FAILED), 0)
+    assert not is_open((), 0)

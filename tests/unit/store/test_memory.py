@@ -32,9 +32,9 @@ def test_notes_are_of_one_skill_in_one_repository(store: Store) -> None:
 
 def test_the_newest_are_kept(store: Store) -> None:
     memory.add_note(store, "acme/docs", "other", "kept", "r", NOW)
-    for number in range(memory.MOST + 5):
+    for number in range(memory.MAX_NOTES + 5):
         memory.add_note(store, "acme/docs", "page", str(number), "r", NOW)
-    assert texts(store) == [str(number) for number in range(5, memory.MOST + 5)]
+    assert texts(store) == [str(number) for number in range(5, memory.MAX_NOTES + 5)]
     assert texts(store, skill="other") == ["kept"]
 
 

@@ -37,11 +37,11 @@ def store(tmp_path: Path) -> Store:
 def test_messages_wait_in_their_order_until_they_are_told(store: Store) -> None:
     messages.send(store, "r1", "one", NOW)
     messages.send(store, "r1", "two", NOW, "stop")
-    first, second = messages.pending(store, "r1")
+    first, second = messages.undelivered(store, "r1")
     assert (first.text, first.act, second.text, second.act) == ("one", "say", "two", "stop")
     messages.mark_delivered(store, [first], NOW)
-    assert messages.pending(store, "r1") == [second]
-    assert messages.pending(store, "r2") == []
+    assert messages.undelivered(store, "r1") == [second]
+    assert messages.undelivered(store, "r2") == []
 
 
 def test_a_run_that_has_ended_or_is_not_there_hears_nothing(store: Store) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runner.scheduler.backfill import BackfillSlot
     from runner.skills import Skill
     from runner.store import Store
-    from runner.store.decisions import Work
+    from runner.store.decisions import WorkItem
     from runner.triggers.slots import Slot
 
 _MOST = 100
@@ -137,12 +137,14 @@ class _Known:
     shared: "History | None"
 
     def decision(self, name: str) -> "Decision | None":
-        return self.own.decided.get(name) or (self.shared.decided.get(name) if self.shared else None)
+        return self.own.decisions.get(name) or (self.shared.decisions.get(name) if self.shared else None)
 
     def since(self) -> Mapping[str, datetime]:
-        shared = self.shared.since if self.shared else {}
-        lines = {*self.own.since, *shared}
-        return {line: max(one[line] for one in (self.own.since, shared) if line in one) for line in lines}
+        shared = self.shared.decided_until if self.shared else {}
+        lines = {*self.own.decided_until, *shared}
+        return {
+            line: max(one[line] for one in (self.own.decided_until, shared) if line in one) for line in lines
+        }
 
 
 def _backfill(
@@ -153,8 +155,8 @@ def _backfill(
     now: datetime,
     dry_run: bool,
 ) -> list[dict[str, str]]:
-    from runner.scheduler.backfill import slots_without_run
-    from runner.store.decisions import Decisions
+    from runner.scheduler.backfill import slots_with_runs
+    from runner.store.decisions import DecisionStore
 
     shared = _shared(place, now)
     told: list[dict[str, str]] = []
@@ -163,15 +165,13 @@ def _backfill(
         _check_pause(skill.name, own)
         known = _Known(own, shared)
         found = list(
-            slots_without_run(
-                skill, some, place.introduction_times[skill.name], known.since(), known.decision
-            )
+            slots_with_runs(skill, some, place.introduction_times[skill.name], known.since(), known.decision)
         )
         made = {one.key: _decision(skill, one, now + at * _TICK) for at, one in enumerate(found)}
         told.extend(_told(one, made[one.key], dry_run) for one in found)
-        return [] if dry_run else [made[one.key] for one in found if one.is_wanted]
+        return [] if dry_run else [made[one.key] for one in found if one.is_missing]
 
-    Decisions(store, place.name).decide(decide, lambda one: _work(place, one))
+    DecisionStore(store, place.name).decide(decide, lambda one: _work(place, one))
     return told
 
 
@@ -187,7 +187,7 @@ def _shared(place: "RepositorySnapshot", now: datetime) -> "History | None":
 
 
 def _check_pause(skill: str, known: "History") -> None:
-    if {skill, "*"} & known.paused:
+    if {skill, "*"} & known.paused_skills:
         message, hint = f"{skill} is paused", f"skillrunner worker resume {skill}"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
 
@@ -208,17 +208,17 @@ def _decision(skill: "Skill", one: "BackfillSlot", at: datetime) -> "Decision":
     )
 
 
-def _work(place: "RepositorySnapshot", decision: "Decision") -> "Work":
+def _work(place: "RepositorySnapshot", decision: "Decision") -> "WorkItem":
     from runner.apps.worker.run_job import work_item
-    from runner.scheduler.admission import URGENCY
+    from runner.scheduler.admission import PRIORITIES
 
-    return replace(work_item(place, None, decision), priority=URGENCY["low"], replaces=False)
+    return replace(work_item(place, None, decision), priority=PRIORITIES["low"], cancels_others=False)
 
 
 def _told(one: "BackfillSlot", made: "Decision", dry_run: bool) -> dict[str, Any]:
     due = one.slot.due.isoformat()
-    if one.before:
-        return {"due": due, "result": "had run", "run": one.before}
+    if one.earlier_run:
+        return {"due": due, "result": "had run", "run": one.earlier_run}
     if one.is_open:
         return {"due": due, "result": "not decided yet", "run": ""}
     return {

@@ -34,7 +34,7 @@ def command(options: "Options", run: str, current: bool) -> None:
 
 def _queue(store: "Store", found: Run, current: bool) -> str:
     from runner.store import new_run_id
-    from runner.store.decisions import Decisions, Work
+    from runner.store.decisions import DecisionStore, WorkItem
     from runner.store.queue import RunQueue
 
     work, now = dict(RunQueue(store).work(found.id)), datetime.now(UTC)
@@ -61,8 +61,8 @@ def _queue(store: "Store", found: Run, current: bool) -> str:
         created_at=now,
         harness=found.harness,
     )
-    wanted = Work(run=again, data=work, priority=_urgency(store, found))
-    Decisions(store, found.repository).decide(lambda _: [decision], lambda _: wanted)
+    wanted = WorkItem(run=again, data=work, priority=_urgency(store, found))
+    DecisionStore(store, found.repository).decide(lambda _: [decision], lambda _: wanted)
     return again.id
 
 

@@ -45,10 +45,10 @@ def command(
 def _find(
     store: "Store", skill: str, at: str | None, event: str | None, repository: str | None
 ) -> tuple[str, "Decision"]:
-    from runner.store.decisions import search
+    from runner.store.decisions import find_newest
 
     when = time_option("--at", at) if at else None
-    found = search(store, skill, repository, when, event)
+    found = find_newest(store, skill, repository, when, event)
     if found is None:
         what = f" at {at}" if at else f" on {event}" if event else ""
         message = f"nothing was decided for {skill}{what}"
@@ -83,5 +83,5 @@ def _waits(store: "Store", config: "Config", run_id: str) -> list[str]:
     from runner.store.queue import RunQueue
 
     bounds = limits_of(config.worker)
-    reason = waiting_reasons(RunQueue(store).state(datetime.now(UTC), bounds.memory), bounds).get(run_id)
+    reason = waiting_reasons(RunQueue(store).state(datetime.now(UTC), bounds.rate_window), bounds).get(run_id)
     return [f"it waits    {reason}"] if reason else []

@@ -25,11 +25,11 @@ _LOOK = 0.5  # seconds between two looks at who has ended
 def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bool) -> None:
     """Ask WORKER (its id, or how that begins), or all, to take nothing more, finish what runs, and end."""
     from runner.run.bootstrap import worker_store
-    from runner.store.workers import Workers
+    from runner.store.workers import WorkerStore
 
     with worker_store(given[1]) as store:
-        meant = _meant(Workers(store).living(), worker)
-        Workers(store).request_stop([one.id for one in meant], 2 if now else 1)
+        meant = _meant(WorkerStore(store).list_living(), worker)
+        WorkerStore(store).request_stop([one.id for one in meant], 2 if now else 1)
         for one in meant:
             click.echo(f"asked to end: {one.id}")
         if not meant:
@@ -52,14 +52,14 @@ def _meant(living: "list[Worker]", name: str) -> "list[Worker]":
 def _wait(store: "Store", asked: set[str]) -> bool:
     """Wait until all have ended; tell whether one of them died instead."""
     from runner.apps.worker.lease import HeartbeatMonitor, uptime
-    from runner.store.workers import Workers
+    from runner.store.workers import WorkerStore
 
-    workers, vigil, died = Workers(store), HeartbeatMonitor(), False
+    workers, vigil, died = WorkerStore(store), HeartbeatMonitor(), False
     while asked:
-        living = {one.id: one for one in workers.living() if one.id in asked}
+        living = {one.id: one for one in workers.list_living() if one.id in asked}
         dead = [one.id for one in vigil.find_expired(living.values(), uptime())]
         dead += [one.id for one in living.values() if _has_fallen(store, one) and one.id not in dead]
-        lost = workers.lost(asked)
+        lost = workers.find_lost(asked)
         for one in sorted({*dead, *lost}):
             click.echo(f"died: {one}", err=True)
             died = True
@@ -73,6 +73,6 @@ def _wait(store: "Store", asked: set[str]) -> bool:
 
 def _has_fallen(store: "Store", worker: "Worker") -> bool:
     """Whether a worker of this very state directory is gone: it would hold a lock there."""
-    from runner.store import is_held, store_mark
+    from runner.store import is_held, state_dir_id
 
-    return worker.place == store_mark(store.folder) and not is_held(store.folder / "workers" / worker.id)
+    return worker.place == state_dir_id(store.folder) and not is_held(store.folder / "workers" / worker.id)

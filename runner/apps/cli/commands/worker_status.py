@@ -54,13 +54,13 @@ def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
     from runner.scheduler.admission import limits_of, waiting_reasons
     from runner.store.pauses import list_pauses
     from runner.store.queue import RunQueue
-    from runner.store.workers import Workers
+    from runner.store.workers import WorkerStore
 
     bounds = limits_of(config.worker)
-    scene = RunQueue(store).state(now, bounds.memory)
+    scene = RunQueue(store).state(now, bounds.rate_window)
     why = waiting_reasons(scene, bounds)
     return {
-        "workers": [asdict(one) for one in Workers(store).all(now - _RECENT)],
+        "workers": [asdict(one) for one in WorkerStore(store).all(now - _RECENT)],
         "waiting": [{**asdict(one), "why": why.get(one.run_id, "")} for one in scene.waiting],
         "paused": list_pauses(store),
         "troubles": [asdict(one) for one in _troubles(store, config, now)],
@@ -98,9 +98,9 @@ def pause_text(repository: str, skill: str) -> str:
 
 def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
     """Whether a worker of a host, or of any, said within its time that it lives."""
-    from runner.store.workers import Workers
+    from runner.store.workers import WorkerStore
 
-    own = [one for one in Workers(store).all(now - _RECENT) if host in ("", one.host) and one.lives]
+    own = [one for one in WorkerStore(store).all(now - _RECENT) if host in ("", one.host) and one.is_alive]
     newest = max(own, key=lambda one: one.seen_at, default=None)
     if newest is None:
         click.echo(f"not healthy: no worker runs{f' on {host}' if host else ''}")

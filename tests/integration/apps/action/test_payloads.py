@@ -13,8 +13,8 @@ from runner.apps.action.event import read_event
 from runner.apps.action.job_input import INPUTS, JobInput
 from runner.core.model import Remote
 from runner.core.model.decision import Decision, History, Verdict
-from runner.scheduler.decide import on_event
-from runner.scheduler.facts import Sources, facts
+from runner.scheduler.decide import decide_event
+from runner.scheduler.facts import FactSources, look_up_facts
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import load
 from runner.workspace.mirror import Mirror
@@ -65,13 +65,13 @@ def decided() -> Iterator[tuple[str, list[Decision]]]:
     }
     skills = load(files).skills
     assert len(skills) == len(KINDS)
-    sources = Sources(
+    sources = FactSources(
         forge=Writers(),
         mirror=Mirror(Path(), "nowhere"),
         remote=Remote(url="nowhere"),
         repository="Codertocat/Hello-World",
         default_branch="master",
-        me=OwnIdentity(login="skillrunner[bot]", email="skillrunner[bot]@users.noreply.github.com"),
+        identity=OwnIdentity(login="skillrunner[bot]", email="skillrunner[bot]@users.noreply.github.com"),
     )
     for event, payloads in examples().items():
         for payload in payloads:
@@ -79,7 +79,10 @@ def decided() -> Iterator[tuple[str, list[Decision]]]:
             if found is None:
                 yield event, []
             else:
-                yield event, on_event(skills, found, facts(skills, found, sources), History(), NOW)
+                yield (
+                    event,
+                    decide_event(skills, found, look_up_facts(skills, found, sources), History(), NOW),
+                )
 
 
 def test_all_published_payloads(capsys: pytest.CaptureFixture[str]) -> None:

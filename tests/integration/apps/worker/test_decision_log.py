@@ -10,7 +10,7 @@ from runner.core.model.decision import Budget, Cause, Decision, History, Verdict
 from runner.scheduler.ledger import Ledger
 from runner.store import Store
 from runner.store.decision_log import DecisionLog
-from runner.store.decisions import Decisions, Work
+from runner.store.decisions import DecisionStore, WorkItem
 from runner.store.pauses import pause
 from runner.workspace.mirror import Mirror
 from tests.parts.cli import Project
@@ -38,22 +38,22 @@ def ledger(project: Project, name: str = "one") -> Ledger:
 
 
 def book(project: Project, store: Store, host: str = "store:a") -> DecisionLog:
-    return DecisionLog(Decisions(store, "o/r"), ledger(project), host)
+    return DecisionLog(DecisionStore(store, "o/r"), ledger(project), host)
 
 
-def work(one: Decision) -> Work:
-    return Work(run=run(one.run_id), data={"key": one.key})
+def work(one: Decision) -> WorkItem:
+    return WorkItem(run=run(one.run_id), data={"key": one.key})
 
 
 def start(known: History, key: str = "release:1") -> Sequence[Decision]:
     """As the real one decides: on what was decided before, that it was."""
-    before = known.decided.get(f"docs {key}")
+    before = known.decisions.get(f"docs {key}")
     if before is not None:
         return [decision(key, cause=Cause.DUPLICATE, message=f"decided before: {before.message}")]
     return [replace(decision(key), verdict=Verdict.STARTED, message="a release")]
 
 
-def crashes(_: object) -> Work:
+def crashes(_: object) -> WorkItem:
     raise Crash
 
 
@@ -61,15 +61,15 @@ def settle_and_crash(project: Project, store: Store) -> str:
     with pytest.raises(Crash):
         book(project, store).decide(start, crashes, NOW)
     assert store.runs() == []
-    (known,) = ledger(project, "look").history(NOW).decided.values()
+    (known,) = ledger(project, "look").history(NOW).decisions.values()
     assert (known.verdict, known.host) == (Verdict.STARTED, "store:a")
     return known.run_id
 
 
 def test_both_know_what_was_decided(project: Project, store: Store) -> None:
     (made,) = book(project, store).decide(start, work, NOW)
-    assert Decisions(store, "o/r").find("docs", "release:1") == made
-    assert list(ledger(project, "look").history(NOW).decided.values()) == [made]
+    assert DecisionStore(store, "o/r").find("docs", "release:1") == made
+    assert list(ledger(project, "look").history(NOW).decisions.values()) == [made]
     assert [one.id for one in store.runs()] == [made.run_id]
     book(project, store).add_end(made, END, "", NOW)
     assert ledger(project, "look").history(NOW).active == {}
@@ -91,7 +91,7 @@ def test_after_a_crash_between_them_the_same_event_finds_the_run(project: Projec
     run_id = settle_and_crash(project, store)
     book(project, store).decide(start, work, NOW)
     assert [one.id for one in store.runs()] == [run_id]
-    found = Decisions(store, "o/r").find("docs", "release:1")
+    found = DecisionStore(store, "o/r").find("docs", "release:1")
     assert found is not None
     assert (found.verdict, found.run_id) == (Verdict.STARTED, run_id)
     book(project, store).decide(start, work, NOW)
@@ -102,13 +102,13 @@ def test_what_another_host_started_is_no_run_of_ours(project: Project, store: St
     settle_and_crash(project, store)
     book(project, store, "store:b").decide(start, work, NOW)
     assert store.runs() == []
-    found = Decisions(store, "o/r").find("docs", "release:1")
+    found = DecisionStore(store, "o/r").find("docs", "release:1")
     assert found is not None
     assert (found.verdict, found.cause) == (Verdict.SKIPPED, Cause.DUPLICATE)
 
 
 def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: Store) -> None:
-    own = Decisions(store, "o/r")
+    own = DecisionStore(store, "o/r")
     own.decide(lambda _: [decision("x", "run-x")], work)
     pause(store, "o/r", "other", "r", NOW)
     seen: list[History] = []
@@ -120,4 +120,4 @@ def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: S
     purse = Budget(daily=1.0, spent=2.0)
     for shared in (None, ledger(project)):
         DecisionLog(own, shared, "h", lambda: purse).decide(decide, work, NOW)
-        assert (seen[-1].purse, seen[-1].paused, set(seen[-1].active)) == (purse, {"other"}, {"docs"})
+        assert (seen[-1].budget, seen[-1].paused_skills, set(seen[-1].active)) == (purse, {"other"}, {"docs"})

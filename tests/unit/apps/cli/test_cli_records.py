@@ -25,7 +25,7 @@ from runner.core.model import (
 from runner.publish.forges import NewPullRequest
 from runner.run.agent.transcript import TRANSCRIPT
 from runner.run.recorder import RunRecorder
-from runner.store import PullRequests, Store
+from runner.store import LocalPullRequests, Store
 from tests.parts.cli import Project
 
 Type = Callable[..., Result]
@@ -113,7 +113,7 @@ def test_nothing_stored_plays_tricks_on_a_terminal(
     blocked_run(store)
     text = json.dumps({"type": "message", "text": f"said {EVIL}"})
     (store.run_folder(RUN) / TRANSCRIPT).write_text(f"{text}\n")
-    table = PullRequests(store.engine, store.database, str(project.origin))
+    table = LocalPullRequests(store.engine, store.database, str(project.origin))
     table.insert(NewPullRequest(branch=f"b{EVIL}", base="main", title=f"t{EVIL}", body=f"body{EVIL}"), "bot")
     done = typed(*verb)
     assert done.exit_code == 0, done.output

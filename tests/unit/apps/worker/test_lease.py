@@ -13,7 +13,7 @@ from runner.apps.worker.lease import HeartbeatMonitor, Lease, uptime
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.store import Store
-from runner.store.workers import Workers
+from runner.store.workers import WorkerStore
 from tests.parts.racer import NOW, worker
 
 
@@ -108,14 +108,14 @@ def test_where_a_file_is_the_database_nobody_takes_over_for_silence() -> None:
 
 def test_a_lease_is_kept_in_a_thread(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    Workers(store).register(worker("w"))
-    held = Lease(Workers(store), "w", 0.3, lambda: NOW)
+    WorkerStore(store).register(worker("w"))
+    held = Lease(WorkerStore(store), "w", 0.3, lambda: NOW)
     heard: list[int] = []
     with held.renewal_thread(lambda: heard.append(1)):
         until = time.monotonic() + 30
         while len(heard) < 5 and time.monotonic() < until:
             time.sleep(0.01)
-    assert Workers(store).living()[0].beats >= 5
+    assert WorkerStore(store).list_living()[0].beats >= 5
     store.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from runner.apps.worker.run_job import work_item
 from runner.core.model.decision import History
-from runner.scheduler.decide import on_slots
+from runner.scheduler.decide import decide_slots
 from runner.skills import load
 from tests.parts.cli import skill_files
 
@@ -24,7 +24,7 @@ def repository(on: str, name: str = "acme/web", more: str = "") -> Any:
 
 def begins(on: str, name: str = "acme/web") -> datetime | None:
     place = repository(on, name)
-    (decision,) = on_slots(place.skills, {"s": NOW - timedelta(minutes=30)}, History(), NOW)
+    (decision,) = decide_slots(place.skills, {"s": NOW - timedelta(minutes=30)}, History(), NOW)
     return work_item(place, None, decision).not_before
 
 
@@ -44,6 +44,6 @@ def test_others_begin_at_once() -> None:
 @pytest.mark.parametrize(("stated", "number"), [("high", 3), ("normal", 5), ("low", 7)])
 def test_a_skill_states_its_priority_and_people_go_before_machines(stated: str, number: int) -> None:
     place = repository("{schedule: [{cron: '0 12 * * *'}]}", more=f"priority: {stated}\n")
-    (decision,) = on_slots(place.skills, {"s": NOW - timedelta(minutes=30)}, History(), NOW)
+    (decision,) = decide_slots(place.skills, {"s": NOW - timedelta(minutes=30)}, History(), NOW)
     assert work_item(place, None, decision).priority == number
     assert work_item(place, None, replace(decision, trigger="manual")).priority == number - 1
