@@ -173,7 +173,7 @@ def test_a_url_that_does_not_take_it_is_told_in_the_log_without_itself(
     assert listener.paths == ["/secret-hook"] * len(answers)
     said = [one.getMessage() for one in caplog.records if "HOOK" in one.getMessage()]
     assert said == [
-        f"the URL in HOOK could not be told: it answered {told}: skillrunner: o/r docs is paused: it failed"
+        f"the URL in HOOK did not take the alert: it answered {told}: skillrunner: o/r docs is paused: it failed"
     ]
     assert "secret-hook" not in caplog.text
 
@@ -193,7 +193,7 @@ def test_a_url_that_nobody_answers_holds_up_nothing(
     pause(days.store, "o/r", "docs", "it failed", NOW, circuit=True)
     days.pass_by(1)
     days.close()
-    assert "the URL in HOOK could not be told: ConnectionError" in caplog.text
+    assert "the URL in HOOK did not take the alert: ConnectionError" in caplog.text
     assert "secret-hook" not in caplog.text
 
 
