@@ -530,7 +530,7 @@ def test_a_run_outlives_a_database_that_is_away_for_a_moment(
     team.until(lambda: begun(scratch))
     (scratch / "go").touch()
     database.stop()
-    team.until(lambda: "could not be told that this worker lives" in worker.said())
+    team.until(lambda: "heartbeat could not be stored" in worker.said())
     database.start()
     team.until(lambda: team.are_ended())
     assert team.states() == ["succeeded"]

@@ -173,7 +173,8 @@ def test_a_url_that_does_not_take_it_is_told_in_the_log_without_itself(
     assert listener.paths == ["/secret-hook"] * len(answers)
     said = [one.getMessage() for one in caplog.records if "HOOK" in one.getMessage()]
     assert said == [
-        f"the URL in HOOK did not take the alert: it answered {told}: skillrunner: o/r docs is paused: it failed"
+        f"the URL in HOOK did not take the alert: it answered {told}: "
+        "skillrunner: o/r docs is paused: it failed"
     ]
     assert "secret-hook" not in caplog.text
 
