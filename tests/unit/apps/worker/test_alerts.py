@@ -172,10 +172,8 @@ def test_a_url_that_does_not_take_it_is_told_in_the_log_without_itself(
     days.close()
     assert listener.paths == ["/secret-hook"] * len(answers)
     said = [one.getMessage() for one in caplog.records if "HOOK" in one.getMessage()]
-    assert said == [
-        f"the URL in HOOK did not take the alert: it answered {told}: "
-        "skillrunner: o/r docs is paused: it failed"
-    ]
+    alert = "skillrunner: o/r docs is paused: it failed"
+    assert said == [f"the URL in HOOK did not take the alert: it answered {told}: {alert}"]
     assert "secret-hook" not in caplog.text
 
 
