@@ -87,7 +87,10 @@ def _footer(offer: Offer) -> str:
     cost = f" · ${usage.cost_usd:.4f}" if usage.cost_usd is not None else ""
     tokens = f" · {usage.tokens_in:,} tokens in, {usage.tokens_out:,} out" if usage.tokens_in else ""
     facts = f"run {offer.run_id} · skill {spec.skill.name}@{commit} · {spec.harness.kind}{cost}{tokens}"
-    steer = "Push a commit here and it is left alone from then on; close it, and it is not proposed again."
+    steer = (
+        "Push a commit here and it is left alone from then on. Close it, and it is not proposed again;"
+        " reopen it to have it kept up to date again."
+    )
     return f"---\n{facts}\n\n{steer}"
 
 

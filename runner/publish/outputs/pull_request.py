@@ -4,6 +4,7 @@ Killed between any two steps and started again, it finds what it left: a pushed 
 request by its branch, and what was proposed by the hidden marker in the body.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
 _RUN = "Skillrunner-Run"
 _SKILL = "Skillrunner-Skill"
 _TITLE = 200
+_SLUG = 80  # characters of a key in a branch's name
 
 
 class PullRequestOptions(Model):
@@ -57,9 +59,12 @@ class Declaration(Model):
 
 
 def branch(skill: str, key: str) -> str:
-    """The stable branch of a skill and key."""
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-.")[:80].rstrip("-.").removesuffix(".lock")
-    return f"skillrunner/{skill}/{slug.replace('..', '-') or 'default'}"
+    """The stable branch of a skill and key. A digest tells keys apart that the name alone would not."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", key).replace("..", "-").strip("-.")[:_SLUG]
+    slug = slug.rstrip("-.").removesuffix(".lock") or "default"
+    if key not in (slug, ""):
+        slug += f"-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return f"skillrunner/{skill}/{slug}"
 
 
 def key_of(spec: RunSpec, output: OutputSpec) -> str:
@@ -121,6 +126,7 @@ def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     place = _look(offer, forge, changeset)
     tree = _tree(offer, place, changeset)
     _respect_a_closed_one(offer, place)
+    _respect_another_key(offer, place)
     _respect_human_commits(offer, place, forge, changeset)
     if place.open is not None and _is_proposed(offer, place):
         _label(offer, place.open, forge)
@@ -189,18 +195,31 @@ def _tree(offer: Offer, place: _Place, changeset: "Changeset") -> str:
 
 
 def _respect_a_closed_one(offer: Offer, place: _Place) -> None:
-    """Closed unmerged means no: to the same cause, and to the same change."""
+    """Closed unmerged means no to the key, whatever the change looks like the next time."""
     last = place.pulls[0] if place.pulls else None
-    if last is None or last.state != "closed" or offer.again:
-        return
-    found = _marker.read(last.body)
-    same = (offer.spec.trigger.key, offer.proposal.patch_sha256)
-    if found is None or found.cause == same[0] or found.patch == same[1]:
+    if last is not None and last.state == "closed" and not offer.again:
         raise RunnerError(
             Phase.PUBLISH,
             Reason.CLOSED_BY_HUMAN,
             f"{last.url} proposed this and was closed unmerged, so it is not proposed again",
-            hint="to propose it all the same, add --again",
+            hint="to have it proposed again, reopen it, or add --again to one run",
+        )
+
+
+def _respect_another_key(offer: Offer, place: _Place) -> None:
+    """A branch is its key's own: what is open there for another key is not written over."""
+    found = _marker.read(place.open.body) if place.open else None
+    key = key_of(offer.spec, offer.output)
+    if (
+        place.open is not None
+        and found is not None
+        and (found.skill, found.key) != (offer.spec.skill.name, key)
+    ):
+        raise RunnerError(
+            Phase.PUBLISH,
+            Reason.CONFLICT,
+            f"{place.branch} holds {place.open.url}, of the skill {found.skill} and the key {found.key!r}",
+            hint="merge or close it, or choose another `output.pull_request.key`",
         )
 
 
@@ -294,7 +313,9 @@ def _open_or_update(offer: Offer, place: _Place, sha: str, forge: "Forge") -> "t
 
 
 def _missing_labels(offer: Offer, pull: "PullRequest") -> list[str]:
-    return [label for label in offer.output.options.get("labels", ()) if label not in pull.labels]
+    """Labels are the same in capitals and small letters, as on GitHub."""
+    there = {label.casefold() for label in pull.labels}
+    return [label for label in offer.output.options.get("labels", ()) if label.casefold() not in there]
 
 
 def _receipt(offer: Offer, place: _Place, pull: "PullRequest", sha: str, action: str) -> Receipt:

@@ -127,6 +127,12 @@ def test_what_is_no_marker_is_none(text: str) -> None:
     assert read(text) is None
 
 
+@given(st.text(max_size=90), st.text(max_size=90))
+def test_two_keys_have_two_branches(one: str, other: str) -> None:
+    assert (branch("s", one) == branch("s", other)) is (one == other or {one, other} == {"", "default"})
+    assert re.fullmatch(r"skillrunner/s/[A-Za-z0-9._-]{1,89}", branch("s", one))
+
+
 @given(st.text(max_size=200))
 def test_any_key_survives_in_a_marker(key: str) -> None:
     text = write(replace(MARKER, key=key))
@@ -251,11 +257,17 @@ def test_ordinary_words_stay() -> None:
     [
         ("v1.2", "v1.2"),
         ("", "default"),
-        ("../../main", "main"),
-        ("a b/c", "a-b-c"),
-        ("x.lock", "x"),
-        ("größe", "gr-e"),
-        ("a..b", "a-b"),
+        ("default", "default"),
+        ("ui-v2", "ui-v2"),
+        ("ui/v2", "ui-v2-6ebfcf4d"),
+        ("../../main", "main-90eb1e9a"),
+        ("a b/c", "a-b-c-539138d5"),
+        ("x.lock", "x-f53b5310"),
+        ("größe", "gr-e-d353a267"),
+        ("版本", "default-5f76b2bf"),
+        ("发布", "default-b61f333b"),
+        ("a..b", "a-b-f62b4241"),
+        ("x" * 81, "x" * 80 + "-4d1f7bb8"),
     ],
 )
 def test_branches_are_safe_names(key: str, expected: str) -> None:

@@ -174,6 +174,9 @@ def test_pull_requests_can_be_closed_and_are_not_proposed_again(ran: Project) ->
     assert ran.skillrunner("pr", "close", "1").out == "#1 closed\n"
     again = ran.skillrunner("run", "touch")
     assert (again.code, "closed unmerged" in again.out) == (0, True)
+    ran.commit(skill_files("touch", YAML, "Do other work."), "Ask for other work")
+    other = ran.skillrunner("run", "touch")  # another change, and of another cause
+    assert (other.code, "closed unmerged" in other.out) == (0, True)
     assert ran.skillrunner("run", "touch", "--again").code == 0
     assert ran.skillrunner("pr", "show", "2", "--json").json()["state"] == "open"
 
