@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
@@ -111,8 +111,10 @@ class SecretSource(Model):
 class Config(Model):
     """How the runner works here."""
 
-    forge: Literal["auto", "github", "local"] = Field(
-        default="auto", description="Where pull requests go; auto: GitHub where `origin` is there, else local"
+    forge: Kind = Field(
+        default="auto",
+        description="Where pull requests go; auto: the forge that serves `origin`, else local",
+        examples=["auto", "github", "local"],
     )
     sandbox: Text = Field(
         default="docker", description="What isolates harnesses: docker, or process by choice"

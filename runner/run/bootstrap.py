@@ -1,36 +1,33 @@
 """The composition root: what the configuration and a spec name becomes the parts of a run."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from runner.clients.git import address
 from runner.clients.secrets import Secrets
 from runner.config.documents import closest
 from runner.config.harness import HarnessConfig
-from runner.config.settings import FILE, Config
+from runner.config.settings import Config
 from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
 from runner.harnesses import model_access
-from runner.publish.forges import Forge
+from runner.publish.forges import Forge, ForgeContext, choose_kind
 from runner.publish.outputs import OUTPUTS, BotIdentity
 from runner.run.place import Place, SecretLookup
 from runner.run.plan import Base, Defaults
 from runner.workspace.mirror import Mirror
 
 if TYPE_CHECKING:
-    from runner.clients.github.api import GitHubApi as Door
     from runner.gateway.model.provider import Fallback
     from runner.run.agent.transcript import ObserveTranscript
     from runner.run.context import Parts
     from runner.run.environment.install import Install, Program
-    from runner.store import Store
+    from runner.store import LocalPullRequests, Store
 
 
 @contextmanager
@@ -77,54 +74,32 @@ def _sweep(lost: set[str]) -> None:
 
 
 def forge(place: Place, runs: "Store") -> Forge:
-    """Where pull requests go. Raises RunnerError when it is to be GitHub and `origin` is not there."""
-    kind, slug = place.config.forge, github_slug(place)
-    if kind == "github" or (kind == "auto" and slug):
-        return _github(place, slug)
-    from runner.publish.forges.local import LocalForge as LocalForge
+    """Where pull requests go. Raises RunnerError when the kind is unknown, or `origin` is not on it."""
+    context = ForgeContext(
+        config=place.config,
+        root=place.root,
+        origin=place.origin,
+        default_branch=place.default_branch,
+        token=place.token,
+        pacer=place.pacer,
+        pull_requests=partial(_pull_requests, runs),
+    )
+    return choose_kind(place.origin, place.config).open(context)
+
+
+def _pull_requests(runs: "Store", repository: str) -> "LocalPullRequests":
     from runner.store import LocalPullRequests
 
-    path = _local_path(place)
-    table = LocalPullRequests(runs.engine, runs.database, str(path))
-    return LocalForge(path, table, place.config.bot.name)
-
-
-def github_slug(place: Place) -> str | None:
-    """The "owner/name" of `origin`, where that is on the configured GitHub."""
-    found = address(place.origin)
-    return found[1] if found and found[0] == urlsplit(place.config.github.git_url).hostname else None
-
-
-def _github(place: Place, slug: str | None) -> Forge:
-    from runner.publish.forges.github import GitHubForge
-
-    options = place.config.github
-    if slug is None:
-        raise RunnerError(
-            Phase.PLAN,
-            Reason.FORGE_NOT_FOUND,
-            f"the remote `origin` is not on {options.git_url}: {place.origin or '(there is none)'}",
-            hint="git remote set-url origin ..., or use the local forge: --forge local",
-        )
-    return GitHubForge(_door(place, slug, place.token), options.git_url)
-
-
-def _local_path(place: Place) -> Path:
-    """`origin` where that is a folder of this machine, else the repository itself."""
-    origin = place.origin.removeprefix("file://")
-    path = (place.root / origin).resolve()
-    return path if origin and path.is_dir() else place.root
+    return LocalPullRequests(runs.engine, runs.database, repository)
 
 
 def base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
     """The commit to work on: the head of the branch `wanted`, or of the default branch, on the forge."""
-    remote, path = target.remote(), _local_path(place)
+    remote = target.remote()
     mirror = Mirror(place.config.state, remote.url)
     mirror.fetch(remote)
-    its_own = target.name == "local" and path == place.root
-    default = place.default_branch if its_own else target.default_branch()
-    name = github_slug(place) if target.name == "github" else path.name.removesuffix(".git")
-    repository = Repository(name=name or path.name, url=remote.url, default_branch=default)
+    default = target.default_branch()
+    repository = Repository(name=target.repository, url=remote.url, default_branch=default)
     ref = wanted or default
     return Base(repository=repository, ref=ref, sha=mirror.resolve(f"refs/heads/{ref}")), mirror
 
@@ -224,23 +199,7 @@ def _other(place: Place, target: Forge, skill: str, name: str) -> Remote:
         raise RunnerError(Phase.CHECKOUT, Reason.FORGE_DENIED, message, hint=hint)
     if (where := place.config.repositories.get(name)) is not None:
         return Remote(url=str(Path(where).expanduser()) if where[0] in "/~" else where)
-    if target.name == "github":
-        from runner.publish.forges.github import GitHubForge
-
-        read = place.reading
-        token = place.token if read is None else partial(read, name)
-        return GitHubForge(_door(place, name, token), place.config.github.git_url).remote()
-    message, hint = (
-        f"nobody says where {name} is",
-        f"write `repositories: {{{name}: /path/or/url}}` in {FILE}",
-    )
-    raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message, hint=hint)
-
-
-def _door(place: Place, repository: str, token: Callable[[], str]) -> "Door":
-    from runner.clients.github.api import GitHubApi as Door
-
-    return Door(api_url=place.config.github.api_url, repository=repository, token=token, pacer=place.pacer)
+    return target.remote_of(name, place.token if place.reading is None else partial(place.reading, name))
 
 
 def _program(configured: str | None, kind: str) -> "Program | None":

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import RunnerError
-from runner.core.model import End, Phase, Reason, Run, RunSpec, RunState, Trigger, Usage
+from runner.core.model import End, Run, RunSpec, RunState, Trigger, Usage
 from runner.run import bootstrap
 from runner.run.agent.resume import CONTINUES, EarlierRun
 from runner.run.execute import PutOff, execute
@@ -84,7 +84,7 @@ def launch(
     watch: "ObserveTranscript",
 ) -> End:
     """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
-    _need_token(target, place)
+    target.check_credential()
     spec = start.spec if isinstance(start, ContinuedRun) else plan_run(place, start)
     data = {**as_data(spec), **({CONTINUES: start.earlier.run_id} if start.earlier else {})}
     folder = runs.run_folder(start.run_id, start.attempt)
@@ -109,17 +109,6 @@ def _put_off(start: RunRequest, spec: RunSpec, record: RunRecorder) -> PutOff | 
     if later is None:
         return None
     return lambda end, attempt: later(end, attempt, spec.limits.attempts, record.spent)
-
-
-def _need_token(target: "Forge", place: Place) -> None:
-    name = place.config.github.token_env
-    if target.name == "github" and not place.token():
-        raise RunnerError(
-            Phase.PLAN,
-            Reason.FORGE_DENIED,
-            f"pull requests go to GitHub, and {name} is not set",
-            hint=f"export {name}=..., or keep the pull request on this machine: --forge local",
-        )
 
 
 def record_of(spec: RunSpec, run_id: str) -> Run:

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runner.clients.git import LocalRepository, discover
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import Config, load_config
+from runner.publish.forges import choose_kind
 
 SecretLookup = Callable[[str, str], str]
 """The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
@@ -43,11 +45,17 @@ def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Lo
     """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
     local = discover(root)
     loaded = load_config(local.root, file=config, flags=flags)
+    origin = local.remotes.get("origin", "")
     return LocalPlace(
         config=loaded,
         root=local.root,
-        origin=local.remotes.get("origin", ""),
+        origin=origin,
         default_branch=local.default_branch,
-        token=lambda: os.environ.get(loaded.github.token_env, ""),
+        token=partial(_token, loaded, origin),
         local=local,
     )
+
+
+def _token(config: Config, origin: str) -> str:
+    """The environment's token for the forge."""
+    return os.environ.get(choose_kind(origin, config).token_variable(config), "")

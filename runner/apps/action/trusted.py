@@ -15,7 +15,7 @@ from runner.clients.git import Git, files_at
 from runner.config.settings import FILE, Config, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
-from runner.publish.forges.github import GitHubForge
+from runner.publish.forges import Forge
 from runner.run import bootstrap
 from runner.run.place import Place
 from runner.scheduler.loop_guard import OwnIdentity
@@ -30,7 +30,7 @@ class TrustedRepository:
 
     place: Place
     runs: Store
-    forge: GitHubForge
+    forge: Forge
     mirror: Mirror
     sha: str
     loaded: LoadedSkills
@@ -62,7 +62,6 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
     )
     runs = stack.enter_context(bootstrap.store(asked))
     forge = bootstrap.forge(place, runs)
-    assert isinstance(forge, GitHubForge)
     base, mirror = bootstrap.base(place, forge, None)
     config = _config(job, mirror.directory, base.sha, flags)
     place = replace(place, config=config, default_branch=base.ref)

@@ -183,7 +183,7 @@ class Controller:
 
     def _decision_log(self, repository: RepositorySnapshot) -> DecisionLog:
         shared = None
-        if repository.forge.name == "github":
+        if repository.forge.holds_ledger:
             shared = Ledger(repository.mirror, repository.forge.remote())
         own = DecisionStore(self.store, repository.name)
         return DecisionLog(own, shared, f"store:{self.store.name}", lambda: self.budget(repository.name))

@@ -52,7 +52,7 @@ class EventSources:
         if not isinstance(repository.forge, GitHubForge) or not wanted:
             return 0
         cursor = Cursor.load(self.inbox.cursor(repository.name))
-        heard = poll(repository.forge.door.without_waiting(), cursor, wanted, now)
+        heard = poll(repository.forge.api.without_waiting(), cursor, wanted, now)
         for name, error in heard.faults.items():
             log.warning("%s: its %s could not be read: %s", repository.name, name, error.message)
         return self.inbox.put(repository.name, heard.events, "poll", heard.cursor.dump())
@@ -64,10 +64,8 @@ class EventSources:
     def facts(self, repository: RepositorySnapshot, event: Event) -> Facts:
         """Look up the facts that a decision on an event needs. Raises RunnerError of GitHub."""
         forge = repository.forge
-        if not isinstance(forge, GitHubForge):
-            return Facts()
         sources = FactSources(
-            forge=forge.hasty(),
+            forge=forge.without_waiting(),
             mirror=repository.mirror,
             remote=forge.remote(),
             repository=repository.name,

@@ -1,6 +1,7 @@
 """Lists the repositories that a worker serves now, with the token for each."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,19 +13,19 @@ from runner.clients.github.api import GitHubApi as Door
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
+from runner.publish.forges import FORGES, locate_repository
 from runner.run.place import Place
 from runner.triggers.sources.github import Repositories
 
 log = logging.getLogger("skillrunner.worker")
 
-_FOLDER = (".", "/", "~")
 _LISTING = "repositories "
 _GLOB = frozenset("*?[")
 
 
 @dataclass(slots=True)
 class RepositoryList:
-    """Expands `worker.repositories`: names, folders, and globs over the repositories that GitHub lists."""
+    """Expands `worker.repositories`: names as they are, and globs over the repositories that GitHub lists."""
 
     config: Config
     credentials: Credentials
@@ -51,9 +52,14 @@ class RepositoryList:
         Raises RunnerError INVALID_CONFIG for an invalid pattern, and for an App that has never worked.
         """
         patterns = self.config.worker.repositories
-        folders = [one for one in patterns if one.startswith(_FOLDER)]
-        named = [name for one in patterns if one not in folders for name in self._expand(one)]
-        return (*folders, *self._listing.expand(named))
+        single = [one for one in patterns if self._is_single(one)]
+        named = [name for one in patterns if one not in single for name in self._expand(one)]
+        return (*single, *self._listing.expand(named))
+
+    def _is_single(self, pattern: str) -> bool:
+        """Whether it is one repository, on a forge whose repositories nobody lists."""
+        kinds = (kind for kind in FORGES.all().values() if not kind.lists)
+        return any(kind.locate(pattern, self.config) is not None for kind in kinds)
 
     def _expand(self, pattern: str) -> Sequence[str]:
         """The names that a glob matches. A failure to list one owner is logged and affects no other."""
@@ -81,5 +87,8 @@ class RepositoryList:
         return place_of(self.config, name, token, pacer, self.credentials.read_token)
 
     def token(self, name: str) -> str:
-        """GitHub's token for a repository; empty for a local folder. Raises RunnerError."""
-        return "" if name.startswith(_FOLDER) else self.credentials.token(name)
+        """The token for a repository's forge; empty where that needs none. Raises RunnerError."""
+        kind, _ = locate_repository(name, self.config)
+        if kind.uses_app:
+            return self.credentials.token(name)
+        return os.environ.get(kind.token_variable(self.config), "")

@@ -10,8 +10,7 @@ from pathlib import Path
 from runner.clients.git import Git, files_at
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import FILE, Config, load_config
-from runner.publish.forges import Forge
-from runner.publish.forges.github import GitHubForge
+from runner.publish.forges import Forge, locate_repository
 from runner.run import bootstrap
 from runner.run.place import Place
 from runner.run.plan import Base
@@ -43,12 +42,10 @@ class RepositorySnapshot:
 def place_of(
     config: Config, name: str, token: Callable[[], str], pacer: RateLimiter, read_token: Callable[[str], str]
 ) -> Place:
-    """Where a repository is: "owner/name" on the configured GitHub, or a folder of this machine."""
-    folder = name.startswith((".", "/", "~"))
-    origin = str(Path(name).expanduser().resolve()) if folder else f"{config.github.git_url}/{name}"
-    kind = "local" if folder else "github"
+    """Where a repository is: on the forge that knows its name. Raises RunnerError when none does."""
+    kind, origin = locate_repository(name, config)
     return Place(
-        config=config.model_copy(update={"forge": kind}),
+        config=config.model_copy(update={"forge": kind.name}),
         root=config.state,
         origin=origin,
         token=token,
@@ -74,7 +71,7 @@ def read_repository(
 ) -> RepositorySnapshot:
     """The repository as it is now; `before` itself where nothing moved. Raises RunnerError of the forge."""
     forge = before.forge if before else bootstrap.forge(place, runs)
-    base, mirror = bootstrap.base(place, forge.hasty() if isinstance(forge, GitHubForge) else forge, None)
+    base, mirror = bootstrap.base(place, forge.without_waiting(), None)
     if before is not None and before.base.sha == base.sha and before.base.ref == base.ref:
         return before
     own = _repository_config(place.config, mirror, base.sha)

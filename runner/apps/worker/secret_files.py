@@ -11,6 +11,7 @@ from runner.config.settings import Config
 from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.publish.forges import FORGES
 
 
 def from_files(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
@@ -27,7 +28,7 @@ def from_files(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _wanted(config: Config) -> Iterator[str]:
     worker = config.worker
-    yield config.github.token_env
+    yield from filter(None, (kind.token_variable(config) for kind in FORGES.all().values()))
     yield from ("PGPASSWORD", worker.database) if worker.database else ()
     yield from worker.webhook_secrets
     yield from (name for names in worker.secrets.values() for name in names)

@@ -1,13 +1,26 @@
-"""Where a proposal is published. One module per forge, each a class with the methods below.
+"""Where a proposal is published: one file for each kind of forge.
 
-Every method that writes is safe to repeat: asked twice for the same thing, it finds what it made.
+A `ForgeKind` knows which repositories it serves, and opens a `Forge` for one of them. Nothing else asks which
+kind it is. Every method that writes is safe to repeat: asked twice for the same thing, it finds what it made.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from runner.core.model import DoctorLine, Remote
+from runner.clients.github.rate_limit import RateLimiter
+from runner.config.settings import FILE, Config
+from runner.core.errors import RunnerError
+from runner.core.model import DoctorLine, Phase, Reason, Remote
+from runner.core.plugins import Family, Plugin
+
+if TYPE_CHECKING:
+    from runner.workspace.changeset import Changeset
+
+AUTO = "auto"
+"""In place of a kind's name: the kind that serves the repository's origin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,34 +46,176 @@ class NewPullRequest:
     draft: bool = False
 
 
+class PullRequestTable(Protocol):
+    """Pull requests of one repository that the runner keeps itself, for a forge that has no other place."""
+
+    def insert(self, new: NewPullRequest, author: str) -> tuple[PullRequest, bool]: ...
+    def find(self, branch: str) -> Sequence[PullRequest]: ...
+    def all(self, state: str | None = None) -> Sequence[PullRequest]: ...
+    def get(self, number: int) -> PullRequest: ...
+    def update(self, number: int, **fields: Any) -> None: ...
+    def comment(self, number: int, body: str, marker: str) -> bool: ...
+    def comments(self, number: int) -> Sequence[str]: ...
+
+
+class PullRequestCommands(Protocol):
+    """What people do with pull requests by `skillrunner pr`. Each raises RunnerError where it cannot."""
+
+    def list_pull_requests(self, state: str | None) -> Sequence[PullRequest]:
+        """Those in this state, or all of them, newest first."""
+        ...
+
+    def show_pull_request(self, number: int) -> tuple[PullRequest, Sequence[str]]:
+        """One and its comments, oldest first."""
+        ...
+
+    def close_pull_request(self, number: int) -> PullRequest:
+        """Close it unmerged."""
+        ...
+
+    def merge_pull_request(self, number: int, changeset: "Changeset") -> PullRequest:
+        """Merge it into its base with a merge commit."""
+        ...
+
+
 class Forge(Protocol):
+    """One repository on a forge."""
+
+    name: str
+    """The kind's name."""
+
+    holds_ledger: bool = False
+    """Whether decisions are kept in a git ref of the repository, as several hosts may decide for it."""
+
     @property
-    def name(self) -> str: ...
+    @abstractmethod
+    def repository(self) -> str:
+        """The repository's name there: "owner/name", or what tells it from others."""
 
-    def remote(self) -> Remote: ...
+    @abstractmethod
+    def remote(self) -> Remote:
+        """Where git fetches and pushes, with the credential of this moment: ask when you use it."""
 
-    def default_branch(self) -> str: ...
+    @abstractmethod
+    def default_branch(self) -> str:
+        """The branch that pull requests go to where nobody names another."""
 
+    @abstractmethod
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
         """Every pull request whose head is `branch`, whatever its state, newest first."""
-        ...
 
+    @abstractmethod
     def create(self, new: NewPullRequest) -> tuple[PullRequest, bool]:
         """Open a pull request; the flag is False when there already was an open one, which is returned."""
-        ...
 
-    def update(self, number: int, *, title: str, body: str) -> None: ...
+    @abstractmethod
+    def update(self, number: int, *, title: str, body: str) -> None:
+        """Change the texts of a pull request."""
 
-    def add_labels(self, number: int, labels: Sequence[str]) -> None: ...
+    @abstractmethod
+    def add_labels(self, number: int, labels: Sequence[str]) -> None:
+        """Add labels to those that a pull request has."""
 
     def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
         """Ask for reviews ("login" or "org/team"); return warnings, a bad reviewer fails nothing."""
-        ...
+        return [f"{reviewer} was not asked for a review: {self.name} has none" for reviewer in reviewers]
 
+    @abstractmethod
     def comment_once(self, number: int, body: str, marker: str) -> None:
         """Comment, unless a comment of ours with this hidden marker is there already."""
-        ...
+
+    def permission(self, login: str) -> str:
+        """What `login` may do here: "none", "read", "triage", "write", "maintain" or "admin".
+
+        A forge that cannot tell answers "none": then a trigger with `actor:` starts nothing.
+        """
+        return "none"
+
+    def without_waiting(self) -> "Forge":
+        """The same for who comes again soon: it raises at once where the forge asks to wait."""
+        return self
+
+    def check_credential(self) -> None:
+        """Raises RunnerError FORGE_DENIED when it is plain that nothing can be published from here."""
+        return
+
+    def remote_of(self, repository: str, token: Callable[[], str]) -> Remote:
+        """Another repository, which `token` may read. Raises RunnerError when it is not known here."""
+        message = f"nobody says where {repository} is"
+        hint = f"write `repositories: {{{repository}: /path/or/url}}` in {FILE}"
+        raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message, hint=hint)
+
+    def commands(self) -> PullRequestCommands:
+        """What `skillrunner pr` works with. Raises RunnerError where the forge has its own pages."""
+        message = f"the pull requests of {self.repository} are on {self.name}"
+        raise RunnerError(Phase.LOAD, Reason.UNSUPPORTED, message, hint="look at them there")
 
     def doctor(self) -> Sequence[DoctorLine]:
         """What works and what does not with the credentials at hand."""
-        ...
+        return [DoctorLine(ok=True, subject="forge", message=f"{self.name}: {self.repository}")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgeContext:
+    """What a forge is opened with."""
+
+    config: Config
+    root: Path  # where the runner stands: a checkout, or any folder
+    origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
+    default_branch: str  # of `root` itself, where it is known
+    token: Callable[[], str] = field(repr=False)  # for the forge, at this moment; empty: none
+    pacer: RateLimiter = field(repr=False)  # of the token
+    pull_requests: Callable[[str], PullRequestTable]  # that the runner keeps, by repository
+
+
+class ForgeKind(Plugin, Protocol):
+    """One kind of forge: which repositories it serves, and how one of them is opened."""
+
+    fallback: bool = False
+    """Whether it takes the repositories that no other kind serves."""
+
+    lists: bool = False
+    """Whether a worker may name its repositories by globs: what they mean is asked of GitHub."""
+
+    uses_app: bool = False
+    """Whether a worker shows it the tokens of its GitHub App, where it has one."""
+
+    def token_variable(self, config: Config) -> str:
+        """The environment variable with the token for it; empty: it needs none."""
+        return ""
+
+    @abstractmethod
+    def serves(self, origin: str, config: Config) -> bool:
+        """Whether the repository with this origin, a URL or a folder, is on such a forge."""
+
+    @abstractmethod
+    def locate(self, name: str, config: Config) -> str | None:
+        """The origin of a repository that `worker.repositories` names; None: not on such a forge."""
+
+    @abstractmethod
+    def open(self, context: ForgeContext) -> Forge:
+        """The forge for one repository. Raises RunnerError when that is not on such a forge."""
+
+
+FORGES: Family[ForgeKind] = Family("forges", "runner.publish.forges", ForgeKind)  # type: ignore[type-abstract]
+
+
+def choose_kind(origin: str, config: Config) -> ForgeKind:
+    """The kind that is configured, or the one that serves `origin`. Raises RunnerError INVALID_CONFIG."""
+    if config.forge != AUTO:
+        return FORGES.get(config.forge)
+    return next(kind for kind in _kinds() if kind.fallback or kind.serves(origin, config))
+
+
+def locate_repository(name: str, config: Config) -> tuple[ForgeKind, str]:
+    """The kind of a repository that `worker.repositories` names, and its origin. Raises RunnerError."""
+    for kind in _kinds():
+        if (origin := kind.locate(name, config)) is not None:
+            return kind, origin
+    message = f"worker.repositories: no forge knows {name!r}"
+    raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint="write owner/name, or a folder's path")
+
+
+def _kinds() -> list[ForgeKind]:
+    """All kinds by name, and last those that take what no other serves."""
+    return sorted(FORGES.all().values(), key=lambda kind: (kind.fallback, kind.name))

@@ -1,24 +1,76 @@
 """GitHub, or a server that speaks its API."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.clients.github.api import GitHubApi as Door
+from runner.clients.git import address
+from runner.clients.github.api import GitHubApi
+from runner.config.settings import Config
 from runner.core.errors import RunnerError
-from runner.core.model import DoctorLine, Reason, Remote
-from runner.publish.forges import NewPullRequest, PullRequest
+from runner.core.model import DoctorLine, Phase, Reason, Remote
+from runner.publish.forges import (
+    Forge,
+    ForgeContext,
+    ForgeKind,
+    NewPullRequest,
+    PullRequest,
+    PullRequestCommands,
+)
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 _SETTLING = 3  # tries: right after a pull request is made, GitHub may answer 422 for what hangs on it
 
 
+class GitHubKind(ForgeKind):
+    """The GitHub that is configured: github.com, or a server that speaks its API."""
+
+    name = "github"
+    lists = True
+    uses_app = True
+
+    def token_variable(self, config: Config) -> str:
+        return config.github.token_env
+
+    def serves(self, origin: str, config: Config) -> bool:
+        return _slug(origin, config) is not None
+
+    def locate(self, name: str, config: Config) -> str | None:
+        return f"{config.github.git_url}/{name}" if _NAME.fullmatch(name) else None
+
+    def open(self, context: ForgeContext) -> "GitHubForge":
+        options, slug = context.config.github, _slug(context.origin, context.config)
+        if slug is None:
+            raise RunnerError(
+                Phase.PLAN,
+                Reason.FORGE_NOT_FOUND,
+                f"the remote `origin` is not on {options.git_url}: {context.origin or '(there is none)'}",
+                hint="git remote set-url origin ..., or use the local forge: --forge local",
+            )
+        api = GitHubApi(api_url=options.api_url, repository=slug, token=context.token, pacer=context.pacer)
+        return GitHubForge(api, options.git_url, options.token_env)
+
+
+PLUGINS = (GitHubKind,)
+
+
+def _slug(origin: str, config: Config) -> str | None:
+    """The "owner/name" of an origin that is on the configured GitHub."""
+    found = address(origin)
+    return found[1] if found and found[0] == urlsplit(config.github.git_url).hostname else None
+
+
 @dataclass(frozen=True, slots=True)
-class GitHubForge:
-    door: Door
+class GitHubForge(Forge):
+    name = "github"
+    holds_ledger = True
+
+    api: GitHubApi
     git_url: str
-    name: str = "github"
+    token_variable: str
     _seen: list[tuple[str, str]] = field(
         default_factory=list, repr=False
     )  # ETag and default branch, at most one
@@ -29,8 +81,8 @@ class GitHubForge:
         It is the token of this moment: ask for a remote when you use it, not before.
         """
         origin = urlsplit(self.git_url)
-        url = f"{self.git_url.rstrip('/')}/{self.door.repository}.git"
-        if not (token := self.door.token()):
+        url = f"{self.git_url.rstrip('/')}/{self.api.repository}.git"
+        if not (token := self.api.token()):
             return Remote(url=url)
         basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         return Remote(
@@ -42,14 +94,37 @@ class GitHubForge:
             },
         )
 
-    def hasty(self) -> "GitHubForge":
-        """The same for who comes again soon: it gives up where GitHub asks to wait."""
-        return replace(self, door=self.door.without_waiting())
+    @property
+    def repository(self) -> str:
+        return self.api.repository
+
+    def without_waiting(self) -> "GitHubForge":
+        return replace(self, api=self.api.without_waiting())
+
+    def check_credential(self) -> None:
+        variable = self.token_variable
+        if not self.api.token():
+            raise RunnerError(
+                Phase.PLAN,
+                Reason.FORGE_DENIED,
+                f"pull requests go to GitHub, and {variable} is not set",
+                hint=f"export {variable}=..., or keep the pull request on this machine: --forge local",
+            )
+
+    def remote_of(self, repository: str, token: Callable[[], str]) -> Remote:
+        other = replace(self.api, repository=repository, token=token)
+        return replace(self, api=other).remote()
+
+    def commands(self) -> PullRequestCommands:
+        where = f"{self.git_url}/{self.repository}/pulls"
+        message = f"the pull requests of this repository are on GitHub: {where}"
+        hint = "gh pr list, or the local forge: SKILLRUNNER_FORGE=local"
+        raise RunnerError(Phase.LOAD, Reason.UNSUPPORTED, message, hint=hint)
 
     def default_branch(self) -> str:
         """A worker asks all the time: while nothing changed GitHub answers 304, and does not count that."""
         seen = self._seen[-1:]
-        answer = self.door.call("GET", "", headers={"If-None-Match": seen[0][0]} if seen else None)
+        answer = self.api.call("GET", "", headers={"If-None-Match": seen[0][0]} if seen else None)
         if seen and answer.status_code == 304:
             return seen[0][1]
         branch = str(answer.json()["default_branch"])
@@ -57,8 +132,8 @@ class GitHubForge:
         return branch
 
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
-        owner = self.door.repository.split("/")[0]
-        found = self.door.pages("/pulls", head=f"{owner}:{branch}", state="all")
+        owner = self.api.repository.split("/")[0]
+        found = self.api.pages("/pulls", head=f"{owner}:{branch}", state="all")
         pulls = [_pull_request(item) for item in found if item["head"]["ref"] == branch]
         return sorted(pulls, key=lambda pull: pull.number, reverse=True)
 
@@ -71,7 +146,7 @@ class GitHubForge:
             "draft": new.draft,
         }
         try:
-            return _pull_request(self.door.call("POST", "/pulls", data).json()), True
+            return _pull_request(self.api.call("POST", "/pulls", data).json()), True
         except RunnerError as error:
             lost = error.reason is Reason.FORGE_UNAVAILABLE
             if not lost and "already exists" not in error.message:
@@ -81,16 +156,14 @@ class GitHubForge:
                     return pull, False
             if not lost:
                 raise
-        return _pull_request(self.door.call("POST", "/pulls", data).json()), True
+        return _pull_request(self.api.call("POST", "/pulls", data).json()), True
 
     def update(self, number: int, *, title: str, body: str) -> None:
-        self.door.call("PATCH", f"/pulls/{number}", {"title": title, "body": body})
+        self.api.call("PATCH", f"/pulls/{number}", {"title": title, "body": body})
 
     def add_labels(self, number: int, labels: Sequence[str]) -> None:
         if labels:
-            self._settled(
-                lambda: self.door.call("POST", f"/issues/{number}/labels", {"labels": list(labels)})
-            )
+            self._settled(lambda: self.api.call("POST", f"/issues/{number}/labels", {"labels": list(labels)}))
 
     def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
         """One request each, so that a reviewer who cannot review keeps no other one away."""
@@ -100,7 +173,7 @@ class GitHubForge:
             data = {"team_reviewers" if team else "reviewers": [reviewer.rsplit("/", 1)[-1]]}
             try:
                 self._settled(
-                    lambda data=data: self.door.call("POST", f"/pulls/{number}/requested_reviewers", data)  # type: ignore[misc]
+                    lambda data=data: self.api.call("POST", f"/pulls/{number}/requested_reviewers", data)  # type: ignore[misc]
                 )
             except RunnerError as error:
                 warnings.append(f"{reviewer} was not asked for a review: {error.message}")
@@ -108,8 +181,8 @@ class GitHubForge:
 
     def comment_once(self, number: int, body: str, marker: str) -> None:
         path = f"/issues/{number}/comments"
-        if not any(marker in (item["body"] or "") for item in self.door.pages(path)):
-            self.door.call("POST", path, {"body": f"{body}\n\n{marker}"})
+        if not any(marker in (item["body"] or "") for item in self.api.pages(path)):
+            self.api.call("POST", path, {"body": f"{body}\n\n{marker}"})
 
     def permission(self, login: str) -> str:
         """What `login` may do on the repository: "none", "read", "triage", "write", "maintain" or "admin".
@@ -117,7 +190,7 @@ class GitHubForge:
         GitHub's "Get repository permissions for a user": `permission` knows four of them, `role_name` all.
         """
         try:
-            found = self.door.get(f"/collaborators/{login}/permission")
+            found = self.api.get(f"/collaborators/{login}/permission")
         except RunnerError as error:
             if error.reason is Reason.FORGE_NOT_FOUND:
                 return "none"
@@ -132,22 +205,22 @@ class GitHubForge:
             except RunnerError as error:
                 if error.reason is not Reason.FORGE_REJECTED or attempt == _SETTLING:
                     raise
-                self.door.sleep(float(attempt))
+                self.api.sleep(float(attempt))
             else:
                 return
 
     def doctor(self) -> Sequence[DoctorLine]:
-        if not self.door.token():
+        if not self.api.token():
             return [
                 DoctorLine(
                     ok=False,
                     subject="token",
-                    message=f"there is no token for {self.door.repository}",
-                    hint="set GITHUB_TOKEN: contents and pull requests, read and write",
+                    message=f"there is no token for {self.api.repository}",
+                    hint=f"set {self.token_variable}: contents and pull requests, read and write",
                 )
             ]
         try:
-            return list(_permissions(self.door.repository, self.door.get("")))
+            return list(_permissions(self.api.repository, self.api.get("")))
         except RunnerError as error:
             return [DoctorLine(ok=False, subject="token", message=error.message, hint=error.hint)]
 

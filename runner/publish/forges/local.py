@@ -5,41 +5,74 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 from runner.clients.git import Git
+from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
-from runner.publish.forges import NewPullRequest, PullRequest
+from runner.publish.forges import (
+    Forge,
+    ForgeContext,
+    ForgeKind,
+    NewPullRequest,
+    PullRequest,
+    PullRequestCommands,
+    PullRequestTable,
+)
 from runner.workspace.changeset import Changeset, Conflict
 
 
-class PullRequestTable(Protocol):
-    """Where the pull requests of one repository are kept."""
+class LocalKind(ForgeKind):
+    """A folder of this machine, or the repository that the runner stands in."""
 
-    def insert(self, new: NewPullRequest, author: str) -> tuple[PullRequest, bool]: ...
-    def find(self, branch: str) -> Sequence[PullRequest]: ...
-    def all(self, state: str | None = None) -> Sequence[PullRequest]: ...
-    def get(self, number: int) -> PullRequest: ...
-    def update(self, number: int, **fields: Any) -> None: ...
-    def comment(self, number: int, body: str, marker: str) -> bool: ...
-    def comments(self, number: int) -> Sequence[str]: ...
+    name = "local"
+    fallback = True
+
+    def serves(self, origin: str, config: Config) -> bool:
+        return Path(origin.removeprefix("file://")).is_dir()
+
+    def locate(self, name: str, config: Config) -> str | None:
+        """A path, which begins as no name of a repository does."""
+        return str(Path(name).expanduser().resolve()) if name.startswith((".", "/", "~")) else None
+
+    def open(self, context: ForgeContext) -> "LocalForge":
+        """`origin` where that is a folder of this machine, else the repository itself."""
+        origin = context.origin.removeprefix("file://")
+        path = (context.root / origin).resolve()
+        path = path if origin and path.is_dir() else context.root
+        return LocalForge(
+            path=path,
+            table=context.pull_requests(str(path)),
+            author=context.config.bot.name,
+            branch=context.default_branch if path == context.root else "",
+        )
+
+
+PLUGINS = (LocalKind,)
 
 
 @dataclass(frozen=True, slots=True)
-class LocalForge:
+class LocalForge(Forge):
     """Pull requests to the repository at `path`, bare or not."""
+
+    name = "local"
 
     path: Path
     table: PullRequestTable
     author: str
-    name: str = "local"
+    branch: str = ""  # the default branch, where it is known
+
+    @property
+    def repository(self) -> str:
+        return self.path.name.removesuffix(".git") or self.path.name
 
     def remote(self) -> Remote:
         return Remote(url=str(self.path))
 
     def default_branch(self) -> str:
         """The branch that the repository's HEAD names."""
+        if self.branch:
+            return self.branch
         ref = Git(self.path, phase=Phase.PLAN).output("symbolic-ref", "--short", "HEAD")
         return ref or "main"
 
@@ -71,7 +104,16 @@ class LocalForge:
 
     # --- what a person does with a pull request -------------------------------------------------
 
-    def get(self, number: int) -> PullRequest:
+    def commands(self) -> PullRequestCommands:
+        return self
+
+    def list_pull_requests(self, state: str | None) -> Sequence[PullRequest]:
+        return self.table.all(state)
+
+    def show_pull_request(self, number: int) -> tuple[PullRequest, Sequence[str]]:
+        return self._get(number), self.table.comments(number)
+
+    def _get(self, number: int) -> PullRequest:
         """Raises RunnerError INVALID_INPUT when there is no such pull request."""
         try:
             return self.table.get(number)
@@ -81,13 +123,13 @@ class LocalForge:
                 Phase.LOAD, Reason.INVALID_INPUT, message, hint="skillrunner pr list --all"
             ) from None
 
-    def close(self, number: int) -> PullRequest:
+    def close_pull_request(self, number: int) -> PullRequest:
         """Close it unmerged. Raises RunnerError when it is not open."""
         self._open(number)
         self.table.update(number, state="closed")
-        return self.get(number)
+        return self._get(number)
 
-    def merge(self, number: int, changeset: Changeset) -> PullRequest:
+    def merge_pull_request(self, number: int, changeset: Changeset) -> PullRequest:
         """Merge it into its base with a merge commit. Raises RunnerError: CONFLICT, REF_NOT_FOUND."""
         pull = self._open(number)
         remote = self.remote()
@@ -111,7 +153,7 @@ class LocalForge:
         sha = changeset.commit(tree, [base, head], text, self.author, email, datetime.now(UTC))
         self._push(pull, changeset, sha, base)
         self.table.update(number, state="merged")
-        return self.get(number)
+        return self._get(number)
 
     def _push(self, pull: PullRequest, changeset: Changeset, sha: str, base: str) -> None:
         try:
@@ -127,7 +169,7 @@ class LocalForge:
             ) from error
 
     def _open(self, number: int) -> PullRequest:
-        pull = self.get(number)
+        pull = self._get(number)
         if pull.state != "open":
             message = f"pull request {number} is {pull.state} already"
             raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=f"skillrunner pr show {number}")

@@ -87,7 +87,7 @@ def test_a_limit_that_does_not_end_is_given_up() -> None:
     assert slept == [60.0, 120.0, 240.0, 480.0]
 
 
-def test_who_is_hasty_gives_up_and_keeps_the_others_from_asking() -> None:
+def test_who_does_not_wait_gives_up_and_keeps_the_others_from_asking() -> None:
     made, script, slept = door(answer(403, Retry_After="100"), answer(200, {}))
     for one in (made.without_waiting(), made.without_waiting().for_repository("o/other")):
         with pytest.raises(RunnerError) as caught:
@@ -177,7 +177,7 @@ PULL = {
 
 def forge(*answers: Response | Exception) -> tuple[Forge, Script, list[float]]:
     made, script, slept = door(*answers)
-    return Forge(made, "https://git.example.com"), script, slept
+    return Forge(made, "https://git.example.com", "GITHUB_TOKEN"), script, slept
 
 
 def new() -> Any:
@@ -247,8 +247,8 @@ def test_git_gets_the_token_for_this_origin_alone() -> None:
     assert remote.url == "https://git.example.com/o/r.git"
     assert remote.variables["GIT_CONFIG_KEY_0"] == "http.https://git.example.com/.extraHeader"
     assert TOKEN not in remote.url + remote.variables["GIT_CONFIG_VALUE_0"]
-    assert Forge(GitHubApi("https://api", "o/r", str), "https://g").remote().variables == {}
-    assert not Forge(GitHubApi("https://api", "o/r", str), "https://g").doctor()[0].ok
+    assert Forge(GitHubApi("https://api", "o/r", str), "https://g", "T").remote().variables == {}
+    assert not Forge(GitHubApi("https://api", "o/r", str), "https://g", "T").doctor()[0].ok
 
 
 class Wire(BaseAdapter):
@@ -291,7 +291,7 @@ def test_the_default_branch_costs_nothing_while_nothing_changed() -> None:
         answer(200, {"default_branch": "trunk"}, ETag='"2"'),
         answer(304),
     )
-    assert [one.default_branch() for one in (made, made.hasty(), made, made)] == [
+    assert [one.default_branch() for one in (made, made.without_waiting(), made, made)] == [
         "main",
         "main",
         "trunk",

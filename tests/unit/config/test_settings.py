@@ -86,7 +86,7 @@ def test_every_fault_of_every_layer_is_told_with_its_place(tmp_path: Path) -> No
     message = refused(
         tmp_path,
         "sandbx: docker\ngithub: {api_url: 'https://user:pw@host'}\n",
-        {"forge": "gitlab"},
+        {"forge": "Git Lab"},
         SKILLRUNNER_LIMITS_TIMEOUT="3",
         SKILLRUNNER_SANBOX="process",
     )
@@ -94,7 +94,7 @@ def test_every_fault_of_every_layer_is_told_with_its_place(tmp_path: Path) -> No
     for place in (
         f"{file}:1:1: unknown key `sandbx`",
         f"{file}:2:19: should match",
-        "--forge:1:1: should be 'auto', 'github' or 'local'",
+        "--forge:1:1: should match",
         "SKILLRUNNER_LIMITS_TIMEOUT:1:1: should be a duration",
         "SKILLRUNNER_SANBOX:1:1: is not a variable that is read\n  did you mean `SKILLRUNNER_SANDBOX`?",
     ):

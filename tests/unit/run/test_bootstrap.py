@@ -41,6 +41,14 @@ def test_the_forge_follows_from_origin(place: LocalPlace, url: str, forge: Any, 
         assert bootstrap.forge(found, runs).name == name
 
 
+def test_an_unknown_forge_is_named(place: LocalPlace) -> None:
+    found = replace(place, config=place.config.model_copy(update={"forge": "githup"}))
+    with bootstrap.store(found.config) as runs, pytest.raises(RunnerError) as caught:
+        bootstrap.forge(found, runs)
+    assert caught.value.message == "there is no `githup` among the forges"
+    assert caught.value.hint == "did you mean github?"
+
+
 def test_github_needs_an_origin_there(place: LocalPlace) -> None:
     found = replace(
         with_origin(place, "https://elsewhere.example/o/r"),

@@ -181,7 +181,7 @@ _TICK = timedelta(microseconds=1)  # between two runs, so that the oldest slot's
 def _shared(place: "RepositorySnapshot", now: datetime) -> "History | None":
     from runner.scheduler.ledger import Ledger
 
-    if place.forge.name != "github":
+    if not place.forge.holds_ledger:
         return None
     return Ledger(place.mirror, place.forge.remote()).history(now)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run")
 @click.argument("text")
-@click.option("--forge", type=click.Choice(["auto", "github", "local"]), help="Where the pull request goes.")
+@click.option("--forge", help="Where the pull request goes: auto, github, local, or a plugin's kind.")
 @click.option("--again", is_flag=True, help="Propose what was closed unmerged.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record of the new run at the end.")
 @click.pass_context

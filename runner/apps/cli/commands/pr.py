@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.apps.cli.commands import place_of_options
-from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.publish.forges.local import LocalForge
+    from runner.publish.forges import Forge
     from runner.run.place import LocalPlace
 
 
@@ -24,19 +22,12 @@ def command() -> None:
 
 
 @contextmanager
-def _forge(options: "Options") -> Iterator[tuple["LocalPlace", "LocalForge"]]:
-    from runner.publish.forges.local import LocalForge
+def _forge(options: "Options") -> Iterator[tuple["LocalPlace", "Forge"]]:
     from runner.run import bootstrap
 
     place = place_of_options(options)
     with bootstrap.store(place.config) as runs:
-        found = bootstrap.forge(place, runs)
-        if not isinstance(found, LocalForge):
-            where = f"{place.config.github.git_url}/{bootstrap.github_slug(place)}/pulls"
-            message = f"the pull requests of this repository are on GitHub: {where}"
-            hint = "gh pr list, or the local forge: SKILLRUNNER_FORGE=local"
-            raise RunnerError(Phase.LOAD, Reason.UNSUPPORTED, message, hint=hint)
-        yield place, found
+        yield place, bootstrap.forge(place, runs)
 
 
 @command.command("list")
@@ -48,7 +39,7 @@ def list_(options: "Options", every: bool, as_json: bool) -> None:
     from runner.apps.console import one_line, table
 
     with _forge(options) as (_, forge):
-        pulls = forge.table.all(None if every else "open")
+        pulls = forge.commands().list_pull_requests(None if every else "open")
     if as_json:
         click.echo(json.dumps([asdict(pull) for pull in pulls]))
         return
@@ -74,7 +65,7 @@ def show(options: "Options", number: int, as_json: bool) -> None:
     from runner.core.redact import escape_invisible
 
     with _forge(options) as (_, forge):
-        pull, comments = forge.get(number), forge.table.comments(number)
+        pull, comments = forge.commands().show_pull_request(number)
     if as_json:
         click.echo(json.dumps({**asdict(pull), "comments": list(comments)}))
         return
@@ -102,9 +93,10 @@ def merge(options: "Options", number: int) -> None:
     from runner.workspace.mirror import Mirror
 
     with _forge(options) as (place, forge), tempfile.TemporaryDirectory() as scratch:
-        mirror = Mirror(place.config.state, forge.remote().url)
-        mirror.fetch(forge.remote())
-        merged = forge.merge(number, Changeset(Path(scratch) / "merge.git", mirror.objects))
+        commands, remote = forge.commands(), forge.remote()
+        mirror = Mirror(place.config.state, remote.url)
+        mirror.fetch(remote)
+        merged = commands.merge_pull_request(number, Changeset(Path(scratch) / "merge.git", mirror.objects))
     click.echo(f"#{number} {merged.state} into {merged.base}")
 
 
@@ -114,4 +106,4 @@ def merge(options: "Options", number: int) -> None:
 def close(options: "Options", number: int) -> None:
     """Close pull request NUMBER unmerged: what it proposed is not proposed again."""
     with _forge(options) as (_, forge):
-        click.echo(f"#{number} {forge.close(number).state}")
+        click.echo(f"#{number} {forge.commands().close_pull_request(number).state}")

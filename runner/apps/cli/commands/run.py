@@ -53,7 +53,7 @@ class RunRequest:
 @click.option("--image", help="Another container image.")
 @click.option("--harness", help="Another harness; for one that needs options, change the skill.")
 @click.option("--model", help="Another model.")
-@click.option("--forge", type=click.Choice(["auto", "github", "local"]), help="Where the pull request goes.")
+@click.option("--forge", help="Where the pull request goes: auto, github, local, or a plugin's kind.")
 @click.option("--again", is_flag=True, help="Propose what was closed unmerged.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's whole record at the end.")
 @click.pass_context
