@@ -4,23 +4,23 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import RunnerError
 from runner.core.model import End, Run, RunSpec, RunState, Trigger, Usage
 from runner.run import bootstrap
-from runner.run.agent.resume import CONTINUES, EarlierRun
+from runner.run.agent.resume import EarlierRun
 from runner.run.execute import PutOff, execute
-from runner.run.place import Place
+from runner.run.place import Host, Place
 from runner.run.plan import Base, digest_of, plan
 from runner.run.recorder import Observe, RunRecorder
 from runner.skills import Skill
-from runner.store import Store, hold_lock
+from runner.store import hold_lock
+from runner.store.specs import StoredSpec
 
 if TYPE_CHECKING:
-    from runner.publish.forges import Forge
     from runner.run.agent.transcript import ObserveTranscript
     from runner.workspace.mirror import Mirror
 
@@ -75,28 +75,22 @@ def continuation_spec(spec: RunSpec, earlier: EarlierRun, task: str, said: str =
     return replace(spec, digest=digest_of(spec))
 
 
-def launch(
-    place: Place,
-    runs: Store,
-    target: "Forge",
-    start: NewRun | ContinuedRun,
-    observe: Observe,
-    watch: "ObserveTranscript",
-) -> End:
+def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "ObserveTranscript") -> End:
     """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
-    target.check_credential()
+    place, runs = host.place, host.store
+    host.forge.check_credential()
     spec = start.spec if isinstance(start, ContinuedRun) else plan_run(place, start)
-    data = {**as_data(spec), **({CONTINUES: start.earlier.run_id} if start.earlier else {})}
+    stored = StoredSpec(spec=spec, continues=start.earlier.run_id if start.earlier else "")
     folder = runs.run_folder(start.run_id, start.attempt)
     with hold_lock(folder):
         if start.queued:
-            runs.plan_run(start.run_id, spec.base_sha, spec.harness.kind, data)
+            runs.plan_run(start.run_id, stored)
         else:
-            runs.create_run(record_of(spec, start.run_id), data)
+            runs.create_run(record_of(spec, start.run_id), stored)
         record = RunRecorder(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
         record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
-            parts = bootstrap.run_parts(place, spec, target, start.mirror, watch, start.again)
+            parts = bootstrap.run_parts(place, spec, host.forge, start.mirror, watch, start.again)
         except RunnerError as error:
             record.finish(error.end)
             return error.end
@@ -126,11 +120,6 @@ def record_of(spec: RunSpec, run_id: str) -> Run:
         worker=f"{os.uname().nodename}:{os.getpid()}",
         harness=spec.harness.kind,
     )
-
-
-def as_data(spec: RunSpec) -> Mapping[str, Any]:
-    """The spec as it is stored. The event may be large, and holds what strangers wrote: its key is enough."""
-    return asdict(replace(spec, prompt="", trigger=replace(spec.trigger, event={})))
 
 
 @contextmanager

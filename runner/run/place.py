@@ -5,12 +5,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.clients.git import LocalRepository, discover
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import Config, load_config
-from runner.publish.forges import choose_kind
+from runner.publish.forges import Forge, choose_kind
+
+if TYPE_CHECKING:
+    from runner.store import Store
 
 SecretLookup = Callable[[str, str], str]
 """The value of a secret by its name, for whom it is said to be. Raises RunnerError SECRET_MISSING."""
@@ -39,6 +42,15 @@ class LocalPlace(Place):
     """The repository that the command line stands in."""
 
     local: LocalRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What starts runs for a place: the command line, a step of a workflow, or a worker."""
+
+    place: Place
+    store: "Store"
+    forge: Forge
 
 
 def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> LocalPlace:

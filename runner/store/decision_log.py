@@ -13,10 +13,10 @@ from runner.core.model import End
 from runner.core.model.decision import Budget, Decision, History, Verdict
 from runner.scheduler.ledger import Ledger
 from runner.store import new_run_id
-from runner.store.decisions import DecisionStore, WorkItem
+from runner.store.decisions import DecisionStore, QueueEntry
 
 Decide = Callable[[History], Sequence[Decision]]
-MakeWork = Callable[[Decision], WorkItem]
+MakeEntry = Callable[[Decision], QueueEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class DecisionLog:
     host: str
     budget: Callable[[], Budget] = Budget
 
-    def decide(self, decide: Decide, work: MakeWork, now: datetime) -> list[Decision]:
+    def decide(self, decide: Decide, entry: MakeEntry, now: datetime) -> list[Decision]:
         """Decide, keep the decisions, and queue the runs that they start."""
 
         budget = self.budget()
@@ -37,7 +37,7 @@ class DecisionLog:
             return [self._with_id(one, now) for one in decide(replace(known, budget=budget))]
 
         if self.shared is None:
-            return self.local.decide(with_ids, work)
+            return self.local.decide(with_ids, entry)
         before = self.local.history()
         told: dict[str, Decision] = {}
 
@@ -50,16 +50,16 @@ class DecisionLog:
 
         settled = self.shared.decide(both, now)
         # What a crash kept from our own store is put there now, as it was decided then.
-        self.local.decide(lambda _: [self._recover(told.get(one.name), one) for one in settled], work)
+        self.local.decide(lambda _: [self._recover(told.get(one.name), one) for one in settled], entry)
         return settled
 
     def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None:
         if self.shared is not None:
             self.shared.add_end(decision, end, url, now)
 
-    def adopt(self, decision: Decision, work: WorkItem) -> None:
+    def adopt(self, decision: Decision, entry: QueueEntry) -> None:
         """Keep a decision of the shared ledger's in the store, and queue its run."""
-        self.local.decide(lambda _: [decision], lambda _: work)
+        self.local.decide(lambda _: [decision], lambda _: entry)
 
     def orphans(self, now: datetime) -> list[Decision]:
         """Runs that the shared ledger says this store started, and that the store knows nothing of."""

@@ -3,7 +3,6 @@
 A decision and its run are stored in one transaction: no crash leaves one without the other.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,14 +21,15 @@ from runner.store.database import database_errors
 from runner.store.records import ACTIVE
 from runner.store.runs import Store
 from runner.store.tables import decisions, pauses, queue, runs, schedules
+from runner.store.work import Work, dump
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkItem:
-    """What a started run is to do: everything that the worker who takes it needs."""
+class QueueEntry:
+    """A run that a decision starts, as it enters the queue."""
 
     run: Run
-    data: Mapping[str, Any]  # JSON
+    work: Work
     priority: int = PRIORITIES["normal"]
     not_before: datetime | None = None  # None: at once, whatever the clock says
     cancels_others: bool = False  # the runs of its skill that have not ended are to end
@@ -45,7 +45,7 @@ class DecisionStore:
     def decide(
         self,
         decide: Callable[[History], Sequence[Decision]],
-        work: Callable[[Decision], WorkItem],
+        entry: Callable[[Decision], QueueEntry],
     ) -> list[Decision]:
         """Let `decide` look at what is known; keep its decisions and the runs that they start, in one step.
 
@@ -64,7 +64,7 @@ class DecisionStore:
             settled = list(decide(history))
             for decision in settled:
                 if decision.name not in known:
-                    self._insert(connection, decision, work)
+                    self._insert(connection, decision, entry)
             connection.commit()
         return settled
 
@@ -108,13 +108,13 @@ class DecisionStore:
         )
 
     def _insert(
-        self, connection: Connection, decision: Decision, work: Callable[[Decision], WorkItem]
+        self, connection: Connection, decision: Decision, entry: Callable[[Decision], QueueEntry]
     ) -> None:
         connection.execute(insert(decisions).values(repository=self.repository, **_row(decision)))
         if decision.due is not None and not decision.key.startswith(PREFIX):
             _note_slot(connection, self.repository, decision)
         if decision.verdict is Verdict.STARTED:
-            _enqueue(connection, work(decision))
+            _enqueue(connection, entry(decision))
 
 
 class _StoredDecisions(Mapping[str, Decision]):
@@ -212,37 +212,37 @@ def _note_slot(connection: Connection, repository: str, decision: Decision) -> N
         connection.execute(update(schedules).where(where).values(since=due))
 
 
-def _enqueue(connection: Connection, work: WorkItem) -> None:
-    connection.execute(insert(runs).values(**rows.run_row(work.run), spec="{}"))
+def _enqueue(connection: Connection, entry: QueueEntry) -> None:
+    connection.execute(insert(runs).values(**rows.run_row(entry.run), spec="{}"))
     connection.execute(
         insert(queue).values(
-            run_id=work.run.id,
-            repository=work.run.repository,
-            skill=work.run.skill,
-            priority=work.priority,
-            rank=rows.utc_time(rank(work.run.created_at, work.priority)),
-            not_before=rows.utc_time(work.not_before) or "",
-            work=json.dumps(work.data, default=str),
+            run_id=entry.run.id,
+            repository=entry.run.repository,
+            skill=entry.run.skill,
+            priority=entry.priority,
+            rank=rows.utc_time(rank(entry.run.created_at, entry.priority)),
+            not_before=rows.utc_time(entry.not_before) or "",
+            work=dump(entry.work),
         )
     )
-    if work.cancels_others:
-        _replace(connection, work)
+    if entry.cancels_others:
+        _replace(connection, entry)
 
 
-def _replace(connection: Connection, work: WorkItem) -> None:
+def _replace(connection: Connection, entry: QueueEntry) -> None:
     """Ask for the end of the skill's other runs; those that nobody has taken end here and now."""
-    why = f"run {work.run.id} takes its place: `overlap` is cancel_running"
+    why = f"run {entry.run.id} takes its place: `overlap` is cancel_running"
     others = and_(
-        queue.c.repository == work.run.repository,
-        queue.c.skill == work.run.skill,
-        queue.c.run_id != work.run.id,
+        queue.c.repository == entry.run.repository,
+        queue.c.skill == entry.run.skill,
+        queue.c.run_id != entry.run.id,
     )
     active = select(runs.c.id).where(runs.c.state.in_(ACTIVE), _is_current())
     connection.execute(update(queue).where(others, queue.c.run_id.in_(active)).values(stop=why))
     # Asked only now: one that is taken at this moment is either still free here, or stopped by its taker.
     free = select(queue.c.run_id).where(others, queue.c.stop == why, queue.c.owner == "")
     end = RunnerError(Phase.PLAN, Reason.CANCELLED, why).end
-    ended = rows.end_row(end) | {"ended_at": rows.utc_time(work.run.created_at)}
+    ended = rows.end_row(end) | {"ended_at": rows.utc_time(entry.run.created_at)}
     waits = and_(runs.c.id.in_(free), runs.c.state.in_(ACTIVE))
     connection.execute(update(runs).where(waits).values(**ended))
 

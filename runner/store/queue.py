@@ -1,7 +1,6 @@
 """The queue of the store: runs that wait for a worker, and those that a worker has taken."""
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from runner.store.database import database_errors
 from runner.store.records import ACTIVE
 from runner.store.runs import Store
 from runner.store.tables import begun, events, queue, runs, workers
+from runner.store.work import Work, load
 from runner.store.workers import LIVING
 
 _ADMISSION_LOCK = 0x71756575  # the number of the lock that a PostgreSQL server keeps for whoever admits
@@ -91,15 +91,14 @@ class RunQueue:
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _waiting(connection, now)
 
-    def work(self, run_id: str) -> Mapping[str, Any]:
-        """What a run is to do. Raises RunnerError when it never was in the queue."""
+    def work(self, run_id: str) -> Work:
+        """What a run is to do. Raises RunnerError when it never was in the queue, or cannot be read."""
         query = select(queue.c.work).where(queue.c.run_id == run_id)
         found = self.store.step(lambda connection: connection.execute(query).scalar())
         if found is None:
             message = f"run {run_id} was started by hand: no worker knows what it did"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner run SKILL")
-        work: Mapping[str, Any] = json.loads(found)
-        return work
+        return load(run_id, found)
 
     def priority(self, run_id: str) -> int:
         """The number under which a run was queued."""

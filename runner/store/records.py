@@ -13,6 +13,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Check, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
 from runner.store import rows, tables
 from runner.store.database import FILE, connect, database_errors, file_database, server_database
+from runner.store.specs import StoredSpec, load
 
 ACTIVE = [state for state in RunState if not state.is_end]
 
@@ -91,11 +92,15 @@ class Records:
             query = query.where(or_(runs.c.created_at < at, same))
         return [rows.run_record(row) for row in self._read(query)]
 
-    def spec(self, run_id: str) -> Mapping[str, Any]:
-        """What the run was to do, as it was planned."""
+    def spec(self, run_id: str) -> StoredSpec | None:
+        """What the run was to do; None: it was never planned. Raises RunnerError when it cannot be read."""
+        return load(run_id, self.spec_document(run_id))
+
+    def spec_document(self, run_id: str) -> Mapping[str, Any]:
+        """The same as the JSON that is stored, of whichever version; empty: it was never planned."""
         (row,) = self._read(select(tables.runs.c.spec).where(tables.runs.c.id == run_id))
-        spec: Mapping[str, Any] = json.loads(row["spec"])
-        return spec
+        document: Mapping[str, Any] = json.loads(row["spec"])
+        return document
 
     def events(self, run_id: str, after: int = 0) -> list[tuple[int, RunEvent]]:
         """What happened in a run, each with its number; those numbered higher than `after`."""

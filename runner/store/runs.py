@@ -38,6 +38,7 @@ from runner.store import rows, tables
 from runner.store.database import database_errors
 from runner.store.process_lock import is_held
 from runner.store.records import ACTIVE, Records
+from runner.store.specs import StoredSpec, dump
 
 _ALPHABET = "abcdefghjkmnpqrstvwxyz0123456789"  # without letters that are read as others
 LOST_END = End(
@@ -132,13 +133,21 @@ class Store(Records):
 
         self.step(change)
 
-    def create_run(self, run: Run, spec: Mapping[str, Any]) -> None:
+    def create_run(self, run: Run, stored: StoredSpec | None = None) -> None:
+        """Keep a new run, with its spec where it is planned already."""
+        spec = rows.as_json(dump(stored) if stored else {})
         with database_errors(self.database), self.engine.begin() as connection:
-            connection.execute(insert(tables.runs).values(**rows.run_row(run), spec=rows.as_json(spec)))
+            connection.execute(insert(tables.runs).values(**rows.run_row(run), spec=spec))
 
-    def plan_run(self, run_id: str, base_sha: str, harness: str, spec: Mapping[str, Any]) -> None:
+    def plan_run(self, run_id: str, stored: StoredSpec) -> None:
         """A run that was waiting is now known in full. Raises RunnerError when it is no longer ours."""
-        self._change(run_id, {"base_sha": base_sha, "harness": harness, "spec": rows.as_json(spec)})
+        spec = stored.spec
+        planned = {
+            "base_sha": spec.base_sha,
+            "harness": spec.harness.kind,
+            "spec": rows.as_json(dump(stored)),
+        }
+        self._change(run_id, planned)
 
     def set_state(self, run_id: str, state: RunState, at: datetime, event: RunEvent | None = None) -> None:
         """The run is in an active state from `at` on, of which `told` tells.

@@ -664,7 +664,7 @@ def record(team: Team, run_id: str, ended: datetime, cost: float | None = None) 
         state=RunState.QUEUED,
         created_at=ended,
     )
-    team.store.create_run(made, {})
+    team.store.create_run(made)
     done = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
     team.store.finish(run_id, done, ended, Usage(cost_usd=cost))
     folder = team.store.run_folder(run_id)

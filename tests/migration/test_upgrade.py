@@ -16,8 +16,10 @@ from runner.store.alerts import AlertStore
 from runner.store.database import VERSION
 from runner.store.decisions import DecisionStore
 from runner.store.queue import RunQueue
+from runner.store.work import VERSION as VERSION_OF_WORK
 from runner.store.workers import WorkerStore
 from tests.migration.old import NEWEST, STORED, Place, Rows, Shape
+from tests.parts.plans import WORK
 from tests.parts.racer import NOW, enqueue, run, worker
 
 GIVEN = {"decisions": {"continues": ""}, "workers": {"asked": 0}}
@@ -120,13 +122,13 @@ def test_the_store_works_on_an_upgraded_database(old: Place) -> None:
     assert waiting == [*urgent, "261122-new", *normal]  # the new one is the older of two that are normal
     choose = lambda scene: admit(scene, 9, AdmissionLimits(skill=None, repository=None))  # noqa: E731
     assert set(RunQueue(store).admit("new", 9, choose, later)) <= set(waiting)
-    assert RunQueue(store).work("261122-new") == {}
+    assert RunQueue(store).work("261122-new") == WORK
 
     assert {one.id for one in store.runs(limit=99)} >= {"261121-aaaaaaaa", "261121-cccccccc"}
     assert store.runs(limit=99, state=RunState.SUCCEEDED)[0].subject == "issue 7"
     assert len(store.events("261121-aaaaaaaa")) == 2
-    assert DecisionStore(store, "acme/app").history().latest_runs["docs issue 7"] == "261121-aaaaaaaa"
-    store.create_run(run("261122-other"), {})
+    assert DecisionStore(store, "acme/app").history().latest["docs issue 7"] == "261121-aaaaaaaa"
+    store.create_run(run("261122-other"))
     messages.send(store, "261121-cccccccc", "go on", NOW, "resume")
     assert [one.act for one in messages.undelivered(store, "261121-cccccccc")][-1] == "resume"
     memory.add_note(store, "acme/app", "docs", "a new note", "261121-cccccccc", NOW)
@@ -136,6 +138,19 @@ def test_the_store_works_on_an_upgraded_database(old: Place) -> None:
     pulls = LocalPullRequests(store.engine, store.database, "acme/app")
     assert [one.number for one in pulls.all()] == [2, 1]
     assert pulls.comment(1, "new", "another marker")
+    store.close()
+
+
+def test_the_work_that_waits_is_still_read(old: Place) -> None:
+    store = old.store()
+    queued = {row["run_id"]: row["skill"] for row in old.rows()["queue"]}
+    for run_id, skill in queued.items():
+        found = RunQueue(store).work(run_id)
+        assert (found.version, found.commit, found.path) == (VERSION_OF_WORK, "b" * 40, f"skills/{skill}")
+        assert (found.kind, found.key, found.subject) == ("issues", f"issues:{run_id}", "issue 7")
+        assert (found.event, found.inputs) == ({"action": "opened"}, {})
+        assert found.continues == "261121-aaaaaaaa"
+    assert all(store.spec(run_id) is None for run_id in queued)
     store.close()
 
 

@@ -13,9 +13,10 @@ from runner.core.model import Phase, Run, RunEvent, RunState
 from runner.core.model.decision import Decision, History, Verdict
 from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store
-from runner.store.decisions import DecisionStore, WorkItem
+from runner.store.decisions import DecisionStore, QueueEntry
 from runner.store.queue import RunQueue
 from runner.store.workers import Worker, WorkerStore
+from tests.parts.plans import WORK
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 COUNT = 60
@@ -63,9 +64,9 @@ def event(run_id: str) -> RunEvent:
     return RunEvent(run_id=run_id, at=NOW, phase=Phase.STORE, message="it waits again")
 
 
-def enqueue(store: Store, run_id: str, skill: str = "docs", **work: object) -> None:
+def enqueue(store: Store, run_id: str, skill: str = "docs", **changes: object) -> None:
     """A decision to start, with its run."""
-    made = replace(WorkItem(run=run(run_id, skill), data={}), **work)  # type: ignore[arg-type]
+    made = replace(QueueEntry(run=run(run_id, skill), work=WORK), **changes)  # type: ignore[arg-type]
     DecisionStore(store, "o/r").decide(lambda _: [decision(run_id, run_id, skill)], lambda _: made)
 
 
@@ -79,7 +80,7 @@ def settle(store: Store, name: str) -> Iterator[str]:
             return [] if f"docs {key}" in known.decisions else [decision(key, f"{name}-{key}")]
 
         yield from (
-            one.key for one in book.decide(decide, lambda one: WorkItem(run=run(one.run_id), data={}))
+            one.key for one in book.decide(decide, lambda one: QueueEntry(run=run(one.run_id), work=WORK))
         )
 
 

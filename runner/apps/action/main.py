@@ -14,7 +14,6 @@ from runner.apps.action.runs import (
     ActionStep,
     RunResult,
     assign_run_ids,
-    event_of_slot,
     force,
     run_all,
     start,
@@ -84,7 +83,7 @@ def _step(
 def _preview(step: ActionStep, decisions: Sequence[Decision], event: Event | None) -> None:
     """Show what would be run, and run nothing."""
     for decision in filter(_starts, decisions):
-        begin = start(step, decision, event or event_of_slot(decision), force(step.job))
+        begin = start(step, decision, event, force(step.job))
         spec = plan_run(step.trusted.place, begin)
         with step.presence.group(f"{decision.skill}: what it would do"):
             step.presence.print_line(spec.prompt.rstrip())

@@ -10,17 +10,14 @@ from runner.apps.action.job_output import JobOutput
 from runner.apps.action.trusted import TrustedRepository
 from runner.apps.console import activity_text
 from runner.core.errors import RunnerError
-from runner.core.model import End, Receipt, RunEvent, TranscriptEvent, Trigger, result_url
-from runner.core.model.decision import Decision, Event, Facts, History, Verdict
-from runner.run.bootstrap import base
+from runner.core.model import End, Receipt, RunEvent, TranscriptEvent
+from runner.core.model.decision import Decision, Event, Verdict
+from runner.run.follow_up import report_end
 from runner.run.launch import NewRun, launch, terminable
-from runner.scheduler.decide import decide_event, failed_to_start
-from runner.scheduler.ledger import Ledger
+from runner.run.start import run_of_work, work_of
+from runner.scheduler.decide import failed_to_start
+from runner.scheduler.ledger import Decide, Ledger
 from runner.store import new_run_id
-from runner.triggers import actor
-
-DEEPEST = 3
-"""How long a chain of `run_completed` may get: a run that follows a run that follows a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +33,7 @@ class RunResult:
 @dataclass(frozen=True, slots=True)
 class _Due:
     decision: Decision
-    event: Event
-    depth: int = 0
+    event: Event | None  # None: a slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +48,14 @@ class ActionStep:
 
 def run_all(step: ActionStep, started: Sequence[Decision], event: Event | None) -> list[RunResult]:
     """Run what was started, and what follows from it. What there was no time for is told as not started."""
-    waiting = [_Due(decision, event or event_of_slot(decision)) for decision in started]
+    waiting = [_Due(decision, event) for decision in started]
     ran: list[RunResult] = []
     try:
         while waiting:
-            due = waiting[0]
-            done = _run(step, due)
+            done = _run(step, waiting[0])
             waiting.pop(0)
             ran.append(done)
-            waiting += _following(step, done, due.depth + 1)
+            waiting += _follow_ups(step, done)
     finally:
         for due in waiting:
             given_up = replace(due.decision, verdict=Verdict.FAILED_TO_START, message=_ENDED, expires=None)
@@ -71,34 +66,11 @@ def run_all(step: ActionStep, started: Sequence[Decision], event: Event | None) 
 _ENDED = "the job ended before its turn came"
 
 
-def event_of_slot(decision: Decision) -> Event:
-    """What a skill is told of the slot that it runs for."""
-    due = decision.due.isoformat() if decision.due else ""
-    return Event(kind=decision.trigger, key=decision.key, at=decision.at, payload={"schedule": {"due": due}})
-
-
-def start(step: ActionStep, due: Decision, event: Event, force: Mapping[str, Any]) -> NewRun:
-    """Everything that launching needs. Raises RunnerError of the forge."""
+def start(step: ActionStep, due: Decision, event: Event | None, force: Mapping[str, Any]) -> NewRun:
+    """Everything that launching needs; `event` is None for a slot. Raises RunnerError of the forge."""
     trusted = step.trusted
-    skill = trusted.loaded.skills[due.skill]
-    begin, mirror = base(trusted.place, trusted.forge, skill.base_branch)
-    return NewRun(
-        run_id=due.run_id or "dry-run",
-        skill=skill,
-        commit=trusted.sha,
-        trigger=Trigger(
-            kind=event.kind,
-            key=event.key,
-            subject=event.subject,
-            actor=actor(event.payload),
-            at=event.at,
-            event=event.payload,
-            inputs=event.inputs,
-        ),
-        base=begin,
-        mirror=mirror,
-        force=force,
-    )
+    work = work_of(due, event, trusted.loaded.skills[due.skill], trusted.sha)
+    return run_of_work(trusted.host, due.run_id or "dry-run", due.skill, work, trusted.skill_source, force)
 
 
 def force(job: JobInput) -> Mapping[str, Any]:
@@ -114,16 +86,13 @@ def _run(step: ActionStep, due: _Due) -> RunResult:
         try:
             begin = start(step, decision, due.event, force(step.job))
             with terminable():
-                end = launch(
-                    step.trusted.place, step.trusted.runs, step.trusted.forge, begin, *_watching(presence)
-                )
+                end = launch(step.trusted.host, begin, *_watching(presence))
         except RunnerError as error:
             failed = failed_to_start(decision, error)
             step.ledger.amend(failed, _now())
             return RunResult(decision=failed, end=error.end)
     run = step.trusted.runs.run(decision.run_id)
     receipts = tuple(step.trusted.runs.receipts(decision.run_id))
-    step.ledger.add_end(decision, end, result_url(receipts), _now())
     return RunResult(decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd)
 
 
@@ -140,28 +109,19 @@ def _watching(presence: JobOutput) -> tuple[Callable[[RunEvent], None], Callable
     return observe, transcript
 
 
-def _following(step: ActionStep, done: RunResult, depth: int) -> list[_Due]:
-    """The runs that skills start because this one has ended."""
+def _follow_ups(step: ActionStep, done: RunResult) -> list[_Due]:
+    """Tell the ledger of the end of a run; the runs that skills start because of it."""
     decision = done.decision
-    if decision.verdict is not Verdict.STARTED or depth > DEEPEST:
+    if decision.verdict is not Verdict.STARTED:
         return []
-    url = result_url(done.receipts)
-    run = {"id": decision.run_id, "skill": decision.skill, "state": done.end.state.value, "url": url}
-    now = _now()
-    event = Event(
-        kind="run_completed",
-        key=f"run_completed:{decision.run_id}",
-        at=now,
-        payload={"run": run},
-        subject=decision.run_id,
-    )
+    runs, skills, now = step.trusted.runs, step.trusted.loaded.skills, _now()
 
-    def decide(history: History) -> list[Decision]:
-        found = decide_event(step.trusted.loaded.skills, event, Facts(), history, now)
-        return assign_run_ids(found, now)
+    def decide(_: Event, decide: Decide) -> list[Decision]:
+        return step.ledger.decide(lambda history: assign_run_ids(decide(history), now), now)
 
-    settled = step.ledger.decide(decide, now)
-    return [_Due(one, event, depth) for one in settled if one.verdict is Verdict.STARTED]
+    run = runs.run(decision.run_id)
+    told = report_end(runs, run, done.end, decision, step.ledger, skills, decide, now)
+    return [_Due(one, told.event) for one in told.decisions if one.verdict is Verdict.STARTED]
 
 
 def assign_run_ids(decisions: Sequence[Decision], now: datetime, host: str = "action") -> list[Decision]:

@@ -17,7 +17,8 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
 from runner.publish.forges import Forge
 from runner.run import bootstrap
-from runner.run.place import Place
+from runner.run.place import Host, Place
+from runner.run.start import SkillSource
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import LoadedSkills, load
 from runner.store import Store
@@ -35,6 +36,14 @@ class TrustedRepository:
     sha: str
     loaded: LoadedSkills
     me: OwnIdentity
+
+    @property
+    def host(self) -> Host:
+        return Host(self.place, self.runs, self.forge)
+
+    @property
+    def skill_source(self) -> SkillSource:
+        return SkillSource(mirror=self.mirror, head=self.sha, skills=self.loaded.skills)
 
     @property
     def remote(self) -> Remote:

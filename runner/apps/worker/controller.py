@@ -5,19 +5,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from runner.apps.worker.alerts import Alerts
 from runner.apps.worker.error_log import ErrorLog
 from runner.apps.worker.events import EventSources
 from runner.apps.worker.repositories import RepositoryList
 from runner.apps.worker.repository import RepositorySnapshot, read_repository
-from runner.apps.worker.run_job import work_item
 from runner.config.settings import Config
-from runner.core.model import result_url
-from runner.core.model.decision import Budget, Event, Facts, Verdict
+from runner.core.model.decision import Budget, Decision, Event, Facts, Verdict
+from runner.run.follow_up import report_end
 from runner.scheduler.circuit_breaker import has_failed, is_open
-from runner.scheduler.decide import decide_event, decide_slots, listening_skills
-from runner.scheduler.ledger import Ledger
+from runner.scheduler.decide import decide_event, decide_slots
+from runner.scheduler.ledger import Decide, Ledger
 from runner.scheduler.timetable import Timetable
 from runner.skills import Skill
 from runner.store import Store
@@ -149,7 +149,7 @@ class Controller:
         repository = self.snapshots[name]
         decided = self._decision_log(repository).decide(
             lambda known: decide_slots(repository.skills, repository.introduction_times, known, now),
-            lambda decision: work_item(repository, None, decision),
+            repository.queue_entry,
             now,
         )
         self.alerts.note_decided_until(repository, now)
@@ -162,14 +162,17 @@ class Controller:
 
     def decide_event(self, name: str, event: Event, facts: Facts) -> None:
         """Decide one event of a repository that this worker serves, and store the decisions."""
+        skills = self.snapshots[name].skills
+        self._decide_event(name, event, lambda known: decide_event(skills, event, facts, known, event.at))
+
+    def _decide_event(self, name: str, event: Event, decide: Decide) -> list[Decision]:
         repository = self.snapshots[name]
-        settled = self._decision_log(repository).decide(
-            lambda known: decide_event(repository.skills, event, facts, known, event.at),
-            lambda decision: work_item(repository, event, decision),
-            event.at,
+        decided = self._decision_log(repository).decide(
+            decide, lambda decision: repository.queue_entry(decision, event), event.at
         )
-        if any(one.verdict is Verdict.STARTED for one in settled):
+        if any(one.verdict is Verdict.STARTED for one in decided):
             self.wake()
+        return decided
 
     def requeue_orphans(self, names: list[str]) -> None:
         """Queue runs that the shared ledger says we started and that a crash kept out of our store."""
@@ -179,7 +182,7 @@ class Controller:
             with self.error_log.report_once(f"ledger {name}", f"{name}: "):
                 for one in book.orphans(self.now()):
                     if one.skill in repository.skills:
-                        book.adopt(one, work_item(repository, None, one))
+                        book.adopt(one, repository.queue_entry(one))
 
     def _decision_log(self, repository: RepositorySnapshot) -> DecisionLog:
         shared = None
@@ -218,20 +221,17 @@ class Controller:
         repository = self.snapshots.get(run.repository)
         if repository is None or run.end is None:
             return
-        book, now = self._decision_log(repository), self.now()
-        url = result_url(self.store.receipts(run_id))
-        decision = book.local.find(run.skill, run.trigger_key)
-        if decision is not None:
-            book.add_end(decision, run.end, url, now)
-        event = Event(
-            kind="run_completed",
-            key=f"run_completed:{run_id}",
-            at=now,
-            payload={"run": {"id": run_id, "skill": run.skill, "state": run.state.value, "url": url}},
-            subject=run_id,
+        decisions = self._decision_log(repository)
+        report_end(
+            self.store,
+            run,
+            run.end,
+            decisions.local.find(run.skill, run.trigger_key),
+            decisions,
+            repository.skills,
+            partial(self._decide_event, run.repository),
+            self.now(),
         )
-        if listening_skills(repository.skills, event):
-            self.decide_event(run.repository, event, Facts())
         if has_failed(run):
             self._break_circuit(run.repository, run.skill, run.end.message)
         RunQueue(self.store).mark_reported(run_id)

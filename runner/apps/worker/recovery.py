@@ -70,7 +70,7 @@ class Recovery:
 
     def _take_over(self, taken: ClaimedRun) -> None:
         run = self.store.run(taken.run_id)
-        attempts = self.store.spec(run.id).get("limits", {}).get("attempts", 1)
+        attempts = self._attempts(run.id)
         retried = self.config.worker.on_worker_lost == "retry" and may_retry_lost(run.attempt, attempts)
         if not taken.has_started:
             told, attempt = (
@@ -85,6 +85,15 @@ class Recovery:
             told = "lost"
             self.store.mark_lost(run.id, self.now(), taken.owner)
         log.error("run %s of worker %s: %s", run.id, taken.owner, told)
+
+    def _attempts(self, run_id: str) -> int:
+        """How many attempts a run may have; one where it was not planned, or its spec cannot be read."""
+        try:
+            stored = self.store.spec(run_id)
+        except RunnerError as error:
+            log.error("%s (%s)", error.message, error.hint)
+            return 1
+        return stored.spec.limits.attempts if stored else 1
 
     def _recover(self, engine: Engine, dead: list[str]) -> None:
         """Have the engine end the workflows of dead workers: nobody owns them, so they do nothing."""

@@ -10,12 +10,15 @@ from pathlib import Path
 from runner.clients.git import Git, files_at
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import FILE, Config, load_config
+from runner.core.model.decision import Decision, Event
 from runner.publish.forges import Forge, locate_repository
 from runner.run import bootstrap
-from runner.run.place import Place
+from runner.run.place import Host, Place
 from runner.run.plan import Base
+from runner.run.start import SkillSource, queue_entry
 from runner.skills import LoadedSkills, Skill, load
 from runner.store import Store
+from runner.store.decisions import QueueEntry
 from runner.workspace.mirror import Mirror
 
 _OWN = ("image", "skills", "policy", "bot")
@@ -37,6 +40,17 @@ class RepositorySnapshot:
     @property
     def skills(self) -> Mapping[str, Skill]:
         return self.skill_set.skills
+
+    @property
+    def skill_source(self) -> SkillSource:
+        return SkillSource(mirror=self.mirror, head=self.base.sha, skills=self.skills)
+
+    def host(self, store: Store) -> Host:
+        return Host(self.place, store, self.forge)
+
+    def queue_entry(self, decision: Decision, event: Event | None = None) -> QueueEntry:
+        """The queued run of a decision for one of these skills."""
+        return queue_entry(self.name, self.skills[decision.skill], self.base.sha, decision, event)
 
 
 def place_of(

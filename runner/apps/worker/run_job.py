@@ -2,30 +2,21 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from runner.apps.worker.lease import Lease
 from runner.apps.worker.repository import RepositorySnapshot
-from runner.clients.git import files_at
 from runner.core import plugins
 from runner.core.errors import RunnerError
-from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Trigger, Usage
-from runner.core.model.decision import Decision, Event
-from runner.run import bootstrap
-from runner.run.agent.resume import CONTINUES, EarlierRun, read_earlier_run
+from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Usage
 from runner.run.launch import NewRun, PutOffRun, launch
-from runner.scheduler.admission import PRIORITIES
+from runner.run.start import run_of_work
 from runner.scheduler.retry import may_retry_lost, retry_delay
-from runner.skills import Skill, load
 from runner.store import Store
-from runner.store.decisions import WorkItem
 from runner.store.queue import ClaimedRun, RunQueue
-from runner.triggers import actor
-from runner.triggers.slots import Slot, jittered_start, line_of
-from runner.workspace.mirror import Mirror
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -79,55 +70,6 @@ def cancellation(message: str) -> RunnerError:
     return RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint="skillrunner retry RUN")
 
 
-def work_item(repository: RepositorySnapshot, event: Event | None, decision: Decision) -> WorkItem:
-    """The work item to queue for a decision to start."""
-    skill = repository.skills[decision.skill]
-    due = {"schedule": {"due": decision.due.isoformat() if decision.due else ""}}
-    data = {
-        "commit": repository.base.sha,
-        "path": skill.path,
-        "key": decision.key,
-        "kind": decision.trigger,
-        "at": decision.at.isoformat(),
-        "due": decision.due.isoformat() if decision.due else None,
-        "subject": event.subject if event else "",
-        "event": event.payload if event else due,
-        "inputs": event.inputs if event else {},
-        CONTINUES: decision.continues,
-    }
-    run = Run(
-        id=decision.run_id,
-        repository=repository.name,
-        skill=decision.skill,
-        trigger=decision.trigger,
-        trigger_key=decision.key,
-        subject=event.subject if event else "",
-        base_sha=repository.base.sha,
-        state=RunState.QUEUED,
-        created_at=decision.at,
-        harness=skill.options.harness.kind,
-    )
-    return WorkItem(
-        run=run,
-        data=data,
-        priority=PRIORITIES[skill.options.priority] - (decision.trigger == "manual"),
-        not_before=_start_time(repository, decision),
-        cancels_others=skill.options.overlap == "cancel_running",
-    )
-
-
-def _start_time(repository: RepositorySnapshot, decision: Decision) -> datetime | None:
-    """When a slot's run may start if its schedule has `jitter`; None: at once."""
-    timetable = repository.skills[decision.skill].triggers.get("schedule")
-    if timetable is None or decision.due is None:
-        return None
-    for schedule in timetable.root:
-        if schedule.jitter and decision.key.startswith(f"schedule:{line_of(schedule)}:"):
-            slot = Slot(due=decision.due, key=decision.key, schedule=schedule)
-            return jittered_start(slot, f"{repository.name} {decision.skill}")
-    return None
-
-
 def run_job(job: RunJob) -> End:
     """Execute a queued run with its skill at the commit of the decision.
 
@@ -137,8 +79,7 @@ def run_job(job: RunJob) -> End:
     try:
         _remove_earlier_sandbox(job)
         begin = _new_run(job, put_off)
-        place, forge = job.repository.place, job.repository.forge
-        return launch(place, job.store, forge, begin, _log_event, lambda _: None)
+        return launch(job.repository.host(job.store), begin, _log_event, lambda _: None)
     except RunnerError as error:
         end = error.end
     except Exception as error:
@@ -190,59 +131,20 @@ def _log_event(event: Any) -> None:
 
 def _new_run(job: RunJob, put_off: PutOffRun) -> NewRun:
     run, repository = job.run, job.repository
-    work = RunQueue(job.store).work(run.id)
-    commit = work["commit"] or repository.base.sha  # none: as it is now
-    # The newest commit's skills have been read already.
-    known = repository.skills.get(run.skill) if commit == repository.base.sha else None
-    skill = known or skill_at(repository.mirror, commit, work["path"], run.skill)
-    base, mirror = bootstrap.base(repository.place, repository.forge, skill.base_branch)
-    before = _earlier_run(job.store, work)
-    if before is not None:
-        base = replace(base, sha=mirror.resolve(before.base_sha))
-    return NewRun(
-        run_id=run.id,
-        earlier=before,
-        skill=skill,
-        commit=commit,
-        trigger=trigger_of(work),
-        base=base,
-        mirror=mirror,
+    made = run_of_work(
+        repository.host(job.store),
+        run.id,
+        run.skill,
+        RunQueue(job.store).work(run.id),
+        repository.skill_source,
         # What isolates is the worker's choice: a skill cannot ask to run on the bare machine.
-        force={"force_sandbox": repository.place.config.sandbox},
+        {"force_sandbox": repository.place.config.sandbox},
+    )
+    return replace(
+        made,
         queued=True,
         stop=job.stop_signals.check_for(run.id),
         worker=job.claim.owner,
         attempt=run.attempt,
         put_off=put_off,
     )
-
-
-def _earlier_run(store: Store, work: Mapping[str, Any]) -> EarlierRun | None:
-    """The run that this one continues, if its patch or session still exists."""
-    if not work.get(CONTINUES):
-        return None
-    run = store.run(work[CONTINUES])
-    before = read_earlier_run(store, run) if run.end is not None else None
-    return before if before is not None and (before.patch or before.session) else None
-
-
-def trigger_of(work: Mapping[str, Any]) -> Trigger:
-    """The trigger of a run, read from its work item."""
-    return Trigger(
-        kind=work["kind"],
-        key=work["key"],
-        subject=work["subject"],
-        actor=actor(work["event"]),
-        at=datetime.fromisoformat(work["at"]),
-        event=work["event"],
-        inputs=work["inputs"],
-    )
-
-
-def skill_at(mirror: Mirror, commit: str, path: str, name: str) -> Skill:
-    """A skill as it was at a commit. Raises RunnerError SKILL_NOT_FOUND."""
-    found = load(files_at(mirror.directory, commit, [path])).skills
-    if name not in found:
-        message = f"{mirror.url} has no valid skill {name} at {commit[:12]} any more"
-        raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint="skillrunner validate")
-    return found[name]

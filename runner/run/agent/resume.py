@@ -1,9 +1,8 @@
 """A run that has ended, for another that goes on from it: what it changed, and its agent's session."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.jsonl import json_object
@@ -16,9 +15,6 @@ from runner.skills.fencing import fence
 from runner.store import Store
 from runner.workspace.changeset import Edit
 from runner.workspace.git_index import SYMLINK
-
-CONTINUES = "continues"
-"""The key in a run's stored spec that names the run from which it goes on."""
 
 _TAIL = 1024**2  # bytes of a transcript in which the agent's last words are looked for
 _WORDS = 4_000  # characters of them
@@ -71,21 +67,12 @@ def read_earlier_run(store: Store, run: Run) -> EarlierRun:
     )
 
 
-def spec_of(store: Store, run: Run) -> RunSpec:
+def planned_spec(store: Store, run: Run) -> RunSpec:
     """What a run was to do, without its event. Raises RunnerError when it was never planned."""
-    from pydantic import TypeAdapter, ValidationError
-
-    data = _with_outputs(store.spec(run.id))
-    try:
-        return TypeAdapter(RunSpec).validate_python(data)
-    except ValidationError as error:
+    if (stored := store.spec(run.id)) is None:
         message, hint = f"run {run.id} ended before it was planned", f"skillrunner retry {run.id}"
-        raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint) from error
-
-
-def _with_outputs(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A stored spec with its outputs; until a run could have several, it had one `output`."""
-    return {"outputs": [data["output"]], **data} if "output" in data else data
+        raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+    return stored.spec
 
 
 def relocate_session(kept: AgentSession | None, workspace: str) -> Files:

@@ -21,7 +21,7 @@ from runner.publish.outputs.none import NoneOutput
 from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
-from runner.run.launch import as_data, record_of
+from runner.run.launch import record_of
 from runner.run.place import LocalPlace, Place, local_place
 from runner.run.plan import plan
 from runner.run.recorder import RunRecorder
@@ -29,6 +29,7 @@ from runner.run.stages.gateway import TRAFFIC
 from runner.run.testing import case as cases
 from runner.skills import Skill
 from runner.store import Store, hold_lock, new_run_id
+from runner.store.specs import StoredSpec
 from runner.triggers import actor, subject, trigger_key
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
     replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
     record = RunRecorder(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
     with hold_lock(record.folder):
-        stage.runs.create_run(record_of(spec, run_id), as_data(spec))
+        stage.runs.create_run(record_of(spec, run_id), StoredSpec(spec=spec))
         parts = replace(make(spec, ears, mode), record=mode != "test", model_end=_model_end(ears, replay))
         if replay is not None:
             parts = replace(parts, stop=replay.check)

@@ -86,8 +86,7 @@ class Scene:
                     base_sha=spec.base_sha,
                     state=RunState.QUEUED,
                     created_at=NOW,
-                ),
-                {},
+                )
             )
             record = RunRecorder(self.store, run_id, self.store.run_folder(run_id), self.events.append)
             return run_id, execute(spec, record, replace(self.parts(), **parts))

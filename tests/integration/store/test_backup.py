@@ -30,7 +30,7 @@ def add(project: Project, run_id: str) -> None:
     store = Store(project.state)
     facts = {"repository": "a/b", "skill": "docs", "trigger": "manual", "trigger_key": run_id}
     more = {"base_sha": "0" * 40, "harness": "command", "created_at": NOW}
-    store.create_run(Run(id=run_id, state=RunState.QUEUED, **facts, **more), {})  # type: ignore[arg-type]
+    store.create_run(Run(id=run_id, state=RunState.QUEUED, **facts, **more))  # type: ignore[arg-type]
     store.close()
 
 

@@ -12,11 +12,12 @@ from runner.core.model import Artifact, Check, End, Phase, Reason, Receipt, Refu
 from runner.core.model.decision import Decision, History
 from runner.scheduler.admission import AdmissionLimits, admit
 from runner.store import Store, retention, tables
-from runner.store.decisions import DecisionStore, WorkItem, find_newest
+from runner.store.decisions import DecisionStore, QueueEntry, find_newest
 from runner.store.pauses import list_pauses, pause, resume, resumed_at
 from runner.store.queue import RunQueue
 from runner.store.spending import spending_since
 from runner.store.workers import WorkerStore
+from tests.parts.plans import STORED, WORK
 from tests.parts.racer import NOW, decision, enqueue, event, run, worker
 
 DONE = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
@@ -43,7 +44,7 @@ def reason(action: Callable[[], object]) -> Reason:
     return caught.value.reason
 
 
-def no_work(one: Decision) -> WorkItem:
+def no_work(one: Decision) -> QueueEntry:
     raise AssertionError(f"{one} starts nothing")
 
 
@@ -51,7 +52,7 @@ def no_work(one: Decision) -> WorkItem:
 
 
 def test_a_decision_that_fails_leaves_nothing(store: Store) -> None:
-    def breaks(_: object) -> WorkItem:
+    def breaks(_: object) -> QueueEntry:
         raise KeyError("the skill is gone")
 
     book = DecisionStore(store, "o/r")
@@ -65,7 +66,7 @@ def test_a_decision_that_fails_leaves_nothing(store: Store) -> None:
 def test_the_first_decision_stands(store: Store) -> None:
     enqueue(store, "run-1")
     again = decision("run-1", "run-2")
-    DecisionStore(store, "o/r").decide(lambda _: [again], lambda _: WorkItem(run=run("run-2"), data={}))
+    DecisionStore(store, "o/r").decide(lambda _: [again], lambda _: QueueEntry(run=run("run-2"), work=WORK))
     assert DecisionStore(store, "o/r").find("docs", "run-1") == decision("run-1", "run-1")
     assert reason(lambda: store.run("run-2")) is Reason.INVALID_INPUT
 
@@ -172,7 +173,7 @@ def test_what_nobody_began_is_cancelled_at_once(store: Store) -> None:
     assert (end.state, end.message) == (RunState.CANCELLED, "not today")
     assert take(store) == {}
     assert RunQueue(store).unreported_ends("w") == ["run-1"]
-    store.create_run(run("by-hand"), {})
+    store.create_run(run("by-hand"))
     assert reason(lambda: RunQueue(store).request_stop("by-hand", "", NOW)) is Reason.INVALID_INPUT
 
 
@@ -201,7 +202,7 @@ def test_what_the_dead_and_the_gone_leave_is_stranded(store: Store) -> None:
 
 
 def test_runs_by_hand_count_as_busy(store: Store) -> None:
-    store.create_run(run("by-hand"), {})
+    store.create_run(run("by-hand"))
     enqueue(store, "run-1")
     bounds = AdmissionLimits(skill=1)
     line = RunQueue(store)
@@ -229,7 +230,7 @@ def test_the_clock_may_go_back_between_a_decision_and_its_run(store: Store) -> N
 # --- whose a run is ---------------------------------------------------------------------------------
 
 WRITES: dict[str, Callable[[Store], None]] = {
-    "plan_run": lambda store: store.plan_run("run-1", "a" * 40, "command", {}),
+    "plan_run": lambda store: store.plan_run("run-1", STORED),
     "set_state": lambda store: store.set_state("run-1", RunState.RUNNING, NOW),
     "set_facts": lambda store: store.set_facts("run-1", attempt=2),
     "finish": lambda store: store.finish("run-1", DONE, NOW, Usage(), event("run-1")),
@@ -301,7 +302,7 @@ def test_runs_of_workers_are_not_lost_for_want_of_a_process_here(store: Store) -
     enqueue(store, "waits")
     enqueue(store, "taken", skill="other")
     RunQueue(store).admit("w", 9, lambda _: ["taken"], NOW)
-    store.create_run(run("elsewhere", worker="another-machine:7"), {})
+    store.create_run(run("elsewhere", worker="another-machine:7"))
     lost = store.sweep_lost()
     assert lost == (["elsewhere"] if store.database.is_file else [])
 
@@ -382,7 +383,7 @@ def test_what_is_paused_goes_on_when_a_human_says_so(store: Store) -> None:
 
 def test_what_was_spent_counts_from_a_moment_on(store: Store) -> None:
     for at, (skill, cost) in enumerate([("a", 1.0), ("a", 0.25), ("b", None), ("b", 2.0)]):
-        store.create_run(run(f"run-{at}", skill), {})
+        store.create_run(run(f"run-{at}", skill))
         ended = NOW - MINUTE if at == 0 else NOW
         store.finish(f"run-{at}", DONE, ended, Usage(cost_usd=cost))
     enqueue(store, "again", skill="c")
@@ -485,8 +486,8 @@ def test_what_is_filled_in_stands_in_nobodys_way(store: Store) -> None:
     key = "backfill:schedule:* * * * *@UTC:x"
     filled = run("run-1", trigger_key=key)
     book = DecisionStore(store, "o/r")
-    work = WorkItem(run=filled, data={})
-    book.decide(lambda _: [decision(key, "run-1", due=NOW)], lambda _: work)
+    entry = QueueEntry(run=filled, work=WORK)
+    book.decide(lambda _: [decision(key, "run-1", due=NOW)], lambda _: entry)
     enqueue(store, "run-2", skill="other")
     enqueue(store, "run-3", cancels_others=True)
     assert store.run("run-1").end is None

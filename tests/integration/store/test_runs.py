@@ -15,6 +15,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Check, End, Phase, Reason, Refusal, Run, RunEvent, RunState, Usage
 from runner.publish.forges import NewPullRequest
 from runner.store import LocalPullRequests, Store, hold_lock, is_held, new_run_id
+from tests.parts.plans import STORED
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DONE = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message="done")
@@ -43,9 +44,9 @@ def run(number: int = 1, **changes: object) -> Run:
 
 
 def test_a_run_comes_back_as_it_was(store: Store) -> None:
-    store.create_run(run(), {"b": 1, "a": NOW})
+    store.create_run(run(), STORED)
     assert store.run("run-001") == run()
-    assert store.spec("run-001") == {"b": 1, "a": str(NOW)}
+    assert store.spec("run-001") == STORED
     store.set_state("run-001", RunState.PREPARING, NOW)
     store.set_facts("run-001", image_digest="sha256:x", attempt=2)
     store.add_event(RunEvent(run_id="run-001", at=NOW, phase=Phase.PLAN, message="m", data={"x": 1}))
@@ -62,7 +63,7 @@ def test_a_run_comes_back_as_it_was(store: Store) -> None:
 
 
 def test_an_ended_run_never_changes(store: Store) -> None:
-    store.create_run(run(), {})
+    store.create_run(run())
     store.finish("run-001", DONE, NOW, Usage())
     for change in (
         lambda: store.set_state("run-001", RunState.RUNNING, NOW),
@@ -77,8 +78,8 @@ def test_an_ended_run_never_changes(store: Store) -> None:
 @pytest.mark.parametrize("name", ["latest", "nope", "run-"])
 def test_a_name_must_mean_one_run(store: Store, name: str) -> None:
     if name == "run-":
-        store.create_run(run(1), {})
-        store.create_run(run(2), {})
+        store.create_run(run(1))
+        store.create_run(run(2))
     with pytest.raises(RunnerError) as caught:
         store.run(name)
     assert caught.value.reason is Reason.INVALID_INPUT
@@ -86,7 +87,7 @@ def test_a_name_must_mean_one_run(store: Store, name: str) -> None:
 
 def test_pages_follow_each_other(store: Store) -> None:
     for number in range(9):
-        store.create_run(run(number, skill="a" if number % 3 else "b"), {})
+        store.create_run(run(number, skill="a" if number % 3 else "b"))
     store.finish("run-004", DONE, NOW, Usage())
     first = store.runs(limit=5)
     second = store.runs(limit=5, before=first[-1])
@@ -101,7 +102,7 @@ def test_a_run_whose_process_died_is_lost(store: Store) -> None:
         "with hold_lock(pathlib.Path(sys.argv[1])):\n print('held', flush=True); time.sleep(60)"
     )
     folder = store.run_folder("run-001")
-    store.create_run(run(), {})
+    store.create_run(run())
     command = [sys.executable, "-c", script, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ}) as process:
         assert process.stdout is not None
@@ -150,7 +151,7 @@ def test_several_may_make_the_same_store_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         stores = list(pool.map(lambda _: Store(tmp_path), range(4)))
     for number, one in enumerate(stores):
-        one.create_run(run(number), {})
+        one.create_run(run(number))
     assert len(stores[0].runs()) == 4
     for one in stores:
         one.close()
@@ -216,8 +217,8 @@ def test_two_processes_number_pull_requests_without_a_clash(store: Store) -> Non
 def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.create_run(run(1), {})
-    store.create_run(run(2), {})
+    store.create_run(run(1))
+    store.create_run(run(2))
 
     def ends_now(folder: Path) -> bool:
         if folder.name == "run-001":

@@ -30,7 +30,7 @@ RUN = Run(
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     made = Store(tmp_path)
-    made.create_run(RUN, {})
+    made.create_run(RUN)
     return made
 
 

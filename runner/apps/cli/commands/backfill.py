@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runner.scheduler.backfill import BackfillSlot
     from runner.skills import Skill
     from runner.store import Store
-    from runner.store.decisions import WorkItem
+    from runner.store.decisions import QueueEntry
     from runner.triggers.slots import Slot
 
 _MOST = 100
@@ -171,7 +171,7 @@ def _backfill(
         told.extend(_told(one, made[one.key], dry_run) for one in found)
         return [] if dry_run else [made[one.key] for one in found if one.is_missing]
 
-    DecisionStore(store, place.name).decide(decide, lambda one: _work(place, one))
+    DecisionStore(store, place.name).decide(decide, lambda one: _entry(place, one))
     return told
 
 
@@ -208,11 +208,10 @@ def _decision(skill: "Skill", one: "BackfillSlot", at: datetime) -> "Decision":
     )
 
 
-def _work(place: "RepositorySnapshot", decision: "Decision") -> "WorkItem":
-    from runner.apps.worker.run_job import work_item
+def _entry(place: "RepositorySnapshot", decision: "Decision") -> "QueueEntry":
     from runner.scheduler.admission import PRIORITIES
 
-    return replace(work_item(place, None, decision), priority=PRIORITIES["low"], cancels_others=False)
+    return replace(place.queue_entry(decision), priority=PRIORITIES["low"], cancels_others=False)
 
 
 def _told(one: "BackfillSlot", made: "Decision", dry_run: bool) -> dict[str, Any]:

@@ -2,22 +2,15 @@
 """`skillrunner continue`: a new run that goes on from one that has ended."""
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from runner.apps.cli.commands import place_of_options
-from runner.core.errors import RunnerError, exit_code
-from runner.core.model import Phase, Reason
+from runner.core.errors import exit_code
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.core.model import Run
-    from runner.publish.forges import Forge
-    from runner.run.launch import ContinuedRun
-    from runner.run.place import LocalPlace
-    from runner.store import Store
 
 
 @click.command()
@@ -44,38 +37,13 @@ def command(
     from runner.apps.console import Progress
     from runner.run import bootstrap
     from runner.run.launch import launch, terminable
+    from runner.run.place import Host
+    from runner.run.start import continued_run
 
     with bootstrap.store(place.config) as runs:
         with Progress(quiet=options.quiet, stream=sys.stderr) as progress, terminable():
-            target = bootstrap.forge(place, runs)
-            wanted = _wanted(place, runs, target, runs.run(run), text, again)
-            end = launch(place, runs, target, wanted, progress.observe, progress.transcript)
+            host = Host(place, runs, bootstrap.forge(place, runs))
+            wanted = continued_run(host, runs.run(run), text, again)
+            end = launch(host, wanted, progress.observe, progress.transcript)
         print_end(runs, wanted.run_id, end, as_json, options.quiet)
     context.exit(exit_code(end))
-
-
-def _wanted(
-    place: "LocalPlace", runs: "Store", target: "Forge", found: "Run", text: str, again: bool
-) -> "ContinuedRun":
-    from dataclasses import replace
-
-    from runner.run import bootstrap
-    from runner.run.agent.resume import read_earlier_run, spec_of
-    from runner.run.launch import ContinuedRun, continuation_spec
-    from runner.store import new_run_id
-
-    before, spec = read_earlier_run(runs, found), spec_of(runs, found)
-    base, mirror = bootstrap.base(place, target, spec.base_ref)
-    if base.repository.url != spec.repository.url:
-        message = f"run {found.id} is of {spec.repository.url}, and this is {base.repository.url}"
-        hint = "go to its repository, or name it: skillrunner -C DIR continue ..."
-        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
-    now = datetime.now(UTC)
-    spec = replace(spec, base_sha=mirror.resolve(spec.base_sha), trigger=replace(spec.trigger, at=now))
-    return ContinuedRun(
-        run_id=new_run_id(now),
-        mirror=mirror,
-        earlier=before,
-        again=again,
-        spec=continuation_spec(spec, before, before.prompt, text),
-    )

@@ -37,12 +37,12 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
     """
     from runner.run import bootstrap
     from runner.run.agent.handoff import handoff
-    from runner.run.agent.resume import read_earlier_run, spec_of
+    from runner.run.agent.resume import planned_spec, read_earlier_run
 
     config = settings(options)
     with bootstrap.store(config) as runs:
         found = runs.run(run)
-        given, spec = read_earlier_run(runs, found), spec_of(runs, found)
+        given, spec = read_earlier_run(runs, found), planned_spec(runs, found)
         place = _place(options.root, folder, f"{found.skill}-{found.id}")
         made = handoff(spec, given, config.state, runs.files_of(found), place)
         refused = [f"{one.subject} {one.message}" for one in runs.refusals(found.id)]

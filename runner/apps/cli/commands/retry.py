@@ -1,13 +1,14 @@
 """`skillrunner retry`: have a worker do a run again."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason, Run, RunState
+from runner.core.model import Phase, Reason, Run
 from runner.core.model.decision import Decision, Verdict
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ def command(options: "Options", run: str, current: bool) -> None:
 
 
 def _queue(store: "Store", found: Run, current: bool) -> str:
+    from runner.run.start import retry_entry
     from runner.store import new_run_id
-    from runner.store.decisions import DecisionStore, WorkItem
+    from runner.store.decisions import DecisionStore
     from runner.store.queue import RunQueue
 
-    work, now = dict(RunQueue(store).work(found.id)), datetime.now(UTC)
+    work, now = RunQueue(store).work(found.id), datetime.now(UTC)
     if current:
-        work["commit"] = ""
+        work = replace(work, commit="")
     decision = Decision(
         key=f"retry:{found.id}:{uuid.uuid4().hex[:8]}",
         skill=found.skill,
@@ -49,21 +51,9 @@ def _queue(store: "Store", found: Run, current: bool) -> str:
         at=now,
         run_id=new_run_id(now),
     )
-    again = Run(
-        id=decision.run_id,
-        repository=found.repository,
-        skill=found.skill,
-        trigger=found.trigger,
-        trigger_key=decision.key,
-        subject=found.subject,
-        base_sha=found.base_sha,
-        state=RunState.QUEUED,
-        created_at=now,
-        harness=found.harness,
-    )
-    wanted = WorkItem(run=again, data=work, priority=_urgency(store, found))
-    DecisionStore(store, found.repository).decide(lambda _: [decision], lambda _: wanted)
-    return again.id
+    entry = retry_entry(found, work, decision, _urgency(store, found))
+    DecisionStore(store, found.repository).decide(lambda _: [decision], lambda _: entry)
+    return decision.run_id
 
 
 def _urgency(store: "Store", found: Run) -> int:

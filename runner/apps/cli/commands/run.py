@@ -16,9 +16,8 @@ from runner.core.model import End, HarnessSpec
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.publish.forges import Forge
     from runner.run.launch import NewRun
-    from runner.run.place import LocalPlace
+    from runner.run.place import Host, LocalPlace
     from runner.store import Store
 
 
@@ -96,70 +95,48 @@ def _run(place: "LocalPlace", runs: "Store", wish: RunRequest, quiet: bool) -> i
     from runner.apps.console import Progress
     from runner.run import bootstrap
     from runner.run.launch import launch, terminable
+    from runner.run.place import Host
     from runner.store import new_run_id
 
     run_id = new_run_id(datetime.now(UTC))
     with Progress(quiet=quiet, stream=sys.stderr) as progress, terminable():
-        target = bootstrap.forge(place, runs)
-        start = _start(place, runs, target, wish, run_id)
-        end = launch(place, runs, target, start, progress.observe, progress.transcript)
+        host = Host(place, runs, bootstrap.forge(place, runs))
+        start = _start(host, place, wish, run_id)
+        end = launch(host, start, progress.observe, progress.transcript)
     print_end(runs, run_id, end, wish.as_json, quiet)
     return exit_code(end)
 
 
-def _start(place: "LocalPlace", runs: "Store", target: "Forge", wish: RunRequest, run_id: str) -> "NewRun":
-    from runner.apps.cli import inputs as intake
-    from runner.run import bootstrap
-    from runner.run.launch import NewRun
+def _start(host: "Host", place: "LocalPlace", wish: RunRequest, run_id: str) -> "NewRun":
+    from runner.apps.cli import inputs
+    from runner.run.start import new_run
 
     if wish.from_run:
-        return _start_again(place, runs, target, wish, run_id)
-    skill = intake.skill(place, wish.skill)
-    trigger = intake.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
-    commit = intake.commit_of(place, skill)
-    base, mirror = bootstrap.base(place, target, wish.base or skill.base_branch)
-    return NewRun(
-        run_id=run_id,
-        skill=skill,
-        commit=commit,
-        trigger=trigger,
-        base=base,
-        mirror=mirror,
-        force=wish.force,
-        again=wish.again,
-    )
+        return _start_again(host, place, wish, run_id)
+    skill = inputs.skill(place, wish.skill)
+    trigger = inputs.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
+    commit = inputs.commit_of(place, skill)
+    return new_run(host, run_id, skill, commit, trigger, branch=wish.base, force=wish.force, again=wish.again)
 
 
-def _start_again(
-    place: "LocalPlace", runs: "Store", target: "Forge", wish: RunRequest, run_id: str
-) -> "NewRun":
+def _start_again(host: "Host", place: "LocalPlace", wish: RunRequest, run_id: str) -> "NewRun":
     """What an earlier run did, with its skill as it was, or with one of the working tree."""
-    from runner.apps.cli import inputs as intake
-    from runner.apps.worker.run_job import skill_at, trigger_of
+    from runner.apps.cli import inputs
     from runner.run import bootstrap
-    from runner.run.launch import NewRun
+    from runner.run.start import SkillSource, new_run, trigger_of
     from runner.store.queue import RunQueue
 
-    earlier = runs.run(wish.from_run or "")
-    work = RunQueue(runs).work(earlier.id)
-    head, mirror = bootstrap.base(place, target, None)
+    earlier = host.store.run(wish.from_run or "")
+    work = RunQueue(host.store).work(earlier.id)
     if wish.skill:
-        skill = intake.skill(place, wish.skill)
-        commit = intake.commit_of(place, skill)
+        skill = inputs.skill(place, wish.skill)
+        commit = inputs.commit_of(place, skill)
     else:
-        commit = work["commit"] or head.sha
-        skill = skill_at(mirror, commit, work["path"], earlier.skill)
-    ref = skill.base_branch or head.ref
-    return NewRun(
-        run_id=run_id,
-        skill=skill,
-        commit=commit,
-        trigger=trigger_of(work),
-        base=replace(head, ref=ref, sha=mirror.resolve(earlier.base_sha)),
-        mirror=mirror,
-        force=wish.force,
-        again=wish.again,
-    )
+        head, mirror = bootstrap.base(place, host.forge, None)
+        commit = work.commit or head.sha
+        skill = SkillSource(mirror=mirror, head=head.sha).find(earlier.skill, work.path, commit)
+    made = new_run(host, run_id, skill, commit, trigger_of(work), sha=earlier.base_sha, force=wish.force)
+    return replace(made, again=wish.again)
 
 
 def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
@@ -179,11 +156,14 @@ def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) 
 def _preview(place: "LocalPlace", runs: "Store", wish: RunRequest) -> None:
     from runner.run import bootstrap
     from runner.run.dry_run import facts
-    from runner.run.launch import as_data, plan_run
+    from runner.run.launch import plan_run
+    from runner.run.place import Host
+    from runner.store.specs import StoredSpec, dump
 
-    spec = plan_run(place, _start(place, runs, bootstrap.forge(place, runs), wish, "dry-run"))
+    host = Host(place, runs, bootstrap.forge(place, runs))
+    spec = plan_run(place, _start(host, place, wish, "dry-run"))
     if wish.as_json:
-        click.echo(json.dumps({**as_data(spec), "prompt": spec.prompt}, default=str))
+        click.echo(json.dumps({**dump(StoredSpec(spec=spec)), "prompt": spec.prompt}, default=str))
         return
     click.echo(spec.prompt.rstrip())
     click.echo("\n--- plan " + "-" * 60)

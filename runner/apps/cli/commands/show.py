@@ -42,7 +42,7 @@ def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
         "receipts": [asdict(receipt) for receipt in runs.receipts(run_id)],
         "artifacts": [asdict(artifact) for artifact in runs.artifacts(run_id)],
         "events": [{"seq": seq, **asdict(event)} for seq, event in runs.events(run_id)],
-        "spec": runs.spec(run_id),
+        "spec": runs.spec_document(run_id),
     }
 
 
@@ -85,7 +85,7 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
 def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     from runner.apps.console import one_line
 
-    spec = runs.spec(run.id)
+    spec = runs.spec_document(run.id)
     skill = spec.get("skill", {})
     commit = skill.get("commit")
     yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"

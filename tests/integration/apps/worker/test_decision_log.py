@@ -10,10 +10,11 @@ from runner.core.model.decision import Budget, Cause, Decision, History, Verdict
 from runner.scheduler.ledger import Ledger
 from runner.store import Store
 from runner.store.decision_log import DecisionLog
-from runner.store.decisions import DecisionStore, WorkItem
+from runner.store.decisions import DecisionStore, QueueEntry
 from runner.store.pauses import pause
 from runner.workspace.mirror import Mirror
 from tests.parts.cli import Project
+from tests.parts.plans import WORK
 from tests.parts.racer import NOW, decision, run
 
 END = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
@@ -41,8 +42,8 @@ def book(project: Project, store: Store, host: str = "store:a") -> DecisionLog:
     return DecisionLog(DecisionStore(store, "o/r"), ledger(project), host)
 
 
-def work(one: Decision) -> WorkItem:
-    return WorkItem(run=run(one.run_id), data={"key": one.key})
+def work(one: Decision) -> QueueEntry:
+    return QueueEntry(run=run(one.run_id), work=replace(WORK, key=one.key))
 
 
 def start(known: History, key: str = "release:1") -> Sequence[Decision]:
@@ -53,7 +54,7 @@ def start(known: History, key: str = "release:1") -> Sequence[Decision]:
     return [replace(decision(key), verdict=Verdict.STARTED, message="a release")]
 
 
-def crashes(_: object) -> WorkItem:
+def crashes(_: object) -> QueueEntry:
     raise Crash
 
 

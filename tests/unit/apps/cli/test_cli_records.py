@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -26,7 +27,9 @@ from runner.publish.forges import NewPullRequest
 from runner.run.agent.transcript import TRANSCRIPT
 from runner.run.recorder import RunRecorder
 from runner.store import LocalPullRequests, Store
+from runner.store.specs import StoredSpec
 from tests.parts.cli import Project
+from tests.parts.plans import SPEC
 
 Type = Callable[..., Result]
 
@@ -77,8 +80,9 @@ def blocked_run(store: Store) -> None:
         created_at=NOW,
         harness="command",
     )
-    spec = {"skill": {"commit": "c" * 40}, "trigger": {"subject": f"v1{EVIL}\nstate forged"}}
-    store.create_run(run, {**spec, "base_ref": f"main{EVIL}"})
+    trigger = replace(SPEC.trigger, subject=f"v1{EVIL}\nstate forged")
+    spec = replace(SPEC, trigger=trigger, base_ref=f"main{EVIL}")
+    store.create_run(run, StoredSpec(spec=spec))
     folder = store.run_folder(RUN)
     folder.mkdir(parents=True)
     record = RunRecorder(store, RUN, folder, lambda _: None)
@@ -175,7 +179,7 @@ def test_a_run_without_files_has_no_log_and_says_why_there_is_no_patch(store: St
         state=RunState.QUEUED,
         created_at=NOW,
     )
-    store.create_run(other, {})
+    store.create_run(other)
     found = typed("diff", "261121-b").exception
     assert isinstance(found, RunnerError)
     assert (found.reason, found.hint) == (Reason.INVALID_INPUT, "skillrunner show 261121-bbbbbbbb")

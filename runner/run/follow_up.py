@@ -1,0 +1,89 @@
+"""The end of a run: the decisions' log hears of it, and skills may follow it. The same for every host."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from runner.core.errors import RunnerError
+from runner.core.model import End, Run, result_url
+from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
+from runner.scheduler.decide import decide_event, listening_skills
+from runner.scheduler.ledger import Decide
+from runner.skills import Skill
+from runner.store import Store
+
+DEEPEST = 3
+"""How long a chain of `run_completed` may get: a run that follows a run that follows a run."""
+
+KIND = "run_completed"
+
+
+class EndLog(Protocol):
+    """The log of decisions that is told how the run of each ended."""
+
+    def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUps:
+    """What was decided because a run has ended."""
+
+    event: Event
+    decisions: Sequence[Decision] = ()
+
+
+def report_end(
+    store: Store,
+    run: Run,
+    end: End,
+    decision: Decision | None,
+    log: EndLog,
+    skills: Mapping[str, Skill],
+    decide: Callable[[Event, Decide], Sequence[Decision]],
+    now: datetime,
+) -> FollowUps:
+    """Tell the log of a run's end, and decide for each skill that listens whether it starts.
+
+    `decision` is the one that started the run; None: a person did. `decide` lets a function decide on an
+    event, and keeps its decisions. Safe to repeat. Raises RunnerError of the forge.
+    """
+    url = result_url(store.receipts(run.id))
+    if decision is not None:
+        log.add_end(decision, end, url, now)
+    event = Event(
+        kind=KIND,
+        key=f"{KIND}:{run.id}",
+        at=now,
+        payload={"run": {"id": run.id, "skill": run.skill, "state": end.state.value, "url": url}},
+        subject=run.id,
+    )
+    if not listening_skills(skills, event):
+        return FollowUps(event)
+    is_last = chain_length(store, run) >= DEEPEST
+
+    def follow(history: History) -> list[Decision]:
+        found = decide_event(skills, event, Facts(), history, now)
+        return [_refuse(one, run) for one in found] if is_last else found
+
+    return FollowUps(event, decide(event, follow))
+
+
+def chain_length(store: Store, run: Run) -> int:
+    """How many runs, each of which the next one followed, came before this one; counted up to DEEPEST."""
+    for length in range(DEEPEST):
+        if run.trigger != KIND:
+            return length
+        try:
+            run = store.run(run.subject)
+        except RunnerError:  # it is older than runs are kept
+            return length + 1
+    return DEEPEST
+
+
+def _refuse(decision: Decision, run: Run) -> Decision:
+    """No run follows the last one of a chain, which could go on for ever."""
+    if decision.verdict is not Verdict.STARTED:
+        return decision
+    message = f"run {run.id} is the last of a chain: at most {DEEPEST} runs follow one another"
+    return replace(decision, verdict=Verdict.SKIPPED, cause=Cause.LIMIT, message=message, expires=None)

@@ -1,0 +1,205 @@
+"""From a decision, or a person's wish, to a run that can be launched: the same for every host.
+
+A decision becomes work, which waits in a worker's queue or begins at once in a step of a workflow; work
+becomes a new run. A person at the command line gives the skill and the trigger without a decision.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.clients.git import files_at
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, Run, RunState, Trigger
+from runner.core.model.decision import Decision, Event
+from runner.run import bootstrap
+from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
+from runner.run.launch import ContinuedRun, NewRun, continuation_spec
+from runner.run.place import Host
+from runner.scheduler.admission import PRIORITIES
+from runner.skills import Skill, load
+from runner.store import Store, new_run_id
+from runner.store.decisions import QueueEntry
+from runner.store.work import Work
+from runner.triggers import actor
+from runner.triggers.slots import Slot, jittered_start, line_of
+from runner.workspace.mirror import Mirror
+
+# --- a decision becomes work ------------------------------------------------------------------------
+
+
+def work_of(decision: Decision, event: Event | None, skill: Skill, commit: str) -> Work:
+    """What a decision started: by an event, or by a slot, of which its skill is told as of an event."""
+    slot = {"schedule": {"due": decision.due.isoformat() if decision.due else ""}}
+    return Work(
+        commit=commit,
+        path=skill.path,
+        kind=decision.trigger,
+        key=decision.key,
+        at=decision.at,
+        subject=event.subject if event else "",
+        event=event.payload if event else slot,
+        inputs=event.inputs if event else {},
+        continues=decision.continues,
+    )
+
+
+def queue_entry(
+    repository: str, skill: Skill, commit: str, decision: Decision, event: Event | None = None
+) -> QueueEntry:
+    """The queued run of a decision, for a skill whose text is that of `commit`, the head of its branch."""
+    work = work_of(decision, event, skill, commit)
+    run = Run(
+        id=decision.run_id,
+        repository=repository,
+        skill=skill.name,
+        trigger=work.kind,
+        trigger_key=work.key,
+        subject=work.subject,
+        base_sha=commit,
+        state=RunState.QUEUED,
+        created_at=decision.at,
+        harness=skill.options.harness.kind,
+    )
+    return QueueEntry(
+        run=run,
+        work=work,
+        priority=PRIORITIES[skill.options.priority] - (decision.trigger == "manual"),
+        not_before=_start_time(repository, skill, decision),
+        cancels_others=skill.options.overlap == "cancel_running",
+    )
+
+
+def retry_entry(earlier: Run, work: Work, decision: Decision, priority: int) -> QueueEntry:
+    """The queued run that does again what an earlier one did."""
+    run = Run(
+        id=decision.run_id,
+        repository=earlier.repository,
+        skill=earlier.skill,
+        trigger=earlier.trigger,
+        trigger_key=decision.key,
+        subject=earlier.subject,
+        base_sha=earlier.base_sha,
+        state=RunState.QUEUED,
+        created_at=decision.at,
+        harness=earlier.harness,
+    )
+    return QueueEntry(run=run, work=work, priority=priority)
+
+
+def _start_time(repository: str, skill: Skill, decision: Decision) -> datetime | None:
+    """When the run of a slot may begin, where its schedule spreads its slots; None: at once."""
+    timetable = skill.triggers.get("schedule")
+    if timetable is None or decision.due is None:
+        return None
+    for schedule in timetable.root:
+        if schedule.jitter and decision.key.startswith(f"schedule:{line_of(schedule)}:"):
+            slot = Slot(due=decision.due, key=decision.key, schedule=schedule)
+            return jittered_start(slot, f"{repository} {skill.name}")
+    return None
+
+
+# --- work, or a wish, becomes a run -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkillSource:
+    """Where the text of skills comes from: a mirror, and what was read already at the head of its branch."""
+
+    mirror: Mirror
+    head: str
+    skills: Mapping[str, Skill] = field(default_factory=dict)
+
+    def find(self, name: str, path: str, commit: str) -> Skill:
+        """The skill as it was at a commit. Raises RunnerError SKILL_NOT_FOUND."""
+        if commit == self.head and name in self.skills:
+            return self.skills[name]
+        found = load(files_at(self.mirror.directory, commit, [path])).skills
+        if name not in found:
+            message = f"{self.mirror.url} has no valid skill {name} at {commit[:12]} any more"
+            raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint="skillrunner validate")
+        return found[name]
+
+
+def new_run(
+    host: Host,
+    run_id: str,
+    skill: Skill,
+    commit: str | None,
+    trigger: Trigger,
+    *,
+    branch: str | None = None,
+    sha: str = "",
+    force: Mapping[str, Any] | None = None,
+    again: bool = False,
+) -> NewRun:
+    """A run of a skill that starts from the head of `branch`, or of the skill's own base; or from `sha`.
+
+    `commit` is where the skill's text was read, None for files that are not committed. Raises RunnerError of
+    the forge.
+    """
+    base, mirror = bootstrap.base(host.place, host.forge, branch or skill.base_branch)
+    return NewRun(
+        run_id=run_id,
+        skill=skill,
+        commit=commit,
+        trigger=trigger,
+        base=replace(base, sha=mirror.resolve(sha)) if sha else base,
+        mirror=mirror,
+        force=force or {},
+        again=again,
+    )
+
+
+def run_of_work(
+    host: Host, run_id: str, name: str, work: Work, source: SkillSource, force: Mapping[str, Any]
+) -> NewRun:
+    """The run of a skill, by its name, that work asks for. Raises RunnerError of the forge, or no skill."""
+    commit = work.commit or source.head
+    skill = source.find(name, work.path, commit)
+    earlier = _earlier_run(host.store, work)
+    start = earlier.base_sha if earlier else ""
+    made = new_run(host, run_id, skill, commit, trigger_of(work), sha=start, force=force)
+    return replace(made, earlier=earlier)
+
+
+def trigger_of(work: Work) -> Trigger:
+    """What started the run of this work."""
+    return Trigger(
+        kind=work.kind,
+        key=work.key,
+        subject=work.subject,
+        actor=actor(work.event),
+        at=work.at,
+        event=work.event,
+        inputs=work.inputs,
+    )
+
+
+def _earlier_run(store: Store, work: Work) -> EarlierRun | None:
+    """The run from which one goes on, where anything of it is left."""
+    if not work.continues:
+        return None
+    run = store.run(work.continues)
+    earlier = read_earlier_run(store, run) if run.end is not None else None
+    return earlier if earlier is not None and (earlier.patch or earlier.session) else None
+
+
+def continued_run(host: Host, run: Run, text: str, again: bool) -> ContinuedRun:
+    """A run that goes on from one that has ended, with what a person says. Raises RunnerError."""
+    earlier, spec = read_earlier_run(host.store, run), planned_spec(host.store, run)
+    base, mirror = bootstrap.base(host.place, host.forge, spec.base_ref)
+    if base.repository.url != spec.repository.url:
+        message = f"run {run.id} is of {spec.repository.url}, and this is {base.repository.url}"
+        hint = "go to its repository, or name it: skillrunner -C DIR continue ..."
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+    now = datetime.now(UTC)
+    spec = replace(spec, base_sha=mirror.resolve(spec.base_sha), trigger=replace(spec.trigger, at=now))
+    return ContinuedRun(
+        run_id=new_run_id(now),
+        mirror=mirror,
+        earlier=earlier,
+        again=again,
+        spec=continuation_spec(spec, earlier, earlier.prompt, text),
+    )
