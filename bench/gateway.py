@@ -129,10 +129,10 @@ def serve_gateway(model: str, site: str) -> None:
     from runner.gateway.model.provider import primary_provider
     from runner.gateway.model.proxy import ModelProxy
     from runner.gateway.server import GatewayHandlers, serve_gateway
-    from runner.harnesses import claude_code
+    from runner.harnesses.claude_code import ClaudeCode
 
     sizes = tuple(f"/{size}" for size in range(1001))
-    access = replace(claude_code.MODEL, upstream=f"http://127.0.0.1:{model}", paths=("/slow", *sizes))
+    access = replace(ClaudeCode.model, upstream=f"http://127.0.0.1:{model}", paths=("/slow", *sizes))
 
     def doors(token: str) -> GatewayHandlers:
         egress = Egress(

@@ -35,7 +35,7 @@ ROOMS = (
     Room(
         "skills",
         "`skill.yaml` and `SKILL.md` to a Skill, every fault at once; prompt",
-        "core config clients workspace publish",
+        "core config clients harnesses workspace publish",
     ),
     Room("triggers", "what starts a skill (pure); `sources/` hear events", "core config clients"),
     Room("workspace", "mirror, checkout, scan, harvest, changeset", "core clients"),

@@ -117,7 +117,8 @@ class Config(Model):
         examples=["auto", "github", "local"],
     )
     sandbox: Text = Field(
-        default="docker", description="What isolates harnesses: docker, or process by choice"
+        default="docker",
+        description="What isolates harnesses: docker, process by choice, or a kind that a package adds",
     )
     image: str = Field(default="", description="The image of skills that name none")
     skills: Annotated[Many[Glob], Field(min_length=1)] = Field(

@@ -3,14 +3,16 @@
 Every family (harness, sandbox, trigger, event source, output, forge) is one `Family` object in the room it
 belongs to. A file adds kinds to a family when it exports `PLUGINS`, a tuple of classes that derive from the
 family's Protocol. A file without `PLUGINS` is a helper. A third party names its module as an entry point of
-the group `skillrunner.<family>`; it cannot take the name of a kind that is there already.
+the group `skillrunner.<family>`. A name stands for one kind: what takes one that is there already is refused.
 """
 
 import difflib
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +24,11 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from pydantic import BaseModel
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class Plugin(Protocol):
@@ -35,6 +41,20 @@ class Plugin(Protocol):
 P = TypeVar("P", bound=Plugin)
 
 
+class PluginError(RunnerError):
+    """A plugin cannot be used: which file, and what it lacks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThirdParty:
+    """What an installed package adds to a family, or why it cannot."""
+
+    package: str  # "acme-harness 1.2"
+    family: str
+    kinds: tuple[str, ...] = ()
+    error: PluginError | None = None
+
+
 @dataclass(frozen=True)
 class Family(Generic[P]):
     """All kinds of one family.
@@ -45,14 +65,14 @@ class Family(Generic[P]):
 
     name: str  # of the entry-point group behind "skillrunner."
     package: str  # whose files are searched
-    protocol: type[P]
+    protocol: type[object]  # P itself, which mypy would not take as type[P]: it is abstract
 
     def names(self) -> list[str]:
         """The names of all kinds, sorted."""
         return sorted(self.all())
 
     def all(self) -> Mapping[str, P]:
-        """Every kind by its name. Raises RunnerError INVALID_CONFIG for a plugin that lacks something."""
+        """Every kind by its name. Raises PluginError for a plugin that cannot be used."""
         loaded: Mapping[str, P] = _load(self)
         return loaded
 
@@ -61,45 +81,62 @@ class Family(Generic[P]):
         found = self.all().get(name)
         if found is None:
             near = difflib.get_close_matches(name, self.names(), 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self.names())}"
+            there = f"there are: {', '.join(self.names())}"
+            hint = f"did you mean {near[0]}? {there}" if near else there
             message = f"there is no `{name}` among the {self.name}"
             raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
         return found
 
+    def third_parties(self) -> Iterator[ThirdParty]:
+        """What each installed package adds, or why it cannot, in the order in which they are loaded."""
+        kinds = _own_kinds(self)
+        for entry in _entries(self):
+            package = _package(entry)
+            try:
+                added = _foreign_kinds(self, entry, kinds)
+            except PluginError as error:
+                yield ThirdParty(package=package, family=self.name, error=error)
+            else:
+                kinds |= added
+                yield ThirdParty(package=package, family=self.name, kinds=tuple(added))
+
 
 @cache
 def _load(family: Family[P]) -> Mapping[str, P]:
-    kinds: dict[str, P] = {}
-    for module in (*_own_modules(family), *_foreign_modules(family)):
-        for candidate in _candidates(family, module):
-            plugin = _create(family, module, candidate)
-            kinds.setdefault(plugin.name, plugin)
+    kinds = _own_kinds(family)
+    for entry in _entries(family):
+        kinds |= _foreign_kinds(family, entry, kinds)
     return dict(sorted(kinds.items()))
 
 
-def _own_modules(family: Family[P]) -> Iterator[ModuleType]:
+def _own_kinds(family: Family[P]) -> dict[str, P]:
+    kinds: dict[str, P] = {}
     package = importlib.import_module(family.package)
     for info in pkgutil.iter_modules(package.__path__):
         if not info.name.startswith("_"):
             module = importlib.import_module(f"{family.package}.{info.name}")
             if hasattr(module, "PLUGINS"):  # a helper has none
-                yield module
+                kinds |= _kinds(family, module, kinds)
+    return kinds
 
 
-def _foreign_modules(family: Family[P]) -> Iterator[ModuleType]:
-    if not _any_foreign():
-        return
-    from importlib.metadata import entry_points
+def _foreign_kinds(family: Family[P], entry: "EntryPoint", there: Mapping[str, P]) -> dict[str, P]:
+    try:
+        loaded = entry.load()
+    except Exception as error:  # whatever a third party's module does when it is imported
+        raise _unusable(
+            family, f"{_place(error) or entry.value}: it cannot be imported: {_words(error)}"
+        ) from error
+    if not isinstance(loaded, ModuleType) or not hasattr(loaded, "PLUGINS"):
+        raise _unusable(family, f"{_file(loaded)}: the entry point {entry.value} has no PLUGINS")
+    return _kinds(family, loaded, there)
 
-    for entry in entry_points(group=f"skillrunner.{family.name}"):
-        try:
-            loaded = entry.load()
-        except Exception as error:  # whatever a third party's module does when it is imported
-            message = f"the plugin {entry.value} cannot be imported: {type(error).__name__}: {error}"
-            raise _unusable(family, message) from error
-        if not isinstance(loaded, ModuleType) or not hasattr(loaded, "PLUGINS"):
-            raise _unusable(family, f"{_file(loaded)}: the entry point {entry.value} has no PLUGINS")
-        yield loaded
+
+def _entries(family: Family[P]) -> Iterator["EntryPoint"]:
+    if _any_foreign():
+        from importlib.metadata import entry_points
+
+        yield from sorted(entry_points(group=f"skillrunner.{family.name}"), key=_package)
 
 
 @cache
@@ -107,6 +144,23 @@ def _any_foreign() -> bool:
     """Whether any installed package names our groups: a look at the files, far faster than the library."""
     listed = (path for entry in sys.path for path in Path(entry or ".").glob("*.*-info/entry_points.txt"))
     return any("[skillrunner." in path.read_text(encoding="utf-8", errors="replace") for path in listed)
+
+
+def _package(entry: "EntryPoint") -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _kinds(family: Family[P], module: ModuleType, there: Mapping[str, P]) -> dict[str, P]:
+    """The kinds of one file, none of which may have a name that is `there` already."""
+    kinds: dict[str, P] = {}
+    for candidate in _candidates(family, module):
+        plugin = _create(family, module, candidate)
+        if (first := {**there, **kinds}.get(plugin.name)) is not None:
+            holder = _file(sys.modules[type(first).__module__])
+            what = f"{candidate.__name__} takes the name `{plugin.name}`, which {holder} has already"
+            raise _unusable(family, f"{_file(module)}: {what}")
+        kinds[plugin.name] = plugin
+    return kinds
 
 
 def _candidates(family: Family[P], module: ModuleType) -> tuple[type[P], ...]:
@@ -117,12 +171,18 @@ def _candidates(family: Family[P], module: ModuleType) -> tuple[type[P], ...]:
 
 
 def _create(family: Family[P], module: ModuleType, candidate: type[P]) -> P:
+    what = f"{_file(module)}: {candidate.__name__}"
     if family.protocol not in candidate.__mro__:
         base = f"{family.protocol.__module__}.{family.protocol.__name__}"
-        raise _unusable(family, f"{_file(module)}: {candidate.__name__} does not derive from {base}")
+        raise _unusable(family, f"{what} does not derive from {base}")
     if missing := _missing(family, candidate):
-        raise _unusable(family, f"{_file(module)}: {candidate.__name__} lacks {', '.join(missing)}")
-    return candidate()
+        raise _unusable(family, f"{what} lacks {', '.join(missing)}")
+    if not isinstance(candidate.name, str) or not _NAME.fullmatch(candidate.name):
+        raise _unusable(family, f"{what} has the name {candidate.name!r}: write a-z, 0-9, - and _")
+    try:
+        return candidate()
+    except Exception as error:
+        raise _unusable(family, f"{what} cannot be created: {_words(error)}") from error
 
 
 def _missing(family: Family[P], candidate: type[P]) -> list[str]:
@@ -136,16 +196,29 @@ def _file(module: object) -> str:
     return str(getattr(module, "__file__", None) or module)
 
 
-def _unusable(family: Family[P], message: str) -> RunnerError:
-    hint = f"docs/plugins.md says what the family {family.name} needs; remove the package to go on without it"
-    return RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
+def _place(error: Exception) -> str:
+    """The plugin's own file and line that could not be imported; empty: it was not found."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = (one for one in frames if one.filename != __file__ and "importlib" not in one.filename)
+    return next((f"{one.filename}:{one.lineno}" for one in theirs), "")
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _unusable(family: Family[P], message: str) -> PluginError:
+    hint = (
+        f"docs/plugins.md says what the family {family.name} needs; uninstall the package to go on without it"
+    )
+    return PluginError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
 
 
 # What follows serves the families that are not `Family` objects yet.
 
 _ROOMS = {
-    "harnesses": "runner.harnesses",
-    "sandboxes": "runner.sandboxes",
     "triggers": "runner.triggers",
 }
 """Where the kinds of each family are."""

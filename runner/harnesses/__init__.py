@@ -1,29 +1,22 @@
-"""The agent CLIs. One module per kind, pure: command line, files and environment in; stream lines ->
+"""The agent CLIs. One file for each kind, pure: command line, files and environment in; stream lines ->
 transcript events; exit and events -> outcome.
 
-A harness module offers:
+A file holds a class that derives from `Harness`, the model of its options, a class that derives from
+`Reader`, and `PLUGINS = (TheClass,)`. Nothing here starts a process or opens a connection.
 
-`KINDS`   `{"claude-code": Options}`, the name in the skill file and the Pydantic model of its options;
-`PROGRAM` the program that must be in the sandbox, or None when the skill names it;
-`MODEL`   the `ModelAccess` by which it reaches its model, or None; where an option `api` chooses among
-          several, `MODELS` holds them by name;
-`PACKAGE` the `Package` that holds PROGRAM, where it can be installed; without it: it cannot;
-`MCP`     "any": it can be told of servers of the Model Context Protocol; "ours": of the run's own alone;
-          without it: of none;
-`RESUMES` whether a session that has ended can go on with another prompt; without it: no;
-`SESSIONS` the `Sessions` that it keeps, so that one can go on in another run or on another machine;
-          without it none is kept;
-`launch(task: Task) -> Launch`, which with `SESSIONS` or `RESUMES` heeds `Task.resume`;
-`Reader`  a class whose `read(line: bytes) -> Iterable[TranscriptEvent]` turns the stream's lines into
-          events, and whose `outcome(ended: Exit, changed: bool) -> Outcome` judges the whole. One that is
-          a `Speaker` as well answers the program, whose standard input then stays open.
+Who calls what when: a skill file is checked against `options`. A run is planned with `model_for`. Its
+sandbox is opened, with the program where `package` or the configuration brings one; `launch` says what
+runs in it, and a new `reader` is given every line. When it has ended, `Reader.outcome` judges. Where
+`resumes`, what came for the agent meanwhile is a second `launch`. With `sessions` the agent's own session is
+kept, and another run's `launch` goes on with it.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
-from runner.core import plugins
+from runner.config.documents import Model
 from runner.core.model import (
     Exit,
     HarnessSpec,
@@ -34,6 +27,7 @@ from runner.core.model import (
     Stream,
     TranscriptEvent,
 )
+from runner.core.plugins import Family, Plugin
 
 OURS = "skillrunner"
 """The name of the run's own server of the Model Context Protocol."""
@@ -75,7 +69,7 @@ class Task:
     places: Places
     model_url: str = ""  # the gateway's base URL for this run; empty: no model
     model_token: str = ""  # the placeholder that stands for the real key inside
-    program: str = ""  # where PROGRAM is; empty: on the sandbox's PATH
+    program: str = ""  # where `Harness.program` is; empty: on the sandbox's PATH
     variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
     mcp: tuple[McpServer, ...] = ()
     resume: str = ""  # the session that goes on with the prompt; empty: a new one
@@ -110,21 +104,14 @@ class Sessions:
     """Of its files and the path of a workspace: the files by which it is found from there."""
 
 
-class Reader(Protocol):
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]: ...
-
-    def outcome(self, ended: Exit, changed: bool) -> Outcome: ...
-
-
-@runtime_checkable
 class Speaker(Protocol):
-    """A reader that holds a conversation: what it says goes to the program's standard input.
+    """Holds a conversation with the program: what it says goes to its standard input, which stays open.
 
-    All of it is called by the thread that also calls `read`.
+    All of it is called by the thread that also calls `Reader.read`.
     """
 
     def begin(self, task: Task) -> None:
-        """The program has been started for `task`."""
+        """The program has been started for `task`. Called once, before anything else."""
         ...
 
     def say(self) -> bytes | None:
@@ -140,28 +127,82 @@ class Speaker(Protocol):
         ...
 
 
-class Harness(Protocol):
-    KINDS: Mapping[str, type[Any]]
-    PROGRAM: str | None
-    MODEL: ModelAccess | None
-    Reader: type[Reader]
+class Reader(Protocol):
+    """Reads the stream of one run. It keeps what it needs for its judgement, and is used once."""
 
-    def launch(self, task: Task) -> Launch: ...
+    @abstractmethod
+    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
+        """The events that a line tells. Called for each line as it comes; never raises."""
+
+    @abstractmethod
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        """What became of it all. `changed`: files were changed, or outputs declared.
+
+        Called after the last line, also more than once. An exit with 0 is no success by itself: what the
+        stream says last has to be a good end.
+        """
+
+    def speaker(self) -> Speaker | None:
+        """Who speaks with the program; None: it is given `Launch.stdin` and then hears no more."""
+        return None
+
+
+class Harness(Plugin, Protocol):
+    """Everything that a harness may have; what has a value here need not be said.
+
+    One object for each kind lives as long as the process, and keeps nothing of any run.
+    """
+
+    options: type[Model]
+    """What a skill file may say of it, besides `kind` and `model`. Its docstring describes the harness in the
+    schema. Read when the model of skill files is made; `HarnessSpec.options` holds what it has checked."""
+
+    program: str | None = None
+    """The program that must be in the sandbox; None: the skill's options name it.
+    Read by `doctor`, and where a program of this machine is shown to the sandbox."""
+
+    package: Package | None = None
+    """Where `program` can be installed from, for `harnesses.<kind>.version`; None: it cannot be."""
+
+    model: ModelAccess | None = None
+    """How it reaches its model; None: not through the gateway, unless the skill chooses one of `models`."""
+
+    models: Mapping[str, ModelAccess] = {}
+    """How it does so where the option `api` chooses among several: by that option's value."""
+
+    mcp: Literal["any", "ours", ""] = ""
+    """Which servers of the Model Context Protocol it can be told of by `Task.mcp`: any, the run's own alone,
+    or none. A skill that asks for more is refused when it is checked."""
+
+    resumes: bool = False
+    """Whether a session that has ended goes on with another prompt in the same sandbox: `Task.resume`."""
+
+    sessions: Sessions | None = None
+    """What it keeps of its sessions, so that one goes on in another run or on another machine, also by
+    `Task.resume`; None: nothing."""
+
+    @abstractmethod
+    def launch(self, task: Task) -> Launch:
+        """What is run in the open sandbox. Called once for each attempt, and again for a resumed session."""
+
+    @abstractmethod
+    def reader(self) -> Reader:
+        """A new reader, for one run's stream."""
+
+    def model_for(self, options: Mapping[str, Any]) -> ModelAccess | None:
+        """How it reaches its model with these options."""
+        return self.models.get(options.get("api") or "", self.model)
+
+
+HARNESSES: Family[Harness] = Family("harnesses", __name__, Harness)
 
 
 def sessions_of(kind: str) -> Sessions | None:
-    """How sessions of a harness of this kind go on elsewhere; None: they do not."""
-    found: Sessions | None = getattr(plugins.module("harnesses", kind), "SESSIONS", None)
-    return found
-
-
-def model_access(harness: Any, options: Mapping[str, Any]) -> ModelAccess | None:
-    """How a harness with these options reaches its model."""
-    choices: Mapping[str | None, ModelAccess] = getattr(harness, "MODELS", {})
-    found: ModelAccess | None = choices.get(options.get("api"), harness.MODEL)
-    return found
+    """How sessions of a harness of this kind go on elsewhere; None: they do not, or it is not installed."""
+    found = HARNESSES.all().get(kind)
+    return found.sessions if found else None
 
 
 def model_of(asked: Any) -> ModelAccess | None:
     """How the harness of a skill, `skill.options.harness`, reaches its model."""
-    return model_access(plugins.module("harnesses", asked.kind), asked.model_dump())
+    return HARNESSES.get(asked.kind).model_for(asked.model_dump())

@@ -22,6 +22,7 @@ class Conversation(Turns):
 
     def __init__(self) -> None:
         super().__init__()
+        self.agent = "the agent"  # what it is called where something is said of it
         self.session = ""
         self._folder = self._model = ""
         self._servers: tuple[McpServer, ...] = ()
@@ -31,6 +32,7 @@ class Conversation(Turns):
         self._asked: dict[int, str] = {}  # our requests that are not answered: id -> method
 
     def begin(self, task: Task) -> None:
+        self.agent = task.spec.options["command"][0]
         self._prompts, self._folder, self._model = [task.prompt], task.places.workspace, task.spec.model or ""
         self._servers, self._variables = task.mcp, task.variables
         nothing = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}

@@ -3,6 +3,7 @@
 Source: Claude Code docs, "Streaming input", and Claude Agent SDK, `interrupt`: a control request.
 """
 
+from runner.harnesses import Task
 from runner.harnesses._turns import Turns
 
 
@@ -13,8 +14,8 @@ class UserLines(Turns):
         super().__init__()
         self.interrupting = False  # the present turn was asked to end, and has not ended
 
-    def begin(self, prompt: str) -> None:
-        self._prompts = [prompt]
+    def begin(self, task: Task) -> None:
+        self._prompts = [task.prompt]
         self.next_turn()
 
     def interrupt(self) -> None:

@@ -20,11 +20,11 @@ class Turns:
             return said
         return None if self.over else b""
 
-    def steer(self, message: str) -> bool:
-        """The message is the next prompt; the present turn is cancelled for it, and its history stays."""
+    def steer(self, text: str) -> bool:
+        """The text is the next prompt; the present turn is cancelled for it, and its history stays."""
         if self.over or self._stopping:
             return False
-        self._prompts.append(message)
+        self._prompts.append(text)
         self._cancel()
         return True
 

@@ -31,13 +31,16 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Launch, ModelAccess, Task, claude_code, codex, gemini
+from runner.harnesses import Harness, Launch, Reader, Speaker, Task
 from runner.harnesses._acp import Conversation
 from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.codex import Codex
+from runner.harnesses.gemini import Gemini
 
 
-class Acp(Model):
+class AcpOptions(Model):
     """Any agent that speaks the Agent Client Protocol: the skill names its program."""
 
     command: Annotated[Many[Text], Field(min_length=1)] = Field(
@@ -51,16 +54,11 @@ class Acp(Model):
     )
 
 
-KINDS = {"acp": Acp}
-PROGRAM: str | None = None
-MCP = "any"
-MODEL: ModelAccess | None = None
-MODELS: Mapping[str, ModelAccess] = {
-    "anthropic": claude_code.MODEL,
-    "openai": replace(codex.MODEL, paths=("/responses", "/chat/completions", "/models")),
-    "gemini": gemini.MODEL,
+_MODELS = {
+    "anthropic": ClaudeCode.model,
+    "openai": replace(Codex.model, paths=("/responses", "/chat/completions", "/models")),
+    "gemini": Gemini.model,
 }
-
 _VARIABLES = {  # of each API: where the model is, the key, the model
     "anthropic": ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_MODEL"),
     "openai": ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"),
@@ -78,13 +76,22 @@ _SILENT = frozenset(  # updates that tell nothing of the work
 _MARKS = {"completed": "x", "in_progress": "~"}
 
 
-def launch(task: Task) -> Launch:
-    """The prompt is part of the conversation."""
-    variables = {"GEMINI_CLI_NO_RELAUNCH": "true"}  # or a child of Gemini CLI outlives a signal
-    if task.model_url and (api := task.spec.options.get("api")):
-        values = (task.model_url, task.model_token, task.spec.model or "")
-        variables |= {name: value for name, value in zip(_VARIABLES[api], values, strict=True) if value}
-    return Launch(argv=tuple(task.spec.options["command"]), variables=variables)
+class Acp(Harness):
+    name = "acp"
+    options = AcpOptions
+    models = _MODELS
+    mcp = "any"
+
+    def launch(self, task: Task) -> Launch:
+        """The prompt is part of the conversation."""
+        variables = {"GEMINI_CLI_NO_RELAUNCH": "true"}  # or a child of Gemini CLI outlives a signal
+        if task.model_url and (api := task.spec.options.get("api")):
+            values = (task.model_url, task.model_token, task.spec.model or "")
+            variables |= {name: value for name, value in zip(_VARIABLES[api], values, strict=True) if value}
+        return Launch(argv=tuple(task.spec.options["command"]), variables=variables)
+
+    def reader(self) -> Reader:
+        return AcpReader()
 
 
 @dataclass(slots=True)
@@ -99,13 +106,12 @@ class _Call:
     ended: bool = False
 
 
-class Reader:
+class AcpReader(Reader):
     """Messages of the protocol to events; and what is answered to them."""
 
     def __init__(self) -> None:
         self._tally = Tally()
         self._talk = Conversation()
-        self._agent = "the agent"
         self._version: str | None = None
         self._calls: dict[str, _Call] = {}
         self._words: type[Message] | type[Reasoning] = Message
@@ -114,24 +120,14 @@ class Reader:
         self._cost: float | None = None  # of the whole session
         self._spent = 0.0  # of it, what is told already
 
-    def begin(self, task: Task) -> None:
-        self._agent = task.spec.options["command"][0]
-        self._talk.begin(task)
-
-    def say(self) -> bytes | None:
-        return self._talk.say()
-
-    def steer(self, text: str) -> bool:
-        return self._talk.steer(text)
-
-    def interrupt(self) -> None:
-        self._talk.interrupt()
+    def speaker(self) -> Speaker:
+        return self._talk
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
         return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, self._agent, ended, changed)
+        return judge(self._tally, self._talk.agent, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         params = mapping(data, "params")
@@ -154,12 +150,14 @@ class Reader:
         elif asked == "initialize":
             self._version = _version(mapping(result, "agentInfo"))
             for name in self._talk.start_session(mapping(result, "agentCapabilities")):
-                yield Problem(message=f"{self._agent} does not reach MCP servers by HTTP, such as {name}")
+                yield Problem(
+                    message=f"{self._talk.agent} does not reach MCP servers by HTTP, such as {name}"
+                )
         elif asked == "session/new":
             known = self._talk.note_session(result)
             yield SessionStart(session_id=self._talk.session, version=self._version)
             if not known:
-                yield Problem(message=f"{self._agent} does not offer the model that the skill names")
+                yield Problem(message=f"{self._talk.agent} does not offer the model that the skill names")
         elif asked == "session/prompt":
             yield from self._turn_ended(result)
 
@@ -285,3 +283,6 @@ def _problem(asked: str, error: Mapping[str, Any]) -> Problem:
     message = text(own, "message") or ": ".join(filter(None, (asked, message, said)))
     code = status(error, "code") or status(details, "status") or status(details, "statusCode")
     return Problem(message=message, status=code, provider=code is not None, fatal=True)
+
+
+PLUGINS = (Acp,)

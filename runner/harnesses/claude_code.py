@@ -27,7 +27,7 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Sessions, Speaker, Task
 from runner.harnesses._claude_input import UserLines
 from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
@@ -40,7 +40,7 @@ SERVERS = "mcp.json"
 _EXIT_CODE = re.compile(r"\AExit code (\d{1,3})\b")  # how the result of a shell command that failed begins
 
 
-class ClaudeCode(Model):
+class ClaudeCodeOptions(Model):
     """Claude Code, Anthropic's agent: the `claude` program in the sandbox."""
 
     max_turns: Maybe[Annotated[int, Field(ge=1, le=10_000)]] = Field(
@@ -54,33 +54,11 @@ class ClaudeCode(Model):
     append_system_prompt: Maybe[Text] = Field(default=None, description="Text after its own system prompt")
 
 
-KINDS = {"claude-code": ClaudeCode}
-PROGRAM = "claude"
-PACKAGE = Package(
-    name="@anthropic-ai/claude-code-linux-{machine}",
-    version="2.1.329",
-    program="claude",
-    sha512={
-        "x64": "+n4lu1ubYAp02Y0X/MAUnxw9yY6SHHZ77F+IoW+V0wVoFuiI9opdH6gofjf14gXJCEYMTNpks7Gn1i8XZTKAWA==",
-        "arm64": "IiG5umFToSCVWqB1lEsxxwIxKgxPXyZ3DRU915v8J4Bz5Q3JpslM0ew1m5yaT+lFXBPvYxmsEgi0XI68XHND0A==",
-    },
-)
-MCP = "any"
-
-
 def _command(session: str, model: str | None) -> tuple[str, ...]:
-    return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
+    return (ClaudeCode.program, *(("--model", model) if model else ()), "--resume", session)
 
 
 _PROJECTS = ".claude/projects"
-SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
-MODEL = ModelAccess(
-    key_variable="ANTHROPIC_API_KEY",
-    upstream_variable="ANTHROPIC_BASE_URL",
-    upstream="https://api.anthropic.com",
-    header="x-api-key",
-    paths=("/v1/messages", "/v1/models", "/api/hello"),
-)
 
 _VARIABLES = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -91,23 +69,50 @@ _VARIABLES = {
 
 
 _STREAMS = ("--input-format", "stream-json", "--output-format", "stream-json")
+_PACKAGE = Package(
+    name="@anthropic-ai/claude-code-linux-{machine}",
+    version="2.1.329",
+    program="claude",
+    sha512={
+        "x64": "+n4lu1ubYAp02Y0X/MAUnxw9yY6SHHZ77F+IoW+V0wVoFuiI9opdH6gofjf14gXJCEYMTNpks7Gn1i8XZTKAWA==",
+        "arm64": "IiG5umFToSCVWqB1lEsxxwIxKgxPXyZ3DRU915v8J4Bz5Q3JpslM0ew1m5yaT+lFXBPvYxmsEgi0XI68XHND0A==",
+    },
+)
 
 
-def launch(task: Task) -> Launch:
-    """The prompt goes to standard input: it may be longer than a command line, and `ps` shows those.
-
-    Standard input stays open as long as somebody may have more to say: until the end of a turn.
-    """
-    access = {"ANTHROPIC_BASE_URL": task.model_url, "ANTHROPIC_API_KEY": task.model_token}
-    system = task.spec.options.get("append_system_prompt")
-    return Launch(
-        argv=(task.program or PROGRAM, "-p", *_STREAMS, "--verbose", *_flags(task)),
-        variables=_VARIABLES | (access if task.model_url else {}),
-        files={
-            **({SYSTEM_PROMPT: system.encode()} if system else {}),
-            **({SERVERS: _servers(task)} if task.mcp else {}),
-        },
+class ClaudeCode(Harness):
+    name = "claude-code"
+    options = ClaudeCodeOptions
+    program = "claude"
+    package = _PACKAGE
+    model = ModelAccess(
+        key_variable="ANTHROPIC_API_KEY",
+        upstream_variable="ANTHROPIC_BASE_URL",
+        upstream="https://api.anthropic.com",
+        header="x-api-key",
+        paths=("/v1/messages", "/v1/models", "/api/hello"),
     )
+    mcp = "any"
+    sessions = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
+
+    def launch(self, task: Task) -> Launch:
+        """The prompt goes to standard input: it may be longer than a command line, and `ps` shows those.
+
+        Standard input stays open as long as somebody may have more to say: until the end of a turn.
+        """
+        access = {"ANTHROPIC_BASE_URL": task.model_url, "ANTHROPIC_API_KEY": task.model_token}
+        system = task.spec.options.get("append_system_prompt")
+        return Launch(
+            argv=(task.program or self.program, "-p", *_STREAMS, "--verbose", *_flags(task)),
+            variables=_VARIABLES | (access if task.model_url else {}),
+            files={
+                **({SYSTEM_PROMPT: system.encode()} if system else {}),
+                **({SERVERS: _servers(task)} if task.mcp else {}),
+            },
+        )
+
+    def reader(self) -> Reader:
+        return ClaudeCodeReader()
 
 
 def _servers(task: Task) -> bytes:
@@ -133,7 +138,7 @@ def _flags(task: Task) -> Iterator[str]:
         yield "--dangerously-skip-permissions"
 
 
-class Reader:
+class ClaudeCodeReader(Reader):
     """Lines of `stream-json` to events."""
 
     def __init__(self) -> None:
@@ -142,23 +147,14 @@ class Reader:
         self._subtype = ""
         self._talk = UserLines()
 
-    def begin(self, task: Task) -> None:
-        self._talk.begin(task.prompt)
-
-    def say(self) -> bytes | None:
-        return self._talk.say()
-
-    def steer(self, text: str) -> bool:
-        return self._talk.steer(text)
-
-    def interrupt(self) -> None:
-        self._talk.interrupt()
+    def speaker(self) -> Speaker:
+        return self._talk
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
         return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        outcome = judge(self._tally, PROGRAM, ended, changed)
+        outcome = judge(self._tally, ClaudeCode.program, ended, changed)
         if outcome.reason is Reason.HARNESS_FAILED and self._subtype == "error_max_budget_usd":
             return replace(outcome, reason=Reason.COST_LIMIT)
         return outcome
@@ -264,3 +260,6 @@ def _total(models: Mapping[str, Any], cost: float) -> Usage:
         tokens_cached=cached,
         cost_usd=cost,
     )
+
+
+PLUGINS = (ClaudeCode,)

@@ -31,34 +31,18 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
 from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
 
 
-class Codex(Model):
+class CodexOptions(Model):
     """Codex, OpenAI's agent: the `codex` program in the sandbox."""
 
     reasoning_effort: Maybe[Literal["minimal", "low", "medium", "high", "xhigh"]] = Field(
         default=None, description="How long it thinks; default: the model's own"
     )
     append_system_prompt: Maybe[Text] = Field(default=None, description="Text after its own instructions")
-
-
-KINDS = {"codex": Codex}
-PROGRAM = "codex"
-PACKAGE = Package(
-    name="@openai/codex",
-    version="0.169.0",
-    release="{version}-linux-{machine}",
-    program="vendor/{arch}-unknown-linux-musl/bin/codex",
-    sha512={
-        "x64": "o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww==",
-        "arm64": "NZ/DaQUpcQmxmqee7Z9uC1rzw3GhSbooawcaTe1LN5Yk+WlinUKGdTXJgClRT/9ogQEEM9TWxYzvxPfj5G/xFg==",
-    },
-)
-MCP = "any"
-RESUMES = True
 
 
 def _moved(files: Files, workspace: str) -> Files:
@@ -78,51 +62,72 @@ def _lines(content: bytes, workspace: str) -> Iterator[bytes]:
 
 def _command(session: str, model: str | None) -> tuple[str, ...]:
     """With another model it would begin by summing the conversation up."""
-    return (PROGRAM, "resume", *(("-m", model) if model else ()), session)
+    return (Codex.program, "resume", *(("-m", model) if model else ()), session)
 
 
 _SETTINGS = re.compile(rb'"(session_meta|thread_settings_applied)"')
 _HEAD = 300  # bytes of a line in which its type is told
-SESSIONS = Sessions(folder=".codex/sessions", command=_command, moved=_moved)
-MODEL = ModelAccess(
-    key_variable="OPENAI_API_KEY",
-    upstream_variable="OPENAI_BASE_URL",
-    upstream="https://api.openai.com/v1",
-    header="authorization",
-    paths=("/responses", "/models"),
-)
 
 CONFIGURATION = ".codex/config.toml"
 _TOKEN = "SKILLRUNNER_MODEL_TOKEN"  # noqa: S105 - a variable's name
 _STATUS = re.compile(r"\bstatus(?: code)?:? (\d{3})\b")
 _NETWORK = re.compile(r"network|connection|disconnected|timed? ?out|overloaded|high demand", re.IGNORECASE)
+_PACKAGE = Package(
+    name="@openai/codex",
+    version="0.169.0",
+    release="{version}-linux-{machine}",
+    program="vendor/{arch}-unknown-linux-musl/bin/codex",
+    sha512={
+        "x64": "o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww==",
+        "arm64": "NZ/DaQUpcQmxmqee7Z9uC1rzw3GhSbooawcaTe1LN5Yk+WlinUKGdTXJgClRT/9ogQEEM9TWxYzvxPfj5G/xFg==",
+    },
+)
 
 
-def launch(task: Task) -> Launch:
-    """Its configuration is a file of the home: `ps` shows flags, and the gateway's address holds a token.
-
-    `-` reads the prompt from standard input.
-    """
-    bypass = "--dangerously-bypass-approvals-and-sandbox"  # our sandbox is the limit
-    verb = ("exec", "resume") if task.resume else ("exec",)
-    fixed = (*verb, "--json", "--skip-git-repo-check", bypass)
-    settings = "".join(f"{key} = {value}\n" for key, value in _settings(task))
-    model = ("-m", task.spec.model) if task.spec.model else ()
-    return Launch(
-        argv=(
-            task.program or PROGRAM,
-            *fixed,
-            *model,
-            *((task.resume,) if task.resume else ()),
-            "-",
-        ),
-        stdin=task.prompt.encode(),
-        variables={
-            "CODEX_HOME": f"{task.places.home}/.codex",
-            **({_TOKEN: task.model_token} if task.model_url else {}),
-        },
-        home={CONFIGURATION: settings.encode()},
+class Codex(Harness):
+    name = "codex"
+    options = CodexOptions
+    program = "codex"
+    package = _PACKAGE
+    model = ModelAccess(
+        key_variable="OPENAI_API_KEY",
+        upstream_variable="OPENAI_BASE_URL",
+        upstream="https://api.openai.com/v1",
+        header="authorization",
+        paths=("/responses", "/models"),
     )
+    mcp = "any"
+    resumes = True
+    sessions = Sessions(folder=".codex/sessions", command=_command, moved=_moved)
+
+    def launch(self, task: Task) -> Launch:
+        """Its configuration is a file of the home: `ps` shows flags, and the gateway's address holds a token.
+
+        `-` reads the prompt from standard input.
+        """
+        bypass = "--dangerously-bypass-approvals-and-sandbox"  # our sandbox is the limit
+        verb = ("exec", "resume") if task.resume else ("exec",)
+        fixed = (*verb, "--json", "--skip-git-repo-check", bypass)
+        settings = "".join(f"{key} = {value}\n" for key, value in _settings(task))
+        model = ("-m", task.spec.model) if task.spec.model else ()
+        return Launch(
+            argv=(
+                task.program or self.program,
+                *fixed,
+                *model,
+                *((task.resume,) if task.resume else ()),
+                "-",
+            ),
+            stdin=task.prompt.encode(),
+            variables={
+                "CODEX_HOME": f"{task.places.home}/.codex",
+                **({_TOKEN: task.model_token} if task.model_url else {}),
+            },
+            home={CONFIGURATION: settings.encode()},
+        )
+
+    def reader(self) -> Reader:
+        return CodexReader()
 
 
 def _settings(task: Task) -> Iterator[tuple[str, str]]:
@@ -162,7 +167,7 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-class Reader:
+class CodexReader(Reader):
     """Lines of `--json` to events."""
 
     def __init__(self) -> None:
@@ -173,7 +178,7 @@ class Reader:
         return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, PROGRAM, ended, changed)
+        return judge(self._tally, Codex.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         match data.get("type"):
@@ -262,3 +267,6 @@ def _problem(message: str, fatal: bool = False) -> Problem:
     status = int(found[1]) if found else None
     provider = status is not None or _NETWORK.search(message) is not None
     return Problem(message=message, status=status, provider=provider, fatal=fatal)
+
+
+PLUGINS = (Codex,)

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from runner.config.documents import Many, Model, Text
 from runner.core.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
-from runner.harnesses import OURS, Launch, ModelAccess, Task
+from runner.harnesses import OURS, Harness, Launch, Reader, Task
 from runner.harnesses._fields import beginning
 from runner.harnesses._outcome import Tally, outcome_of_exit, outcome_of_stop
 
 
-class Command(Model):
+class CommandOptions(Model):
     """Any program, run in the workspace.
 
     The prompt is on its standard input and in the file that SKILLRUNNER_PROMPT names. It declares outputs as
@@ -25,23 +25,25 @@ class Command(Model):
     )
 
 
-KINDS = {"command": Command}
-PROGRAM: str | None = None
-MCP = "ours"
-MODEL: ModelAccess | None = None
+class Command(Harness):
+    name = "command"
+    options = CommandOptions
+    mcp = "ours"
+
+    def launch(self, task: Task) -> Launch:
+        """The skill's own command line, as it stands: no shell reads it."""
+        ours = next((server.url for server in task.mcp if server.name == OURS), "")
+        return Launch(
+            argv=tuple(task.spec.options["command"]),
+            stdin=task.prompt.encode(),
+            variables={"SKILLRUNNER_MCP": ours} if ours else {},
+        )
+
+    def reader(self) -> Reader:
+        return CommandReader()
 
 
-def launch(task: Task) -> Launch:
-    """The skill's own command line, as it stands: no shell reads it."""
-    ours = next((server.url for server in task.mcp if server.name == OURS), "")
-    return Launch(
-        argv=tuple(task.spec.options["command"]),
-        stdin=task.prompt.encode(),
-        variables={"SKILLRUNNER_MCP": ours} if ours else {},
-    )
-
-
-class Reader:
+class CommandReader(Reader):
     """Every line is a message: the program's on standard output, complaints on standard error."""
 
     def __init__(self) -> None:
@@ -63,3 +65,6 @@ class Reader:
             return Outcome(ok=True)
         message = "the command changed no file and declared no output"
         return Outcome(ok=False, reason=Reason.NO_CHANGES, message=message)
+
+
+PLUGINS = (Command,)

@@ -29,7 +29,7 @@ from runner.core.model import (
     Unknown,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Launch, ModelAccess, Package, Task
+from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, mappings, parse_line, status, text, unknown_event
 from runner.harnesses._mcp import servers
 from runner.harnesses._outcome import Tally, judge
@@ -38,7 +38,7 @@ INSTRUCTIONS = ".copilot/copilot-instructions.md"
 SERVERS = "mcp.json"
 
 
-class Copilot(Model):
+class CopilotOptions(Model):
     """GitHub Copilot CLI, on any model that speaks OpenAI's APIs: the `copilot` program in the sandbox."""
 
     wire_api: Maybe[Literal["completions", "responses"]] = Field(
@@ -49,9 +49,8 @@ class Copilot(Model):
     )
 
 
-KINDS = {"copilot": Copilot}
-PROGRAM = "copilot"
-PACKAGE = Package(
+_DEFAULT_MODEL = "gpt-4.1"  # it chooses none for a provider that it does not know
+_PACKAGE = Package(
     name="@github/copilot-linux-{machine}",
     version="1.0.102",
     program="copilot",
@@ -60,34 +59,41 @@ PACKAGE = Package(
         "arm64": "5rO0B2/AduCekrE+aUzipySKZxZY2b/tVRZ8Suy8ymPFNC0Q7HQiQ8DZhxj+3RhHR8rU2Z8KOJVAbtMlROX6+A==",
     },
 )
-MCP = "any"
-MODEL = ModelAccess(
-    key_variable="OPENAI_API_KEY",
-    upstream_variable="OPENAI_BASE_URL",
-    upstream="https://api.openai.com/v1",
-    header="authorization",
-    paths=("/chat/completions", "/responses", "/models"),
-)
-
-_DEFAULT_MODEL = "gpt-4.1"  # it chooses none for a provider that it does not know
 
 
-def launch(task: Task) -> Launch:
-    """Its own tools may do anything, because the sandbox is the limit; what needs GitHub is switched off."""
-    system = task.spec.options.get("append_system_prompt")
-    fixed = ("--output-format", "json", "--allow-all", "--no-ask-user")
-    told = ("--additional-mcp-config", f"@{task.places.exchange}/{SERVERS}") if task.mcp else ()
-    return Launch(
-        argv=(task.program or PROGRAM, *fixed, "--no-auto-update", "--disable-builtin-mcps", *told),
-        stdin=task.prompt.encode(),
-        variables={
-            "COPILOT_MODEL": task.spec.model or _DEFAULT_MODEL,
-            "COPILOT_OFFLINE": "true",
-            **(_access(task) if task.model_url else {}),
-        },
-        files={SERVERS: _servers(task)} if task.mcp else {},
-        home={INSTRUCTIONS: system.encode()} if system else {},
+class Copilot(Harness):
+    name = "copilot"
+    options = CopilotOptions
+    program = "copilot"
+    package = _PACKAGE
+    model = ModelAccess(
+        key_variable="OPENAI_API_KEY",
+        upstream_variable="OPENAI_BASE_URL",
+        upstream="https://api.openai.com/v1",
+        header="authorization",
+        paths=("/chat/completions", "/responses", "/models"),
     )
+    mcp = "any"
+
+    def launch(self, task: Task) -> Launch:
+        """Its own tools may do anything: the sandbox is the limit. What needs GitHub is switched off."""
+        system = task.spec.options.get("append_system_prompt")
+        fixed = ("--output-format", "json", "--allow-all", "--no-ask-user")
+        told = ("--additional-mcp-config", f"@{task.places.exchange}/{SERVERS}") if task.mcp else ()
+        return Launch(
+            argv=(task.program or self.program, *fixed, "--no-auto-update", "--disable-builtin-mcps", *told),
+            stdin=task.prompt.encode(),
+            variables={
+                "COPILOT_MODEL": task.spec.model or _DEFAULT_MODEL,
+                "COPILOT_OFFLINE": "true",
+                **(_access(task) if task.model_url else {}),
+            },
+            files={SERVERS: _servers(task)} if task.mcp else {},
+            home={INSTRUCTIONS: system.encode()} if system else {},
+        )
+
+    def reader(self) -> Reader:
+        return CopilotReader()
 
 
 def _servers(task: Task) -> bytes:
@@ -104,7 +110,7 @@ def _access(task: Task) -> dict[str, str]:
     }
 
 
-class Reader:
+class CopilotReader(Reader):
     """Lines of `--output-format json` to events. They tell no tokens and no cost."""
 
     def __init__(self) -> None:
@@ -116,7 +122,7 @@ class Reader:
         return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, PROGRAM, ended, changed)
+        return judge(self._tally, Copilot.program, ended, changed)
 
     def _events(self, line: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         kind, data = text(line, "type"), mapping(line, "data")
@@ -177,3 +183,6 @@ def _refusal(data: Mapping[str, Any]) -> Problem:
     told = text(data, "errorMessage")
     words = text(json_object(told.encode()) or {}, "message") or told
     return Problem(message=words, status=status(data, "statusCode"), provider=True)
+
+
+PLUGINS = (Copilot,)

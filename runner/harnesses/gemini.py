@@ -29,7 +29,7 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Files, Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
 from runner.harnesses._fields import count, mapping, parse_line, text, unknown_event
 from runner.harnesses._fields import status as told_status
 from runner.harnesses._mcp import servers
@@ -41,7 +41,7 @@ _REFUSED = re.compile(rb"^Attempt \d+ failed with status (\d{3})\b")  # on stand
 _API_ERROR = re.compile(r"\[API Error: (.*)\]", re.DOTALL)
 
 
-class Gemini(Model):
+class GeminiOptions(Model):
     """Gemini CLI, Google's agent: the `gemini` program in the sandbox."""
 
     max_turns: Maybe[Annotated[int, Field(ge=1, le=10_000)]] = Field(
@@ -52,24 +52,8 @@ class Gemini(Model):
     )
 
 
-KINDS = {"gemini": Gemini}
-PROGRAM = "gemini"
-PACKAGE = Package(
-    name="@google/gemini-cli",
-    version="0.61.0",
-    program="bundle/gemini.js",
-    node=True,
-    sha512=dict.fromkeys(
-        ("x64", "arm64"),
-        "dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
-    ),
-)
-MCP = "any"
-RESUMES = True
-
-
 def _command(session: str, model: str | None) -> tuple[str, ...]:
-    return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
+    return (Gemini.program, *(("--model", model) if model else ()), "--resume", session)
 
 
 def _moved(files: Files, workspace: str) -> Files:
@@ -81,34 +65,55 @@ def _moved(files: Files, workspace: str) -> Files:
 
 
 _TMP, _ROOT = ".gemini/tmp", ".project_root"
-SESSIONS = Sessions(folder=_TMP, command=_command, moved=_moved)
-MODEL = ModelAccess(
-    key_variable="GEMINI_API_KEY",
-    upstream_variable="GOOGLE_GEMINI_BASE_URL",
-    upstream="https://generativelanguage.googleapis.com",
-    header="x-goog-api-key",
-    paths=("/v1beta/models",),
+_PACKAGE = Package(
+    name="@google/gemini-cli",
+    version="0.61.0",
+    program="bundle/gemini.js",
+    node=True,
+    sha512=dict.fromkeys(
+        ("x64", "arm64"),
+        "dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
+    ),
 )
 
 
-def launch(task: Task) -> Launch:
-    """Its settings have to lie in the home: it takes none from a file that anybody but root may write."""
-    access = {"GOOGLE_GEMINI_BASE_URL": task.model_url, "GEMINI_API_KEY": task.model_token}
-    model = ("--model", task.spec.model) if task.spec.model else ()
-    bypass = ("--yolo", "--skip-trust")  # our sandbox is the limit
-    going_on = ("--resume", task.resume) if task.resume else ()
-    files = {SETTINGS: json.dumps(_settings(task)).encode()}
-    if system := task.spec.options.get("append_system_prompt"):
-        files[INSTRUCTIONS] = system.encode()
-    return Launch(
-        argv=(task.program or PROGRAM, "--output-format", "stream-json", *bypass, *model, *going_on),
-        stdin=task.prompt.encode(),
-        variables={
-            "GEMINI_CLI_NO_RELAUNCH": "true",  # or a child of it outlives a signal
-            **(access if task.model_url else {}),
-        },
-        home=files,
+class Gemini(Harness):
+    name = "gemini"
+    options = GeminiOptions
+    program = "gemini"
+    package = _PACKAGE
+    model = ModelAccess(
+        key_variable="GEMINI_API_KEY",
+        upstream_variable="GOOGLE_GEMINI_BASE_URL",
+        upstream="https://generativelanguage.googleapis.com",
+        header="x-goog-api-key",
+        paths=("/v1beta/models",),
     )
+    mcp = "any"
+    resumes = True
+    sessions = Sessions(folder=_TMP, command=_command, moved=_moved)
+
+    def launch(self, task: Task) -> Launch:
+        """Its settings have to lie in the home: it takes none from a file that anybody but root may write."""
+        access = {"GOOGLE_GEMINI_BASE_URL": task.model_url, "GEMINI_API_KEY": task.model_token}
+        model = ("--model", task.spec.model) if task.spec.model else ()
+        bypass = ("--yolo", "--skip-trust")  # our sandbox is the limit
+        going_on = ("--resume", task.resume) if task.resume else ()
+        files = {SETTINGS: json.dumps(_settings(task)).encode()}
+        if system := task.spec.options.get("append_system_prompt"):
+            files[INSTRUCTIONS] = system.encode()
+        return Launch(
+            argv=(task.program or self.program, "--output-format", "stream-json", *bypass, *model, *going_on),
+            stdin=task.prompt.encode(),
+            variables={
+                "GEMINI_CLI_NO_RELAUNCH": "true",  # or a child of it outlives a signal
+                **(access if task.model_url else {}),
+            },
+            home=files,
+        )
+
+    def reader(self) -> Reader:
+        return GeminiReader()
 
 
 def _settings(task: Task) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def _settings(task: Task) -> dict[str, Any]:
     return settings
 
 
-class Reader:
+class GeminiReader(Reader):
     """Lines of `stream-json` to events."""
 
     def __init__(self) -> None:
@@ -150,7 +155,7 @@ class Reader:
         return self._tally.count(events)
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, PROGRAM, ended, changed)
+        return judge(self._tally, Gemini.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         kind = data.get("type")
@@ -228,3 +233,6 @@ def _problem(message: str, status: int | None) -> Problem:
     answer = mapping(json_object(refused[1].encode()) or {}, "error")
     said = text(answer, "message") or refused[1]
     return Problem(message=said, status=told_status(answer, "code") or status, provider=True, fatal=True)
+
+
+PLUGINS = (Gemini,)

@@ -29,14 +29,14 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Launch, ModelAccess, Package, Task
+from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, parse_line, status, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
 
 INSTRUCTIONS = "opencode-instructions.md"
 
 
-class Opencode(Model):
+class OpencodeOptions(Model):
     """OpenCode, on any model that speaks Chat Completions: the `opencode` program in the sandbox."""
 
     append_system_prompt: Maybe[Text] = Field(
@@ -44,9 +44,10 @@ class Opencode(Model):
     )
 
 
-KINDS = {"opencode": Opencode}
-PROGRAM = "opencode"
-PACKAGE = Package(
+_DEFAULT_MODEL = "gpt-5.5"
+_KEY = "SKILLRUNNER_MODEL_TOKEN"
+_CALL = 60_000  # milliseconds that a server may take for an answer
+_PACKAGE = Package(
     name="opencode-linux-{machine}",
     version="1.18.33",
     program="bin/opencode",
@@ -54,40 +55,45 @@ PACKAGE = Package(
         "x64": "q/t/3p2CTxOT9y2kvjesb/LZab2+1eqlhhWA02Be6mjTtmYtNBcBsrI5yDo4Fw7ZSPBW2oyMIGMNRqiKQjiAWw==",
     },
 )
-MCP = "any"
-RESUMES = True
-MODEL = ModelAccess(
-    key_variable="OPENAI_API_KEY",
-    upstream_variable="OPENAI_BASE_URL",
-    upstream="https://api.openai.com/v1",
-    header="authorization",
-    paths=("/chat/completions", "/models"),
-)
-
-_DEFAULT_MODEL = "gpt-5.5"
-_KEY = "SKILLRUNNER_MODEL_TOKEN"
-_CALL = 60_000  # milliseconds that a server may take for an answer
 
 
-def launch(task: Task) -> Launch:
-    """The configuration is one variable, which comes before the files of the repository and the home."""
-    config = json.dumps(_config(task))
-    system = task.spec.options.get("append_system_prompt")
-    bypass = "--auto"  # our sandbox is the limit
-    titled = () if task.resume else ("--title", "skillrunner")  # or it asks the model for one
-    going_on = ("--session", task.resume) if task.resume else ()
-    return Launch(
-        argv=(task.program or PROGRAM, "run", "--format", "json", bypass, *titled, *going_on),
-        stdin=task.prompt.encode(),
-        variables={
-            "OPENCODE_CONFIG_CONTENT": config,
-            "OPENCODE_DISABLE_AUTOUPDATE": "1",
-            "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
-            "OPENCODE_DISABLE_MODELS_FETCH": "1",
-            **({_KEY: task.model_token} if task.model_url else {}),
-        },
-        files={INSTRUCTIONS: system.encode()} if system else {},
+class Opencode(Harness):
+    name = "opencode"
+    options = OpencodeOptions
+    program = "opencode"
+    package = _PACKAGE
+    model = ModelAccess(
+        key_variable="OPENAI_API_KEY",
+        upstream_variable="OPENAI_BASE_URL",
+        upstream="https://api.openai.com/v1",
+        header="authorization",
+        paths=("/chat/completions", "/models"),
     )
+    mcp = "any"
+    resumes = True
+
+    def launch(self, task: Task) -> Launch:
+        """The configuration is one variable, which comes before the files of the repository and the home."""
+        config = json.dumps(_config(task))
+        system = task.spec.options.get("append_system_prompt")
+        bypass = "--auto"  # our sandbox is the limit
+        titled = () if task.resume else ("--title", "skillrunner")  # or it asks the model for one
+        going_on = ("--session", task.resume) if task.resume else ()
+        return Launch(
+            argv=(task.program or self.program, "run", "--format", "json", bypass, *titled, *going_on),
+            stdin=task.prompt.encode(),
+            variables={
+                "OPENCODE_CONFIG_CONTENT": config,
+                "OPENCODE_DISABLE_AUTOUPDATE": "1",
+                "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+                "OPENCODE_DISABLE_MODELS_FETCH": "1",
+                **({_KEY: task.model_token} if task.model_url else {}),
+            },
+            files={INSTRUCTIONS: system.encode()} if system else {},
+        )
+
+    def reader(self) -> Reader:
+        return OpencodeReader()
 
 
 def _config(task: Task) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def _provider(task: Task, model: str) -> dict[str, Any]:
     }
 
 
-class Reader:
+class OpencodeReader(Reader):
     """Lines of `--format json` to events."""
 
     def __init__(self) -> None:
@@ -132,7 +138,7 @@ class Reader:
         return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, PROGRAM, ended, changed)
+        return judge(self._tally, Opencode.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         session, part = text(data, "sessionID"), mapping(data, "part")
@@ -204,3 +210,6 @@ def _error(error: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     provider = text(error, "name") == "APIError"
     yield Problem(message=words, status=status(data, "statusCode"), provider=provider, fatal=True)
     yield Finish(ok=False, text=words)
+
+
+PLUGINS = (Opencode,)

@@ -31,14 +31,14 @@ from runner.core.model import (
     Unknown,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Launch, ModelAccess, Task
+from runner.harnesses import Harness, Launch, Reader, Task
 from runner.harnesses._fields import count, parse_line, text, unknown_event
 from runner.harnesses._outcome import Tally, judge
 
 PROMPT = "oz-prompt.md"
 
 
-class Oz(Model):
+class OzOptions(Model):
     """Oz, Warp's agent: the `oz` program in the sandbox. The skill needs the secret WARP_API_KEY."""
 
     profile: Maybe[Text] = Field(
@@ -46,26 +46,29 @@ class Oz(Model):
     )
 
 
-KINDS = {"oz": Oz}
-PROGRAM = "oz"
-MODEL: ModelAccess | None = None
+class Oz(Harness):
+    name = "oz"
+    options = OzOptions
+    program = "oz"
+
+    def launch(self, task: Task) -> Launch:
+        """It takes a prompt on its command line alone, where `ps` shows it: so that names a file."""
+        prompt = f"Do what the file {task.places.exchange}/{PROMPT} says."
+        profile = task.spec.options.get("profile")
+        model = ("--model", task.spec.model) if task.spec.model else ()
+        allowed = ("--profile", profile) if profile else ("--sandboxed",)
+        fixed = ("agent", "run", "--output-format", "json", "--prompt", prompt)
+        return Launch(
+            argv=(task.program or self.program, *fixed, *allowed, *model),
+            stdin=task.prompt.encode(),
+            files={PROMPT: task.prompt.encode()},
+        )
+
+    def reader(self) -> Reader:
+        return OzReader()
 
 
-def launch(task: Task) -> Launch:
-    """It takes a prompt on its command line alone, where `ps` shows it: so that names a file."""
-    prompt = f"Do what the file {task.places.exchange}/{PROMPT} says."
-    profile = task.spec.options.get("profile")
-    model = ("--model", task.spec.model) if task.spec.model else ()
-    allowed = ("--profile", profile) if profile else ("--sandboxed",)
-    fixed = ("agent", "run", "--output-format", "json", "--prompt", prompt)
-    return Launch(
-        argv=(task.program or PROGRAM, *fixed, *allowed, *model),
-        stdin=task.prompt.encode(),
-        files={PROMPT: task.prompt.encode()},
-    )
-
-
-class Reader:
+class OzReader(Reader):
     """JSON lines to events. Calls have no ids: results come in the order of their calls."""
 
     def __init__(self) -> None:
@@ -80,7 +83,7 @@ class Reader:
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         if ended.code == 0 and self._last == "agent":
             self._tally.count([Finish(ok=True, text=self._said)])
-        return judge(self._tally, PROGRAM, ended, changed)
+        return judge(self._tally, Oz.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         self._last = text(data, "type")
@@ -117,3 +120,6 @@ class Reader:
         if call is not None and call.tool == "edit_files":
             paths = call.arguments.get("file_paths")
             yield from (FileEdit(path=str(path)) for path in (paths if isinstance(paths, list) else []))
+
+
+PLUGINS = (Oz,)

@@ -25,7 +25,7 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Launch, ModelAccess, Package, Sessions, Task
+from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
 from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
 from runner.harnesses._mcp import servers
@@ -37,7 +37,7 @@ _EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the resul
 _API_ERROR = re.compile(r"\[API Error: (?:(\d{3}) )?(.*)\]", re.DOTALL)
 
 
-class Qwen(Model):
+class QwenOptions(Model):
     """Qwen Code, on any model that speaks Chat Completions: the `qwen` program in the sandbox."""
 
     max_turns: Maybe[Annotated[int, Field(ge=1, le=10_000)]] = Field(
@@ -46,9 +46,20 @@ class Qwen(Model):
     append_system_prompt: Maybe[Text] = Field(default=None, description="Text after its own system prompt")
 
 
-KINDS = {"qwen": Qwen}
-PROGRAM = "qwen"
-PACKAGE = Package(
+def _command(session: str, model: str | None) -> tuple[str, ...]:
+    return (Qwen.program, *(("--model", model) if model else ()), "--resume", session)
+
+
+_PROJECTS = ".qwen/projects"
+
+_SYSTEM_SETTINGS = {
+    "general": {"enableAutoUpdate": False},
+    "privacy": {"usageStatisticsEnabled": False},
+    "telemetry": {"enabled": False},
+    # Beside this it tries seven times, for about 80 seconds in all, and nothing can shorten that.
+    "model": {"generationConfig": {"maxRetries": 0}},
+}
+_PACKAGE = Package(
     name="@qwen-code/qwen-code",
     version="0.24.4",
     program="cli-entry.js",
@@ -58,45 +69,39 @@ PACKAGE = Package(
         "pmexy/Nj+BKd3Un1ogqGQE8V4GJn5B6N9PQOrU1GH+lMR29kn6Bgf6YdbZa8hNIoTmAKT1LTPK+P8TibZRPPVg==",
     ),
 )
-MCP = "any"
 
 
-def _command(session: str, model: str | None) -> tuple[str, ...]:
-    return (PROGRAM, *(("--model", model) if model else ()), "--resume", session)
-
-
-_PROJECTS = ".qwen/projects"
-SESSIONS = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
-MODEL = ModelAccess(
-    key_variable="OPENAI_API_KEY",
-    upstream_variable="OPENAI_BASE_URL",
-    upstream="https://api.openai.com/v1",
-    header="authorization",
-    paths=("/chat/completions", "/models"),
-)
-
-_SYSTEM_SETTINGS = {
-    "general": {"enableAutoUpdate": False},
-    "privacy": {"usageStatisticsEnabled": False},
-    "telemetry": {"enabled": False},
-    # Beside this it tries seven times, for about 80 seconds in all, and nothing can shorten that.
-    "model": {"generationConfig": {"maxRetries": 0}},
-}
-
-
-def launch(task: Task) -> Launch:
-    """Its system settings come before those of the repository and of the home."""
-    access = {"OPENAI_BASE_URL": task.model_url, "OPENAI_API_KEY": task.model_token}
-    return Launch(
-        argv=(task.program or PROGRAM, "--output-format", "stream-json", "--yolo", *_flags(task)),
-        stdin=task.prompt.encode(),
-        variables={
-            "QWEN_CODE_SUPPRESS_YOLO_WARNING": "1",  # our sandbox is the limit
-            "QWEN_CODE_SYSTEM_SETTINGS_PATH": f"{task.places.exchange}/{SETTINGS}",
-            **(access if task.model_url else {}),
-        },
-        files={SETTINGS: json.dumps(_settings(task)).encode()},
+class Qwen(Harness):
+    name = "qwen"
+    options = QwenOptions
+    program = "qwen"
+    package = _PACKAGE
+    model = ModelAccess(
+        key_variable="OPENAI_API_KEY",
+        upstream_variable="OPENAI_BASE_URL",
+        upstream="https://api.openai.com/v1",
+        header="authorization",
+        paths=("/chat/completions", "/models"),
     )
+    mcp = "any"
+    sessions = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
+
+    def launch(self, task: Task) -> Launch:
+        """Its system settings come before those of the repository and of the home."""
+        access = {"OPENAI_BASE_URL": task.model_url, "OPENAI_API_KEY": task.model_token}
+        return Launch(
+            argv=(task.program or self.program, "--output-format", "stream-json", "--yolo", *_flags(task)),
+            stdin=task.prompt.encode(),
+            variables={
+                "QWEN_CODE_SUPPRESS_YOLO_WARNING": "1",  # our sandbox is the limit
+                "QWEN_CODE_SYSTEM_SETTINGS_PATH": f"{task.places.exchange}/{SETTINGS}",
+                **(access if task.model_url else {}),
+            },
+            files={SETTINGS: json.dumps(_settings(task)).encode()},
+        )
+
+    def reader(self) -> Reader:
+        return QwenReader()
 
 
 def _settings(task: Task) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def _flags(task: Task) -> Iterator[str]:
         yield from ("--append-system-prompt", system)
 
 
-class Reader:
+class QwenReader(Reader):
     """Lines of `stream-json` to events."""
 
     def __init__(self) -> None:
@@ -128,7 +133,7 @@ class Reader:
         return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, PROGRAM, ended, changed)
+        return judge(self._tally, Qwen.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         match data.get("type"):
@@ -197,3 +202,6 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
         tokens_out=count(usage, "output_tokens"),
         tokens_cached=count(usage, "cache_read_input_tokens"),
     )
+
+
+PLUGINS = (Qwen,)

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.clients.secrets import Secrets
-from runner.config.documents import closest
 from runner.config.harness import HarnessConfig
 from runner.config.settings import Config
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
-from runner.harnesses import model_access
+from runner.harnesses import HARNESSES, Harness
 from runner.publish.forges import Forge, ForgeContext, choose_kind
 from runner.publish.outputs import OUTPUTS, BotIdentity
 from runner.run.place import Place, SecretLookup
 from runner.run.plan import Base, Defaults
+from runner.sandboxes import SANDBOXES
 from runner.workspace.mirror import Mirror
 
 if TYPE_CHECKING:
@@ -66,11 +65,9 @@ def worker_store(config: Config) -> Iterator["Store"]:
 
 def _sweep(lost: set[str]) -> None:
     """Remove what lost runs left in their sandboxes; what cannot be removed now ends by itself later."""
-    for kind in plugins.names("sandboxes"):
-        sweep = getattr(plugins.module("sandboxes", kind), "sweep", None)
-        if sweep is not None:
-            with suppress(RunnerError):
-                sweep(lambda origin: origin.run_id not in lost)
+    for kind in SANDBOXES.all().values():
+        with suppress(RunnerError):
+            kind.sweep(lambda origin: origin.run_id not in lost)
 
 
 def forge(place: Place, runs: "Store") -> Forge:
@@ -134,12 +131,12 @@ def run_parts(
     from runner.gateway.model.prices import configured_prices as own_prices
     from runner.run.context import Parts
 
-    harness: Any = _module("harnesses", spec.harness.kind)
-    model = model_access(harness, spec.harness.options)
+    harness = HARNESSES.get(spec.harness.kind)
+    model = harness.model_for(spec.harness.options)
     configured = place.config.harnesses.get(spec.harness.kind)
     bot, find = place.config.bot, find or Secrets(place.config.secrets).value
     return Parts(
-        sandbox=_module("sandboxes", spec.environment.sandbox),
+        sandbox=SANDBOXES.get(spec.environment.sandbox),
         harness=harness,
         outputs={output.kind: OUTPUTS.get(output.kind) for output in spec.outputs},
         forge=target,
@@ -171,15 +168,6 @@ def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -
         )
         for one in (configured.fallback if configured else ())
     )
-
-
-def _module(family: str, kind: str) -> Any:
-    try:
-        return plugins.module(family, kind)
-    except KeyError:
-        hint = closest(kind, plugins.names(family))
-        message = f"there is no `{kind}` among the {family}"
-        raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint) from None
 
 
 def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) -> str:
@@ -214,15 +202,15 @@ def _program(configured: str | None, kind: str) -> "Program | None":
     return Program(file=path)
 
 
-def _install(place: Place, harness: Any, version: str | None, kind: str) -> "Install | None":
+def _install(place: Place, harness: Harness, version: str | None, kind: str) -> "Install | None":
     from runner.run.environment.install import FOLDER, Install
 
     if version is None:
         return None
-    package = getattr(harness, "PACKAGE", None)
-    if package is None:
+    package, program = harness.package, harness.program
+    if package is None or program is None:
         message = f"harnesses.{kind}.version: nobody knows a package for {kind}"
         hint = f"install it in the image, or name a program of this machine: harnesses.{kind}.binary"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
     folder = place.config.state / FOLDER
-    return Install(package=package, name=harness.PROGRAM, version=version, folder=folder)
+    return Install(package=package, name=program, version=version, folder=folder)

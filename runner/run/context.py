@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Places, Reason, Remote, RunSpec
@@ -21,7 +20,7 @@ from runner.run.agent.session import AgentSession
 from runner.run.agent.transcript import ObserveTranscript
 from runner.run.environment.install import Install, Program
 from runner.run.recorder import RunRecorder
-from runner.sandboxes import Mount
+from runner.sandboxes import Mount, SandboxKind
 from runner.workspace.mirror import Mirror
 
 ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
@@ -37,7 +36,7 @@ def _nowhere(name: str) -> Remote:
 class Parts:
     """What a run is made with. `wire.py` chooses them; tests hand in others."""
 
-    sandbox: Any  # the module of the sandbox's kind
+    sandbox: SandboxKind
     harness: Harness
     outputs: Mapping[str, Output]  # by kind: those of the spec
     forge: Forge

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from runner.config.documents import closest
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import (
     Allowance,
@@ -26,7 +25,7 @@ from runner.core.model import (
     SkillRef,
     Trigger,
 )
-from runner.harnesses import model_access
+from runner.harnesses import HARNESSES
 from runner.skills import (
     AllowanceOptions,
     McpOptions,
@@ -212,10 +211,7 @@ def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
 
 def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
     """The rules by which the gateway chooses. What calls its model alone may have an `auto` of its own."""
-    try:
-        access = model_access(plugins.module("harnesses", spec.kind), spec.options)
-    except KeyError:  # it is told, with what there is, where the run is put together
-        return ()
+    access = HARNESSES.get(spec.kind).model_for(spec.options)
     if access is None:
         return ()
     if not (found := defaults.routes.get(spec.kind, ())):

@@ -1,23 +1,23 @@
-"""What isolates the harness. One module per kind; the module's name is the kind's name.
+"""What isolates the harness. One file for each kind: a class that derives from `SandboxKind`, and `PLUGINS`.
 
-A sandbox module offers `open(spec) -> ContextManager[Sandbox]`,
-`resolve(image, say) -> str` (the image's digest, pulled with progress where it is missing) and
-`build(wanted, say, log) -> str` (the name of the image that a `runner.clients.docker.build.Build` asks for).
-
-Call order: build where there is a Dockerfile; resolve once per image; open; put and exec as often as
-wished; seal once, before anything untrusted runs; get after it. Leaving the context destroys everything,
-also after a failure, also twice.
+Who calls what when: `build` where the skill names a Dockerfile; `resolve` once for each run; `open` for the
+run, and again for its verification; in it `put` and `exec` as often as wished, `seal` once, before anything
+untrusted runs, and `get` after it. Leaving the context destroys everything, also after a failure, also twice.
+`sweep` ends what a killed runner left, and `prune` removes what nobody has used for long.
 """
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
 from typing import Literal, Protocol
 
+from runner.clients.docker.build import Build
 from runner.clients.stdio import Clock
-from runner.core.model import Caps, Exit, OnOutput, Places, Resources, Say
+from runner.core.model import Caps, DoctorLine, Exit, OnOutput, Places, Resources, Say
+from runner.core.plugins import Family, Plugin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +60,7 @@ class Origin:
 
 
 Alive = Callable[[Origin], bool]
-"""What outlives a killed runner is ended by `sweep(alive) -> list[str]` of its module: all that is not alive.
-It returns the ids of the runs."""
+"""Whether the run attempt that a sandbox belongs to still goes on."""
 
 
 class Sandbox(Protocol):
@@ -110,19 +109,80 @@ class Sandbox(Protocol):
         ...
 
 
-Opener = Callable[[SandboxSpec], AbstractContextManager[Sandbox]]
+class SandboxKind(Plugin, Protocol):
+    """Everything that a kind of sandbox may have; what has a value here need not be said.
+
+    One object for each kind lives as long as the process. Several threads open sandboxes at the same time.
+    """
+
+    owner: tuple[int, int] | None = None
+    """The user and group to whom the workspace and the exchange folder must belong; None: they do already.
+    Read before the workspace is filled."""
+
+    tools: str = ""
+    """The folder inside where a program of this machine and other mounts are shown; empty: nothing is mounted
+    and programs are where they are."""
+
+    network: bool = False
+    """Whether what runs inside has a network of its own besides the listener. Where it has none, programs are
+    pointed at the gateway by the usual proxy variables."""
+
+    @abstractmethod
+    def open(self, spec: SandboxSpec) -> AbstractContextManager[Sandbox]:
+        """A sandbox for as long as the context lasts. Raises RunnerError when it cannot be had."""
+
+    def resolve(self, image: str, say: Callable[[str], None]) -> str:
+        """The digest of an image, fetched where it is missing; empty: this kind has no images.
+
+        Called once for each run, before anything is opened. `say` tells people of progress, and of dangers.
+        """
+        del image, say
+        return ""
+
+    def build(self, wanted: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
+        """The name of the image that `wanted` describes, built where it is missing; empty: it has no images.
+
+        `log` takes the build's output. Called while nobody else on this machine builds the same one.
+        """
+        del log
+        say(f"{wanted.name} is not built: the sandbox {self.name} has no images")
+        return ""
+
+    def sweep(self, alive: Alive) -> list[str]:
+        """End what outlived its runner: all that is not alive. Return the ids of the runs.
+
+        Called when a worker starts, when it takes over from a dead one, and before a second attempt. Raises
+        RunnerError when it cannot be done now; it is tried again later.
+        """
+        del alive
+        return []
+
+    def prune(self) -> list[str]:
+        """Remove what no run has used for long, such as built images; return what is gone, in words."""
+        return []
+
+    def doctor(self, image: str) -> Iterable[DoctorLine]:
+        """What works and what does not, where this is the configured kind and `image` the default image."""
+        del image
+        return [DoctorLine(ok=True, subject="sandbox", message=f"{self.name} is installed")]
+
+
+SANDBOXES: Family[SandboxKind] = Family("sandboxes", __name__, SandboxKind)
 
 __all__ = [
+    "SANDBOXES",
     "Alive",
+    "Build",
     "Caps",
+    "DoctorLine",
     "Exit",
     "Mount",
     "OnOutput",
-    "Opener",
     "Origin",
     "Places",
     "Resources",
     "Sandbox",
+    "SandboxKind",
     "SandboxSpec",
     "Say",
 ]

@@ -16,38 +16,13 @@ from runner.clients.docker.build import Build
 from runner.clients.stdio import CapReachedError, LimitMeter, single_chunk
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
-from runner.sandboxes import SandboxSpec, _exchange
+from runner.sandboxes import SandboxKind, SandboxSpec, _exchange
 
-OWNER: tuple[int, int] | None = None
-TOOLS = ""  # nothing is mounted: programs are where they are
-NETWORK = False  # nothing runs that could use one
 _CHUNK = 64 * 1024
 
 
-def resolve(image: str, say: Callable[[str], None]) -> str:
-    say(f"no image is needed to pretend that {image or 'one'} is there")
-    return f"fake:{image}"
-
-
-def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
-    say(f"pretending to build {wanted.name}")
-    log(f"Step 1/1 : {wanted.key}")
-    return f"built:{wanted.key}"
-
-
-@contextmanager
-def open(spec: SandboxSpec) -> Iterator["Fake"]:  # noqa: A001 - the name that every sandbox module has
-    sandbox = Fake(
-        spec, Places(workspace=str(spec.workspace), exchange=str(spec.exchange), home=str(spec.exchange))
-    )
-    try:
-        yield sandbox
-    finally:
-        sandbox.dead = True
-
-
 @dataclass(slots=True)
-class Fake:
+class FakeSandbox:
     spec: SandboxSpec
     places: Places
     dead: bool = False
@@ -95,7 +70,7 @@ class Fake:
 
 @dataclass(slots=True)
 class _Script:
-    fake: Fake
+    fake: FakeSandbox
     meter: LimitMeter
     on_output: OnOutput
     say: Say
@@ -164,3 +139,28 @@ class _Script:
         while time.monotonic() < until:
             time.sleep(0.01)
             self.meter.check()
+
+
+class FakeKind(SandboxKind):
+    name = "fake"
+
+    @contextmanager
+    def open(self, spec: SandboxSpec) -> Iterator[FakeSandbox]:
+        exchange = str(spec.exchange)
+        sandbox = FakeSandbox(spec, Places(workspace=str(spec.workspace), exchange=exchange, home=exchange))
+        try:
+            yield sandbox
+        finally:
+            sandbox.dead = True
+
+    def resolve(self, image: str, say: Callable[[str], None]) -> str:
+        say(f"no image is needed to pretend that {image or 'one'} is there")
+        return f"fake:{image}"
+
+    def build(self, wanted: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
+        say(f"pretending to build {wanted.name}")
+        log(f"Step 1/1 : {wanted.key}")
+        return f"built:{wanted.key}"
+
+
+PLUGINS = (FakeKind,)

@@ -14,51 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.clients import process
-from runner.clients.docker.build import Build
 from runner.core.errors import RunnerError
-from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
-from runner.sandboxes import Alive, Origin, SandboxSpec, _exchange
+from runner.core.model import Caps, DoctorLine, Exit, OnOutput, Phase, Places, Reason, Say
+from runner.sandboxes import Alive, Origin, SandboxKind, SandboxSpec, _exchange
 
 WARNING = (
     "the process sandbox isolates NOTHING: the harness runs as you, on your files and your network."
     " Use --sandbox docker for anything that you would not run yourself."
 )
-OWNER: tuple[int, int] | None = None  # the workspace belongs to whoever runs the runner
-TOOLS = ""  # nothing is mounted: programs are where they are
-NETWORK = True  # it is that of this machine
 _MARK = "SKILLRUNNER_RUN"  # the variable by which a later runner knows whose a process is
 
 
-def resolve(image: str, say: Callable[[str], None]) -> str:
-    """There is no image; what is said instead is a warning."""
-    say(WARNING)
-    return ""
-
-
-def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
-    """There is no image, so none is built, and that is said."""
-    del log
-    say(f"{wanted.name} is not built: the process sandbox has no images")
-    return ""
-
-
-@contextmanager
-def open(spec: SandboxSpec) -> Iterator["Process"]:  # noqa: A001 - the name that every sandbox module has
-    """A place to run programs in, for as long as the context lasts."""
-    home = spec.exchange / "home"
-    home.mkdir(exist_ok=True)
-    sandbox = Process(
-        spec, Places(workspace=str(spec.workspace), exchange=str(spec.exchange), home=str(home))
-    )
-    try:
-        yield sandbox
-    finally:
-        sandbox.dead = True
-        shutil.rmtree(home, ignore_errors=True)
-
-
 @dataclass(slots=True)
-class Process:
+class ProcessSandbox:
     spec: SandboxSpec
     places: Places
     dead: bool = False
@@ -112,18 +80,6 @@ def _minimal(home: str) -> dict[str, str]:
     return {"PATH": path, "HOME": home, "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 - as programs expect
 
 
-def sweep(alive: Alive) -> list[str]:
-    """Kill what crashed runs left running, where the system shows processes' variables; return their ids."""
-    swept = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it is another user's, or has just ended
-            origin = _origin((folder / "environ").read_bytes())
-            if origin is not None and not alive(origin):
-                os.kill(int(folder.name), signal.SIGKILL)
-                swept.add(origin.run_id)
-    return sorted(swept)
-
-
 def _origin(environment: bytes) -> Origin | None:
     for variable in environment.split(b"\0"):
         name, _, value = variable.decode(errors="replace").partition("=")
@@ -132,3 +88,45 @@ def _origin(environment: bytes) -> Origin | None:
         if name == _MARK and attempt.isdecimal():
             return Origin(run_id=run_id, attempt=int(attempt), worker=worker)
     return None
+
+
+class ProcessKind(SandboxKind):
+    name = "process"
+    network = True  # it is that of this machine
+
+    @contextmanager
+    def open(self, spec: SandboxSpec) -> Iterator[ProcessSandbox]:
+        """A place to run programs in, for as long as the context lasts."""
+        home = spec.exchange / "home"
+        home.mkdir(exist_ok=True)
+        places = Places(workspace=str(spec.workspace), exchange=str(spec.exchange), home=str(home))
+        sandbox = ProcessSandbox(spec, places)
+        try:
+            yield sandbox
+        finally:
+            sandbox.dead = True
+            shutil.rmtree(home, ignore_errors=True)
+
+    def resolve(self, image: str, say: Callable[[str], None]) -> str:
+        """There is no image; what is said instead is a warning."""
+        del image
+        say(WARNING)
+        return ""
+
+    def sweep(self, alive: Alive) -> list[str]:
+        """Kill what crashed runs left running, where the system shows processes' variables."""
+        swept = set()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it is another user's, or has just ended
+                origin = _origin((folder / "environ").read_bytes())
+                if origin is not None and not alive(origin):
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    swept.add(origin.run_id)
+        return sorted(swept)
+
+    def doctor(self, image: str) -> Iterator[DoctorLine]:
+        del image
+        yield DoctorLine(ok=True, subject="sandbox", message=f"process: {WARNING}")
+
+
+PLUGINS = (ProcessKind,)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, RootModel, create_model
 from runner.config.documents import Model, Text
 from runner.core import plugins
 from runner.core.units import Absent
+from runner.harnesses import HARNESSES
 from runner.publish.outputs import OUTPUTS
 from runner.skills.models import AllowanceOptions, SkillFile
 
@@ -105,7 +106,7 @@ def _with_allowance(kind: str, options: type[BaseModel]) -> type[BaseModel]:
 
 
 def _harness() -> TypeForm:
-    models = [_with_kind(kind, options) for kind, options in plugins.kinds("harnesses").items()]
+    models = [_with_kind(kind, harness.options) for kind, harness in HARNESSES.all().items()]
     if len(models) == 1:
         return models[0]
     union: Any = models[0]

@@ -1,12 +1,11 @@
 """What a skill file says of tools and MCP servers, beyond what each key can say for itself."""
 
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from runner.config.documents import Document
 from runner.config.network import rules
-from runner.core import plugins
+from runner.harnesses import HARNESSES
 from runner.skills.models import SkillFile
 
 
@@ -27,10 +26,7 @@ def check_servers(document: Document, options: SkillFile) -> None:
 
 def refusals(kind: str, servers: bool, tools: bool) -> Iterator[tuple[str, str]]:
     """(key, why): what a harness of this kind cannot be given of what a skill asks for."""
-    if kind not in plugins.names("harnesses"):
-        return  # which is told where it is needed
-    harness: Any = plugins.module("harnesses", kind)
-    can = getattr(harness, "MCP", "")
+    can = HARNESSES.get(kind).mcp
     if servers and can != "any":
         yield "environment.mcp", f"the harness {kind} cannot be told of MCP servers"
     if tools and not can:

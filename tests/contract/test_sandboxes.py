@@ -1,4 +1,7 @@
-"""One contract for every sandbox. What a kind does on top of it stands at the end."""
+"""One contract for every sandbox, ours and third parties'. What a kind does on top of it stands at the end.
+
+One that is installed beside the runner is found as well: `pytest tests/contract/test_sandboxes.py -k NAME`.
+"""
 
 import os
 import queue
@@ -13,14 +16,16 @@ from pathlib import Path
 import pytest
 
 from runner.clients.stdio import Clock
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Reason
-from runner.sandboxes import fake
+from runner.sandboxes import SANDBOXES
 from tests.parts.rig import Rig, opened_rig
 
 pytestmark = pytest.mark.xdist_group("docker")
-KINDS = ["process", "fake", pytest.param("docker", marks=pytest.mark.docker)]
+KINDS = [
+    pytest.param(kind, marks=[pytest.mark.docker] if kind == "docker" else []) for kind in SANDBOXES.names()
+]
+REAL = [one for one in KINDS if one.values != ("fake",)]
 
 
 @pytest.fixture(params=KINDS)
@@ -32,6 +37,15 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 
 def _forget(stream: str, data: bytes) -> None:
     """A listener that keeps nothing."""
+
+
+def test_what_is_around_a_sandbox_can_be_asked(rig: Rig) -> None:
+    """Nothing of this opens one, and nothing of it may fail where there is nothing to do."""
+    said: list[str] = []
+    assert rig.kind.resolve(rig.image, said.append) == rig.kind.resolve(rig.image, said.append)
+    assert rig.kind.sweep(lambda _: True) == []
+    assert all(line.subject and line.message for line in rig.kind.doctor(rig.image))
+    assert rig.kind.tools == "" or rig.kind.tools.startswith("/")
 
 
 def test_streams_and_exit_code(rig: Rig) -> None:
@@ -259,7 +273,7 @@ def test_files_go_in_and_come_out(rig: Rig) -> None:
     sandbox = rig.open()
     path = sandbox.put("prompt.md", b"hello")
     assert path == f"{sandbox.places.exchange}/prompt.md"
-    if rig.module is not fake:
+    if rig.kind.name != "fake":
         rig.run(sandbox, f"cat {path} > $HOME/../answer")
         assert sandbox.get("answer", 3) == b"hel"
     assert sandbox.get("prompt.md", 100) == b"hello"
@@ -290,7 +304,7 @@ def test_what_lies_in_the_way_of_a_file_is_replaced_and_never_followed(rig: Rig,
 def test_files_go_into_the_home(rig: Rig) -> None:
     sandbox = rig.open()
     sandbox.put("home/.agent/settings.json", b"{}")
-    if rig.module is not fake:
+    if rig.kind.name != "fake":
         ended = rig.run(sandbox, "cat ~/.agent/settings.json && touch ~/.agent/mine")
         assert ended.code == 0
     assert (rig.folder / "exchange/home/.agent/settings.json").read_bytes() == b"{}"
@@ -314,7 +328,7 @@ def test_only_plain_names_are_exchanged(rig: Rig, name: str) -> None:
 
 
 def test_closing_twice_and_after_a_failure(rig: Rig) -> None:
-    opened = rig.module.open(rig.spec())
+    opened = rig.kind.open(rig.spec())
     with pytest.raises(KeyError), opened as sandbox:
         raise KeyError
     with pytest.raises(RunnerError):
@@ -328,7 +342,7 @@ def test_seal_can_be_called_in_any_sandbox(rig: Rig) -> None:
     assert rig.run(sandbox, "true", ("exit:0",)).code == 0
 
 
-@pytest.mark.parametrize("rig", [kind for kind in KINDS if kind != "fake"], indirect=True)
+@pytest.mark.parametrize("rig", REAL, indirect=True)
 def test_a_program_that_is_missing_is_named(rig: Rig) -> None:
     with pytest.raises(RunnerError) as caught:
         rig.open().exec(("no-such-program",), on_output=_forget)
@@ -336,18 +350,18 @@ def test_a_program_that_is_missing_is_named(rig: Rig) -> None:
     assert "no-such-program" in caught.value.message
 
 
-@pytest.mark.parametrize("rig", [kind for kind in KINDS if kind != "fake"], indirect=True)
+@pytest.mark.parametrize("rig", REAL, indirect=True)
 def test_a_signal_is_told_from_an_exit(rig: Rig) -> None:
     ended = rig.run(rig.open(), "kill -TERM $$")
     assert ended.cause == "exited"
     assert ended.code in (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
-@pytest.mark.parametrize("rig", [kind for kind in KINDS if kind != "fake"], indirect=True)
+@pytest.mark.parametrize("rig", REAL, indirect=True)
 def test_children_die_with_the_sandbox(rig: Rig) -> None:
     """Something that goes on writing would change the workspace while it is looked at."""
     beat = rig.folder / "workspace/beat"
-    with rig.module.open(rig.spec()) as sandbox:
+    with rig.kind.open(rig.spec()) as sandbox:
         rig.run(sandbox, "(while :; do date +%N > beat; sleep 0.02; done) >/dev/null 2>&1 & sleep 0.1")
     last = beat.read_bytes()
     time.sleep(0.2)
@@ -367,5 +381,5 @@ def test_process_hands_on_nothing_of_the_environment(tmp_path: Path, monkeypatch
 
 def test_process_says_that_it_isolates_nothing() -> None:
     said: list[str] = []
-    assert plugins.module("sandboxes", "process").resolve("x", said.append) == ""
+    assert SANDBOXES.get("process").resolve("x", said.append) == ""
     assert "isolates NOTHING" in said[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.harnesses import ModelAccess, model_access
+from runner.harnesses import ModelAccess
 from runner.run.environment.install import FOLDER
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
@@ -42,12 +42,12 @@ Made = tuple[Project, str, ModelAccess]
 def agent_project(request: pytest.FixtureRequest, project: Project, local_image: str) -> Made:
     """A project whose skill names a real agent; where the model is is not said yet."""
     agent = str(request.param)
-    (module, model), kind = AGENTS[agent], KINDS[agent]
+    (harness, model), kind = AGENTS[agent], KINDS[agent]
     installed = agents.AGENTS[agent.removeprefix("acp-")]()
     options = OPTIONS.get(agent, {})
-    access = model_access(module, options)
+    access = harness.model_for(options)
     assert access is not None
-    name = module.PROGRAM or options["command"][0]
+    name = harness.program or options["command"][0]
     config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
     image = agents.image_with(installed, name) if installed.needs else local_image
     if kind in INSTALLED:

@@ -9,7 +9,6 @@ import pytest
 from runner.gateway.model import prices
 from runner.gateway.model.prices import cost
 from runner.gateway.model.usage import TokenUsage
-from runner.harnesses import model_access
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
 from tests.parts.model_server import ModelServer
@@ -39,12 +38,12 @@ class Bench:
 
     def __init__(self, agent: str, image: str, project: Project, server: ModelServer) -> None:
         self.agent, self.project, self.server = agent, project, server
-        module, model = AGENTS[agent]
+        harness, model = AGENTS[agent]
         self.model = "gpt-4.1" if model == "scripted" else model
         # Gemini's API has the model in the address alone, and the scripted one does not look there.
         self.told = "scripted" if agent.endswith("gemini") else self.model
         self.kind, self.options = KINDS.get(agent, agent), OPTIONS.get(agent, {})
-        access = model_access(module, self.options)
+        access = harness.model_for(self.options)
         assert access is not None
         self.access, program = access, agent.removeprefix("acp-")
         installed = agents.AGENTS[program]()

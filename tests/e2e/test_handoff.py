@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from runner.harnesses import model_access
 from tests.parts import agents
 from tests.parts.cli import Done, Project, clean_environment, skill_files
 from tests.parts.model_server import ModelServer
@@ -55,16 +54,16 @@ def prepared(
     agent: str, project: Project, image: str, server: ModelServer, script: Any, name: str, limits: str = ""
 ) -> agents.Agent:
     """A project whose skill `page` is done by an agent whose model follows the script `name`."""
-    kind, (module, model), installed = KINDS[agent], AGENTS[agent], agents.AGENTS[agent]()
+    kind, (harness, model), installed = KINDS[agent], AGENTS[agent], agents.AGENTS[agent]()
     asked = json.dumps({"kind": kind, "model": model})
     config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
     files = skill_files("page", YAML % (asked, limits), f"{TASK}\n")
     project.commit({**files, "skillrunner.yaml": config})
-    access = model_access(module, {})
+    access = harness.model_for({})
     assert access is not None
     project.variables.update(
         {
-            "SKILLRUNNER_IMAGE": agents.image_with(installed, module.PROGRAM) if installed.needs else image,
+            "SKILLRUNNER_IMAGE": agents.image_with(installed, harness.program) if installed.needs else image,
             "DOCS_TOKEN": SECRET,
             access.key_variable: KEY,
             access.upstream_variable: server.url(name, script),

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from runner.harnesses import model_access
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
 from tests.parts.model_server import ModelServer
@@ -82,14 +81,14 @@ def steered(
     """A project whose agent waits for its model in its second call; and where it asks that."""
     agent = str(request.param)
     kind = {**KINDS, **RESUMING}[agent]
-    (module, model), options = AGENTS[agent], OPTIONS.get(agent, {})
+    (harness, model), options = AGENTS[agent], OPTIONS.get(agent, {})
     installed = agents.AGENTS[agent.removeprefix("acp-")]()
-    access = model_access(module, options)
+    access = harness.model_for(options)
     assert access is not None
     asked = json.dumps({"kind": kind, "model": model, **options})
     config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
     project.commit({**skill_files("page", YAML % asked), "skillrunner.yaml": config})
-    program = module.PROGRAM or options["command"][0]
+    program = harness.program or options["command"][0]
     image = agents.image_with(installed, program) if installed.needs else local_image
     name = f"steer-{agent}-{tmp_path.name}"
     project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY})

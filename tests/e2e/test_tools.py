@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from runner.harnesses import model_access
 from tests.e2e.test_steer import running, wait
 from tests.parts import agents
 from tests.parts.cli import Project, skill_files
@@ -290,10 +289,10 @@ done
 def test_real_agents_call_tools(
     name: str, project: Project, local_image: str, model_server: ModelServer, tmp_path: Path
 ) -> None:
-    module, model = AGENTS[name]
+    harness, model = AGENTS[name]
     options = OPTIONS.get(name, {})
     installed = agents.AGENTS[name.removeprefix("acp-")]()
-    access = model_access(module, options)
+    access = harness.model_for(options)
     assert access is not None
     kind = KINDS[name]
     config = f"harnesses:\n  {kind}: {{binary: {installed.program}}}\n" if not installed.needs else ""
@@ -302,7 +301,7 @@ def test_real_agents_call_tools(
     project.commit({**files, "skillrunner.yaml": config, "tools/words.sh": WORDS})
     image = local_image
     if installed.needs:
-        image = agents.image_with(installed, module.PROGRAM or options["command"][0])
+        image = agents.image_with(installed, harness.program or options["command"][0])
     script = f"tools-{name}-{tmp_path.name}"
     project.variables.update({"SKILLRUNNER_IMAGE": image, access.key_variable: KEY, "A_SECRET": SECRET})
     project.variables[access.upstream_variable] = model_server.url(script, SCRIPT)

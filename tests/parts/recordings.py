@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.jsonl import Lines
-from runner.core.model import Exit, HarnessSpec, Limits, Outcome, Places, TranscriptEvent
-from runner.harnesses import Task
+from runner.core.model import Exit, HarnessSpec, Limits, Outcome, Places, Stream, TranscriptEvent
+from runner.harnesses import Harness, Reader, Task
 
 FOLDER = Path(__file__).parent.parent / "transcripts"
 PLACES = Places(workspace="/workspace", exchange="/exchange", home="/home/agent")
@@ -31,10 +31,11 @@ def task(kind: str, *, model: str | None = None, limits: Limits | None = None, *
     )
 
 
-def read(reader: Any, stdout: bytes, stderr: bytes = b"") -> list[TranscriptEvent]:
+def read(reader: Reader, stdout: bytes, stderr: bytes = b"") -> list[TranscriptEvent]:
     """All events of what a harness printed."""
     events: list[TranscriptEvent] = []
-    for stream, data in (("stdout", stdout), ("stderr", stderr)):
+    streams: dict[Stream, bytes] = {"stdout": stdout, "stderr": stderr}
+    for stream, data in streams.items():
         lines = Lines()
         for line in (*lines.feed(data), *lines.end()):
             events += reader.read(stream, line)
@@ -45,11 +46,10 @@ def recorded(name: str) -> bytes:
     return (FOLDER / f"{name}.jsonl").read_bytes()
 
 
-def judged(module: Any, stdout: bytes, ended: Exit, changed: bool, stderr: bytes = b"") -> Outcome:
-    reader = module.Reader()
+def judged(harness: Harness, stdout: bytes, ended: Exit, changed: bool, stderr: bytes = b"") -> Outcome:
+    reader = harness.reader()
     read(reader, stdout, stderr)
-    found: Outcome = reader.outcome(ended, changed)
-    return found
+    return reader.outcome(ended, changed)
 
 
 def lines(*objects: Any) -> bytes:

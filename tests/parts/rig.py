@@ -4,21 +4,19 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from runner.core import plugins
 from runner.core.model import Exit
-from runner.sandboxes import Sandbox, SandboxSpec, fake
+from runner.sandboxes import SANDBOXES, Sandbox, SandboxKind, SandboxSpec
 
 
 class Rig:
     """A sandbox of one kind, and the same small programs in the language that it runs."""
 
-    def __init__(self, module: ModuleType, image: str, folder: Path) -> None:
-        self.module, self.image, self.folder = module, image, folder
+    def __init__(self, kind: SandboxKind, image: str, folder: Path) -> None:
+        self.kind, self.image, self.folder = kind, image, folder
         self.stack = ExitStack()
         self.out: list[tuple[str, bytes]] = []
 
@@ -26,8 +24,8 @@ class Rig:
         workspace, exchange = self.folder / "workspace", self.folder / "exchange"
         for path in (workspace, exchange):
             path.mkdir(exist_ok=True)
-            if self.module.OWNER:
-                os.chown(path, *self.module.OWNER)
+            if self.kind.owner:
+                os.chown(path, *self.kind.owner)
         return SandboxSpec(
             run_id=f"test-{os.getpid()}-{self.folder.name}",
             image=self.image,
@@ -37,11 +35,11 @@ class Rig:
         )
 
     def open(self, **fields: Any) -> Sandbox:
-        return self.stack.enter_context(self.module.open(self.spec(**fields)))
+        return self.stack.enter_context(self.kind.open(self.spec(**fields)))
 
     def run(self, sandbox: Sandbox, shell: str, script: tuple[str, ...] = (), **options: Any) -> Exit:
         """Run `shell` with sh, or `script` in the fake's language."""
-        argv = script if self.module is fake else ("sh", "-c", shell)
+        argv = script if self.kind.name == "fake" else ("sh", "-c", shell)
         options.setdefault("on_output", lambda stream, data: self.out.append((stream, data)))
         return sandbox.exec(argv, **options)
 
@@ -52,7 +50,7 @@ class Rig:
 @contextmanager
 def opened_rig(kind: str, image: str, folder: Path) -> Iterator[Rig]:
     """Whatever was opened in it is closed at the end."""
-    made = Rig(plugins.module("sandboxes", kind), image, folder)
+    made = Rig(SANDBOXES.get(kind), image, folder)
     with made.stack:
         yield made
 

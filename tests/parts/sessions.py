@@ -10,22 +10,29 @@ from typing import Any
 
 from runner.core.model import HarnessSpec, Limits, McpServer, Outcome, TranscriptEvent
 from runner.gateway.server import GatewayAddress
-from runner.harnesses import Task, acp, claude_code, codex, copilot, gemini, model_access, opencode, qwen
+from runner.harnesses import Harness, Task
+from runner.harnesses.acp import Acp
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.codex import Codex
+from runner.harnesses.copilot import Copilot
+from runner.harnesses.gemini import Gemini
+from runner.harnesses.opencode import Opencode
+from runner.harnesses.qwen import Qwen
 from runner.run.agent.drive import HarnessResult, drive
-from runner.sandboxes import Mount, SandboxSpec, docker
+from runner.sandboxes import SANDBOXES, Mount, SandboxSpec
 from tests.parts.agents import Agent
 from tests.parts.gateway import open_gateway
 from tests.parts.protocols.steps import Script
 
-AGENTS: Mapping[str, tuple[Any, str]] = {
-    "claude": (claude_code, "claude-sonnet-4-5"),
-    "codex": (codex, "gpt-5.5"),
-    "gemini": (gemini, "gemini-2.5-pro"),
-    "copilot": (copilot, "scripted"),
-    "opencode": (opencode, "scripted"),
-    "qwen": (qwen, "scripted"),
-    "acp-gemini": (acp, "gemini-2.5-pro"),
-    "acp-opencode": (acp, "own/scripted"),
+AGENTS: Mapping[str, tuple[Harness, str]] = {
+    "claude": (ClaudeCode(), "claude-sonnet-4-5"),
+    "codex": (Codex(), "gpt-5.5"),
+    "gemini": (Gemini(), "gemini-2.5-pro"),
+    "copilot": (Copilot(), "scripted"),
+    "opencode": (Opencode(), "scripted"),
+    "qwen": (Qwen(), "scripted"),
+    "acp-gemini": (Acp(), "gemini-2.5-pro"),
+    "acp-opencode": (Acp(), "own/scripted"),
 }
 _OPENCODE = {
     "autoupdate": False,
@@ -80,14 +87,15 @@ def run_agent(
 
     `opened` makes another gateway than the usual one.
     """
-    module, model = AGENTS[agent]
+    harness, model = AGENTS[agent]
     asked = HarnessSpec(kind=agent, model=model, options={**OPTIONS.get(agent, {}), **(options or {})})
-    name = module.PROGRAM or asked.options["command"][0]
+    name = harness.program or asked.options["command"][0]
     workspace, exchange, kept = (folder / name for name in ("workspace", "exchange", "kept"))
     for one in (workspace, exchange, kept):
         one.mkdir(exist_ok=True)
-    if docker.OWNER is not None:
-        os.chown(workspace, *docker.OWNER)
+    docker = SANDBOXES.get("docker")
+    if docker.owner is not None:
+        os.chown(workspace, *docker.owner)
     spec = SandboxSpec(
         run_id=f"test-{os.getpid()}-{abs(hash(folder)):x}",
         image=image,
@@ -102,7 +110,7 @@ def run_agent(
     seen: list[TranscriptEvent] = []
     with (
         docker.open(spec) as sandbox,
-        opened(model_access(module, asked.options), KEY, upstream, listener=sandbox.listener()) as gateway,
+        opened(harness.model_for(asked.options), KEY, upstream, listener=sandbox.listener()) as gateway,
     ):
         sandbox.seal()
         task = Task(
@@ -115,5 +123,5 @@ def run_agent(
             variables={**gateway.proxy, **VARIABLES.get(agent, {}), **(variables or {})},
             mcp=tuple(mcp),
         )
-        driven = drive(sandbox, module, task, kept, [KEY], seen.append)
+        driven = drive(sandbox, harness, task, kept, [KEY], seen.append)
     return Ran(driven, driven.outcome(any(workspace.iterdir())), workspace, kept, seen)

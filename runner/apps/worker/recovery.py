@@ -5,15 +5,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from runner.apps.worker.lease import HeartbeatMonitor, uptime
 from runner.config.settings import Config
-from runner.core import plugins, safe_fs
+from runner.core import safe_fs
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Run, RunEvent, RunState
 from runner.run.stages import setup
-from runner.sandboxes import Origin
+from runner.sandboxes import SANDBOXES, Origin
 from runner.scheduler.retry import may_retry_lost
 from runner.store import Store, is_held, retention
 from runner.store.engine import Engine
@@ -109,14 +108,12 @@ class Recovery:
         rooms = self.config.state / "workspaces"
         if rooms.is_dir():
             checkout.sweep(rooms)
-        for kind in plugins.names("sandboxes"):
-            module: Any = plugins.module("sandboxes", kind)
-            if hasattr(module, "sweep"):
-                try:
-                    for run_id in module.sweep(self._is_alive):
-                        log.info("run %s left a %s sandbox, which is removed", run_id, kind)
-                except RunnerError:
-                    cleared = False
+        for kind in SANDBOXES.all().values():
+            try:
+                for run_id in kind.sweep(self._is_alive):
+                    log.info("run %s left a %s sandbox, which is removed", run_id, kind.name)
+            except RunnerError:
+                cleared = False
         return cleared
 
     def _is_alive(self, origin: Origin) -> bool:
@@ -151,12 +148,10 @@ class Recovery:
     def clear_unused(self) -> None:
         """Remove built images and cached set-ups that no run has used for long."""
         setup.prune(self.config.state / "prepared")
-        for kind in plugins.names("sandboxes"):
-            module: Any = plugins.module("sandboxes", kind)
-            if hasattr(module, "prune"):
-                with suppress(RunnerError):  # an engine may be away: another time, then
-                    for image in module.prune():
-                        log.info("no run has used the image %s for long: it is removed", image)
+        for kind in SANDBOXES.all().values():
+            with suppress(RunnerError):  # an engine may be away: another time, then
+                for image in kind.prune():
+                    log.info("no run has used the image %s for long: it is removed", image)
 
 
 def _event(run: Run, message: str, at: datetime) -> RunEvent:

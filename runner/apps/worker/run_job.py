@@ -9,11 +9,11 @@ from typing import Any
 
 from runner.apps.worker.lease import Lease
 from runner.apps.worker.repository import RepositorySnapshot
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Usage
 from runner.run.launch import NewRun, PutOffRun, launch
 from runner.run.start import run_of_work
+from runner.sandboxes import SANDBOXES
 from runner.scheduler.retry import may_retry_lost, retry_delay
 from runner.store import Store
 from runner.store.queue import ClaimedRun, RunQueue
@@ -95,10 +95,8 @@ def run_job(job: RunJob) -> End:
 def _remove_earlier_sandbox(job: RunJob) -> None:
     """Remove the sandbox that an earlier attempt left on this machine."""
     if job.claim.turn > 1:
-        sandbox: Any = plugins.module("sandboxes", job.repository.place.config.sandbox)
-        sweep = getattr(sandbox, "sweep", None)
-        if sweep is not None:
-            sweep(lambda origin: origin.run_id != job.run.id)
+        sandbox = SANDBOXES.get(job.repository.place.config.sandbox)
+        sandbox.sweep(lambda origin: origin.run_id != job.run.id)
 
 
 def _requeue_function(job: RunJob) -> PutOffRun:

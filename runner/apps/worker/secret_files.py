@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from runner.config.settings import Config
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.harnesses import HARNESSES
 from runner.publish.forges import FORGES
 
 
@@ -34,10 +34,10 @@ def _wanted(config: Config) -> Iterator[str]:
     yield from (name for names in worker.secrets.values() for name in names)
     if worker.app and worker.app.private_key_env:
         yield worker.app.private_key_env
-    for kind in plugins.names("harnesses"):
-        model = getattr(plugins.module("harnesses", kind), "MODEL", None)
-        yield from (model.key_variable,) if model else ()
-        yield from config.other_keys(kind)
+    for harness in HARNESSES.all().values():
+        ways = (harness.model, *harness.models.values())
+        yield from (one.key_variable for one in ways if one is not None)
+        yield from config.other_keys(harness.name)
 
 
 def _content(name: str, file: Path) -> str:

@@ -197,7 +197,7 @@ class ForgeKind(Plugin, Protocol):
         """The forge for one repository. Raises RunnerError when that is not on such a forge."""
 
 
-FORGES: Family[ForgeKind] = Family("forges", "runner.publish.forges", ForgeKind)  # type: ignore[type-abstract]
+FORGES: Family[ForgeKind] = Family("forges", "runner.publish.forges", ForgeKind)
 
 
 def choose_kind(origin: str, config: Config) -> ForgeKind:

@@ -99,7 +99,7 @@ class Output(Plugin, Protocol):
         ...
 
 
-OUTPUTS: Family[Output] = Family("outputs", "runner.publish.outputs", Output)  # type: ignore[type-abstract]
+OUTPUTS: Family[Output] = Family("outputs", "runner.publish.outputs", Output)
 
 
 def publishing_order(kinds: Sequence[str]) -> tuple[str, ...]:

@@ -63,12 +63,12 @@ def drive(
     launch, mail = harness.launch(task), mail or Mailbox()
     variables = _put(sandbox, task, launch)
     caps = task.limits.caps
-    reader = harness.Reader()
+    reader = harness.reader()
     with TranscriptLog(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
         stdin: bytes | Say = launch.stdin
-        if isinstance(reader, Speaker):
-            reader.begin(task)
-            stdin = _voice(reader, mail, log)
+        if (speaker := reader.speaker()) is not None:
+            speaker.begin(task)
+            stdin = _voice(speaker, mail, log)
         try:
             ended = sandbox.exec(launch.argv, on_output=log.feed, stdin=stdin, variables=variables, caps=caps)
             while (after := _resumed(harness, reader, task, ended, mail, log)) is not None:
@@ -106,7 +106,7 @@ def _resumed(
     harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mailbox, log: TranscriptLog
 ) -> Launch | None:
     """A session that has ended goes on with what came for the agent meanwhile; None: it is over."""
-    if ended.cause != "exited" or not getattr(harness, "RESUMES", False):
+    if ended.cause != "exited" or not harness.resumes:
         return None
     session = reader.outcome(ended, True).session_id
     if not session:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.clients.git import Git
-from runner.core import plugins, safe_fs
+from runner.core import safe_fs
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, RunSpec
-from runner.harnesses import model_access, sessions_of
+from runner.harnesses import HARNESSES, sessions_of
 from runner.run.agent.resume import EarlierRun, relocate_session
 from runner.sandboxes import _exchange
 from runner.workspace.mirror import Mirror
@@ -56,7 +56,7 @@ def handoff(spec: RunSpec, given: EarlierRun, state: Path, kept: Path, folder: P
             if path.is_file():
                 shutil.copyfile(path, beside / path.name)
         command = _session(spec, given, folder, beside)
-    access = model_access(plugins.module("harnesses", spec.harness.kind), spec.harness.options)
+    access = HARNESSES.get(spec.harness.kind).model_for(spec.harness.options)
     transcript = beside / "transcript.jsonl"
     return Handoff(
         run=given.run_id,

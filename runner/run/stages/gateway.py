@@ -13,7 +13,7 @@ from runner.gateway.factory import EgressLog, ModelDoor, open_gateway
 from runner.gateway.model.budget import Account, Call
 from runner.gateway.model.recorder import TrafficRecorder
 from runner.gateway.server import GatewayAddress
-from runner.harnesses import OURS, ModelAccess, Task, model_access
+from runner.harnesses import OURS, ModelAccess, Task
 from runner.run.context import Parts, RunContext
 from runner.run.recorder import RunRecorder
 from runner.run.stages.tools import tools
@@ -49,7 +49,7 @@ def is_needed(job: RunContext) -> bool:
 
 
 def _model(job: RunContext) -> ModelAccess | None:
-    return model_access(job.parts.harness, job.spec.harness.options)
+    return job.parts.harness.model_for(job.spec.harness.options)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def task_with_gateway(task: Task, job: RunContext, opened: GatewayAddress) -> Ta
     """The task with what a harness needs to know of its gateway."""
     routes = task.spec.routes
     variables = task.variables
-    if not job.parts.sandbox.NETWORK:
+    if not job.parts.sandbox.network:
         reached = rules(job.spec.environment.network)
         variables = {**opened.proxy, **variables, **git.variables(opened.url, reached, variables)}
     ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()

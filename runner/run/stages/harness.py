@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from runner.core.model import Phase, Places, UserMessage
 from runner.core.redact import Redactor, escape_invisible
-from runner.harnesses import Speaker, Task, sessions_of
+from runner.harnesses import Task, sessions_of
 from runner.run.agent import resume, session
 from runner.run.agent.drive import HarnessResult, drive
 from runner.run.context import RunContext
@@ -26,7 +26,7 @@ def restore_changes(job: RunContext, place: Workspace, changeset: Changeset) -> 
     if before is not None and before.patch:
         made = changeset.apply(job.spec.base_sha, before.patch)
         edits = changeset.edits(job.spec.base_sha, made)
-        resume.put_back(edits, place.path, job.parts.sandbox.OWNER)
+        resume.put_back(edits, place.path, job.parts.sandbox.owner)
         what = "1 file" if len(edits) == 1 else f"{len(edits)} files"
         job.record.add_event(f"{what} that run {before.run_id} changed lie there again")
 
@@ -36,7 +36,7 @@ def drive_harness(job: RunContext, box: Sandbox) -> HarnessResult:
     spec, parts = job.spec, job.parts
     with job.record.stage(Phase.HARNESS):
         install_skills(job, box)
-    here = parts.program.file if parts.program is not None and not parts.sandbox.TOOLS else ""
+    here = parts.program.file if parts.program is not None and not parts.sandbox.tools else ""
     going_on = job.resumed_session
     for name, content in resume.relocate_session(going_on, box.places.workspace).items():
         box.put(f"home/{name}", content)
@@ -100,5 +100,5 @@ def mailbox(job: RunContext, masked: Redactor) -> AbstractContextManager[None]:
             said = f"{_NOTED[letter.act, told]}: {escape_invisible(masked.whole(letter.text))}"
             job.record.add_event(said, letter=letter.id, act=letter.act)
 
-    speaks = issubclass(job.parts.harness.Reader, Speaker)
+    speaks = job.parts.harness.reader().speaker() is not None
     return job.mail.open(lambda: messages.undelivered(store, run_id), note, speaks)

@@ -60,10 +60,7 @@ def _built(job: RunContext, path: str, folder: str = "") -> str:
         _alone(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", job.check_stop),
         _log(job) as log,
     ):
-        built: str = job.parts.sandbox.build(
-            wanted, lambda line: job.record.add_event(escape_invisible(line)), log
-        )
-    return built
+        return job.parts.sandbox.build(wanted, lambda line: job.record.add_event(escape_invisible(line)), log)
 
 
 @contextmanager

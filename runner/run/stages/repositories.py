@@ -31,7 +31,7 @@ def check_out_repositories(job: RunContext) -> Iterator[RunContext]:
         for folder, told in wanted.items():
             with job.record.stage(Phase.CHECKOUT):
                 found[folder] = _checked_out(job, stack, folder, told)
-        where = INSIDE if job.parts.sandbox.TOOLS else stack.enter_context(_linked(job, found))
+        where = INSIDE if job.parts.sandbox.tools else stack.enter_context(_linked(job, found))
         variables = {VARIABLE: where, **job.spec.environment.variables}
         environment = replace(job.spec.environment, variables=variables)
         yield replace(
@@ -49,7 +49,7 @@ def _checked_out(job: RunContext, stack: ExitStack, folder: str, told: str) -> W
     mirror.fetch(remote)
     sha = mirror.resolve(ref or mirror.default(remote))
     job.record.add_event(f"{told} at {sha[:12]} is beside it, as {folder}")
-    owner = job.parts.sandbox.OWNER
+    owner = job.parts.sandbox.owner
     return stack.enter_context(checkout(mirror, sha, f"{job.name}-{folder}", url=remote.url, owner=owner))
 
 

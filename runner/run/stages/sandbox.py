@@ -62,7 +62,7 @@ def workspace(job: RunContext, change: Change | None = None) -> Iterator[Workspa
         spec.base_sha,
         name,
         url=spec.repository.url,
-        owner=job.parts.sandbox.OWNER,
+        owner=job.parts.sandbox.owner,
         change=change,
     )
     message = f"{spec.base_ref} at {spec.base_sha[:12]}"
@@ -123,5 +123,5 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 def _tools(job: RunContext, purpose: str) -> Iterator[Mount]:
     parts = job.parts
-    if purpose == "run" and parts.program is not None and parts.sandbox.TOOLS:
-        yield from parts.program.mounts(parts.harness.PROGRAM or parts.program.file.name, parts.sandbox.TOOLS)
+    if purpose == "run" and parts.program is not None and parts.sandbox.tools:
+        yield from parts.program.mounts(parts.harness.program or parts.program.file.name, parts.sandbox.tools)

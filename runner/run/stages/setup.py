@@ -54,7 +54,7 @@ def find_setup_result(job: RunContext, git: Git, found: str) -> SetupResult | No
     """What is kept for the tree or commit `found` in `git`; None: nothing is to be kept."""
     environment = job.spec.environment
     # Where nothing can be mounted the places differ from run to run, and what is made there with them.
-    if not (environment.setup and environment.setup_key and job.parts.sandbox.TOOLS):
+    if not (environment.setup and environment.setup_key and job.parts.sandbox.tools):
         return None
     tracked = entries(git, found)
     key, folder = _key(job, tracked), job.parts.mirror.state_dir.absolute() / "prepared"
@@ -74,7 +74,7 @@ def _key(job: RunContext, tracked: Mapping[str, Entry]) -> str:
         "repository": spec.repository.url,
         "branch": spec.base_ref,
         "image": job.image_digest,
-        "user": job.parts.sandbox.OWNER or (os.getuid(), os.getgid()),
+        "user": job.parts.sandbox.owner or (os.getuid(), os.getgid()),
         "commands": environment.setup,
         "variables": dict(environment.variables),
         "beside": dict(job.beside),

@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,43 +14,17 @@ from runner.clients.docker import build as building
 from runner.clients.docker import engine, images
 from runner.clients.stdio import CapReachedError, LimitMeter, Sink, half_close, pump, single_chunk
 from runner.core.errors import RunnerError
-from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say, Stream
-from runner.sandboxes import Alive, SandboxSpec, _exchange
+from runner.core.model import Caps, DoctorLine, Exit, OnOutput, Phase, Places, Reason, Say, Stream
+from runner.sandboxes import Alive, Build, SandboxKind, SandboxSpec, _exchange
 from runner.sandboxes.docker import options
 from runner.sandboxes.docker.listener import open_listener
 from runner.sandboxes.docker.options import PLACES, USER
 
-OWNER: tuple[int, int] | None = None if os.getuid() else USER
-"""To whom the workspace must belong; None: it does already."""
+_OWNER = None if os.getuid() else USER
 
-TOOLS = options.TOOLS
-NETWORK = False  # there is none but the listener
 _MEMORY_EVENTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 _NOT_STARTED = b"OCI runtime exec failed"  # how the engine's own words about a program begin
 _KILLED = 137  # the shell's code for SIGKILL, by which the kernel ends what is out of memory
-
-resolve = images.resolve
-build = building.build
-prune = building.prune
-
-
-@contextmanager
-def open(spec: SandboxSpec) -> Iterator["Container"]:  # noqa: A001 - the name that every sandbox module has
-    """A running container, removed at the end, whatever happened."""
-    _make_home(spec.exchange)
-    container = None
-    try:
-        with engine.engine_errors(f"start a container from {spec.image}"):
-            container = engine.client().create_container(**_arguments(spec))["Id"]
-            engine.client().start(container)
-        # Before anything else runs inside: nothing can then put something of its own in its place.
-        with open_listener(spec, container) if spec.gateway else nullcontext() as opened:
-            yield Container(spec, container, opened)
-    except BaseException:
-        with suppress(RunnerError):  # what went wrong first is what people need to hear
-            _remove(container)
-        raise
-    _remove(container)
 
 
 def _remove(container: str | None) -> None:
@@ -62,9 +36,9 @@ def _remove(container: str | None) -> None:
 def _make_home(folder: Path) -> None:
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    if OWNER is not None:
-        os.chown(folder, *OWNER)
-        os.chown(home, *OWNER)
+    if _OWNER is not None:
+        os.chown(folder, *_OWNER)
+        os.chown(home, *_OWNER)
 
 
 def _arguments(spec: SandboxSpec) -> dict[str, Any]:
@@ -212,7 +186,7 @@ class Container:
             engine.remove(self.id)
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
-        _exchange.put(self.spec.exchange, name, data, mode, OWNER)
+        _exchange.put(self.spec.exchange, name, data, mode, _OWNER)
         return f"{PLACES.exchange}/{name}"
 
     def get(self, name: str, limit: int) -> bytes | None:
@@ -276,6 +250,54 @@ class _Ended:
         return not self._container.state(self._running)["Running"]
 
 
-def sweep(alive: Alive) -> list[str]:
-    """Remove what crashed runs left behind; return their ids."""
-    return engine.sweep(lambda labels: alive(options.origin(labels)))
+class DockerKind(SandboxKind):
+    name = "docker"
+    owner = _OWNER
+    tools = options.TOOLS
+
+    @contextmanager
+    def open(self, spec: SandboxSpec) -> Iterator[Container]:
+        """A running container, removed at the end, whatever happened."""
+        _make_home(spec.exchange)
+        container = None
+        try:
+            with engine.engine_errors(f"start a container from {spec.image}"):
+                container = engine.client().create_container(**_arguments(spec))["Id"]
+                engine.client().start(container)
+            # Before anything else runs inside: nothing can then put something of its own in its place.
+            with open_listener(spec, container) if spec.gateway else nullcontext() as opened:
+                yield Container(spec, container, opened)
+        except BaseException:
+            with suppress(RunnerError):  # what went wrong first is what people need to hear
+                _remove(container)
+            raise
+        _remove(container)
+
+    def resolve(self, image: str, say: Callable[[str], None]) -> str:
+        return images.resolve(image, say)
+
+    def build(self, wanted: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
+        return building.build(wanted, say, log)
+
+    def sweep(self, alive: Alive) -> list[str]:
+        return engine.sweep(lambda labels: alive(options.origin(labels)))
+
+    def prune(self) -> list[str]:
+        return building.prune()
+
+    def doctor(self, image: str) -> Iterator[DoctorLine]:
+        version = engine.client().version()["Version"]
+        yield DoctorLine(ok=True, subject="docker", message=f"engine {version} answers")
+        if not image:
+            message = "no default image: every skill has to name one"
+            yield DoctorLine(
+                ok=True, subject="image", message=message, hint="write `image:` in skillrunner.yaml"
+            )
+        elif images.is_present(image):
+            yield DoctorLine(ok=True, subject="image", message=f"{image} is there")
+        else:
+            message = f"{image} is not there yet: the first run pulls it"
+            yield DoctorLine(ok=True, subject="image", message=message, hint=f"docker pull {image}")
+
+
+PLUGINS = (DockerKind,)

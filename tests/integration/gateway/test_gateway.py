@@ -23,7 +23,9 @@ from runner.core.model import Reason
 from runner.gateway import server
 from runner.gateway.model import provider
 from runner.gateway.server import GatewayAddress
-from runner.harnesses import ModelAccess, claude_code, codex
+from runner.harnesses import ModelAccess
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.codex import Codex
 from tests.parts.gateway import open_gateway
 from tests.parts.model_server import ModelServer, Server
 from tests.parts.need import require
@@ -33,7 +35,7 @@ ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_token
 
 
 def access(upstream: str, **changes: Any) -> ModelAccess:
-    return replace(claude_code.MODEL, upstream=upstream, **changes)
+    return replace(ClaudeCode.model, upstream=upstream, **changes)
 
 
 def call(
@@ -78,7 +80,7 @@ def test_the_key_is_put_in_and_the_placeholder_taken_out(
 
 def test_a_bearer_key(model_server: ModelServer) -> None:
     upstream = model_server.url("bearer", [[{"say": "Hello."}]])
-    with open_gateway(codex.MODEL, f" {KEY}\n", upstream) as opened:
+    with open_gateway(Codex.model, f" {KEY}\n", upstream) as opened:
         assert call(opened, "POST", "/responses", {"model": "m", "input": []})[0] == 200
     assert model_server.asked("bearer")[-1].headers["authorization"] == f"Bearer {KEY}"
 
@@ -322,7 +324,7 @@ def test_addresses_that_would_show_the_key_are_refused(address: str) -> None:
 
 @pytest.mark.parametrize("key", ["", " \n", "two\nlines", "smörgås"])
 def test_keys_that_cannot_be_sent_are_refused(key: str) -> None:
-    with pytest.raises(RunnerError) as caught, open_gateway(claude_code.MODEL, key):
+    with pytest.raises(RunnerError) as caught, open_gateway(ClaudeCode.model, key):
         pass
     assert caught.value.reason is Reason.SECRET_MISSING
     assert "lines" not in caught.value.message

@@ -18,7 +18,8 @@ from runner.core.model import Reason, Usage
 from runner.gateway import factory
 from runner.gateway.model.budget import Account, BudgetError, Call
 from runner.gateway.server import GatewayAddress
-from runner.harnesses import claude_code, codex
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.codex import Codex
 from tests.parts.gateway import open_gateway
 from tests.parts.model_server import ModelServer, Server
 from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT
@@ -27,7 +28,7 @@ KEY = "sk-real-key-0123456789"
 MODEL = "claude-sonnet-4-5"
 ONE = 0.00411  # dollars of one scripted answer of it
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
-CHAT = replace(codex.MODEL, paths=("/chat/completions", "/responses"))
+CHAT = replace(Codex.model, paths=("/chat/completions", "/responses"))
 
 
 def call(
@@ -55,7 +56,7 @@ def test_an_answer_passes_unchanged_and_is_counted(model_server: ModelServer, st
     kept: list[Call] = []
     account = Account(keep=kept.append)
     ask = {**ASK, "stream": streamed}
-    with open_gateway(claude_code.MODEL, KEY, upstream, account) as gateway:
+    with open_gateway(ClaudeCode.model, KEY, upstream, account) as gateway:
         passed = call(gateway, "/v1/messages", ask)
         call(gateway, "/v1/messages/count_tokens", ask)
     direct = post(upstream, "/v1/messages", ask)
@@ -68,7 +69,7 @@ def test_an_answer_passes_unchanged_and_is_counted(model_server: ModelServer, st
 def test_the_call_after_the_last_cent_is_refused_in_the_providers_words(model_server: ModelServer) -> None:
     upstream = model_server.url("meter-limit", [[{"say": "Hello."}]])
     account = Account(limit=ONE)
-    with open_gateway(claude_code.MODEL, KEY, upstream, account) as gateway:
+    with open_gateway(ClaudeCode.model, KEY, upstream, account) as gateway:
         assert call(gateway, "/v1/messages", {**ASK, "stream": True})[0] == 200
         status, told = call(gateway, "/v1/messages", ASK)
         assert call(gateway, "/v1/messages/count_tokens", ASK)[0] == 404  # costs nothing, so it passes
@@ -81,7 +82,7 @@ def test_the_call_after_the_last_cent_is_refused_in_the_providers_words(model_se
 def test_a_model_without_a_price_never_reaches_the_provider(model_server: ModelServer) -> None:
     upstream = model_server.url("meter-price", [[{"say": "Hello."}]])
     account = Account(limit=1)
-    with open_gateway(codex.MODEL, KEY, upstream, account) as gateway:
+    with open_gateway(Codex.model, KEY, upstream, account) as gateway:
         status, told = call(gateway, "/responses", {"model": "mystery-1", "input": []})
     assert (status, json.loads(told)["error"]["code"]) == (429, "insufficient_quota")
     assert model_server.asked("meter-price") == []
@@ -180,7 +181,7 @@ def test_a_call_under_way_at_the_end_counts_as_far_as_it_told(monkeypatch: pytes
     account = Account()
     with (
         answering(HEAD + started, b"", between=hold) as (address, _),
-        open_gateway(claude_code.MODEL, KEY, address, account) as gateway,
+        open_gateway(ClaudeCode.model, KEY, address, account) as gateway,
     ):
         url = urlsplit(gateway.url)
         client = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
@@ -194,7 +195,7 @@ def test_a_call_under_way_at_the_end_counts_as_far_as_it_told(monkeypatch: pytes
 def test_calls_side_by_side_all_count(model_server: ModelServer) -> None:
     upstream = model_server.url("meter-many", [[{"say": "Hello."}]])
     account = Account()
-    with open_gateway(claude_code.MODEL, KEY, upstream, account) as gateway:
+    with open_gateway(ClaudeCode.model, KEY, upstream, account) as gateway:
         clients = [
             threading.Thread(target=call, args=(gateway, "/v1/messages", {**ASK, "stream": True}))
             for _ in range(20)
@@ -211,7 +212,7 @@ def test_compressed_answers_pass_and_end_a_run_with_a_limit() -> None:
     account = Account(limit=1)
     with (
         answering(head + b"\x1f\x8b\x08\x00") as (address, _),
-        open_gateway(claude_code.MODEL, KEY, address, account) as gateway,
+        open_gateway(ClaudeCode.model, KEY, address, account) as gateway,
     ):
         assert call(gateway, "/v1/messages", ASK) == (200, b"\x1f\x8b\x08\x00")
     with pytest.raises(BudgetError, match="does not tell"):

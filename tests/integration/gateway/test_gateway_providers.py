@@ -18,7 +18,8 @@ from runner.gateway.model import provider, proxy
 from runner.gateway.model.budget import Account, Call
 from runner.gateway.model.provider import Fallback
 from runner.gateway.server import GatewayAddress
-from runner.harnesses import claude_code, gemini
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.gemini import Gemini
 from tests.integration.gateway.test_gateway_metering import HEAD, answering, post
 from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import Script
@@ -40,7 +41,7 @@ class Opened:
         self.calls: list[Call] = []
         others = [Fallback(upstream=one, key=OTHER_KEY, model=more.get("model", "")) for one in upstreams[1:]]
         self.door = ModelDoor(
-            access=more.get("access", claude_code.MODEL),
+            access=more.get("access", ClaudeCode.model),
             key=KEY,
             upstream=upstreams[0],
             fallback=others,
@@ -185,7 +186,7 @@ def test_when_all_fail_the_last_one_is_heard(model_server: ModelServer) -> None:
 def test_a_fallback_needs_a_key_that_can_be_sent(model_server: ModelServer) -> None:
     opened = Opened(model_server.address)
     opened.door = ModelDoor(
-        access=claude_code.MODEL,
+        access=ClaudeCode.model,
         key=KEY,
         fallback=[Fallback(upstream="https://models.example.com", key="two\nlines")],
     )
@@ -215,7 +216,7 @@ def test_what_is_spent_leads_to_a_cheaper_model(model_server: ModelServer) -> No
 
 def test_a_model_in_the_path_is_routed(model_server: ModelServer) -> None:
     upstream = model_server.url("routed-path", GOOD)
-    opened = Opened(upstream, access=gemini.MODEL, routes=(Route(model="gemini-2.5-flash"),))
+    opened = Opened(upstream, access=Gemini.model, routes=(Route(model="gemini-2.5-flash"),))
     assert (
         opened.ask(body={"contents": []}, path="/v1beta/models/gemini-2.5-pro:generateContent")[0][0] == 200
     )

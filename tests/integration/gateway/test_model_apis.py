@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from runner.harnesses import ModelAccess, gemini, qwen
+from runner.harnesses import ModelAccess
+from runner.harnesses.gemini import Gemini
+from runner.harnesses.qwen import Qwen
 from tests.parts.gateway import open_gateway
 from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import Script
@@ -54,7 +56,7 @@ def frames(body: bytes) -> list[Any]:
 
 def test_chat_calls_a_tool_and_tells_usage(model_server: ModelServer) -> None:
     status, body = ask(
-        model_server, qwen.MODEL, WRITE, "/chat/completions", CHAT, Authorization="Bearer placeholder"
+        model_server, Qwen.model, WRITE, "/chat/completions", CHAT, Authorization="Bearer placeholder"
     )
     answer = json.loads(body)
     message = answer["choices"][0]["message"]
@@ -71,7 +73,7 @@ def test_chat_calls_a_tool_and_tells_usage(model_server: ModelServer) -> None:
 def test_chat_streams_and_tells_usage_in_any_case(model_server: ModelServer, usage: bool) -> None:
     """The gateway asks for it: nobody else could say what the call cost."""
     body = {**CHAT, "stream": True, "stream_options": {"include_usage": usage}}
-    _, streamed = ask(model_server, qwen.MODEL, WRITE, "/chat/completions", body)
+    _, streamed = ask(model_server, Qwen.model, WRITE, "/chat/completions", body)
     chunks = frames(streamed)
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks if chunk["choices"]]
     assert "".join(delta.get("content") or "" for delta in deltas) == "I will."
@@ -88,20 +90,20 @@ def test_the_turn_follows_the_history(model_server: ModelServer) -> None:
         {"role": "assistant", "content": "I will."},
         {"role": "tool", "content": "ok"},
     ]
-    _, body = ask(model_server, qwen.MODEL, WRITE, "/chat/completions", {**CHAT, "messages": history})
+    _, body = ask(model_server, Qwen.model, WRITE, "/chat/completions", {**CHAT, "messages": history})
     assert json.loads(body)["choices"][0]["message"] == {"role": "assistant", "content": "Done."}
 
 
 def test_a_side_question_is_not_part_of_the_script(model_server: ModelServer) -> None:
     question = {"model": "m", "messages": CHAT["messages"]}
-    _, body = ask(model_server, qwen.MODEL, [[{"error": 500}]], "/chat/completions", question)
+    _, body = ask(model_server, Qwen.model, [[{"error": 500}]], "/chat/completions", question)
     assert json.loads(body)["choices"][0]["message"]["content"] == "A title"
 
 
 @pytest.mark.parametrize("name", ["x-goog-api-key", "X-Goog-Api-Key"])
 def test_gemini_gets_its_key_once(model_server: ModelServer, name: str) -> None:
     status, body = ask(
-        model_server, gemini.MODEL, WRITE, f"{GEMINI}:generateContent", ASKED, **{name: "placeholder"}
+        model_server, Gemini.model, WRITE, f"{GEMINI}:generateContent", ASKED, **{name: "placeholder"}
     )
     answer = json.loads(body)
     said, called = answer["candidates"][0]["content"]["parts"]
@@ -113,7 +115,7 @@ def test_gemini_gets_its_key_once(model_server: ModelServer, name: str) -> None:
 
 def test_gemini_streams_a_part_an_event(model_server: ModelServer) -> None:
     path = f"{GEMINI}:streamGenerateContent?alt=sse"
-    _, body = ask(model_server, gemini.MODEL, WRITE, path, ASKED)
+    _, body = ask(model_server, Gemini.model, WRITE, path, ASKED)
     first, last = frames(body)
     assert first["candidates"][0]["content"]["parts"] == [{"text": "I will."}]
     assert "usageMetadata" not in first
@@ -124,10 +126,10 @@ def test_gemini_streams_a_part_an_event(model_server: ModelServer) -> None:
 
 def test_each_refuses_in_its_own_words(model_server: ModelServer) -> None:
     refuse: Script = [[{"error": 401, "message": "invalid key"}]]
-    status, body = ask(model_server, gemini.MODEL, refuse, f"{GEMINI}:generateContent", ASKED)
+    status, body = ask(model_server, Gemini.model, refuse, f"{GEMINI}:generateContent", ASKED)
     told = {"code": 401, "message": "invalid key", "status": "UNAUTHENTICATED"}
     assert (status, json.loads(body)["error"]) == (401, told)
-    status, body = ask(model_server, qwen.MODEL, refuse, "/chat/completions", CHAT)
+    status, body = ask(model_server, Qwen.model, refuse, "/chat/completions", CHAT)
     assert (status, json.loads(body)["error"]["message"]) == (401, "invalid key")
 
 
@@ -135,7 +137,7 @@ def test_a_stream_that_breaks_off_arrives_cut(model_server: ModelServer) -> None
     with pytest.raises(http.client.IncompleteRead) as caught:
         ask(
             model_server,
-            qwen.MODEL,
+            Qwen.model,
             [[{"say": "Hello."}, {"cut": 1}]],
             "/chat/completions",
             {**CHAT, "stream": True},

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import pytest
 
 from runner.config.documents import Model
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.model import (
     Allowance,
@@ -33,13 +32,16 @@ from runner.core.model import (
     Trigger,
     Usage,
 )
+from runner.harnesses import HARNESSES
+from runner.harnesses.command import CommandReader
 from runner.publish.forges import Forge
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output
 from runner.run.context import Parts
 from runner.run.execute import execute
 from runner.run.recorder import RunRecorder
-from runner.sandboxes import SandboxSpec
+from runner.sandboxes import SANDBOXES, SandboxSpec
+from runner.sandboxes.fake import FakeKind, FakeSandbox
 from runner.store import LocalPullRequests, Store, hold_lock, new_run_id
 from runner.workspace import checkout
 from runner.workspace.changeset import Changeset
@@ -94,8 +96,8 @@ class Scene:
     def parts(self) -> Parts:
         table = LocalPullRequests(self.store.engine, self.store.path, "demo")
         return Parts(
-            sandbox=plugins.module("sandboxes", "fake"),
-            harness=plugins.module("harnesses", "command"),  # type: ignore[arg-type]
+            sandbox=SANDBOXES.get("fake"),
+            harness=HARNESSES.get("command"),
             outputs={"pull_request": OUTPUTS.get("pull_request")},
             forge=LocalForge(self.project.origin, table, "bot"),
             mirror=self.mirror,
@@ -183,7 +185,7 @@ def test_cost_over_the_limit_publishes_nothing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, cost: float | None, state: RunState, reason: Reason | None
 ) -> None:
     told = Outcome(ok=True, usage=Usage(cost_usd=cost))
-    monkeypatch.setattr(plugins.module("harnesses", "command").Reader, "outcome", lambda *_: told)
+    monkeypatch.setattr(CommandReader, "outcome", lambda *_: told)
     _, end = scene.run(scene.spec("write:a:x", limits=Limits(cost_usd=0.5)))
     assert (end.state, end.reason) == (state, reason)
     assert any("does not tell its cost" in event.message for event in scene.events) is (cost is None)
@@ -322,20 +324,17 @@ def test_a_warning_of_the_forge_is_heard(scene: Scene, monkeypatch: pytest.Monke
     assert "nobody was not asked for a review" in [event.message for event in scene.events]
 
 
-class Opened:
+class Opened(FakeKind):
     """The pretending sandbox, which counts how many of it are open."""
 
     def __init__(self) -> None:
-        self.real, self.ever, self.now = plugins.module("sandboxes", "fake"), 0, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
+        self.ever = self.now = 0
 
     @contextmanager
-    def open(self, spec: SandboxSpec) -> Iterator[Any]:
+    def open(self, spec: SandboxSpec) -> Iterator[FakeSandbox]:
         self.ever, self.now = self.ever + 1, self.now + 1
         try:
-            with self.real.open(spec) as box:
+            with super().open(spec) as box:
                 yield box
         finally:
             self.now -= 1

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from runner.core import plugins
+from runner.config.documents import Model
 from runner.core.model import End, Environment, Exit, Limits, Outcome, Reason, RunState, Stream, Usage
 from runner.gateway.model.prices import Price
-from runner.harnesses import Launch, Task, claude_code
+from runner.harnesses import Harness, Launch, Reader, Task
+from runner.harnesses.claude_code import ClaudeCode
+from runner.sandboxes import SANDBOXES
 from tests.integration.run.test_execute import Scene, scene  # noqa: F401 - a fixture
 from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT
@@ -36,7 +37,7 @@ for _ in range(wanted):
 TOLD = Usage(tokens_in=5, tokens_out=6, cost_usd=0.7)
 
 
-class Reader:
+class ContentReader(Reader):
     """A harness that is content with itself, and has its own idea of what it cost."""
 
     def read(self, stream: Stream, line: bytes) -> Iterable[Any]:
@@ -46,12 +47,20 @@ class Reader:
         return Outcome(ok=ended.cause == "exited", reason=Reason.HARNESS_FAILED, usage=TOLD)
 
 
-def harness(model: str, calls: int) -> Any:
-    def launch(task: Task) -> Launch:
-        argv = (sys.executable, "-c", CALL, model, str(calls))
+class CallingHarness(Harness):
+    """A program that calls the model so many times."""
+
+    name, options, model = "calling", Model, ClaudeCode.model
+
+    def __init__(self, asked: str, calls: int) -> None:
+        self.asked, self.calls = asked, calls
+
+    def launch(self, task: Task) -> Launch:
+        argv = (sys.executable, "-c", CALL, self.asked, str(self.calls))
         return Launch(argv=argv, variables={"MODEL_URL": task.model_url})
 
-    return SimpleNamespace(KINDS={}, PROGRAM=None, MODEL=claude_code.MODEL, Reader=Reader, launch=launch)
+    def reader(self) -> Reader:
+        return ContentReader()
 
 
 class Costs:
@@ -68,8 +77,8 @@ class Costs:
         )
         return self.scene.run(
             spec,
-            sandbox=plugins.module("sandboxes", "process"),
-            harness=harness(model, calls),
+            sandbox=SANDBOXES.get("process"),
+            harness=CallingHarness(model, calls),
             model_key="sk-the-real-key-0123456789",
             model_upstream=self.server.url(self.name, [[{"say": "Hello."}]]),
             **parts,

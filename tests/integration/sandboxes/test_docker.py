@@ -146,7 +146,7 @@ def test_no_listener_can_be_had(container: Rig) -> None:
     hidden = _no_python(container)
     container.stack.close()
     spec = container.spec(gateway=True, mounts=(hidden,), helper="localhost:1/none:1")
-    with pytest.raises(RunnerError) as caught, container.module.open(spec):
+    with pytest.raises(RunnerError) as caught, container.kind.open(spec):
         pass
     assert caught.value.reason is Reason.IMAGE_NOT_FOUND
     assert caught.value.hint == "docker pull localhost:1/none:1"
@@ -160,7 +160,7 @@ def test_something_else_is_handed_over(container: Rig) -> None:
     hands.chmod(0o755)
     masked = Mount(source=hands, target=_no_python(container).target)
     spec = container.spec(gateway=True, mounts=(masked,), helper="")
-    with pytest.raises(RunnerError) as caught, container.module.open(spec):
+    with pytest.raises(RunnerError) as caught, container.kind.open(spec):
         pass
     assert "the skill names none" not in caught.value.message
     assert "no listener" in caught.value.message
@@ -260,7 +260,7 @@ def test_git_and_python_work_for_a_user_who_is_nobody(container: Rig) -> None:
 
 def test_nothing_is_left_behind(container: Rig) -> None:
     spec = container.spec(gateway=True)
-    with pytest.raises(LookupError), container.module.open(spec):
+    with pytest.raises(LookupError), container.kind.open(spec):
         raise LookupError
     wanted = {"label": [f"{door.RUN_LABEL}={spec.run_id}"]}
     assert door.client().containers(all=True, filters=wanted) == []

@@ -4,24 +4,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from runner.core import plugins
-from runner.sandboxes import Origin
+from runner.sandboxes import SANDBOXES, Origin
 
 pytestmark = pytest.mark.xdist_group("docker")
 ROOT = Path(__file__).parents[3]
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from runner.core import plugins
-from runner.sandboxes import SandboxSpec
+from runner.sandboxes import SANDBOXES, SandboxSpec
 kind, image, run, attempt, worker, folder = sys.argv[1:]
 spec = SandboxSpec(run_id=run, attempt=int(attempt), worker=worker, image=image, workspace=Path(folder),
                    exchange=Path(folder))
-with plugins.module("sandboxes", kind).open(spec) as sandbox:
+with SANDBOXES.get(kind).open(spec) as sandbox:
     def die(*_):
         os.kill(os.getpid(), signal.SIGKILL)
     sandbox.exec(("sh", "-c", "(sleep 300 > /dev/null 2>&1 &); setsid sleep 300 & echo begun"), on_output=die)
@@ -31,7 +28,7 @@ with plugins.module("sandboxes", kind).open(spec) as sandbox:
 @pytest.mark.parametrize("kind", ["process", pytest.param("docker", marks=pytest.mark.docker)])
 def test_only_what_is_not_alive_is_ended(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     image = request.getfixturevalue("local_image") if kind == "docker" else ""
-    module: Any = plugins.module("sandboxes", kind)
+    sandbox = SANDBOXES.get(kind)
     mark = f"{os.getpid()}-{kind}"
     left = [
         Origin(run_id=f"a-{mark}", attempt=1, worker="w1"),
@@ -55,8 +52,7 @@ def test_only_what_is_not_alive_is_ended(kind: str, tmp_path: Path, request: pyt
             seen.append(origin)
             return origin not in dead
 
-        swept: list[str] = module.sweep(alive)
-        return swept
+        return sandbox.sweep(alive)
 
     assert sweep() == []
     assert set(left) <= set(seen)

@@ -21,7 +21,7 @@ from runner.core.model import (
     Usage,
     UsageReport,
 )
-from runner.harnesses import acp, model_access
+from runner.harnesses.acp import Acp, AcpReader
 from tests.parts.recordings import exited, lines, recorded, stopped, task
 
 
@@ -29,12 +29,12 @@ class Talk:
     """A conversation with an agent whose part the test speaks."""
 
     def __init__(self, model: str | None = None) -> None:
-        self.reader = acp.Reader()
-        self.reader.begin(task("acp", model=model, command=("agent",)))
+        self.reader = AcpReader()
+        self.reader.speaker().begin(task("acp", model=model, command=("agent",)))
         self.events: list[TranscriptEvent] = []
 
     def said(self) -> list[Any]:
-        return [json.loads(line) for line in (self.reader.say() or b"").splitlines()]
+        return [json.loads(line) for line in (self.reader.speaker().say() or b"").splitlines()]
 
     def hear(self, *messages: Mapping[str, Any] | bytes) -> list[Any]:
         """What is answered to these."""
@@ -77,7 +77,7 @@ def play(name: str, model: str | None = None) -> Talk:
 
 def test_an_api_decides_where_the_model_is() -> None:
     options = {"command": ("agent",), "api": "anthropic"}
-    launch = acp.launch(task("acp", model="m", **options))
+    launch = Acp().launch(task("acp", model="m", **options))
     assert launch.argv == ("agent",)
     assert launch.variables == {
         "GEMINI_CLI_NO_RELAUNCH": "true",
@@ -85,14 +85,14 @@ def test_an_api_decides_where_the_model_is() -> None:
         "ANTHROPIC_API_KEY": "placeholder",
         "ANTHROPIC_MODEL": "m",
     }
-    found = model_access(acp, options)
+    found = Acp().model_for(options)
     assert found is not None
     assert found.key_variable == "ANTHROPIC_API_KEY"
 
 
 def test_without_an_api_there_is_no_model() -> None:
-    assert "ANTHROPIC_BASE_URL" not in acp.launch(task("acp", command=("agent",))).variables
-    assert model_access(acp, {"command": ("agent",), "api": None}) is None
+    assert "ANTHROPIC_BASE_URL" not in Acp().launch(task("acp", command=("agent",))).variables
+    assert Acp().model_for({"command": ("agent",), "api": None}) is None
 
 
 def test_a_session_is_opened_in_the_workspace_and_prompted(talk: Talk) -> None:
@@ -111,9 +111,9 @@ def test_a_session_is_opened_in_the_workspace_and_prompted(talk: Talk) -> None:
 
 def test_input_ends_with_the_turn(talk: Talk) -> None:
     prompt = talk.open()
-    assert talk.reader.say() == b""
+    assert talk.reader.speaker().say() == b""
     talk.end(prompt)
-    assert talk.reader.say() is None
+    assert talk.reader.speaker().say() is None
     assert talk.events[-1] == Finish(ok=True)
 
 
@@ -158,7 +158,7 @@ def test_a_good_session_is_normalised(name: str, usage: Usage) -> None:
 )
 def test_a_session_that_came_to_nothing(name: str, reason: Reason) -> None:
     talk = play(f"acp-{name}", "own/scripted" if name.startswith("opencode") else None)
-    assert talk.reader.say() is None
+    assert talk.reader.speaker().say() is None
     outcome = talk.reader.outcome(exited(), False)
     assert (outcome.ok, outcome.reason) == (False, reason)
     assert ("wrong key" in outcome.message) == name.endswith("401")
@@ -243,7 +243,7 @@ def test_an_agent_that_wants_a_login_is_told_so(talk: Talk) -> None:
     (hello,) = talk.said()
     (new,) = talk.hear({"id": hello["id"], "result": {}})
     talk.hear({"id": new["id"], "error": {"code": -32000, "message": "Authentication required"}})
-    assert talk.reader.say() is None
+    assert talk.reader.speaker().say() is None
     outcome = talk.reader.outcome(exited(), False)
     assert "session/new: Authentication required" in outcome.message
 
@@ -271,8 +271,8 @@ def test_a_model_that_is_not_offered_is_a_problem() -> None:
 
 def test_a_message_ends_the_turn_and_is_the_next_prompt(talk: Talk) -> None:
     prompt = talk.open()
-    assert talk.reader.steer("Rather write b.")
-    assert talk.reader.steer("And c.")
+    assert talk.reader.speaker().steer("Rather write b.")
+    assert talk.reader.speaker().steer("And c.")
     (cancel,) = talk.said()
     assert (cancel["method"], "id" in cancel) == ("session/cancel", False)
     (after,) = talk.end(prompt, "cancelled")
@@ -280,16 +280,16 @@ def test_a_message_ends_the_turn_and_is_the_next_prompt(talk: Talk) -> None:
     assert talk.of(Finish) == []
     talk.end(after)
     assert talk.reader.outcome(exited(), True).ok
-    assert not talk.reader.steer("More?")
+    assert not talk.reader.speaker().steer("More?")
 
 
 def test_an_interruption_ends_the_turn_and_all(talk: Talk) -> None:
     prompt = talk.open()
-    talk.reader.interrupt()
+    talk.reader.speaker().interrupt()
     (cancel,) = talk.said()
     assert cancel["method"] == "session/cancel"
     talk.end(prompt, "cancelled")
-    assert talk.reader.say() is None
+    assert talk.reader.speaker().say() is None
 
 
 def test_what_is_no_message_is_kept(talk: Talk) -> None:

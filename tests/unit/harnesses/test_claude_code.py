@@ -20,7 +20,7 @@ from runner.core.model import (
     Usage,
     UsageReport,
 )
-from runner.harnesses import claude_code
+from runner.harnesses.claude_code import ClaudeCode, ClaudeCodeReader
 from tests.parts.recordings import exited, judged, read, recorded, stopped, task
 
 
@@ -29,7 +29,7 @@ def lines(*objects: Any) -> bytes:
 
 
 def test_the_prompt_is_not_on_the_command_line() -> None:
-    launch = claude_code.launch(task("claude-code", model="sonnet"))
+    launch = ClaudeCode().launch(task("claude-code", model="sonnet"))
     assert launch.stdin == b""
     assert "--input-format stream-json --output-format stream-json" in " ".join(launch.argv)
     assert not any("Do the work" in part for part in launch.argv)
@@ -44,47 +44,47 @@ RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "
 INTERRUPTED = {"type": "result", "subtype": "error_during_execution", "is_error": True}
 
 
-def begun() -> claude_code.Reader:
-    reader = claude_code.Reader()
-    reader.begin(task("claude-code"))
+def begun() -> ClaudeCodeReader:
+    reader = ClaudeCodeReader()
+    reader.speaker().begin(task("claude-code"))
     (line,) = said(reader)
     assert line["message"] == {"role": "user", "content": [{"type": "text", "text": "Do the work.\n"}]}
-    assert reader.say() == b""
+    assert reader.speaker().say() == b""
     return reader
 
 
-def said(reader: claude_code.Reader) -> list[Any]:
-    return [json.loads(line) for line in (reader.say() or b"").splitlines()]
+def said(reader: ClaudeCodeReader) -> list[Any]:
+    return [json.loads(line) for line in (reader.speaker().say() or b"").splitlines()]
 
 
 def test_input_ends_with_the_first_result_when_no_message_waits() -> None:
     reader = begun()
     assert isinstance(read(reader, lines(RESULT))[-1], Finish)
-    assert reader.say() is None
-    assert not reader.steer("Too late.")
+    assert reader.speaker().say() is None
+    assert not reader.speaker().steer("Too late.")
 
 
 def test_a_message_interrupts_the_turn_and_begins_the_next() -> None:
     reader = begun()
-    assert reader.steer("Rather b.")
-    assert reader.steer("And c.")
+    assert reader.speaker().steer("Rather b.")
+    assert reader.speaker().steer("And c.")
     (asked,) = said(reader)
     assert (asked["type"], asked["request"]) == ("control_request", {"subtype": "interrupt"})
     assert read(reader, lines({"type": "control_response"}, INTERRUPTED)) == []
     (line,) = said(reader)
     assert [part["text"] for part in line["message"]["content"]] == ["Rather b.", "And c."]
     read(reader, lines(RESULT))
-    assert reader.say() is None
+    assert reader.speaker().say() is None
     assert reader.outcome(exited(), True).ok
 
 
 def test_an_interruption_ends_it() -> None:
     reader = begun()
-    reader.interrupt()
+    reader.speaker().interrupt()
     assert said(reader)[0]["type"] == "control_request"
-    assert not reader.steer("More?")
+    assert not reader.speaker().steer("More?")
     read(reader, lines(INTERRUPTED))
-    assert reader.say() is None
+    assert reader.speaker().say() is None
     assert not reader.outcome(exited(1), True).ok
 
 
@@ -94,7 +94,7 @@ def test_options_become_flags() -> None:
         "allowed_tools": ("Read", "Bash(make docs)"),
         "append_system_prompt": "Be brief.",
     }
-    launch = claude_code.launch(task("claude-code", limits=Limits(cost_usd=1.5), **options))
+    launch = ClaudeCode().launch(task("claude-code", limits=Limits(cost_usd=1.5), **options))
     flags = " ".join(launch.argv)
     assert "--max-turns 7 --append-system-prompt-file /exchange/system-prompt.md" in flags
     assert "budget" not in flags  # the gateway knows the prices that hold here
@@ -106,13 +106,13 @@ def test_options_become_flags() -> None:
 def test_a_program_elsewhere() -> None:
     from dataclasses import replace
 
-    launch = claude_code.launch(replace(task("claude-code"), program="/opt/claude", model_url=""))
+    launch = ClaudeCode().launch(replace(task("claude-code"), program="/opt/claude", model_url=""))
     assert launch.argv[0] == "/opt/claude"
     assert "ANTHROPIC_API_KEY" not in launch.variables
 
 
 def test_a_good_session_is_normalised() -> None:
-    events = read(claude_code.Reader(), recorded("claude-ok"))
+    events = read(ClaudeCodeReader(), recorded("claude-ok"))
     assert [type(event) for event in events] == [
         *(SessionStart, Message, UsageReport, ToolCall, ToolResult, FileEdit),
         *(ToolCall, UsageReport, ToolResult, Message, UsageReport, UsageReport, Finish),
@@ -155,7 +155,7 @@ FREE = Usage(cost_usd=0)
 def test_what_a_session_means(
     name: str, code: int, changed: bool, reason: Reason | None, retryable: bool, usage: Usage
 ) -> None:
-    found = judged(claude_code, recorded(name), exited(code), changed)
+    found = judged(ClaudeCode(), recorded(name), exited(code), changed)
     assert (found.ok, found.reason, found.retryable) == (reason is None, reason, retryable)
     assert found.usage == usage
     assert found.session_id
@@ -173,7 +173,7 @@ def test_what_a_session_means(
     ],
 )
 def test_a_session_that_was_stopped_keeps_what_it_cost(cause: str, reason: Reason) -> None:
-    found = judged(claude_code, recorded("claude-hang"), stopped(cause), True)
+    found = judged(ClaudeCode(), recorded("claude-hang"), stopped(cause), True)
     assert (found.ok, found.reason, found.retryable) == (False, reason, False)
     assert found.usage.tokens_in == 1200
     assert found.session_id
@@ -181,7 +181,7 @@ def test_a_session_that_was_stopped_keeps_what_it_cost(cause: str, reason: Reaso
 
 def test_the_messages_say_what_happened() -> None:
     def message(name: str) -> str:
-        return judged(claude_code, recorded(name), exited(1), False).message
+        return judged(ClaudeCode(), recorded(name), exited(1), False).message
 
     assert message("claude-401").startswith("the model's provider answered 401: Failed to authenticate")
     assert "Reached maximum number of turns (1)" in message("claude-max-turns")
@@ -189,7 +189,7 @@ def test_the_messages_say_what_happened() -> None:
 
 
 def test_denied_tools_are_problems() -> None:
-    events = read(claude_code.Reader(), recorded("claude-tool-denied"))
+    events = read(ClaudeCodeReader(), recorded("claude-tool-denied"))
     assert [event.message for event in events if isinstance(event, Problem)] == [
         "the tool Write was denied",
         "the tool Bash was denied",
@@ -198,13 +198,13 @@ def test_denied_tools_are_problems() -> None:
 
 def test_root_is_refused_with_its_own_words() -> None:
     words = b"--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons\n"
-    found = judged(claude_code, b"", exited(1), False, stderr=words)
+    found = judged(ClaudeCode(), b"", exited(1), False, stderr=words)
     assert found.reason is Reason.HARNESS_FAILED
     assert "cannot be used with root" in found.message
 
 
 def test_a_missing_program_is_named() -> None:
-    found = judged(claude_code, b"", exited(127), False, stderr=b"exec: claude: not found\n")
+    found = judged(ClaudeCode(), b"", exited(127), False, stderr=b"exec: claude: not found\n")
     assert found.reason is Reason.HARNESS_MISSING
     assert "claude could not be started" in found.message
 
@@ -215,18 +215,18 @@ RESULT = {"type": "result", "subtype": "success", "is_error": False, "result": "
 @pytest.mark.parametrize("status", [408, 429, 500, 529])
 def test_what_may_pass_is_tried_again(status: int) -> None:
     result = {**RESULT, "is_error": True, "api_error_status": status}
-    assert judged(claude_code, lines(result), exited(1), False).retryable
+    assert judged(ClaudeCode(), lines(result), exited(1), False).retryable
 
 
 def test_a_result_without_a_verdict_is_no_success() -> None:
     result = {key: value for key, value in RESULT.items() if key != "is_error"}
-    assert not judged(claude_code, lines(result), exited(0), True).ok
+    assert not judged(ClaudeCode(), lines(result), exited(0), True).ok
 
 
 def test_thinking_unknown_and_noise_are_kept() -> None:
     message = {"id": "m", "content": [{"type": "thinking", "thinking": "hm"}, {"type": "odd"}], "usage": {}}
     stream = b"npm notice\n\n" + lines({"type": "assistant", "message": message}, {"type": "new", "x": 1})
-    assert read(claude_code.Reader(), stream) == [
+    assert read(ClaudeCodeReader(), stream) == [
         Unknown(text="npm notice"),
         Reasoning(text="hm"),
         Unknown(text='{"type": "odd"}'),
@@ -236,7 +236,7 @@ def test_thinking_unknown_and_noise_are_kept() -> None:
 
 def test_a_line_of_a_megabyte_is_read() -> None:
     part = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "x" * 1_000_000}]}
-    (event,) = read(claude_code.Reader(), lines({"type": "user", "message": {"content": [part]}}))
+    (event,) = read(ClaudeCodeReader(), lines({"type": "user", "message": {"content": [part]}}))
     assert event == ToolResult(call_id="t", ok=True, output="x" * 1_000_000)
 
 
@@ -250,7 +250,7 @@ def test_cached_tokens_count_as_input() -> None:
         },
         "small": {"inputTokens": 16, "outputTokens": 32},
     }
-    found = judged(claude_code, lines({**RESULT, "modelUsage": models}), exited(0), True)
+    found = judged(ClaudeCode(), lines({**RESULT, "modelUsage": models}), exited(0), True)
     assert found.usage == Usage(tokens_in=29, tokens_out=34, tokens_cached=4, cost_usd=0.5)
 
 
@@ -260,7 +260,7 @@ def test_a_stop_after_several_calls_adds_them_up() -> None:
         return {"type": "assistant", "message": message}
 
     stream = lines(call("a", 100), call("a", 100), call("b", 20), call("b", 20))
-    found = judged(claude_code, stream, stopped("timeout"), True)
+    found = judged(ClaudeCode(), stream, stopped("timeout"), True)
     assert found.usage == Usage(tokens_in=120, tokens_out=2)
 
 
@@ -287,7 +287,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("data", HOSTILE)
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
-    found = judged(claude_code, lines(data), exited(0), True)
+    found = judged(ClaudeCode(), lines(data), exited(0), True)
     assert not found.ok
     assert found.usage.tokens_in == 0
     assert not found.usage.cost_usd

@@ -20,7 +20,8 @@ from runner.core.model import (
     Usage,
     UsageReport,
 )
-from runner.harnesses import Launch, codex
+from runner.harnesses import Launch
+from runner.harnesses.codex import Codex, CodexReader
 from tests.parts.recordings import exited, judged, read, recorded, stopped, task
 
 
@@ -34,7 +35,7 @@ def settings(launch: Launch) -> dict[str, Any]:
 
 
 def test_everything_is_said_by_its_own_configuration() -> None:
-    launch = codex.launch(
+    launch = Codex().launch(
         task("codex", model="gpt-5.5", reasoning_effort="low", append_system_prompt='Say "x"\n')
     )
     assert launch.argv[:3] == ("codex", "exec", "--json")
@@ -54,14 +55,14 @@ def test_everything_is_said_by_its_own_configuration() -> None:
 
 def test_its_configuration_holds_any_text() -> None:
     odd = 'é 😀 \x7f \x01 "a" \\n\n\ttab'
-    launch = codex.launch(task("codex", append_system_prompt=odd))
+    launch = Codex().launch(task("codex", append_system_prompt=odd))
     assert settings(launch)["developer_instructions"] == odd
 
 
 def test_without_a_gateway_its_own_provider_stays() -> None:
     from dataclasses import replace
 
-    launch = codex.launch(replace(task("codex"), model_url="", program="/opt/codex"))
+    launch = Codex().launch(replace(task("codex"), model_url="", program="/opt/codex"))
     assert launch.argv[0] == "/opt/codex"
     assert "model_provider" not in settings(launch)
     assert launch.variables == {"CODEX_HOME": "/home/agent/.codex"}
@@ -69,7 +70,7 @@ def test_without_a_gateway_its_own_provider_stays() -> None:
 
 
 def test_a_good_session_is_normalised() -> None:
-    events = read(codex.Reader(), recorded("codex-ok"))
+    events = read(CodexReader(), recorded("codex-ok"))
     assert [type(event) for event in events] == [
         *(
             SessionStart,
@@ -114,22 +115,22 @@ NONE = Usage()
 def test_what_a_session_means(
     name: str, code: int, changed: bool, reason: Reason | None, retryable: bool, usage: Usage
 ) -> None:
-    found = judged(codex, recorded(name), exited(code), changed)
+    found = judged(Codex(), recorded(name), exited(code), changed)
     assert (found.ok, found.reason, found.retryable) == (reason is None, reason, retryable)
     assert found.usage == usage
     assert found.session_id
 
 
 def test_waiting_for_a_model_that_is_not_there_may_be_tried_again() -> None:
-    found = judged(codex, recorded("codex-down"), stopped("idle"), False)
+    found = judged(Codex(), recorded("codex-down"), stopped("idle"), False)
     assert (found.reason, found.retryable) == (Reason.IDLE, True)
     assert "waiting for network" in found.message
-    worked = judged(codex, recorded("codex-hang"), stopped("idle"), False)
+    worked = judged(Codex(), recorded("codex-hang"), stopped("idle"), False)
     assert (worked.reason, worked.retryable) == (Reason.IDLE, False)
 
 
 def test_a_refusal_is_told_in_the_providers_words() -> None:
-    found = judged(codex, recorded("codex-400-midway"), exited(1), False)
+    found = judged(Codex(), recorded("codex-400-midway"), exited(1), False)
     assert found.message == "the model's provider answered 400: prompt is too long"
 
 
@@ -143,7 +144,7 @@ def test_a_refusal_is_told_in_the_providers_words() -> None:
 )
 def test_why_a_turn_failed(message: str, reason: Reason, retryable: bool) -> None:
     stream = lines({"type": "turn.failed", "error": {"message": message}})
-    found = judged(codex, stream, exited(1), True)
+    found = judged(Codex(), stream, exited(1), True)
     assert (found.reason, found.retryable) == (reason, retryable)
     assert message in found.message
 
@@ -155,7 +156,7 @@ def test_commands_that_could_not_run_are_no_evidence() -> None:
         {"type": "item.completed", "item": item},
         {"type": "turn.completed", "usage": {}},
     )
-    found = judged(codex, stream, exited(0), False)
+    found = judged(Codex(), stream, exited(0), False)
     assert found.reason is Reason.NO_EVIDENCE
     assert "all of its 1 tool calls failed" in found.message
 
@@ -176,7 +177,7 @@ def test_other_items() -> None:
         {"type": "error", "message": "bad"},
         {"type": "new"},
     )
-    assert read(codex.Reader(), stream + b"text\n\n") == [
+    assert read(CodexReader(), stream + b"text\n\n") == [
         Reasoning(text="hm"),
         ToolCall(call_id="m", tool="probe/ping", arguments={"a": 1}),
         ToolResult(call_id="m", ok=False, output="pong"),
@@ -205,10 +206,10 @@ def test_other_items() -> None:
     ],
 )
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
-    assert not judged(codex, lines(data), exited(0), True).ok
+    assert not judged(Codex(), lines(data), exited(0), True).ok
 
 
 def test_complaints_explain_a_death() -> None:
-    found = judged(codex, b"", exited(101), False, stderr=b"thread 'main' panicked\nat x\n")
+    found = judged(Codex(), b"", exited(101), False, stderr=b"thread 'main' panicked\nat x\n")
     assert found.message == "codex exited with code 101: thread 'main' panicked\nat x"
     assert UsageReport(usage=NONE, total=True).usage == found.usage

@@ -3,18 +3,18 @@
 import pytest
 
 from runner.core.model import Message, Reason
-from runner.harnesses import command
+from runner.harnesses.command import Command, CommandReader
 from tests.parts.recordings import exited, judged, read, stopped, task
 
 
 def test_the_command_line_is_taken_as_it_stands() -> None:
-    launch = command.launch(task("command", command=("sh", "-c", "echo $HOME; cat")))
+    launch = Command().launch(task("command", command=("sh", "-c", "echo $HOME; cat")))
     assert launch.argv == ("sh", "-c", "echo $HOME; cat")
     assert launch.stdin == b"Do the work.\n"
 
 
 def test_options_are_checked() -> None:
-    options = command.KINDS["command"]
+    options = Command.options
     assert options.model_validate({"command": ["make", "docs"]}).command == ("make", "docs")
     for wrong in ({}, {"command": []}, {"command": "make"}, {"command": [""]}, {"command": ["a"], "x": 1}):
         with pytest.raises(ValueError):
@@ -22,7 +22,7 @@ def test_options_are_checked() -> None:
 
 
 def test_lines_are_messages() -> None:
-    events = read(command.Reader(), b"one\n\n\xfftwo", b"oops\n")
+    events = read(CommandReader(), b"one\n\n\xfftwo", b"oops\n")
     assert events == [
         Message(text="one"),
         Message(text="\ufffdtwo"),
@@ -35,18 +35,18 @@ def test_lines_are_messages() -> None:
     [(0, True, None), (0, False, Reason.NO_CHANGES), (3, True, Reason.HARNESS_FAILED)],
 )
 def test_what_an_exit_means(code: int, changed: bool, reason: Reason | None) -> None:
-    found = judged(command, b"working\n", exited(code), changed)
+    found = judged(Command(), b"working\n", exited(code), changed)
     assert (found.ok, found.reason) == (reason is None, reason)
 
 
 def test_a_death_is_explained() -> None:
-    assert judged(command, b"", exited(2), True, stderr=b"no rule\n").message == (
+    assert judged(Command(), b"", exited(2), True, stderr=b"no rule\n").message == (
         "the command exited with code 2: no rule"
     )
-    assert judged(command, b"", exited(-9), True).message == "the command died by signal 9"
+    assert judged(Command(), b"", exited(-9), True).message == "the command died by signal 9"
 
 
 def test_a_command_that_was_stopped() -> None:
-    found = judged(command, b"", stopped("timeout"), True)
+    found = judged(Command(), b"", stopped("timeout"), True)
     assert found.reason is Reason.WALL_CLOCK
     assert found.message == "the command reached its time limit after 60 s"

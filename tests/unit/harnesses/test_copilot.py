@@ -18,12 +18,12 @@ from runner.core.model import (
     Unknown,
     Usage,
 )
-from runner.harnesses import copilot
+from runner.harnesses.copilot import Copilot, CopilotReader
 from tests.parts.recordings import exited, judged, lines, read, recorded, stopped, task
 
 
 def test_the_prompt_is_not_on_the_command_line() -> None:
-    launch = copilot.launch(task("copilot", model="gpt-4.1"))
+    launch = Copilot().launch(task("copilot", model="gpt-4.1"))
     assert launch.stdin == b"Do the work.\n"
     assert launch.argv[:3] == ("copilot", "--output-format", "json")
     assert "--allow-all" in launch.argv
@@ -37,19 +37,19 @@ def test_the_prompt_is_not_on_the_command_line() -> None:
 
 
 def test_options() -> None:
-    launch = copilot.launch(task("copilot", wire_api="responses", append_system_prompt="Be brief."))
+    launch = Copilot().launch(task("copilot", wire_api="responses", append_system_prompt="Be brief."))
     assert launch.variables["COPILOT_PROVIDER_WIRE_API"] == "responses"
     assert launch.home == {".copilot/copilot-instructions.md": b"Be brief."}
 
 
 def test_without_a_gateway_there_is_no_key() -> None:
-    launch = copilot.launch(replace(task("copilot"), model_url="", program="/opt/copilot"))
+    launch = Copilot().launch(replace(task("copilot"), model_url="", program="/opt/copilot"))
     assert launch.argv[0] == "/opt/copilot"
     assert "COPILOT_PROVIDER_API_KEY" not in launch.variables
 
 
 def test_a_good_session_is_normalised() -> None:
-    events = read(copilot.Reader(), recorded("copilot-ok"))
+    events = read(CopilotReader(), recorded("copilot-ok"))
     assert [type(event) for event in events] == [
         *(Message, ToolCall, ToolResult, FileEdit, ToolCall, ToolResult, Message, SessionStart, Finish)
     ]
@@ -78,7 +78,7 @@ def test_a_good_session_is_normalised() -> None:
 def test_what_a_session_means(
     name: str, code: int, changed: bool, reason: Reason | None, retryable: bool
 ) -> None:
-    found = judged(copilot, recorded(name), exited(code), changed)
+    found = judged(Copilot(), recorded(name), exited(code), changed)
     assert (found.ok, found.reason, found.retryable) == (reason is None, reason, retryable)
     assert found.usage == Usage()
     assert bool(found.session_id) is (name != "copilot-hang")  # its last line tells it
@@ -86,7 +86,7 @@ def test_what_a_session_means(
 
 def test_the_messages_say_what_happened() -> None:
     def message(name: str) -> str:
-        return judged(copilot, recorded(name), exited(1), False).message
+        return judged(Copilot(), recorded(name), exited(1), False).message
 
     assert message("copilot-401") == "the model's provider answered 401: invalid key"
     assert message("copilot-429") == "the model's provider answered 429: slow down"
@@ -95,7 +95,7 @@ def test_the_messages_say_what_happened() -> None:
 
 def test_waiting_for_the_model_may_be_tried_again() -> None:
     failure = {"type": "model.call_failure", "data": {"statusCode": 503, "errorMessage": "later"}}
-    found = judged(copilot, lines(failure), stopped("idle"), False)
+    found = judged(Copilot(), lines(failure), stopped("idle"), False)
     assert (found.reason, found.retryable) == (Reason.IDLE, True)
     assert "its last words: later" in found.message
 
@@ -110,7 +110,7 @@ def test_other_lines() -> None:
         {"type": "session.error", "data": {"message": "no session"}},
         {"type": "new"},
     )
-    assert read(copilot.Reader(), stream) == [
+    assert read(CopilotReader(), stream) == [
         Reasoning(text="hm"),
         Reasoning(text="so"),
         ToolResult(call_id="c", ok=False, output="denied"),
@@ -131,4 +131,4 @@ def test_other_lines() -> None:
     ],
 )
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
-    assert not judged(copilot, lines(data), exited(0), True).ok
+    assert not judged(Copilot(), lines(data), exited(0), True).ok

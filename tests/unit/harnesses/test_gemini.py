@@ -19,16 +19,16 @@ from runner.core.model import (
     Usage,
     UsageReport,
 )
-from runner.harnesses import gemini
+from runner.harnesses.gemini import Gemini, GeminiReader
 from tests.parts.recordings import exited, judged, lines, read, recorded, stopped, task
 
 
 def settings(**options: Any) -> Any:
-    return json.loads(gemini.launch(task("gemini", **options)).home[".gemini/settings.json"])
+    return json.loads(Gemini().launch(task("gemini", **options)).home[".gemini/settings.json"])
 
 
 def test_the_prompt_is_not_on_the_command_line() -> None:
-    launch = gemini.launch(task("gemini", model="gemini-2.5-pro"))
+    launch = Gemini().launch(task("gemini", model="gemini-2.5-pro"))
     assert launch.stdin == b"Do the work.\n"
     assert launch.argv[:3] == ("gemini", "--output-format", "stream-json")
     assert launch.argv[-4:] == ("--yolo", "--skip-trust", "--model", "gemini-2.5-pro")
@@ -43,19 +43,19 @@ def test_its_settings_are_in_the_home() -> None:
     assert settings()["general"]["maxAttempts"] == 3
     assert settings()["security"]["auth"] == {"selectedType": "gemini-api-key"}
     assert settings(max_turns=5)["model"] == {"maxSessionTurns": 5}
-    launch = gemini.launch(task("gemini", append_system_prompt="Be brief."))
+    launch = Gemini().launch(task("gemini", append_system_prompt="Be brief."))
     assert launch.home[".gemini/GEMINI.md"] == b"Be brief."
 
 
 def test_without_a_gateway_its_own_sign_in_stays() -> None:
-    launch = gemini.launch(replace(task("gemini"), model_url="", program="/opt/gemini"))
+    launch = Gemini().launch(replace(task("gemini"), model_url="", program="/opt/gemini"))
     assert launch.argv[0] == "/opt/gemini"
     assert "GEMINI_API_KEY" not in launch.variables
     assert "auth" not in json.loads(launch.home[".gemini/settings.json"])["security"]
 
 
 def test_a_good_session_is_normalised() -> None:
-    events = read(gemini.Reader(), recorded("gemini-ok"))
+    events = read(GeminiReader(), recorded("gemini-ok"))
     assert [type(event) for event in events] == [
         *(
             SessionStart,
@@ -102,7 +102,7 @@ NONE = Usage()
 def test_what_a_session_means(
     name: str, code: int, changed: bool, reason: Reason | None, retryable: bool, usage: Usage
 ) -> None:
-    found = judged(gemini, recorded(name), exited(code), changed)
+    found = judged(Gemini(), recorded(name), exited(code), changed)
     assert (found.ok, found.reason, found.retryable) == (reason is None, reason, retryable)
     assert found.usage == usage
     assert found.session_id
@@ -110,7 +110,7 @@ def test_what_a_session_means(
 
 def test_the_messages_say_what_happened() -> None:
     def message(name: str) -> str:
-        return judged(gemini, recorded(name), exited(1), False).message
+        return judged(Gemini(), recorded(name), exited(1), False).message
 
     assert message("gemini-401") == "the model's provider answered 401: invalid key"
     assert message("gemini-cut") == "the model's provider could not be reached: terminated"
@@ -121,14 +121,14 @@ REFUSED = b"Attempt 1 failed with status 429. Retrying with backoff... _ApiError
 
 
 def test_standard_error_tells_the_status() -> None:
-    reader = gemini.Reader()
+    reader = GeminiReader()
     events = read(reader, b"", REFUSED)
     assert events[-1] == Problem(
         message="the model's provider answered 429: it is asked again", status=429, provider=True
     )
     read(reader, recorded("gemini-429"))
     assert reader.outcome(exited(173), False).message == "the model's provider answered 429: slow down"
-    waiting = judged(gemini, b"", stopped("idle"), False, stderr=REFUSED)
+    waiting = judged(Gemini(), b"", stopped("idle"), False, stderr=REFUSED)
     assert (waiting.reason, waiting.retryable) == (Reason.IDLE, True)
 
 
@@ -137,14 +137,14 @@ def test_pieces_of_a_message_become_lines() -> None:
         return {"type": "message", "role": "assistant", "content": text, "delta": True}
 
     stream = lines(*map(piece, ("One", " line.\nAnd ", "another.")), {"type": "result", "status": "success"})
-    events = read(gemini.Reader(), stream)
+    events = read(GeminiReader(), stream)
     assert events[:2] == [Message(text="One line."), Message(text="And another.")]
     assert events[-1] == Finish(ok=True, text="One line.\nAnd another.")
 
 
 def test_thinking_counts_as_output() -> None:
     stats = {"input_tokens": 10, "output_tokens": 3, "total_tokens": 20, "cached": 4}
-    events = read(gemini.Reader(), lines({"type": "result", "status": "success", "stats": stats}))
+    events = read(GeminiReader(), lines({"type": "result", "status": "success", "stats": stats}))
     assert events[0] == UsageReport(usage=Usage(tokens_in=10, tokens_out=10, tokens_cached=4), total=True)
 
 
@@ -154,7 +154,7 @@ def test_other_lines() -> None:
         {"type": "tool_result", "tool_id": "t", "status": "error", "error": {"message": "no such file"}},
         {"type": "new"},
     )
-    assert read(gemini.Reader(), stream) == [
+    assert read(GeminiReader(), stream) == [
         Problem(message="loop detected"),
         ToolResult(call_id="t", ok=False, output="no such file"),
         Unknown(text='{"type": "new"}'),
@@ -174,4 +174,4 @@ def test_other_lines() -> None:
     ],
 )
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
-    assert not judged(gemini, lines(data), exited(0), True).ok
+    assert not judged(Gemini(), lines(data), exited(0), True).ok

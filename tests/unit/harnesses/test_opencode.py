@@ -20,17 +20,17 @@ from runner.core.model import (
     Usage,
     UsageReport,
 )
-from runner.harnesses import opencode
+from runner.harnesses.opencode import Opencode, OpencodeReader
 from tests.parts.recordings import exited, judged, lines, read, recorded, task
 
 
 def config(**options: Any) -> Any:
-    launch = opencode.launch(task("opencode", **options))
+    launch = Opencode().launch(task("opencode", **options))
     return json.loads(launch.variables["OPENCODE_CONFIG_CONTENT"])
 
 
 def test_everything_is_said_by_one_variable() -> None:
-    launch = opencode.launch(task("opencode", model="qwen/qwen3-coder"))
+    launch = Opencode().launch(task("opencode", model="qwen/qwen3-coder"))
     assert launch.argv == ("opencode", "run", "--format", "json", "--auto", "--title", "skillrunner")
     assert launch.stdin == b"Do the work.\n"
     said = config(model="qwen/qwen3-coder")
@@ -45,14 +45,14 @@ def test_everything_is_said_by_one_variable() -> None:
 
 
 def test_instructions_are_a_file_that_the_configuration_names() -> None:
-    launch = opencode.launch(task("opencode", append_system_prompt="Be brief."))
+    launch = Opencode().launch(task("opencode", append_system_prompt="Be brief."))
     assert launch.files == {"opencode-instructions.md": b"Be brief."}
     assert config(append_system_prompt="Be brief.")["instructions"] == ["/exchange/opencode-instructions.md"]
     assert "instructions" not in config()
 
 
 def test_without_a_gateway_its_own_provider_stays() -> None:
-    launch = opencode.launch(replace(task("opencode", model="a/b"), model_url="", program="/opt/opencode"))
+    launch = Opencode().launch(replace(task("opencode", model="a/b"), model_url="", program="/opt/opencode"))
     assert launch.argv[0] == "/opt/opencode"
     said = json.loads(launch.variables["OPENCODE_CONFIG_CONTENT"])
     assert said["model"] == "a/b"
@@ -60,7 +60,7 @@ def test_without_a_gateway_its_own_provider_stays() -> None:
 
 
 def test_a_good_session_is_normalised() -> None:
-    events = read(opencode.Reader(), recorded("opencode-ok"))
+    events = read(OpencodeReader(), recorded("opencode-ok"))
     assert [type(event) for event in events] == [
         *(SessionStart, Message, ToolCall, ToolResult, FileEdit, UsageReport),
         *(ToolCall, ToolResult, UsageReport, Message, UsageReport, Finish),
@@ -95,7 +95,7 @@ NONE = Usage()
 def test_what_a_session_means(
     name: str, code: int, changed: bool, reason: Reason | None, retryable: bool, usage: Usage
 ) -> None:
-    found = judged(opencode, recorded(name), exited(code), changed)
+    found = judged(Opencode(), recorded(name), exited(code), changed)
     assert (found.ok, found.reason, found.retryable) == (reason is None, reason, retryable)
     assert found.usage == usage
     assert found.session_id
@@ -103,7 +103,7 @@ def test_what_a_session_means(
 
 def test_the_messages_say_what_happened() -> None:
     def message(name: str) -> str:
-        return judged(opencode, recorded(name), exited(1), False).message
+        return judged(Opencode(), recorded(name), exited(1), False).message
 
     assert message("opencode-401") == "the model's provider answered 401: invalid key"
     assert "could not be reached: Cannot connect to API" in message("opencode-cut")
@@ -111,7 +111,7 @@ def test_the_messages_say_what_happened() -> None:
 
 def test_an_answer_that_ended_early_is_no_success() -> None:
     step = {"type": "step_finish", "part": {"reason": "length"}}
-    found = judged(opencode, lines(step), exited(0), True)
+    found = judged(Opencode(), lines(step), exited(0), True)
     assert found.reason is Reason.HARNESS_FAILED
     assert "ended early: length" in found.message
 
@@ -119,7 +119,7 @@ def test_an_answer_that_ended_early_is_no_success() -> None:
 def test_cached_and_thought_tokens_count() -> None:
     tokens = {"input": 1, "output": 2, "reasoning": 4, "cache": {"read": 8, "write": 16}}
     step = {"type": "step_finish", "part": {"reason": "tool-calls", "tokens": tokens, "cost": 0}}
-    assert read(opencode.Reader(), lines(step)) == [
+    assert read(OpencodeReader(), lines(step)) == [
         UsageReport(usage=Usage(tokens_in=25, tokens_out=6, tokens_cached=8))
     ]
 
@@ -132,7 +132,7 @@ def test_other_lines() -> None:
         {"type": "error", "error": {"name": "UnknownError", "data": {"message": "bad"}}},
         {"type": "new"},
     )
-    assert read(opencode.Reader(), stream) == [
+    assert read(OpencodeReader(), stream) == [
         Reasoning(text="hm"),
         ToolCall(call_id="c", tool="edit"),
         ToolResult(call_id="c", ok=False, output="no"),
@@ -154,4 +154,4 @@ def test_other_lines() -> None:
     ],
 )
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
-    assert not judged(opencode, lines(data), exited(0), True).ok
+    assert not judged(Opencode(), lines(data), exited(0), True).ok

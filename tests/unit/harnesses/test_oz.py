@@ -16,12 +16,12 @@ from runner.core.model import (
     Unknown,
     Usage,
 )
-from runner.harnesses import oz
+from runner.harnesses.oz import Oz, OzReader
 from tests.parts.recordings import exited, judged, lines, read, recorded, stopped, task
 
 
 def test_the_command_line_names_a_file_that_holds_the_prompt() -> None:
-    launch = oz.launch(task("oz", model="auto"))
+    launch = Oz().launch(task("oz", model="auto"))
     assert launch.argv[:5] == ("oz", "agent", "run", "--output-format", "json")
     assert launch.argv[6] == "Do what the file /exchange/oz-prompt.md says."
     assert launch.argv[7:] == ("--sandboxed", "--model", "auto")
@@ -29,18 +29,18 @@ def test_the_command_line_names_a_file_that_holds_the_prompt() -> None:
 
 
 def test_a_profile_says_what_is_allowed() -> None:
-    launch = oz.launch(replace(task("oz", profile="P1"), program="/opt/oz"))
+    launch = Oz().launch(replace(task("oz", profile="P1"), program="/opt/oz"))
     assert launch.argv[0] == "/opt/oz"
     assert launch.argv[-2:] == ("--profile", "P1")
 
 
 def test_its_model_is_not_behind_the_gateway() -> None:
-    assert oz.MODEL is None
-    assert oz.launch(task("oz")).variables == {}
+    assert Oz.model is None
+    assert Oz().launch(task("oz")).variables == {}
 
 
 def test_a_good_session_is_normalised() -> None:
-    events = read(oz.Reader(), recorded("oz-ok"))
+    events = read(OzReader(), recorded("oz-ok"))
     assert [type(event) for event in events] == [
         *(Unknown, SessionStart, Reasoning, Message, ToolCall, ToolResult, FileEdit),
         *(ToolCall, Unknown, ToolResult, Message),
@@ -63,7 +63,7 @@ def test_a_good_session_is_normalised() -> None:
     ],
 )
 def test_what_a_session_means(name: str, code: int, changed: bool, reason: Reason | None) -> None:
-    found = judged(oz, recorded(name), exited(code), changed)
+    found = judged(Oz(), recorded(name), exited(code), changed)
     assert (found.ok, found.reason) == (reason is None, reason)
     assert found.summary == ("Done." if name == "oz-ok" and code == 0 else "")
     assert found.usage == Usage()
@@ -71,17 +71,17 @@ def test_what_a_session_means(name: str, code: int, changed: bool, reason: Reaso
 
 
 def test_a_claim_without_work_is_no_success() -> None:
-    found = judged(oz, lines({"type": "agent", "text": "All done."}), exited(0), False)
+    found = judged(Oz(), lines({"type": "agent", "text": "All done."}), exited(0), False)
     assert found.reason is Reason.NO_EVIDENCE
 
 
 def test_a_session_that_was_stopped_is_no_success() -> None:
-    found = judged(oz, recorded("oz-ok"), stopped("timeout"), True)
+    found = judged(Oz(), recorded("oz-ok"), stopped("timeout"), True)
     assert found.reason is Reason.WALL_CLOCK
 
 
 def test_its_complaints_are_told() -> None:
-    found = judged(oz, b"", exited(1), False, stderr=b"Error: invalid API key\n")
+    found = judged(Oz(), b"", exited(1), False, stderr=b"Error: invalid API key\n")
     assert found.message == "oz exited with code 1: Error: invalid API key"
 
 
@@ -97,7 +97,7 @@ def test_its_complaints_are_told() -> None:
     ],
 )
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
-    assert not judged(oz, lines(data), exited(0), True).ok
+    assert not judged(Oz(), lines(data), exited(0), True).ok
 
 
 def test_results_follow_their_calls() -> None:
@@ -108,7 +108,7 @@ def test_results_follow_their_calls() -> None:
         {"type": "tool_canceled"},
         {"type": "tool_canceled"},
     )
-    assert read(oz.Reader(), stream)[2:] == [
+    assert read(OzReader(), stream)[2:] == [
         ToolResult(call_id="1", ok=True),
         ToolResult(call_id="2", ok=False, output="canceled"),
         ToolResult(call_id="", ok=False, output="canceled"),

@@ -19,12 +19,12 @@ from runner.core.model import (
     Usage,
     UsageReport,
 )
-from runner.harnesses import qwen
+from runner.harnesses.qwen import Qwen, QwenReader
 from tests.parts.recordings import exited, judged, lines, read, recorded, stopped, task
 
 
 def test_the_prompt_is_not_on_the_command_line() -> None:
-    launch = qwen.launch(task("qwen", model="qwen3-coder"))
+    launch = Qwen().launch(task("qwen", model="qwen3-coder"))
     assert launch.stdin == b"Do the work.\n"
     assert launch.argv[:4] == ("qwen", "--output-format", "stream-json", "--yolo")
     assert launch.argv[-4:] == ("--auth-type", "openai", "--model", "qwen3-coder")
@@ -33,12 +33,12 @@ def test_the_prompt_is_not_on_the_command_line() -> None:
 
 
 def test_options_become_flags() -> None:
-    launch = qwen.launch(task("qwen", max_turns=7, append_system_prompt="Be brief."))
+    launch = Qwen().launch(task("qwen", max_turns=7, append_system_prompt="Be brief."))
     assert " ".join(launch.argv).endswith("--max-session-turns 7 --append-system-prompt Be brief.")
 
 
 def test_its_retries_are_limited_by_a_file_that_no_other_overrides() -> None:
-    launch = qwen.launch(task("qwen"))
+    launch = Qwen().launch(task("qwen"))
     assert launch.variables["QWEN_CODE_SYSTEM_SETTINGS_PATH"] == "/exchange/qwen-settings.json"
     settings = json.loads(launch.files["qwen-settings.json"])
     assert settings["model"]["generationConfig"]["maxRetries"] == 0
@@ -46,13 +46,13 @@ def test_its_retries_are_limited_by_a_file_that_no_other_overrides() -> None:
 
 
 def test_without_a_gateway_its_own_provider_stays() -> None:
-    launch = qwen.launch(replace(task("qwen"), model_url="", program="/opt/qwen"))
+    launch = Qwen().launch(replace(task("qwen"), model_url="", program="/opt/qwen"))
     assert launch.argv == ("/opt/qwen", "--output-format", "stream-json", "--yolo")
     assert "OPENAI_API_KEY" not in launch.variables
 
 
 def test_a_good_session_is_normalised() -> None:
-    events = read(qwen.Reader(), recorded("qwen-ok"))
+    events = read(QwenReader(), recorded("qwen-ok"))
     assert [type(event) for event in events] == [
         *(SessionStart, Message, ToolCall, UsageReport, ToolResult, FileEdit),
         *(ToolCall, UsageReport, ToolResult, Message, UsageReport, UsageReport, Finish),
@@ -90,7 +90,7 @@ NONE = Usage()
 def test_what_a_session_means(
     name: str, code: int, changed: bool, reason: Reason | None, retryable: bool, usage: Usage
 ) -> None:
-    found = judged(qwen, recorded(name), exited(code), changed)
+    found = judged(Qwen(), recorded(name), exited(code), changed)
     assert (found.ok, found.reason, found.retryable) == (reason is None, reason, retryable)
     assert found.usage == usage
     assert found.session_id
@@ -98,7 +98,7 @@ def test_what_a_session_means(
 
 def test_the_messages_say_what_happened() -> None:
     def message(name: str, stderr: bytes = b"") -> str:
-        return judged(qwen, recorded(name), exited(1), False, stderr).message
+        return judged(Qwen(), recorded(name), exited(1), False, stderr).message
 
     assert message("qwen-401") == "the model's provider answered 401: invalid key"
     assert message("qwen-429") == "the model's provider answered 429: slow down"
@@ -108,7 +108,7 @@ def test_the_messages_say_what_happened() -> None:
 
 def test_waiting_for_the_model_may_be_tried_again() -> None:
     retry = {"type": "system", "subtype": "retry", "data": {"attempt": 1}}
-    found = judged(qwen, lines(retry), stopped("idle"), False)
+    found = judged(Qwen(), lines(retry), stopped("idle"), False)
     assert (found.reason, found.retryable) == (Reason.IDLE, True)
 
 
@@ -119,7 +119,7 @@ def test_other_lines() -> None:
         {"type": "new"},
         {"type": "result", "subtype": "success", "is_error": False, "result": "ok"},
     )
-    assert read(qwen.Reader(), stream + b"text\n\n") == [
+    assert read(QwenReader(), stream + b"text\n\n") == [
         Unknown(text='{"type": "system", "subtype": "new"}'),
         Unknown(text='{"type": "new"}'),
         UsageReport(usage=NONE, total=True),
@@ -140,12 +140,12 @@ def test_other_lines() -> None:
     ],
 )
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
-    found = judged(qwen, lines(data), exited(0), True)
+    found = judged(Qwen(), lines(data), exited(0), True)
     assert not found.ok
     assert found.usage == NONE
 
 
 def test_an_error_that_is_not_the_providers() -> None:
     result = {"type": "result", "subtype": "error_during_execution", "is_error": True}
-    events = read(qwen.Reader(), lines({**result, "error": {"message": "bad config"}}))
+    events = read(QwenReader(), lines({**result, "error": {"message": "bad config"}}))
     assert events[1] == Problem(message="bad config", fatal=True)

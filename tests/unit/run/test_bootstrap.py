@@ -46,7 +46,7 @@ def test_an_unknown_forge_is_named(place: LocalPlace) -> None:
     with bootstrap.store(found.config) as runs, pytest.raises(RunnerError) as caught:
         bootstrap.forge(found, runs)
     assert caught.value.message == "there is no `githup` among the forges"
-    assert caught.value.hint == "did you mean github?"
+    assert caught.value.hint == "did you mean github? there are: github, local"
 
 
 def test_github_needs_an_origin_there(place: LocalPlace) -> None:

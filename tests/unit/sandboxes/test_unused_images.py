@@ -12,7 +12,7 @@ from runner.apps.worker.recovery import Recovery
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.run.stages import setup
-from runner.sandboxes import docker
+from runner.sandboxes.docker import DockerKind
 
 
 def kept(folder: Path, key: str, age: float) -> None:
@@ -40,13 +40,13 @@ def test_there_need_not_be_any(tmp_path: Path) -> None:
 def test_a_worker_clears_both_away(tmp_path: Path, away: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
-    def prune() -> list[str]:
+    def prune(_: DockerKind) -> list[str]:
         asked.append(True)
         if away:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_UNAVAILABLE, "no engine")
         return ["skillrunner/built:old"]
 
-    monkeypatch.setattr(docker, "prune", prune)
+    monkeypatch.setattr(DockerKind, "prune", prune)
     kept(tmp_path / "prepared", "old", setup.UNUSED + 60)
     worker: Any = SimpleNamespace(config=SimpleNamespace(state=tmp_path))
     Recovery.clear_unused(worker)

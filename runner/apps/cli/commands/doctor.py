@@ -13,11 +13,13 @@ import click
 from runner.apps.cli.commands import place_of_options
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import DoctorLine
+from runner.core.plugins import PluginError
 from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.config.settings import Config
+    from runner.harnesses import Package
     from runner.run.place import LocalPlace
 
 _GIT = (2, 38)  # `git merge-tree --write-tree`
@@ -62,6 +64,8 @@ def _looks(action: bool) -> Iterable[Callable[["LocalPlace"], Iterator[DoctorLin
 def _caught(look: Callable[["LocalPlace"], Iterator[DoctorLine]], place: "LocalPlace") -> list[DoctorLine]:
     try:
         return list(look(place))
+    except PluginError:
+        return []  # `_look_at_plugin` says it, for all of them
     except RunnerError as error:
         subject = look.__name__.rpartition("look_at_")[2]
         return [DoctorLine(ok=False, subject=subject, message=error.message, hint=error.hint)]
@@ -76,24 +80,24 @@ def _look_at_git(place: "LocalPlace") -> Iterator[DoctorLine]:
     yield DoctorLine(ok=found >= _GIT, subject="git", message=said, hint=hint)
 
 
-def _look_at_docker(place: "LocalPlace") -> Iterator[DoctorLine]:
-    if place.config.sandbox != "docker":
-        from runner.sandboxes.process import WARNING
+def _look_at_plugin(place: "LocalPlace") -> Iterator[DoctorLine]:
+    """What installed packages add, and which of them cannot be used."""
+    from runner.apps.families import FAMILIES
 
-        yield DoctorLine(ok=True, subject="sandbox", message=f"{place.config.sandbox}: {WARNING}")
-        return
-    from runner.clients.docker import engine, images
+    del place
+    for one in (one for family in FAMILIES for one in family.third_parties()):
+        if one.error is None:
+            message = f"{one.package} adds to the {one.family}: {', '.join(one.kinds)}"
+            yield DoctorLine(ok=True, subject="plugin", message=message)
+        else:
+            message = f"{one.package} cannot be used: {one.error.message}"
+            yield DoctorLine(ok=False, subject="plugin", message=message, hint=one.error.hint)
 
-    version = engine.client().version()["Version"]
-    yield DoctorLine(ok=True, subject="docker", message=f"engine {version} answers")
-    if not place.config.image:
-        message, hint = "no default image: every skill has to name one", "write `image:` in skillrunner.yaml"
-        yield DoctorLine(ok=True, subject="image", message=message, hint=hint)
-    elif images.is_present(place.config.image):
-        yield DoctorLine(ok=True, subject="image", message=f"{place.config.image} is there")
-    else:
-        message = f"{place.config.image} is not there yet: the first run pulls it"
-        yield DoctorLine(ok=True, subject="image", message=message, hint=f"docker pull {place.config.image}")
+
+def _look_at_sandbox(place: "LocalPlace") -> Iterator[DoctorLine]:
+    from runner.sandboxes import SANDBOXES
+
+    yield from SANDBOXES.get(place.config.sandbox).doctor(place.config.image)
 
 
 def _look_at_skills(place: "LocalPlace") -> Iterator[DoctorLine]:
@@ -117,30 +121,30 @@ def _look_at_skills(place: "LocalPlace") -> Iterator[DoctorLine]:
 
 def _programs(kinds: Iterable[str], config: "Config") -> Iterator[DoctorLine]:
     """Where the programs of the skills' harnesses come from."""
-    from runner.core import plugins
+    from runner.harnesses import HARNESSES
 
     for kind in kinds:
-        harness, configured = plugins.module("harnesses", kind), config.harnesses.get(kind)
-        program = harness.PROGRAM
+        harness, configured = HARNESSES.get(kind), config.harnesses.get(kind)
+        program = harness.program
         if program is None:  # the skill names it
             continue
         hint = ""
         if configured and configured.version:
-            message = f"{program} {_version(harness, configured.version)} is installed by the first run"
+            version = _version(harness.package, configured.version)
+            message = f"{program} {version} is installed by the first run"
         elif configured and configured.binary:
             message = f"{configured.binary} is shown to the sandbox as {program}"
         else:
             message = f"{program} has to be in the image, for {kind}"
-            if hasattr(harness, "PACKAGE"):
+            if harness.package is not None:
                 hint = f"or write in skillrunner.yaml: harnesses: {{{kind}: {{version: tested}}}}"
         yield DoctorLine(ok=True, subject="harness", message=message, hint=hint)
 
 
-def _version(harness: Any, wanted: str) -> str:
+def _version(package: "Package | None", wanted: str) -> str:
     from runner.run.environment.install import TESTED
 
-    package = getattr(harness, "PACKAGE", None)
-    return str(package.version) if package and wanted == TESTED else wanted
+    return package.version if package is not None and wanted == TESTED else wanted
 
 
 def _keys(asked: Iterable[Any], config: "Config") -> Iterator[DoctorLine]:
@@ -181,7 +185,7 @@ def _look_at_disk(place: "LocalPlace") -> Iterator[DoctorLine]:
     yield DoctorLine(ok=free.free >= _ROOM, subject="disk", message=message, hint=hint)
 
 
-_LOOKS = (_look_at_git, _look_at_docker, _look_at_skills, _look_at_forge, _look_at_disk)
+_LOOKS = (_look_at_git, _look_at_plugin, _look_at_sandbox, _look_at_skills, _look_at_forge, _look_at_disk)
 
 
 def _config(place: "LocalPlace") -> dict[str, dict[str, object]]:

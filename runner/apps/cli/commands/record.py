@@ -34,7 +34,7 @@ _MOST_FILES, _MOST_BYTES = 1000, 4 * 1024**2
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="A value for one of its inputs.")
 @click.option("--base", help="The branch whose files are the case's; default: the default branch.")
 @click.option("--files", multiple=True, metavar="GLOB", help="Only these of its files; default: all.")
-@click.option("--sandbox", help="docker, or process, which isolates nothing.")
+@click.option("--sandbox", help="docker, process (isolates nothing), or an installed kind.")
 @click.option("--image", help="Another container image.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj

@@ -48,7 +48,7 @@ class RunRequest:
     "--dry-run", is_flag=True, help="Print the prompt, the plan and what may come out; run nothing."
 )
 @click.option("--base", help="The branch to work on; default: the default branch.")
-@click.option("--sandbox", help="docker, or process, which isolates nothing.")
+@click.option("--sandbox", help="docker, process (isolates nothing), or an installed kind.")
 @click.option("--image", help="Another container image.")
 @click.option("--harness", help="Another harness; for one that needs options, change the skill.")
 @click.option("--model", help="Another model.")

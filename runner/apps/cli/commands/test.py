@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("skills", metavar="[SKILL]...", nargs=-1)
 @click.option("--case", "name", metavar="NAME", help="This case alone.")
 @click.option("--update", is_flag=True, help="Keep what comes out as what is expected from now on.")
-@click.option("--sandbox", help="docker, or process, which isolates nothing.")
+@click.option("--sandbox", help="docker, process (isolates nothing), or an installed kind.")
 @click.option("--image", help="Another container image.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write a JUnit report, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

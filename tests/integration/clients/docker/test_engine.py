@@ -20,10 +20,10 @@ pytestmark = pytest.mark.xdist_group("docker")
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from runner.sandboxes import SandboxSpec, docker
+from runner.sandboxes import SANDBOXES, SandboxSpec
 folder = Path(sys.argv[2])
 spec = SandboxSpec(run_id=sys.argv[3], image=sys.argv[1], workspace=folder, exchange=folder, gateway=True)
-with docker.open(spec):
+with SANDBOXES.get("docker").open(spec):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -8,17 +8,22 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from runner.core import plugins
 from runner.core.errors import RunnerError
 from runner.core.jsonl import Lines
 from runner.core.model import DeclaredOutput, HarnessSpec, Limits, Message, Problem, Reason, TranscriptEvent
-from runner.harnesses import Task, claude_code, codex, command, gemini
+from runner.harnesses import HARNESSES, Harness, Task
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.codex import Codex
+from runner.harnesses.command import Command
+from runner.harnesses.gemini import Gemini
 from runner.run.agent import transcript as logs
 from runner.run.agent.drive import HarnessResult, drive
-from runner.sandboxes import SandboxSpec, process
+from runner.sandboxes import SandboxSpec
+from runner.sandboxes.process import ProcessKind
 from tests.parts.recordings import FOLDER
 
 SECRET = "s3cr3t-value-1234567890"
+COMMAND = Command()
 
 
 class Bench:
@@ -34,7 +39,7 @@ class Bench:
         self,
         script: str,
         *,
-        harness: Any = command,
+        harness: Harness = COMMAND,
         options: Mapping[str, Any] | None = None,
         limits: Limits | None = None,
         **more: Any,
@@ -44,7 +49,7 @@ class Bench:
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
         spec = SandboxSpec(run_id="r1", workspace=self.workspace, exchange=self.exchange)
-        with process.open(spec) as sandbox:
+        with ProcessKind().open(spec) as sandbox:
             task = Task(
                 spec=HarnessSpec(kind="x", options={"command": [str(program)], **(options or {})}),
                 prompt="Do the work.\n",
@@ -119,7 +124,7 @@ def test_a_secret_in_the_judgement_is_masked_too(bench: Bench) -> None:
 def test_escaped_secrets_are_masked_after_reading(bench: Bench) -> None:
     escaped = "".join(f"\\\\u{ord(letter):04x}" for letter in SECRET)
     line = f'{{"type":"item.completed","item":{{"type":"agent_message","text":"{escaped}"}}}}'
-    bench.drive(f"printf '{line}\\n'", harness=codex)
+    bench.drive(f"printf '{line}\\n'", harness=Codex())
     assert bench.texts() == ["***"]
     assert SECRET not in (bench.kept / "transcript.jsonl").read_text()
 
@@ -129,7 +134,7 @@ def test_masking_does_not_break_the_reading(bench: Bench) -> None:
     lines = ['{"type":"turn.completed","usage":{"input_tokens":5}}']
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{__name__}.SECRET", "turn.completed")
-        driven = bench.drive(f"echo '{lines[0]}'", harness=codex)
+        driven = bench.drive(f"echo '{lines[0]}'", harness=Codex())
     assert driven.outcome(changed=True).ok
     assert b"turn.completed" not in (bench.kept / "transcript.raw").read_bytes()
 
@@ -208,7 +213,7 @@ def test_problems_alone_are_no_progress(bench: Bench) -> None:
     """Codex says "waiting for network" again and again, and would do so for ever."""
     line = '{"type":"error","message":"Reconnecting... waiting for network"}'
     driven = bench.drive(
-        f"while true; do echo '{line}'; sleep 0.05; done", harness=codex, limits=Limits(idle=0.5)
+        f"while true; do echo '{line}'; sleep 0.05; done", harness=Codex(), limits=Limits(idle=0.5)
     )
     found = driven.outcome(changed=False)
     assert (found.reason, found.retryable) == (Reason.IDLE, True)
@@ -229,7 +234,7 @@ def test_what_a_harness_prints_is_kept_from_both_ends(bench: Bench, monkeypatch:
 def test_a_transcript_has_a_limit_and_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_TRANSCRIPT_BYTES", 2000)
     end = '{"type":"turn.completed","usage":{}}'
-    driven = bench.drive(f"seq 1000; echo '{end}'", harness=codex)
+    driven = bench.drive(f"seq 1000; echo '{end}'", harness=Codex())
     assert driven.outcome(changed=True).ok
     kept = bench.transcript()
     assert kept[-2]["type"] == "end"
@@ -243,7 +248,7 @@ def test_long_and_deep_values_are_cut(bench: Bench) -> None:
     for name, arguments in (("deep", deep), ("long", json.dumps(long))):
         part = f'{{"type":"tool_use","id":"i","name":"t","input":{arguments}}}'
         (bench.workspace / name).write_text(f'{{"type":"assistant","message":{{"content":[{part}]}}}}\n')
-    bench.drive("cat deep long", harness=claude_code)
+    bench.drive("cat deep long", harness=ClaudeCode())
     first, second = bench.transcript()
     assert "…" in json.dumps(first["arguments"], ensure_ascii=False)
     assert second["arguments"].endswith("… (34464 more characters)")
@@ -252,7 +257,7 @@ def test_long_and_deep_values_are_cut(bench: Bench) -> None:
 def test_long_lists_nested_too_deeply(bench: Bench) -> None:
     part = '{"type":"tool_use","id":"i","name":"t","input":' + "[" * 100 + "]" * 100 + "}"
     (bench.workspace / "line").write_text(f'{{"type":"assistant","message":{{"content":[{part}]}}}}\n')
-    bench.drive("cat line", harness=claude_code)
+    bench.drive("cat line", harness=ClaudeCode())
     assert "…" in json.dumps(bench.transcript()[0]["arguments"], ensure_ascii=False)
 
 
@@ -267,7 +272,7 @@ def test_a_line_without_end_is_cut_and_reported(bench: Bench, monkeypatch: pytes
 def test_transcripts_follow_their_schema(bench: Bench, recording: str) -> None:
     schema = json.loads((FOLDER.parent.parent / "schemas/transcript.schema.json").read_text())
     agent = recording.partition("-")[0]
-    harness = plugins.module("harnesses", "claude-code" if agent == "claude" else agent)
+    harness = HARNESSES.get("claude-code" if agent == "claude" else agent)
     bench.drive(f"cat {FOLDER / recording}", harness=harness)
     kept = bench.transcript()
     told = kept[:2] if agent != "copilot" else kept  # it tells its session in the end, if it comes to that
@@ -278,7 +283,7 @@ def test_transcripts_follow_their_schema(bench: Bench, recording: str) -> None:
 
 def test_a_harness_finds_its_files_in_the_home(bench: Bench) -> None:
     driven = bench.drive(
-        'cat "$HOME/.gemini/GEMINI.md" >&2', harness=gemini, options={"append_system_prompt": "Be brief."}
+        'cat "$HOME/.gemini/GEMINI.md" >&2', harness=Gemini(), options={"append_system_prompt": "Be brief."}
     )
     assert driven.ended.code == 0
     assert bench.texts() == ["Be brief."]
@@ -288,7 +293,7 @@ def test_a_home_that_is_in_the_way_is_told(bench: Bench) -> None:
     (bench.exchange / "home").mkdir()
     (bench.exchange / "home/.gemini").symlink_to(bench.workspace)
     with pytest.raises(RunnerError, match=r"~/\.gemini/settings\.json cannot be written") as caught:
-        bench.drive("true", harness=gemini)
+        bench.drive("true", harness=Gemini())
     assert caught.value.end.reason is Reason.SETUP_FAILED
     assert list(bench.workspace.iterdir()) == []
 

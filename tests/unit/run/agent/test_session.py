@@ -9,7 +9,10 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.redact import Redactor
-from runner.harnesses import Sessions, claude_code, codex, gemini
+from runner.harnesses import Sessions
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.codex import Codex
+from runner.harnesses.gemini import Gemini
 from runner.run.agent import session
 
 SECRET = "s3cr3t-value-1234567890"
@@ -106,10 +109,10 @@ def test_an_id_is_nothing_that_a_shell_or_a_program_acts_upon(text: str, fits: b
 def test_claude_code_finds_a_session_by_the_name_of_its_workspace() -> None:
     said = b'{"text": "\\"cwd\\""}\n{"cwd": "/workspace"}\nno JSON, "cwd"\n'
     files = {".claude/projects/-workspace/x/y.jsonl": said, ".claude/projects/note": b"of no workspace"}
-    moved = claude_code.SESSIONS.moved(files, "/home/ada/my work_1.d")
+    moved = ClaudeCode.sessions.moved(files, "/home/ada/my work_1.d")
     there = said.replace(b"/workspace", b"/home/ada/my work_1.d")
     assert moved == {".claude/projects/-home-ada-my-work-1-d/x/y.jsonl": there}
-    assert claude_code.SESSIONS.command("id", None) == ("claude", "--resume", "id")
+    assert ClaudeCode.sessions.command("id", None) == ("claude", "--resume", "id")
 
 
 def test_codex_asks_whoever_provides_the_model_there() -> None:
@@ -120,17 +123,17 @@ def test_codex_asks_whoever_provides_the_model_there() -> None:
     settings = {"type": "event_msg", "payload": {"type": "thread_settings_applied", "thread_settings": {}}}
     said = {"type": "event_msg", "payload": {"type": "user_message", "text": '"session_meta"'}}
     content = "".join(json.dumps(line) + "\n" for line in (about, settings, said)).encode()
-    (moved,) = codex.SESSIONS.moved({"a": content}, "/home/ada").values()
+    (moved,) = Codex.sessions.moved({"a": content}, "/home/ada").values()
     assert [json.loads(line) for line in moved.splitlines()] == [
         {"type": "session_meta", "payload": {"id": "1", "cwd": "/home/ada"}},
         said,
     ]
-    assert codex.SESSIONS.command("id", "gpt-5.5") == ("codex", "resume", "-m", "gpt-5.5", "id")
+    assert Codex.sessions.command("id", "gpt-5.5") == ("codex", "resume", "-m", "gpt-5.5", "id")
 
 
 def test_gemini_is_told_which_folder_is_that_of_the_workspace() -> None:
     files = {".gemini/tmp/tree/.project_root": b"/workspace", ".gemini/tmp/tree/chats/x.jsonl": b"1"}
-    assert gemini.SESSIONS.moved(files, "/home/ada") == {
+    assert Gemini.sessions.moved(files, "/home/ada") == {
         ".gemini/tmp/tree/.project_root": b"/home/ada",
         ".gemini/tmp/tree/chats/x.jsonl": b"1",
         ".gemini/projects.json": b'{"projects": {"/home/ada": "tree"}}',

@@ -10,19 +10,16 @@ from typing import Any
 import pytest
 
 from runner.core.model import McpServer, Problem
-from runner.harnesses import (
-    Launch,
-    Task,
-    acp,
-    claude_code,
-    codex,
-    command,
-    copilot,
-    gemini,
-    opencode,
-    oz,
-    qwen,
-)
+from runner.harnesses import Harness, Launch, Task
+from runner.harnesses.acp import AcpReader
+from runner.harnesses.claude_code import ClaudeCode
+from runner.harnesses.codex import Codex
+from runner.harnesses.command import Command
+from runner.harnesses.copilot import Copilot
+from runner.harnesses.gemini import Gemini
+from runner.harnesses.opencode import Opencode
+from runner.harnesses.oz import Oz
+from runner.harnesses.qwen import Qwen
 from runner.run.environment.mcp_scripts import script
 from tests.parts.recordings import lines, read, task
 from tests.parts.skills import YAML, loaded
@@ -44,21 +41,21 @@ def in_json(content: bytes) -> Any:
     return json.loads(content)
 
 
-TOLD: list[tuple[Any, str, Callable[[Launch], Any], dict[str, Any]]] = [
+TOLD: list[tuple[Harness, str, Callable[[Launch], Any], dict[str, Any]]] = [
     (
-        claude_code,
+        ClaudeCode(),
         "claude-code",
         lambda launch: in_json(launch.files["mcp.json"])["mcpServers"],
         {"skillrunner": {"type": "http", "url": URL}, "words": {**PROGRAM, "env": {}}},
     ),
     (
-        codex,
+        Codex(),
         "codex",
         lambda launch: tomllib.loads(launch.home[".codex/config.toml"].decode())["mcp_servers"],
         {"skillrunner": {"url": URL}, "words": {**PROGRAM, "env_vars": ["A_SECRET", "https_proxy"]}},
     ),
     (
-        gemini,
+        Gemini(),
         "gemini",
         lambda launch: in_json(launch.home[".gemini/settings.json"])["mcpServers"],
         {
@@ -67,13 +64,13 @@ TOLD: list[tuple[Any, str, Callable[[Launch], Any], dict[str, Any]]] = [
         },
     ),
     (
-        qwen,
+        Qwen(),
         "qwen",
         lambda launch: in_json(launch.files["qwen-settings.json"])["mcpServers"],
         {"skillrunner": {"httpUrl": URL}, "words": {**PROGRAM, "env": {}}},
     ),
     (
-        copilot,
+        Copilot(),
         "copilot",
         lambda launch: in_json(launch.files["mcp.json"])["mcpServers"],
         {
@@ -82,7 +79,7 @@ TOLD: list[tuple[Any, str, Callable[[Launch], Any], dict[str, Any]]] = [
         },
     ),
     (
-        opencode,
+        Opencode(),
         "opencode",
         lambda launch: in_json(launch.variables["OPENCODE_CONFIG_CONTENT"].encode())["mcp"],
         {
@@ -93,44 +90,45 @@ TOLD: list[tuple[Any, str, Callable[[Launch], Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("module", "kind", "said", "expected"), TOLD, ids=[one[1] for one in TOLD])
+@pytest.mark.parametrize(("harness", "kind", "said", "expected"), TOLD, ids=[one[1] for one in TOLD])
 def test_each_is_told_in_its_own_way(
-    module: Any, kind: str, said: Callable[[Launch], Any], expected: dict[str, Any]
+    harness: Harness, kind: str, said: Callable[[Launch], Any], expected: dict[str, Any]
 ) -> None:
-    launch = module.launch(told(kind))
+    launch = harness.launch(told(kind))
     assert said(launch) == expected
-    assert module.MCP == "any"
+    assert harness.mcp == "any"
     shown = " ".join(launch.argv)
     assert "a-token" not in shown
     assert "xyz-123" not in repr((shown, launch.files, launch.home))
 
 
-@pytest.mark.parametrize(("module", "kind"), [one[:2] for one in TOLD], ids=[one[1] for one in TOLD])
-def test_without_servers_nothing_is_said(module: Any, kind: str) -> None:
-    assert "mcp" not in repr(module.launch(task(kind))).lower().replace("--disable-builtin-mcps", "")
+@pytest.mark.parametrize(("harness", "kind"), [one[:2] for one in TOLD], ids=[one[1] for one in TOLD])
+def test_without_servers_nothing_is_said(harness: Harness, kind: str) -> None:
+    assert "mcp" not in repr(harness.launch(task(kind))).lower().replace("--disable-builtin-mcps", "")
 
 
 def test_claude_may_use_them_where_its_tools_are_named() -> None:
-    argv = claude_code.launch(told("claude-code", allowed_tools=["Read"])).argv
+    argv = ClaudeCode().launch(told("claude-code", allowed_tools=["Read"])).argv
     assert argv[-3:] == ("Read", "mcp__skillrunner", "mcp__words")
     assert "--strict-mcp-config" in argv
 
 
 def test_a_program_is_given_the_address_of_the_runs_own() -> None:
-    launch = command.launch(told("command", command=["x"]))
+    launch = Command().launch(told("command", command=["x"]))
     assert launch.variables == {"SKILLRUNNER_MCP": URL}
-    assert command.launch(task("command", command=["x"])).variables == {}
-    assert not hasattr(oz, "MCP")
+    assert Command().launch(task("command", command=["x"])).variables == {}
+    assert Oz().mcp == ""
 
 
 @pytest.mark.parametrize("by_http", [True, False])
 def test_an_acp_agent_is_told_what_it_can_use(by_http: bool) -> None:
-    reader = acp.Reader()
-    reader.begin(told("acp", command=("agent",)))
-    assert reader.say()
+    reader = AcpReader()
+    speaker = reader.speaker()
+    speaker.begin(told("acp", command=("agent",)))
+    assert speaker.say()
     capabilities = {"mcpCapabilities": {"http": by_http}}
     events = read(reader, lines({"jsonrpc": "2.0", "id": 1, "result": {"agentCapabilities": capabilities}}))
-    asked = json.loads(reader.say() or b"")
+    asked = json.loads(speaker.say() or b"")
     servers = asked["params"]["mcpServers"]
     variables = [{"name": name, "value": value} for name, value in VARIABLES.items()]
     assert servers[-1] == {"name": "words", **PROGRAM, "env": variables}

@@ -1,0 +1,11 @@
+"""Every family of plugins, for who looks at all of them."""
+
+from typing import Any
+
+from runner.core.plugins import Family
+from runner.harnesses import HARNESSES
+from runner.publish.forges import FORGES
+from runner.publish.outputs import OUTPUTS
+from runner.sandboxes import SANDBOXES
+
+FAMILIES: tuple[Family[Any], ...] = (HARNESSES, SANDBOXES, OUTPUTS, FORGES)
