@@ -124,7 +124,7 @@ def serve_gateway(model: str, site: str) -> None:
     from dataclasses import replace
 
     from runner.config.network import rules
-    from runner.gateway.egress.proxy import Egress
+    from runner.gateway.egress.proxy import EgressHandler
     from runner.gateway.model.budget import Account
     from runner.gateway.model.provider import primary_provider
     from runner.gateway.model.proxy import ModelProxy
@@ -135,8 +135,11 @@ def serve_gateway(model: str, site: str) -> None:
     access = replace(ClaudeCode.model, upstream=f"http://127.0.0.1:{model}", paths=("/slow", *sizes))
 
     def doors(token: str) -> GatewayHandlers:
-        egress = Egress(
-            rules=rules([HOST], [HOST]), token=token, told=lambda _: None, resolve=lambda _: ["127.0.0.1"]
+        egress = EgressHandler(
+            rules=rules([HOST], [HOST]),
+            token=token,
+            on_attempt=lambda _: None,
+            resolve=lambda _: ["127.0.0.1"],
         )
         providers = (primary_provider(access, "sk-key", ""),)
         proxy = ModelProxy(providers=providers, paths=access.paths, token=token, account=Account())

@@ -1,1 +1,1 @@
-"""The only door between a sandbox and the world: to the harness's model, and to hosts that a skill names."""
+"""The gateway: the only way out of a sandbox, to the harness's model and to hosts that a skill names."""

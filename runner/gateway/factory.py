@@ -1,4 +1,4 @@
-"""Opens the gateway of one run: all its doors, on one listener."""
+"""Opens the gateway of one run with all its handlers on one listener."""
 
 import json
 import socket
@@ -12,9 +12,9 @@ from pathlib import Path
 from runner.config.network import Rules
 from runner.core.model import Route
 from runner.gateway.egress.git import PATH as GIT
-from runner.gateway.egress.git import GitRead
-from runner.gateway.egress.proxy import Attempt, Egress
-from runner.gateway.mcp import PATH, Tool, ToolDoor
+from runner.gateway.egress.git import GitReadHandler
+from runner.gateway.egress.proxy import Attempt, EgressHandler
+from runner.gateway.mcp import PATH, Tool, ToolHandler
 from runner.gateway.model.budget import Account
 from runner.gateway.model.provider import Fallback, fallback_provider, primary_provider
 from runner.gateway.model.proxy import ModelProxy, NoModel
@@ -22,57 +22,60 @@ from runner.gateway.model.recorder import TrafficRecorder
 from runner.gateway.server import GatewayAddress, GatewayHandler, GatewayHandlers, serve_gateway
 from runner.harnesses import ModelAccess
 
-_LINGER = 2.0  # seconds at the end for answers that are about to tell what they cost
-_MOST = 10_000  # attempts that are written down; after that they are counted
+_CLOSE_TIMEOUT = 2.0  # seconds at the end to wait for answers that still have to report their usage
+_MAX_ATTEMPTS = 10_000  # attempts that are written; later ones are only counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelDoor:
-    """What the door to a model takes; without `access` the harness has none."""
+class ModelRouteOptions:
+    """What the model's proxy needs; without `access` the harness has no model."""
 
     access: ModelAccess | None = None
     key: str = field(default="", repr=False)
-    upstream: str = ""  # where the model is; empty: at its usual place
-    fallback: Sequence[Fallback] = ()  # who is asked where the one before fails
+    upstream: str = ""  # the model's URL; empty: the provider's usual one
+    fallback: Sequence[Fallback] = ()  # the providers that are asked, in order, when those before fail
     routes: Sequence[Route] = ()
-    instead: Counter[str] = field(default_factory=Counter)  # answers of fallbacks, by host
-    account: Account = field(default_factory=Account)  # every call is entered there
-    tape: TrafficRecorder | None = None  # where all that is said is kept; the caller closes it
+    fallback_counts: Counter[str] = field(
+        default_factory=Counter
+    )  # by host: how many answers came from a fallback
+    account: Account = field(default_factory=Account)  # gets every call
+    recorder: TrafficRecorder | None = None  # records the traffic; the caller closes it
 
 
 @contextmanager
 def open_gateway(
     listener: socket.socket,
-    model: ModelDoor,
+    model: ModelRouteOptions,
     rules: Rules,
-    told: Callable[[Attempt], None],
+    on_attempt: Callable[[Attempt], None],
     tools: Sequence[Tool] = (),
 ) -> Iterator[GatewayAddress]:
-    """A gateway that answers on `listener`, which it closes at the end; `told` hears of each attempt.
+    """Open a gateway on `listener`, which it closes at the end; `on_attempt` gets each egress attempt.
 
-    Without `tools` it has no door to any.
-
-    Raises RunnerError when the model's address or key cannot be right.
+    Raises RunnerError when the model's address or key is invalid.
     """
 
-    def doors(token: str) -> GatewayHandlers:
-        below: dict[str, GatewayHandler] = {PATH: ToolDoor(tools, token)} if tools else {}
+    def make_handlers(token: str) -> GatewayHandlers:
+        below: dict[str, GatewayHandler] = {PATH: ToolHandler(tools, token)} if tools else {}
         if rules.repositories:
-            below[GIT] = GitRead(rules=rules, token=token, told=told)
-        egress, proxy = Egress(rules=rules, token=token, told=told), _to_model(model, token)
+            below[GIT] = GitReadHandler(rules=rules, token=token, on_attempt=on_attempt)
+        egress, proxy = (
+            EgressHandler(rules=rules, token=token, on_attempt=on_attempt),
+            _model_proxy(model, token),
+        )
         if proxy is None:
-            return GatewayHandlers(model=NoModel(), egress=egress, below=below)
-        return GatewayHandlers(model=proxy, egress=egress, below=below, close=proxy.close)
+            return GatewayHandlers(model=NoModel(), egress=egress, by_path=below)
+        return GatewayHandlers(model=proxy, egress=egress, by_path=below, close=proxy.close)
 
-    with serve_gateway(listener, doors, lambda: model.account.close(_LINGER)) as gateway:
+    with serve_gateway(listener, make_handlers, lambda: model.account.close(_CLOSE_TIMEOUT)) as gateway:
         yield gateway
 
 
-def _to_model(model: ModelDoor, token: str) -> ModelProxy | None:
+def _model_proxy(model: ModelRouteOptions, token: str) -> ModelProxy | None:
     if model.access is None:
         return None
-    if model.tape is not None:
-        model.tape.mask(token)
+    if model.recorder is not None:
+        model.recorder.mask(token)
     access = model.access
     return ModelProxy(
         providers=(
@@ -82,18 +85,18 @@ def _to_model(model: ModelDoor, token: str) -> ModelProxy | None:
         paths=access.paths,
         token=token,
         account=model.account,
-        tape=model.tape,
+        recorder=model.recorder,
         routes=model.routes,
-        instead=model.instead,
+        fallback_counts=model.fallback_counts,
     )
 
 
 @dataclass(slots=True)
 class EgressLog:
-    """Writes attempts down as JSON lines, and counts those that were refused. Called by many threads."""
+    """Writes attempts as JSON lines, and counts refused ones. Threads may share it."""
 
     path: Path
-    refused: Counter[str] = field(default_factory=Counter)  # by host and why
+    refusals: Counter[str] = field(default_factory=Counter)  # by "host: reason"
     _written: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,8 +104,8 @@ class EgressLog:
         line = json.dumps(asdict(attempt), default=str)
         with self._lock:
             if attempt.refused:
-                self.refused[f"{attempt.host}: {attempt.refused}"] += 1
-            if self._written < _MOST:
+                self.refusals[f"{attempt.host}: {attempt.refused}"] += 1
+            if self._written < _MAX_ATTEMPTS:
                 self._written += 1
                 with self.path.open("a") as file:
                     file.write(f"{line}\n")

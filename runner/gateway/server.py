@@ -1,7 +1,7 @@
-"""The gateway of one run: whatever connects from inside its sandbox arrives here, and is handed to a door.
+"""The gateway's HTTP server: it takes every connection from a run's sandbox and selects its handler.
 
-`open_gateway` puts the doors on a listener: the model (model_proxy.py), tools of the run itself (mcp.py) and
-hosts by name (egress.py).
+`open_gateway` (factory.py) sets the handlers: the model (model/proxy.py), the run's own tools (mcp.py), and
+hosts by name (egress/).
 """
 
 import hmac
@@ -27,173 +27,173 @@ _HOP_BY_HOP = {
 
 
 class AnswerListener(Protocol):
-    """Hears an answer as it passes."""
+    """Gets an answer's body while it is relayed."""
 
     def feed(self, piece: bytes) -> None: ...
 
     def end(self, whole: bool = False) -> None:
-        """The answer has ended, whole or cut. May be called again, which changes nothing."""
+        """Note the end of the answer; `whole`: it was complete. Later calls change nothing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayAddress:
-    """What a sandbox is told: where its gateway is, and what stands for the key of its model."""
+    """The gateway's address as a sandbox gets it, and the token that stands for the model's key."""
 
     address: str  # "127.0.0.1:40123"
     token: str
 
     @property
     def url(self) -> str:
-        """Where the model seems to be."""
+        """The base URL of the model."""
         return f"http://{self.address}/{self.token}"
 
     @property
     def mcp(self) -> str:
-        """Where the tools of the run are, when it has any."""
+        """The URL of the run's MCP server."""
         return f"{self.url}/mcp"
 
     @property
     def proxy(self) -> Mapping[str, str]:
-        """Variables by which programs find the way to the hosts that are allowed."""
+        """Environment variables that make programs use the gateway as their proxy."""
         url, none = f"http://run:{self.token}@{self.address}", "localhost,127.0.0.1,::1"
         named = {"http_proxy": url, "https_proxy": url, "no_proxy": none}
         return named | {name.upper(): value for name, value in named.items()} | {"NODE_USE_ENV_PROXY": "1"}
 
 
 class GatewayHandler(Protocol):
-    """One kind of request: how it is answered."""
+    """Answers one kind of request."""
 
-    def serve(self, request: "Request") -> None:
-        """Raises OSError or HTTPException when whoever is behind the door cannot be reached."""
+    def serve(self, request: "GatewayRequest") -> None:
+        """Answer a request. Raises OSError or HTTPException when the upstream cannot be reached."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayHandlers:
-    """All doors of one run."""
+    """The handlers of one run."""
 
     model: GatewayHandler
     egress: GatewayHandler
-    below: Mapping[str, GatewayHandler] = field(
+    by_path: Mapping[str, GatewayHandler] = field(
         default_factory=dict
-    )  # by the first part of the path below the token
-    close: Callable[[], None] = lambda: None  # at the end
+    )  # by the first part of the path that follows the token
+    close: Callable[[], None] = lambda: None  # called at the end
 
-    def handler_for(self, request: "Request") -> GatewayHandler:
+    def handler_for(self, request: "GatewayRequest") -> GatewayHandler:
         if not request.path.startswith("/"):
             return self.egress
-        return self.below.get(request.target[1].removeprefix("/").partition("/")[0], self.model)
+        return self.by_path.get(request.target[1].removeprefix("/").partition("/")[0], self.model)
 
 
-class Request(BaseHTTPRequestHandler):
-    """One connection from the sandbox. Its path holds the token, so nothing of it is logged."""
+class GatewayRequest(BaseHTTPRequestHandler):
+    """One connection from the sandbox. The path holds the token, so nothing is logged."""
 
     protocol_version = "HTTP/1.1"
     server_version = "skillrunner"
     sys_version = ""
     timeout = _CLIENT_TIMEOUT
-    disable_nagle_algorithm = True  # or what follows an answer's head would wait for 40 ms
-    doors: "GatewayHandlers"
-    asked = "it"  # who was asked, for an error
-    begun: bool
+    disable_nagle_algorithm = True  # otherwise an answer's body would wait for 40 ms
+    handlers: "GatewayHandlers"
+    upstream = "it"  # the upstream's name in error messages
+    has_started_answer: bool
 
     def do_GET(self) -> None:
-        self.begun = False
+        self.has_started_answer = False
         try:
-            self.doors.handler_for(self).serve(self)
+            self.handlers.handler_for(self).serve(self)
         except (OSError, HTTPException) as error:
-            self.close_connection = True  # what has begun ends here, visibly cut
-            if not self.begun:
-                self.answer(502, f"{self.asked} cannot be reached: {error_cause(error)}")
+            self.close_connection = True  # an answer that was begun ends here, visibly incomplete
+            if not self.has_started_answer:
+                self.send_error_answer(502, f"{self.upstream} cannot be reached: {error_cause(error)}")
 
     do_CONNECT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = do_GET  # noqa: N815 - the protocol's
 
     @property
     def target(self) -> tuple[str, str, str]:
-        """(token, path below it, query) of a request to the gateway itself."""
+        """(token, path after it, query) of a request to the gateway itself."""
         path, _, query = self.path.partition("?")
         token, slash, rest = path.removeprefix("/").partition("/")
         return token, slash + rest, query
 
-    def holds(self, token: str) -> bool:
-        """Whether the address has this token, in a time that does not tell how much of it is right."""
+    def has_token(self, token: str) -> bool:
+        """Whether the request has this token, compared in constant time."""
         return hmac.compare_digest(self.target[0].encode("utf-8", "replace"), token.encode())
 
-    def unreadable(self, most: int) -> tuple[int, str] | None:
-        """Why a body is not read that may have so many bytes, as a status and words; None: it can be."""
+    def body_refusal(self, limit: int) -> tuple[int, str] | None:
+        """The status and message that refuse a body of more than `limit` bytes; None: it can be read."""
         length = self.headers["Content-Length"] or "0"
         if self.headers["Transfer-Encoding"] or not length.isascii() or not length.isdecimal():
             return 411, "the gateway needs the length of a request beforehand"
-        if int(length) > most:
-            return 413, f"the gateway takes requests of at most {most} bytes"
+        if int(length) > limit:
+            return 413, f"the gateway takes requests of at most {limit} bytes"
         return None
 
-    def content(self) -> bytes:
-        """The body, of a request that is not `unreadable`."""
+    def read_body(self) -> bytes:
+        """Read the body. Call it only when `body_refusal` is None."""
         return self.rfile.read(int(self.headers["Content-Length"] or 0))
 
     @property
-    def has_content(self) -> bool:
+    def has_body(self) -> bool:
         return self.headers["Content-Length"] not in (None, "0") or "Transfer-Encoding" in self.headers
 
     def refuse(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        """Answer without reading what else the request holds."""
+        """Send an error answer without reading the body, and close the connection."""
         self.close_connection = True
-        self.answer(status, message, headers)
+        self.send_error_answer(status, message, headers)
 
-    def answer(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        """The gateway's own answer, in the form in which model APIs tell errors."""
-        self.send_answer(status, {"type": "error", "error": {"type": "gateway", "message": message}}, headers)
+    def send_error_answer(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        """Send the gateway's own error, in the form of model APIs."""
+        self.send_json(status, {"type": "error", "error": {"type": "gateway", "message": message}}, headers)
 
-    def send_answer(
-        self, status: int, told: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    def send_json(
+        self, status: int, value: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> None:
-        """An answer in any other form."""
-        self.send_content(status, "application/json", json.dumps(told).encode(), headers)
+        """Send a JSON answer."""
+        self.send_content(status, "application/json", json.dumps(value).encode(), headers)
 
     def send_content(
         self, status: int, content_type: str, content: bytes, headers: Mapping[str, str] | None = None
     ) -> None:
-        """An answer of any content."""
+        """Send an answer with any content."""
         own = {"Content-Type": content_type, "Content-Length": str(len(content))}
         self._begin(status, {**(headers or {}), **own})
         if self.command != "HEAD":
             self.wfile.write(content)
 
     def _begin(self, status: int, headers: Mapping[str, str]) -> None:
-        self.begun = True
+        self.has_started_answer = True
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if self.close_connection:  # or the client would send its next request where nobody reads it
+        if self.close_connection:  # otherwise the client would send its next request on this connection
             self.send_header("Connection", "close")
         self.end_headers()
 
-    def relay(self, body: Body, headers: Mapping[str, str], ear: AnswerListener) -> None:
-        """Another's answer as it comes, piece by piece. Raises OSError, HTTPException where it is cut."""
+    def relay(self, body: Body, headers: Mapping[str, str], listener: AnswerListener) -> None:
+        """Send an upstream's answer while it comes. Raises OSError, HTTPException when it breaks off."""
         length = body.answer.headers["Content-Length"] or "0" if body.whole else body.length
         chunked = length is None
         framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(length)}
         self._begin(body.answer.status, {**headers, **framing})
         while piece := body.read():
-            ear.feed(piece)
+            listener.feed(piece)
             if body.whole:
-                ear.end(whole=True)  # before the client has it all, and asks again
+                listener.end(whole=True)  # before the client has everything and sends its next request
             if chunked:
                 _send(self.connection, b"%x\r\n" % len(piece), piece, b"\r\n")
             else:
                 self.wfile.write(piece)
-        ear.end(whole=True)
+        listener.end(whole=True)
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
-        """Nothing: see above."""
+        """Log nothing: the path holds the token."""
 
 
 def _send(line: socket.socket, *parts: bytes) -> None:
-    """All of the parts, without copying them together."""
+    """Send all parts without joining them."""
     sent = line.sendmsg(parts)
     for part in parts:
         if sent < len(part):
@@ -202,7 +202,7 @@ def _send(line: socket.socket, *parts: bytes) -> None:
 
 
 def end_to_end_headers(headers: Mapping[str, str], dropped: frozenset[str]) -> dict[str, str]:
-    """The headers that belong to the other side: not those of one connection, and none of `dropped`."""
+    """The end-to-end headers: without hop-by-hop headers and those in `dropped`."""
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
     return {
         name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP | dropped | named
@@ -216,29 +216,29 @@ def error_cause(error: Exception) -> str:
 @contextmanager
 def serve_gateway(
     listener: socket.socket,
-    doors: Callable[[str], GatewayHandlers],
-    settle: Callable[[], None] = lambda: None,
+    make_handlers: Callable[[str], GatewayHandlers],
+    before_close: Callable[[], None] = lambda: None,
 ) -> Iterator[GatewayAddress]:
-    """A gateway that answers on `listener`, which it closes at the end.
+    """Serve a gateway on `listener`, which it closes at the end.
 
-    `doors` makes those of a token. `settle` may wait at the end for answers
-    that are still to come, before they are cut.
+    `make_handlers` makes the handlers for a token. `before_close` may wait at the end for answers in
+    progress, before their connections are closed.
     """
     token = secrets.token_urlsafe(32)
     with listener:
-        made = doors(token)
-        request = type("OfThisRun", (Request,), {"doors": made})
-        with closing(made), _Server(listener, request).serving(settle):
+        handlers = make_handlers(token)
+        request = type("RunRequest", (GatewayRequest,), {"handlers": handlers})
+        with closing(handlers), _Server(listener, request).serve(before_close):
             host, port = listener.getsockname()
             yield GatewayAddress(f"{host}:{port}", token)
 
 
 class _Server(ThreadingHTTPServer):
-    """Bounded in connections, silent about errors, and closed together with all that it has open."""
+    """Limits connections, logs no errors, and closes all connections at its end."""
 
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, request: type[Request]) -> None:
+    def __init__(self, listener: socket.socket, request: type[GatewayRequest]) -> None:
         super().__init__(listener.getsockname(), request, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
@@ -246,15 +246,15 @@ class _Server(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     @contextmanager
-    def serving(self, settle: Callable[[], None]) -> Iterator[None]:
+    def serve(self, before_close: Callable[[], None]) -> Iterator[None]:
         thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
             yield
         finally:
             self.shutdown()
-            settle()
-            self._cut()
+            before_close()
+            self._close_connections()
             thread.join()
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -272,10 +272,10 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news, and a traceback may hold what must not be shown."""
+        """Log nothing: clients disconnect often, and a traceback may hold secrets."""
 
-    def _cut(self) -> None:
-        """End the connections that are still open: the run is over, and so is its access."""
+    def _close_connections(self) -> None:
+        """Close all open connections: with the run its access ends."""
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):  # it may be closed already

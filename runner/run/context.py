@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Places, Reason, Remote, RunSpec
-from runner.gateway.factory import ModelDoor
+from runner.gateway.factory import ModelRouteOptions
 from runner.gateway.model.budget import Account
 from runner.gateway.model.prices import Prices
 from runner.gateway.model.provider import Fallback
@@ -23,7 +23,7 @@ from runner.run.recorder import RunRecorder
 from runner.sandboxes import Mount, SandboxKind
 from runner.workspace.mirror import Mirror
 
-ModelEnd = Callable[[ModelDoor, Places], AbstractContextManager[ModelDoor]]
+ModelEnd = Callable[[ModelRouteOptions, Places], AbstractContextManager[ModelRouteOptions]]
 """Puts something else in the model's place, for a sandbox that has these places."""
 
 

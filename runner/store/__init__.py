@@ -1,4 +1,4 @@
-"""What is kept: runs and all that belongs to them. Files lie beside the database; it holds their paths."""
+"""Stores runs and everything that belongs to them: rows in the database, files beside it."""
 
 from runner.store.local_pull_requests import LocalPullRequests
 from runner.store.process_lock import hold_lock, is_held, state_dir_id

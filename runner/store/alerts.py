@@ -1,4 +1,4 @@
-"""What tells that something is wrong, kept so that anybody can ask: also when no worker lives."""
+"""Stores what alerts are computed from, so that anybody can compute them: also when no worker runs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -25,15 +25,15 @@ from runner.store.workers import LIVING
 
 @dataclass(frozen=True, slots=True)
 class AlertStore:
-    """Of all repositories."""
+    """The alerts of all repositories."""
 
     store: Store
 
     def note_read(self, worker: str, faults: Mapping[str, str], now: datetime) -> None:
-        """`worker` looked at repositories: each with what went wrong, or with nothing."""
+        """Store that `worker` read repositories; `faults` is by repository, "" for a successful read."""
         at = rows.utc_time(now)
         read = watched.c.repository.in_([name for name, fault in faults.items() if not fault])
-        # Workers that do so at the same moment take the rows in one order: none waits for another in a ring.
+        # All workers lock the rows in the same order, so that they cannot deadlock.
         known = select(watched.c.repository).where(read).order_by(watched.c.repository).with_for_update()
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             there = set(connection.execute(known).scalars())
@@ -42,7 +42,10 @@ class AlertStore:
                 _note_failure(connection, name, faults[name], worker, at)
 
     def set_expected(self, repository: str, due: Mapping[str, datetime], *, decided: bool) -> None:
-        """By skill the first slot to come. Unless all before it is `decided`, what is awaited stays."""
+        """Store the next slot of each skill of a repository; skills that are not in `due` are removed.
+
+        A stored slot is replaced only when all slots before the new one are `decided`; else it stays.
+        """
         here = awaited.c.repository == repository
         to_come = {skill: rows.utc_time(at) for skill, at in due.items()}
         with database_errors(self.store.database), self.store.engine.begin() as connection:
@@ -65,9 +68,9 @@ class AlertStore:
             _add(connection, awaited, new)
 
     def set_served(self, worker: str, names: Collection[str]) -> None:
-        """Forget the repositories that nobody serves any more, when `worker` serves just these.
+        """Store that `worker` serves exactly the repositories `names`; remove those that no worker serves.
 
-        Those of a worker that died are not forgotten: nobody said that they should not be served.
+        The repositories of a dead worker stay: nobody decided that they are not to be served.
         """
         others = select(workers.c.id).where(workers.c.state.in_((*LIVING, "lost")), workers.c.id != worker)
         everybody = [] if self.store.database.is_file else [watched.c.worker.not_in(others)]
@@ -78,7 +81,7 @@ class AlertStore:
             connection.execute(delete(awaited).where(awaited.c.repository.not_in(known)))
 
     def alerts(self, now: datetime, grace: timedelta) -> list[Alert]:
-        """All that is wrong, from the store alone."""
+        """Every present alert, computed from the store alone."""
         late = awaited.c.due < rows.utc_time(now - grace)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return [
@@ -88,21 +91,21 @@ class AlertStore:
             ]
 
     def is_served(self, repository: str) -> bool:
-        """Whether a worker looked at it, and none has forgotten it since."""
+        """Whether some worker serves a repository."""
         query = select(watched.c.repository).where(watched.c.repository == repository)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return connection.execute(query).first() is not None
 
     def repositories(self, skill: str) -> list[str]:
-        """Where a skill of that name has a schedule, as far as workers have seen."""
+        """The repositories in which workers have seen a skill of this name with a schedule."""
         query = select(awaited.c.repository).where(awaited.c.skill == skill).order_by(awaited.c.repository)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    # --- what was told --------------------------------------------------------------------------
+    # --- alerts that were sent ------------------------------------------------------------------
 
     def open_alerts(self) -> list[Alert]:
-        """What was told, and is not told to be over."""
+        """The alerts that were sent and whose end was not sent."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return [
                 Alert(
@@ -116,7 +119,7 @@ class AlertStore:
             ]
 
     def claim_new(self, one: Alert) -> bool:
-        """Whether it is for the caller to tell of it: of several at once one hears so."""
+        """Claim the sending of an alert; returns True for one of several callers."""
         row = {"message": one.message, "since": rows.utc_time(one.since)}
         try:
             with database_errors(self.store.database), self.store.engine.begin() as connection:
@@ -126,7 +129,7 @@ class AlertStore:
         return True
 
     def claim_resolved(self, one: Alert) -> bool:
-        """Whether it is for the caller to tell that it is over."""
+        """Claim the sending of an alert's end; returns True for one of several callers."""
         here = and_(*(alerts.c[name] == value for name, value in _key(one).items()))
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             return bool(connection.execute(delete(alerts).where(here)).rowcount)
@@ -137,7 +140,7 @@ def _key(one: Alert) -> dict[str, str]:
 
 
 def _note_failure(connection: Connection, name: str, fault: str, worker: str, at: str | None) -> None:
-    """Somebody looked at a repository for the first time, or in vain: when it was last read is as it was."""
+    """Store a first or a failed read of a repository; the time of its last successful read stays."""
     told = {"fault": fault, "worker": worker}
     change = update(watched).where(watched.c.repository == name).values(**told)
     if not connection.execute(change).rowcount:
@@ -145,7 +148,7 @@ def _note_failure(connection: Connection, name: str, fault: str, worker: str, at
 
 
 def _add(connection: Connection, table: Table, new: Sequence[Mapping[str, str | None]]) -> None:
-    """New rows; where somebody else makes one at this very moment, from the same facts, theirs stand."""
+    """Insert rows; where another worker inserts the same row at this moment, theirs stays."""
     if new:
         with suppress(IntegrityError), connection.begin_nested():
             connection.execute(insert(table), new)
@@ -172,7 +175,7 @@ def _unreadable(connection: Connection) -> list[UnreadableRepository]:
 
 
 def _circuits(connection: Connection) -> list[Alert]:
-    """The skills that failed so often that they are paused."""
+    """An alert for each skill that its circuit breaker paused."""
     held = and_(pauses.c.circuit == 1, pauses.c.resumed_at.is_(None))
     return [
         Alert(

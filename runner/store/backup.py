@@ -1,4 +1,4 @@
-"""A copy of the database in a file, and its way back, by SQLite's online backup: sqlite.org/backup.html."""
+"""Backs up the database to a file and restores it, with SQLite's online backup: sqlite.org/backup.html."""
 
 import os
 import sqlite3
@@ -16,7 +16,7 @@ _BESIDE = ("", "-wal", "-shm")  # a database in WAL mode is three files: sqlite.
 
 
 def back_up(database: Path, target: Path, *, force: bool = False) -> int:
-    """Copy the database into the new file `target`, whoever works with it meanwhile; tell its size in bytes.
+    """Copy the database into the new file `target` while others use it; return the copy's size in bytes.
 
     Raises RunnerError: there is no database, `target` is there and `force` is not given, or the copy is
     damaged.
@@ -31,10 +31,10 @@ def back_up(database: Path, target: Path, *, force: bool = False) -> int:
 
 
 def restore(source: Path, database: Path, now: datetime, *, force: bool = False) -> Path | None:
-    """Put the backup `source` in the place of the database; tell where the one that was there is now.
+    """Replace the database by the backup `source`; return the path that the old database now has, if any.
 
-    Raises RunnerError, with nothing changed: `source` is no sound backup of this or an older version, there
-    is a database and `force` is not given, or some process uses it.
+    Raises RunnerError, and changes nothing, when `source` is damaged or of a newer version, when there is a
+    database and `force` is not given, or when a process uses the database.
     """
     _require_file(source, "there is nothing to restore")
     _check(source)
@@ -50,7 +50,7 @@ def restore(source: Path, database: Path, now: datetime, *, force: bool = False)
 
 @contextmanager
 def _new(target: Path) -> Iterator[Path]:
-    """A file that takes the place of `target` once it is whole."""
+    """A temporary file that is renamed to `target` when the context ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = target.with_name(f".{target.name}.{os.getpid()}")
     with database_errors(file_database(target)):
@@ -65,7 +65,7 @@ def _new(target: Path) -> Iterator[Path]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """All pages at once: in WAL mode that keeps nobody from writing."""
+    """Copy all pages in one step: in WAL mode this blocks no writer."""
     with (
         database_errors(file_database(source)),
         closing(_reading(source)) as old,
@@ -80,7 +80,7 @@ def _reading(path: Path) -> sqlite3.Connection:
 
 
 def _check(path: Path) -> None:
-    """Raises RunnerError unless this is a whole database of ours that this program can read."""
+    """Raises RunnerError unless the file is an undamaged database that this program can read."""
     with database_errors(file_database(path)), closing(_reading(path)) as found:
         faults = [str(row[0]) for row in found.execute("PRAGMA integrity_check(3)")]
         if faults != ["ok"]:
@@ -93,7 +93,7 @@ def _check(path: Path) -> None:
 
 
 def _refuse_where_used(database: Path) -> None:
-    """A file that is replaced while somebody has it open ends in two that are both wrong."""
+    """Raises RunnerError when a process uses the database: replacing it would lose that process's writes."""
     for lock in database.parent.glob("*/*/lock"):
         if is_held(lock.parent):
             message = f"{lock.parent.name} works with {database}"
@@ -102,14 +102,14 @@ def _refuse_where_used(database: Path) -> None:
         return
     with closing(sqlite3.connect(database, timeout=0)) as connection:
         try:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # nobody else may as much as read
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # refuses readers as well
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 hint = f"end it first; `fuser {database}` tells which process it is"
                 raise _failed(f"some process uses {database}", hint) from error
         except sqlite3.DatabaseError:
-            return  # it is damaged, which may be why it is to be replaced
+            return  # it is damaged, which may be the reason for the restore
 
 
 def _move_aside(database: Path, when: str) -> Path:

@@ -1,4 +1,4 @@
-"""Opening the database: WAL, checked, and brought to the version that this program knows."""
+"""Opens the database, in WAL mode for SQLite, and migrates it to the version that this program knows."""
 
 import re
 import sqlite3
@@ -36,7 +36,7 @@ VERSION = "0003"
 """The newest revision in migrations/versions: they are numbered from 0001 on, without a gap."""
 
 FILE = "skillrunner.db"
-"""The database's name in a state directory, where no server has it."""
+"""The file name of an SQLite database in a state directory."""
 
 _BUSY = 30_000  # milliseconds to wait for another process's write
 
@@ -48,8 +48,8 @@ _TIMEOUTS = {
     "keepalives_interval": 5,
     "keepalives_count": 2,
 }
-"""A server that cannot be reached any more is noticed before others take a worker for dead. The words are
-libpq's ("Connection Strings" in PostgreSQL's documentation)."""
+"""An unreachable server is noticed before other workers mark this one dead. The names are libpq's
+("Connection Strings" in PostgreSQL's documentation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Database:
 
     @property
     def place(self) -> str:
-        """The same for messages: a path, or a URL without its password."""
+        """The place as messages show it: a path, or a URL without its password."""
         found = make_url(self.url)
         return found.database or "" if self.is_file else found.render_as_string(hide_password=True)
 
@@ -92,10 +92,10 @@ def _no_url(url: str) -> RunnerError:
 
 
 def connect(database: Database) -> Engine:
-    """The database, made where it is not there, migrated where it is older.
+    """Open the database; create it when it does not exist, migrate it when it is older.
 
-    Raises RunnerError STORE_FAILED when it is damaged, newer than this program, or cannot be written; what
-    is in it stays as it is. DISK_FULL when there is no room.
+    Raises RunnerError STORE_FAILED when it is damaged, newer than this program, or not writable, and
+    DISK_FULL; the database is then unchanged.
     """
     with database_errors(database):
         if database.is_file:
@@ -116,7 +116,7 @@ def connect(database: Database) -> Engine:
 
 @contextmanager
 def database_errors(database: Database) -> Iterator[None]:
-    """The database's errors inside become a RunnerError that says how to go on; broken rules stay."""
+    """Turn database errors raised inside into RunnerError with a hint; IntegrityError passes unchanged."""
     try:
         yield
     except IntegrityError:
@@ -157,7 +157,7 @@ def _prepare(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
 
 
 def _limit_idle(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:
-    """Who is stopped in the middle of a transaction must not hold its locks for ever: others wait."""
+    """Have the server end idle transactions: a suspended process must not hold its locks for ever."""
     cursor = connection.cursor()
     cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
     cursor.close()
@@ -165,7 +165,7 @@ def _limit_idle(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None
 
 
 def _version(connection: Connection) -> str | None:
-    """The revision that the database is at; asked without Alembic, which takes long to import."""
+    """The database's revision, read without Alembic, which takes long to import."""
     try:
         return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     except (OperationalError, ProgrammingError) as error:
@@ -217,7 +217,7 @@ def check_version(found: str | None, place: str) -> None:
 
 
 def _make(connection: Connection) -> None:
-    """All tables as they are now, and the mark that Alembic would leave: it is needed for older ones alone.
+    """Create all tables as they are now, with the version table that Alembic would write.
 
     As in Alembic's cookbook, "Building an Up to Date Database from Scratch".
     """

@@ -1,8 +1,8 @@
-"""The book of decisions of one repository: the worker's own store, and the ledger that all share.
+"""The decision log of one repository: the worker's own store, and the ledger that all hosts share.
 
-On GitHub others decide for the same repository: Actions, and workers with other stores. So the shared ledger
-decides first, and the store follows; what a crash left between the two is found again, because the ledger
-names this store as the host of each run that it started.
+On GitHub other hosts decide for the same repository: Actions, and workers with other stores. So a decision
+goes to the shared ledger first and then to the store. After a crash between the two it is found again,
+because the ledger names this store as the host of each run that it started.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ MakeEntry = Callable[[Decision], QueueEntry]
 
 @dataclass(frozen=True, slots=True)
 class DecisionLog:
-    """`host` names the store, on every machine that shares it."""
+    """Decides and stores in both places. `host` is the store's name, equal on all machines that share it."""
 
     local: DecisionStore
     shared: Ledger | None
@@ -29,7 +29,7 @@ class DecisionLog:
     budget: Callable[[], Budget] = Budget
 
     def decide(self, decide: Decide, entry: MakeEntry, now: datetime) -> list[Decision]:
-        """Decide, keep the decisions, and queue the runs that they start."""
+        """Call `decide` with the history, store its decisions, and queue the runs that they start."""
 
         budget = self.budget()
 
@@ -49,7 +49,7 @@ class DecisionLog:
             return made
 
         settled = self.shared.decide(both, now)
-        # What a crash kept from our own store is put there now, as it was decided then.
+        # A decision of ours that a crash kept out of the store is stored now, as it was decided then.
         self.local.decide(lambda _: [self._recover(told.get(one.name), one) for one in settled], entry)
         return settled
 
@@ -58,11 +58,11 @@ class DecisionLog:
             self.shared.add_end(decision, end, url, now)
 
     def adopt(self, decision: Decision, entry: QueueEntry) -> None:
-        """Keep a decision of the shared ledger's in the store, and queue its run."""
+        """Store a decision of the shared ledger in our store, and queue its run."""
         self.local.decide(lambda _: [decision], lambda _: entry)
 
     def orphans(self, now: datetime) -> list[Decision]:
-        """Runs that the shared ledger says this store started, and that the store knows nothing of."""
+        """Decisions to start that the shared ledger has for this store as host, and that the store lacks."""
         if self.shared is None:
             return []
         active = self.shared.history(now).active.values()

@@ -1,4 +1,4 @@
-"""The decisions of one repository in the store, and with each start the run that waits in the queue.
+"""The decisions of one repository in the store; each decision to start comes with its queued run.
 
 A decision and its run are stored in one transaction: no crash leaves one without the other.
 """
@@ -31,8 +31,8 @@ class QueueEntry:
     run: Run
     work: Work
     priority: int = PRIORITIES["normal"]
-    not_before: datetime | None = None  # None: at once, whatever the clock says
-    cancels_others: bool = False  # the runs of its skill that have not ended are to end
+    not_before: datetime | None = None  # None: at once
+    cancels_others: bool = False  # the skill's other active runs are cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class DecisionStore:
         decide: Callable[[History], Sequence[Decision]],
         entry: Callable[[Decision], QueueEntry],
     ) -> list[Decision]:
-        """Let `decide` look at what is known; keep its decisions and the runs that they start, in one step.
+        """Call `decide` with the history; store its decisions, and queue their runs, in one transaction.
 
-        A decision on what was decided before is returned, and not kept: the first one stands.
+        A decision on something decided before is returned but not stored: the first one stands.
         """
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             self._lock(connection)
@@ -69,7 +69,7 @@ class DecisionStore:
         return settled
 
     def history(self) -> History:
-        """What stands in the way of a start, whatever is decided."""
+        """The part of the history that may prevent a start: active runs, pauses and latest runs."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return History(
                 active=_active(connection, self.repository),
@@ -78,22 +78,22 @@ class DecisionStore:
             )
 
     def contains(self, decision: Decision) -> bool:
-        """Whether there is a decision on the same slot or event."""
+        """Whether the store holds a decision on the same slot or event."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return decision.name in _StoredDecisions(connection, self.repository)
 
     def amend(self, decision: Decision) -> None:
-        """Keep what became of a decision to start when no run came to be."""
+        """Replace a decision to start when no run could be started."""
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(update(decisions).where(self._is(decision)).values(**_row(decision)))
 
     def find(self, skill: str, key: str) -> Decision | None:
-        """The decision on one slot or event."""
+        """The decision on one slot or event, if there is one."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _StoredDecisions(connection, self.repository).get(f"{skill} {key}")
 
     def _lock(self, connection: Connection) -> None:
-        """Nobody else decides for this repository until we commit."""
+        """Lock the repository's decisions until the transaction ends."""
         if self.store.database.is_file:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
@@ -118,7 +118,7 @@ class DecisionStore:
 
 
 class _StoredDecisions(Mapping[str, Decision]):
-    """What was decided, looked up as it is asked for: there may be years of it."""
+    """The decisions by name, each read on access: there may be years of them."""
 
     def __init__(self, connection: Connection, repository: str) -> None:
         self._connection = connection
@@ -146,7 +146,7 @@ class _StoredDecisions(Mapping[str, Decision]):
 
 @dataclass(frozen=True, slots=True, eq=False)  # two are equal when they hold the same
 class _LatestRuns(Mapping[str, str]):
-    """By "SKILL SUBJECT" the run that began last, looked up as it is asked for."""
+    """By "SKILL SUBJECT": the id of the run that started last, read on access."""
 
     store: Store
     repository: str
@@ -173,7 +173,7 @@ class _LatestRuns(Mapping[str, str]):
 
 
 def _active(connection: Connection, repository: str) -> dict[str, Decision]:
-    """Of each skill the run that has not ended, of those that a decision started."""
+    """By skill: the decision that started its active run."""
     query = (
         select(decisions)
         .join(runs, runs.c.id == decisions.c.run_id)
@@ -184,7 +184,7 @@ def _active(connection: Connection, repository: str) -> dict[str, Decision]:
 
 
 def _is_current() -> ColumnElement[bool]:
-    """What comes due now neither waits for the past that somebody fills in, nor takes its place."""
+    """Leaves out backfilled runs: present slots neither wait for them nor replace them."""
     return runs.c.trigger_key.not_like(f"{PREFIX}%")
 
 
@@ -201,7 +201,7 @@ def _paused_skills(connection: Connection, repository: str) -> frozenset[str]:
 
 
 def _note_slot(connection: Connection, repository: str, decision: Decision) -> None:
-    """The line of the slot was decided up to here."""
+    """Store that the slot's schedule line is decided up to this slot."""
     line = f"{decision.skill} {decision.key.removeprefix('schedule:').split(':', 1)[0]}"
     where = and_(schedules.c.repository == repository, schedules.c.line == line)
     due = rows.utc_time(decision.due)
@@ -230,7 +230,7 @@ def _enqueue(connection: Connection, entry: QueueEntry) -> None:
 
 
 def _replace(connection: Connection, entry: QueueEntry) -> None:
-    """Ask for the end of the skill's other runs; those that nobody has taken end here and now."""
+    """Request a stop of the skill's other runs; those that no worker has taken end at once."""
     why = f"run {entry.run.id} takes its place: `overlap` is cancel_running"
     others = and_(
         queue.c.repository == entry.run.repository,
@@ -239,7 +239,7 @@ def _replace(connection: Connection, entry: QueueEntry) -> None:
     )
     active = select(runs.c.id).where(runs.c.state.in_(ACTIVE), _is_current())
     connection.execute(update(queue).where(others, queue.c.run_id.in_(active)).values(stop=why))
-    # Asked only now: one that is taken at this moment is either still free here, or stopped by its taker.
+    # Read after the update: a run taken at this moment is either still free here, or stopped by its worker.
     free = select(queue.c.run_id).where(others, queue.c.stop == why, queue.c.owner == "")
     end = RunnerError(Phase.PLAN, Reason.CANCELLED, why).end
     ended = rows.end_row(end) | {"ended_at": rows.utc_time(entry.run.created_at)}
@@ -272,7 +272,7 @@ def _record(row: Mapping[Any, Any]) -> Decision:
 def find_newest(
     store: Store, skill: str, repository: str | None, at: datetime | None, event: str | None
 ) -> tuple[str, Decision] | None:
-    """The newest decision for a skill, and its repository; of a slot at or before `at`, or an event's."""
+    """The newest decision for a skill, with its repository; `at` and `event` narrow the search."""
     query = select(decisions).where(decisions.c.skill == skill)
     if repository is not None:
         query = query.where(decisions.c.repository == repository)

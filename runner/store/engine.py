@@ -1,7 +1,7 @@
-"""The durable engine behind the queue: what a worker began is known to it, and found again after a crash.
+"""The durable engine behind the queue: it records which runs a worker has started, across crashes.
 
-Our own tables are the truth; the engine (DBOS) carries the id of a run and the number of its turn, which is
-how often it was given to a worker, and nothing else. SQLite serves one worker process, PostgreSQL several.
+Our own tables are the truth; the engine (DBOS) carries only the id of a run and the number of its turn, which
+is how often the run was given to a worker. SQLite serves one worker process, PostgreSQL several.
 """
 
 import logging
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from dbos import DBOS
 
 PROTOCOL = "1"
-"""Workers of one protocol share runs. DBOS's own default is a digest of the source, so that an upgrade would
-leave behind what was begun."""
+"""Workers with the same protocol number share runs. DBOS's default is a digest of the source code, with
+which an upgrade would abandon started runs."""
 
 _WORKFLOW = "skillrunner.run"
 _NAME = "skillrunner"
@@ -56,15 +56,15 @@ def open_engine(url: str, worker: str, handler: Handler) -> Iterator["Engine"]:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A process that carries runs out."""
+    """The engine of one worker process."""
 
     engine: "DBOS"
     workflow: Handler
 
     def enqueue(self, run_id: str, turn: int) -> None:
-        """Begin a turn; asked twice, it begins once, and one that has ended does not begin again.
+        """Start a turn of a run. A turn starts once, however often this is called.
 
-        Waits while the database is away.
+        Waits while the database cannot be reached.
         """
         from dbos import SetWorkflowID
 
@@ -72,14 +72,14 @@ class Engine:
             self.engine.start_workflow(self.workflow, run_id, turn)
 
     def recover(self, dead: Sequence[str]) -> int:
-        """Have the turns of dead workers handled here; tell how many there were.
+        """Have this process handle the turns of dead workers; return how many there were.
 
-        To be asked again until it tells none: a database that was away meanwhile leaves some behind.
+        Call it until it returns 0: when the database cannot be reached meanwhile, some turns are left.
         """
         return len(self.engine._recover_pending_workflows(list(dead)))
 
     def forget(self, turns: Mapping[str, int]) -> None:
-        """Drop what is known of runs that have ended; `turns` tells how many each had."""
+        """Delete the workflows of ended runs; `turns` is the number of turns by run id."""
         self.engine.delete_workflows(
             [f"{run_id}:{turn}" for run_id, most in turns.items() for turn in range(1, most + 1)]
         )

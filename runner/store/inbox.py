@@ -1,4 +1,4 @@
-"""Events that were heard and wait for a decision. What was heard is stored before anybody acts on it."""
+"""The inbox: received events that wait for a decision. An event is stored before anybody acts on it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,8 @@ Source = Literal["webhook", "poll"]
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
+    """The events of all repositories that have no decision yet."""
+
     store: Store
 
     def put(
@@ -29,9 +31,9 @@ class Inbox:
         source: Source,
         cursor: Mapping[str, Any] | None = None,
     ) -> int:
-        """Keep what is new among `events`, and with it how far the repository was heard; tell how many.
+        """Store the new ones among `events` together with the poll's `cursor`; return how many are new.
 
-        In one step: a crash loses no event, and makes none heard twice.
+        One transaction does both: a crash neither loses nor repeats an event.
         """
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             new = [event for event in events if _is_new(connection, repository, event, source)]
@@ -44,34 +46,34 @@ class Inbox:
         return len(new)
 
     def cursor(self, repository: str) -> Mapping[str, Any]:
-        """How far the repository was heard; empty: not yet."""
+        """The repository's poll cursor; empty before the first poll."""
         query = select(cursors.c.data).where(cursors.c.repository == repository)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             found: Mapping[str, Any] = json.loads(connection.execute(query).scalar() or "{}")
         return found
 
     def waiting(self, repositories: Sequence[str], limit: int = 100) -> list[tuple[int, str, Event]]:
-        """Events without a decision, the oldest first, each with its number and its repository."""
+        """Events without a decision as (number, repository, event), oldest first."""
         query = select(inbox).where(inbox.c.repository.in_(repositories)).order_by(inbox.c.id).limit(limit)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             found = connection.execute(query).mappings().all()
         return [(row["id"], row["repository"], _event(json.loads(row["event"]))) for row in found]
 
     def mark_decided(self, number: int) -> None:
-        """The event has its decisions."""
+        """Remove an event whose decisions are stored."""
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(delete(inbox).where(inbox.c.id == number))
 
     def forget(self, before: datetime) -> None:
-        """Drop the keys of what was heard long ago: nobody delivers that again."""
+        """Delete the keys of events received before then: nobody delivers those again."""
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(delete(heard).where(heard.c.at < rows.utc_time(before)))
 
 
 def _is_new(connection: Connection, repository: str, event: Event, source: Source) -> bool:
-    """Whether nobody heard it before; its keys are kept.
+    """Store an event's keys; return whether it was not received before.
 
-    Keys besides its own tell what was heard the other way: a webhook and a list differ in their times.
+    `other_keys` identify an event received through the other source, whose own key may differ.
     """
     same = or_(heard.c.key == event.key, and_(heard.c.key.in_(event.other_keys), heard.c.source != source))
     if connection.execute(select(heard.c.key).where(heard.c.repository == repository, same)).first():
@@ -82,7 +84,7 @@ def _is_new(connection: Connection, repository: str, event: Event, source: Sourc
             with connection.begin_nested():
                 connection.execute(insert(heard).values(**row))
         except IntegrityError:
-            if key == event.key:  # somebody else heard it at this very moment
+            if key == event.key:  # somebody else stored it at this moment
                 return False
     return True
 

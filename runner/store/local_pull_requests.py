@@ -1,4 +1,4 @@
-"""The pull requests of the local forge: rows, and the one rule that a branch has at most one open."""
+"""The pull requests of the local forge. A branch has at most one open pull request."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class LocalPullRequests:
     repository: str
 
     def insert(self, new: NewPullRequest, author: str) -> tuple[PullRequest, bool]:
-        """Open one; where the branch has an open one already, that one and False."""
+        """Open a pull request; return it and True, or the branch's open one and False."""
         while True:
             try:
                 return self.get(self._insert(new, author)), True
@@ -58,15 +58,15 @@ class LocalPullRequests:
         return int(number)
 
     def find(self, branch: str) -> list[PullRequest]:
-        """All of a branch, newest first."""
+        """The pull requests of a branch, newest first."""
         return self._records(pull_requests.c.branch == branch)
 
     def all(self, state: str | None = None) -> list[PullRequest]:
-        """All of the repository, newest first."""
+        """The pull requests of the repository, newest first."""
         return self._records(*([pull_requests.c.state == state] if state else []))
 
     def get(self, number: int) -> PullRequest:
-        """One by its number. Raises KeyError when there is none."""
+        """The pull request of this number. Raises KeyError when there is none."""
         found = self._records(pull_requests.c.number == number)
         if not found:
             raise KeyError(number)
@@ -82,7 +82,7 @@ class LocalPullRequests:
             connection.execute(update(pull_requests).where(*where).values(**changes))
 
     def comment(self, number: int, body: str, marker: str) -> bool:
-        """Add a comment, unless there is one with this marker; whether it was added."""
+        """Add a comment unless one has this marker; return whether it was added."""
         values = {"repository": self.repository, "number": number, "body": body, "marker": marker}
         try:
             with database_errors(self.database), self.engine.begin() as connection:
@@ -93,7 +93,7 @@ class LocalPullRequests:
         return True
 
     def comments(self, number: int) -> Sequence[str]:
-        """The comments on one, oldest first."""
+        """The comments on a pull request, oldest first."""
         query = (
             select(comments.c.body)
             .where(comments.c.repository == self.repository, comments.c.number == number)

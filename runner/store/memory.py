@@ -1,4 +1,4 @@
-"""What agents remember of a skill in a repository. Untrusted: later runs are told it as data."""
+"""Notes that agents write for later runs of their skill. Untrusted: later runs get them as data."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from runner.store.runs import Store
 from runner.store.tables import notes
 
 MAX_NOTES = 50
-"""Notes of a skill; a newer one takes the place of the oldest."""
+"""How many notes a skill has at most; a new one replaces the oldest."""
 
 
 def add_note(store: Store, repository: str, skill: str, text: str, run_id: str, at: datetime) -> None:
@@ -32,7 +32,7 @@ def add_note(store: Store, repository: str, skill: str, text: str, run_id: str, 
 
 
 def list_notes(store: Store, repository: str | None, skill: str) -> list[Note]:
-    """The oldest first; those of all repositories where none is named."""
+    """The notes of a skill, oldest first; `repository` None means all repositories."""
     query = select(notes).where(_of(repository, skill)).order_by(notes.c.id)
     with database_errors(store.database), store.engine.connect() as connection:
         found = connection.execute(query).mappings()
@@ -40,7 +40,7 @@ def list_notes(store: Store, repository: str | None, skill: str) -> list[Note]:
 
 
 def remove_notes(store: Store, skill: str, ids: Sequence[int]) -> int:
-    """Drop these notes of a skill; tell how many there were."""
+    """Delete these notes of a skill; return how many there were."""
     query = delete(notes).where(_of(None, skill), notes.c.id.in_(ids))
     with database_errors(store.database), store.engine.begin() as connection:
         return connection.execute(query).rowcount

@@ -1,4 +1,4 @@
-"""What people say to the agent of a run while it works. Whoever carries the run out looks for it."""
+"""Messages that people send to a working agent. The process that executes the run polls for them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ _ACCEPTS = (RunState.QUEUED, RunState.PREPARING, RunState.RUNNING)
 
 
 def send(store: Store, run_id: str, text: str, at: datetime, act: Act = "say") -> None:
-    """Leave a message for a run. Raises RunnerError INVALID_INPUT when its agent has ended."""
+    """Store a message for a run. Raises RunnerError INVALID_INPUT when its agent has ended."""
     values = {"run_id": run_id, "text": text, "act": act, "at": rows.utc_time(at)}
     going = select(runs.c.id).where(runs.c.id == run_id, runs.c.state.in_(_ACCEPTS))
     with database_errors(store.database), store.engine.begin() as connection:
@@ -28,7 +28,7 @@ def send(store: Store, run_id: str, text: str, at: datetime, act: Act = "say") -
 
 
 def undelivered(store: Store, run_id: str) -> list[UserMessage]:
-    """What the agent was not told yet, in the order in which it was sent."""
+    """The messages that were not delivered to the agent yet, in the order of sending."""
     here = (messages.c.run_id == run_id, messages.c.delivered_at.is_(None))
     with database_errors(store.database), store.engine.connect() as connection:
         found = connection.execute(select(messages).where(*here).order_by(messages.c.id)).mappings()
@@ -36,7 +36,7 @@ def undelivered(store: Store, run_id: str) -> list[UserMessage]:
 
 
 def mark_delivered(store: Store, delivered: Sequence[UserMessage], at: datetime) -> None:
-    """The agent was told these."""
+    """Store that the agent has got these messages."""
     these = messages.c.id.in_([letter.id for letter in delivered])
     with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(update(messages).where(these).values(delivered_at=rows.utc_time(at)))

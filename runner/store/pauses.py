@@ -1,4 +1,4 @@
-"""What is held: skills, repositories, or everything, until a human says that it goes on."""
+"""Pauses: a skill, a repository, or everything, until a human resumes it."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from runner.store.tables import pauses
 def pause(
     store: Store, repository: str, skill: str, reason: str, at: datetime, *, circuit: bool = False
 ) -> None:
-    """Hold what is due; an empty repository or skill means all of them. `circuit`: no human asked for it."""
+    """Pause a skill; an empty repository or skill means all. `circuit`: the circuit breaker did it."""
     here = and_(pauses.c.repository == repository, pauses.c.skill == skill)
     values: dict[str, object] = {
         "repository": repository,
@@ -28,7 +28,7 @@ def pause(
 
 
 def resume(store: Store, repository: str, skill: str, at: datetime) -> bool:
-    """Hold it no longer; tell whether it was held. Without a repository: the skill of any."""
+    """End a pause; return whether there was one. An empty repository means the skill's pause in any."""
     anywhere = true() if skill and not repository else pauses.c.repository == repository
     held = and_(anywhere, pauses.c.skill == skill, pauses.c.resumed_at.is_(None))
     with database_errors(store.database), store.engine.begin() as connection:
@@ -37,7 +37,7 @@ def resume(store: Store, repository: str, skill: str, at: datetime) -> bool:
 
 
 def resumed_at(store: Store, repository: str, skill: str) -> datetime | None:
-    """When somebody last said that a skill goes on."""
+    """When somebody last resumed a skill."""
     concerned = and_(pauses.c.repository.in_(("", repository)), pauses.c.skill.in_(("", skill)))
     with database_errors(store.database), store.engine.connect() as connection:
         query = select(func.max(pauses.c.resumed_at)).where(concerned)
@@ -45,7 +45,7 @@ def resumed_at(store: Store, repository: str, skill: str) -> datetime | None:
 
 
 def list_pauses(store: Store) -> list[dict[str, str]]:
-    """Everything that is held: repository and skill (empty: all of them), reason and since when."""
+    """The present pauses: repository and skill (empty: all), reason, and since when."""
     columns = (pauses.c.repository, pauses.c.skill, pauses.c.reason, pauses.c.at)
     query = select(*columns).where(pauses.c.resumed_at.is_(None)).order_by(pauses.c.at)
     with database_errors(store.database), store.engine.connect() as connection:

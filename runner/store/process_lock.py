@@ -1,4 +1,4 @@
-"""Who is alive on this machine: each holds a lock on a file of its own, which falls when its process dies."""
+"""Locks that show which processes of this machine live: the system releases them when a process dies."""
 
 import fcntl
 import uuid
@@ -11,7 +11,7 @@ _LOCK = "lock"
 
 @contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
-    """This process works on the run in `folder`, for as long as the context lasts or the process lives."""
+    """Hold the lock of `folder` for as long as the context lasts, or until the process dies."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -19,7 +19,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether some process works on the run in `folder`."""
+    """Whether some process holds the lock of `folder`."""
     try:
         with (folder / _LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -31,7 +31,7 @@ def is_held(folder: Path) -> bool:
 
 
 def state_dir_id(folder: Path) -> str:
-    """What tells this state directory from every other one, on any machine; made when first asked for."""
+    """An id of this state directory, unique across machines; the first call creates it."""
     path, mine = folder / "place", uuid.uuid4().hex
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

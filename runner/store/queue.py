@@ -1,4 +1,4 @@
-"""The queue of the store: runs that wait for a worker, and those that a worker has taken."""
+"""The queue: runs that wait for a worker, and runs that a worker has taken."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -31,17 +31,17 @@ class ClaimedRun:
 
     run_id: str
     owner: str
-    turn: int  # how often it was given to a worker by now
-    has_started: bool  # that worker has begun to prepare it
+    turn: int  # how often a worker has taken it
+    has_started: bool  # the worker has begun to prepare it
 
 
 class _ClaimLostError(Exception):
-    """A run is not whose it was thought to be, so that nothing is changed."""
+    """The run no longer belongs to the worker that had it, so nothing is changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunQueue:
-    """The runs that wait, for all repositories."""
+    """The queue of all repositories."""
 
     store: Store
 
@@ -53,10 +53,10 @@ class RunQueue:
         now: datetime,
         rate_window: timedelta | None = None,
     ) -> dict[str, int]:
-        """Let `choose` say which runs begin, `room` at most, and make them `worker`'s, in one step for all.
+        """Let `choose` choose at most `free_slots` runs, and give them to `worker`, in one transaction.
 
-        Tells the turn of each. A worker that others took for dead gets none. `memory`: how far back `choose`
-        is told of what began.
+        Returns the turn of each by run id. A worker marked dead gets none. `rate_window` is how far back
+        the starts reach that `choose` gets.
         """
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             if not _waiting(connection, now, 1):
@@ -77,17 +77,17 @@ class RunQueue:
         return {run_id: turns[run_id] for run_id in chosen}
 
     def state(self, now: datetime, rate_window: timedelta | None = None) -> QueueState:
-        """What waits, what is carried out and what began, for those who only want to know."""
+        """The waiting runs, the running ones and the recent starts, read without a lock."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _state(connection, _waiting(connection, now), now, rate_window)
 
     def forget_starts(self, before: datetime) -> None:
-        """Drop what began so long ago that no rate asks for it."""
+        """Delete starts from before then, which no rate needs."""
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(delete(begun).where(begun.c.at < rows.utc_time(before)))
 
     def waiting_runs(self, now: datetime) -> list[WaitingRun]:
-        """The runs that may begin, and nobody has begun."""
+        """The runs that no worker has taken and whose `not_before` has passed."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _waiting(connection, now)
 
@@ -101,17 +101,17 @@ class RunQueue:
         return load(run_id, found)
 
     def priority(self, run_id: str) -> int:
-        """The number under which a run was queued."""
+        """The priority with which a run was queued."""
         query = select(queue.c.priority).where(queue.c.run_id == run_id)
         found: int = self.store.step(lambda connection: connection.execute(query).scalar_one())
         return found
 
     def runs_of(self, worker: str) -> list[ClaimedRun]:
-        """The runs that `worker` carries out."""
+        """The active runs that belong to `worker`."""
         return self._claims(queue.c.owner == worker)
 
     def orphaned_runs(self) -> list[ClaimedRun]:
-        """The runs that nobody carries out any more: their workers died, or left them behind."""
+        """The active runs that belong to no living worker."""
         living = select(workers.c.id).where(workers.c.state.in_(LIVING))
         return self._claims(and_(queue.c.owner != "", queue.c.owner.not_in(living)))
 
@@ -129,9 +129,9 @@ class RunQueue:
         )
 
     def request_stop(self, run_id: str, why: str, now: datetime) -> bool:
-        """Ask whoever carries a run out to stop it; False: nobody did, and it has ended as cancelled.
+        """Ask the worker of a run to stop it; returns False when none had it, and the run is cancelled.
 
-        Raises RunnerError when no worker has to do with it.
+        Raises RunnerError when the run never was in the queue.
         """
         here = queue.c.run_id == run_id
         with database_errors(self.store.database), self.store.engine.connect() as connection:
@@ -151,7 +151,7 @@ class RunQueue:
         return bool(row.owner)
 
     def stop_requests(self, worker: str) -> dict[str, str]:
-        """The runs of `worker` that are to be stopped, and why."""
+        """The runs of `worker` that somebody asked to stop, each with the reason."""
         query = (
             select(queue.c.run_id, queue.c.stop)
             .join(runs)
@@ -168,10 +168,10 @@ class RunQueue:
         not_before: datetime | None = None,
         usage: Usage | None = None,
     ) -> bool:
-        """Let somebody carry the run out later; tell whether it still was its owner's, and had not ended.
+        """Put a run back into the queue for attempt number `attempt`, and store `event` with it.
 
-        `told` is what people see of it, `attempt` the number of the next one, `spent` what it cost by now.
-        One that is to be stopped is not put back.
+        Returns False, and changes nothing, when the run has ended, no longer belongs to the claim's owner, or
+        is to be stopped. `usage` is what the run has cost so far.
         """
         still = and_(
             queue.c.run_id == claim.run_id,
@@ -197,14 +197,14 @@ class RunQueue:
         return True
 
     def has_no_runs(self, repositories: Collection[str]) -> bool:
-        """Whether nothing of these repositories waits, now or for later."""
+        """Whether no run of these repositories waits, now or for later."""
         here = queue.c.repository.in_(repositories)
         query = select(queue.c.run_id).join(runs).where(_unclaimed(), here).limit(1)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return connection.execute(query).first() is None
 
     def unreported_ends(self, worker: str) -> list[str]:
-        """The runs whose end nobody was told yet: those of `worker`, and those of no living one."""
+        """The runs whose end was not reported yet: those of `worker`, and those of no living worker."""
         others = select(workers.c.id).where(workers.c.state.in_(LIVING), workers.c.id != worker)
         mine = or_(queue.c.owner == worker, queue.c.owner.not_in(others))
         query = (
@@ -217,7 +217,7 @@ class RunQueue:
             return list(connection.execute(query).scalars())
 
     def mark_reported(self, run_id: str) -> None:
-        """Whoever waits for the end of a run was told."""
+        """Store that the end of a run was reported."""
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(update(queue).where(queue.c.run_id == run_id).values(told=1))
 
@@ -234,7 +234,7 @@ def _unclaimed() -> ColumnElement[bool]:
 
 
 def _is_alive(connection: Connection, worker: str) -> bool:
-    """Asked so that nobody can bury it before we commit."""
+    """Whether a worker lives; its row is locked, so that nobody marks it dead before we commit."""
     alive = and_(workers.c.id == worker, workers.c.state.in_(LIVING))
     asked = select(workers.c.id).where(alive).with_for_update(read=True)
     return connection.execute(asked).first() is not None
@@ -243,7 +243,7 @@ def _is_alive(connection: Connection, worker: str) -> bool:
 def _choose(
     connection: Connection, room: int, choose: Choose, now: datetime, memory: timedelta | None
 ) -> list[str]:
-    """The most urgent are looked at first, and others only if these leave room: often thousands wait."""
+    """Choose among the most urgent runs, and among all only if slots stay free: thousands may wait."""
     scene = _state(connection, (), now, memory)
     for most in (_FIRST_PAGE, None):
         waiting = _waiting(connection, now, most)
@@ -275,7 +275,7 @@ def _note_starts(connection: Connection, which: ColumnElement[bool], now: dateti
 
 
 def _waiting(connection: Connection, now: datetime, most: int | None = None) -> list[WaitingRun]:
-    """In the order of `admission`."""
+    """The waiting runs in the order of `admission.rank`."""
     ready = queue.c.not_before <= rows.utc_time(now)
     columns = (queue.c.run_id, queue.c.repository, queue.c.skill, queue.c.priority, runs.c.created_at)
     order = (queue.c.rank, queue.c.run_id)
@@ -293,7 +293,7 @@ def _waiting(connection: Connection, now: datetime, most: int | None = None) -> 
 
 
 def _running(connection: Connection) -> list[RunningRun]:
-    """Also runs that people started by hand, next to a worker: they take their skill's place."""
+    """The running runs, including those that people started by hand: they count for the limits as well."""
     taken = or_(queue.c.admitted_at.is_not(None), queue.c.run_id.is_(None))
     query = (
         select(runs.c.repository, runs.c.skill)

@@ -1,4 +1,4 @@
-"""What is known of runs: reading the store."""
+"""Reads runs and what belongs to them from the store."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class Records:
 
     @property
     def name(self) -> str:
-        """The same on every machine that shares the store, and no other store's."""
+        """The store's name: unique, and equal on all machines that share the store."""
         where = self.database.place if not self.database.is_file else f"{os.uname().nodename}:{self.path}"
         return hashlib.sha256(where.encode()).hexdigest()[:16]
 
@@ -41,20 +41,20 @@ class Records:
         self.engine.dispose()
 
     def run_folder(self, run_id: str, attempt: int = 1) -> Path:
-        """Where the files of a run are; those of a later attempt of a worker's lie in a folder of their own.
+        """The folder of a run's files; each later attempt has a folder of its own.
 
-        Whoever was taken for dead and comes back late so writes into no file of its successor's.
+        So a worker that was marked dead and comes back late cannot write into its successor's files.
         """
         folder = self.folder / "runs" / run_id
         return folder / f"attempt-{attempt}" if attempt > 1 else folder
 
     def files_of(self, run: Run) -> Path:
-        """Where the files of a run's last attempt are."""
+        """The folder of the files of a run's last attempt."""
         folder = self.run_folder(run.id, run.attempt)
         return folder if folder.is_dir() else self.run_folder(run.id)
 
     def run(self, name: str) -> Run:
-        """The run of an id, of the beginning of one, or the `latest`. Raises RunnerError when none is."""
+        """The run with this id, with an id that begins so, or the `latest`. Raises RunnerError otherwise."""
         if name == "latest":
             found = self.runs(limit=1)
         else:
@@ -75,7 +75,7 @@ class Records:
         state: RunState | None = None,
         ended: bool = False,
     ) -> list[Run]:
-        """Runs, newest first; the next page is the one `before` the last run of this one."""
+        """Runs, newest first. For the next page, pass this page's last run as `before`."""
         runs = tables.runs
         query = select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
         if skill is not None:
@@ -103,7 +103,7 @@ class Records:
         return document
 
     def events(self, run_id: str, after: int = 0) -> list[tuple[int, RunEvent]]:
-        """What happened in a run, each with its number; those numbered higher than `after`."""
+        """The events of a run with numbers above `after`, each as (number, event)."""
         events = tables.events
         query = select(events).where(events.c.run_id == run_id, events.c.seq > after).order_by(events.c.seq)
         return [(row["seq"], rows.event_record(row)) for row in self._read(query)]

@@ -1,4 +1,4 @@
-"""Old runs go, with all that belongs to them; the newest that ended stays of every skill."""
+"""Removes old runs with everything that belongs to them; each skill's newest ended run stays."""
 
 from datetime import datetime
 
@@ -11,13 +11,13 @@ from runner.store.runs import Store
 from runner.store.workers import LIVING
 
 MAX_RUNS = 100
-"""Runs that one pass removes, so that nothing else has to wait for long."""
+"""How many runs one pass removes, so that it blocks nothing else for long."""
 
 
 def outdated_runs(store: Store, before: datetime, place: str) -> dict[str, int]:
-    """At most MOST runs that ended before then, the oldest first, each with the number of its turns.
+    """At most MAX_RUNS runs that ended before then, oldest first: run id -> number of turns.
 
-    None of those whose files a living worker has elsewhere than in the state directory `place`.
+    Runs with files in the state directory of another living worker are left out.
     """
     runs, later, queue = tables.runs, tables.runs.alias("later"), tables.queue
     newer = or_(
@@ -40,20 +40,20 @@ def outdated_runs(store: Store, before: datetime, place: str) -> dict[str, int]:
 
 
 def _elsewhere(place: str) -> Select[tuple[str]]:
-    """The workers of other state directories in which somebody works."""
+    """The workers of other state directories that a living worker uses."""
     workers = tables.workers
     used = select(workers.c.place).where(workers.c.state.in_(LIVING), workers.c.place != place)
     return select(workers.c.id).where(workers.c.place.in_(used))
 
 
 def remove(store: Store, run_ids: list[str]) -> None:
-    """Drop runs and all rows that belong to them; decisions stay, for what they say was decided."""
+    """Delete runs and all their rows; decisions stay."""
     with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(delete(tables.runs).where(tables.runs.c.id.in_(run_ids)))
 
 
 def forget_decisions(store: Store, before: datetime) -> None:
-    """Drop decisions older than that. How far each schedule was decided is kept for ever."""
+    """Delete decisions from before then. The last decided slot of each schedule stays for ever."""
     with database_errors(store.database), store.engine.begin() as connection:
         old = tables.decisions.c.at < rows.utc_time(before)
         connection.execute(delete(tables.decisions).where(old))

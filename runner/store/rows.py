@@ -1,4 +1,4 @@
-"""Records to rows and back."""
+"""Converts records to rows and back."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Runs and what belongs to them. A run that has ended never changes again."""
+"""Writes runs and what belongs to them. A run that has ended never changes again."""
 
 import os
 import secrets
@@ -64,7 +64,7 @@ def _raise(error: RunnerError) -> None:
 
 
 def _has_values(connection: Connection, run_id: str, changes: Mapping[str, Any]) -> bool:
-    """Whether a row says this already: the database may have gone away after it had taken a change."""
+    """Whether a row has these values already: the connection may have broken after a committed change."""
     same = (tables.runs.c[name].is_not_distinct_from(value) for name, value in changes.items())
     query = select(tables.runs.c.id).where(tables.runs.c.id == run_id, *same)
     return connection.execute(query).first() is not None
@@ -80,15 +80,17 @@ def _lost_run(run_id: str) -> RunnerError:
 
 
 class Store(Records):
-    """The runs in one state directory, to be written to as well."""
+    """The runs in one state directory, for reading and writing."""
 
     def __init__(self, folder: Path, server: str = "") -> None:
         super().__init__(folder, server)
-        self.worker = ""  # set: only what this worker carries out can be changed
-        self.wait: Callable[[RunnerError], None] = _raise  # asked when the database is away: raises, or waits
+        self.worker = ""  # when set, only runs of this worker can be changed
+        self.wait: Callable[[RunnerError], None] = (
+            _raise  # called when the database cannot be reached: raises, or waits
+        )
 
     def step(self, action: Callable[[Connection], T]) -> T:
-        """In one transaction. Where the database is away, `wait` says whether it is tried again."""
+        """Execute `action` in one transaction. When the database is unreachable, call `wait`, then retry."""
         while True:
             try:
                 with database_errors(self.database), self.engine.begin() as connection:
@@ -102,7 +104,7 @@ class Store(Records):
         return self.step(lambda connection: connection.execute(query).mappings().all())
 
     def _ours(self, run_id: str) -> ColumnElement[bool]:
-        """Whoever was taken for dead and comes back late changes nothing any more."""
+        """Selects the run if it is active and ours: a worker that was marked dead can change nothing."""
         active = and_(tables.runs.c.id == run_id, tables.runs.c.state.in_(ACTIVE))
         return and_(active, tables.runs.c.worker == self.worker) if self.worker else active
 
@@ -122,10 +124,10 @@ class Store(Records):
         self.step(change)
 
     def _add(self, run_id: str, add: Callable[[Connection], object]) -> None:
-        """Add something to a run that has not ended and is ours."""
+        """Add rows to a run that is active and ours. Raises RunnerError otherwise."""
 
         def change(connection: Connection) -> None:
-            # Asked after the writing, which keeps everybody else from writing: the answer stays true.
+            # Checked after the write, which locks out other writers: so the answer stays true.
             add(connection)
             ours = select(tables.runs.c.id).where(self._ours(run_id)).with_for_update(read=True)
             if connection.execute(ours).first() is None:
@@ -140,7 +142,7 @@ class Store(Records):
             connection.execute(insert(tables.runs).values(**rows.run_row(run), spec=spec))
 
     def plan_run(self, run_id: str, stored: StoredSpec) -> None:
-        """A run that was waiting is now known in full. Raises RunnerError when it is no longer ours."""
+        """Store the plan of a queued run. Raises RunnerError when the run is no longer ours."""
         spec = stored.spec
         planned = {
             "base_sha": spec.base_sha,
@@ -150,7 +152,7 @@ class Store(Records):
         self._change(run_id, planned)
 
     def set_state(self, run_id: str, state: RunState, at: datetime, event: RunEvent | None = None) -> None:
-        """The run is in an active state from `at` on, of which `told` tells.
+        """Set an active state that begins at `at`, and store `event` with it.
 
         Raises RunnerError when it has ended already.
         """
@@ -160,13 +162,13 @@ class Store(Records):
         self._change(run_id, changes, event)
 
     def set_facts(self, run_id: str, **changes: str | int) -> None:
-        """Facts that became known while it runs: `image_digest`, `attempt`."""
+        """Set `image_digest` or `attempt` of an active run."""
         self._change(run_id, changes)
 
     def finish(
         self, run_id: str, end: End, at: datetime, usage: Usage, event: RunEvent | None = None
     ) -> None:
-        """The run has ended; `told` is its last event. Raises RunnerError when it had ended before."""
+        """End a run, and store `event` with it. Raises RunnerError when it had ended before."""
         ended = {"ended_at": rows.utc_time(at)}
         self._change(run_id, rows.end_row(end) | rows.usage_row(usage) | ended, event)
 
@@ -202,7 +204,7 @@ class Store(Records):
     def _replace(
         self, table: Table, run_id: str, same: ColumnElement[bool], values: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Put rows in the place of those that an earlier attempt left."""
+        """Replace the rows that an earlier attempt wrote."""
 
         def put(connection: Connection) -> None:
             connection.execute(delete(table).where(same))
@@ -214,8 +216,8 @@ class Store(Records):
     def sweep_lost(self, at: datetime | None = None) -> list[str]:
         """End every run that somebody started by hand and whose process is gone; return their ids.
 
-        The runs of workers are none of them: whether a worker lives is for other workers to find out. And on
-        a server are also the runs of other machines, whose processes cannot be seen from here.
+        Runs of workers are left out, because workers watch each other; so are runs of other machines on a
+        server's database, whose processes cannot be seen from here.
         """
         queued = select(tables.queue.c.run_id)
         query = select(tables.runs).where(tables.runs.c.state.in_(ACTIVE), tables.runs.c.id.not_in(queued))
@@ -225,9 +227,9 @@ class Store(Records):
         return [run_id for run_id in gone if self.mark_lost(run_id, at or datetime.now(UTC))]
 
     def mark_lost(self, run_id: str, at: datetime, worker: str | None = None) -> bool:
-        """End a run as lost, unless it ended, or somebody else found it lost, since it was looked at.
+        """End a run as lost; return False when it had ended before.
 
-        With `worker`, only if that one still has it.
+        With `worker`, only if the run still belongs to that worker.
         """
         runs = tables.runs
         mine = and_(runs.c.id == run_id, runs.c.state.in_(ACTIVE))

@@ -1,4 +1,4 @@
-"""What runs have cost, as far as their harnesses told."""
+"""Sums the cost of runs, as far as it is known."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from runner.store.tables import runs
 
 
 def spending_since(store: Store, since: datetime) -> dict[tuple[str, str], float]:
-    """US dollars by repository and skill: of runs that have ended since then, or have not ended."""
+    """US dollars by (repository, skill): of runs that ended since then, and of active runs."""
     counted = or_(runs.c.ended_at >= rows.utc_time(since), runs.c.ended_at.is_(None))
     query = (
         select(runs.c.repository, runs.c.skill, func.sum(runs.c.cost_usd))

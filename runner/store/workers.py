@@ -1,4 +1,4 @@
-"""The workers that share a store: who lives, who died, and who finds that out."""
+"""The workers that share a store: which are alive, and which were marked dead."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
@@ -21,26 +21,26 @@ class Worker:
 
     id: str
     host: str
-    place: str  # the mark of its state directory
+    place: str  # the id of its state directory
     pid: int
     version: str
     capacity: int
-    silence: float  # seconds without a beat after which others take over its runs
+    silence: float  # seconds without a heartbeat after which others take over its runs
     state: str  # "running", "draining", "stopped" or "lost"
     beats: int = 0
-    asked: int = 0  # to end: 1 when its runs have ended, 2 now
+    asked: int = 0  # the stop level: 1 when its runs have ended, 2 now
     started_at: datetime
     seen_at: datetime
 
     @property
     def is_alive(self) -> bool:
-        """As far as anybody has found out."""
+        """Whether it neither stopped nor was marked dead."""
         return self.state in LIVING
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStore:
-    """All of a store."""
+    """The workers of one store."""
 
     store: Store
 
@@ -51,42 +51,42 @@ class WorkerStore:
             connection.execute(insert(workers).values(**row | times))
 
     def renew(self, worker: str, now: datetime, state: str = "running") -> bool:
-        """Say that `worker` lives; False: others took it for dead, and its runs are no longer its own."""
+        """Store a heartbeat; returns False when the worker was marked dead and has lost its runs."""
         alive = and_(workers.c.id == worker, workers.c.state.in_(LIVING))
         said = {"seen_at": rows.utc_time(now), "state": state, "beats": workers.c.beats + 1}
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             return bool(connection.execute(update(workers).where(alive).values(**said)).rowcount)
 
     def request_stop(self, ids: Collection[str], level: int = 1) -> None:
-        """Ask living workers to end: 1 when their runs have ended, 2 now. Asking twice changes nothing."""
+        """Ask living workers to stop: level 1 when their runs have ended, 2 now. A level never decreases."""
         here = and_(workers.c.id.in_(ids), workers.c.state.in_(LIVING), workers.c.asked < level)
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(update(workers).where(here).values(asked=level))
 
     def stop_level(self, worker: str) -> int:
-        """Whether somebody asked `worker` to end, and how: see `ask_to_leave`; 0: nobody did."""
+        """The stop level that somebody requested of `worker`: see `request_stop`; 0: none."""
         query = select(workers.c.asked).where(workers.c.id == worker)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return connection.execute(query).scalar() or 0
 
     def mark_ended(self, worker: str, now: datetime) -> None:
-        """The worker ended as it should."""
+        """Store that the worker stopped in order."""
         self.renew(worker, now, "stopped")
 
     def list_living(self) -> list[Worker]:
-        """The workers that nobody has found dead."""
+        """The workers that neither stopped nor were marked dead."""
         return self._all(workers.c.state.in_(LIVING))
 
     def find_lost(self, some: Collection[str]) -> list[str]:
-        """Those of `some` that others found dead."""
+        """Those of `some` that were marked dead."""
         query = select(workers.c.id).where(workers.c.id.in_(some), workers.c.state == "lost")
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def mark_dead(self, dead: Iterable[Worker]) -> list[str]:
-        """Have it on record that workers are dead, each as it was last seen; return those that were not yet.
+        """Mark workers dead, and return those that this call marked: each is returned to one caller only.
 
-        Each is told to one caller only. One that has said a word since it was seen lives.
+        A worker that has sent a heartbeat since `dead` was read stays alive.
         """
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             return [one.id for one in dead if self._mark_dead(connection, one)]
@@ -96,11 +96,11 @@ class WorkerStore:
         return bool(connection.execute(update(workers).where(as_seen).values(state="lost")).rowcount)
 
     def all(self, since: datetime) -> list[Worker]:
-        """Workers that were seen since then, the newest first."""
+        """Workers with a heartbeat since then, newest first."""
         return self._all(workers.c.seen_at >= rows.utc_time(since))
 
     def forget(self, before: datetime, place: str) -> list[str]:
-        """Drop those of a state directory that ended before then and have no run on record; tell them."""
+        """Delete workers of a state directory that ended before then and have no run; return their ids."""
         old = and_(workers.c.state.not_in(LIVING), workers.c.seen_at < rows.utc_time(before))
         unused = workers.c.id.not_in(select(queue.c.owner))
         gone = delete(workers).where(old, unused, workers.c.place == place).returning(workers.c.id)

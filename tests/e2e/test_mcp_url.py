@@ -13,8 +13,8 @@ import pytest
 from runner.config.documents import Model
 from runner.config.network import Rules, rules
 from runner.core.model import Limits, McpServer
-from runner.gateway.egress.proxy import Attempt, Egress
-from runner.gateway.factory import ModelDoor, open_gateway
+from runner.gateway.egress.proxy import Attempt, EgressHandler
+from runner.gateway.factory import ModelRouteOptions, open_gateway
 from runner.gateway.mcp import Tool
 from runner.gateway.model.budget import Account
 from runner.gateway.model.provider import primary_provider
@@ -62,7 +62,7 @@ def server(certificate: Path, called: list[str]) -> Iterator[str]:
         return "looked"
 
     tool = Tool(name="look", description="Look there", arguments=Place, call=look)
-    with open_gateway(listener, ModelDoor(), Rules(), lambda _: None, [tool]) as opened:
+    with open_gateway(listener, ModelRouteOptions(), Rules(), lambda _: None, [tool]) as opened:
         yield opened.mcp.replace("http://127.0.0.1", f"https://{HOST}")
 
 
@@ -76,10 +76,10 @@ def test_a_server_is_reached_through_the_gateway(
     @contextmanager
     def opened(access: ModelAccess, key: str, upstream: str, listener: Any) -> Iterator[GatewayAddress]:
         def doors(token: str) -> GatewayHandlers:
-            egress = Egress(
+            egress = EgressHandler(
                 rules=rules([HOST], [HOST]),
                 token=token,
-                told=attempts.append,
+                on_attempt=attempts.append,
                 resolve=lambda _: ["127.0.0.1"],
             )
             provider = primary_provider(access, key, upstream)

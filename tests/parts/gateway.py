@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from runner.config.network import Rules
 from runner.gateway import factory
-from runner.gateway.factory import ModelDoor
+from runner.gateway.factory import ModelRouteOptions
 from runner.gateway.model.budget import Account
 from runner.gateway.server import GatewayAddress
 from runner.harnesses import ModelAccess
@@ -21,7 +21,7 @@ def open_gateway(
     listener: socket.socket | None = None,
 ) -> Iterator[GatewayAddress]:
     """On `listener`, which is closed at the end."""
-    model = ModelDoor(access=access, key=key, upstream=upstream, account=account or Account())
+    model = ModelRouteOptions(access=access, key=key, upstream=upstream, account=account or Account())
     socket_ = listener or socket.create_server(("127.0.0.1", 0))
     with factory.open_gateway(socket_, model, Rules(), lambda _: None) as opened:
         yield opened

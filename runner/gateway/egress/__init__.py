@@ -1,1 +1,1 @@
-"""The door to hosts that a skill names: exact names, addresses checked, every attempt on record."""
+"""Lets a sandbox reach the hosts that a skill names: exact names, checked addresses, recorded attempts."""

@@ -1,7 +1,8 @@
-"""The door to repositories that anybody may read: git over HTTP, and of it only what reads.
+"""Lets a sandbox read public repositories: the part of git over HTTP that only reads.
 
-Inside TLS nobody sees who writes, so the host itself cannot be let through. Here git speaks to the gateway,
-which looks at what is asked, and makes the TLS. No credential goes along, so nothing private is read either.
+Inside TLS the gateway could not tell reads from writes, so the sandbox may not reach the forge's host itself.
+Here git speaks HTTP to the gateway, which checks each request and makes the TLS connection. It sends no
+credential, so nothing private can be read.
 
 Source: git's documentation, "gitprotocol-http".
 """
@@ -18,10 +19,10 @@ from urllib.parse import SplitResult, urlsplit
 from runner.config.network import Rules
 from runner.gateway.egress.proxy import Attempt, Resolve, addresses_of, connect
 from runner.gateway.http_body import Body
-from runner.gateway.server import Request, end_to_end_headers, error_cause
+from runner.gateway.server import GatewayRequest, end_to_end_headers, error_cause
 
 PATH = "git"
-"""What follows the token in the address of this door."""
+"""The part of the path that follows the token and selects this handler."""
 
 _LARGEST = 16 * 1024**2  # bytes of what git says it has and wants
 _IDLE = 600.0  # seconds without a byte: a forge may pack for long
@@ -37,17 +38,17 @@ _READS = {("GET", "info/refs", "service=git-upload-pack"), ("POST", "git-upload-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GitRead:
-    """The door of one run. `told` hears of every request, after its end."""
+class GitReadHandler:
+    """Answers git's requests of one run. `on_attempt` gets every request after its end."""
 
     rules: Rules
     token: str = field(repr=False)
-    told: Callable[[Attempt], None]
+    on_attempt: Callable[[Attempt], None]
     resolve: Resolve = addresses_of
-    places: Mapping[str, str] = field(default_factory=dict)  # where a host is when not at its usual place
+    addresses: Mapping[str, str] = field(default_factory=dict)  # by host: its URL when it is not https://host
 
-    def serve(self, request: Request) -> None:
-        if not request.holds(self.token):
+    def serve(self, request: GatewayRequest) -> None:
+        if not request.has_token(self.token):
             request.refuse(403, "this address belongs to another run")
             return
         found = _TARGET.fullmatch(request.target[1])
@@ -61,14 +62,14 @@ class GitRead:
             else:
                 self._relay(request, attempt, found["path"] if found else "")
         except (OSError, HTTPException) as error:
-            request.asked, attempt.failed = attempt.host, error_cause(error)
+            request.upstream, attempt.failed = attempt.host, error_cause(error)
             raise
         finally:
             attempt.seconds = round(time.monotonic() - began, 3)
-            self.told(attempt)
+            self.on_attempt(attempt)
 
-    def _refusal(self, request: Request, found: re.Match[str] | None) -> tuple[int, str] | None:
-        """Why a request is not let through; None when it is."""
+    def _refusal(self, request: GatewayRequest, found: re.Match[str] | None) -> tuple[int, str] | None:
+        """The status and message that refuse a request; None: it is allowed."""
         if found is None or found["host"] not in self.rules.repositories:
             return (
                 403,
@@ -76,11 +77,11 @@ class GitRead:
             )
         if (request.command, found["what"], request.target[2]) not in _READS:
             return 403, "repositories are only read: git fetch and git clone, and no push"
-        return request.unreadable(_LARGEST)
+        return request.body_refusal(_LARGEST)
 
-    def _relay(self, request: Request, attempt: Attempt, path: str) -> None:
-        sent = request.content()
-        place = urlsplit(self.places.get(attempt.host, f"https://{attempt.host}"))
+    def _relay(self, request: GatewayRequest, attempt: Attempt, path: str) -> None:
+        sent = request.read_body()
+        place = urlsplit(self.addresses.get(attempt.host, f"https://{attempt.host}"))
         attempt.port, attempt.sent = place.port or 443, len(sent)
         if why := self.rules.address_refusal(attempt.host, addresses := self.resolve(place.hostname or "")):
             attempt.refused = why
@@ -95,21 +96,21 @@ class GitRead:
         finally:
             connection.close()
 
-    def _pass_on(self, request: Request, attempt: Attempt, answer: HTTPResponse) -> None:
-        """What is private is not there: git would ask for a password that nobody has."""
+    def _pass_on(self, request: GatewayRequest, attempt: Attempt, answer: HTTPResponse) -> None:
+        """Relay the answer. A private repository becomes 404: git would ask for a password otherwise."""
         if answer.status in (401, 403):
-            request.answer(404, "there is no such repository that anybody may read")
+            request.send_error_answer(404, "there is no such repository that anybody may read")
             return
         headers = end_to_end_headers(dict(answer.headers.items()), _NOT_TOLD)
         moved = urlsplit(answer.headers["Location"] or "")
-        if moved.hostname == attempt.host:  # it was renamed: git asks here again, and is looked at anew
+        if moved.hostname == attempt.host:  # renamed: git asks the gateway again, which checks the new path
             query = f"?{moved.query}" if moved.query else ""
             headers["Location"] = f"/{self.token}/{PATH}/{attempt.host}{moved.path}{query}"
         request.relay(Body(answer), headers, attempt)
 
 
 def _connection(place: SplitResult, addresses: list[str]) -> HTTPConnection:
-    """To an address that was looked at."""
+    """A connection to one of the checked addresses."""
     host, secure = place.hostname or "", place.scheme == "https"
     line = connect(addresses, place.port or (443 if secure else 80))
     line.settimeout(_IDLE)
@@ -123,8 +124,8 @@ def _connection(place: SplitResult, addresses: list[str]) -> HTTPConnection:
     return connection
 
 
-def variables(url: str, rules: Rules, given: Mapping[str, str]) -> dict[str, str]:
-    """What has git come here for the forges that may be read, beside what `given` tells git already.
+def git_variables(url: str, rules: Rules, given: Mapping[str, str]) -> dict[str, str]:
+    """Variables that make git send requests for readable forges to the gateway, added to those in `given`.
 
     Source: git's documentation, "git-config", GIT_CONFIG_COUNT.
     """

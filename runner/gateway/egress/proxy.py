@@ -1,7 +1,7 @@
-"""The door to other hosts: CONNECT for TLS, and plain HTTP, to the hosts that a skill names and no others.
+"""A proxy to the hosts that a skill names and no others: CONNECT for TLS, and plain HTTP.
 
-Names are resolved here, and the address that was looked at is the one that is connected to. Inside TLS nobody
-sees what is asked, so the client must at least ask for the host that it told us.
+The proxy resolves names itself and connects to the address that it checked. It cannot see inside TLS, so it
+requires that the client's SNI names the host of the CONNECT request.
 """
 
 import base64
@@ -20,7 +20,7 @@ from runner.config.network import Rules
 from runner.gateway.egress import tls_sni
 from runner.gateway.egress.tunnel import tunnel
 from runner.gateway.http_body import Body
-from runner.gateway.server import Request, end_to_end_headers, error_cause
+from runner.gateway.server import GatewayRequest, end_to_end_headers, error_cause
 
 _AUTHORITY = re.compile(r"([^:@/?#\[\]\s]+):([0-9]{1,5})")
 _CONNECT_TIMEOUT = 10.0  # seconds
@@ -33,14 +33,14 @@ Scheme = Literal["http", "https"]
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """One connection that something in the sandbox asked for, and what became of it."""
+    """One connection that a program in the sandbox asked for, and its result."""
 
     at: datetime
     method: str
     host: str
     port: int
-    refused: str = ""  # why; empty: it was let through
-    failed: str = ""  # why it came to nothing all the same
+    refused: str = ""  # the reason; empty: it was allowed
+    failed: str = ""  # why an allowed connection failed
     sent: int = 0
     received: int = 0
     seconds: float = 0.0
@@ -49,15 +49,15 @@ class Attempt:
         self.received += len(piece)
 
     def end(self, whole: bool = False) -> None:
-        """Its end is told when the connection has ended."""
+        """Nothing to do: the attempt is reported when the connection has ended."""
 
 
 Resolve = Callable[[str], list[str]]
 """The addresses of a host. Raises OSError when it has none."""
 
 
-class _Refused(Exception):  # noqa: N818 - a decision, and no error
-    """Why a connection is not let through."""
+class _RefusedError(Exception):
+    """The proxy refuses a connection; the message says why."""
 
 
 def addresses_of(host: str) -> list[str]:
@@ -65,15 +65,15 @@ def addresses_of(host: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Egress:
-    """The door of one run. `told` hears of every attempt, after its end."""
+class EgressHandler:
+    """Answers the proxy requests of one run. `on_attempt` gets every attempt after its end."""
 
     rules: Rules
     token: str = field(repr=False)
-    told: Callable[[Attempt], None]
+    on_attempt: Callable[[Attempt], None]
     resolve: Resolve = addresses_of
 
-    def serve(self, request: Request) -> None:
+    def serve(self, request: GatewayRequest) -> None:
         if not self._is_ours(request.headers["Proxy-Authorization"] or ""):
             challenge = {"Proxy-Authenticate": 'Basic realm="skillrunner"'}
             request.refuse(407, "this gateway belongs to another run", challenge)
@@ -85,18 +85,18 @@ class Egress:
                 self._connect(request, attempt)
             else:
                 self._forward(request, attempt)
-        except _Refused as refused:
+        except _RefusedError as refused:
             attempt.refused = str(refused)
-            if request.begun:
+            if request.has_started_answer:
                 request.close_connection = True
             else:
                 request.refuse(403, f"{attempt.host or request.path[:100]}: {refused}")
         except (OSError, HTTPException) as error:
-            request.asked, attempt.failed = attempt.host, error_cause(error)
+            request.upstream, attempt.failed = attempt.host, error_cause(error)
             raise
         finally:
             attempt.seconds = round(time.monotonic() - began, 3)
-            self.told(attempt)
+            self.on_attempt(attempt)
 
     def _is_ours(self, given: str) -> bool:
         wanted = base64.b64encode(f"run:{self.token}".encode()).decode()
@@ -104,40 +104,40 @@ class Egress:
 
     # --- TLS ------------------------------------------------------------------------------------
 
-    def _connect(self, request: Request, attempt: Attempt) -> None:
+    def _connect(self, request: GatewayRequest, attempt: Attempt) -> None:
         found = _AUTHORITY.fullmatch(request.path)
         if found is None:
-            raise _Refused("a connection is asked for as host:port")
+            raise _RefusedError("a connection is asked for as host:port")
         attempt.host, attempt.port = found[1].lower(), int(found[2])
-        with self._dialled(attempt, "https") as far:
-            request.begun = True
+        with self._connect_allowed(attempt, "https") as far:
+            request.has_started_answer = True
             request.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             request.close_connection = True
             near = request.connection
             _check_name(near, attempt.host)
             attempt.sent, attempt.received = tunnel(near, far, _IDLE)
 
-    def _dialled(self, attempt: Attempt, scheme: Scheme) -> socket.socket:
-        """A connection to a host that may be reached. Raises _Refused, OSError."""
+    def _connect_allowed(self, attempt: Attempt, scheme: Scheme) -> socket.socket:
+        """A connection to an allowed host. Raises _RefusedError, OSError."""
         if why := self.rules.refusal(attempt.host, attempt.port, scheme):
-            raise _Refused(why)
+            raise _RefusedError(why)
         addresses = self.resolve(attempt.host)
         if why := self.rules.address_refusal(attempt.host, addresses):
-            raise _Refused(why)
+            raise _RefusedError(why)
         return connect(addresses, attempt.port)
 
     # --- plain HTTP -----------------------------------------------------------------------------
 
-    def _forward(self, request: Request, attempt: Attempt) -> None:
+    def _forward(self, request: GatewayRequest, attempt: Attempt) -> None:
         url = _split(request.path)
         attempt.host, attempt.port = (url.hostname or "").lower(), url.port or 80
         if url.scheme != "http" or url.username is not None:
-            raise _Refused("only http:// without a user's name goes this way, https:// by CONNECT")
+            raise _RefusedError("only http:// without a user's name goes this way, https:// by CONNECT")
         if request.command not in _READS:
-            raise _Refused(f"{request.command} is not let through: without TLS things are only read")
-        if request.has_content:
-            raise _Refused("a request with content is not let through: without TLS things are only read")
-        with self._dialled(attempt, "http") as far:
+            raise _RefusedError(f"{request.command} is not let through: without TLS things are only read")
+        if request.has_body:
+            raise _RefusedError("a request with content is not let through: without TLS things are only read")
+        with self._connect_allowed(attempt, "http") as far:
             connection = HTTPConnection(attempt.host, attempt.port, timeout=_IDLE)
             connection.sock = far
             target = url.path + (f"?{url.query}" if url.query else "")
@@ -154,7 +154,7 @@ def _split(url: str) -> SplitResult:
         found = urlsplit(url)
         _ = found.port
     except ValueError as error:
-        raise _Refused("it is no address") from error
+        raise _RefusedError("it is no address") from error
     return found
 
 
@@ -169,19 +169,19 @@ def connect(addresses: list[str], port: int) -> socket.socket:
 
 
 def _check_name(near: socket.socket, host: str) -> None:
-    """First a client of TLS says which host it means; where several share a server, it gets that one."""
+    """Check the host in the client's SNI: a shared server answers for the host that SNI names."""
     near.settimeout(_CONNECT_TIMEOUT)
     try:
-        size = tls_sni.length(_peeked(near, 5))
-        name = tls_sni.server_name(_peeked(near, size))
+        size = tls_sni.record_length(_peek(near, 5))
+        name = tls_sni.server_name(_peek(near, size))
     except tls_sni.NotTlsError as error:
-        raise _Refused(f"what was sent is no TLS: {error}") from error
+        raise _RefusedError(f"what was sent is no TLS: {error}") from error
     if name != host:
-        raise _Refused(f"inside TLS it asked for {name or 'no host by name'}")
+        raise _RefusedError(f"inside TLS it asked for {name or 'no host by name'}")
 
 
-def _peeked(near: socket.socket, size: int) -> bytes:
-    """The first bytes, which stay where they are. Raises OSError when they do not come."""
+def _peek(near: socket.socket, size: int) -> bytes:
+    """The first bytes, read without consuming them. Raises OSError when they do not come."""
     until = time.monotonic() + _CONNECT_TIMEOUT
     while len(seen := near.recv(size, socket.MSG_PEEK)) < size:
         if not seen or time.monotonic() > until:

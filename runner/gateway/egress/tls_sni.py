@@ -1,26 +1,26 @@
-"""The name of the host that a TLS client asks for, read from the first thing that it says.
+"""Reads the host name that a TLS client asks for from its first message (SNI).
 
 Source: RFC 8446, section 4.1.2 (ClientHello), and RFC 6066, section 3 (server_name).
 """
 
 from collections.abc import Iterator
 
-MOST = 16 * 1024  # bytes of a record
+MAX_RECORD = 16 * 1024  # bytes of a record
 
 _HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME, _HOST_NAME = 22, 1, 0, 0
 _ENCRYPTED_HELLO = 0xFE0D  # RFC 9849, section 5
 
 
 class NotTlsError(ValueError):
-    """These are no bytes that a TLS client begins with."""
+    """The bytes are not the beginning of a TLS connection."""
 
 
-def length(start: bytes) -> int:
-    """How many bytes the first record has with its header, of which five are enough to tell."""
+def record_length(start: bytes) -> int:
+    """The length of the first record with its header in bytes; `start` holds at least five bytes."""
     if start[0] != _HANDSHAKE or start[1] != 3:
         raise NotTlsError("no TLS handshake")
     size = 5 + int.from_bytes(start[3:5])
-    if size > MOST + 5:
+    if size > MAX_RECORD + 5:
         raise NotTlsError("a record that is too long")
     return size
 
@@ -34,7 +34,7 @@ def server_name(record: bytes) -> str:
 
 
 def _server_name(hello: "_Reader") -> str:
-    length(hello.take(5))
+    record_length(hello.take(5))
     if hello.number(1) != _CLIENT_HELLO:
         raise NotTlsError("no ClientHello")
     hello = _Reader(hello.sized(3))

@@ -1,6 +1,6 @@
-"""Bytes from one socket to another and back.
+"""Moves bytes between two sockets, in both directions.
 
-On Linux the kernel moves them, and they never come into this process.
+On Linux the kernel moves them with splice(2), and they never enter this process.
 """
 
 import fcntl
@@ -15,43 +15,43 @@ _PIECE = 1024 * 1024
 
 
 def tunnel(near: socket.socket, far: socket.socket, idle: float) -> tuple[int, int]:
-    """Connect two sockets until both have ended, one broke off, or nothing has moved for `idle` seconds.
+    """Connect two sockets until both have ended, one broke, or nothing has moved for `idle` seconds.
 
-    Returns how many bytes went to `far`, and how many came from there.
+    Returns the number of bytes sent to `far` and received from it.
     """
     with ExitStack() as stack:
-        ways = [_Way(near, far), _Way(far, near)]
+        ways = [_Direction(near, far), _Direction(far, near)]
         for way in ways:
             stack.callback(way.close)
         near.setblocking(False)
         far.setblocking(False)
-        with suppress(OSError):  # one side broke off, and so it is over
+        with suppress(OSError):  # one side broke the connection, which ends the tunnel
             while not all(way.over for way in ways) and (ready := _ready(ways, idle)):
                 for way in ways:
                     way.move(ready)
         return ways[0].moved, ways[1].moved
 
 
-class _Between(Protocol):
-    """Holds what has come and not gone yet; it is filled when it is empty."""
+class _Transfer(Protocol):
+    """Holds the bytes that were read and not written yet; it is filled when it is empty."""
 
     def take(self, source: socket.socket) -> int | None:
-        """How many bytes came, 0 at the end of the source; None where none could at the moment."""
+        """Read bytes; return how many, 0 at the end of the source, None when none are ready."""
         ...
 
     def give(self, target: socket.socket, held: int) -> int | None:
-        """How many of the bytes went; None where none could at the moment."""
+        """Write bytes; return how many, None when the target is not ready."""
         ...
 
     def close(self) -> None: ...
 
 
 class _Pipe:
-    """In the kernel."""
+    """A pipe in the kernel, filled and emptied by splice(2)."""
 
     def __init__(self) -> None:
         self._out, self._in = os.pipe()
-        with suppress(OSError):  # the kernel may grant less, which is slower and nothing else
+        with suppress(OSError):  # the kernel may grant less, which is only slower
             fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIECE)
 
     def take(self, source: socket.socket) -> int | None:
@@ -72,7 +72,7 @@ class _Pipe:
 
 
 class _Buffer:
-    """In this process, where the kernel has no way of its own."""
+    """A buffer in this process, for systems without splice(2)."""
 
     def __init__(self) -> None:
         self._view = memoryview(bytearray(_PIECE))
@@ -94,25 +94,25 @@ class _Buffer:
         return went
 
     def close(self) -> None:
-        """It goes with its owner."""
+        """Nothing to close."""
 
 
 _BETWEEN: type[_Pipe] | type[_Buffer] = _Pipe if hasattr(os, "splice") else _Buffer
 
 
 @dataclass(slots=True)
-class _Way:
-    """One direction."""
+class _Direction:
+    """One direction of a tunnel."""
 
     source: socket.socket
     target: socket.socket
     moved: int = 0
-    over: bool = False  # nothing comes any more, and all has been handed on
-    _held: int = 0  # bytes on the way
-    _between: _Between = field(default_factory=lambda: _BETWEEN())
+    over: bool = False  # the source has ended, and everything was written
+    _held: int = 0  # bytes read and not written yet
+    _between: _Transfer = field(default_factory=lambda: _BETWEEN())
 
     def wants(self) -> tuple[tuple[int, int], ...]:
-        """What it waits for."""
+        """The event that the direction waits for: readable source or writable target."""
         if self._held:
             return ((self.target.fileno(), select.POLLOUT),)
         return () if self.over else ((self.source.fileno(), select.POLLIN),)
@@ -123,7 +123,7 @@ class _Way:
             self._held = came or 0
             if came == 0:
                 self.over = True
-                with suppress(OSError):  # the other side may be gone as well
+                with suppress(OSError):  # the other side may be closed as well
                     self.target.shutdown(socket.SHUT_WR)
         if self._held:
             went = self._between.give(self.target, self._held) or 0
@@ -134,8 +134,8 @@ class _Way:
         self._between.close()
 
 
-def _ready(ways: list[_Way], seconds: float) -> set[tuple[int, int]]:
-    """Which descriptors can be read or written; empty when none could for so long."""
+def _ready(ways: list[_Direction], seconds: float) -> set[tuple[int, int]]:
+    """The descriptors that can be read or written; empty after the timeout."""
     wanted: dict[int, int] = {}
     for way in ways:
         for descriptor, event in way.wants():

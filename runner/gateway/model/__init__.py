@@ -1,1 +1,1 @@
-"""The door to the harness's model: the key is added here, tokens and cost are metered, a budget holds."""
+"""The harness's way to its model: adds the key, meters tokens and cost, and enforces the budget."""

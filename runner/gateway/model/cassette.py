@@ -55,7 +55,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class Placeholders:
     """Names for what differs from one machine and one run to the next.
 
     `places` are also put back, when an answer is replayed: a model repeats the paths that it was told.
@@ -97,7 +97,7 @@ def commit_names(shas: Sequence[str]) -> dict[str, str]:
     return {sha[:size]: f"commit {number}" for number, sha in enumerate(shas, 1) for size in sizes}
 
 
-def comparable_lines(body: bytes, names: Names) -> tuple[str, ...]:
+def comparable_lines(body: bytes, names: Placeholders) -> tuple[str, ...]:
     """What is compared of a request, as lines."""
     asked = json_object(body)
     if asked is None:
@@ -105,7 +105,7 @@ def comparable_lines(body: bytes, names: Names) -> tuple[str, ...]:
     return tuple(line for key in _SAID if key in asked for line in _lines(key, asked[key], names))
 
 
-def _lines(key: str, value: Any, names: Names) -> Iterator[str]:
+def _lines(key: str, value: Any, names: Placeholders) -> Iterator[str]:
     if key == "tools":
         yield f"tools: {', '.join(sorted(_tools(value)))}"
     else:
@@ -125,7 +125,7 @@ def _tools(tools: Any) -> Iterator[str]:
             yield str((held if isinstance(held, dict) else tool).get("name") or tool.get("type"))
 
 
-def _flat(at: str, value: Any, names: Names) -> Iterator[str]:
+def _flat(at: str, value: Any, names: Placeholders) -> Iterator[str]:
     """A value as lines, each with the place where it stands or below it.
 
     A text may stand alone or as the only part of a list: clients change that when they mark it for a cache.
@@ -273,7 +273,7 @@ def _at(value: Any, path: Sequence[str | int]) -> Any:
     return value
 
 
-def from_traffic(raw: bytes, names: Names) -> tuple[Exchange, ...]:
+def from_traffic(raw: bytes, names: Placeholders) -> tuple[Exchange, ...]:
     """The cassette of a run, from the traffic that its gateway kept, in the order of the requests."""
     told = [one for line in raw.splitlines() if (one := json_object(line)) is not None]
     return tuple(

@@ -1,4 +1,4 @@
-"""What models cost, and what a call of one did: exact, in US dollars.
+"""The prices of models, and the exact cost of a call in US dollars.
 
 The table of published prices is `prices.toml`; `prices:` in skillrunner.yaml goes before it.
 """
@@ -16,28 +16,28 @@ from typing import Any
 from runner.config.options import PriceOptions
 from runner.gateway.model.usage import TokenUsage
 
-_DATED = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$")  # how providers name a model's snapshot
+_DATED = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$")  # the suffix of a model's snapshot in providers' names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """US dollars per million tokens, for each of the numbers of `Used`."""
+    """US dollars per million tokens, for each number of `TokenUsage`."""
 
     input: Decimal
     output: Decimal
     cached: Decimal
     cache_written: Decimal
     cache_written_1h: Decimal | None = None  # None: as `cache_written`
-    above: int | None = None  # tokens of a prompt beyond which `long` holds, for the whole call
+    above: int | None = None  # prompt tokens beyond which `long` is the price of the whole call
     long: "Price | None" = None
 
 
 Prices = Mapping[str, Price]
-"""By a model's name, or a glob over names."""
+"""Prices by model name or glob."""
 
 
 def cost(used: TokenUsage, price: Price) -> Decimal:
-    """What the tokens cost; no rounding."""
+    """The cost of the tokens, without rounding."""
     if price.long is not None and price.above is not None and used.prompt > price.above:
         return cost(used, price.long)
     for_an_hour = price.cache_written if price.cache_written_1h is None else price.cache_written_1h
@@ -51,22 +51,24 @@ def cost(used: TokenUsage, price: Price) -> Decimal:
     return dollars.scaleb(-6)
 
 
-def find(model: str, own: Prices) -> Price | None:
-    """The price of a model by its name: among the user's own, or in the table, where snapshots are not named.
+def find_price(model: str, configured: Prices) -> Price | None:
+    """The price of a model: from the configuration, else from the table, which does not list snapshots.
 
-    A name goes before a glob, and a longer glob before a shorter one. None where no price is known.
+    A name goes before a glob, a longer glob before a shorter one. None: no price is known.
     """
     plain = _DATED.sub("", model.removeprefix("models/"))
     names = (model, plain)
-    globs = sorted((glob for glob in own if fnmatchcase(plain, glob) or fnmatchcase(model, glob)), key=len)
-    return next((own[name] for name in names if name in own), None) or (
-        own[globs[-1]] if globs else published_prices().get(plain)
+    globs = sorted(
+        (glob for glob in configured if fnmatchcase(plain, glob) or fnmatchcase(model, glob)), key=len
+    )
+    return next((configured[name] for name in names if name in configured), None) or (
+        configured[globs[-1]] if globs else published_prices().get(plain)
     )
 
 
 @cache
 def published_prices() -> Prices:
-    """The table that comes with the program."""
+    """The price table that comes with the program."""
     text = resources.files("runner.gateway.model").joinpath("prices.toml").read_text()
     return {model: _price(row) for model, row in tomllib.loads(text, parse_float=Decimal).items()}
 
@@ -78,5 +80,5 @@ def _price(row: Mapping[str, Any]) -> Price:
 
 
 def configured_prices(options: Mapping[str, PriceOptions]) -> Prices:
-    """The prices that the configuration states. A float is written back as it stood in the file."""
+    """The prices in the configuration. A float becomes the decimal number that the file says."""
     return {model: _price({name: str(value) for name, value in one}) for model, one in options.items()}

@@ -1,4 +1,4 @@
-"""One provider of a model: where it is, the key that it takes, and the connections to it."""
+"""A provider of a model: its URL, its key, and connections to it."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ from runner.harnesses import ModelAccess
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _ANSWER_TIMEOUT = 600.0  # seconds without a byte of the answer: models may think for minutes
-_IDLE = 15.0  # seconds that a connection is kept for the next call: less than any provider keeps it
-_REST = 60.0  # seconds that one which failed is asked last
+_IDLE = 15.0  # seconds that an idle connection is reused: less than any provider keeps it open
+_REST = 60.0  # seconds for which a failed provider is asked last
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """A request to a model, as its provider is to get it but for the credential."""
+    """A request to a model's provider, without the credential."""
 
     method: str
     path: str  # below the upstream
@@ -38,26 +38,28 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fallback:
-    """Another provider, for when those before it fail. It has to speak the same API."""
+    """A provider that is asked when those before it fail. It has to have the same API."""
 
     upstream: str
     key: str = field(repr=False)
-    model: str = ""  # asked for there; empty: the one that the request names
+    model: str = ""  # the model to request there; empty: the one that the request names
 
 
-class UnreachedError(OSError):
-    """There was no connection, so nothing was sent and nothing can have been billed."""
+class NotConnectedError(OSError):
+    """No connection could be made, so nothing was sent and nothing can have been billed."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Provider:
-    """Threads may share it."""
+    """A provider with its idle connections. Threads may share it."""
 
     upstream: SplitResult
-    credential: tuple[str, str] = field(repr=False)  # the header, and what it holds
-    model: str = ""  # asked for here; empty: the one that the request names
-    _idle: list[tuple[float, HTTPConnection]] = field(default_factory=list)  # since when; the newest last
-    _failed: float = -inf  # when, in monotonic seconds
+    credential: tuple[str, str] = field(repr=False)  # the header's name and value
+    model: str = ""  # the model to request; empty: the one that the request names
+    _idle: list[tuple[float, HTTPConnection]] = field(
+        default_factory=list
+    )  # (idle since, connection), the newest last
+    _failed: float = -inf  # in monotonic seconds
 
     @property
     def host(self) -> str:
@@ -65,7 +67,7 @@ class Provider:
 
     @property
     def is_backing_off(self) -> bool:
-        """Whether it failed a moment ago, so that others are asked before it."""
+        """Whether it failed recently, so that other providers are asked first."""
         return time.monotonic() - self._failed < _REST
 
     def note_failure(self) -> None:
@@ -76,12 +78,12 @@ class Provider:
             self._idle.pop()[1].close()
 
     @contextmanager
-    def answer(self, asked: ModelRequest) -> Iterator[Body]:
-        """An answer that has begun. Its connection is kept when it was heard out.
+    def answer(self, request: ModelRequest) -> Iterator[Body]:
+        """The answer to a request, when its head has come. A connection is reused after a whole body.
 
-        Raises UnreachedError when nothing was sent; another OSError, HTTPException when it broke off.
+        Raises NotConnectedError when nothing was sent, OSError or HTTPException when the connection broke.
         """
-        connection, answer = self._answered(asked)
+        connection, answer = self._request(request)
         body = Body(answer)
         try:
             yield body
@@ -92,12 +94,12 @@ class Provider:
             else:
                 connection.close()
 
-    def _answered(self, asked: ModelRequest) -> tuple[HTTPConnection, HTTPResponse]:
-        """A new connection costs TLS several ways there and back, so the last one is tried first."""
+    def _request(self, asked: ModelRequest) -> tuple[HTTPConnection, HTTPResponse]:
+        """Send the request, on the newest idle connection first: a new one costs round trips for TLS."""
         if (kept := self._kept()) is not None:
             try:
                 return kept, self._ask(kept, asked)
-            except (RemoteDisconnected, ConnectionError):  # it was closed while nobody used it
+            except (RemoteDisconnected, ConnectionError):  # the provider closed it while it was idle
                 kept.close()
         fresh = self._connected()
         try:
@@ -120,14 +122,14 @@ class Provider:
         try:
             connection.connect()
         except SSLError:
-            raise  # it will not have another certificate in a moment
+            raise  # trying again would get the same certificate
         except OSError as error:
-            raise UnreachedError(error.errno, error.strerror or type(error).__name__) from error
+            raise NotConnectedError(error.errno, error.strerror or type(error).__name__) from error
         connection.sock.settimeout(_ANSWER_TIMEOUT)
         return connection
 
     def _kept(self) -> HTTPConnection | None:
-        with suppress(IndexError):  # others take from it as well
+        with suppress(IndexError):  # other threads take connections as well
             since, connection = self._idle.pop()
             if time.monotonic() - since < _IDLE:
                 return connection
@@ -136,28 +138,28 @@ class Provider:
 
 
 def primary_provider(access: ModelAccess, key: str, upstream: str) -> Provider:
-    """The provider that a harness is for; `upstream` is where it is when not at its usual place.
+    """The provider of a harness's model; `upstream` is its URL when it is not the usual one.
 
-    Raises RunnerError when the address or the key cannot be right.
+    Raises RunnerError when the URL or the key is invalid.
     """
     return Provider(
-        upstream=_checked(upstream or access.upstream, access.upstream_variable, access),
+        upstream=_check_upstream(upstream or access.upstream, access.upstream_variable, access),
         credential=_credential(access, key, access.key_variable),
     )
 
 
 def fallback_provider(access: ModelAccess, fallback: Fallback) -> Provider:
-    """One to fall back to. Raises RunnerError likewise."""
+    """A fallback provider. Raises RunnerError when its URL or key is invalid."""
     where = f"the fallback {fallback.upstream}"
     return Provider(
-        upstream=_checked(fallback.upstream, where, access),
+        upstream=_check_upstream(fallback.upstream, where, access),
         credential=_credential(access, fallback.key, f"the key of {where}"),
         model=fallback.model,
     )
 
 
-def _checked(upstream: str, where: str, access: ModelAccess) -> SplitResult:
-    """The upstream's address. Over the network only TLS: the key would be readable on the way."""
+def _check_upstream(upstream: str, where: str, access: ModelAccess) -> SplitResult:
+    """The parsed upstream URL. Outside this machine it has to be https, so that nobody can read the key."""
     url = urlsplit(upstream)
     safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK)
     if not safe or not url.hostname or url.username or url.query:

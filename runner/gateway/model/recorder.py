@@ -1,6 +1,6 @@
-"""Keeps the model traffic of a run: what was asked and what was answered, with secrets masked.
+"""Records the model traffic of a run, requests and answers, with secrets masked.
 
-What streams by is only set aside; a thread of its own masks and writes it, so nobody waits for that.
+The proxy's threads only copy the bytes; a thread of the recorder masks and writes them.
 """
 
 import json
@@ -14,8 +14,8 @@ from pathlib import Path
 from runner.core.redact import Redactor
 from runner.gateway.server import AnswerListener
 
-_LARGEST = 8 * 1024**2  # bytes of one body that are kept
-_HELD = 64 * 1024**2  # bytes of all bodies that are not written yet
+_LARGEST = 8 * 1024**2  # bytes of one body that are recorded
+_HELD = 64 * 1024**2  # bytes of all bodies that wait to be written
 _WHOLE = 256 * 1024**2  # bytes of the file
 
 
@@ -31,32 +31,32 @@ class TrafficRecorder:
         self._count = self._held = self._written = 0
 
     def mask(self, token: str) -> None:
-        """The run's own token is not to be kept either."""
+        """Mask the run's token as well."""
         self._redactor = Redactor(self._secrets | {token})
 
-    def begin(self, method: str, path: str, body: bytes, ear: AnswerListener) -> "ExchangeRecorder":
-        """A call begins; `ear` hears its answer as well."""
+    def begin(self, method: str, path: str, body: bytes, listener: AnswerListener) -> "ExchangeRecorder":
+        """Begin the recording of a call; `listener` gets its answer as well."""
         with self._lock:
             self._count += 1
             number = self._count
-        take = ExchangeRecorder(self, ear, number, method, path)
+        take = ExchangeRecorder(self, listener, number, method, path)
         take.body = self.clip(take, body)
         return take
 
     def clip(self, take: "ExchangeRecorder", piece: bytes, before: int = 0) -> bytes:
-        """As much of `piece` as may be kept beside the `before` bytes of the same body."""
+        """The part of `piece` that may be recorded after `before` bytes of the same body."""
         with self._lock:
             most = max(0, min(_LARGEST - before, _HELD - self._held))
             self._held += min(most, len(piece))
-        take.cut = take.cut or len(piece) > most
+        take.is_truncated = take.is_truncated or len(piece) > most
         return piece[:most]
 
     def write(self, take: "ExchangeRecorder") -> None:
-        """An exchange is over."""
+        """Write a finished exchange, in the recorder's thread."""
         self._writer.submit(self._write, take)
 
     def close(self) -> None:
-        """Wait until all is written."""
+        """Wait until everything is written."""
         self._writer.shutdown()
 
     def _write(self, take: "ExchangeRecorder") -> None:
@@ -64,12 +64,12 @@ class TrafficRecorder:
             "number": take.number,
             "at": take.at.isoformat(timespec="milliseconds"),
             "method": take.method,
-            "path": self._masked(take.path.encode()),
-            "body": self._masked(take.body),
+            "path": self._mask(take.path.encode()),
+            "body": self._mask(take.body),
             "status": take.status,
             "content_type": take.content_type,
-            "answer": self._masked(bytes(take.answer)),
-            "cut": take.cut,
+            "answer": self._mask(bytes(take.answer)),
+            "cut": take.is_truncated,
         }
         line = json.dumps(told).encode() + b"\n"
         with self._lock:
@@ -79,16 +79,16 @@ class TrafficRecorder:
             with self.path.open("ab") as file:
                 file.write(line)
 
-    def _masked(self, content: bytes) -> str:
+    def _mask(self, content: bytes) -> str:
         return self._redactor.whole(content.decode("utf-8", "surrogateescape"))
 
 
 @dataclass(slots=True)
 class ExchangeRecorder:
-    """One exchange under way."""
+    """Records one exchange in progress."""
 
-    tape: TrafficRecorder
-    ear: AnswerListener
+    recorder: TrafficRecorder
+    listener: AnswerListener
     number: int
     method: str
     path: str
@@ -97,20 +97,20 @@ class ExchangeRecorder:
     status: int = 0
     content_type: str = ""
     answer: bytearray = field(default_factory=bytearray)
-    cut: bool = False  # something of it is missing
+    is_truncated: bool = False  # part of it is missing
     _ended: bool = False
 
     def start_answer(self, status: int, content_type: str) -> None:
-        """The head of the answer has come."""
+        """Record the head of the answer."""
         self.status, self.content_type = status, content_type
 
     def feed(self, piece: bytes) -> None:
-        self.ear.feed(piece)
-        self.answer += self.tape.clip(self, piece, len(self.answer))
+        self.listener.feed(piece)
+        self.answer += self.recorder.clip(self, piece, len(self.answer))
 
     def end(self, whole: bool = False) -> None:
-        self.ear.end(whole)
+        self.listener.end(whole)
         if not self._ended:
             self._ended = True
-            self.cut = self.cut or not whole
-            self.tape.write(self)
+            self.is_truncated = self.is_truncated or not whole
+            self.recorder.write(self)

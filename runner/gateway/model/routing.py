@@ -1,4 +1,4 @@
-"""Which model a request gets where a skill leaves it open (`model: auto`): the first rule that fits decides.
+"""Chooses a request's model where a skill says `model: auto`: by the first route whose conditions hold.
 
 Pure.
 """
@@ -13,22 +13,22 @@ from typing import Any
 from runner.core.jsonl import json_object
 from runner.core.model import Route
 
-_BYTES = 4  # of a request for each token of its prompt, about
+_BYTES = 4  # approximate bytes of a request for each prompt token
 _IN_PATH = re.compile(r"(/models/)[^/:]+(:)")  # how Gemini's API names the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
-    """What rules look at."""
+    """The facts of a request that routes test."""
 
     prompt_tokens: int  # estimated by the request's size
-    turns: int  # of the model, in the history that the request holds
+    turns: int  # the model's turns in the request's history
     tools: bool  # whether the model may call any: side questions, such as one for a title, offer none
-    spent: float  # share of the run's limit: 0.5 is half of it
+    spent: float  # the spent share of the run's limit: 0.5 is half of it
 
 
-def facts(asked: Mapping[str, Any], size: int, spent: float) -> RequestFacts:
-    """Of a request's body, `size` bytes long."""
+def request_facts(asked: Mapping[str, Any], size: int, spent: float) -> RequestFacts:
+    """The facts of a request's parsed body, which is `size` bytes long."""
     history = next((asked[key] for key in ("messages", "input", "contents") if key in asked), ())
     entries = history if isinstance(history, list) else ()
     turns = sum(1 for by_model, _ in groupby(entries, _by_model) if by_model)
@@ -37,13 +37,13 @@ def facts(asked: Mapping[str, Any], size: int, spent: float) -> RequestFacts:
     )
 
 
-def choose(routes: Sequence[Route], known: RequestFacts) -> str:
-    """The model of the first rule that fits; the last one fits always."""
+def choose_model(routes: Sequence[Route], known: RequestFacts) -> str:
+    """The model of the first route whose conditions hold; the last route has none."""
     return next(one.model for one in routes if one is routes[-1] or _fits(one, known))
 
 
 def with_model(path: str, body: bytes, model: str) -> tuple[str, bytes]:
-    """The path and the body of a request, for this model. What names no model stays as it is."""
+    """The path and body of a request, changed to this model. A request that names no model stays as it is."""
     if _IN_PATH.search(path):
         return _IN_PATH.sub(lambda found: f"{found[1]}{model}{found[2]}", path, count=1), body
     asked = json_object(body)
@@ -53,7 +53,7 @@ def with_model(path: str, body: bytes, model: str) -> tuple[str, bytes]:
 
 
 def _fits(route: Route, known: RequestFacts) -> bool:
-    """Whether all that a rule says holds."""
+    """Whether all conditions of a route hold."""
     over = (
         (route.prompt_tokens_over, known.prompt_tokens),
         (route.turns_over, known.turns),
@@ -66,7 +66,7 @@ def _fits(route: Route, known: RequestFacts) -> bool:
 
 
 def _by_model(entry: Any) -> bool:
-    """Whether the model wrote it. Of the Responses API some entries have a type in place of a role."""
+    """Whether the model wrote an entry. Some entries of the Responses API have a type instead of a role."""
     if not isinstance(entry, dict):
         return False
     if role := entry.get("role"):

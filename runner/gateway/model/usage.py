@@ -1,4 +1,4 @@
-"""What a call of a model used, read from its answer as it streams by; no byte is changed or held back.
+"""Reads the tokens that a call used from its answer while it streams; no byte is changed or delayed.
 
 Sources: Anthropic, "Messages API", "Streaming Messages"; OpenAI, "Responses API", "Chat Completions API",
 "Prompt caching"; Google, "Gemini API: generateContent" (UsageMetadata).
@@ -19,31 +19,31 @@ _APIS: Mapping[str, Dialect] = {
     "/responses/": "responses",
     "/chat/completions/": "chat",
 }
-_OF_A_MODEL = re.compile(r"/models/([^/:]+):")  # how Gemini's API names the model and then what it should do
+_OF_A_MODEL = re.compile(r"/models/([^/:]+):")  # Gemini's path names the model and the method
 _FREE = ("/count_tokens", "/input_tokens", ":countTokens", "/cancel")
 _ABSURD = 10**12  # no call has so many tokens
 _NAME = 200  # characters of a model's name
 
 
 def dialect(path: str) -> Dialect | None:
-    """Which API a path of a model's provider belongs to; None where no model is called."""
+    """The API that a path belongs to; None: the path calls no model."""
     if _OF_A_MODEL.search(path):
         return "gemini"
     return next((kind for part, kind in _APIS.items() if part in f"{path}/"), None)
 
 
 def is_billed(path: str) -> bool:
-    """Whether a POST there costs something, as far as is known."""
+    """Whether a POST to the path costs something, as far as is known."""
     return dialect(path) is not None and not path.endswith(_FREE)
 
 
 def reports_usage(path: str, asked: Mapping[str, Any]) -> bool:
-    """Whether the answer to a request tells what it used: that to a batch or a background job does not."""
+    """Whether the answer to a request reports its usage: answers to batches and background jobs do not."""
     return not re.search("/batches(/|$)|:batch", path) and asked.get("background") is not True
 
 
-def model_of(path: str, asked: Mapping[str, Any]) -> str:
-    """The name of the model that a request asks for; empty where it names none."""
+def requested_model(path: str, asked: Mapping[str, Any]) -> str:
+    """The model that a request names; empty: none."""
     found = _OF_A_MODEL.search(path)
     name = found[1] if found else asked.get("model")
     return name[:_NAME] if isinstance(name, str) else ""
@@ -67,22 +67,24 @@ class TokenUsage:
 
     @property
     def prompt(self) -> int:
-        """All that was sent, by which some prices go."""
+        """All prompt tokens, which some prices depend on."""
         return self.input + self.cached + self.cache_written
 
 
 @dataclass(slots=True)
 class UsageMeter:
-    """Reads one answer, plain or as server-sent events, in pieces that may be cut anywhere.
+    """Reads the usage from one answer, plain or as server-sent events, in pieces of any size.
 
-    It needs the answer as it is: one with a Content-Encoding tells it nothing, so the gateway asks for none.
-    At most `longest` bytes are held; of what is longer (an answer with large pictures) nothing is told.
+    It cannot read an answer with a Content-Encoding, so the gateway requests none. It holds at most
+    `max_bytes` bytes; a longer answer (with large pictures) yields no usage.
     """
 
-    longest: int = LONGEST
-    failed: bool = False  # the answer says that it is an error, and tells nothing else
-    told: bool = False
-    _told: dict[str, Any] = field(default_factory=dict)  # the newest of each number, by the provider's name
+    max_bytes: int = LONGEST
+    is_error: bool = False  # the answer is an error without usage
+    has_usage: bool = False
+    _told: dict[str, Any] = field(
+        default_factory=dict
+    )  # the newest value of each number, by the provider's name for it
     _form: Literal["plain", "stream"] | None = None
     _held: bytearray = field(default_factory=bytearray)
     _cut: bool = False
@@ -100,29 +102,29 @@ class UsageMeter:
         self._hold(piece[end:] if end else piece)
 
     def end(self) -> TokenUsage:
-        """What the answer told, whole or not. `told` says from now on whether that is all of it."""
+        """The usage that the answer reported. From now on `has_usage` says whether it is complete."""
         if self._form == "plain" and not self._cut:
             for one in _objects(bytes(self._held)):
                 self._read(one)
         if self._form == "stream":
             self._read_lines(b"", 0)
-        self.told = bool(self._told) and not self._cut
+        self.has_usage = bool(self._told) and not self._cut
         return self.usage_until_now
 
     @property
     def usage_until_now(self) -> TokenUsage:
-        """What the answer told by now; one that is no stream tells all at its end."""
+        """The usage reported so far; an answer that is no stream reports it at its end."""
         return _used(self._told)
 
     def _hold(self, part: bytes) -> None:
-        room = self.longest - len(self._held)
+        room = self.max_bytes - len(self._held)
         self._cut = self._cut or len(part) > room
         self._held += part[:room]
 
     def _read_lines(self, piece: bytes, end: int) -> None:
-        """What is held, and the lines of `piece` that end there.
+        """Process the held bytes and the lines that end in `piece`.
 
-        Only those that matter are looked at, or even copied: a model's words come in very many.
+        Only lines that may hold usage are copied and parsed: most lines are the model's words.
         """
         first = piece.find(b"\n", 0, end) + 1
         if self._held:
@@ -136,23 +138,23 @@ class UsageMeter:
                 self._line(line)
 
     def _line(self, line: bytes) -> None:
-        """An event's data. Providers write it in one line."""
+        """Read a line of an event's data. Providers write the data in one line."""
         if line.startswith(b"data:") and self._matters(line):
             self._read(json_object(line[5:]) or {})
 
     def _matters(self, text: bytes, start: int = 0, end: int | None = None) -> bool:
-        """Whether lines may tell something: "usageMetadata" begins like "usage".
+        """Whether lines may hold usage: "usageMetadata" begins with "usage" as well.
 
-        Whether an answer failed is of interest only where it tells nothing else.
+        An error matters only while no usage was reported.
         """
         used = text.find(b'"usage', start, end) >= 0
         return used or (not self._told and text.find(b'"error"', start, end) >= 0)
 
     def _read(self, told: Mapping[str, Any]) -> None:
-        """An event or a whole answer: the usage stands in it, or in the message or response that it holds."""
+        """Read the usage of an event or an answer, or of the message or response inside it."""
         held = told.get("message") or told.get("response")
         inner = held if isinstance(held, dict) else told
-        self.failed = self.failed or any(one.get("error") for one in (told, inner))
+        self.is_error = self.is_error or any(one.get("error") for one in (told, inner))
         for one in (inner.get("usage"), told.get("usage"), told.get("usageMetadata")):
             if isinstance(one, dict):
                 self._told.update({name: value for name, value in one.items() if value is not None})
@@ -165,7 +167,7 @@ class UsageMeter:
 
 
 def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:
-    """The answer, or the parts of a list of answers, of which the last may be cut."""
+    """The answer's objects: one, or the elements of a list whose last one may be cut."""
     decoder, text = json.JSONDecoder(), body.decode("utf-8", "replace")
     at = 1 if text.startswith("[") else 0
     while at < len(text):
@@ -239,7 +241,7 @@ def _count(told: Mapping[str, Any], key: str) -> int:
 
 
 def with_usage_requested(path: str, body: bytes) -> bytes:
-    """The body to send: a stream of Chat Completions tells what it used only when it is asked to."""
+    """The body to send: a stream of Chat Completions reports its usage only when the request asks for it."""
     if dialect(path) != "chat":
         return body
     asked = json_object(body)

@@ -9,7 +9,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import McpServer, Outcome, Phase, Reason, RunSpec, Usage
 from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.egress import git
-from runner.gateway.factory import EgressLog, ModelDoor, open_gateway
+from runner.gateway.factory import EgressLog, ModelRouteOptions, open_gateway
 from runner.gateway.model.budget import Account, Call
 from runner.gateway.model.recorder import TrafficRecorder
 from runner.gateway.server import GatewayAddress
@@ -57,14 +57,14 @@ def gateway(job: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
     """The way out, for as long as the harness runs. What went through, and what did not, is recorded."""
     parts = job.parts
     log = EgressLog(job.record.folder / EGRESS)
-    model = ModelDoor(
+    model = ModelRouteOptions(
         access=_model(job),
         key=parts.model_key,
         upstream=parts.model_upstream,
         fallback=parts.fallback,
         routes=job.spec.harness.routes,
         account=job.account,
-        tape=TrafficRecorder(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
+        recorder=TrafficRecorder(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
     )
     allowed = rules(job.spec.environment.network, parts.private_hosts)
     try:
@@ -74,22 +74,22 @@ def gateway(job: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
             offered = tools(job)
             yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.note_attempt, offered))
     finally:
-        if model.tape is not None:
-            model.tape.close()
+        if model.recorder is not None:
+            model.recorder.close()
         _enter(job, log, model)
 
 
-def _enter(job: RunContext, log: EgressLog, model: ModelDoor) -> None:
+def _enter(job: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
     """The gateway is closed: what it saw is the run's, however that goes on."""
     record = job.record
     record.spent += job.account.usage
     for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
         if path.exists():
             record.register_artifact(path.name, path, "application/jsonl")
-    for host, times in model.instead.items():
+    for host, times in model.fallback_counts.items():
         if times:
             record.add_event(f"{times} of the model's answers came from {host}, in place of its own provider")
-    for what, times in log.refused.most_common(_TOLD):
+    for what, times in log.refusals.most_common(_TOLD):
         record.add_event(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
@@ -99,7 +99,7 @@ def task_with_gateway(task: Task, job: RunContext, opened: GatewayAddress) -> Ta
     variables = task.variables
     if not job.parts.sandbox.network:
         reached = rules(job.spec.environment.network)
-        variables = {**opened.proxy, **variables, **git.variables(opened.url, reached, variables)}
+        variables = {**opened.proxy, **variables, **git.git_variables(opened.url, reached, variables)}
     ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
     return replace(
         task,

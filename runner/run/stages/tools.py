@@ -17,7 +17,7 @@ from runner.config.documents import Model, Text
 from runner.core.errors import RunnerError
 from runner.core.model import DeclaredOutput
 from runner.core.redact import Redactor, escape_invisible
-from runner.gateway.mcp import Tool, ToolError, faults
+from runner.gateway.mcp import Tool, ToolError, argument_faults
 from runner.publish.outputs import Output
 from runner.run.context import RunContext
 from runner.store import memory
@@ -181,4 +181,4 @@ def _fitting(output: Output, fields: dict[str, Any]) -> dict[str, Any]:
     try:
         return model.model_validate(fields).model_dump(exclude_unset=True) if model else fields
     except ValidationError as error:
-        raise ToolError(faults(error)) from error
+        raise ToolError(argument_faults(error)) from error

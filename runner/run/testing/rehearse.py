@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runner.core.errors import RunnerError
 from runner.core.model import Artifact, End, Phase, Places, Reason, RunSpec, SessionStart, Trigger
-from runner.gateway.factory import ModelDoor
-from runner.gateway.model.cassette import Exchange, Names, commit_names, from_traffic
+from runner.gateway.factory import ModelRouteOptions
+from runner.gateway.model.cassette import Exchange, Placeholders, commit_names, from_traffic
 from runner.gateway.model.replay import Replay, serve_replay
 from runner.publish.outputs import Offer, Output
 from runner.publish.outputs.none import NoneOutput
@@ -98,7 +98,7 @@ class CaseRun:
 class _Ears:
     """What is only known while it runs."""
 
-    names: Names
+    names: Placeholders
     offer: Offer | None = None
     version: str = ""
 
@@ -133,7 +133,7 @@ def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
         raise RunnerError(Phase.CHECKOUT, Reason.UNSUPPORTED, message, hint=hint)
     if mode != "record":
         spec = replace(spec, environment=replace(spec.environment, network=()))
-    ears = _Ears(Names(others=_names(stage, run_id, repository, commits)))
+    ears = _Ears(Placeholders(others=_names(stage, run_id, repository, commits)))
     replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
     record = RunRecorder(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
     with hold_lock(record.folder):
@@ -202,9 +202,9 @@ def _names(stage: TestBench, run_id: str, repository: Path, commits: tuple[str, 
     return {**known, **commit_names(commits)}
 
 
-def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelDoor, Places], Any]:
+def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelRouteOptions, Places], Any]:
     @contextmanager
-    def end(door: ModelDoor, places: Places) -> Iterator[ModelDoor]:
+    def end(door: ModelRouteOptions, places: Places) -> Iterator[ModelRouteOptions]:
         inside = {places.workspace: "workspace", places.exchange: "exchange", places.home: "home"}
         ears.names = replace(ears.names, places=inside)
         if replay is None:
@@ -241,7 +241,7 @@ def _content(artifact: Artifact | None) -> bytes:
     return Path(artifact.path).read_bytes() if artifact else b""
 
 
-def _patch(raw: bytes, names: Names) -> str:
+def _patch(raw: bytes, names: Placeholders) -> str:
     """The patch without the names of blobs, which say no more than its lines do."""
     text = names.generalize(raw.decode("utf-8", "surrogateescape"))
     return re.sub(r"^index [0-9a-f]{40,64}\.\.[0-9a-f]{40,64}( \d+)?\n", "", text, flags=re.MULTILINE)

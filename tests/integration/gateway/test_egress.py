@@ -15,7 +15,7 @@ import pytest
 
 from runner.config.network import rules
 from runner.gateway import factory
-from runner.gateway.egress.proxy import Attempt, Egress
+from runner.gateway.egress.proxy import Attempt, EgressHandler
 from runner.gateway.factory import EgressLog
 from runner.gateway.model.proxy import NoModel
 from runner.gateway.server import GatewayAddress, GatewayHandlers, serve_gateway
@@ -69,7 +69,7 @@ class Way:
             self.done.release()
 
         def doors(token: str) -> GatewayHandlers:
-            egress = Egress(rules=allowed, token=token, told=tell, resolve=resolve)
+            egress = EgressHandler(rules=allowed, token=token, on_attempt=tell, resolve=resolve)
             return GatewayHandlers(model=NoModel(), egress=egress)
 
         self.gateway: GatewayAddress = stack.enter_context(serve_gateway(listener, doors))
@@ -258,11 +258,11 @@ def test_from_a_container_only_what_is_named_is_reached(container: Rig, certific
 def test_attempts_are_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import UTC, datetime
 
-    monkeypatch.setattr(factory, "_MOST", 2)
+    monkeypatch.setattr(factory, "_MAX_ATTEMPTS", 2)
     log = EgressLog(tmp_path / "egress.jsonl")
     at = datetime(2026, 1, 1, tzinfo=UTC)
     for refused in ("no", "", "no"):
         log.note_attempt(Attempt(at=at, method="GET", host=OPEN, port=80, refused=refused))
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert [line["refused"] for line in lines] == ["no", ""]
-    assert log.refused == {f"{OPEN}: no": 2}
+    assert log.refusals == {f"{OPEN}: no": 2}

@@ -401,7 +401,7 @@ def test_a_connection_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_what_follows_a_head_does_not_wait(gateway: GatewayAddress) -> None:
     """With Nagle's algorithm it would wait for the client's delayed acknowledgement, 40 ms."""
-    assert server.Request.disable_nagle_algorithm
+    assert server.GatewayRequest.disable_nagle_algorithm
     host, port = gateway.address.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as line:
         line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

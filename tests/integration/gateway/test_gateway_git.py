@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from runner.config.network import Rules, rules
-from runner.gateway.egress.git import PATH, GitRead, variables
+from runner.gateway.egress.git import PATH, GitReadHandler, git_variables
 from runner.gateway.model.proxy import NoModel
 from runner.gateway.server import GatewayAddress, GatewayHandlers, serve_gateway
 from tests.parts.github import free_port, git_http
@@ -62,9 +62,9 @@ class Forge:
         reached = Rules(repositories=ALLOWED.repositories, private=frozenset({"github.com"}))
 
         def doors(token: str) -> GatewayHandlers:
-            door = {"rules": reached, "token": token, "told": self.told.append}
-            read = GitRead(**{**door, "places": {"github.com": self.place}, **changes})
-            return GatewayHandlers(model=NoModel(), egress=NoModel(), below={PATH: read})
+            door = {"rules": reached, "token": token, "on_attempt": self.told.append}
+            read = GitReadHandler(**{**door, "addresses": {"github.com": self.place}, **changes})
+            return GatewayHandlers(model=NoModel(), egress=NoModel(), by_path={PATH: read})
 
         with serve_gateway(listener or socket.create_server(("127.0.0.1", 0)), doors) as opened:
             yield opened
@@ -107,7 +107,7 @@ def forge(tmp_path: Path) -> Iterator[Forge]:
 
 def test_a_repository_is_cloned_and_fetched_by_its_usual_address(forge: Forge, tmp_path: Path) -> None:
     with forge.gateway() as opened:
-        env = variables(opened.url, ALLOWED, {})
+        env = git_variables(opened.url, ALLOWED, {})
         cloned = git(tmp_path, "clone", "-q", f"{URL}.git".removesuffix(".git"), "copy", env=env)
         assert cloned.returncode == 0, cloned.stderr
         copy = tmp_path / "copy"
@@ -126,7 +126,7 @@ def test_a_repository_is_cloned_and_fetched_by_its_usual_address(forge: Forge, t
 
 def test_a_push_does_not_pass(forge: Forge, tmp_path: Path) -> None:
     with forge.gateway() as opened:
-        pushed = git(tmp_path / "work", "push", URL, "main:evil", env=variables(opened.url, ALLOWED, {}))
+        pushed = git(tmp_path / "work", "push", URL, "main:evil", env=git_variables(opened.url, ALLOWED, {}))
     assert pushed.returncode != 0
     assert "403" in pushed.stderr
     assert forge.told[-1].refused == "repositories are only read: git fetch and git clone, and no push"
@@ -193,7 +193,7 @@ def test_addresses_inside_are_not_read(forge: Forge) -> None:
 def test_a_forge_that_is_not_there(forge: Forge) -> None:
     path = f"{PATH}/github.com/acme/tool/info/refs?service=git-upload-pack"
     place = {"github.com": f"http://127.0.0.1:{free_port()}"}
-    with forge.gateway(places=place) as opened:
+    with forge.gateway(addresses=place) as opened:
         assert forge.ask(opened, "GET", path) == 502
     assert forge.told[-1].failed == "Connection refused"
 
@@ -212,7 +212,10 @@ class Answering(Quiet):
 
 
 def test_a_repository_that_moved_is_asked_for_here_again(forge: Forge) -> None:
-    with site(Answering) as port, forge.gateway(places={"github.com": f"http://127.0.0.1:{port}"}) as opened:
+    with (
+        site(Answering) as port,
+        forge.gateway(addresses={"github.com": f"http://127.0.0.1:{port}"}) as opened,
+    ):
         url = urlsplit(opened.url)
         with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)) as connection:
             connection.request("GET", f"{url.path}/git/github.com/old/tool/info/refs?service=git-upload-pack")
@@ -225,8 +228,11 @@ def test_a_repository_that_moved_is_asked_for_here_again(forge: Forge) -> None:
 
 
 def test_what_is_private_is_not_there(forge: Forge, tmp_path: Path) -> None:
-    with site(Answering) as port, forge.gateway(places={"github.com": f"http://127.0.0.1:{port}"}) as opened:
-        env = variables(opened.url, ALLOWED, {})
+    with (
+        site(Answering) as port,
+        forge.gateway(addresses={"github.com": f"http://127.0.0.1:{port}"}) as opened,
+    ):
+        env = git_variables(opened.url, ALLOWED, {})
         cloned = git(tmp_path, "clone", "https://github.com/private/tool", env=env)
     assert "not found" in cloned.stderr
 
@@ -252,14 +258,14 @@ def test_the_forge_must_prove_who_it_is(
         monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
     with site(Answering, certificate) as port, ExitStack() as stack:
         place = {"github.com": f"https://packages.example:{port}"}
-        opened = stack.enter_context(forge.gateway(places=place, resolve=lambda _: ["127.0.0.1"]))
+        opened = stack.enter_context(forge.gateway(addresses=place, resolve=lambda _: ["127.0.0.1"]))
         path = f"{PATH}/github.com/private/tool/info/refs?service=git-upload-pack"
         assert forge.ask(opened, "GET", path) == (404 if trusted else 502)
 
 
 def test_settings_come_after_those_that_are_there() -> None:
     given = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c"}
-    told = {**given, **variables("http://127.0.0.1:1/token", ALLOWED, given)}
+    told = {**given, **git_variables("http://127.0.0.1:1/token", ALLOWED, given)}
     assert told["GIT_CONFIG_COUNT"] == "5"
     assert told["GIT_CONFIG_KEY_0"] == "a.b"
     assert told["GIT_CONFIG_KEY_1"] == "url.http://127.0.0.1:1/token/git/github.com/.insteadOf"
@@ -268,7 +274,7 @@ def test_settings_come_after_those_that_are_there() -> None:
         "git@github.com:",
         "ssh://git@github.com/",
     ]
-    assert variables("http://127.0.0.1:1/token", rules(["pypi"]), given) == {}
+    assert git_variables("http://127.0.0.1:1/token", rules(["pypi"]), given) == {}
 
 
 @pytest.mark.docker
@@ -277,6 +283,6 @@ def test_from_a_container_without_a_network(container: Rig, forge: Forge) -> Non
     sandbox: Any = container.open(gateway=True)
     with forge.gateway(sandbox.listener()) as opened:
         ask = f"git clone -q {URL} /tmp/copy && wc -c < /tmp/copy/large.bin"
-        env = {**opened.proxy, **variables(opened.url, ALLOWED, {})}
+        env = {**opened.proxy, **git_variables(opened.url, ALLOWED, {})}
         container.run(sandbox, ask, variables=env)
     assert container.printed().split() == [b"3000000"], container.printed("stderr")

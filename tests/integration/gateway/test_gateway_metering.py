@@ -63,7 +63,7 @@ def test_an_answer_passes_unchanged_and_is_counted(model_server: ModelServer, st
     assert passed[0] == direct[0] == 200
     assert _unnumbered(passed[1]) == _unnumbered(direct[1])
     assert account.usage == Usage(tokens_in=TOKENS_IN, tokens_out=TOKENS_OUT, cost_usd=ONE)
-    assert [(one.status, one.used.model) for one in kept] == [(200, MODEL)]
+    assert [(one.status, one.usage.model) for one in kept] == [(200, MODEL)]
 
 
 def test_the_call_after_the_last_cent_is_refused_in_the_providers_words(model_server: ModelServer) -> None:
@@ -174,7 +174,7 @@ def test_who_leaves_before_the_end_pays_all_the_same_where_there_is_a_limit(limi
 
 
 def test_a_call_under_way_at_the_end_counts_as_far_as_it_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(factory, "_LINGER", 0.1)
+    monkeypatch.setattr(factory, "_CLOSE_TIMEOUT", 0.1)
     hold = threading.Event()
     message = {"model": MODEL, "usage": {"input_tokens": 1_000, "output_tokens": 0}}
     started = sse({"type": "message_start", "message": message})

@@ -13,7 +13,7 @@ import pytest
 from runner.config.network import Rules
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Route
-from runner.gateway.factory import ModelDoor, open_gateway
+from runner.gateway.factory import ModelRouteOptions, open_gateway
 from runner.gateway.model import provider, proxy
 from runner.gateway.model.budget import Account, Call
 from runner.gateway.model.provider import Fallback
@@ -40,7 +40,7 @@ class Opened:
     def __init__(self, *upstreams: str, limit: float | None = None, **more: Any) -> None:
         self.calls: list[Call] = []
         others = [Fallback(upstream=one, key=OTHER_KEY, model=more.get("model", "")) for one in upstreams[1:]]
-        self.door = ModelDoor(
+        self.door = ModelRouteOptions(
             access=more.get("access", ClaudeCode.model),
             key=KEY,
             upstream=upstreams[0],
@@ -151,7 +151,7 @@ def test_the_next_provider_answers_with_its_own_key_and_model(model_server: Mode
     assert [one.body["model"] for one in model_server.asked("fall-2")] == [OTHER]
     assert {one.headers["x-api-key"] for one in model_server.asked("fall-1")} == {KEY}
     assert {one.headers["x-api-key"] for one in model_server.asked("fall-2")} == {OTHER_KEY}
-    assert dict(opened.door.instead) == {"127.0.0.1": 1}
+    assert dict(opened.door.fallback_counts) == {"127.0.0.1": 1}
     assert opened.calls[-1].cost == Decimal("0.00137")  # a third of the larger one's
 
 
@@ -185,7 +185,7 @@ def test_when_all_fail_the_last_one_is_heard(model_server: ModelServer) -> None:
 
 def test_a_fallback_needs_a_key_that_can_be_sent(model_server: ModelServer) -> None:
     opened = Opened(model_server.address)
-    opened.door = ModelDoor(
+    opened.door = ModelRouteOptions(
         access=ClaudeCode.model,
         key=KEY,
         fallback=[Fallback(upstream="https://models.example.com", key="two\nlines")],

@@ -14,9 +14,9 @@ import requests
 
 from runner.config.network import Rules
 from runner.core.errors import RunnerError
-from runner.gateway.factory import ModelDoor, open_gateway
+from runner.gateway.factory import ModelRouteOptions, open_gateway
 from runner.gateway.model import recorder as tapes
-from runner.gateway.model.cassette import Exchange, Names, comparable_lines, from_traffic
+from runner.gateway.model.cassette import Exchange, Placeholders, comparable_lines, from_traffic
 from runner.gateway.model.recorder import TrafficRecorder
 from runner.gateway.model.replay import Replay, serve_replay
 from runner.gateway.server import GatewayAddress
@@ -73,7 +73,7 @@ def echo() -> Iterator[str]:
 @contextmanager
 def taped(upstream: str, path: Path) -> Iterator[GatewayAddress]:
     tape = TrafficRecorder(path, {KEY, SECRET})
-    door = ModelDoor(access=ACCESS, key=KEY, upstream=upstream, tape=tape)
+    door = ModelRouteOptions(access=ACCESS, key=KEY, upstream=upstream, recorder=tape)
     try:
         with open_gateway(listening(), door, Rules(), lambda _: None) as opened:
             yield opened
@@ -148,7 +148,7 @@ def exchange(text: str, answer: str = "{}", status: int = 200) -> Exchange:
     return Exchange(
         method="POST",
         path="/v1/messages",
-        asked=comparable_lines(json.dumps(asked(text)).encode(), Names()),
+        asked=comparable_lines(json.dumps(asked(text)).encode(), Placeholders()),
         status=status,
         content_type="application/json",
         answer=answer,
@@ -164,7 +164,7 @@ def test_what_was_kept_is_answered_again(echo: str, tmp_path: Path) -> None:
     with taped(echo, path) as opened:
         first = post(opened.url, "one").text
         assert post(opened.url, "two").ok
-    replay = Replay(from_traffic(path.read_bytes(), Names()))
+    replay = Replay(from_traffic(path.read_bytes(), Placeholders()))
     with serve_replay(replay) as url:
         assert "request 2" in replay.unused_exchanges() or "requests 1, 2" in replay.unused_exchanges()
         assert post(url, "two").ok  # the order of what is asked at once is chance
@@ -210,7 +210,7 @@ def test_answers_in_their_order_whatever_is_asked() -> None:
 
 def test_errors_and_places_are_replayed() -> None:
     recorded = [exchange("one", "<<workspace>>/a", 529), exchange("two", status=0)]
-    replay = Replay(recorded, Names(places={"/here": "workspace"}))
+    replay = Replay(recorded, Placeholders(places={"/here": "workspace"}))
     with serve_replay(replay) as url:
         failed = post(url, "one")
         assert (failed.status_code, failed.text) == (529, "/here/a")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.gateway.egress.tls_sni import NotTlsError, length, server_name
+from runner.gateway.egress.tls_sni import NotTlsError, record_length, server_name
 
 
 def said(host: str | None) -> bytes:
@@ -23,7 +23,7 @@ def said(host: str | None) -> bytes:
 @pytest.mark.parametrize("host", ["pypi.org", "a.very-long.name.of.a.host.example"])
 def test_the_host_that_it_asks_for(host: str) -> None:
     hello = said(host)
-    assert length(hello[:5]) == len(hello)
+    assert record_length(hello[:5]) == len(hello)
     assert server_name(hello) == host
 
 
@@ -40,7 +40,7 @@ def test_no_name() -> None:
 )
 def test_what_is_no_tls(start: bytes) -> None:
     with pytest.raises(NotTlsError):
-        length(start)
+        record_length(start)
 
 
 def test_a_hello_that_is_cut() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from runner.core.model import Reason, Usage
-from runner.gateway.model.budget import Account, BudgetError, Call, OpenCall, refusal
+from runner.gateway.model.budget import Account, BudgetError, Call, OpenCall, budget_answer
 from runner.gateway.model.prices import Price
 
 PATH = "/v1/messages"
@@ -266,7 +266,7 @@ def test_names_of_models_are_made_fit_to_be_shown() -> None:
     ],
 )
 def test_a_refusal_speaks_as_the_provider_does(path: str, status: int, kind: tuple[str, str, str]) -> None:
-    code, content = refusal(path, "enough")
+    code, content = budget_answer(path, "enough")
     assert code == status
     assert content[kind[0]][kind[1]] == kind[2]
     assert content["error"]["message"] == "enough"

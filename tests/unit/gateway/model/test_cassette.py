@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runner.core.errors import RunnerError
 from runner.gateway.model.cassette import (
     Exchange,
-    Names,
+    Placeholders,
     commit_names,
     comparable_lines,
     difference,
@@ -20,7 +20,7 @@ from runner.gateway.model.cassette import (
     load,
 )
 
-NAMES = Names(
+NAMES = Placeholders(
     places={"/workspace": "workspace", "/exchange": "exchange", "/exchange/home": "home"},
     others={"261121-abcdefgh": "run", "2026-11-21": "today"},
 )
@@ -106,7 +106,7 @@ def test_what_differs_gets_a_name(text: str, hidden: str) -> None:
 
 
 def test_places_are_put_back() -> None:
-    here = Names(places={"/tmp/x/tree": "workspace", "/tmp/x/e": "exchange", "/tmp/x/e/home": "home"})
+    here = Placeholders(places={"/tmp/x/tree": "workspace", "/tmp/x/e": "exchange", "/tmp/x/e/home": "home"})
     assert here.restore(NAMES.generalize_paths("cat /workspace/a /exchange/home/b")) == (
         "cat /tmp/x/tree/a /tmp/x/e/home/b"
     )
@@ -114,7 +114,7 @@ def test_places_are_put_back() -> None:
 
 def test_commits_have_names_in_each_length() -> None:
     sha = "0123456789abcdef0123456789abcdef01234567"
-    names = Names(others=commit_names([sha]))
+    names = Placeholders(others=commit_names([sha]))
     assert names.generalize(f"{sha} and {sha[:12]} and {sha[:7]}") == (
         "<commit 1> and <commit 1> and <commit 1>"
     )

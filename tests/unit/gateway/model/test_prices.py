@@ -11,7 +11,7 @@ from runner.config.settings import load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.gateway.model import prices
-from runner.gateway.model.prices import Price, cost, find
+from runner.gateway.model.prices import Price, cost, find_price
 from runner.gateway.model.usage import TokenUsage
 
 OPUS = Price(
@@ -76,7 +76,7 @@ def test_every_published_price_is_plausible() -> None:
     ],
 )
 def test_a_model_is_known_by_its_name_alone(model: str, row: str | None) -> None:
-    assert find(model, {}) == (prices.published_prices()[row] if row else None)
+    assert find_price(model, {}) == (prices.published_prices()[row] if row else None)
 
 
 def test_the_users_own_prices_go_first_and_names_before_globs() -> None:
@@ -84,7 +84,9 @@ def test_the_users_own_prices_go_first_and_names_before_globs() -> None:
         return Price(**dict.fromkeys(("input", "output", "cached", "cache_written"), Decimal(dollars)))  # type: ignore[arg-type]
 
     own = {"*": flat(1), "gpt-*": flat(2), "gpt-5.*": flat(3), "gpt-5.5": flat(4)}
-    found = [find(model, own) for model in ("o3", "gpt-4.1", "gpt-5.4", "gpt-5.5", "gpt-5.5-2026-04-23")]
+    found = [
+        find_price(model, own) for model in ("o3", "gpt-4.1", "gpt-5.4", "gpt-5.5", "gpt-5.5-2026-04-23")
+    ]
     assert found == [flat(1), flat(2), flat(3), flat(4), flat(4)]
 
 

@@ -10,7 +10,7 @@ import pytest
 from runner.config.settings import load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Route
-from runner.gateway.model.routing import RequestFacts, choose, facts, with_model
+from runner.gateway.model.routing import RequestFacts, choose_model, request_facts, with_model
 
 FACTS = RequestFacts(prompt_tokens=1000, turns=3, tools=True, spent=0.4)
 REST = Route(model="rest")
@@ -34,14 +34,14 @@ REST = Route(model="rest")
     ],
 )
 def test_a_rule_fits_when_all_that_it_says_holds(rule: dict[str, Any], fits: bool) -> None:
-    assert choose((Route(model="this", **rule), REST), FACTS) == ("this" if fits else "rest")
+    assert choose_model((Route(model="this", **rule), REST), FACTS) == ("this" if fits else "rest")
 
 
 def test_the_first_rule_that_fits_decides_and_the_last_fits_always() -> None:
     rules = (Route(model="a", first=True), Route(model="b", tools=True), Route(model="c", tools=True), REST)
-    assert choose(rules, FACTS) == "b"
-    assert choose(rules, replace(FACTS, turns=0)) == "a"
-    assert choose(rules, replace(FACTS, tools=False)) == "rest"
+    assert choose_model(rules, FACTS) == "b"
+    assert choose_model(rules, replace(FACTS, turns=0)) == "a"
+    assert choose_model(rules, replace(FACTS, tools=False)) == "rest"
 
 
 CALL = {"type": "function_call", "name": "x"}
@@ -62,14 +62,14 @@ RESULT = {"type": "function_call_output", "output": "y"}
     ],
 )
 def test_turns_of_each_api(asked: dict[str, Any], turns: int) -> None:
-    assert facts(asked, 0, 0).turns == turns
+    assert request_facts(asked, 0, 0).turns == turns
 
 
 def test_what_else_is_looked_at() -> None:
-    assert facts({"tools": [{"name": "x"}]}, 4003, 0.5) == RequestFacts(
+    assert request_facts({"tools": [{"name": "x"}]}, 4003, 0.5) == RequestFacts(
         prompt_tokens=1000, turns=0, tools=True, spent=0.5
     )
-    assert not facts({"tools": []}, 0, 0).tools
+    assert not request_facts({"tools": []}, 0, 0).tools
 
 
 def test_the_models_name_is_replaced_where_it_stands() -> None:

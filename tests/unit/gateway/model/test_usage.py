@@ -122,7 +122,7 @@ ANSWERS = [
 
 
 def metered(*pieces: bytes, longest: int = 1_000_000) -> tuple[TokenUsage, UsageMeter]:
-    meter = UsageMeter(longest=longest)
+    meter = UsageMeter(max_bytes=longest)
     for piece in pieces:
         meter.feed(piece)
     return meter.end(), meter
@@ -132,7 +132,7 @@ def metered(*pieces: bytes, longest: int = 1_000_000) -> tuple[TokenUsage, Usage
 def test_what_each_api_tells(answer: bytes, used: TokenUsage) -> None:
     found, meter = metered(answer)
     assert found == used
-    assert (meter.told, meter.failed) == (True, False)
+    assert (meter.has_usage, meter.is_error) == (True, False)
 
 
 @pytest.mark.parametrize(("answer", "used"), ANSWERS)
@@ -157,7 +157,7 @@ def test_an_answer_that_is_cut_off_never_tells_more_than_the_whole(
 @given(st.lists(st.binary(max_size=200), max_size=10))
 def test_no_bytes_break_it(pieces: list[bytes]) -> None:
     found, meter = metered(*pieces)
-    assert found == TokenUsage() or meter.told
+    assert found == TokenUsage() or meter.has_usage
 
 
 @given(st.sampled_from(["message", "response", "usage", "usageMetadata", "error", "model"]), st.data())
@@ -195,7 +195,7 @@ def test_a_stream_that_is_cut_tells_what_was_known() -> None:
 def test_an_error_uses_nothing(answer: bytes) -> None:
     found, meter = metered(answer)
     assert found == TokenUsage()
-    assert (meter.told, meter.failed) == (False, True)
+    assert (meter.has_usage, meter.is_error) == (False, True)
 
 
 @pytest.mark.parametrize("kind", ["incomplete", "failed"])
@@ -203,7 +203,7 @@ def test_a_response_that_ends_badly_was_paid_for_too(kind: str) -> None:
     ended = {**RESPONSE, "error": {"code": "server_error"} if kind == "failed" else None}
     found, meter = metered(sse({"type": f"response.{kind}", "response": ended}))
     assert found == OPENAI
-    assert meter.failed is (kind == "failed")
+    assert meter.is_error is (kind == "failed")
 
 
 @pytest.mark.parametrize(
@@ -211,15 +211,15 @@ def test_a_response_that_ends_badly_was_paid_for_too(kind: str) -> None:
 )
 def test_what_tells_nothing_is_known_to_tell_nothing(answer: bytes) -> None:
     found, meter = metered(answer)
-    assert (found, meter.told, meter.failed) == (TokenUsage(), False, False)
+    assert (found, meter.has_usage, meter.is_error) == (TokenUsage(), False, False)
 
 
 def test_only_so_much_is_held() -> None:
     found, meter = metered(*[b'{"a": "' + b"x" * 99] * 50, longest=1000)
-    assert (found, meter.told) == (TokenUsage(), False)
+    assert (found, meter.has_usage) == (TokenUsage(), False)
     long = sse({"type": "x", "text": "usage" + "x" * 1000})
     found, meter = metered(*MESSAGES.splitlines(keepends=True), long[:700], long[700:], longest=600)
-    assert (found, meter.told) == (ANTHROPIC, False)
+    assert (found, meter.has_usage) == (ANTHROPIC, False)
 
 
 @pytest.mark.parametrize(
