@@ -1,6 +1,6 @@
 """The queue: runs that wait for a worker, and runs that a worker has taken."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -195,13 +195,6 @@ class RunQueue:
         except _ClaimLostError:
             return False
         return True
-
-    def has_no_runs(self, repositories: Collection[str]) -> bool:
-        """Whether no run of these repositories waits, now or for later."""
-        here = queue.c.repository.in_(repositories)
-        query = select(queue.c.run_id).join(runs).where(_unclaimed(), here).limit(1)
-        with database_errors(self.store.database), self.store.engine.connect() as connection:
-            return connection.execute(query).first() is None
 
     def unreported_ends(self, worker: str) -> list[str]:
         """The runs whose end was not reported yet: those of `worker`, and those of no living worker."""

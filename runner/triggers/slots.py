@@ -66,11 +66,6 @@ def next_due(schedule: Schedule, after: datetime) -> datetime:
     return due.replace(tzinfo=UTC)
 
 
-def following_slots(schedule: Schedule, after: datetime) -> datetime:
-    """The same in the schedule's own time zone, to be shown."""
-    return next_due(schedule, after).astimezone(ZoneInfo(schedule.timezone))
-
-
 def jittered_start(slot: Slot, whose: str = "") -> datetime:
     """When to start the slot: less than the schedule's jitter after it is due, the same on every machine.
 

@@ -1,20 +1,13 @@
-"""A signed HTTP request starts the skill; its JSON body is the event."""
+"""A `repository_dispatch` event of GitHub starts the skill of that name; its client payload is the event."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from runner.config.documents import Model
 
 
 class Webhook(Model):
-    """An HTTP request, signed with a shared secret."""
-
-    secret: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")] = Field(
-        description="The name of the variable that holds the secret which signs requests",
-        examples=["DEPLOY_HOOK_SECRET"],
-    )
+    """A `repository_dispatch` event whose type is the skill's name; the Action hears it."""
 
     def mismatch(self, _: Mapping[str, Any]) -> str:
         """Every request is one that the skill asks for: it names the skill."""

@@ -58,10 +58,6 @@ class JobInput:
     def secrets(self) -> tuple[str, ...]:
         return tuple(self.inputs[name] for name in _SECRET if self.inputs[name])
 
-    @property
-    def run_url(self) -> str:
-        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
-
     def flag(self, name: str) -> bool:
         """An input that is true or false. Raises RunnerError when it is neither."""
         said = self.inputs[name].lower()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DatabaseError
 
-from runner.scheduler.overdue import Alert, AlertKind
+from runner.scheduler.overdue import Alert, AlertKind, UnreadableRepository
 from runner.store import Store
-from runner.store.alerts import AlertStore
+from runner.store.alerts import AlertStore, ReadResult
 from runner.store.pauses import pause, resume
 from runner.store.workers import WorkerStore
 from tests.parts.racer import NOW, worker
@@ -45,13 +45,29 @@ def test_what_is_awaited_stays_until_it_is_decided(store: Store) -> None:
 
 def test_a_repository_is_unread_since_somebody_could_read_it(store: Store) -> None:
     watching = AlertStore(store)
-    watching.note_read("w", {"o/r": "", "o/bad": "no such repository"}, NOW)
-    watching.note_read("w", {"o/r": "timed out", "o/bad": "no such repository"}, NOW + 5 * MINUTE)
+    watching.note_read("w", {"o/r": ReadResult(), "o/bad": ReadResult("no such repository")}, NOW)
+    watching.note_read(
+        "w", {"o/r": ReadResult("timed out"), "o/bad": ReadResult("no such repository")}, NOW + 5 * MINUTE
+    )
     assert names(watching, 10) == []
     assert names(watching, 11) == [("unread", "o/bad", ""), ("unread", "o/r", "")]
-    watching.note_read("w", {"o/r": ""}, NOW + 12 * MINUTE)
+    watching.note_read("w", {"o/r": ReadResult()}, NOW + 12 * MINUTE)
     assert names(watching, 13) == [("unread", "o/bad", "")]
     assert watching.alerts(NOW + 13 * MINUTE, MINUTE)[0].message.endswith(": no such repository")
+
+
+def test_the_next_try_of_an_unread_repository_is_kept_until_it_is_read(store: Store) -> None:
+    watching, again = AlertStore(store), NOW + 7 * MINUTE
+    watching.note_read("w", {"o/new": ReadResult("gone", again), "o/r": ReadResult()}, NOW)
+    watching.note_read("w", {"o/r": ReadResult("away")}, NOW + MINUTE)
+    assert watching.unreadable() == [
+        UnreadableRepository(repository="o/new", read_at=NOW, fault="gone", next_try=again),
+        UnreadableRepository(repository="o/r", read_at=NOW, fault="away", next_try=None),
+    ]
+    watching.note_read("w", {"o/new": ReadResult(), "o/r": ReadResult()}, NOW + 2 * MINUTE)
+    watching.note_read("w", {"o/new": ReadResult("gone")}, NOW + 3 * MINUTE)
+    (found,) = watching.unreadable()
+    assert (found.read_at, found.next_try) == (NOW + 2 * MINUTE, None)
 
 
 def test_a_broken_circuit_is_wrong_until_somebody_resumes(store: Store) -> None:
@@ -77,7 +93,7 @@ def test_what_nobody_serves_any_more_is_forgotten(store: Store) -> None:
     for name, state in (("stopped", "stopped"), ("lost", "lost"), ("alive", "running")):
         workers.register(worker(name, state=state))
     for name in ("stopped", "lost", "alive", "w"):
-        watching.note_read(name, {f"o/{name}": ""}, NOW)
+        watching.note_read(name, {f"o/{name}": ReadResult()}, NOW)
         watching.set_expected(f"o/{name}", {"a": NOW}, decided=True)
     watching.set_served("w", {"o/mine"})
     others = set() if store.database.is_file else {"o/lost", "o/alive"}
@@ -87,11 +103,11 @@ def test_what_nobody_serves_any_more_is_forgotten(store: Store) -> None:
 def test_whoever_is_stopped_with_a_lock_loses_it_in_time(postgres: str, tmp_path: Path) -> None:
     """Else those that live would wait for the row for ever."""
     stopped, lives = (Store(tmp_path / name, postgres) for name in "ab")
-    AlertStore(lives).note_read("w", {"o/r": ""}, NOW)
+    AlertStore(lives).note_read("w", {"o/r": ReadResult()}, NOW)
     with stopped.engine.connect() as connection:
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '100ms'")
         connection.exec_driver_sql("UPDATE watched SET fault = 'stopped'")
-        AlertStore(lives).note_read("w", {"o/r": ""}, NOW)
+        AlertStore(lives).note_read("w", {"o/r": ReadResult()}, NOW)
         with pytest.raises(DatabaseError):
             connection.exec_driver_sql("SELECT 1")
     with lives.engine.connect() as connection:

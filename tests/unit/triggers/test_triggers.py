@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from croniter import CroniterError, croniter
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 from runner.core import plugins
 from runner.triggers import event_kind, subject, trigger_key
 from runner.triggers.schedule import MACROS, Schedule, check_cron, check_zone
-from runner.triggers.slots import following_slots
+from runner.triggers.slots import next_due
 
 NAMES = {"issue_comment", "issues", "manual", "pull_request", "push", "release", "run_completed", "schedule"}
 
@@ -109,26 +108,25 @@ def test_what_never_comes_is_refused_as_the_libraries_do(text: str) -> None:
     expressions,
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]),
 )
-def test_the_next_slot_is_later_and_in_its_zone(text: str, zone: str) -> None:
+def test_the_next_slot_is_later(text: str, zone: str) -> None:
     assume(accepted(text))
     after = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
-    due = following_slots(Schedule(cron=text, timezone=zone), after)
+    due = next_due(Schedule(cron=text, timezone=zone), after)
     assert due > after
-    assert due.utcoffset() == due.astimezone(ZoneInfo(zone)).utcoffset()
 
 
 def test_the_next_slot_of_a_morning_in_berlin() -> None:
     after = datetime(2026, 6, 1, 12, tzinfo=UTC)
-    due = following_slots(Schedule(cron="0 9 * * 1", timezone="Europe/Berlin"), after)
+    due = next_due(Schedule(cron="0 9 * * 1", timezone="Europe/Berlin"), after)
     assert due == datetime(2026, 6, 8, 7, tzinfo=UTC)
-    assert following_slots(Schedule(cron="@daily"), after) - after == timedelta(hours=12)
+    assert next_due(Schedule(cron="@daily"), after) - after == timedelta(hours=12)
 
 
 def test_a_range_of_one_number_is_that_number() -> None:
     after = datetime(2026, 6, 1, tzinfo=UTC)
-    due = following_slots(Schedule(cron="7-7 5-5 * * mon-1"), after)
+    due = next_due(Schedule(cron="7-7 5-5 * * mon-1"), after)
     assert due == datetime(2026, 6, 1, 5, 7, tzinfo=UTC)
-    assert following_slots(Schedule(cron="7-7 5-5 * * mon-1"), due) - due == timedelta(days=7)
+    assert next_due(Schedule(cron="7-7 5-5 * * mon-1"), due) - due == timedelta(days=7)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +164,7 @@ def test_every_trigger_is_there_with_github_names() -> None:
         ("push", {"branches": ["main"], "branches_ignore": ["wip/**"], "tags": ["v*"]}),
         ("workflow_run", {"workflows": ["CI"], "conclusion": ["failure"], "branches": ["main"]}),
         ("check_run", {"names": ["lint"], "conclusion": ["failure", "timed_out"]}),
-        ("webhook", {"secret": "HOOK_SECRET"}),
+        ("webhook", {}),
         ("run_completed", {"skill": "docs", "states": ["failed"]}),
         ("manual", {}),
     ],
@@ -186,8 +184,7 @@ def test_triggers_take(kind: str, options: Any) -> None:
         ("issue_comment", {"command": "docs"}),
         ("push", {"types": ["created"]}),
         ("workflow_run", {"conclusion": "failure"}),
-        ("webhook", {}),
-        ("webhook", {"secret": "not a name"}),
+        ("webhook", {"secret": "HOOK_SECRET"}),
         ("run_completed", {"skill": "Docs"}),
         ("run_completed", {"skill": "docs", "states": ["running"]}),
         ("manual", {"inputs": {}}),

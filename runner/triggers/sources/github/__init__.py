@@ -1,14 +1,11 @@
-"""How a worker hears of what happens: where heads are, what GitHub's lists and webhooks tell."""
+"""How a worker hears of what happens: what GitHub's lists and webhooks tell."""
 
-from runner.triggers.sources.github.backoff import Backoff
 from runner.triggers.sources.github.cursor import Cursor, Position
-from runner.triggers.sources.github.heads import heads, moved
 from runner.triggers.sources.github.poll import PollResult, is_polled, poll
 from runner.triggers.sources.github.repositories import Repositories
 from runner.triggers.sources.github.webhook import Delivery, IgnoredDelivery, Ping, RefusedDelivery, receive
 
 __all__ = [
-    "Backoff",
     "Cursor",
     "Delivery",
     "IgnoredDelivery",
@@ -17,9 +14,7 @@ __all__ = [
     "Position",
     "RefusedDelivery",
     "Repositories",
-    "heads",
     "is_polled",
-    "moved",
     "poll",
     "receive",
 ]

@@ -31,7 +31,7 @@ TRIGGERS = {
     "any-push": "push: {}",
     "workflow-run": "workflow_run: {workflows: [CI, '🚀 \"Deploy\": all'], conclusion: [failure]}",
     "check-run": "check_run: {types: [created, rerequested, completed, requested_action]}",
-    "webhook": "webhook: {secret: HOOK_SECRET}",
+    "webhook": "webhook: {}",
     "chained": "run_completed: {skill: docs}",
     "manual": "manual: {}",
     "monday": "schedule: [{cron: 0 9 * * 1, timezone: Europe/Berlin}, {cron: '@yearly'}]",

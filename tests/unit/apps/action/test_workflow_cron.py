@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.apps.action.workflow.cron import cron_lines
 from runner.triggers.schedule import MACROS, Schedule, check_cron, fields
-from runner.triggers.slots import following_slots
+from runner.triggers.slots import next_due
 from tests.parts.patience import examples
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ ZONES = (
 
 
 def slots(schedule: Schedule, after: datetime, until: datetime) -> Iterator[datetime]:
-    while (after := following_slots(schedule, after).astimezone(UTC)) < until:
+    while (after := next_due(schedule, after)) < until:
         yield after
 
 

@@ -4,7 +4,6 @@ The emulator lacks ETags, the events and comments of a whole repository, activit
 `tests.parts.hearing.layer` adds these.
 """
 
-import base64
 import hashlib
 import hmac
 import json
@@ -18,8 +17,7 @@ import pytest
 
 from runner.clients.github.api import GitHubApi as Door
 from runner.core.errors import RunnerError
-from runner.core.model import Remote
-from runner.triggers.sources.github import Cursor, Delivery, Repositories, heads, moved, poll, receive
+from runner.triggers.sources.github import Cursor, Delivery, Repositories, poll, receive
 from runner.triggers.sources.github.poll import POLLED_EVENTS
 from tests.parts.github import OWNER, TOKEN, GitHub
 from tests.parts.hearing import Inbox, Layered, layer
@@ -163,21 +161,3 @@ def test_repositories_of_an_installation(layered: Layered, repository: str) -> N
     door = Door(api_url=layered.url, repository="", token=lambda: "ghs_1")
     assert repository in Repositories(lambda _: door, lambda _: None).expand([f"{OWNER}/*"])
     assert layered.asked == [("/installation/repositories?per_page=100&page=1", 200)]
-
-
-def test_heads_over_http(github: GitHub, github_project: Any) -> None:
-    name = f"{OWNER}/{github_project.origin.name}"
-    basic = base64.b64encode(f"x:{TOKEN}".encode()).decode()
-    variables = {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{github.url}/.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
-    }
-    remotes = {
-        "right": Remote(url=f"{github.url}/{name}", variables=variables),
-        "denied": Remote(url=f"{github.url}/{name}"),
-    }
-    found = dict(heads(remotes))
-    assert found["right"] == github_project.git("rev-parse", "HEAD").strip()
-    assert isinstance(found["denied"], RunnerError)
-    assert not moved(str(found["right"]), found["denied"])
