@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from runner.core.model import Message, RunEvent, ToolCall, TranscriptEvent, Usage, UsageReport
 from runner.core.redact import escape_invisible
+from runner.core.units import span_text
 from runner.harnesses._outcome import add_usage
 
 if TYPE_CHECKING:
@@ -107,11 +108,7 @@ def age_text(at: datetime | None) -> str:
     """How long ago that was."""
     if at is None:
         return "never"
-    seconds = int((datetime.now(UTC) - at).total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return "just now"
+    return f"{span_text(datetime.now(UTC) - at)} ago"
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, WithJsonSchema
@@ -40,6 +40,15 @@ def parse_size(text: object) -> int:
     if not isinstance(text, str) or re.fullmatch(SIZE, text) is None:
         raise ValueError('should be a size such as "64k", "512m" or "4g"')
     return int(text[:-1]) * _BYTES[text[-1]]
+
+
+def span_text(span: timedelta) -> str:
+    """A stretch of time in words, in the largest unit of which it has at least two: "90 s", "2 h"."""
+    seconds = max(0, int(span.total_seconds()))
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
+from runner.core.units import span_text
 from runner.skills import Skill
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, line_of, slots
@@ -222,24 +223,17 @@ def _decide_slot(skill: Skill, slot: Slot, is_last: bool, book: _Decider) -> Dec
     at = f"the slot of {slot.due:%Y-%m-%d %H:%M} UTC"
     window = window_of(slot.schedule)
     if late > window:
-        message = f"{at} came up {_span_text(late)} late, and its window is {_span_text(window)}"
+        message = f"{at} came up {span_text(late)} late, and its window is {span_text(window)}"
         return made.refuse(Cause.WINDOW, message, Verdict.MISSED)
     if not is_last:
         return made.refuse(Cause.DUPLICATE, f"{at} was missed, and the one after it runs in its place")
-    why = f"{at}, {_span_text(late)} late" if late > timedelta(minutes=1) else at
+    why = f"{at}, {span_text(late)} late" if late > timedelta(minutes=1) else at
     return book.decide(skill, slot.key, "schedule", why, slot.due)
 
 
 def window_of(schedule: Schedule) -> timedelta:
     """How late a slot may start."""
     return DEFAULT_WINDOW if schedule.catch_up is None else timedelta(seconds=schedule.catch_up)
-
-
-def _span_text(span: timedelta) -> str:
-    minutes = int(span.total_seconds()) // 60
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
 
 
 def failed_to_start(decision: Decision, error: RunnerError) -> Decision:

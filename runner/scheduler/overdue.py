@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from runner.core.units import span_text
 from runner.skills import Skill
 from runner.triggers.slots import next_due
 
@@ -49,6 +50,7 @@ class UnreadableRepository:
     repository: str
     read_at: datetime  # when it was last read, or first tried
     fault: str
+    next_try: datetime | None = None  # None: with the next poll
 
 
 def first_due(skill: Skill, decided: datetime) -> datetime | None:
@@ -63,7 +65,7 @@ def overdue_alerts(slots: Iterable[UndecidedSlot], now: datetime, grace: timedel
     for one in slots:
         if now - one.due > grace:
             at = f"the slot of {one.due:%Y-%m-%d %H:%M} UTC"
-            message = f"{one.repository} {one.skill}: {at} has no decision after {_span_text(now - one.due)}"
+            message = f"{one.repository} {one.skill}: {at} has no decision after {span_text(now - one.due)}"
             yield Alert(
                 kind=AlertKind.OVERDUE,
                 repository=one.repository,
@@ -79,14 +81,7 @@ def unreadable_alerts(
     """An alert for each repository that nobody could read for longer than `grace`."""
     for one in repositories:
         if now - one.read_at > grace:
-            message = f"{one.repository} could not be read for {_span_text(now - one.read_at)}: {one.fault}"
+            message = f"{one.repository} could not be read for {span_text(now - one.read_at)}: {one.fault}"
             yield Alert(
                 kind=AlertKind.UNREADABLE, repository=one.repository, message=message, since=one.read_at
             )
-
-
-def _span_text(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
