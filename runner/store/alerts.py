@@ -24,22 +24,32 @@ from runner.store.workers import LIVING
 
 
 @dataclass(frozen=True, slots=True)
+class ReadResult:
+    """The result of reading a repository."""
+
+    fault: str = ""  # empty: well
+    next_try: datetime | None = None  # of what failed; None: with the next poll
+
+
+@dataclass(frozen=True, slots=True)
 class AlertStore:
     """The alerts of all repositories."""
 
     store: Store
 
-    def note_read(self, worker: str, faults: Mapping[str, str], now: datetime) -> None:
-        """Store that `worker` read repositories; `faults` is by repository, "" for a successful read."""
+    def note_read(self, worker: str, results: Mapping[str, ReadResult], now: datetime) -> None:
+        """Store the results of reads by `worker`, by repository."""
         at = rows.utc_time(now)
-        read = watched.c.repository.in_([name for name, fault in faults.items() if not fault])
+        read = watched.c.repository.in_([name for name, one in results.items() if not one.fault])
         # All workers lock the rows in the same order, so that they cannot deadlock.
         known = select(watched.c.repository).where(read).order_by(watched.c.repository).with_for_update()
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             there = set(connection.execute(known).scalars())
-            connection.execute(update(watched).where(read).values(read_at=at, fault="", worker=worker))
-            for name in sorted(set(faults) - there):
-                _note_failure(connection, name, faults[name], worker, at)
+            connection.execute(
+                update(watched).where(read).values(read_at=at, worker=worker, fault="", next_try=None)
+            )
+            for name in sorted(set(results) - there):
+                _note_failure(connection, name, results[name], worker, at)
 
     def set_expected(self, repository: str, due: Mapping[str, datetime], *, decided: bool) -> None:
         """Store the next slot of each skill of a repository; skills that are not in `due` are removed.
@@ -90,6 +100,11 @@ class AlertStore:
                 *_circuits(connection),
             ]
 
+    def unreadable(self) -> list[UnreadableRepository]:
+        """The repositories that could not be read when somebody last tried."""
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
+            return _unreadable(connection)
+
     def is_served(self, repository: str) -> bool:
         """Whether some worker serves a repository."""
         query = select(watched.c.repository).where(watched.c.repository == repository)
@@ -139,9 +154,10 @@ def _key(one: Alert) -> dict[str, str]:
     return dict(zip(("kind", "repository", "skill"), one.name, strict=True))
 
 
-def _note_failure(connection: Connection, name: str, fault: str, worker: str, at: str | None) -> None:
-    """Store a first or a failed read of a repository; the time of its last successful read stays."""
-    told = {"fault": fault, "worker": worker}
+def _note_failure(connection: Connection, name: str, result: ReadResult, worker: str, at: str | None) -> None:
+    """Somebody read a repository for the first time, or in vain: when it was last read is as it was."""
+    next_try = None if result.next_try is None else rows.utc_time(result.next_try)
+    told = {"fault": result.fault, "worker": worker, "next_try": next_try}
     change = update(watched).where(watched.c.repository == name).values(**told)
     if not connection.execute(change).rowcount:
         _add(connection, watched, [{"repository": name, "read_at": at, **told}])
@@ -169,6 +185,7 @@ def _unreadable(connection: Connection) -> list[UnreadableRepository]:
             repository=row.repository,
             read_at=datetime.fromisoformat(row.read_at),
             fault=row.fault,
+            next_try=None if row.next_try is None else datetime.fromisoformat(row.next_try),
         )
         for row in connection.execute(query)
     ]

@@ -226,6 +226,7 @@ watched = Table(
     Column("read_at", String(32), nullable=False),  # when somebody could last read it, or first tried
     Column("fault", Text, nullable=False, default=""),  # why the last try failed; empty: it did not
     Column("worker", String(80), nullable=False),  # who tried last
+    Column("next_try", String(32)),  # when a repository that failed is tried again; none: with the next poll
 )
 
 awaited = Table(

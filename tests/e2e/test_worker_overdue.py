@@ -4,7 +4,7 @@ import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 
-from runner.store.alerts import AlertStore
+from runner.store.alerts import AlertStore, ReadResult
 from tests.parts.cli import Done
 from tests.parts.listener import Listener
 from tests.parts.workers import Team
@@ -47,7 +47,7 @@ def test_a_worker_tells_a_url_what_is_wrong_and_when_it_is_over(team: Team, list
     team.start()
     team.until(lambda: ("circuit", "began", "fails") in listener.facts())
     due = {"docs": datetime.now(UTC) - timedelta(hours=1)}
-    AlertStore(team.store).note_read("gone", {"acme/other": ""}, datetime.now(UTC))
+    AlertStore(team.store).note_read("gone", {"acme/other": ReadResult()}, datetime.now(UTC))
     AlertStore(team.store).set_expected("acme/other", due, decided=True)
     team.until(lambda: ("overdue", "began", "docs") in listener.facts())
     host = os.uname().nodename
@@ -57,6 +57,9 @@ def test_a_worker_tells_a_url_what_is_wrong_and_when_it_is_over(team: Team, list
     assert "overdue: acme/other docs: the slot of" in asked.out
     aside = team.project.origin.rename(team.project.origin.with_suffix(".aside"))
     team.until(lambda: ("unread", "began", "") in listener.facts())
+    (line,) = [one for one in status(team).out.splitlines() if one.startswith("unread: ")]
+    assert f"unread: {team.project.origin} for " in line
+    assert "; next try " in line
     aside.rename(team.project.origin)
     AlertStore(team.store).set_expected("acme/other", {}, decided=True)
     resumed = team.project.skillrunner("worker", "resume", "fails")

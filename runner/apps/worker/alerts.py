@@ -15,7 +15,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.scheduler.overdue import Alert, AlertKind, first_due
 from runner.store import Store
-from runner.store.alerts import AlertStore
+from runner.store.alerts import AlertStore, ReadResult
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -33,9 +33,7 @@ class Alerts:
     now: Callable[[], datetime]
     _served: frozenset[str] | None = None  # None: not known yet
     _stored_served: frozenset[str] | None = None  # the value of `_served` that the store holds
-    _reads: dict[str, str] = field(
-        default_factory=dict
-    )  # reads that the store does not hold yet: the fault, or ""
+    _reads: dict[str, ReadResult] = field(default_factory=dict)  # reads that the store does not hold yet
     _due: dict[str, dict[str, datetime]] = field(default_factory=dict)  # by repository and skill
     _unsaved: set[str] = field(default_factory=set)  # repositories whose slots the store does not hold yet
     _undecided: set[str] = field(default_factory=set)  # repositories that changed and were not decided since
@@ -52,8 +50,8 @@ class Alerts:
             self._unsaved.discard(gone)
             self._undecided.discard(gone)
 
-    def note_read(self, name: str, fault: str) -> None:
-        self._reads[name] = fault.removeprefix(f"{name}: ")
+    def note_read(self, name: str, fault: str, next_try: datetime | None = None) -> None:
+        self._reads[name] = ReadResult(fault.removeprefix(f"{name}: "), next_try)
 
     def note_skills(self, found: RepositorySnapshot) -> None:
         """Note the new skills of a repository. Slots expected before stay expected until they are decided."""

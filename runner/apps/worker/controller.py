@@ -1,20 +1,22 @@
 """Polls a worker's repositories, decides their slots and events, and reports the ends of runs."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from runner.apps.worker.alerts import Alerts
 from runner.apps.worker.error_log import ErrorLog
 from runner.apps.worker.events import EventSources
 from runner.apps.worker.repositories import RepositoryList
-from runner.apps.worker.repository import RepositorySnapshot, read_repository
+from runner.apps.worker.repository import RepositorySnapshot, is_repository_failure, read_repository
 from runner.config.settings import Config
 from runner.core.model.decision import Budget, Decision, Event, Facts, Verdict
 from runner.run.follow_up import report_end
+from runner.scheduler.backoff import Backoffs
 from runner.scheduler.circuit_breaker import has_failed, is_open
 from runner.scheduler.decide import decide_event, decide_slots
 from runner.scheduler.ledger import Decide, Ledger
@@ -45,12 +47,14 @@ class Controller:
     event_sources: EventSources = field(init=False)
     alerts: Alerts = field(init=False)
     _list_future: "Future[tuple[str, ...]] | None" = None
+    _backoffs: Backoffs = field(init=False)  # of polls, by repository
     _polls: dict[str, "Future[RepositorySnapshot | None]"] = field(default_factory=dict)
     _to_decide: set[str] = field(default_factory=set)  # repositories with slots to decide
 
     def __post_init__(self) -> None:
-        self.event_sources = EventSources(self.store, self.wake)
+        self.event_sources = EventSources(self.store, self.now, self.wake)
         self.alerts = Alerts(self.config, self.store, self.now)
+        self._backoffs = Backoffs(timedelta(seconds=self.config.worker.poll))
 
     # --- repositories ---------------------------------------------------------------------------
 
@@ -72,11 +76,13 @@ class Controller:
         if self._list_future is not None and self._list_future.done():
             names, self._list_future = self._list_future.result(), None
             self._poll_all(names, pool)
+        for name in self._backoffs.retries(self.now()):
+            self._start_poll(name, pool)
         for name, future in list(self._polls.items()):
             if future.done():
                 del self._polls[name]
                 found = future.result()
-                self.alerts.note_read(name, self.error_log.errors.get(name, ""))
+                self.alerts.note_read(name, self._fault(name), self._backoffs.next_try(name))
                 if found is not None and found is not self.snapshots.get(name):
                     self._update(name, found)
         return not self._polls and self._list_future is None
@@ -90,21 +96,37 @@ class Controller:
             self.alerts.set_served(names)
         for gone in set(self.snapshots) - set(names):
             self._remove(gone)
+        self._backoffs.keep_only(names)
         for name in names:
-            if name not in self._polls:
-                self._polls[name] = pool.submit(self._poll, name)
-                self._polls[name].add_done_callback(lambda _: self.wake())
+            if self._backoffs.may_try(name, self.now()):
+                self._start_poll(name, pool)
+
+    def _start_poll(self, name: str, pool: ThreadPoolExecutor) -> None:
+        if name not in self._polls:
+            self._polls[name] = pool.submit(self._poll, name)
+            self._polls[name].add_done_callback(lambda _: self.wake())
 
     def _poll(self, name: str) -> RepositorySnapshot | None:
         seen = [before := self.snapshots.get(name)]
-        with self.error_log.report_once(name, f"{name}: "):
+        failures: list[Exception] = []
+        with self.error_log.report_once(name, f"{name}: "), _collect(failures):
             place = before.place if before else self.repository_list.place(name)
             seen.append(read_repository(name, place, self.store, before))
             self.event_sources.login = self.repository_list.credentials.login
         if (found := seen[-1]) is not None:
-            with self.error_log.report_once(f"{name} events", f"{name}: its events could not be read: "):
+            subject, words = f"{name} events", f"{name}: its events could not be read: "
+            with self.error_log.report_once(subject, words), _collect(failures):
                 self.event_sources.poll(found, self.now())
+        if any(is_repository_failure(error) for error in failures):
+            self._backoffs.add_failure(name, self.now())
+        elif self._backoffs.reset(name):
+            self.event_sources.retry_lookups(name)
         return seen[-1]
+
+    def _fault(self, name: str) -> str:
+        """Why the last poll of a repository failed; empty: it did not."""
+        errors = self.error_log.errors
+        return errors.get(name) or errors.get(f"{name} events", "")
 
     def _remove(self, name: str) -> None:
         """Stop serving a repository; its runs go on."""
@@ -246,3 +268,13 @@ class Controller:
             reason = f"it failed {most} times in a row, the last time: {message}"
             pause(self.store, name, skill, reason, self.now(), circuit=True)
             log.error("%s %s is paused: %s", name, skill, reason)
+
+
+@contextmanager
+def _collect(errors: list[Exception]) -> Iterator[None]:
+    """Add what is raised inside to a list; it goes on from here."""
+    try:
+        yield
+    except Exception as error:
+        errors.append(error)
+        raise

@@ -29,7 +29,7 @@ from runner.store.workers import Worker, WorkerStore
 
 log = logging.getLogger("skillrunner.worker")
 
-_POLL_THREADS = 16
+POLL_THREADS = 16
 _TICK = 1.0  # seconds between two rounds of the loop when nothing wakes it
 _MAINTENANCE_INTERVAL = 5.0  # seconds between two searches for dead workers
 _UNUSED_INTERVAL = 3600.0  # seconds between two searches for unused images and set-ups
@@ -110,7 +110,7 @@ class Daemon:
             stack.enter_context(self.lease.renewal_thread(self.recovery.find_dead))
             engine = stack.enter_context(open_engine(self.store.database.url, self.id, self.executor.handle))
             self.recovery.clear_sandboxes()
-            lookers = stack.enter_context(_pool(_POLL_THREADS, "look"))
+            lookers = stack.enter_context(_pool(POLL_THREADS, "look"))
             beginners = stack.enter_context(_pool(2, "begin"))
             if self.config.worker.listen is not None:
                 stack.enter_context(self._webhooks(self.config.worker.listen))

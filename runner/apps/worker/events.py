@@ -5,18 +5,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from runner.apps.worker.lease import uptime
-from runner.apps.worker.repository import RepositorySnapshot
+from runner.apps.worker.repository import RepositorySnapshot, is_repository_failure
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event, Facts
 from runner.publish.forges.github import GitHubForge
+from runner.scheduler.backoff import Backoffs
 from runner.scheduler.facts import FactSources, look_up_facts
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.store import Store
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("skillrunner.worker")
 
+_LOOKUP_DELAY = timedelta(seconds=15)  # what cannot be looked up is looked up again after that, or later
+
 
 @dataclass(slots=True)
 class EventSources:
     """Polls repositories, takes webhook deliveries, and has the events of the inbox decided."""
 
     store: Store
+    now: Callable[[], datetime]
     wake: Callable[[], None] = lambda: None  # wakes the worker's loop
     login: str = ""  # of our GitHub App
     _lookups: "dict[str, Future[list[_EventWithFacts]]]" = field(default_factory=dict)  # by repository
-    _not_before: dict[str, float] = field(
-        default_factory=dict
-    )  # by repository: when a failed lookup may be tried again
+    _backoffs: Backoffs = field(default_factory=lambda: Backoffs(_LOOKUP_DELAY))  # by repository
 
     @property
     def inbox(self) -> Inbox:
@@ -93,15 +94,18 @@ class EventSources:
             if future.done():
                 del self._lookups[name]
                 self._decide_known(name, future, snapshots, decide)
-        free = [name for name in snapshots if name not in self._lookups and self._may_try(name)]
+        self._backoffs.keep_only(snapshots)
+        now = self.now()
+        free = [name for name in snapshots if name not in self._lookups and self._backoffs.may_try(name, now)]
         waiting = self.inbox.waiting(free) if free else []
         for name, found in groupby(sorted(waiting, key=itemgetter(1, 0)), itemgetter(1)):
             events = [(number, event) for number, _, event in found]
             self._lookups[name] = pool.submit(self._look_up, snapshots[name], events)
             self._lookups[name].add_done_callback(lambda _: self.wake())
 
-    def _may_try(self, name: str) -> bool:
-        return uptime() >= self._not_before.get(name, 0.0)
+    def retry_lookups(self, name: str) -> None:
+        """Do not wait any longer with a repository: it works again."""
+        self._backoffs.reset(name)
 
     def _look_up(
         self, repository: RepositorySnapshot, events: Sequence[tuple[int, Event]]
@@ -124,7 +128,6 @@ class EventSources:
         watched: Mapping[str, RepositorySnapshot],
         decide: Callable[[str, Event, Facts], None],
     ) -> None:
-        self._not_before[name] = uptime() + _LOOKUP_DELAY
         for one in future.result():
             if name not in watched:
                 break
@@ -132,11 +135,17 @@ class EventSources:
                 decide(name, one.event, one.require_facts())
             except RunnerError as error:
                 if _is_temporary(error):
+                    self._note_failure(name, error)
                     log.warning("%s: %s waits in the inbox: %s", name, one.event.key, error.message)
                     return
                 log.error("%s: %s could not be decided: %s", name, one.event.key, error.message)
             self.inbox.mark_decided(one.number)
-        del self._not_before[name]
+        self._backoffs.reset(name)
+
+    def _note_failure(self, name: str, error: RunnerError) -> None:
+        if not is_repository_failure(error):
+            self._backoffs.reset(name)
+        self._backoffs.add_failure(name, self.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,6 @@ def _is_temporary(error: RunnerError) -> bool:
     return error.retryable or error.reason in _TEMPORARY
 
 
-_LOOKUP_DELAY = 15.0  # seconds after which a failed lookup is tried again
 _TEMPORARY = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.STORE_FAILED})
 
 

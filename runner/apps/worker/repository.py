@@ -10,6 +10,8 @@ from pathlib import Path
 from runner.clients.git import Git, files_at
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import FILE, Config, load_config
+from runner.core.errors import RunnerError
+from runner.core.model import Reason
 from runner.core.model.decision import Decision, Event
 from runner.publish.forges import Forge, locate_repository
 from runner.run import bootstrap
@@ -51,6 +53,17 @@ class RepositorySnapshot:
     def queue_entry(self, decision: Decision, event: Event | None = None) -> QueueEntry:
         """The queued run of a decision for one of these skills."""
         return queue_entry(self.name, self.skills[decision.skill], self.base.sha, decision, event)
+
+
+_OTHER_FAILURES = frozenset(
+    {Reason.FORGE_RATE_LIMITED, Reason.INVALID_CONFIG, Reason.REF_NOT_FOUND, Reason.STORE_FAILED}
+)
+"""The forge answered: it says when to ask again, or the next push may mend it. Or the database failed."""
+
+
+def is_repository_failure(error: Exception) -> bool:
+    """Whether a poll failed in a way that the next one is likely to fail as well."""
+    return not (isinstance(error, RunnerError) and error.reason in _OTHER_FAILURES)
 
 
 def place_of(

@@ -46,12 +46,13 @@ def status(
         elif as_json:
             click.echo(json.dumps(_data(store, config, now), default=str))
         else:
-            for line in _lines(_data(store, config, now)):
+            for line in _lines(_data(store, config, now), now):
                 click.echo(line)
 
 
 def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
     from runner.scheduler.admission import limits_of, waiting_reasons
+    from runner.store.alerts import AlertStore
     from runner.store.pauses import list_pauses
     from runner.store.queue import RunQueue
     from runner.store.workers import WorkerStore
@@ -63,6 +64,7 @@ def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
         "workers": [asdict(one) for one in WorkerStore(store).all(now - _RECENT)],
         "waiting": [{**asdict(one), "why": why.get(one.run_id, "")} for one in scene.waiting],
         "paused": list_pauses(store),
+        "unread": [asdict(one) for one in AlertStore(store).unreadable()],
         "troubles": [asdict(one) for one in _troubles(store, config, now)],
     }
 
@@ -73,8 +75,9 @@ def _troubles(store: "Store", config: "Config", now: datetime) -> "list[Alert]":
     return AlertStore(store).alerts(now, timedelta(seconds=config.worker.grace))
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
+def _lines(found: dict[str, Any], now: datetime) -> Iterator[str]:
     from runner.apps.console import age_text, one_line, table
+    from runner.core.units import span_text
 
     rows = [
         (one["id"], one["state"], str(one["capacity"]), age_text(one["seen_at"])) for one in found["workers"]
@@ -86,9 +89,19 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {count} wait: {reason}"
     for one in found["paused"]:
         yield f"paused: {pause_text(one['repository'], one['skill'])}: {one['reason']}"
+    for one in found["unread"]:
+        since, again = span_text(now - one["read_at"]), _next_try_text(one["next_try"], now)
+        yield f"unread: {one['repository']} for {since}: {one_line(one['fault'], 300)}; {again}"
     for one in found["troubles"]:
-        if one["kind"] != "circuit":
+        if one["kind"] == "overdue":
             yield f"{one['kind']}: {one_line(one['message'], 300)}"
+
+
+def _next_try_text(at: datetime | None, now: datetime) -> str:
+    """When a worker tries again, as far as one has said so."""
+    if at is None:
+        return "it is tried again with the next poll"
+    return f"next try {'at' if at > now else 'was due at'} {at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def pause_text(repository: str, skill: str) -> str:
@@ -98,6 +111,7 @@ def pause_text(repository: str, skill: str) -> str:
 
 def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
     """Whether a worker of a host, or of any, said within its time that it lives."""
+    from runner.core.units import span_text
     from runner.store.workers import WorkerStore
 
     own = [one for one in WorkerStore(store).all(now - _RECENT) if host in ("", one.host) and one.is_alive]
@@ -106,7 +120,7 @@ def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
         click.echo(f"not healthy: no worker runs{f' on {host}' if host else ''}")
         return False
     lives = now - newest.seen_at <= timedelta(seconds=newest.silence)
-    last = f"last heard of {(now - newest.seen_at).total_seconds():.0f} s ago"
+    last = f"last heard of {span_text(now - newest.seen_at)} ago"
     click.echo(f"{'healthy' if lives else 'not healthy'}: {newest.id} is {newest.state}, {last}")
     return lives
 
