@@ -33,9 +33,10 @@ lint: setup ## Format, lint and type checks
 bench: setup ## Each measure beside its floor, in the same run
 	for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-generate: setup ## Write schemas/ and docs/cli.md from the code
+generate: setup ## Write schemas/, docs/cli.md and the table of rooms from the code
 	$(BIN)/python -m runner.skills.schema
 	$(BIN)/python scripts/cli_docs.py
+	$(BIN)/python -m tests.test_architecture
 
 lock: setup ## Write the versions that CI uses
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

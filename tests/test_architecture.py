@@ -4,6 +4,7 @@ docs/architecture.md prints the same table; `python -m tests.test_architecture` 
 """
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "runner"
 PAGE = ROOT / "docs" / "architecture.md"
+MARKS = ("<!-- rooms: written by `make generate` -->", "<!-- end of rooms -->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,17 @@ class Room:
     imports: str
 
 
-ALL = "core config clients harnesses skills triggers workspace sandboxes gateway publish scheduler store run"
+ALL = "core config clients harnesses workspace sandboxes gateway publish triggers skills scheduler store run"
 
 ROOMS = (
-    Room("core", "records that stages hand to each other, errors, kinds by name, redaction, safe files", ""),
+    Room("core", "records that stages hand to each other, errors, plugins, redaction, safe files", ""),
     Room("config", "what people write: documents with positions, settings, their models", "core"),
     Room("clients", "one module for each outside program: processes, git, Docker, GitHub", "core config"),
-    Room("harnesses", "one file for each agent CLI: command line in, events out, outcome", "core config"),
     Room(
-        "skills",
-        "`skill.yaml` and `SKILL.md` to a Skill, every fault at once; prompt",
-        "core config clients harnesses workspace publish",
+        "harnesses",
+        "one file for each agent CLI: command line in, events out, outcome",
+        "core config clients",
     ),
-    Room("triggers", "what starts a skill (pure); `sources/` hear events", "core config clients"),
     Room("workspace", "mirror, checkout, scan, harvest, changeset", "core clients"),
     Room("sandboxes", "what isolates the harness", "core clients"),
     Room("gateway", "the only way out of a sandbox: model, hosts, tools", "core config clients harnesses"),
@@ -45,6 +45,12 @@ ROOMS = (
         "publish",
         "what may come out and where it goes: `policy/`, `outputs/`, `forges/`",
         "core config clients workspace",
+    ),
+    Room("triggers", "what starts a skill (pure); `sources/` hear events", "core config clients"),
+    Room(
+        "skills",
+        "`skill.yaml` and `SKILL.md` to a Skill, every fault at once; prompt",
+        "core config clients harnesses workspace publish triggers",
     ),
     Room(
         "scheduler",
@@ -134,6 +140,43 @@ def test_no_module_is_in_a_cycle() -> None:
         raise AssertionError(" -> ".join(error.args[1])) from None
 
 
+def table() -> str:
+    """The rooms as a Markdown table."""
+    rows = (f"| `{one.name}/` | {one.purpose} | {one.imports.replace(' ', ', ') or '-'} |" for one in ROOMS)
+    return "\n".join(("| room | is for | may import |", "|---|---|---|", *rows))
+
+
+def page() -> str:
+    """docs/architecture.md with the table as it is now."""
+    before, _, rest = PAGE.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return f"{before}{MARKS[0]}\n\n{table()}\n\n{MARKS[1]}{after}"
+
+
+def test_the_page_shows_the_table() -> None:
+    assert PAGE.read_text() == page(), "run `make generate`"
+
+
+def test_the_page_names_files_that_are_there() -> None:
+    """In its tables a file is named from the package on, and a following name stands beside it."""
+    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    missing = []
+    for row in rows:
+        folder = PACKAGE
+        for name in re.findall(r"`([\w/.]+(?:\.py|/))`", row):
+            path = PACKAGE / name if (PACKAGE / name).exists() else folder / name
+            folder = path if path.is_dir() else path.parent
+            missing += [] if path.exists() else [name]
+    assert missing == []
+
+
+def test_the_page_answers_twelve_questions() -> None:
+    answers = re.findall(
+        r"^\| (\d+)\. .*\? \| `.*` .*\|$|^\| (\d+)\. .*\? \| .*`.*` \|$", PAGE.read_text(), re.MULTILINE
+    )
+    assert len(answers) == 12
+
+
 def lengths() -> list[int]:
     """How many lines each function has, without its docstring."""
     measured = []
@@ -170,3 +213,7 @@ def outside(file: Path) -> Iterator[str]:
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield (node.module or "").split(".")[0]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
