@@ -114,7 +114,7 @@ class Container:
             sock.close()
 
     def _end(self, running: str, meter: LimitMeter) -> Exit:
-        while (state := self.state(running))["Running"]:
+        while not _has_ended(state := self.state(running)):
             meter.check()
             time.sleep(0.05)
         self._hold(False)
@@ -247,7 +247,12 @@ class _Ended:
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + self._every
-        return not self._container.state(self._running)["Running"]
+        return _has_ended(self._container.state(self._running))
+
+
+def _has_ended(state: Mapping[str, Any]) -> bool:
+    """Whether a command is over: one that was not started yet does not run either, and has no code."""
+    return not state["Running"] and state["ExitCode"] is not None
 
 
 class DockerKind(SandboxKind):

@@ -13,9 +13,10 @@ from runner.clients.docker import engine as door
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Reason, Resources
 from runner.sandboxes import Mount
+from runner.sandboxes.docker import _Ended
 from tests.parts.rig import Rig, opened_rig
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 CONNECT = (
     "python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' {} {}"
 )
@@ -235,6 +236,16 @@ def test_values_are_not_in_the_containers_description(container: Rig) -> None:
     container.run(sandbox, "echo $KEY", variables={"KEY": "value-of-a-secret"})
     assert container.printed() == b"value-of-a-secret\n"
     assert "value-of-a-secret" not in str(door.client().inspect_container(sandbox.id))
+
+
+def test_a_command_that_was_not_started_yet_has_not_ended(container: Rig) -> None:
+    """An engine with much to do takes its time between the two, and what is printed then is not lost."""
+    sandbox: Any = container.open()
+    running = door.client().exec_create(sandbox.id, ["sh", "-c", "exit 3"])["Id"]
+    has_ended = _Ended(sandbox, running, every=0)
+    assert not has_ended()
+    door.client().exec_start(running)
+    assert has_ended()
 
 
 def test_a_container_ends_by_itself_when_its_time_is_over(container: Rig) -> None:
