@@ -238,7 +238,6 @@ for url in sys.argv[1:]:
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker")
 def test_from_a_container_only_what_is_named_is_reached(container: Rig, certificate: Path) -> None:
     sandbox: Any = container.open(gateway=True)
     sandbox.put("ca.crt", Path(f"{certificate}.crt").read_bytes())

@@ -9,21 +9,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from runner.config.network import Rules, rules
 from runner.gateway.egress.git import PATH, GitReadHandler, git_variables
+from runner.gateway.egress.proxy import Attempt
 from runner.gateway.model.proxy import NoModel
 from runner.gateway.server import GatewayAddress, GatewayHandlers, serve_gateway
 from tests.parts.github import free_port, git_http
 from tests.parts.rig import Rig
 from tests.parts.site import Quiet, site
-
-if TYPE_CHECKING:
-    from runner.gateway.egress.proxy import Attempt
 
 URL = "https://github.com/acme/tool"
 ALLOWED = rules(["github-read"])
@@ -55,14 +53,30 @@ class Forge:
     def __init__(self, port: int, folder: Path) -> None:
         self.place, self.folder = f"http://127.0.0.1:{port}", folder
         self.heard: list[Mapping[str, str]] = []
-        self.told: list[Attempt] = []
+        self._told: list[Attempt] = []
+        self._telling = threading.Condition()
+
+    def clear(self) -> None:
+        self.heard.clear()
+        self._told.clear()
+
+    def attempts(self, count: int = 1) -> list[Attempt]:
+        """All of them, as soon as there are that many: one is told after its answer has gone out."""
+        with self._telling:
+            assert self._telling.wait_for(lambda: len(self._told) >= count, timeout=60), self._told
+            return list(self._told)
+
+    def _tell(self, attempt: Attempt) -> None:
+        with self._telling:
+            self._told.append(attempt)
+            self._telling.notify_all()
 
     @contextmanager
     def gateway(self, listener: socket.socket | None = None, **changes: Any) -> Iterator[GatewayAddress]:
         reached = Rules(repositories=ALLOWED.repositories, private=frozenset({"github.com"}))
 
         def doors(token: str) -> GatewayHandlers:
-            door = {"rules": reached, "token": token, "on_attempt": self.told.append}
+            door = {"rules": reached, "token": token, "on_attempt": self._tell}
             read = GitReadHandler(**{**door, "addresses": {"github.com": self.place}, **changes})
             return GatewayHandlers(model=NoModel(), egress=NoModel(), by_path={PATH: read})
 
@@ -78,21 +92,22 @@ class Forge:
             return connection.getresponse().status
 
 
-@pytest.fixture
-def forge(tmp_path: Path) -> Iterator[Forge]:
-    source = tmp_path / "server"
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    folder = tmp_path_factory.mktemp("forge")
+    source = folder / "server"
     bare = source / "repositories" / "acme" / "tool"
     bare.mkdir(parents=True)
     git(bare, "init", "-q", "--bare", "-b", "main")
     git(bare, "config", "http.receivepack", "true")
-    work = tmp_path / "work"
+    work = folder / "work"
     work.mkdir()
     git(work, "init", "-q", "-b", "main")
     (work / "large.bin").write_bytes(os.urandom(3_000_000))
     git(work, "add", "-A")
     git(work, "commit", "-qm", "first")
     git(work, "push", "-q", str(bare), "main")
-    found = Forge(free_port(), tmp_path)
+    found = Forge(free_port(), folder)
     api = ThreadingHTTPServer(("127.0.0.1", 0), type("ThisApi", (Api,), {"heard": found.heard}))
     thread = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -105,32 +120,41 @@ def forge(tmp_path: Path) -> Iterator[Forge]:
         thread.join()
 
 
+@pytest.fixture
+def forge(server: Forge) -> Forge:
+    """The server, as if nobody had asked it anything yet."""
+    server.clear()
+    return server
+
+
 def test_a_repository_is_cloned_and_fetched_by_its_usual_address(forge: Forge, tmp_path: Path) -> None:
     with forge.gateway() as opened:
         env = git_variables(opened.url, ALLOWED, {})
         cloned = git(tmp_path, "clone", "-q", f"{URL}.git".removesuffix(".git"), "copy", env=env)
         assert cloned.returncode == 0, cloned.stderr
         copy = tmp_path / "copy"
-        assert (copy / "large.bin").read_bytes() == (tmp_path / "work" / "large.bin").read_bytes()
+        assert (copy / "large.bin").read_bytes() == (forge.folder / "work" / "large.bin").read_bytes()
         assert git(copy, "remote", "get-url", "origin").stdout.strip() == URL
-        (tmp_path / "work" / "more.txt").write_text("more")
+        (forge.folder / "work" / "more.txt").write_text("more")
         for argv in (("add", "-A"), ("commit", "-qm", "second")):
-            git(tmp_path / "work", *argv)
-        git(tmp_path / "work", "push", "-q", str(tmp_path / "server/repositories/acme/tool"), "main")
+            git(forge.folder / "work", *argv)
+        git(forge.folder / "work", "push", "-q", str(forge.folder / "server/repositories/acme/tool"), "main")
         assert git(copy, "fetch", "-q", "git@github.com:acme/tool", "main", env=env).returncode == 0
         assert git(copy, "show", "FETCH_HEAD:more.txt").stdout == "more"
-    assert {(one.host, one.refused, one.failed) for one in forge.told} == {("github.com", "", "")}
-    assert sum(one.received for one in forge.told) > 3_000_000
+    attempts = forge.attempts(len(forge.heard))
+    assert {(one.host, one.refused, one.failed) for one in attempts} == {("github.com", "", "")}
+    assert sum(one.received for one in attempts) > 3_000_000
     assert not any("authorization" in headers for headers in forge.heard)
 
 
 def test_a_push_does_not_pass(forge: Forge, tmp_path: Path) -> None:
     with forge.gateway() as opened:
-        pushed = git(tmp_path / "work", "push", URL, "main:evil", env=git_variables(opened.url, ALLOWED, {}))
+        env = git_variables(opened.url, ALLOWED, {})
+        pushed = git(forge.folder / "work", "push", URL, "main:evil", env=env)
     assert pushed.returncode != 0
     assert "403" in pushed.stderr
-    assert forge.told[-1].refused == "repositories are only read: git fetch and git clone, and no push"
-    assert "evil" not in git(tmp_path / "server/repositories/acme/tool", "branch").stdout
+    assert forge.attempts()[-1].refused == "repositories are only read: git fetch and git clone, and no push"
+    assert "evil" not in git(forge.folder / "server/repositories/acme/tool", "branch").stdout
 
 
 @pytest.mark.parametrize(
@@ -157,7 +181,7 @@ def test_a_push_does_not_pass(forge: Forge, tmp_path: Path) -> None:
 def test_what_passes(forge: Forge, method: str, path: str, status: int) -> None:
     with forge.gateway() as opened:
         assert forge.ask(opened, method, f"{PATH}/{path}") == status
-    assert bool(forge.told[-1].refused) is (status != 200)
+    assert bool(forge.attempts()[-1].refused) is (status != 200)
     assert len(forge.heard) == (status == 200)
 
 
@@ -187,7 +211,7 @@ def test_addresses_inside_are_not_read(forge: Forge) -> None:
     path = f"{PATH}/github.com/acme/tool/info/refs?service=git-upload-pack"
     with forge.gateway(rules=ALLOWED) as opened:
         assert forge.ask(opened, "GET", path) == 403
-    assert "not on the public internet" in forge.told[-1].refused
+    assert "not on the public internet" in forge.attempts()[-1].refused
 
 
 def test_a_forge_that_is_not_there(forge: Forge) -> None:
@@ -195,7 +219,7 @@ def test_a_forge_that_is_not_there(forge: Forge) -> None:
     place = {"github.com": f"http://127.0.0.1:{free_port()}"}
     with forge.gateway(addresses=place) as opened:
         assert forge.ask(opened, "GET", path) == 502
-    assert forge.told[-1].failed == "Connection refused"
+    assert forge.attempts()[-1].failed == "Connection refused"
 
 
 class Answering(Quiet):
@@ -278,7 +302,6 @@ def test_settings_come_after_those_that_are_there() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker")
 def test_from_a_container_without_a_network(container: Rig, forge: Forge) -> None:
     sandbox: Any = container.open(gateway=True)
     with forge.gateway(sandbox.listener()) as opened:
