@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+FAST := tests/unit tests/contract tests/test_architecture.py tests/test_docs.py
 
-.PHONY: help setup parts demo test lint bench generate lock clean
+.PHONY: help setup parts demo test test-fast lint bench generate lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.ready ## Make .venv with .venv/bin/skillrunner
 
@@ -24,6 +25,9 @@ demo: setup ## From a release event to a pull request, on this machine, with not
 
 test: setup parts ## Run all tests; a missing part is a visible skip, and a failure where CI is set
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+
+test-fast: setup ## Run what needs no container: unit, contract and architecture tests, with fewer examples
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not docker" --hypothesis-profile=fast $(FAST)
 
 lint: setup ## Format, lint and type checks
 	$(BIN)/ruff format --check .
