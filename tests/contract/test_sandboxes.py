@@ -21,7 +21,6 @@ from runner.core.model import Caps, Reason
 from runner.sandboxes import SANDBOXES
 from tests.parts.rig import Rig, opened_rig
 
-pytestmark = pytest.mark.xdist_group("docker")
 KINDS = [
     pytest.param(kind, marks=[pytest.mark.docker] if kind == "docker" else []) for kind in SANDBOXES.names()
 ]

@@ -12,7 +12,7 @@ from runner.store.alerts import AlertStore
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import slots
 from runner.workspace.mirror import Mirror
-from tests.parts.cli import Done, Project
+from tests.parts.cli import Project
 from tests.parts.github import repository
 from tests.parts.racer import decision
 from tests.parts.workers import Team, long_ago, made
@@ -20,18 +20,6 @@ from tests.parts.workers import Team, long_ago, made
 NOTES = "grep -o 20..-..-.*:00+00:00 > {notes}/$(date +%s%N)"
 NONE = "{{none: {{}}}}"
 PROMPT = "{{ event.schedule.due }}\n"
-
-
-def backfill(team: Team, *argv: str) -> Done:
-    done = subprocess.run(
-        team.project.command("backfill", "docs", *argv),
-        cwd=next(team.project.home.glob("machine-*")),
-        env=team.project.environment() | ({"DATABASE_URL": team.server} if team.server else {}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def serve(team: Team, overlap: str, command: str = "true") -> tuple[str, str]:
@@ -62,17 +50,17 @@ def test_missed_slots_get_their_runs_one_after_the_other(place: str, request: py
     team.until(lambda: "missed" in team.why("docs") or team.runs())
     before = len(team.runs())
     span = ("--from", start, "--to", end)
-    tried = backfill(team, *span, "--dry-run")
+    tried = team.skillrunner("backfill", "docs", *span, "--dry-run")
     assert tried.code == 0, tried.err
     assert tried.out.count("would be queued") == 3
     assert len(team.runs()) == before
-    done = backfill(team, *span)
+    done = team.skillrunner("backfill", "docs", *span)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert lines[0].startswith(start.replace("T", " "))
     ids = [line.split()[-1] for line in lines]
     team.until(lambda: team.are_ended(before + 3))
-    again = backfill(team, *span)
+    again = team.skillrunner("backfill", "docs", *span)
     assert [line.split()[-3:] for line in again.out.splitlines()] == [["had", "run", one] for one in ids]
     found = [run for run in team.runs() if run.id in ids]
     assert [run.state for run in found] == [RunState.NOTHING_TO_DO] * 3
@@ -88,7 +76,7 @@ def test_what_comes_due_now_neither_waits_for_it_nor_ends_it(team: Team) -> None
     start, end = serve(team, "skip", f"until test -e {go}; do sleep 0.1; done")
     team.start()
     team.until(lambda: AlertStore(team.store).repositories("docs"))
-    assert backfill(team, "--from", start, "--to", end).code == 0
+    assert team.skillrunner("backfill", "docs", "--from", start, "--to", end).code == 0
     team.until(lambda: team.is_in(RunState.RUNNING, "docs"))
     filled = [run.id for run in team.runs() if run.trigger_key.startswith("backfill:")]
     assert len(filled) == 3
@@ -111,7 +99,7 @@ def test_what_cannot_be_filled_in_says_why(team: Team) -> None:
     span = ("--from", start, "--to", end)
 
     def refused(*argv: str) -> str:
-        done = backfill(team, *argv)
+        done = team.skillrunner("backfill", "docs", *argv)
         assert done.code == 3, done
         return done.err
 
@@ -149,7 +137,7 @@ def test_a_slot_that_actions_ran_had_its_run(github_project: Project) -> None:
         Ledger(mirror, remote).decide(lambda _: [theirs], first.due)
         command = [sys.executable, "-m", "runner", "worker", "--once"]
         subprocess.run(command, cwd=folder, env=github_project.environment(), check=True, capture_output=True)
-        done = backfill(team, "--from", start, "--to", end)
+        done = team.skillrunner("backfill", "docs", "--from", start, "--to", end)
         assert done.code == 0, done.err
         results = [line[22:].split("  ")[0].strip() for line in done.out.splitlines()]
         assert results == ["had run", "queued", "queued"]

@@ -11,7 +11,7 @@ import pytest
 from tests.parts.cli import Project, clean_environment, skill_files
 from tests.parts.need import missing
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parent.parent.parent
 SOCKET = Path("/var/run/docker.sock")

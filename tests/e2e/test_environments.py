@@ -7,7 +7,7 @@ import pytest
 from runner.clients.docker import build, engine
 from tests.parts.cli import Project, skill_files
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 SKILL = """
 on: {manual: {}}

@@ -13,7 +13,7 @@ import pytest
 from runner.clients.docker import engine
 from tests.parts.cli import Project, skill_files
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 KEY = "sk-the-real-key-0123456789abcdef"
 YAML = """

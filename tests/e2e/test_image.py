@@ -12,7 +12,7 @@ from docker import DockerClient
 
 from tests.parts.cli import Project, clean_environment, skill_files
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 PATIENCE = 60.0
 YAML = """

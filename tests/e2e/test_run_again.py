@@ -1,6 +1,5 @@
 """`run --from-run`: what a worker's run did, once more here and now, with its event and on its commit."""
 
-import subprocess
 from pathlib import Path
 
 from tests.parts.cli import Done
@@ -12,15 +11,8 @@ NOTE = "cp README.md docs/seen.md; cat >> docs/seen.md"
 
 
 def run(team: Team, *argv: str, at: Path | None = None) -> Done:
-    done = subprocess.run(
-        team.project.command("run", *argv),
-        cwd=at or team.project.root,
-        env=team.project.environment() | {"SKILLRUNNER_SANDBOX": "process"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    team.project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    return team.skillrunner("run", *argv, at=at or team.project.root)
 
 
 def seen(team: Team, name: str) -> str:

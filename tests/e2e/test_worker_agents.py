@@ -71,7 +71,6 @@ def test_children_that_ignore_a_polite_request_do_not_survive_the_run(team: Team
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker")
 def test_a_daemon_that_left_its_group_ends_with_the_container(team: Team, local_image: str) -> None:
     mark = f"97{os.getpid()}"
     team.project.variables["SKILLRUNNER_IMAGE"] = local_image

@@ -10,7 +10,7 @@ from tests.parts.engine import OwnEngine
 from tests.parts.registry import registry
 from tests.parts.workers import Team
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 
 def end_of(team: Team, skill: str) -> End:

@@ -579,7 +579,6 @@ def begin_in_container(team: Team, image: str) -> Worker:
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker")
 def test_a_restart_removes_what_its_dead_left_and_nothing_else(team: Team, local_image: str) -> None:
     begin_in_container(team, local_image).kill()
     (run,) = team.runs()
@@ -606,7 +605,6 @@ def test_a_restart_removes_what_its_dead_left_and_nothing_else(team: Team, local
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker")
 def test_a_worker_that_slept_too_long_removes_its_container(cluster: Team, local_image: str) -> None:
     sleeper = begin_in_container(cluster, local_image)
     (run,) = cluster.runs()
@@ -621,7 +619,6 @@ def test_a_worker_that_slept_too_long_removes_its_container(cluster: Team, local
 
 
 @pytest.mark.docker
-@pytest.mark.xdist_group("docker")
 def test_an_engine_that_restarts_is_no_failure_of_the_skill(
     team: Team, scratch: Path, own_engine: OwnEngine
 ) -> None:

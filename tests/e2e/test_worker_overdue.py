@@ -1,25 +1,11 @@
 """The dead-man alert: what is due and not decided is told, by workers that live, and by the store alone."""
 
 import os
-import subprocess
 from datetime import UTC, datetime, timedelta
 
 from runner.store.alerts import AlertStore, ReadResult
-from tests.parts.cli import Done
 from tests.parts.listener import Listener
 from tests.parts.workers import Team
-
-
-def status(team: Team, *argv: str) -> Done:
-    done = subprocess.run(
-        team.project.command("worker", "status", *argv),
-        cwd=next(team.project.home.glob("machine-*")),
-        env=team.project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def test_anybody_can_ask_the_store_when_no_worker_lives(team: Team) -> None:
@@ -28,16 +14,21 @@ def test_anybody_can_ask_the_store_when_no_worker_lives(team: Team) -> None:
     first = team.start()
     team.until(lambda: team.are_ended() and AlertStore(team.store).repositories("often"))
     first.kill()
-    team.until(lambda: "overdue" in status(team, "--healthy").out, patience=150)
-    asked = status(team, "--healthy", "--anywhere")
+    team.until(lambda: "overdue" in team.skillrunner("worker", "status", "--healthy").out, patience=150)
+    asked = team.skillrunner("worker", "status", "--healthy", "--anywhere")
     assert asked.code == 1
     assert f"overdue: {team.project.origin} often: the slot of " in asked.out
-    (found,) = status(team, "--json").json()["troubles"]
+    (found,) = team.skillrunner("worker", "status", "--json").json()["troubles"]
     assert (found["kind"], found["skill"]) == ("overdue", "often")
-    assert "overdue: " in status(team).out
+    assert "overdue: " in team.skillrunner("worker", "status").out
     team.start()
-    team.until(lambda: status(team, "--healthy").code == 0 or "overdue" not in status(team, "--healthy").out)
-    assert status(team, "--alive").code == 0
+    team.until(
+        lambda: (
+            team.skillrunner("worker", "status", "--healthy").code == 0
+            or "overdue" not in team.skillrunner("worker", "status", "--healthy").out
+        )
+    )
+    assert team.skillrunner("worker", "status", "--alive").code == 0
 
 
 def test_a_worker_tells_a_url_what_is_wrong_and_when_it_is_over(team: Team, listener: Listener) -> None:
@@ -51,13 +42,15 @@ def test_a_worker_tells_a_url_what_is_wrong_and_when_it_is_over(team: Team, list
     AlertStore(team.store).set_expected("acme/other", due, decided=True)
     team.until(lambda: ("overdue", "began", "docs") in listener.facts())
     host = os.uname().nodename
-    asked = status(team, "--healthy")
+    asked = team.skillrunner("worker", "status", "--healthy")
     assert asked.code == 1
     assert asked.out.startswith(f"healthy: {host}-")
     assert "overdue: acme/other docs: the slot of" in asked.out
     aside = team.project.origin.rename(team.project.origin.with_suffix(".aside"))
     team.until(lambda: ("unread", "began", "") in listener.facts())
-    (line,) = [one for one in status(team).out.splitlines() if one.startswith("unread: ")]
+    (line,) = [
+        one for one in team.skillrunner("worker", "status").out.splitlines() if one.startswith("unread: ")
+    ]
     assert f"unread: {team.project.origin} for " in line
     assert "; next try " in line
     aside.rename(team.project.origin)

@@ -1,19 +1,6 @@
 """Rates hold across the workers of a store; what waits because of one says so, and begins later."""
 
-import subprocess
-
 from tests.parts.workers import Team
-
-
-def told(team: Team, *argv: str) -> str:
-    return subprocess.run(
-        team.project.command(*argv),
-        cwd=next(team.project.home.glob("machine-*")),
-        env=team.project.environment() | {"DATABASE_URL": team.server},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
 
 
 def test_what_comes_too_often_waits_and_begins_later(cluster: Team) -> None:
@@ -28,8 +15,8 @@ def test_what_comes_too_often_waits_and_begins_later(cluster: Team) -> None:
     assert len(effects.read_text().splitlines()) == 2
     (waits,) = [run for run in cluster.runs() if run.end is None]
     reason = "2 runs have begun, 2/h may: the next at "
-    assert f"1 waiting\n  1 wait: {reason}" in told(cluster, "worker", "status")
-    assert f"it waits    {reason}" in told(cluster, "why", waits.skill)
+    assert f"1 waiting\n  1 wait: {reason}" in cluster.skillrunner("worker", "status").out
+    assert f"it waits    {reason}" in cluster.skillrunner("why", waits.skill).out
     clock.write_text("3700")
     cluster.until(lambda: cluster.are_ended(3))
     assert len(effects.read_text().splitlines()) == 3

@@ -1,25 +1,8 @@
 """People talk to the agent of a run that a worker carries out, through the store that both know."""
 
-import subprocess
-
-from tests.parts.cli import Done
 from tests.parts.workers import Team
 
 WAITS = "echo new > docs/new.md; touch {begun}; until test -e {go}; do sleep 0.1; done"
-
-
-def said(team: Team, *argv: str) -> Done:
-    """From the folder of the first worker: with its configuration, and its environment."""
-    done = subprocess.run(
-        team.project.command(*argv),
-        cwd=next(team.project.home.glob("machine-*")),
-        env={**team.project.environment(), "DATABASE_URL": team.server},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def test_a_workers_agent_is_paused_told_something_and_cancelled(cluster: Team) -> None:
@@ -28,18 +11,18 @@ def test_a_workers_agent_is_paused_told_something_and_cancelled(cluster: Team) -
     cluster.commit("slow", WAITS.format(begun=begun, go=cluster.project.home / "go"))
     cluster.start()
     cluster.until(begun.exists)
-    assert said(cluster, "steer", "latest", "Hello?").code == 0
-    assert said(cluster, "steer", "latest", "--pause", "Lunch.").code == 0
-    cluster.until(lambda: "paused      " in said(cluster, "show", "latest").out)
-    assert said(cluster, "steer", "latest", "--resume").code == 0
-    cluster.until(lambda: "paused      " not in said(cluster, "show", "latest").out)
+    assert cluster.skillrunner("steer", "latest", "Hello?").code == 0
+    assert cluster.skillrunner("steer", "latest", "--pause", "Lunch.").code == 0
+    cluster.until(lambda: "paused      " in cluster.skillrunner("show", "latest").out)
+    assert cluster.skillrunner("steer", "latest", "--resume").code == 0
+    cluster.until(lambda: "paused      " not in cluster.skillrunner("show", "latest").out)
     run_id = cluster.store.run("latest").id
-    assert said(cluster, "cancel", run_id).code == 0
+    assert cluster.skillrunner("cancel", run_id).code == 0
     cluster.until(lambda: cluster.store.run(run_id).end is not None)
     assert cluster.states() == ["cancelled"]
     told = [event.message for _, event in cluster.store.events(run_id)]
     assert "the agent stands still: Lunch." in told
     assert "the agent goes on: somebody let it go on" in told
     assert "the agent was not told, it is too late: Hello?" in told
-    assert "+new" in said(cluster, "diff", run_id).out
-    assert "has ended" in said(cluster, "steer", run_id, "Hello?").err
+    assert "+new" in cluster.skillrunner("diff", run_id).out
+    assert "has ended" in cluster.skillrunner("steer", run_id, "Hello?").err

@@ -6,13 +6,15 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TextIO
 
 from runner.apps.cli.main import main
+from runner.clients.docker import engine
 
-PROCESS_ONLY = frozenset({"DOCKER_HOST", "LC_ALL", "PYTHONPATH", "TZ"})  # variables that a process reads once
+PROCESS_ONLY = frozenset({"LC_ALL", "PYTHONPATH", "TZ"})  # variables that a process reads once
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE)
 
 
@@ -22,7 +24,13 @@ def call(
     """The exit code, the output and the errors of `skillrunner` with these arguments."""
     assert threading.current_thread() is threading.main_thread(), "a thread needs Project.process"
     before = _handlers()
-    with _streams(stdin) as (out, err), _variables(environment), chdir(cwd), _arguments(argv):
+    with (
+        _streams(stdin) as (out, err),
+        _engine(environment),
+        _variables(environment),
+        chdir(cwd),
+        _arguments(argv),
+    ):
         try:
             main()
             code = 0
@@ -62,6 +70,21 @@ def _text(stream: TextIO) -> str:
     stream.flush()
     stream.seek(0)
     return stream.read()
+
+
+@contextmanager
+def _engine(environment: Mapping[str, str]) -> Iterator[None]:
+    """The connection of this process is not used where the variables name another engine."""
+    client = engine.client
+    if environment.get("DOCKER_HOST") != os.environ.get("DOCKER_HOST"):
+        engine.client = cache(engine.connect)
+    try:
+        yield
+    finally:
+        if engine.client is not client:
+            if engine.client.cache_info().currsize:
+                engine.client().close()
+            engine.client = client
 
 
 @contextmanager

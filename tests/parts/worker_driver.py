@@ -55,7 +55,7 @@ def main() -> None:
     given = parser.parse_args()
     engine.API_TIMEOUT = given.engine
     parts: dict[str, object] = {"now": calendar(given.clock)} if given.clock else {}
-    parts |= {"carry": quick(given.effects)} if given.effects else {}
+    parts |= {"run_function": quick(given.effects)} if given.effects else {}
     form = "%(asctime)s %(levelname)-7s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
     config = load_config(Path.cwd(), flags={"state_dir": os.environ["SKILLRUNNER_STATE_DIR"]})

@@ -18,7 +18,8 @@ from runner.core.model import Run, RunState
 from runner.store import Store
 from runner.store.decisions import find_newest
 from runner.workspace import overlayfs
-from tests.parts.cli import Project, clean_environment, skill_files
+from tests.parts import in_process
+from tests.parts.cli import Done, Project, clean_environment, skill_files
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 90.0
@@ -149,6 +150,26 @@ class Team:
         while not condition():
             assert uptime() < end, "\n".join(worker.said() for worker in self.workers)
             time.sleep(0.05)
+
+    @property
+    def folder(self) -> Path:
+        """Where the first worker was started."""
+        return next(self.project.home.glob("machine-*"))
+
+    def environment(self) -> dict[str, str]:
+        return self.project.environment() | ({"DATABASE_URL": self.server} if self.server else {})
+
+    def skillrunner(self, *argv: str, at: Path | None = None) -> Done:
+        """What a command line prints in the folder of the first worker, and its exit code."""
+        return Done(*in_process.call(argv, at or self.folder, self.environment()))
+
+    def process(self, *argv: str, timeout: float = 120) -> Done:
+        """The same in a process of its own."""
+        command, options = self.project.command(*argv), {"cwd": self.folder, "env": self.environment()}
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, **options
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def runs(self, skill: str | None = None) -> list[Run]:
         """All of them, the newest first."""

@@ -12,7 +12,7 @@ import pytest
 from runner.clients.docker import engine
 from tests.parts.rig import Rig, opened_rig
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="session")

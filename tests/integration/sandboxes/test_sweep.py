@@ -9,7 +9,6 @@ import pytest
 
 from runner.sandboxes import SANDBOXES, Origin
 
-pytestmark = pytest.mark.xdist_group("docker")
 ROOT = Path(__file__).parents[3]
 CRASH = """
 import os, signal, sys

@@ -15,8 +15,6 @@ from runner.core.model import Reason
 from tests.parts.registry import registry
 from tests.parts.rig import Rig
 
-pytestmark = pytest.mark.xdist_group("docker")
-
 CRASH = """
 import os, signal, sys
 from pathlib import Path

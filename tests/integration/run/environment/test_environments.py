@@ -18,8 +18,6 @@ from runner.core.model import Reason, Resources
 from runner.run.environment.context import DOCKERFILE, BuildContext, context
 from tests.parts.repos import Content, Scene, commit, scene
 
-pytestmark = pytest.mark.xdist_group("docker")
-
 FILES: dict[str, Content] = {
     "env/Dockerfile": b"FROM scratch\nCOPY a.txt tool /\n",
     "a.txt": b"one\n",
