@@ -1,7 +1,7 @@
 """The composition root: what the configuration and a spec name becomes the parts of a run."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -16,7 +16,7 @@ from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resourc
 from runner.harnesses import HARNESSES, Harness
 from runner.publish.forges import Forge, ForgeContext, choose_kind
 from runner.publish.outputs import OUTPUTS, BotIdentity
-from runner.run.place import Place, SecretLookup
+from runner.run.place import Host, Place, SecretLookup
 from runner.run.plan import Base, Defaults
 from runner.sandboxes import SANDBOXES
 from runner.workspace.mirror import Mirror
@@ -24,7 +24,7 @@ from runner.workspace.mirror import Mirror
 if TYPE_CHECKING:
     from runner.gateway.model.provider import Fallback
     from runner.run.agent.transcript import ObserveTranscript
-    from runner.run.context import Parts
+    from runner.run.context import Parts, RunOptions
     from runner.run.environment.install import Install, Program
     from runner.store import LocalPullRequests, Store
 
@@ -115,47 +115,54 @@ def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
     )
 
 
-def run_parts(
-    place: Place,
-    spec: RunSpec,
-    target: Forge,
-    mirror: Mirror,
-    watch: "ObserveTranscript",
-    again: bool,
-    find: SecretLookup | None = None,
-) -> "Parts":
-    """Everything that `execute` needs for `spec`. Raises RunnerError when something is missing.
+def _go_on() -> None:
+    """Nobody stops the run."""
 
-    `find` gets secrets from elsewhere than the environment.
-    """
-    from runner.gateway.model.prices import configured_prices as own_prices
+
+def make_parts(
+    host: Host, spec: RunSpec, mirror: Mirror, observe: "ObserveTranscript", stop: Callable[[], None] = _go_on
+) -> "Parts":
+    """The objects that do the work of `spec`. Raises RunnerError when it names an unknown kind."""
     from runner.run.context import Parts
 
     harness = HARNESSES.get(spec.harness.kind)
-    model = harness.model_for(spec.harness.options)
-    configured = place.config.harnesses.get(spec.harness.kind)
-    bot, find = place.config.bot, find or Secrets(place.config.secrets).value
     return Parts(
         sandbox=SANDBOXES.get(spec.environment.sandbox),
         harness=harness,
         outputs={output.kind: OUTPUTS.get(output.kind) for output in spec.outputs},
-        forge=target,
+        forge=host.forge,
         mirror=mirror,
+        install=_install(host.place, harness, spec.harness.kind),
+        remote_of=partial(_other_remote, host.place, host.forge, spec.skill.name),
+        observe=observe,
+        stop=stop,
+    )
+
+
+def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) -> "RunOptions":
+    """What the configuration says of the run of `spec`. Raises RunnerError when a secret is missing.
+
+    `find` gets secrets from elsewhere than the environment.
+    """
+    from runner.gateway.model.prices import configured_prices
+    from runner.run.context import RunOptions
+
+    kind, gateway, bot = spec.harness.kind, place.config.gateway, place.config.bot
+    model = HARNESSES.get(kind).model_for(spec.harness.options)
+    configured = place.config.harnesses.get(kind)
+    find = find or Secrets(place.config.secrets).value
+    return RunOptions(
         bot=BotIdentity(name=bot.name, email=bot.email),
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
-        model_key=find(model.key_variable, spec.harness.kind) if model else "",
+        model_key=find(model.key_variable, kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
-        fallback=_fallback(configured, spec.harness.kind, find) if model else (),
-        program=_program(configured.binary if configured else None, spec.harness.kind),
-        install=_install(place, harness, configured.version if configured else None, spec.harness.kind),
-        variables=dict(configured.variables) if configured else {},
-        helper=place.config.gateway.image,
-        remote_of=partial(_other, place, target, spec.skill.name),
-        private_hosts=tuple(place.config.gateway.private_hosts),
-        record=place.config.gateway.record,
-        prices=own_prices(place.config.prices),
-        watch=watch,
-        again=again,
+        fallback=_fallback(configured, kind, find) if model else (),
+        prices=configured_prices(place.config.prices),
+        record_traffic=gateway.record,
+        program=_program(configured.binary if configured else None, kind),
+        harness_variables=dict(configured.variables) if configured else {},
+        helper_image=gateway.image,
+        private_hosts=tuple(gateway.private_hosts),
     )
 
 
@@ -179,7 +186,7 @@ def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) 
     return find(name, f"the skill {spec.skill.name}")
 
 
-def _other(place: Place, target: Forge, skill: str, name: str) -> Remote:
+def _other_remote(place: Place, target: Forge, skill: str, name: str) -> Remote:
     """Another repository than the skill's own."""
     if place.reads is not None and not any(fnmatchcase(name, one) for one in place.reads(skill)):
         message = f"the skill {skill} may not read {name}"
@@ -202,9 +209,11 @@ def _program(configured: str | None, kind: str) -> "Program | None":
     return Program(file=path)
 
 
-def _install(place: Place, harness: Harness, version: str | None, kind: str) -> "Install | None":
+def _install(place: Place, harness: Harness, kind: str) -> "Install | None":
     from runner.run.environment.install import FOLDER, Install
 
+    configured = place.config.harnesses.get(kind)
+    version = configured.version if configured else None
     if version is None:
         return None
     package, program = harness.package, harness.program

@@ -23,47 +23,53 @@ from runner.run.recorder import RunRecorder
 from runner.sandboxes import Mount, SandboxKind
 from runner.workspace.mirror import Mirror
 
-ModelEnd = Callable[[ModelRouteOptions, Places], AbstractContextManager[ModelRouteOptions]]
-"""Puts something else in the model's place, for a sandbox that has these places."""
+ModelSubstitute = Callable[[ModelRouteOptions, Places], AbstractContextManager[ModelRouteOptions]]
+"""Replaces the model by something else, for a sandbox with these places."""
 
 
-def _nowhere(name: str) -> Remote:
+def _no_remote(name: str) -> Remote:
     message = f"nobody says where {name} is"
     raise RunnerError(Phase.CHECKOUT, Reason.FORGE_NOT_FOUND, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a run is made with. `wire.py` chooses them; tests hand in others."""
+    """The objects that do the work of a run. `bootstrap.py` chooses them; tests pass others."""
 
     sandbox: SandboxKind
     harness: Harness
     outputs: Mapping[str, Output]  # by kind: those of the spec
     forge: Forge
     mirror: Mirror
-    bot: BotIdentity
-    secrets: Mapping[str, str]  # by name: what the skill asked for
-    model_key: str = ""
-    model_upstream: str = ""
-    fallback: tuple[Fallback, ...] = ()  # providers of the model besides
-    model_end: ModelEnd | None = None
-    record: bool = False  # keep what is said to the model and by it
-    program: Program | None = None  # the harness's, on this machine, for a sandbox that lacks it
-    install: Install | None = None  # how it comes to be there
-    variables: Mapping[str, str]  # of the harness, as configured
-    helper: str = ""  # an image with Python, for sandboxes whose own has none
-    remote_of: Callable[[str], Remote] = _nowhere  # another repository by its name; may raise RunnerError
-    private_hosts: tuple[str, ...] = ()  # that may be named though their addresses are not public
-    watch: ObserveTranscript
-    prices: Prices = field(default_factory=dict)  # the user's own, by model
-    again: bool = False
+    install: Install | None = None  # makes the harness's program available on this machine
+    remote_of: Callable[[str], Remote] = _no_remote  # another repository by its name; may raise RunnerError
+    model_substitute: ModelSubstitute | None = None
+    observe: ObserveTranscript
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
-    worker: str = ""  # the worker that carries the run out
-    earlier: EarlierRun | None = None  # the run that it goes on from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The values that a run is configured with, besides its spec."""
+
+    bot: BotIdentity
+    secrets: Mapping[str, str] = field(repr=False)  # by name: those that the skill asked for
+    model_key: str = field(default="", repr=False)
+    model_upstream: str = ""
+    fallback: tuple[Fallback, ...] = ()  # further providers of the model
+    prices: Prices = field(default_factory=dict)  # the user's own, by model
+    record_traffic: bool = False  # keep the requests to the model and its answers
+    program: Program | None = None  # the harness's, on this machine, for a sandbox that lacks it
+    harness_variables: Mapping[str, str] = field(default_factory=dict)
+    helper_image: str = ""  # an image with Python, for sandboxes whose own image has none
+    private_hosts: tuple[str, ...] = ()  # hosts that a skill may name although their addresses are private
+    propose_again: bool = False  # propose again what people closed unmerged
+    worker: str = ""  # the worker that executes the run
+    earlier: EarlierRun | None = None  # the run that this one continues
 
     @property
     def confidential(self) -> set[str]:
-        """What nothing that is kept may hold."""
+        """Every secret value: no record may contain one."""
         return {*self.secrets.values(), self.model_key, *(one.key for one in self.fallback)} - {""}
 
 
@@ -74,6 +80,7 @@ class RunContext:
     spec: RunSpec
     record: RunRecorder
     parts: Parts
+    options: RunOptions
     attempt: int
     account: Account
     image_digest: str = ""  # once it is known
@@ -91,7 +98,7 @@ class RunContext:
     @property
     def resumed_session(self) -> AgentSession | None:
         """The session of an earlier run that the harness goes on with."""
-        return self.parts.earlier.session_for(self.spec.harness.kind) if self.parts.earlier else None
+        return self.options.earlier.session_for(self.spec.harness.kind) if self.options.earlier else None
 
     @property
     def name(self) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Receipt, RunSpec, RunState
-from runner.publish.outputs import Offer
-from runner.run.context import Parts, RunContext
+from runner.run.context import Parts, RunContext, RunOptions
 from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
@@ -19,32 +19,36 @@ from runner.run.stages.verify import verify
 from runner.workspace.checkout import Change
 from runner.workspace.harvest import harvest
 
-PutOff = Callable[[End, int], bool]
-"""An attempt, by its number, has ended so. Whether it is tried again later, and the run has not ended."""
+Requeue = Callable[[End, int], bool]
+"""Gets the end of an attempt and its number; tells whether the run waits for another attempt."""
 
 
 def execute(
-    spec: RunSpec, record: RunRecorder, parts: Parts, first: int = 1, put_off: PutOff | None = None
+    spec: RunSpec,
+    record: RunRecorder,
+    parts: Parts,
+    options: RunOptions,
+    first_attempt: int = 1,
+    requeue: Requeue | None = None,
 ) -> End:
-    """Carry out `spec`. Every way out is stored as an end with a reason.
+    """Execute `spec`. Every way out is stored as an end with a reason.
 
-    Attempts follow one another at once, or with `put_off` in calls of their own, of which `first` is the
-    number.
+    Attempts follow one another at once. With `requeue` each call makes one attempt, whose number is
+    `first_attempt`.
     """
     end = End(state=RunState.ERROR, phase=Phase.PLAN, message="an unexpected error: this is a bug")
-    attempt, last = first, spec.limits.attempts if put_off is None else first
+    attempt, last = first_attempt, spec.limits.attempts if requeue is None else first_attempt
+    account = partial(gateway.account, spec, record, options)
     try:
-        while (end := _attempt(_job(spec, record, parts, attempt))).retryable and attempt < last:
+        while (
+            end := _attempt(RunContext(spec, record, parts, options, attempt, account()))
+        ).retryable and attempt < last:
             record.add_event(f"attempt {attempt} ended: {end.message}; trying again")
             attempt += 1
     finally:
-        if put_off is None or not put_off(end, attempt):
+        if requeue is None or not requeue(end, attempt):
             record.finish(end)
     return end
-
-
-def _job(spec: RunSpec, record: RunRecorder, parts: Parts, attempt: int) -> RunContext:
-    return RunContext(spec, record, parts, attempt, gateway.account(spec, record, parts))
 
 
 def _attempt(job: RunContext) -> End:
@@ -52,7 +56,7 @@ def _attempt(job: RunContext) -> End:
         if job.attempt > 1:
             job.record.store.set_facts(job.record.run_id, attempt=job.attempt)
         with ExitStack() as stack:
-            return _ended(_run(job, stack))
+            return _end_of(_run(job, stack))
     except RunnerError as error:
         return error.end
     except KeyboardInterrupt:
@@ -84,23 +88,10 @@ def _run(job: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
     checks = verify(job, Change(harvested.tree_sha, changeset.objects))
 
     record.enter_state(RunState.PUBLISHING)
-    offer = Offer(
-        spec=spec,
-        output=spec.outputs[0],
-        run_id=record.run_id,
-        proposal=proposal,
-        patch=harvested.patch,
-        outcome=outcome,
-        checks=checks,
-        bot=job.parts.bot,
-        again=job.parts.again,
-        say=record.add_event,
-        stop=job.parts.stop,
-    )
-    return publish(job, offer, changeset)
+    return publish(job, proposal, harvested.patch, outcome, checks, changeset)
 
 
-def _ended(receipts: tuple[Receipt, ...]) -> End:
+def _end_of(receipts: tuple[Receipt, ...]) -> End:
     message = "; ".join(_published(one) for one in receipts)
     if all(one.action == "unchanged" for one in receipts):
         return RunnerError(Phase.PUBLISH, Reason.UNCHANGED, message).end

@@ -12,7 +12,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import End, Run, RunSpec, RunState, Trigger, Usage
 from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun
-from runner.run.execute import PutOff, execute
+from runner.run.execute import Requeue, execute
 from runner.run.place import Host, Place
 from runner.run.plan import Base, digest_of, plan
 from runner.run.recorder import Observe, RunRecorder
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from runner.run.agent.transcript import ObserveTranscript
     from runner.workspace.mirror import Mirror
 
-PutOffRun = Callable[[End, int, int, Usage], bool]
-"""How an attempt ended, its number, how many there may be, and what was spent until now: see `execute`."""
+RequeueRun = Callable[[End, int, int, Usage], bool]
+"""Gets the end of an attempt, its number, how many there may be, and the usage so far: see `execute`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class RunRequest:
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries it out
     attempt: int = 1
-    put_off: PutOffRun | None = None  # attempts wait for each other in a queue
+    requeue: RequeueRun | None = None  # every attempt waits in a queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +90,20 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
         record = RunRecorder(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
         record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
-            parts = bootstrap.run_parts(place, spec, host.forge, start.mirror, watch, start.again)
+            parts = bootstrap.make_parts(host, spec, start.mirror, watch, start.stop)
+            options = bootstrap.make_options(place, spec)
         except RunnerError as error:
             record.finish(error.end)
             return error.end
-        parts = replace(parts, stop=start.stop, worker=start.worker, earlier=start.earlier)
-        return execute(spec, record, parts, start.attempt, _put_off(start, spec, record))
+        options = replace(options, propose_again=start.again, worker=start.worker, earlier=start.earlier)
+        return execute(spec, record, parts, options, start.attempt, _requeue(start, spec, record))
 
 
-def _put_off(start: RunRequest, spec: RunSpec, record: RunRecorder) -> PutOff | None:
-    later = start.put_off
-    if later is None:
+def _requeue(start: RunRequest, spec: RunSpec, record: RunRecorder) -> Requeue | None:
+    requeue = start.requeue
+    if requeue is None:
         return None
-    return lambda end, attempt: later(end, attempt, spec.limits.attempts, record.spent)
+    return lambda end, attempt: requeue(end, attempt, spec.limits.attempts, record.spent)
 
 
 def record_of(spec: RunSpec, run_id: str) -> Run:

@@ -11,7 +11,7 @@ from runner.apps.worker.lease import Lease
 from runner.apps.worker.repository import RepositorySnapshot
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Usage
-from runner.run.launch import NewRun, PutOffRun, launch
+from runner.run.launch import NewRun, RequeueRun, launch
 from runner.run.start import run_of_work
 from runner.sandboxes import SANDBOXES
 from runner.scheduler.retry import may_retry_lost, retry_delay
@@ -75,10 +75,10 @@ def run_job(job: RunJob) -> End:
 
     The run's end is always stored, unless the run is requeued for another attempt.
     """
-    put_off = _requeue_function(job)
+    requeue = _requeue_function(job)
     try:
         _remove_earlier_sandbox(job)
-        begin = _new_run(job, put_off)
+        begin = _new_run(job, requeue)
         return launch(job.repository.host(job.store), begin, _log_event, lambda _: None)
     except RunnerError as error:
         end = error.end
@@ -87,7 +87,7 @@ def run_job(job: RunJob) -> End:
         message = f"{type(error).__name__}: {error}; this is a bug in skillrunner"
         end = End(state=RunState.ERROR, phase=Phase.PLAN, message=message)
     spent = job.run.usage
-    if job.store.run(job.run.id).end is None and not put_off(end, job.run.attempt, 1, spent):
+    if job.store.run(job.run.id).end is None and not requeue(end, job.run.attempt, 1, spent):
         job.store.finish(job.run.id, end, job.now(), spent)
     return end
 
@@ -99,10 +99,10 @@ def _remove_earlier_sandbox(job: RunJob) -> None:
         sandbox.sweep(lambda origin: origin.run_id != job.run.id)
 
 
-def _requeue_function(job: RunJob) -> PutOffRun:
+def _requeue_function(job: RunJob) -> RequeueRun:
     """A function that requeues the run if another attempt is allowed, and returns whether it did."""
 
-    def put_off(end: End, attempt: int, attempts: int, spent: Usage) -> bool:
+    def requeue(end: End, attempt: int, attempts: int, spent: Usage) -> bool:
         now = job.now()
         if end.reason is Reason.WORKER_LOST and job.retries_lost and may_retry_lost(attempt, attempts):
             until = now
@@ -115,7 +115,7 @@ def _requeue_function(job: RunJob) -> PutOffRun:
         log.info("run %s: %s", job.run.id, told)
         return RunQueue(job.store).requeue(job.claim, event, attempt + 1, until, spent)
 
-    return put_off
+    return requeue
 
 
 def _has_begun(job: RunJob) -> bool:
@@ -127,7 +127,7 @@ def _log_event(event: Any) -> None:
     log.info("%s %s: %s", event.run_id, event.phase, event.message)
 
 
-def _new_run(job: RunJob, put_off: PutOffRun) -> NewRun:
+def _new_run(job: RunJob, requeue: RequeueRun) -> NewRun:
     run, repository = job.run, job.repository
     made = run_of_work(
         repository.host(job.store),
@@ -144,5 +144,5 @@ def _new_run(job: RunJob, put_off: PutOffRun) -> NewRun:
         stop=job.stop_signals.check_for(run.id),
         worker=job.claim.owner,
         attempt=run.attempt,
-        put_off=put_off,
+        requeue=requeue,
     )

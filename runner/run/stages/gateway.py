@@ -14,7 +14,7 @@ from runner.gateway.model.budget import Account, Call
 from runner.gateway.model.recorder import TrafficRecorder
 from runner.gateway.server import GatewayAddress
 from runner.harnesses import OURS, ModelAccess, Task
-from runner.run.context import Parts, RunContext
+from runner.run.context import RunContext, RunOptions
 from runner.run.recorder import RunRecorder
 from runner.run.stages.tools import tools
 from runner.sandboxes import Sandbox
@@ -25,9 +25,9 @@ TRAFFIC = "traffic.jsonl"
 _TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
 
 
-def account(spec: RunSpec, record: RunRecorder, parts: Parts) -> Account:
+def account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
     """What the run may spend on its model, and what its earlier attempts did."""
-    masked = Redactor(parts.confidential)
+    masked = Redactor(options.confidential)
 
     def keep(call: Call) -> None:
         with (record.folder / CALLS).open("ab") as file:
@@ -35,7 +35,7 @@ def account(spec: RunSpec, record: RunRecorder, parts: Parts) -> Account:
 
     return Account(
         spec.limits.cost_usd,
-        parts.prices,
+        options.prices,
         before=record.spent.cost_usd,
         keep=keep,
         shown=lambda name: escape_invisible(masked.whole(name)),
@@ -55,28 +55,35 @@ def _model(job: RunContext) -> ModelAccess | None:
 @contextmanager
 def gateway(job: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
     """The way out, for as long as the harness runs. What went through, and what did not, is recorded."""
-    parts = job.parts
+    parts, options = job.parts, job.options
     log = EgressLog(job.record.folder / EGRESS)
     model = ModelRouteOptions(
         access=_model(job),
-        key=parts.model_key,
-        upstream=parts.model_upstream,
-        fallback=parts.fallback,
+        key=options.model_key,
+        upstream=options.model_upstream,
+        fallback=options.fallback,
         routes=job.spec.harness.routes,
         account=job.account,
-        recorder=TrafficRecorder(job.record.folder / TRAFFIC, parts.confidential) if parts.record else None,
+        recorder=_traffic_recorder(job),
     )
-    allowed = rules(job.spec.environment.network, parts.private_hosts)
+    allowed = rules(job.spec.environment.network, options.private_hosts)
     try:
         with ExitStack() as stack:
-            if parts.model_end is not None:
-                model = stack.enter_context(parts.model_end(model, box.places))
+            if parts.model_substitute is not None:
+                model = stack.enter_context(parts.model_substitute(model, box.places))
             offered = tools(job)
             yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.note_attempt, offered))
     finally:
         if model.recorder is not None:
             model.recorder.close()
         _enter(job, log, model)
+
+
+def _traffic_recorder(job: RunContext) -> TrafficRecorder | None:
+    options = job.options
+    return (
+        TrafficRecorder(job.record.folder / TRAFFIC, options.confidential) if options.record_traffic else None
+    )
 
 
 def _enter(job: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:

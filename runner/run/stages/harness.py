@@ -22,7 +22,7 @@ from runner.workspace.checkout import Workspace
 
 def restore_changes(job: RunContext, place: Workspace, changeset: Changeset) -> None:
     """What an earlier run changed lies in the workspace again, for one that goes on from it."""
-    before = job.parts.earlier
+    before = job.options.earlier
     if before is not None and before.patch:
         made = changeset.apply(job.spec.base_sha, before.patch)
         edits = changeset.edits(job.spec.base_sha, made)
@@ -33,10 +33,10 @@ def restore_changes(job: RunContext, place: Workspace, changeset: Changeset) -> 
 
 def drive_harness(job: RunContext, box: Sandbox) -> HarnessResult:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
-    spec, parts = job.spec, job.parts
+    spec, parts, options = job.spec, job.parts, job.options
     with job.record.stage(Phase.HARNESS):
         install_skills(job, box)
-    here = parts.program.file if parts.program is not None and not parts.sandbox.tools else ""
+    here = options.program.file if options.program is not None and not parts.sandbox.tools else ""
     going_on = job.resumed_session
     for name, content in resume.relocate_session(going_on, box.places.workspace).items():
         box.put(f"home/{name}", content)
@@ -46,16 +46,16 @@ def drive_harness(job: RunContext, box: Sandbox) -> HarnessResult:
         limits=spec.limits,
         places=box.places,
         program=str(here),
-        variables={**parts.variables, **parts.secrets},
+        variables={**options.harness_variables, **options.secrets},
         mcp=with_launch_scripts(box, spec.environment.mcp, spec.environment.variables),
         resume=going_on.id if going_on else "",
     )
-    secrets = parts.confidential
+    secrets = options.confidential
     with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
         if gateway.is_needed(job):
             task = gateway.task_with_gateway(task, job, stack.enter_context(gateway.gateway(job, box)))
         stack.enter_context(mailbox(job, Redactor(secrets)))
-        driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.watch, job.mail)
+        driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.observe, job.mail)
         driven = replace(driven, declared=job.outbox.after(driven.declared, job.record.add_event))
     for path in driven.files:
         job.record.register_artifact(path.name, path)

@@ -16,7 +16,7 @@ def judge(job: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes, c
     count = len(proposal.changes)
     with job.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):
         contents = _contents(proposal, patch, changeset)
-        refusals = policy.check(job.spec, proposal, contents, job.parts.secrets)
+        refusals = policy.check(job.spec, proposal, contents, job.options.secrets)
         if not any(refusal.rule == "secret" for refusal in refusals):
             job.record.save_artifact("patch", patch, "text/x-diff")
         job.record.add_refusals(refusals)

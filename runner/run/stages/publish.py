@@ -3,17 +3,37 @@
 from dataclasses import replace
 
 from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason, Receipt
+from runner.core.model import Check, Outcome, Phase, Proposal, Reason, Receipt
 from runner.publish.outputs import Offer
 from runner.run.context import RunContext
 from runner.workspace.changeset import Changeset
 
 
-def publish(job: RunContext, offer: Offer, changeset: Changeset) -> tuple[Receipt, ...]:
+def publish(
+    job: RunContext,
+    proposal: Proposal,
+    patch: bytes,
+    outcome: Outcome,
+    checks: tuple[Check, ...],
+    changeset: Changeset,
+) -> tuple[Receipt, ...]:
     """Publish by every output, in the order of the spec; each receipt is recorded before the next begins.
 
     Raises RunnerError of the first output that fails, or NO_CHANGES when none had anything to publish.
     """
+    offer = Offer(
+        spec=job.spec,
+        output=job.spec.outputs[0],
+        run_id=job.record.run_id,
+        proposal=proposal,
+        patch=patch,
+        outcome=outcome,
+        checks=checks,
+        bot=job.options.bot,
+        again=job.options.propose_again,
+        say=job.record.add_event,
+        stop=job.parts.stop,
+    )
     receipts: list[Receipt] = []
     nothing: RunnerError | None = None
     with job.record.stage(Phase.PUBLISH):

@@ -33,7 +33,8 @@ def _installed(job: RunContext) -> RunContext:
     """The job with its harness's program on this machine, where that is asked for."""
     if (install := job.parts.install) is None:
         return job
-    return replace(job, parts=replace(job.parts, program=install.install(job.record.add_event)))
+    program = install.install(job.record.add_event)
+    return replace(job, options=replace(job.options, program=program))
 
 
 def find_prepared(job: RunContext) -> SetupResult | None:
@@ -91,7 +92,7 @@ def sandbox(
     opened = SandboxSpec(
         run_id=job.record.run_id,
         attempt=job.attempt,
-        worker=job.parts.worker,
+        worker=job.options.worker,
         purpose=purpose,
         image=environment.image,
         workspace=place.path,
@@ -103,7 +104,7 @@ def sandbox(
         stop=job.check_stop if purpose == "run" else job.parts.stop,
         clock=job.mail.clock if purpose == "run" else Clock(),
         gateway=purpose == "run" and gateway.is_needed(job),
-        helper=job.parts.helper,
+        helper=job.options.helper_image,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
     )
     with ExitStack() as stack:
@@ -122,6 +123,6 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 
 def _tools(job: RunContext, purpose: str) -> Iterator[Mount]:
-    parts = job.parts
-    if purpose == "run" and parts.program is not None and parts.sandbox.tools:
-        yield from parts.program.mounts(parts.harness.program or parts.program.file.name, parts.sandbox.tools)
+    parts, program = job.parts, job.options.program
+    if purpose == "run" and program is not None and parts.sandbox.tools:
+        yield from program.mounts(parts.harness.program or program.file.name, parts.sandbox.tools)

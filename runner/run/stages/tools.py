@@ -120,7 +120,7 @@ def answer_timeout(idle: float) -> float:
 
 def tools(job: RunContext) -> tuple[Tool, ...]:
     """Those that the skill asks for."""
-    desk = _Desk(job, Redactor(job.parts.confidential))
+    desk = _Desk(job, Redactor(job.options.confidential))
     made: Mapping[str, tuple[str, type[Model], Callable[[Any], str]]] = {
         "declare_output": (_declaring(job), _declaration(job), desk.declare),
         "note": (_NOTING, _Note, desk.note),

@@ -22,7 +22,7 @@ from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
 from runner.run.launch import record_of
-from runner.run.place import LocalPlace, Place, local_place
+from runner.run.place import Host, LocalPlace, Place, local_place
 from runner.run.plan import plan
 from runner.run.recorder import RunRecorder
 from runner.run.stages.gateway import TRAFFIC
@@ -35,7 +35,7 @@ from runner.triggers import actor, subject, trigger_key
 if TYPE_CHECKING:
     from runner.core.model import Receipt, TranscriptEvent
     from runner.publish.forges import Forge
-    from runner.run.context import Parts
+    from runner.run.context import Parts, RunOptions
     from runner.workspace.changeset import Changeset
 
 Mode = Literal["record", "test", "update"]
@@ -138,10 +138,11 @@ def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
     record = RunRecorder(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
     with hold_lock(record.folder):
         stage.runs.create_run(record_of(spec, run_id), StoredSpec(spec=spec))
-        parts = replace(make(spec, ears, mode), record=mode != "test", model_end=_model_end(ears, replay))
+        parts, options = make(spec, ears, mode)
+        parts = replace(parts, model_substitute=_model_end(ears, replay))
         if replay is not None:
             parts = replace(parts, stop=replay.check)
-        end = execute(spec, record, parts)
+        end = execute(spec, record, parts, replace(options, record_traffic=mode != "test"))
     return _rehearsed(stage, spec, ears, replay, run_id, end)
 
 
@@ -151,7 +152,7 @@ def _unwatched(_: object) -> None:
 
 def _planned(
     stage: TestBench, skill: Skill, case: cases.Case, run_id: str, repository: Path
-) -> tuple[RunSpec, Callable[[RunSpec, _Ears, Mode], "Parts"]]:
+) -> tuple[RunSpec, Callable[[RunSpec, _Ears, Mode], "tuple[Parts, RunOptions]"]]:
     """The run, as it would be planned at the case's own time, and what makes its parts."""
     place = Place(config=stage.here.config, root=repository, origin="", default_branch=case.options.branch)
     target = bootstrap.forge(place, stage.runs)
@@ -163,12 +164,12 @@ def _planned(
     environment = replace(spec.environment, variables={**clock, **spec.environment.variables})
     spec = replace(spec, environment=environment, limits=replace(spec.limits, attempts=1))
 
-    def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "Parts":
+    def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "tuple[Parts, RunOptions]":
         find = None if mode == "record" else _no_secret
-        parts = bootstrap.run_parts(place, spec, target, mirror, ears.watch, False, find)
+        parts = bootstrap.make_parts(Host(place, stage.runs, target), spec, mirror, ears.watch)
         install = parts.install and replace(parts.install, folder=stage.programs)
         outputs = {kind: _Unpublished(output, ears) for kind, output in parts.outputs.items()}
-        return replace(parts, outputs=outputs, install=install)
+        return replace(parts, outputs=outputs, install=install), bootstrap.make_options(place, spec, find)
 
     return spec, make
 

@@ -37,7 +37,7 @@ from runner.harnesses.command import CommandReader
 from runner.publish.forges import Forge
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output
-from runner.run.context import Parts
+from runner.run.context import Parts, RunOptions
 from runner.run.execute import execute
 from runner.run.recorder import RunRecorder
 from runner.sandboxes import SANDBOXES, SandboxSpec
@@ -91,7 +91,9 @@ class Scene:
                 )
             )
             record = RunRecorder(self.store, run_id, self.store.run_folder(run_id), self.events.append)
-            return run_id, execute(spec, record, replace(self.parts(), **parts))
+            own = {name: parts.pop(name) for name in list(parts) if name in RunOptions.__dataclass_fields__}
+            made, options = replace(self.parts(), **parts), replace(self.options(), **own)
+            return run_id, execute(spec, record, made, options)
 
     def parts(self) -> Parts:
         table = LocalPullRequests(self.store.engine, self.store.path, "demo")
@@ -101,11 +103,11 @@ class Scene:
             outputs={"pull_request": OUTPUTS.get("pull_request")},
             forge=LocalForge(self.project.origin, table, "bot"),
             mirror=self.mirror,
-            bot=BotIdentity(name="bot", email="bot@example.com"),
-            secrets=self.secrets,
-            variables={},
-            watch=lambda _: None,
+            observe=lambda _: None,
         )
+
+    def options(self) -> RunOptions:
+        return RunOptions(bot=BotIdentity(name="bot", email="bot@example.com"), secrets=self.secrets)
 
 
 @pytest.fixture
@@ -281,7 +283,7 @@ def test_an_interruption_is_an_end(scene: Scene) -> None:
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    run_id, end = scene.run(scene.spec("print:x", "write:a:x"), watch=interrupt)
+    run_id, end = scene.run(scene.spec("print:x", "write:a:x"), observe=interrupt)
     assert (end.state, end.reason) == (RunState.CANCELLED, Reason.CANCELLED)
     assert scene.store.run(run_id).state is RunState.CANCELLED
 
