@@ -1,21 +1,25 @@
 """The prices of models, and the exact cost of a call in US dollars.
 
-The table of published prices is `prices.toml`; `prices:` in skillrunner.yaml goes before it.
+Published prices are those of the package genai-prices; `prices:` in skillrunner.yaml goes before them.
 """
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from functools import cache
-from importlib import resources
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from runner.config.options import PriceOptions
 from runner.gateway.model.usage import TokenUsage
 
+if TYPE_CHECKING:
+    from genai_prices.types import MatchLogic, ModelPrice, TieredPrices
+
+_PROVIDERS = ("anthropic", "openai", "google")  # a name of two of them means the first one's model
+_SAME_PRICES = ("claude-mythos-", "claude-fable-")  # one model by two names; only the second are all listed
 _DATED = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$")  # the suffix of a model's snapshot in providers' names
 
 
@@ -66,11 +70,74 @@ def find_price(model: str, configured: Prices) -> Price | None:
     )
 
 
-@cache
 def published_prices() -> Prices:
-    """The price table that comes with the program."""
-    text = resources.files("runner.gateway.model").joinpath("prices.toml").read_text()
-    return {model: _price(row) for model, row in tomllib.loads(text, parse_float=Decimal).items()}
+    """Today's prices of the models of Anthropic, OpenAI and Google, by their exact names."""
+    return _published_on(datetime.now(UTC).date())
+
+
+@lru_cache(maxsize=1)
+def _published_on(day: date) -> Prices:
+    from genai_prices.data_snapshot import get_snapshot  # 0.1 s and 12 MB, which only a priced call needs
+
+    providers = {provider.id: provider for provider in get_snapshot().providers}
+    table: dict[str, Price] = {}
+    for provider in (providers[name] for name in _PROVIDERS):
+        for model in provider.models:
+            price = _published(model.get_prices(datetime.combine(day, time(), UTC)))
+            if price is not None:
+                table = {**dict.fromkeys((model.id, *_names(model.match)), price), **table}
+    newer, older = _SAME_PRICES
+    same = {name.replace(older, newer): price for name, price in table.items() if name.startswith(older)}
+    return {**same, **table}
+
+
+def _names(match: "MatchLogic") -> Iterator[str]:
+    """The names that mean a model exactly: what only begins like one may be another, at another price."""
+    from genai_prices.types import ClauseEquals, ClauseOr
+
+    if isinstance(match, ClauseEquals):
+        yield match.equals
+    elif isinstance(match, ClauseOr):
+        for one in match.or_:
+            yield from _names(one)
+
+
+def _published(prices: "ModelPrice") -> Price | None:
+    """The prices of a model that answers in text; None where one is missing or zero, and so is not known.
+
+    What answers in sound or pictures has prices that the answer's plain numbers do not go with.
+    """
+    numbers: Mapping[str, Decimal | TieredPrices] = {
+        name: value for name, value in vars(prices).items() if value is not None
+    }
+    if any(name.startswith("output_") and name != "output_mtok" for name in numbers):
+        return None
+    tiers = [tier.start for value in numbers.values() for tier in getattr(value, "tiers", ())]
+    found: Price | None = None
+    above: int | None = None
+    for start in sorted({0, *tiers}, reverse=True):
+        now = {name: _at(value, start) for name, value in numbers.items()}
+        sent, received = now.get("input_mtok"), now.get("output_mtok")
+        if not sent or not received:
+            return None
+        found = Price(
+            input=sent,
+            output=received,
+            cached=now.get("cache_read_mtok", sent),
+            cache_written=now.get("cache_write_mtok", sent),
+            cache_written_1h=now.get("cache_write_1h_mtok"),
+            above=above,
+            long=found,
+        )
+        above = start
+    return found
+
+
+def _at(value: "Decimal | TieredPrices", start: int) -> Decimal:
+    """A price for prompts longer than `start` tokens."""
+    if isinstance(value, Decimal):
+        return value
+    return ([value.base] + [tier.price for tier in value.tiers if tier.start <= start])[-1]
 
 
 def _price(row: Mapping[str, Any]) -> Price:

@@ -1,9 +1,11 @@
 """What a call costs, to the last digit, by the published table or the user's own prices."""
 
+from dataclasses import replace
 from decimal import Decimal, Inexact, localcontext
 from pathlib import Path
 
 import pytest
+from genai_prices.types import ModelPrice, Tier, TieredPrices
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,11 +51,45 @@ def test_a_long_prompt_has_prices_of_its_own(output: int, prompt: int, dollars: 
     assert cost(cached, price) == cost(cached, price.long if prompt > 100_000 and price.long else price)
 
 
-def test_every_published_price_is_plausible() -> None:
+def test_a_price_is_unknown_where_the_package_has_none_for_text() -> None:
     table = prices.published_prices()
-    assert {"claude-opus-5-5", "gpt-6-sol", "gemini-2.5-pro"} <= table.keys()
-    for model, price in table.items():
-        assert 0 < price.cached < price.input < price.output, model
+    for model in ("gemma-3", "whisper-1", "text-embedding-3-small", "gpt-image-1.5", "gpt-9"):
+        assert model not in table
+
+
+def flat(dollars: int | str) -> Price:
+    return Price(**dict.fromkeys(("input", "output", "cached", "cache_written"), Decimal(dollars)))  # type: ignore[arg-type]
+
+
+def test_published_prices_are_those_of_their_day() -> None:
+    """As the providers' own pages said on 2026-11-21."""
+    table = prices.published_prices()
+    assert table["claude-opus-4-5"] == OPUS
+    assert table["claude-mythos-5-1"] == table["claude-fable-5-1"]
+    assert table["gpt-5"] == replace(flat("1.25"), cached=Decimal("0.125"), output=Decimal(10))
+    long = replace(flat(4), cached=Decimal("0.4"), output=Decimal(15), cache_written=Decimal(5))
+    expected = {"input": 2, "output": 10, "cached": Decimal("0.2"), "cache_written": Decimal("2.5")}
+    assert table["gpt-6-sol"] == Price(**expected, above=272_000, long=long)  # type: ignore[arg-type]
+    long = replace(flat("2.5"), cached=Decimal("0.25"), output=Decimal(15))
+    expected = {"input": Decimal("1.25"), "output": 10, "cached": Decimal("0.125")}
+    gemini = Price(**expected, cache_written=Decimal("1.25"), above=200_000, long=long)  # type: ignore[arg-type]
+    assert table["gemini-2.5-pro"] == gemini
+
+
+def test_several_tiers_hold_each_from_its_start() -> None:
+    tiers = TieredPrices(
+        base=Decimal(1), tiers=[Tier(start=10, price=Decimal(2)), Tier(start=20, price=Decimal(3))]
+    )
+    price = prices._published(ModelPrice(input_mtok=tiers, output_mtok=Decimal(7)))
+    assert price is not None
+    found = [cost(TokenUsage(input=size), price) * 10**6 / size for size in (10, 11, 20, 21)]
+    assert found == [1, 2, 2, 3]
+
+
+def test_every_published_price_is_plausible() -> None:
+    for model, price in prices.published_prices().items():
+        assert 0 < price.cached <= price.input, model
+        assert price.output > 0, model
         assert price.input <= price.cache_written <= 2 * price.input, model
         assert (price.above is None) is (price.long is None), model
         if price.long is not None:
@@ -69,7 +105,10 @@ def test_every_published_price_is_plausible() -> None:
         ("claude-haiku-4-5@20251001", "claude-haiku-4-5"),
         ("gpt-5.5-2026-04-23", "gpt-5.5"),
         ("models/gemini-2.5-pro", "gemini-2.5-pro"),
-        ("gpt-5.5-pro", None),
+        ("gpt-5.1-codex", "gpt-5.1"),
+        ("claude-mythos-5-20260801", "claude-fable-5"),
+        ("gpt-5.5-ultra", None),
+        ("claude-sonnet-4-5-ours", None),
         ("gpt-5.5-20", None),
         ("claude-opus", None),
         ("", None),
@@ -80,9 +119,6 @@ def test_a_model_is_known_by_its_name_alone(model: str, row: str | None) -> None
 
 
 def test_the_users_own_prices_go_first_and_names_before_globs() -> None:
-    def flat(dollars: int) -> Price:
-        return Price(**dict.fromkeys(("input", "output", "cached", "cache_written"), Decimal(dollars)))  # type: ignore[arg-type]
-
     own = {"*": flat(1), "gpt-*": flat(2), "gpt-5.*": flat(3), "gpt-5.5": flat(4)}
     found = [
         find_price(model, own) for model in ("o3", "gpt-4.1", "gpt-5.4", "gpt-5.5", "gpt-5.5-2026-04-23")
