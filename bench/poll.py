@@ -37,7 +37,7 @@ from runner.apps.worker.repositories import RepositoryList
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import load_config
 from runner.store import Store
-from runner.triggers.sources.github.poll import POLLED_EVENTS
+from runner.triggers.sources.github.trigger import github_triggers
 
 _SKILL = """version: 1
 description: b
@@ -207,7 +207,7 @@ def main() -> None:
     given = parser.parse_args()
     names = [f"acme/{number}" for number in range(given.repositories)]
     print(f"{len(names)} unchanged repositories, {POLL_THREADS} at a time, {os.cpu_count()} CPUs")
-    for kinds in ([], ["release"], sorted(POLLED_EVENTS)):
+    for kinds in ([], ["release"], sorted(name for name, one in github_triggers().items() if one.polled)):
         measure(names, given.rounds, kinds)
 
 

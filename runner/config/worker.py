@@ -1,5 +1,6 @@
 """What a worker does: the `worker:` section of the configuration."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,6 +10,10 @@ from runner.config.options import Variable
 from runner.core.units import Duration, Maybe, PerTime, Size
 
 Pattern = Annotated[str, Field(pattern=r"^!?([\w.*?-]+/[\w.*?-]+|[./~][^\s]*)$")]
+
+
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+_GITHUB = "github"
 
 
 class Concurrency(Model):
@@ -106,5 +111,13 @@ class WorkerConfig(Model):
         default=None, description="Where webhooks are heard, such as 127.0.0.1:8080"
     )
     webhook_secrets: Many[Variable] = Field(
-        default=(), description="Variables that hold the secrets which sign webhooks"
+        default=(), description="Variables that hold the secrets which sign GitHub's webhooks"
     )
+    source_secrets: dict[SourceName, Many[Variable]] = Field(
+        default={}, description="The same for other event sources, by their names"
+    )
+
+    def secret_names(self) -> Mapping[str, Sequence[str]]:
+        """The variables that hold the secrets of webhooks, by event source."""
+        github = (*self.webhook_secrets, *self.source_secrets.get(_GITHUB, ()))
+        return {**self.source_secrets, _GITHUB: github}

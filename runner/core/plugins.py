@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
@@ -26,7 +26,6 @@ from runner.core.model import Phase, Reason
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from pydantic import BaseModel
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -214,61 +213,3 @@ def _unusable(family: Family[P], message: str) -> PluginError:
         f"docs/plugins.md says what the family {family.name} needs; uninstall the package to go on without it"
     )
     return PluginError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
-
-
-# What follows serves the families that are not `Family` objects yet.
-
-_ROOMS = {
-    "triggers": "runner.triggers",
-}
-"""Where the kinds of each family are."""
-
-
-def kinds(family: str) -> Mapping[str, "type[BaseModel]"]:
-    """The kinds of a family that have options, and the model of these; sorted by name."""
-    options = {name: _declared(found).get(name) for name, found in _modules(family).items()}
-    return {name: model for name, model in sorted(options.items()) if model is not None}
-
-
-def names(family: str) -> list[str]:
-    """The names of all kinds of a family, sorted."""
-    return sorted(_modules(family))
-
-
-def module(family: str, kind: str) -> ModuleType:
-    """The module that implements a kind. Raises KeyError with the name when there is none."""
-    return _modules(family)[kind]
-
-
-@cache
-def _modules(family: str) -> Mapping[str, ModuleType]:
-    """Our own kinds and third parties'; a third party cannot take the name of one of ours."""
-    found: dict[str, ModuleType] = {}
-    for candidate in (*_own(family), *_foreign(family)):
-        for kind in _declared(candidate):
-            found.setdefault(kind, candidate)
-    return found
-
-
-def _declared(candidate: ModuleType) -> Mapping[str, Any]:
-    bare = {candidate.__name__.rsplit(".", 1)[-1]: None} if hasattr(candidate, "open") else {}
-    declared: Mapping[str, Any] = getattr(candidate, "KINDS", bare)
-    return declared
-
-
-def _own(family: str) -> Iterator[ModuleType]:
-    package = importlib.import_module(_ROOMS[family])
-    for info in pkgutil.iter_modules(package.__path__):
-        if not info.name.startswith("_"):
-            yield importlib.import_module(f"{_ROOMS[family]}.{info.name}")
-
-
-def _foreign(family: str) -> Iterator[ModuleType]:
-    if not _any_foreign():
-        return
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=f"skillrunner.{family}"):
-        loaded = entry.load()
-        if isinstance(loaded, ModuleType):
-            yield loaded

@@ -90,10 +90,9 @@ def retry_entry(earlier: Run, work: Work, decision: Decision, priority: int) -> 
 
 def _start_time(repository: str, skill: Skill, decision: Decision) -> datetime | None:
     """When the run of a slot may begin, where its schedule spreads its slots; None: at once."""
-    timetable = skill.triggers.get("schedule")
-    if timetable is None or decision.due is None:
+    if decision.due is None:
         return None
-    for schedule in timetable.root:
+    for schedule in skill.schedules:
         if schedule.jitter and decision.key.startswith(f"schedule:{line_of(schedule)}:"):
             slot = Slot(due=decision.due, key=decision.key, schedule=schedule)
             return jittered_start(slot, f"{repository} {skill.name}")

@@ -35,9 +35,7 @@ class BackfillSlot:
 
 def slots_between(skill: Skill, start: datetime, end: datetime, limit: int) -> list[Slot]:
     """A skill's slots in [start, end), oldest first; at most `limit` for each line of its schedule."""
-    timetable = skill.triggers.get("schedule")
-    lines = timetable.root if timetable is not None else ()
-    due = [slot for one in lines for slot in islice(slots(one, start - _TICK, end - _TICK), limit)]
+    due = [slot for one in skill.schedules for slot in islice(slots(one, start - _TICK, end - _TICK), limit)]
     return sorted(due, key=lambda slot: (slot.due, slot.key))
 
 

@@ -1,14 +1,14 @@
 """Decides slots and events: (skills, due slots or an event, earlier decisions) -> decisions. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
 from runner.core.units import span_text
 from runner.skills import Skill
+from runner.triggers import TriggerOptions
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, line_of, slots
 
@@ -120,8 +120,8 @@ def required_facts(skills: Mapping[str, Skill], event: Event) -> tuple[bool, boo
         if (option := skill.triggers.get(event.kind)) is not None and not option.mismatch(event.payload)
     ]
     return (
-        any(hasattr(option, "actor") for option in options),
-        any(getattr(option, "has_path_filter", False) for option in options),
+        any(option.actor_rule is not None for option in options),
+        any(option.has_path_filter for option in options),
     )
 
 
@@ -137,8 +137,8 @@ def _decide_event(skill: Skill, event: Event, facts: Facts, book: _Decider) -> D
     made = _DecisionMaker(skill, event.key, event.kind, book.now)
     if f"{skill.name} {event.key}" not in book.history.decisions:
         option = skill.triggers.get(event.kind)
-        if option is not None and (misses := _mismatch(option, event, facts)):
-            return made.refuse(Cause.FILTER, misses)
+        if option is not None and (mismatch := _mismatch(option, event, facts)):
+            return made.refuse(Cause.FILTER, mismatch)
         if refused := _actor_refusal(skill, option, facts):
             return made.refuse(Cause.ACTOR, refused)
     by = f" by {facts.actor.login}" if facts.actor else ""
@@ -146,23 +146,24 @@ def _decide_event(skill: Skill, event: Event, facts: Facts, book: _Decider) -> D
     return book.decide(skill, event.key, event.kind, why, subject=event.subject)
 
 
-def _mismatch(option: Any, event: Event, facts: Facts) -> str:
-    misses: str = option.mismatch(event.payload)
-    if misses or not getattr(option, "has_path_filter", False):
-        return misses
+def _mismatch(option: TriggerOptions, event: Event, facts: Facts) -> str:
+    """Why the event is not one that the skill asks for; empty: it is."""
+    if mismatch := option.mismatch(event.payload):
+        return mismatch
+    if not option.has_path_filter:
+        return ""
     if facts.paths is None:
         return "`paths` is asked for, and which paths changed is not known"
-    told: str = option.path_mismatch(facts.paths)
-    return told
+    return option.path_mismatch(facts.paths)
 
 
-def _actor_refusal(skill: Skill, option: Any, facts: Facts) -> str:
+def _actor_refusal(skill: Skill, option: TriggerOptions | None, facts: Facts) -> str:
     """Why the event's actor may not start the skill; empty: they may."""
     if facts.own_cause:
         return f"{facts.own_cause}: what skillrunner does starts no skill (`run_completed` chains them)"
-    if facts.actor is None or not hasattr(option, "actor"):
+    who, wanted = facts.actor, option.actor_rule if option else None
+    if who is None or wanted is None:
         return ""
-    who, wanted = facts.actor, option.actor
     if who.bot and who.login not in wanted.bots:
         return f"{who.login} is a bot: allow it with `actor: {{bots: ['{who.login}']}}`"
     if not who.bot and _RANKS.get(who.permission, 0) < _RANKS[wanted.permission]:
@@ -192,14 +193,9 @@ def decide_slots(
     return [
         decision
         for _, skill in sorted(skills.items())
-        for schedule in _schedules(skill)
+        for schedule in skill.schedules
         for decision in _decide_line(skill, schedule, introduction_times[skill.name], book)
     ]
-
-
-def _schedules(skill: Skill) -> Sequence[Schedule]:
-    timetable = skill.triggers.get("schedule")
-    return timetable.root if timetable is not None else ()
 
 
 def _decide_line(

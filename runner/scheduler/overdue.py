@@ -55,9 +55,7 @@ class UnreadableRepository:
 
 def first_due(skill: Skill, decided: datetime) -> datetime | None:
     """The first slot of a skill after `decided`; None: it has no schedule."""
-    timetable = skill.triggers.get("schedule")
-    lines = timetable.root if timetable is not None else ()
-    return min((next_due(one, decided) for one in lines), default=None)
+    return min((next_due(one, decided) for one in skill.schedules), default=None)
 
 
 def overdue_alerts(slots: Iterable[UndecidedSlot], now: datetime, grace: timedelta) -> Iterator[Alert]:

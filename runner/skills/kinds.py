@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, RootModel, create_model
 
 from runner.config.documents import Model, Text
-from runner.core import plugins
 from runner.core.units import Absent
 from runner.harnesses import HARNESSES
 from runner.publish.outputs import OUTPUTS
 from runner.skills.models import AllowanceOptions, SkillFile
+from runner.triggers import TRIGGERS
 
 TypeForm = Any
 """An annotation that is made at run time."""
@@ -21,7 +21,7 @@ TypeForm = Any
 @cache
 def skill_model() -> type[SkillFile]:
     """The model of a skill file with all installed triggers, harnesses and outputs."""
-    triggers = _choice("On", plugins.kinds("triggers"), "What starts the skill", {})
+    triggers = _choice("On", _triggers(), "What starts the skill", {})
     outputs = _choice("Output", _outputs(), "What is published", _output_rules())
     fields: dict[str, Any] = {
         "on": (
@@ -90,6 +90,10 @@ def _options(options: type[BaseModel]) -> TypeForm:
     if not bare:
         return Annotated[options | None, Absent()]
     return Annotated[options | None, AfterValidator(lambda given: options() if given is None else given)]
+
+
+def _triggers() -> Mapping[str, type[BaseModel]]:
+    return {name: trigger.options for name, trigger in TRIGGERS.all().items()}
 
 
 def _outputs() -> Mapping[str, type[BaseModel]]:

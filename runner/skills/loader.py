@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,6 +15,9 @@ from runner.skills.kinds import skill_model
 from runner.skills.mcp_rules import check_servers
 from runner.skills.models import SkillFile, present_kinds
 from runner.skills.prompt import Template
+from runner.triggers import TriggerOptions
+from runner.triggers.run_completed import RunCompleted
+from runner.triggers.schedule import Schedule, Schedules
 
 MAX_FILE = 256 * 1024
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -38,9 +41,21 @@ class Skill:
         return f"{self.path}/{SKILL_FILE}"
 
     @property
-    def triggers(self) -> Mapping[str, Any]:
+    def triggers(self) -> Mapping[str, TriggerOptions]:
         """The triggers that it names, and their options."""
         return present_kinds(self.options.on)
+
+    @property
+    def schedules(self) -> Sequence[Schedule]:
+        """The lines of its timetable."""
+        schedules = self.triggers.get("schedule")
+        return schedules.root if isinstance(schedules, Schedules) else ()
+
+    @property
+    def follows(self) -> str:
+        """The name of the skill whose runs start it when they end; empty: it follows none."""
+        followed = self.triggers.get("run_completed")
+        return followed.skill if isinstance(followed, RunCompleted) else ""
 
     @property
     def outputs(self) -> Mapping[str, Any]:

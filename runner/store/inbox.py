@@ -16,6 +16,10 @@ from runner.store.event_tables import cursors, heard, inbox
 from runner.store.runs import Store
 
 Source = Literal["webhook", "poll"]
+"""The way on which an event came."""
+
+_GITHUB = "github"
+"""Whose cursors were stored before there were others: their rows are named by the repository alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +34,28 @@ class Inbox:
         events: Sequence[Event],
         source: Source,
         cursor: Mapping[str, Any] | None = None,
+        system: str = _GITHUB,
     ) -> int:
-        """Store the new ones among `events` together with the poll's `cursor`; return how many are new.
+        """Store the new ones among `events` together with the `cursor` of a poll of `system`.
+
+        Returns how many are new.
 
         One transaction does both: a crash neither loses nor repeats an event.
         """
+        row = _cursor_row(repository, system)
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             new = [event for event in events if _is_new(connection, repository, event, source)]
             for event in new:
                 text = json.dumps(asdict(event), default=str)
                 connection.execute(insert(inbox).values(repository=repository, event=text))
             if cursor is not None:
-                connection.execute(delete(cursors).where(cursors.c.repository == repository))
-                connection.execute(insert(cursors).values(repository=repository, data=json.dumps(cursor)))
+                connection.execute(delete(cursors).where(cursors.c.repository == row))
+                connection.execute(insert(cursors).values(repository=row, data=json.dumps(cursor)))
         return len(new)
 
-    def cursor(self, repository: str) -> Mapping[str, Any]:
-        """The repository's poll cursor; empty before the first poll."""
-        query = select(cursors.c.data).where(cursors.c.repository == repository)
+    def cursor(self, repository: str, system: str = _GITHUB) -> Mapping[str, Any]:
+        """The cursor of an outside system's last poll for a repository; empty before the first."""
+        query = select(cursors.c.data).where(cursors.c.repository == _cursor_row(repository, system))
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             found: Mapping[str, Any] = json.loads(connection.execute(query).scalar() or "{}")
         return found
@@ -68,6 +76,10 @@ class Inbox:
         """Delete the keys of events received before then: nobody delivers those again."""
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(delete(heard).where(heard.c.at < rows.utc_time(before)))
+
+
+def _cursor_row(repository: str, system: str) -> str:
+    return repository if system == _GITHUB else f"{system}:{repository}"
 
 
 def _is_new(connection: Connection, repository: str, event: Event, source: Source) -> bool:

@@ -1,17 +1,17 @@
 """Somebody asks for a run, with the inputs that the skill declares."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from runner.config.documents import Model
+from runner.triggers import Trigger
+from runner.triggers.options import TriggerOptions
 
 
-class Manual(Model):
+class Manual(Model, TriggerOptions):
     """Started by hand. Every skill can be, so this only says that it is meant."""
 
-    def mismatch(self, _: Mapping[str, Any]) -> str:
-        """Who asks by hand means it."""
-        return ""
+
+class ManualTrigger(Trigger):
+    name = "manual"
+    options = Manual
 
 
-KINDS = {"manual": Manual}
+PLUGINS = (ManualTrigger,)

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from runner.config.documents import Many, Model
+from runner.core.payload import value_at
+from runner.triggers import KeyPart, Trigger
+from runner.triggers.options import TriggerOptions
 
 End = Literal[
     "succeeded",
@@ -21,7 +24,7 @@ End = Literal[
 SkillName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 
 
-class RunCompleted(Model):
+class RunCompleted(Model, TriggerOptions):
     """A run of another skill ended."""
 
     skill: SkillName = Field(description="The other skill's name", examples=["docs-after-release"])
@@ -30,12 +33,19 @@ class RunCompleted(Model):
     )
 
     def mismatch(self, payload: Mapping[str, Any]) -> str:
-        """Why the run that ended is not one that the skill follows; empty: it is."""
-        run = payload.get("run", {})
-        if run.get("skill") != self.skill:
-            return f"it follows {self.skill}, and this was a run of {run.get('skill')}"
-        wanted = ", ".join(self.states)
-        return "" if run.get("state") in self.states else f"`states` holds {wanted}, not {run.get('state')}"
+        skill, state = (value_at(payload, "run", name) for name in ("skill", "state"))
+        if skill != self.skill:
+            return f"it follows {self.skill}, and this was a run of {skill}"
+        return "" if state in self.states else f"`states` holds {', '.join(self.states)}, not {state}"
 
 
-KINDS = {"run_completed": RunCompleted}
+class RunCompletedTrigger(Trigger):
+    """In a workflow the run that follows is in the job of the run that it follows: GitHub starts nothing."""
+
+    name = "run_completed"
+    options = RunCompleted
+    subject_path = ("run", "id")
+    key_parts = (KeyPart(("run", "id")),)
+
+
+PLUGINS = (RunCompletedTrigger,)

@@ -19,7 +19,8 @@ from hashlib import blake2b
 from itertools import count
 from zoneinfo import ZoneInfo
 
-from runner.triggers.schedule import Schedule, fields, parts
+from runner.triggers.cron import fields, parts
+from runner.triggers.schedule import Schedule
 
 # Inside this file instants are naive and in UTC, walls are naive and local: wall = instant + offset.
 

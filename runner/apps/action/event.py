@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,7 @@ from runner.apps.action.job_input import JobInput
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
-from runner.triggers import subject, trigger_key
-
-_SAME = {"pull_request_target": "pull_request"}
-"""Events that tell the same as another one, under other rights."""
+from runner.triggers import action_triggers
 
 
 def read_event(job: JobInput, now: datetime) -> Event | None:
@@ -23,15 +21,13 @@ def read_event(job: JobInput, now: datetime) -> Event | None:
         return _asked_for(job, now)
     if job.event == "repository_dispatch":
         return _dispatched(job, now)
-    kind = _SAME.get(job.event, job.event)
-    key = trigger_key(kind, job.payload)
-    return Event(
-        kind=kind,
-        key=_again(job, key),
-        at=now,
-        payload=job.payload,
-        subject=subject(kind, job.payload),
-    )
+    trigger = action_triggers().get(job.event)
+    if trigger is None:  # the workflow listens to more than any skill can ask for
+        return Event(
+            kind=job.event, key=_again(job, f"{job.event}:{job.run_id}"), at=now, payload=job.payload
+        )
+    event = trigger.event(job.payload, now)
+    return replace(event, key=_again(job, event.key))
 
 
 def _asked_for(job: JobInput, now: datetime) -> Event | None:

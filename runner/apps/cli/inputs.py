@@ -15,7 +15,7 @@ from runner.core.model import Phase, Reason, Trigger
 from runner.run.place import LocalPlace
 from runner.skills import Skill, load
 from runner.skills.discover import discover
-from runner.triggers import actor, event_kind, subject, trigger_key
+from runner.triggers import TRIGGERS, actor, kind_of
 
 
 def skill(place: LocalPlace, name: str) -> Skill:
@@ -58,7 +58,7 @@ def trigger(
         kind = named or "manual"
         return Trigger(kind=kind, key=f"{kind}:{run_id}", at=now, inputs=given, actor=os.environ.get("USER"))
     event = _payload(event_file)
-    kind = named or event_kind(event) or ""
+    kind = named or kind_of(event) or ""
     if not kind:
         raise _bad_input(f"{event_file}: cannot tell what kind of event this is", "name it with --trigger")
     if kind not in found.triggers:
@@ -66,8 +66,8 @@ def trigger(
         raise _bad_input(f"{found.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
     return Trigger(
         kind=kind,
-        key=trigger_key(kind, event),
-        subject=subject(kind, event),
+        key=TRIGGERS.get(kind).key(event),
+        subject=TRIGGERS.get(kind).subject(event),
         actor=actor(event),
         at=now,
         event=event,

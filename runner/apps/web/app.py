@@ -1,4 +1,4 @@
-"""The app: GitHub's webhooks, and whether we are alive and ready."""
+"""The app: the webhooks of every event source, and whether we are alive and ready."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,24 +13,18 @@ from starlette.requests import ClientDisconnect
 
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Event
-from runner.triggers.sources.github.webhook import (
-    LARGEST,
-    Delivery,
-    IgnoredDelivery,
-    Ping,
-    RefusedDelivery,
-    receive,
-)
+from runner.triggers.sources import LARGEST, SOURCES, Delivery, IgnoredDelivery, Ping, RefusedDelivery
 
 _IN_HAND = 4 * LARGEST  # bytes of all the bodies that are being read or stored
 _BUSY = RefusedDelivery(503, "too much at once: deliver it again")
+_UNKNOWN = RefusedDelivery(404, "not found")
 _GONE = RefusedDelivery(400, "the body did not come whole")
 _SLOW = RefusedDelivery(408, "the body did not come in time")
 
 
 def app(
     deliver: Callable[[Event, str], bool],
-    secrets: Sequence[str],
+    secrets: Mapping[str, Sequence[str]],
     serves: Callable[[str], bool],
     health: Callable[[], Mapping[str, bool]],
     *,
@@ -39,18 +33,22 @@ def app(
     """What a worker serves.
 
     `deliver` stores an event of a repository, and returns False when it was known before; it is called from
-    several threads. `serves` says whether "owner/name" is ours. `health` tells by name what is in order.
-    `patience` is how many seconds a body may take to come.
+    several threads. `secrets` are by event source. `serves` says whether a repository is ours. `health` tells
+    by name what is in order. `patience` is how many seconds a body may take to come.
     """
     web = FastAPI(title="Skillrunner", docs_url=None, redoc_url=None, openapi_url=None)
     bodies = _Bodies(patience)
 
-    @web.post("/webhooks/github")
-    async def github(request: Request) -> JSONResponse:
-        async with bodies.read(request) as body:
+    @web.post("/webhooks/{name}")
+    async def webhook(name: str, request: Request) -> JSONResponse:
+        source = SOURCES.all().get(name)
+        if source is None:
+            return _refused(_UNKNOWN)
+        async with bodies.read(request, source.largest) as body:
             if isinstance(body, RefusedDelivery):
                 return _refused(body)
-            received = receive(request.headers, body, secrets, serves, datetime.now(UTC))
+            given, now = secrets.get(name, ()), datetime.now(UTC)
+            received = source.receive(request.headers, body, given, serves, now)
             if isinstance(received, Delivery):
                 return await run_in_threadpool(_deliver, deliver, received)
         return _answer(received)
@@ -75,12 +73,12 @@ class _Bodies:
     in_hand: int = 0
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes | RefusedDelivery]:
+    async def read(self, request: Request, largest: int) -> AsyncIterator[bytes | RefusedDelivery]:
         """The body; it counts as being in hand until the context ends."""
         body = bytearray()
         try:
             async with asyncio.timeout(self.patience):
-                refused = await self._read(request, body)
+                refused = await self._read(request, body, largest)
         except TimeoutError:
             refused = _SLOW
         except ClientDisconnect:
@@ -90,15 +88,16 @@ class _Bodies:
         finally:
             self.in_hand -= len(body)
 
-    async def _read(self, request: Request, body: bytearray) -> RefusedDelivery | None:
-        told = request.headers.get("content-length", "0")
-        if told.isdigit() and int(told) > LARGEST:
-            return RefusedDelivery(413, "the body is larger than 25 MB")
+    async def _read(self, request: Request, body: bytearray, largest: int) -> RefusedDelivery | None:
+        too_large = RefusedDelivery(413, f"the body is larger than {largest / (1 << 20):.0f} MB")
+        length = request.headers.get("content-length", "0")
+        if length.isdigit() and int(length) > largest:
+            return too_large
         async for chunk in request.stream():
             body += chunk
             self.in_hand += len(chunk)
-            if len(body) > LARGEST:
-                return RefusedDelivery(413, "the body is larger than 25 MB")
+            if len(body) > largest:
+                return too_large
             if self.in_hand > _IN_HAND:
                 return _BUSY
         return None

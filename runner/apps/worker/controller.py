@@ -58,9 +58,9 @@ class Controller:
 
     # --- repositories ---------------------------------------------------------------------------
 
-    def serves(self, name: str) -> bool:
-        """Whether this worker serves "owner/name", in any case: GitHub ignores the case of names."""
-        return name.lower() in (known.lower() for known in self.snapshots)
+    def own_name(self, name: str) -> str:
+        """A served repository as it is configured, from its name in any case; empty: it is not served."""
+        return next((known for known in self.snapshots if known.lower() == name.lower()), "")
 
     def start_polls(self, pool: ThreadPoolExecutor) -> None:
         """Start polling every repository in threads of `pool`; a slow repository delays no other.
@@ -144,11 +144,10 @@ class Controller:
         self.snapshots[name] = found
         self.alerts.note_skills(found)
         for skill in found.skills.values():
-            timetable = skill.triggers.get("schedule")
-            if timetable is None:
-                self.timetable.remove((name, skill.name))
+            if skill.schedules:
+                self.timetable.put((name, skill.name), skill.schedules, self.now())
             else:
-                self.timetable.put((name, skill.name), timetable.root, self.now())
+                self.timetable.remove((name, skill.name))
         self._to_decide.add(name)  # slots may have come due before it was served
         if is_new:
             self.requeue_orphans([name])

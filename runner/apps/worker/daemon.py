@@ -122,14 +122,15 @@ class Daemon:
         self.lease.check()
 
     def _webhooks(self, listen: str) -> AbstractContextManager[None]:
-        names = self.config.worker.webhook_secrets
-        secrets = [value for name in names if (value := os.environ.get(name))]
-        if len(secrets) < len(names) or not names:
+        names = self.config.worker.secret_names()
+        secrets = {source: [os.environ.get(name, "") for name in some] for source, some in names.items()}
+        values = [value for some in secrets.values() for value in some]
+        if not all(values) or not values:
             message = "worker.listen needs worker.webhook_secrets, and their variables set"
             hint = "export WEBHOOK_SECRET=..., and write `webhook_secrets: [WEBHOOK_SECRET]`"
             raise RunnerError(Phase.LOAD, Reason.SECRET_MISSING, message, hint=hint)
         return serve_webhooks(
-            listen, self.controller.event_sources, secrets, self.controller.serves, self.wake
+            listen, self.controller.event_sources, secrets, self.controller.own_name, self.wake
         )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Receives events from GitHub by polling and by webhooks. Each event is stored in the inbox first."""
+"""Receives events by polling and by webhooks. Each event is stored in the inbox first."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +15,12 @@ from runner.apps.worker.repository import RepositorySnapshot, is_repository_fail
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event, Facts
-from runner.publish.forges.github import GitHubForge
 from runner.scheduler.backoff import Backoffs
 from runner.scheduler.facts import FactSources, look_up_facts
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.store import Store
 from runner.store.inbox import Inbox
-from runner.triggers.github import KINDS
-from runner.triggers.sources.github import Cursor, poll
+from runner.triggers.sources import Feed
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -48,15 +46,28 @@ class EventSources:
         return Inbox(self.store)
 
     def poll(self, repository: RepositorySnapshot, now: datetime) -> int:
-        """Poll for the events that the skills name; return how many are new. Raises RunnerError of GitHub."""
-        wanted = {kind for skill in repository.skills.values() for kind in skill.triggers} & set(KINDS)
-        if not isinstance(repository.forge, GitHubForge) or not wanted:
+        """Poll every source for the events that the skills name; return how many are new.
+
+        Raises RunnerError of the first source that cannot be polled, after all were.
+        """
+        wanted = {kind for skill in repository.skills.values() for kind in skill.triggers}
+        new, errors = 0, []
+        for source, feed in repository.feeds.items():
+            try:
+                new += self._poll(repository.name, source, feed, wanted, now)
+            except RunnerError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return new
+
+    def _poll(self, repository: str, source: str, feed: Feed, wanted: set[str], now: datetime) -> int:
+        result = feed.poll(self.inbox.cursor(repository, source), wanted, now)
+        if result is None:
             return 0
-        cursor = Cursor.load(self.inbox.cursor(repository.name))
-        heard = poll(repository.forge.api.without_waiting(), cursor, wanted, now)
-        for name, error in heard.faults.items():
-            log.warning("%s: its %s could not be read: %s", repository.name, name, error.message)
-        return self.inbox.put(repository.name, heard.events, "poll", heard.cursor.dump())
+        for name, error in result.faults.items():
+            log.warning("%s: its %s could not be read: %s", repository, name, error.message)
+        return self.inbox.put(repository, result.events, "poll", result.cursor, source)
 
     def deliver(self, event: Event, repository: str) -> bool:
         """Store an event from a webhook; return False when it was stored before."""
@@ -173,22 +184,25 @@ _TEMPORARY = frozenset({Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Rea
 def serve_webhooks(
     listen: str,
     event_sources: EventSources,
-    secrets: Sequence[str],
-    serves: Callable[[str], bool],
+    secrets: Mapping[str, Sequence[str]],
+    own_name: Callable[[str], str],
     wake: Callable[[], None],
 ) -> Iterator[None]:
-    """Serve webhooks at `listen` ("host:port") for as long as the context lasts."""
+    """Serve webhooks at `listen` ("host:port") for as long as the context lasts.
+
+    `secrets` are by event source; `own_name` spells a repository as it is configured, empty: not served.
+    """
     import uvicorn
 
     from runner.apps.web.app import app
 
     def deliver(event: Event, repository: str) -> bool:
-        new = event_sources.deliver(event, repository)
+        new = event_sources.deliver(event, own_name(repository) or repository)
         wake()
         return new
 
     host, _, port = listen.rpartition(":")
-    web = app(deliver, secrets, serves, lambda: {"store": True})
+    web = app(deliver, secrets, lambda name: bool(own_name(name)), lambda: {"store": True})
     server = uvicorn.Server(uvicorn.Config(web, host=host, port=int(port), log_level="warning"))
     thread = Thread(target=server.run, name="webhooks", daemon=True)
     thread.start()

@@ -15,7 +15,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.publish.forges import FORGES, locate_repository
 from runner.run.place import Place
-from runner.triggers.sources.github import Repositories
+from runner.triggers.sources.github.repositories import Repositories
 
 log = logging.getLogger("skillrunner.worker")
 

@@ -1,7 +1,7 @@
 """A repository as a worker sees it: its head, its skills, and who may do what for it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -21,6 +21,7 @@ from runner.run.start import SkillSource, queue_entry
 from runner.skills import LoadedSkills, Skill, load
 from runner.store import Store
 from runner.store.decisions import QueueEntry
+from runner.triggers.sources import SOURCES, Feed, PollTarget
 from runner.workspace.mirror import Mirror
 
 _OWN = ("image", "skills", "policy", "bot")
@@ -38,6 +39,7 @@ class RepositorySnapshot:
     base: Base
     skill_set: LoadedSkills
     introduction_times: Mapping[str, datetime]  # by skill: when the default branch got its present version
+    feeds: Mapping[str, Feed] = field(default_factory=dict)  # by event source: what is polled
 
     @property
     def skills(self) -> Mapping[str, Skill]:
@@ -113,7 +115,17 @@ def read_repository(
         introduction_times={
             one.name: introduction_time(mirror, base.sha, one.path) for one in loaded.skills.values()
         },
+        feeds=before.feeds if before else _feeds(name, place, forge.name),
     )
+
+
+def _feeds(name: str, place: Place, forge: str) -> Mapping[str, Feed]:
+    """What each event source polls of a repository."""
+    target = PollTarget(
+        repository=name, forge=forge, config=place.config, token=place.token, pacer=place.pacer
+    )
+    opened = {source.name: source.connect(target) for source in SOURCES.all().values()}
+    return {source: feed for source, feed in opened.items() if feed is not None}
 
 
 def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:

@@ -30,7 +30,7 @@ def _wanted(config: Config) -> Iterator[str]:
     worker = config.worker
     yield from filter(None, (kind.token_variable(config) for kind in FORGES.all().values()))
     yield from ("PGPASSWORD", worker.database) if worker.database else ()
-    yield from worker.webhook_secrets
+    yield from (name for names in worker.secret_names().values() for name in names)
     yield from (name for names in worker.secrets.values() for name in names)
     if worker.app and worker.app.private_key_env:
         yield worker.app.private_key_env

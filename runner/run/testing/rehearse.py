@@ -30,7 +30,7 @@ from runner.run.testing import case as cases
 from runner.skills import Skill
 from runner.store import Store, hold_lock, new_run_id
 from runner.store.specs import StoredSpec
-from runner.triggers import actor, subject, trigger_key
+from runner.triggers import TRIGGERS, actor
 
 if TYPE_CHECKING:
     from runner.core.model import Receipt, TranscriptEvent
@@ -182,8 +182,8 @@ def _trigger(case: cases.Case, run_id: str) -> Trigger:
     kind, event = case.options.trigger, case.event
     return Trigger(
         kind=kind,
-        key=trigger_key(kind, event) if event else f"{kind}:{run_id}",
-        subject=subject(kind, event) if event else "",
+        key=TRIGGERS.get(kind).key(event) if event else f"{kind}:{run_id}",
+        subject=TRIGGERS.get(kind).subject(event) if event else "",
         actor=actor(event),
         at=case.now,
         event=event,

@@ -1,1 +1,117 @@
-"""Where events come from: one package for each outside system that is heard."""
+"""Where events come from: one file, or one package, for each outside system that is heard.
+
+In come the bytes of a webhook, or the time to poll; out come events, each with its key. Whoever serves them
+keeps limits of size and time, and stores what came before anybody acts on it.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from runner.clients.github.rate_limit import RateLimiter
+from runner.config.settings import Config
+from runner.core.errors import RunnerError
+from runner.core.model.decision import Event
+from runner.core.plugins import Family, Plugin
+
+LARGEST = 25 * 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event that came by webhook."""
+
+    repository: str  # as the sender writes it
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Somebody set the webhook up."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredDelivery:
+    """Rightly signed, and nothing that a skill could ask for."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDelivery:
+    """Not taken; `status` is that of the HTTP answer."""
+
+    status: int
+    why: str
+
+
+Received = Delivery | Ping | IgnoredDelivery | RefusedDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollTarget:
+    """A repository that may be polled, and what is shown to whom it is on."""
+
+    repository: str  # "owner/name", or a folder
+    forge: str  # the kind of forge that it is on
+    config: Config
+    token: Callable[[], str] = field(repr=False)  # for the forge, at this moment; empty: none
+    pacer: RateLimiter = field(repr=False)  # of the token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollResult:
+    """What one poll of one repository heard."""
+
+    events: Sequence[Event]  # the oldest first
+    cursor: Mapping[str, Any]  # JSON, with which the next poll goes on
+    faults: Mapping[str, RunnerError] = field(default_factory=dict)  # by what failed: read on next time
+
+
+class Feed(Protocol):
+    """What is polled of one repository, with its connections kept open. One thread at a time uses it."""
+
+    def poll(self, cursor: Mapping[str, Any], wanted: Collection[str], now: datetime) -> PollResult | None:
+        """What happened since the poll that gave `cursor` (empty: none yet), of the triggers in `wanted`.
+
+        None where nothing of that is heard here. Raises RunnerError when the repository cannot be read: it is
+        polled again with the same cursor, so nothing is lost.
+        """
+        ...
+
+
+class EventSource(Plugin, Protocol):
+    """An outside system that tells what happens: by webhook at `/webhooks/NAME`, by being polled, or both.
+
+    A worker has one object of each source for all its repositories; more than one thread calls it.
+    """
+
+    largest: int = LARGEST
+    """How many bytes the body of a webhook may have; whoever serves it reads no more."""
+
+    def receive(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: Sequence[str],
+        serves: Callable[[str], bool],
+        now: datetime,
+    ) -> Received:
+        """What a webhook brought. Pure, and it gives an answer to whatever comes.
+
+        `headers` have names in lower case. `secrets` are those that are configured for this source, several
+        while one is replaced; `serves` knows the repositories that are ours.
+        """
+        return RefusedDelivery(404, "not found")
+
+    def connect(self, target: PollTarget) -> Feed | None:
+        """What is to be polled of a repository; None where this source has nothing of it."""
+        return None
+
+
+SOURCES: Family[EventSource] = Family(
+    "sources",
+    "runner.triggers.sources",
+    EventSource,
+)

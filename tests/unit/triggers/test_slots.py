@@ -19,7 +19,8 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.triggers.schedule import Schedule, check_cron
+from runner.triggers.cron import check_cron
+from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, jittered_start, next_due, slots
 from tests.parts.patience import examples
 

@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from runner.core import plugins
-from runner.triggers import event_kind, subject, trigger_key
-from runner.triggers.schedule import MACROS, Schedule, check_cron, check_zone
+from runner.triggers import TRIGGERS, kind_of
+from runner.triggers.cron import MACROS, check_cron, check_zone
+from runner.triggers.schedule import Schedule
 from runner.triggers.slots import next_due
 
 NAMES = {"issue_comment", "issues", "manual", "pull_request", "push", "release", "run_completed", "schedule"}
@@ -138,9 +138,8 @@ def test_no_time_zone(name: str) -> None:
 
 
 def test_every_trigger_is_there_with_github_names() -> None:
-    kinds = plugins.kinds("triggers")
-    assert set(kinds) >= NAMES | {"check_run", "webhook", "workflow_run"}
-    assert kinds["release"]().types == ("published",)  # type: ignore[attr-defined]
+    assert set(TRIGGERS.names()) >= NAMES | {"check_run", "webhook", "workflow_run"}
+    assert TRIGGERS.get("release").options().types == ("published",)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,7 @@ def test_every_trigger_is_there_with_github_names() -> None:
     ],
 )
 def test_triggers_take(kind: str, options: Any) -> None:
-    assert plugins.kinds("triggers")[kind].model_validate(options)
+    assert TRIGGERS.get(kind).options.model_validate(options)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +191,7 @@ def test_triggers_take(kind: str, options: Any) -> None:
 )
 def test_triggers_refuse(kind: str, options: Any) -> None:
     with pytest.raises(ValidationError):
-        plugins.kinds("triggers")[kind].model_validate(options)
+        TRIGGERS.get(kind).options.model_validate(options)
 
 
 EVENTS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -232,25 +231,27 @@ EVENTS: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("kind", EVENTS)
 def test_an_event_tells_its_kind_subject_and_key(kind: str) -> None:
     event, about, key = EVENTS[kind]
-    assert event_kind(event) == kind
-    assert subject(kind, event) == about
-    assert trigger_key(kind, event) == key
+    assert kind_of(event) == kind
+    assert TRIGGERS.get(kind).subject(event) == about
+    assert TRIGGERS.get(kind).key(event) == key
 
 
 def test_an_event_of_no_known_kind() -> None:
-    assert event_kind({"zen": "Keep it logically awesome."}) is None
-    assert subject("webhook", {"a": 1}) == ""
+    assert kind_of({"zen": "Keep it logically awesome."}) is None
+    assert TRIGGERS.get("webhook").subject({"a": 1}) == ""
 
 
 def test_without_what_tells_it_apart_the_whole_event_is_the_key() -> None:
     first, second = (
-        trigger_key("release", {"action": "published"}),
-        trigger_key("release", {"action": "created"}),
+        TRIGGERS.get("release").key({"action": "published"}),
+        TRIGGERS.get("release").key({"action": "created"}),
     )
     assert first != second
-    assert first == trigger_key("release", {"action": "published"})
+    assert first == TRIGGERS.get("release").key({"action": "published"})
     edit = {"action": "edited", "release": {"id": 1, "body": "a"}}
-    assert trigger_key("release", edit) != trigger_key("release", {**edit, "release": {"id": 1, "body": "b"}})
+    assert TRIGGERS.get("release").key(edit) != TRIGGERS.get("release").key(
+        {**edit, "release": {"id": 1, "body": "b"}}
+    )
 
 
 @given(
@@ -259,15 +260,15 @@ def test_without_what_tells_it_apart_the_whole_event_is_the_key() -> None:
     )
 )
 def test_no_payload_breaks_the_reading(event: dict[str, Any]) -> None:
-    kind = event_kind(event) or "webhook"
-    assert trigger_key(kind, event).startswith(f"{kind}:")
-    assert isinstance(subject(kind, event), str)
+    kind = kind_of(event) or "webhook"
+    assert TRIGGERS.get(kind).key(event).startswith(f"{kind}:")
+    assert isinstance(TRIGGERS.get(kind).subject(event), str)
 
 
 def test_two_labels_in_one_second_are_two_events() -> None:
     issue = {"id": 1, "updated_at": "2026-11-21T12:00:00Z"}
     keys = {
-        trigger_key("issues", {"action": "labeled", "issue": issue, "label": {"name": node}})
+        TRIGGERS.get("issues").key({"action": "labeled", "issue": issue, "label": {"name": node}})
         for node in ("A", "B")
     }
     assert len(keys) == 2

@@ -41,8 +41,7 @@ def chain(skill: Skill, skills: Sequence[Skill]) -> list[Skill]:
     found = [skill]
     for one in found:
         for other in skills:
-            follows = other.triggers.get("run_completed")
-            if follows is not None and follows.skill == one.name and other not in found:
+            if other.follows == one.name and other not in found:
                 found.append(other)
     return found
 

@@ -8,42 +8,19 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from runner.core.model.decision import Event
-from runner.triggers.github import KINDS
-from runner.triggers.sources.github.poll import event
-
-LARGEST = 25 * 1024 * 1024  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    repository: str  # "owner/name", as GitHub writes it
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Somebody set the webhook up."""
-
-
-@dataclass(frozen=True, slots=True)
-class IgnoredDelivery:
-    """Rightly signed, and nothing that a skill could ask for."""
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedDelivery:
-    status: int
-    why: str
-
-
-Received = Delivery | Ping | IgnoredDelivery | RefusedDelivery
+from runner.core.payload import text_at
+from runner.triggers.sources import (
+    LARGEST,
+    Delivery,
+    IgnoredDelivery,
+    Ping,
+    Received,
+    RefusedDelivery,
+)
+from runner.triggers.sources.github.trigger import github_triggers
 
 
 def receive(
@@ -54,25 +31,25 @@ def receive(
     now: datetime,
 ) -> Received:
     """What came. `secrets` holds several while one is being replaced; `serves` knows "owner/name" of ours."""
-    given = {name.lower(): value for name, value in headers.items()}
     if len(body) > LARGEST:
         return RefusedDelivery(413, "the body is larger than 25 MB")
-    if not is_signed(given.get("x-hub-signature-256", ""), body, secrets):
+    if not is_signed(headers.get("x-hub-signature-256", ""), body, secrets):
         return RefusedDelivery(401, "X-Hub-Signature-256 is missing or wrong")
-    kind = given.get("x-github-event", "")
+    kind = headers.get("x-github-event", "")
     if kind == "ping":
         return Ping()
-    if kind not in KINDS:
+    trigger = github_triggers().get(kind)
+    if trigger is None:
         return IgnoredDelivery(kind)
     payload = _parsed(body)
     if payload is None:
         return RefusedDelivery(
             400, "the body is no JSON object: set the webhook's content type to application/json"
         )
-    repository = _repository(payload)
+    repository = text_at(payload, "repository", "full_name")
     if not repository or not serves(repository):
         return RefusedDelivery(404, "not found")
-    return Delivery(repository, event(kind, payload, now, given.get("x-github-delivery", "")))
+    return Delivery(repository, trigger.event(payload, now, headers.get("x-github-delivery", "")))
 
 
 def is_signed(signature: str, body: bytes, secrets: Sequence[str]) -> bool:
@@ -92,9 +69,3 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _repository(payload: Mapping[str, Any]) -> str:
-    found = payload.get("repository")
-    name = found.get("full_name") if isinstance(found, Mapping) else None
-    return name if isinstance(name, str) else ""

@@ -20,7 +20,7 @@ from runner.apps.web.app import app
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
-from runner.triggers.sources.github.webhook import LARGEST
+from runner.triggers.sources import LARGEST
 from tests.parts.hearing import Inbox
 
 SECRET = "a secret"
@@ -51,7 +51,11 @@ class Store:
 @contextmanager
 def served(store: Store, patience: float = 20.0) -> Iterator[str]:
     made = app(
-        store.deliver, [SECRET], lambda name: name.lower() == "acme/lib", store.health, patience=patience
+        store.deliver,
+        {"github": [SECRET]},
+        lambda name: name.lower() == "acme/lib",
+        store.health,
+        patience=patience,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(made, log_level="warning", lifespan="off"))

@@ -17,8 +17,12 @@ import pytest
 
 from runner.clients.github.api import GitHubApi as Door
 from runner.core.errors import RunnerError
-from runner.triggers.sources.github import Cursor, Delivery, Repositories, poll, receive
-from runner.triggers.sources.github.poll import POLLED_EVENTS
+from runner.triggers.sources import Delivery
+from runner.triggers.sources.github.cursor import Cursor
+from runner.triggers.sources.github.poll import poll
+from runner.triggers.sources.github.repositories import Repositories
+from runner.triggers.sources.github.trigger import github_triggers
+from runner.triggers.sources.github.webhook import receive
 from tests.parts.github import OWNER, TOKEN, GitHub
 from tests.parts.hearing import Inbox, Layered, layer
 
@@ -49,7 +53,7 @@ class Ear:
         self.inbox = Inbox()
 
     def poll(self) -> list[Any]:
-        polled = poll(self.door, Cursor.load(json.loads(self.stored)), frozenset(POLLED_EVENTS), NOW)
+        polled = poll(self.door, Cursor.load(json.loads(self.stored)), frozenset(github_triggers()), NOW)
         assert polled.faults == {}
         self.stored = json.dumps(polled.cursor.dump())
         assert all(self.inbox.deliver(one) for one in polled.events)
@@ -139,7 +143,7 @@ def test_a_webhook_and_a_poll_tell_of_one_happening_once(ear: Ear, github: GitHu
     payload = {"action": "published", "release": release, "repository": {"full_name": repository}}
     body = json.dumps(payload).encode()
     signature = "sha256=" + hmac.new(b"s", body, hashlib.sha256).hexdigest()
-    headers = {"X-GitHub-Event": "release", "X-Hub-Signature-256": signature}
+    headers = {"x-github-event": "release", "x-hub-signature-256": signature}
     found = receive(headers, body, ["s"], repository.__eq__, NOW)
     assert isinstance(found, Delivery)
     polled = poll(ear.door, Cursor.load(json.loads(ear.stored)), {"release"}, NOW)

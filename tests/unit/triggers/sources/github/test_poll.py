@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -13,14 +14,20 @@ from hypothesis import strategies as st
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.core.model.decision import Event
-from runner.triggers.github import KINDS
-from runner.triggers.sources.github import Cursor, is_polled, lists, poll
-from runner.triggers.sources.github.poll import POLLED_EVENTS, event
+from runner.triggers import TRIGGERS
+from runner.triggers.sources.github import lists
+from runner.triggers.sources.github.cursor import Cursor
+from runner.triggers.sources.github.poll import poll
+from runner.triggers.sources.github.trigger import github_triggers
 from tests.parts.hearing import EPOCH, NAME, Inbox, Scripted, door, iso, user
 from tests.parts.patience import examples
 
 NOW = datetime(2001, 1, 1, tzinfo=UTC)  # our clock is wrong, and it does not matter
-ALL = frozenset(POLLED_EVENTS)
+ALL = frozenset(github_triggers())
+
+
+def event(kind: str, payload: dict[str, Any], now: datetime) -> Event:
+    return TRIGGERS.get(kind).event(payload, now)
 
 
 class Listener:
@@ -300,20 +307,19 @@ def test_what_only_webhooks_tell_is_told_apart_by_the_second() -> None:
 
 
 def test_what_cannot_be_heard_is_told() -> None:
-    assert is_polled("release", "published")
-    assert is_polled("issues", "labeled")
-    assert is_polled("pull_request", "synchronize")
-    assert is_polled("push")
-    assert not is_polled("push", "tags")
-    assert not is_polled("release", "edited")
-    assert not is_polled("pull_request", "edited")
-    assert not is_polled("check_run", "completed")
-    assert not is_polled("unheard", "of")
+    polled = {name: trigger.polled for name, trigger in github_triggers().items()}
+    assert "published" in polled["release"]
+    assert "edited" not in polled["release"]
+    assert "labeled" in polled["issues"]
+    assert "synchronize" in polled["pull_request"]
+    assert "edited" not in polled["pull_request"]
+    assert polled["push"] == {""}
+    assert polled["check_run"] == frozenset()
 
 
 def activities(kind: str) -> set[str]:
     """What a skill can name of a kind."""
-    types = KINDS[kind].model_fields.get("types")
+    types = TRIGGERS.get(kind).options.model_fields.get("types")
     found = re.findall(r"'([a-z_]+)'", str(types.annotation)) if types else []
     return set(found)
 
@@ -323,11 +329,11 @@ def test_the_docs_tell_of_every_activity_whether_it_is_heard() -> None:
     rows = {}
     for line in page.splitlines():
         cells = [set(re.findall(r"`([a-z_]+)`", cell)) for cell in line.split("|")[1:-1]]
-        if len(cells) == 3 and len(cells[0]) == 1 and cells[0] <= set(KINDS):
+        if len(cells) == 3 and len(cells[0]) == 1 and cells[0] <= ALL:
             rows[cells[0].pop()] = (cells[1], cells[2])
-    assert set(rows) == set(KINDS)
+    assert set(rows) == ALL
     for kind, (heard, unheard) in rows.items():
-        assert heard == POLLED_EVENTS.get(kind, frozenset()) - {"", "branches"}
+        assert heard == github_triggers()[kind].polled - {""}
         if kind != "check_run":
             assert heard | unheard == activities(kind)
 

@@ -9,7 +9,7 @@ from requests import Session
 from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
-from runner.triggers.sources.github import Repositories
+from runner.triggers.sources.github.repositories import Repositories
 from tests.parts.hearing import Adapter, Answer
 
 

@@ -12,16 +12,15 @@ from gidgethub.sansio import validate_event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.triggers.sources.github.webhook import (
+from runner.triggers.sources import (
     LARGEST,
     Delivery,
     IgnoredDelivery,
     Ping,
     Received,
     RefusedDelivery,
-    is_signed,
-    receive,
 )
+from runner.triggers.sources.github.webhook import is_signed, receive
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SECRET = "It's a Secret to Everybody"
@@ -40,8 +39,8 @@ def sign(body: bytes, secret: str = SECRET) -> str:
 def take(
     body: bytes, kind: str = "release", secrets: tuple[str, ...] = (SECRET,), **headers: str
 ) -> Received:
-    given = {"X-GitHub-Event": kind, "X-GitHub-Delivery": "guid", "X-Hub-Signature-256": sign(body)}
-    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {"x-github-event": kind, "x-github-delivery": "guid", "x-hub-signature-256": sign(body)}
+    given |= {name.replace("_", "-").lower(): value for name, value in headers.items()}
     return receive(given, body, secrets, lambda name: name.lower() == "acme/lib", NOW)
 
 
@@ -104,7 +103,7 @@ def test_a_wrong_signature_is_refused(signature: str) -> None:
 
 def test_the_old_signature_alone_is_refused() -> None:
     old = "sha1=" + hmac.new(SECRET.encode(), body(), hashlib.sha1).hexdigest()
-    found = receive({"X-Hub-Signature": old, "X-GitHub-Event": "release"}, body(), [SECRET], bool, NOW)
+    found = receive({"x-hub-signature": old, "x-github-event": "release"}, body(), [SECRET], bool, NOW)
     assert isinstance(found, RefusedDelivery)
     assert found.status == 401
 
@@ -148,16 +147,11 @@ def test_a_repository_that_is_not_ours_is_not_found(repository: Any) -> None:
     assert found == RefusedDelivery(404, "not found")
 
 
-def test_headers_have_no_case() -> None:
-    given = {"x-github-event": "release", "X-HUB-SIGNATURE-256": sign(body())}
-    assert isinstance(receive(given, body(), [SECRET], lambda _: True, NOW), Delivery)
-
-
 @given(st.binary(max_size=100), st.text(max_size=80), st.text(max_size=10))
 def test_nothing_that_comes_breaks_it(content: bytes, signature: str, kind: str) -> None:
-    headers = {"X-Hub-Signature-256": signature, "X-GitHub-Event": kind}
+    headers = {"x-hub-signature-256": signature, "x-github-event": kind}
     assert isinstance(receive(headers, content, [SECRET], bool, NOW), RefusedDelivery)
-    headers["X-Hub-Signature-256"] = sign(content)
+    headers["x-hub-signature-256"] = sign(content)
     assert isinstance(
         receive(headers, content, [SECRET], bool, NOW), RefusedDelivery | IgnoredDelivery | Ping
     )

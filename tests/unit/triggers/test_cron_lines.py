@@ -10,8 +10,9 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.apps.action.workflow.cron import cron_lines
-from runner.triggers.schedule import MACROS, Schedule, check_cron, fields
+from runner.triggers._cron_lines import cron_lines
+from runner.triggers.cron import MACROS, check_cron, fields
+from runner.triggers.schedule import Schedule
 from runner.triggers.slots import next_due
 from tests.parts.patience import examples
 
@@ -44,7 +45,7 @@ def slots(schedule: Schedule, after: datetime, until: datetime) -> Iterator[date
 
 def unpoked(schedule: Schedule, after: datetime, until: datetime) -> list[datetime]:
     """The slots after which no poke comes in time; GitHub's cron is played by cronsim, in UTC."""
-    fires = {line: CronSim(line, after - MINUTE) for line in cron_lines(schedule)}
+    fires = {line: CronSim(line, after - MINUTE) for line in cron_lines(schedule.cron, schedule.timezone)}
     ahead = {line: next(times) for line, times in fires.items()}
     missed = []
     for slot in slots(schedule, after, until):
@@ -121,7 +122,7 @@ def test_a_poke_follows_every_slot(cron: str, zone: str) -> None:
 
 @given(valid_expressions, st.sampled_from(ZONES))
 def test_no_line_fires_more_often_than_github_allows(cron: str, zone: str) -> None:
-    for line in cron_lines(Schedule(cron=cron, timezone=zone)):
+    for line in cron_lines(cron, zone):
         fires = list(islice(CronSim(line, START), 300))
         assert all(after - before >= LATE for before, after in pairwise(fires))
 
@@ -150,10 +151,10 @@ def test_no_line_fires_more_often_than_github_allows(cron: str, zone: str) -> No
     ],
 )
 def test_few_lines_are_enough(cron: str, zone: str, lines: list[str]) -> None:
-    assert cron_lines(Schedule(cron=cron, timezone=zone)) == lines
+    assert cron_lines(cron, zone) == lines
 
 
 def test_every_zone_has_pokes() -> None:
     for zone in sorted(available_timezones()):
-        lines = cron_lines(Schedule(cron="0 9 * * 1", timezone=zone))
+        lines = cron_lines("0 9 * * 1", zone)
         assert 1 <= len([check_cron(line) for line in lines]) <= 2, zone

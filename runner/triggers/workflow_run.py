@@ -1,13 +1,54 @@
-"""Runs of GitHub Actions: a list by the time of their start, of which each goes on for a while."""
+"""A run of a GitHub Actions workflow went on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from runner.config.documents import Many
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.core.payload import value_at
+from runner.core.units import Maybe
+from runner.triggers import KeyPart, SkillTrigger
+from runner.triggers.options import (
+    ActivityOptions,
+    Conclusion,
+    Globs,
+    Names,
+    glob_mismatch,
+    name_mismatch,
+)
 from runner.triggers.sources.github.cursor import Position, parse_time
+from runner.triggers.sources.github.event_list import EventList, PolledEvent, Read, sender
 from runner.triggers.sources.github.lists import Item, Lists, PollSession
-from runner.triggers.sources.github.streams import PolledEvent, Read
+from runner.triggers.sources.github.trigger import GitHubTrigger
+
+WorkflowRunType = Literal["completed", "requested", "in_progress"]
 
 
-def begin(asking: PollSession) -> Position:
+class WorkflowRun(ActivityOptions):
+    """A run of a GitHub Actions workflow went on."""
+
+    types: Annotated[Many[WorkflowRunType], Field(min_length=1)] = ("completed",)
+    workflows: Maybe[Names] = Field(default=None, description="Only workflows of these names")
+    branches: Maybe[Globs] = Field(default=None, description="Only these branches")
+    conclusion: Maybe[Annotated[Many[Conclusion], Field(min_length=1)]] = Field(
+        default=None, description="Only runs that ended so"
+    )
+
+    def other_mismatch(self, payload: Mapping[str, Any]) -> str:
+        return (
+            name_mismatch("workflows", value_at(payload, "workflow_run", "name"), self.workflows)
+            or glob_mismatch("branches", value_at(payload, "workflow_run", "head_branch"), self.branches)
+            or name_mismatch("conclusion", value_at(payload, "workflow_run", "conclusion"), self.conclusion)
+        )
+
+    def workflow_filters(self) -> Mapping[str, Sequence[str]]:
+        return {"workflows": self.workflows or (), "types": self.types}
+
+
+def _begin(asking: PollSession) -> Position:
     """From now on; what goes on already will be heard to end."""
     floor, lists = asking.clock(), Lists(asking.door, {})
     rows = lists.newest("/actions/runs", "created_at", floor) or []
@@ -16,7 +57,7 @@ def begin(asking: PollSession) -> Position:
     return Position(floor=floor, known={run: state for run, state in known.items() if run not in new})
 
 
-def workflow_runs(asking: PollSession, position: Position) -> Read:
+def _read(asking: PollSession, position: Position) -> Read:
     """`known` holds a run's attempt and its state: "2 done", "2 open", or "2 apart" for one that goes on, and
     that has left the first page, so that the list may be as it was when that run ends."""
     lists = Lists(asking.door, position.etags)
@@ -61,7 +102,7 @@ def _heard(action: str, run: Item, at: str) -> PolledEvent:
         "action": action,
         "workflow_run": run,
         "workflow": {"id": run.get("workflow_id"), "name": run.get("name"), "path": run.get("path")},
-        "sender": run.get("actor") or {},
+        **sender(run.get("actor")),
     }
     return PolledEvent("workflow_run", at, payload)
 
@@ -75,3 +116,28 @@ def _states(rows: Sequence[Item], first: int) -> dict[str, str]:
         elif place < first:
             states[str(row["id"])] = f"{row['run_attempt']} done"
     return states
+
+
+class WorkflowRunTrigger(GitHubTrigger):
+    name = "workflow_run"
+    options = WorkflowRun
+    subject_path = ("workflow_run", "id")
+    key_parts = (
+        KeyPart(("workflow_run", "id")),
+        KeyPart(("workflow_run", "run_attempt"), optional=True),
+        KeyPart(("action",)),
+    )
+    lists = (EventList(name="runs", begin=_begin, read=_read),)
+    polled = frozenset({"requested", "completed"})
+    is_privileged = True
+
+    def workflow_events(self, skills: Sequence[SkillTrigger]) -> Mapping[str, Any]:
+        for one in skills:
+            if not one.options.workflow_filters()["workflows"]:
+                message = f"{one.file}: `on.workflow_run` names no workflow, and GitHub needs their names"
+                hint = "name them: workflow_run: {workflows: [CI]}"
+                raise RunnerError(Phase.LOAD, Reason.INVALID_SKILL, message, hint=hint)
+        return super().workflow_events(skills)
+
+
+PLUGINS = (WorkflowRunTrigger,)

@@ -13,7 +13,7 @@ from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from runner.triggers.schedule import Schedule, fields
+from runner.triggers.cron import fields
 
 _DAY = 24 * 60
 _APART = 5  # minutes
@@ -30,13 +30,13 @@ class _Change:
     after: int
 
 
-def cron_lines(schedule: Schedule) -> list[str]:
+def cron_lines(cron: str, timezone: str) -> list[str]:
     """Cron lines in UTC, sorted, so that one fires no later than five minutes after every slot."""
-    named = fields(schedule.cron)
+    named = fields(cron)
     local = {hour * 60 + minute for hour in named.hours for minute in named.minutes}
-    offsets, changes = _zone(schedule.timezone)
+    offsets, changes = _zone(timezone)
     times = _spaced({time - offset for time in local for offset in offsets})
-    return sorted({*_lines(schedule.cron, times), *_after_gaps(local, times, changes)})
+    return sorted({*_lines(cron, times), *_after_gaps(local, times, changes)})
 
 
 @cache

@@ -1,0 +1,144 @@
+"""What a trigger's options in `skill.yaml` may say, and the filters that several triggers share."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from runner.config.documents import Many, Model, Text
+from runner.core.globs import matches
+from runner.core.payload import text_at, value_at
+from runner.core.units import Maybe
+
+Globs = Annotated[Many[Text], Field(min_length=1)]
+Names = Annotated[Many[Text], Field(min_length=1)]
+Bot = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}\[bot\]$")]
+Conclusion = Literal[
+    "success",
+    "failure",
+    "neutral",
+    "cancelled",
+    "timed_out",
+    "action_required",
+    "stale",
+    "skipped",
+    "startup_failure",
+]
+"""How a check or a workflow ends, in GitHub's words."""
+
+
+class Actor(Model):
+    """Who may start the skill."""
+
+    permission: Literal["none", "read", "triage", "write", "maintain", "admin"] = Field(
+        default="write", description="The least permission on the repository"
+    )
+    bots: Annotated[Many[Bot], Field(max_length=100)] = Field(
+        default=(), description="Bots that may, by their logins", examples=["renovate[bot]"]
+    )
+
+
+class TriggerOptions(BaseModel):
+    """The options of one trigger: which of its events the skill asks for. Every method has a default."""
+
+    def mismatch(self, payload: Mapping[str, Any]) -> str:
+        """Why the event is not one that the skill asks for; empty: it is. Any JSON may come."""
+        return ""
+
+    @property
+    def actor_rule(self) -> Actor | None:
+        """Who may start the skill; None: whoever can cause the event."""
+        return None
+
+    @property
+    def has_path_filter(self) -> bool:
+        """Whether the changed paths must be known to decide."""
+        return False
+
+    def path_mismatch(self, changed: Collection[str]) -> str:
+        """Why these changed paths are not those that the skill asks for; empty: they are."""
+        return ""
+
+    def workflow_filters(self) -> Mapping[str, Sequence[str]]:
+        """What a GitHub workflow's `on:` can filter the event by; `**` lets everything through."""
+        return {}
+
+
+class EventOptions(Model, TriggerOptions):
+    """The options of an event that somebody caused."""
+
+    actor: Actor = Field(default=Actor.model_construct(), description="Who may start the skill")
+
+    @property
+    def actor_rule(self) -> Actor | None:
+        return self.actor
+
+
+class ActivityOptions(EventOptions):
+    """The options of an event whose payload names an activity under `action`."""
+
+    types: Many[str]
+
+    def mismatch(self, payload: Mapping[str, Any]) -> str:
+        action = payload.get("action")
+        if action not in self.types:
+            return f"`types` holds {', '.join(self.types)}, and this is `{action}`"
+        return self.other_mismatch(payload)
+
+    def other_mismatch(self, payload: Mapping[str, Any]) -> str:
+        """The same, for what the options hold besides `types`."""
+        return ""
+
+    def workflow_filters(self) -> Mapping[str, Sequence[str]]:
+        return {"types": self.types}
+
+
+class ChangeOptions(EventOptions):
+    """Filters on what changed, and where."""
+
+    branches: Maybe[Globs] = Field(default=None, description="Only these branches")
+    branches_ignore: Maybe[Globs] = Field(default=None, description="Not these branches")
+    paths: Maybe[Globs] = Field(default=None, description="Only if one of these paths changed")
+    paths_ignore: Maybe[Globs] = Field(default=None, description="Not if only these paths changed")
+
+    @property
+    def has_path_filter(self) -> bool:
+        return self.paths is not None or self.paths_ignore is not None
+
+    def path_mismatch(self, changed: Collection[str]) -> str:
+        if self.paths is not None and not any(matches(path, self.paths) for path in changed):
+            return f"no changed path is among `paths`: {', '.join(self.paths)}"
+        if self.paths_ignore is not None and all(matches(path, self.paths_ignore) for path in changed):
+            return f"every changed path is among `paths_ignore`: {', '.join(self.paths_ignore)}"
+        return ""
+
+    def branch_mismatch(self, branch: object) -> str:
+        """Why the branch is not one that the skill asks for; empty: it is."""
+        if self.branches_ignore is not None and matches(str(branch), self.branches_ignore):
+            return f"`branches_ignore` holds `{branch}`"
+        return glob_mismatch("branches", branch, self.branches)
+
+
+def glob_mismatch(key: str, value: object, globs: Collection[str] | None) -> str:
+    """Why no glob of the option `key` matches; empty: one does, or the option is not given."""
+    if globs is None or matches(str(value), globs):
+        return ""
+    return f"`{key}` holds {', '.join(globs)}, and this is `{value}`"
+
+
+def name_mismatch(key: str, value: object, wanted: Collection[str] | None) -> str:
+    """Why the value is not among those of the option `key`; empty: it is, or the option is not given."""
+    if wanted is None or value in wanted:
+        return ""
+    return f"`{key}` holds {', '.join(wanted)}, and this is `{value}`"
+
+
+def label_mismatch(payload: Mapping[str, Any], subject: str, wanted: Collection[str] | None) -> str:
+    """The same for labels. Where a label came or went, that label counts; elsewhere any that is there."""
+    if wanted is None:
+        return ""
+    if payload.get("action") in ("labeled", "unlabeled"):
+        return name_mismatch("labels", value_at(payload, "label", "name"), wanted)
+    labels = value_at(payload, subject, "labels")
+    names = {text_at(label, "name") for label in labels} if isinstance(labels, list) else set()
+    return "" if names & set(wanted) else f"none of the labels {', '.join(wanted)} is there"
