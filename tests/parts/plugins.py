@@ -27,7 +27,10 @@ class Example:
     kind: str  # which no other test's name holds, so that `-k` picks it
 
 
-EXAMPLES: tuple[Example, ...] = ()
+EXAMPLES: tuple[Example, ...] = (
+    Example("skillrunner_file_report", ("outputs",), "file_report"),
+    Example("skillrunner_json_files", ("forges",), "json_files"),
+)
 
 
 def install(target: Path, file: Path, families: Sequence[str], version: str = "1.0") -> Path:

@@ -12,7 +12,7 @@ from runner.apps.action.trusted import TrustedRepository
 from runner.core.errors import RunnerError
 from runner.core.model import Receipt
 from runner.core.model.decision import Decision, Verdict
-from runner.publish.outputs._escape import neutralise, one_line
+from runner.publish.outputs.escape import neutralise, one_line
 
 _WIDEST = 300
 

@@ -87,7 +87,8 @@ class LocalForge(Forge):
 
     def add_labels(self, number: int, labels: Sequence[str]) -> None:
         if labels:
-            self.table.update(number, labels=[*self.table.get(number).labels, *labels])
+            known = self.table.get(number).labels
+            self.table.update(number, labels=list(dict.fromkeys((*known, *labels))))
 
     def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
         if reviewers:

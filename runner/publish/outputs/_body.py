@@ -4,8 +4,8 @@ from typing import Any
 
 from runner.core.model import Check, FileChange, Trigger
 from runner.publish.outputs import Offer, _marker
-from runner.publish.outputs._escape import fence, neutralise
 from runner.publish.outputs._marker import Marker
+from runner.publish.outputs.escape import fence, neutralise
 
 LIMIT = 65_536  # characters of a body that GitHub takes
 _SUMMARY = 20_000

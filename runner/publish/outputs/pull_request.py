@@ -18,8 +18,8 @@ from runner.core.model import OutputSpec, Phase, Reason, Receipt, Remote, RunSpe
 from runner.core.units import Maybe
 from runner.publish.outputs import BotIdentity, Offer, Output, _marker
 from runner.publish.outputs._body import body
-from runner.publish.outputs._escape import one_line
 from runner.publish.outputs._marker import Marker
+from runner.publish.outputs.escape import one_line
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
     from collections.abc import Sequence

@@ -29,8 +29,8 @@ from runner.core.model import (
 )
 from runner.publish.outputs import BotIdentity, Offer
 from runner.publish.outputs._body import LIMIT, body
-from runner.publish.outputs._escape import fence, neutralise, one_line
 from runner.publish.outputs._marker import Marker, read, write
+from runner.publish.outputs.escape import fence, neutralise, one_line
 from runner.publish.outputs.pull_request import branch
 
 MARKER = Marker(skill="docs", key="v1 --> x", cause="release:1", head="a" * 40, patch="b" * 64)
