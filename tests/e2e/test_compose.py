@@ -11,7 +11,8 @@ import pytest
 from tests.parts.cli import Project, clean_environment, skill_files
 from tests.parts.need import missing
 
-pytestmark = pytest.mark.docker
+# One worker makes the image; the other would only wait for it.
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("worker image")]
 
 ROOT = Path(__file__).parent.parent.parent
 SOCKET = Path("/var/run/docker.sock")

@@ -7,7 +7,8 @@ import pytest
 from runner.clients.docker import build, engine
 from tests.parts.cli import Project, skill_files
 
-pytestmark = pytest.mark.docker
+# Another tier's tests prune the images that these build.
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("built images")]
 
 SKILL = """
 on: {manual: {}}

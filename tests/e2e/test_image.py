@@ -12,7 +12,8 @@ from docker import DockerClient
 
 from tests.parts.cli import Project, clean_environment, skill_files
 
-pytestmark = pytest.mark.docker
+# One worker makes the image; the other would only wait for it.
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("worker image")]
 
 PATIENCE = 60.0
 YAML = """

@@ -18,6 +18,9 @@ from runner.core.model import Reason, Resources
 from runner.run.environment.context import DOCKERFILE, BuildContext, context
 from tests.parts.repos import Content, Scene, commit, scene
 
+# `prune` removes what another test has built.
+pytestmark = pytest.mark.xdist_group("built images")
+
 FILES: dict[str, Content] = {
     "env/Dockerfile": b"FROM scratch\nCOPY a.txt tool /\n",
     "a.txt": b"one\n",
