@@ -1,10 +1,11 @@
 """Locks that show which processes of this machine live: the system releases them when a process dies."""
 
-import fcntl
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from runner.core.locks import is_locked, lock
 
 _LOCK = "lock"
 
@@ -13,21 +14,13 @@ _LOCK = "lock"
 def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder` for as long as the context lasts, or until the process dies."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock(folder / _LOCK):
         yield
 
 
 def is_held(folder: Path) -> bool:
     """Whether some process holds the lock of `folder`."""
-    try:
-        with (folder / _LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return is_locked(folder / _LOCK)
 
 
 def state_dir_id(folder: Path) -> str:

@@ -7,7 +7,6 @@ Git's own index, written by our checkout and copied away before the agent starts
 each file looked; `harvest` compares against it. After that we never run git in the workspace again.
 """
 
-import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 from runner.clients.git import Git
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
+from runner.core.locks import lock
 from runner.core.model import Phase, Reason
 from runner.workspace import overlayfs
 from runner.workspace.mirror import Mirror
@@ -204,18 +204,18 @@ def _place(mirror: Mirror, name: str, keep: bool) -> Iterator[Path]:
     rooms = _rooms(mirror)
     rooms.mkdir(parents=True, exist_ok=True)
     place = rooms / name
-    with overlayfs.lock(rooms / ".lock"):
-        sweep(rooms)
-        place.mkdir(mode=0o755)
-        held = _held(place)
-        if keep:
-            (place / "kept").touch()
-    try:
-        yield place
-    finally:
-        if not keep:
-            _remove(place)
-        os.close(held)
+    with ExitStack() as held:
+        with lock(rooms / ".lock"):
+            sweep(rooms)
+            place.mkdir(mode=0o755)
+            held.enter_context(lock(place, wait=False))
+            if keep:
+                (place / "kept").touch()
+        try:
+            yield place
+        finally:
+            if not keep:
+                _remove(place)
 
 
 def _rooms(mirror: Mirror) -> Path:
@@ -224,7 +224,7 @@ def _rooms(mirror: Mirror) -> Path:
 
 def _forget_the_dead(mirror: Mirror) -> None:
     """Under the lock of those who come: whoever has a reference by then has a folder, too."""
-    with overlayfs.lock(_rooms(mirror) / ".lock"):
+    with lock(_rooms(mirror) / ".lock"):
         mirror.unpin_others({found.name for found in _rooms(mirror).iterdir()})
 
 
@@ -232,20 +232,8 @@ def sweep(rooms: Path) -> None:
     """Remove the workspaces of processes that died. The lock on a living one's folder is taken."""
     for place in rooms.iterdir():
         if place.is_dir() and not (place / "kept").exists():
-            with suppress(BlockingIOError):
-                held = _held(place)
+            with suppress(BlockingIOError), lock(place, wait=False):
                 _remove(place)
-                os.close(held)
-
-
-def _held(place: Path) -> int:
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _remove(place: Path) -> None:

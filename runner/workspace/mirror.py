@@ -3,7 +3,6 @@
 Mirrors are only ever added to. Nothing is pruned, because the checkouts of runs borrow their objects.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 from runner.clients.git import Git
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
+from runner.core.locks import lock
 from runner.core.model import Phase, Reason, Remote
 
 _MANY_PACKS = 20
@@ -145,8 +145,7 @@ class Mirror:
     def _locked(self) -> Iterator[None]:
         with safe_fs.os_errors():
             self.directory.parent.mkdir(parents=True, exist_ok=True)
-            with self.directory.with_suffix(".lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with lock(self.directory.with_suffix(".lock")):
                 yield
 
 

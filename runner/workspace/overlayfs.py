@@ -5,15 +5,15 @@ it. A base is in use while somebody holds a shared lock on its folder. Everythin
 machine: the caller then makes a plain checkout.
 """
 
-import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from runner.core import safe_fs
+from runner.core.locks import lock
 
 _KEPT_BASES = 3  # for each repository
 _OPTIONS = "redirect_dir=on,metacopy=off,index=off,volatile"
@@ -29,16 +29,14 @@ def base(folder: Path, name: str, build: Callable[[Path], None]) -> Iterator[Pat
     """The base `name` in `folder`, made by `build` when it is not there, and kept while in use."""
     folder.mkdir(parents=True, exist_ok=True)
     found = folder / name
-    with lock(folder / ".lock"):
-        if not found.is_dir():
-            _build(found, build)
-        held = _hold(found)
-        _evict(folder)
-    try:
+    with ExitStack() as held:
+        with lock(folder / ".lock"):
+            if not found.is_dir():
+                _build(found, build)
+            held.enter_context(lock(found, shared=True, wait=False))
+            _evict(folder)
         os.utime(found)
         yield found
-    finally:
-        os.close(held)
 
 
 def mount(lower: Path, upper: Path, work: Path, at: Path) -> None:
@@ -59,14 +57,6 @@ def unmount(at: Path) -> None:
         subprocess.run(["umount", "--lazy", str(at)], capture_output=True, check=False)
 
 
-@contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Alone among all processes, as long as it lasts."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _build(found: Path, build: Callable[[Path], None]) -> None:
     aside = found.with_name(f".{found.name}.new")
     safe_fs.remove(aside)
@@ -77,21 +67,9 @@ def _build(found: Path, build: Callable[[Path], None]) -> None:
         safe_fs.remove(aside)
 
 
-def _hold(folder: Path, how: int = fcntl.LOCK_SH) -> int:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
 def _evict(folder: Path) -> None:
     """Remove the bases that were not used for longest, unless a run still stands on them."""
     bases = [found for found in folder.iterdir() if found.is_dir() and not found.name.startswith(".")]
     for old in sorted(bases, key=lambda found: found.stat().st_mtime, reverse=True)[_KEPT_BASES:]:
-        with suppress(BlockingIOError):
-            held = _hold(old, fcntl.LOCK_EX)
+        with suppress(BlockingIOError), lock(old, wait=False):
             safe_fs.remove(old)
-            os.close(held)

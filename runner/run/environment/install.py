@@ -9,10 +9,10 @@ from pathlib import Path
 from runner.clients import npm
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
+from runner.core.locks import lock
 from runner.core.model import Phase, Reason
 from runner.harnesses import Package
 from runner.sandboxes import Mount
-from runner.workspace import overlayfs
 
 TESTED = "tested"
 """In place of a version: the one with which this release of the runner was tested."""
@@ -57,7 +57,7 @@ class Install:
         place = self.folder / f"{self.name}-{version}-{machine}"
         with safe_fs.os_errors(Phase.SANDBOX):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with overlayfs.lock(self.folder / f"{self.name}.lock"):
+            with lock(self.folder / f"{self.name}.lock"):
                 if not place.is_dir():
                     say(f"{self.name} {version} is installed from {self.registry}")
                     self._fetch(place, names, version, machine)

@@ -1,15 +1,14 @@
 """The image of a run where the skill names none but says how it is made."""
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from runner.clients.docker.build import Build
 from runner.clients.git import Git
+from runner.core.locks import lock
 from runner.core.model import Phase
 from runner.core.redact import escape_invisible
 from runner.run.context import RunContext
@@ -86,19 +85,12 @@ def _log(job: RunContext) -> Iterator[Callable[[str], None]]:
 def _alone(path: Path, stop: Callable[[], None]) -> Iterator[None]:
     """Nobody else on this machine builds the same image meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while not _taken(file):
-            stop()
-            time.sleep(_PAUSE)
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(lock(path, wait=False))
+                break
+            except BlockingIOError:
+                stop()
+                time.sleep(_PAUSE)
         yield
-    finally:
-        os.close(file)
-
-
-def _taken(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

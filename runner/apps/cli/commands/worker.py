@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,14 +105,14 @@ def _log(quiet: bool) -> None:
 @contextmanager
 def _alone(store: "Store") -> Iterator[None]:
     """A database in a file serves one worker: a second one is refused, with the way out."""
-    import fcntl
+    from runner.core.locks import lock
 
     if not store.database.is_file:
         yield
         return
-    with (store.folder / "worker.lock").open("w") as lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(lock(store.folder / "worker.lock", wait=False))
         except BlockingIOError as error:
             message = f"another worker uses {store.database.place}, and a file serves only one"
             hint = "give this one another state_dir, or let both share PostgreSQL: worker.database"
