@@ -123,7 +123,7 @@ def serve_relay(*ports: str) -> None:
 def serve_gateway(model: str, site: str) -> None:
     from dataclasses import replace
 
-    from runner.config.network import rules
+    from runner.config.network import network_rules
     from runner.gateway.egress.proxy import EgressHandler
     from runner.gateway.model.budget import Account
     from runner.gateway.model.provider import primary_provider
@@ -136,7 +136,7 @@ def serve_gateway(model: str, site: str) -> None:
 
     def doors(token: str) -> GatewayHandlers:
         egress = EgressHandler(
-            rules=rules([HOST], [HOST]),
+            rules=network_rules([HOST], [HOST]),
             token=token,
             on_attempt=lambda _: None,
             resolve=lambda _: ["127.0.0.1"],

@@ -1,4 +1,4 @@
-"""What a person sees while something happens: a live line on a terminal, plain lines in a pipe."""
+"""Console output: a live line on a terminal, plain lines in a pipe."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,20 @@ _WIDTH = 100
 
 
 def one_line(text: str, width: int = _WIDTH) -> str:
-    """Untrusted text on one line of a terminal: nothing in it is acted upon, and it is not long."""
+    """Untrusted text as one short line without control characters."""
     line = " ".join(escape_invisible(text).split())
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def activity_text(event: TranscriptEvent) -> str:
-    """What the agent does, in a few words; empty for what nobody needs to see pass by."""
+    """What the agent does, in a few words; empty for an event that is not worth a line."""
     if isinstance(event, ToolCall):
         return one_line(f"{event.tool} {event.arguments if event.arguments is not None else ''}")
     return one_line(event.text) if isinstance(event, Message) else ""
 
 
 class Progress:
-    """Shows a run's events as they come. On a terminal the last line lives, elsewhere lines are added."""
+    """Shows a run's events while they come: on a terminal in one live line, elsewhere line by line."""
 
     def __init__(self, *, quiet: bool, stream: IO[str]) -> None:
         self._quiet = quiet
@@ -59,7 +59,7 @@ class Progress:
             self._live.stop()
 
     def observe(self, event: RunEvent) -> None:
-        """Something happened in the run."""
+        """Show an event of the run."""
         self._phase, self._doing = event.phase, one_line(event.message)
         if not self._quiet:
             local = event.at.astimezone()
@@ -68,7 +68,7 @@ class Progress:
             )
 
     def transcript(self, event: TranscriptEvent) -> None:
-        """The agent did something."""
+        """Show an event of the transcript."""
         self._doing = activity_text(event) or self._doing
         if isinstance(event, UsageReport):
             self._usage = event.usage if event.total else add_usage(self._usage, event.usage)
@@ -90,14 +90,14 @@ class Progress:
 
 
 def cost_text(usage: Usage) -> str:
-    """Tokens in and out and US dollars, as far as they are known, to stand behind something else."""
+    """Tokens in and out and US dollars, as far as they are known, as a suffix of a line."""
     known = usage.tokens_in or usage.tokens_out
     tokens = f" {usage.tokens_in:,} in, {usage.tokens_out:,} out" if known else ""
     return tokens + (f" ${usage.cost_usd:.2f}" if usage.cost_usd is not None else "")
 
 
 def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str]) -> Iterator[str]:
-    """Rows in aligned columns, the way other tools can cut them."""
+    """Rows in aligned columns, which other tools can cut."""
     widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(len(heads))]
     for row in (heads, *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -113,7 +113,7 @@ def age_text(at: datetime | None) -> str:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Following something ends with Ctrl-C, and that is no error."""
+    """Let Ctrl-C end the context without an error."""
     try:
         yield
     except KeyboardInterrupt:

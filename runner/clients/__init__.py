@@ -1,1 +1,1 @@
-"""The doors to outside programs: one module per program, and nothing else starts it."""
+"""Clients of outside programs and services: one module for each, and nothing else calls it."""

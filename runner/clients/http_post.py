@@ -1,4 +1,4 @@
-"""Telling a URL something, as chat rooms and pagers take it."""
+"""Posts JSON to a URL, such as a chat room's or a pager's webhook."""
 
 import time
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ _PAUSES = (0.5, 1.0)  # seconds before it is tried again
 
 
 def post(url: str, data: Mapping[str, object]) -> str:
-    """POST `data` as JSON; tell what went wrong, or nothing. The URL may be a secret, and is not told.
+    """POST `data` as JSON; return what went wrong, or "". No message or log holds the URL: it may be secret.
 
-    Redirects are not followed. Where the way is cut or the server is busy it is sent again, twice at most: so
-    it may come twice. We do that ourselves, because urllib3 would tell the URL in its log.
+    Redirects are not followed. After a connection error or a busy answer it is sent again, at most twice, so
+    it may arrive twice. We retry ourselves, because urllib3 would log the URL.
     """
     for pause in _PAUSES:
         fault, again = _try(url, data)
@@ -26,7 +26,7 @@ def post(url: str, data: Mapping[str, object]) -> str:
 
 
 def _try(url: str, data: Mapping[str, object]) -> tuple[str, bool]:
-    """What went wrong, or nothing; and whether to try again."""
+    """(what went wrong or "", whether to try again)"""
     import requests
 
     with requests.Session() as session:
@@ -40,5 +40,5 @@ def _try(url: str, data: Mapping[str, object]) -> tuple[str, bool]:
 
 
 def _as_it_is(request: T) -> T:
-    """What ~/.netrc says for the host is for others."""
+    """Use no credentials of ~/.netrc."""
     return request

@@ -1,4 +1,4 @@
-"""One package of the npm registry, fetched without npm, and checked against its digest.
+"""Fetches one package of the npm registry without npm, and checks its digest.
 
 Source: npm docs, "package-lock.json" (`integrity`), and the registry's own API: `GET /<package>/<version>`.
 """
@@ -22,8 +22,8 @@ _LARGEST = 1024**3  # bytes of a package, packed and unpacked
 _PIECE = 1024**2
 
 
-def registry() -> str:
-    """Where packages come from: npm's own registry, or the one that the variable of npm names."""
+def registry_url() -> str:
+    """The registry's URL: npm's own, or the one that npm's environment variable names."""
     return os.environ.get("NPM_CONFIG_REGISTRY") or _REGISTRY
 
 
@@ -45,7 +45,7 @@ def unpack(registry: str, name: str, version: str, sha512: str, folder: Path) ->
 
 
 def _described(registry: str, name: str, version: str) -> Mapping[str, Any]:
-    """What the registry's `dist` says: where the archive is, and its digest."""
+    """(URL of the archive, its digest) from the registry's `dist` object."""
     import requests
 
     where = f"{registry.rstrip('/')}/{quote(name, safe='@')}/{quote(version)}"
@@ -86,7 +86,7 @@ def _fetch(url: str, archive: Path, expected: str, what: str) -> None:
 
 
 def _extract(archive: Path, folder: Path) -> None:
-    """Every archive of npm has one folder at its top, which is left out."""
+    """Extract an archive without the one folder that each archive of npm has at its top."""
     with tarfile.open(archive) as packed:
         packed.extractall(folder, _below_top(packed), filter="data")
 
@@ -104,7 +104,7 @@ def _below_top(packed: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 @contextmanager
 def _speaking(registry: str, what: str) -> Iterator[None]:
-    """What fails becomes a RunnerError."""
+    """Turn errors raised inside into RunnerError."""
     import requests
 
     try:

@@ -1,4 +1,4 @@
-"""An identity token of the job that we run in, from GitHub Actions.
+"""Gets the identity token of the GitHub Actions job that the program runs in.
 
 Source: GitHub's docs, "OpenID Connect reference": the variables of a job that has `id-token: write`.
 """
@@ -13,8 +13,8 @@ _URL, _TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _TIMEOUT = (10, 30)  # seconds to connect, and to wait for an answer
 
 
-def identity(audience: str) -> str:
-    """A JSON Web Token that says to `audience` which workflow of which repository this is.
+def identity_token(audience: str) -> str:
+    """A JSON Web Token that proves to `audience` which workflow of which repository this is.
 
     It lasts for some minutes. Raises RunnerError SECRET_MISSING, which shows no token.
     """

@@ -1,4 +1,4 @@
-"""Processes of the host, each in a group of its own that dies as a whole."""
+"""Runs processes of the host, each in a group of its own that is killed as a whole."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.clients.stdio import CapReachedError, Clock, LimitMeter, Pipe, Sink, pump, single_chunk
+from runner.clients.stdio import CapReachedError, Clock, InputSink, LimitMeter, Pipe, pump, single_chunk
 from runner.core.errors import RunnerError
-from runner.core.model import Caps, Exit, OnOutput, Phase, Reason, Say
+from runner.core.model import Caps, Exit, NextInput, OnOutput, Phase, Reason
 
 _GRACE = 2.0  # seconds between asking a group to end and killing it
 
@@ -22,7 +22,7 @@ def run(
     cwd: Path,
     variables: Mapping[str, str],
     on_output: OnOutput,
-    stdin: bytes | Say = b"",
+    stdin: bytes | NextInput = b"",
     caps: Caps | None = None,
     stop: Callable[[], None] = lambda: None,
     clock: Clock | None = None,
@@ -31,7 +31,7 @@ def run(
 
     It leads a new session. When it ends, reaches a cap, or `on_output` or `stop` raises, everything that is
     still in its process group is killed; a child that began a session of its own is out of reach. While
-    `clock` is held the group stands still.
+    `clock` is paused the group is stopped.
     Raises RunnerError HARNESS_MISSING when there is no such program.
     """
     clock = clock or Clock()
@@ -41,10 +41,10 @@ def run(
     try:
         _pump(process, stdin, meter, on_output)
         code = _wait(process, meter)
-        return Exit(cause="exited", code=code, duration=meter.duration, output_bytes=meter.received)
+        return Exit(cause="exited", code=code, duration=meter.duration, output_bytes=meter.output_bytes)
     except CapReachedError as reached:
         _end_group(process)
-        return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.received)
+        return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.output_bytes)
     finally:
         _kill_group(process.pid)
         process.wait()
@@ -90,13 +90,13 @@ def _start(argv: tuple[str, ...], cwd: Path, variables: Mapping[str, str]) -> "s
 
 
 def _pump(
-    process: "subprocess.Popen[bytes]", stdin: bytes | Say, meter: LimitMeter, on_output: OnOutput
+    process: "subprocess.Popen[bytes]", stdin: bytes | NextInput, meter: LimitMeter, on_output: OnOutput
 ) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     say = single_chunk(stdin) if isinstance(stdin, bytes) else stdin
-    sink = Sink(process.stdin.fileno(), say, process.stdin.close)
+    sink = InputSink(process.stdin.fileno(), say, process.stdin.close)
     sources = (Pipe(process.stdout.fileno(), "stdout"), Pipe(process.stderr.fileno(), "stderr"))
     pump(sources, sink, meter, on_output, lambda: process.poll() is not None)
 
@@ -110,7 +110,7 @@ def _wait(process: "subprocess.Popen[bytes]", meter: LimitMeter) -> int:
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
-    """Ask first: an agent may have something to save."""
+    """Send SIGTERM, then SIGKILL: an agent may have something to save."""
     _signal(process.pid, signal.SIGTERM)
     until = time.monotonic() + _GRACE
     while process.poll() is None and time.monotonic() < until:

@@ -14,21 +14,21 @@ from runner.config.settings import SecretSource
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Phase, Reason, Stream
 
-LONGEST = 64 * 1024
-"""Bytes of a value."""
+MAX_VALUE = 64 * 1024
+"""The maximum length of a value in bytes."""
 
 _TIMEOUT = 60.0  # seconds for a command, which may have to ask a server, or somebody for a PIN
 
 
 class Secrets:
-    """Where secrets come from, for one run: each is asked for once."""
+    """Reads the secrets of one run, each once, from their configured sources."""
 
     def __init__(self, sources: Mapping[str, SecretSource]) -> None:
         self._sources = sources
         self._known: dict[str, str] = {}
 
     def value(self, name: str, whose: str) -> str:
-        """Raises RunnerError SECRET_MISSING, with what to do."""
+        """The value of a secret. Raises RunnerError SECRET_MISSING with a hint."""
         if name not in self._known:
             found = _looked_up(name, whose, self._sources.get(name) or SecretSource(env=name))
             if "\0" in found:
@@ -59,7 +59,7 @@ def _from_file(name: str, whose: str, path: Path) -> str:
         raise _missing(name, whose, f"{path} is no file", f"ls -l {path}")
     try:
         with path.open("rb") as file:
-            content = file.read(LONGEST + 1)
+            content = file.read(MAX_VALUE + 1)
     except OSError as error:
         raise _missing(name, whose, f"{path} cannot be read: {error.strerror}", f"ls -l {path}") from None
     return _text(name, whose, str(path), content, f"ls -l {path}")
@@ -72,7 +72,7 @@ def _from_command(name: str, whose: str, argv: tuple[str, ...]) -> str:
         if stream == "stdout":
             printed.extend(data)
 
-    caps, hint = Caps(timeout=_TIMEOUT, output=LONGEST), "run the command by hand, as the same user"
+    caps, hint = Caps(timeout=_TIMEOUT, output=MAX_VALUE), "run the command by hand, as the same user"
     try:
         ended = process.run(argv, cwd=Path("/"), variables=os.environ, on_output=take, caps=caps)
     except RunnerError as error:
@@ -103,15 +103,15 @@ def _from_keyring(name: str, whose: str, entry: str) -> str:
 
 def _from_platform(name: str, whose: str, audience: str) -> str:
     try:
-        return oidc.identity(audience)
+        return oidc.identity_token(audience)
     except RunnerError as error:
         raise _missing(name, whose, error.message, error.hint) from None
 
 
 def _text(name: str, whose: str, where: str, content: bytes, hint: str) -> str:
-    """The value without the white space around it."""
-    if len(content) > LONGEST:
-        raise _missing(name, whose, f"{where} has more than {LONGEST:,} bytes", hint)
+    """The decoded value, stripped of white space."""
+    if len(content) > MAX_VALUE:
+        raise _missing(name, whose, f"{where} has more than {MAX_VALUE:,} bytes", hint)
     try:
         found = content.decode().strip()
     except UnicodeDecodeError:

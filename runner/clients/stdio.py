@@ -1,4 +1,4 @@
-"""Moves bytes between a running program and us, while its limits hold: for processes and containers alike."""
+"""Moves bytes between us and a running program within its limits: for processes and containers alike."""
 
 import os
 import selectors
@@ -9,18 +9,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from runner.core.model import Caps, OnOutput, Say, Stream
+from runner.core.model import Caps, NextInput, OnOutput, Stream
 
 _CHUNK = 256 * 1024
-_GLANCE = 0.05  # seconds between looks at whether the program has ended
-_LINGER = 0.2  # seconds of silence after which an ended program has nothing more to say
+_GLANCE = 0.05  # seconds between two checks whether the program has ended
+_LINGER = 0.2  # seconds without output after which an ended program's output counts as complete
 _TAIL = 4 * 1024**2  # bytes that pipes and the engine may still hold of what an ended program printed
 
 LimitCause = Literal["timeout", "idle", "output"]
 
 
 class CapReachedError(Exception):
-    """The program is over one of its limits and has to die."""
+    """The program is over one of its limits and has to be killed."""
 
     def __init__(self, cause: LimitCause) -> None:
         super().__init__(cause)
@@ -28,10 +28,13 @@ class CapReachedError(Exception):
 
 
 class Clock:
-    """Seconds on a clock that no one can set, and that stands still while it is held. Any thread may ask."""
+    """A monotonic clock in seconds that can be paused. Threads may share it."""
 
     def __init__(self) -> None:
-        self._state: tuple[float | None, float] = (None, 0.0)  # held since when, and how long before that
+        self._state: tuple[float | None, float] = (
+            None,
+            0.0,
+        )  # paused since when, and for how long before that
 
     def __call__(self) -> float:
         since, before = self._state
@@ -56,36 +59,36 @@ class LimitMeter:
     """Counts output and time against the caps."""
 
     caps: Caps
-    stop: Callable[[], None] = lambda: None  # asked all the time; raises when the program has to die
+    stop: Callable[[], None] = lambda: None  # called often; raises when the program has to be killed
     clock: Clock = field(default_factory=Clock)
-    started: float = field(init=False)
-    heard: float = field(init=False)
-    received: int = 0
+    started_at: float = field(init=False)
+    last_output_at: float = field(init=False)
+    output_bytes: int = 0
 
     def __post_init__(self) -> None:
-        self.started = self.heard = self.clock()
+        self.started_at = self.last_output_at = self.clock()
 
     def note_output(self, size: int) -> None:
-        self.heard = self.clock()
-        self.received += size
-        if self.caps.output is not None and self.received > self.caps.output:
+        self.last_output_at = self.clock()
+        self.output_bytes += size
+        if self.caps.output is not None and self.output_bytes > self.caps.output:
             raise CapReachedError("output")
 
     def check(self) -> None:
         self.stop()
         now = self.clock()
-        if self.caps.timeout is not None and now - self.started >= self.caps.timeout:
+        if self.caps.timeout is not None and now - self.started_at >= self.caps.timeout:
             raise CapReachedError("timeout")
-        if self.caps.idle is not None and now - self.heard >= self.caps.idle:
+        if self.caps.idle is not None and now - self.last_output_at >= self.caps.idle:
             raise CapReachedError("idle")
 
     @property
     def duration(self) -> float:
-        return self.clock() - self.started
+        return self.clock() - self.started_at
 
 
-class Source(Protocol):
-    """Something to read from: `decode` splits what was read into pieces of the program's streams."""
+class OutputSource(Protocol):
+    """A source of output: `decode` splits the bytes read into pieces of the program's streams."""
 
     def fileno(self) -> int: ...
 
@@ -94,7 +97,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pipe:
-    """One end of a pipe that carries one stream."""
+    """The reading end of a pipe that carries one stream."""
 
     descriptor: int
     stream: Stream
@@ -106,49 +109,49 @@ class Pipe:
         return ((self.stream, data),)
 
 
-def single_chunk(data: bytes) -> Say:
-    """`data`, and then nothing any more."""
+def single_chunk(data: bytes) -> NextInput:
+    """Input that consists of `data` alone."""
     pieces = iter((data,)) if data else iter(())
     return lambda: next(pieces, None)
 
 
 @dataclass(slots=True)
-class Sink:
-    """What the program reads: whatever `say` tells, and then the end of its standard input.
+class InputSink:
+    """The program's standard input: the bytes that `next_input` returns, and then its end.
 
-    It is asked only when all that it told before is written: who does not read is told nothing more.
+    `next_input` is called only when everything before is written: a program that does not read gets no more.
     """
 
     descriptor: int
-    say: Say
+    next_input: NextInput
     close: Callable[[], None]
     data: memoryview = memoryview(b"")
-    over: bool = False  # nothing more will be said
+    is_closed: bool = False  # no more input will come
 
     def fileno(self) -> int:
         return self.descriptor
 
     def has_more(self) -> bool:
-        """Whether something is to be written now; asks for it."""
-        if not self.data and not self.over:
-            said = self.say()
-            self.over = said is None
+        """Whether there are bytes to write now; asks `next_input` for more."""
+        if not self.data and not self.is_closed:
+            said = self.next_input()
+            self.is_closed = said is None
             self.data = memoryview(said or b"")
         return bool(self.data)
 
     def write(self) -> None:
-        """Write what fits now. A program need not read its input."""
+        """Write as much as the program takes now. It need not read its input."""
         try:
             self.data = self.data[os.write(self.descriptor, self.data[:_CHUNK]) :]
         except BlockingIOError:
             pass
         except (BrokenPipeError, ConnectionResetError):
-            self.data, self.over = memoryview(b""), True
+            self.data, self.is_closed = memoryview(b""), True
 
 
 @dataclass(slots=True)
 class _End:
-    """Tells when to stop reading: an ended program is heard out, a child that it left behind is not."""
+    """Decides when to stop reading: after a program's end its own output is read, its children's is not."""
 
     ended: Callable[[], bool]
     meter: LimitMeter
@@ -159,27 +162,27 @@ class _End:
         now = self.meter.clock()
         if self.since is None:
             if self.ended():
-                self.since, self.received = now, self.meter.received
+                self.since, self.received = now, self.meter.output_bytes
             return False
-        if silent and now - max(self.since, self.meter.heard) > _LINGER:
+        if silent and now - max(self.since, self.meter.last_output_at) > _LINGER:
             return True
-        return self.meter.received - self.received > _TAIL
+        return self.meter.output_bytes - self.received > _TAIL
 
 
 def pump(
-    sources: Sequence[Source],
-    sink: Sink | None,
+    sources: Sequence[OutputSource],
+    sink: InputSink | None,
     meter: LimitMeter,
     on_output: OnOutput,
-    ended: Callable[[], bool],
+    has_ended: Callable[[], bool],
 ) -> None:
-    """Hand on all output until it ends, or until the program has ended and nothing more of it comes.
+    """Pass on all output until it ends, or until the program has ended and its output is complete.
 
-    A background child may hold the streams open for ever, and even fill them: `ended` tells that the
-    program itself is gone. What it prints is heard before it is told more, so an answer follows at once.
-    Raises CapReachedError, and whatever `on_output` or the sink's `say` raises.
+    A background child may hold the streams open for ever, and even fill them: `has_ended` says that the
+    program itself has ended. Output is read before more input is written, so an answer follows at once.
+    Raises CapReachedError, and whatever `on_output` or the sink's `next_input` raises.
     """
-    end = _End(ended, meter)
+    end = _End(has_ended, meter)
     with selectors.DefaultSelector() as selector:
         for source in sources:
             selector.register(source, selectors.EVENT_READ)
@@ -199,22 +202,24 @@ def pump(
 
 
 class _Input:
-    """Watches for room in the program's standard input, for as long as there is something to say."""
+    """Watches until the program's standard input takes more, for as long as there is input."""
 
-    def __init__(self, selector: selectors.BaseSelector, sources: Sequence[Source], sink: Sink) -> None:
+    def __init__(
+        self, selector: selectors.BaseSelector, sources: Sequence[OutputSource], sink: InputSink
+    ) -> None:
         self._selector, self._sink, self._writing = selector, sink, False
-        # A socket goes both ways, and can be watched only once.
+        # A socket has both directions, and can be registered only once.
         self._shared = next((one for one in sources if one.fileno() == sink.descriptor), None)
         os.set_blocking(sink.descriptor, False)
 
     def is_over(self) -> bool:
-        """Whether all is said; the program's input has been ended then."""
+        """Whether all input was written and the program's standard input is closed."""
         if (more := self._sink.has_more()) != self._writing:
             self._writing = more
             self._watch(more)
-        if not more and self._sink.over:
+        if not more and self._sink.is_closed:
             self._sink.close()
-        return not more and self._sink.over
+        return not more and self._sink.is_closed
 
     def _watch(self, writing: bool) -> None:
         if self._shared is not None:
@@ -226,12 +231,12 @@ class _Input:
             self._selector.unregister(self._sink)
 
 
-def _reading(selector: selectors.BaseSelector, sources: Sequence[Source]) -> bool:
+def _reading(selector: selectors.BaseSelector, sources: Sequence[OutputSource]) -> bool:
     return any(source.fileno() in selector.get_map() for source in sources)
 
 
 def _receive(
-    selector: selectors.BaseSelector, source: Source, meter: LimitMeter, on_output: OnOutput
+    selector: selectors.BaseSelector, source: OutputSource, meter: LimitMeter, on_output: OnOutput
 ) -> None:
     try:
         data = os.read(source.fileno(), _CHUNK)
@@ -248,6 +253,6 @@ def _receive(
 
 
 def half_close(sock: socket.socket) -> None:
-    """No more input: the program sees the end of it, its output still flows."""
+    """Close the writing direction: the program sees the end of its input, and its output goes on."""
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""What a sandbox may reach besides its model: exact hosts, and the hosts of an ecosystem by its name. Pure.
+"""The hosts that a sandbox may reach besides its model: exact names, and ecosystems by name. Pure.
 
 The hosts are those that each ecosystem's own documentation tells people to allow.
 """
@@ -26,7 +26,7 @@ ECOSYSTEMS: Mapping[str, tuple[str, ...]] = {
 }
 
 REPOSITORIES: Mapping[str, tuple[str, ...]] = {"github-read": ("github.com",)}
-"""The forges whose repositories git may read through the gateway (git_read.py), by ecosystem."""
+"""The forges whose repositories git may read through the gateway (egress/git.py), by ecosystem."""
 
 FORGES = (
     "api.github.com",
@@ -36,20 +36,20 @@ FORGES = (
     "gitlab.com",
     "bitbucket.org",
 )
-"""Hosts at which anybody who has an account can write: inside TLS nobody sees whether something reads."""
+"""Hosts that anybody with an account can write to: inside TLS the gateway cannot tell reads from writes."""
 
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?")
 PATTERN = f"^(?!({'|'.join(map(re.escape, FORGES))})$)({'|'.join(ECOSYSTEMS)}|{_HOST.pattern})$"
-"""Of an entry of `network.allow`, for the JSON schema; `check_entry` says the same in words."""
+"""The JSON schema's pattern of an entry of `network.allow`; `check_allow_entry` explains it in words."""
 
 _PORTS = {"https": 443, "http": 80}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def check_entry(entry: str) -> str:
-    """An entry of `network.allow` as it is. Raises ValueError that says what is wrong with it."""
+def check_allow_entry(entry: str) -> str:
+    """Return a valid entry of `network.allow`. Raises ValueError that says what is wrong with another."""
     if entry in FORGES:
         raise ValueError(f"{entry} lets everybody write who has an account; `github-read` only reads")
     if entry not in ECOSYSTEMS and "." not in entry:
@@ -60,15 +60,15 @@ def check_entry(entry: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What one run may reach. `private` are hosts whose addresses need not be public."""
+class NetworkRules:
+    """The hosts that one run may reach. The addresses of hosts in `private` need not be public."""
 
     hosts: frozenset[str] = frozenset()
     private: frozenset[str] = frozenset()
     repositories: frozenset[str] = frozenset()  # forges from which git may read
 
     def refusal(self, host: str, port: int, scheme: str) -> str:
-        """Why a connection is not let through; empty: it is, to a public address."""
+        """Why a connection is refused; empty: it is allowed if the address is public."""
         if not _HOST.fullmatch(host):
             return "it is no host's exact name"
         if host not in self.hosts:
@@ -78,17 +78,17 @@ class Rules:
         return ""
 
     def address_refusal(self, host: str, addresses: Iterable[str]) -> str:
-        """Why a host's addresses must not be connected to; empty: they may be."""
+        """Why a connection to a host's addresses is refused; empty: it is allowed."""
         if host in self.private:
             return ""
         inside = next((one for one in addresses if not is_public(ipaddress.ip_address(one))), None)
         return f"its address {inside} is not on the public internet" if inside else ""
 
 
-def rules(allow: Iterable[str], private: Iterable[str] = ()) -> Rules:
-    """Of the entries of a skill's `network.allow`; `private` is what the runner's configuration says."""
+def network_rules(allow: Iterable[str], private: Iterable[str] = ()) -> NetworkRules:
+    """The rules for the entries of a skill's `network.allow` and the configuration's private hosts."""
     named = tuple(allow)
-    return Rules(
+    return NetworkRules(
         hosts=frozenset(host for entry in named for host in ECOSYSTEMS.get(entry, (entry,))),
         private=frozenset(private),
         repositories=frozenset(host for entry in named for host in REPOSITORIES.get(entry, ())),

@@ -1,4 +1,4 @@
-"""What a skill file and the configuration may both say: limits, resources, names and paths."""
+"""Options of both skill files and the configuration: limits, resources, names and paths."""
 
 from dataclasses import fields
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ class ResourceOptions(Model):
     )
 
     def merge(self, defaults: model.Resources) -> model.Resources:
-        """These resources, and `defaults` for what is not said here."""
+        """These resources, completed by `defaults`."""
         return model.Resources(**_over(self, defaults))
 
 
@@ -41,7 +41,7 @@ class LimitOptions(Model):
     )
 
     def merge(self, defaults: model.Limits) -> model.Limits:
-        """These limits, and `defaults` for what is not said here."""
+        """These limits, completed by `defaults`."""
         return model.Limits(**_over(self, defaults))
 
 

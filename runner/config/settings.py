@@ -33,7 +33,7 @@ MAX_FILE = 256 * 1024
 Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")]
 
 
-Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+KindName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=201)]
 RepositoryPlace = Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+|/[^\n]*|~/[^\n]*)$")]
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
@@ -111,7 +111,7 @@ class SecretSource(Model):
 class Config(Model):
     """How the runner works here."""
 
-    forge: Kind = Field(
+    forge: KindName = Field(
         default="auto",
         description="Where pull requests go; auto: the forge that serves `origin`, else local",
         examples=["auto", "github", "local"],
@@ -127,7 +127,7 @@ class Config(Model):
     state_dir: Text = Field(
         default="~/.local/state/skillrunner", description="Where runs, mirrors and pull requests are kept"
     )
-    harnesses: dict[Kind, HarnessConfig] = Field(default={}, description="By kind of harness")
+    harnesses: dict[KindName, HarnessConfig] = Field(default={}, description="By kind of harness")
     limits: LimitOptions = Field(
         default=LimitOptions.model_construct(), description="Limits of skills that state none"
     )
@@ -164,12 +164,12 @@ class Config(Model):
         return self._origins.get(key, "default")
 
     def other_keys(self, kind: str) -> list[str]:
-        """The names of the secrets by which other providers are asked for the model of a harness."""
+        """The names of the secrets that hold the keys of a harness's fallback providers."""
         return [one.key for one in self.harnesses[kind].fallback] if kind in self.harnesses else []
 
     @property
     def state(self) -> Path:
-        """The folder for all that the runner keeps, absolute."""
+        """The absolute path of the state directory."""
         return (self._root / Path(self.state_dir).expanduser()).absolute()
 
 
@@ -202,7 +202,7 @@ def load_config(
 def config_faults(file: str, raw: bytes) -> list[Fault]:
     """What is wrong with a configuration file."""
     document = parse(file, raw.replace(b"\r\n", b"\n"), limit=MAX_FILE)
-    if not document.broken and document.data is not None:
+    if not document.is_broken and document.data is not None:
         check(Config, document)
     return sorted(document.faults)
 
@@ -230,7 +230,7 @@ def _file_layer(path: Path, read: Callable[[Path], bytes], *, required: bool) ->
             yield document
         return
     document = parse(str(path), raw.replace(b"\r\n", b"\n"), limit=MAX_FILE)
-    if not document.broken and document.data is not None:
+    if not document.is_broken and document.data is not None:
         check(Config, document)
     yield document
 

@@ -9,14 +9,14 @@ from runner.config.documents import Many, Model, Text
 from runner.config.options import Variable
 from runner.core.units import Duration, Maybe, PerTime, Size
 
-Pattern = Annotated[str, Field(pattern=r"^!?([\w.*?-]+/[\w.*?-]+|[./~][^\s]*)$")]
+RepositorySelector = Annotated[str, Field(pattern=r"^!?([\w.*?-]+/[\w.*?-]+|[./~][^\s]*)$")]
 
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _GITHUB = "github"
 
 
-class Concurrency(Model):
+class ConcurrencyOptions(Model):
     """How many runs at a time."""
 
     worker: Annotated[int, Field(ge=1, le=1000)] = Field(default=2, description="In one worker process")
@@ -25,7 +25,7 @@ class Concurrency(Model):
     skill: Annotated[int, Field(ge=1)] = Field(default=1, description="Of one skill")
 
 
-class Rates(Model):
+class RateOptions(Model):
     """How many runs may begin in any minute, hour or day, in all workers together."""
 
     total: Maybe[PerTime] = Field(default=None, description="Of all skills", examples=["20/h"])
@@ -33,7 +33,7 @@ class Rates(Model):
     skill: Maybe[PerTime] = Field(default=None, description="Of one skill")
 
 
-class Budget(Model):
+class BudgetOptions(Model):
     """What may be spent in one day, in UTC. What is due after that is held."""
 
     daily_usd: Maybe[Annotated[float, Field(gt=0)]] = Field(default=None, description="By all skills")
@@ -48,7 +48,7 @@ class AppOptions(Model):
     private_key_env: Maybe[Variable] = Field(default=None, description="A variable that holds the key")
 
 
-Repository = Annotated[str, Field(pattern=r"^([\w.*?-]+/[\w.*?-]+|[./~][^\s]*|\*)$")]
+RepositoryPattern = Annotated[str, Field(pattern=r"^([\w.*?-]+/[\w.*?-]+|[./~][^\s]*|\*)$")]
 
 Scope = Annotated[
     str,
@@ -59,7 +59,7 @@ Scope = Annotated[
 class WorkerConfig(Model):
     """The daemon that polls repositories and runs what is due."""
 
-    repositories: Many[Pattern] = Field(
+    repositories: Many[RepositorySelector] = Field(
         default=(),
         description="owner/name, globs such as acme/*, or folders; !owner/name leaves one out",
         examples=[["acme/*", "!acme/archive"]],
@@ -71,13 +71,13 @@ class WorkerConfig(Model):
     poll: Duration = Field(
         default=30.0, description="How often repositories are looked at", validate_default=False
     )
-    concurrency: Concurrency = Field(
-        default=Concurrency.model_construct(), description="How many runs at a time"
+    concurrency: ConcurrencyOptions = Field(
+        default=ConcurrencyOptions.model_construct(), description="How many runs at a time"
     )
-    rate: Rates = Field(
-        default=Rates.model_construct(), description="How many runs begin in a stretch of time"
+    rate: RateOptions = Field(
+        default=RateOptions.model_construct(), description="How many runs begin in a stretch of time"
     )
-    budget: Budget = Field(default=Budget.model_construct(), description="What may be spent")
+    budget: BudgetOptions = Field(default=BudgetOptions.model_construct(), description="What may be spent")
     app: Maybe[AppOptions] = Field(default=None, description="A GitHub App to work as")
     drain: Duration = Field(default=600.0, description="How long a worker that is to end waits for its runs")
     silence: Duration = Field(
@@ -103,7 +103,7 @@ class WorkerConfig(Model):
         default={},
         description="By repository, or repository:skill, or globs: variables that may be had as secrets",
     )
-    reads: dict[Scope, Many[Repository]] = Field(
+    reads: dict[Scope, Many[RepositoryPattern]] = Field(
         default={},
         description="By repository, or repository:skill, or globs: other repositories that may be read",
     )

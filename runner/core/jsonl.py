@@ -1,23 +1,23 @@
-"""A stream of bytes -> its lines, in bounded memory; a line -> its JSON object."""
+"""Splits a stream of bytes into lines in bounded memory, and reads a line's JSON object."""
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-LONGEST = 8 * 1024**2
+MAX_LINE = 8 * 1024**2
 
 
 @dataclass(slots=True)
-class Lines:
+class LineSplitter:
     """Splits what it is fed at line feeds. Of a line over `longest` bytes only the beginning is kept.
 
     Lines come without their end (LF or CRLF). Agents print single lines of many hundred kilobytes, so
     `longest` is generous; a line without any end must still not fill the memory.
     """
 
-    longest: int = LONGEST
-    cut: int = 0  # lines of which the end was dropped
+    max_bytes: int = MAX_LINE
+    truncated_lines: int = 0  # lines of which the end was dropped
     _held: list[bytes] = field(default_factory=list)
     _size: int = 0
     _cutting: bool = False
@@ -36,10 +36,10 @@ class Lines:
             yield self._take()
 
     def _hold(self, part: bytes) -> None:
-        room = self.longest - self._size
+        room = self.max_bytes - self._size
         if len(part) > room:
             part = part[:room]
-            self.cut += not self._cutting
+            self.truncated_lines += not self._cutting
             self._cutting = True
         if part:
             self._held.append(part)

@@ -1,4 +1,4 @@
-"""What must not be shown: secrets, and characters that play tricks on whoever reads the text.
+"""Masks secrets, and makes characters visible that could deceive a reader.
 
 Masked are the exact values of known secrets and of their lines, plain and in base64 (any alignment, both
 alphabets), hexadecimal, URL and JSON escapes. An encoding of the harness's own making is not found: a
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
 MASK = b"***"
-SHORTEST = 6  # bytes; a shorter value occurs by chance, and masking it would shred the text
+MIN_LENGTH = 6  # bytes; a shorter value occurs by chance, and masking it would shred the text
 
 _PICTURES = 0x2400  # where Unicode has a visible picture of each control character
 _UNSAFE = re.compile(
@@ -68,7 +68,7 @@ class Redactor:
     _needles: tuple[bytes, ...]
     _by_first: dict[int, tuple[bytes, ...]] = field(init=False)
     _pattern: re.Pattern[bytes] = field(init=False)
-    _reach: int = field(init=False)  # how far back a secret may begin that is not complete yet
+    _reach: int = field(init=False)  # the greatest length of a secret's beginning that has to be held back
     _held: bytes = b""
 
     def __init__(self, secrets: Collection[str]) -> None:
@@ -82,15 +82,15 @@ class Redactor:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        """What can be shown now that `data` has come."""
+        """The output that is safe after `data`."""
         data = self._held + data
         keep = self._undecided(data)
         shown, done = self._masked(data, keep)
         self._held = data[done:]
         return shown
 
-    def whole(self, text: str) -> str:
-        """All of a text, apart from the stream."""
+    def redact(self, text: str) -> str:
+        """Mask the secrets in a whole text, apart from the stream."""
         data = text.encode("utf-8", "surrogatepass")
         if self._pattern.search(data) is None:
             return text
@@ -98,7 +98,7 @@ class Redactor:
         return shown.decode("utf-8", "surrogatepass")
 
     def end(self) -> bytes:
-        """What was held back: the stream has ended."""
+        """The rest of the output, after the end of the stream."""
         shown, _ = self._masked(self._held, len(self._held))
         self._held = b""
         return shown
@@ -138,5 +138,5 @@ class Redactor:
 
 def _needles(secrets: Collection[str]) -> set[bytes]:
     values = {part for secret in secrets for part in (secret, secret.strip(), *secret.splitlines())}
-    forms = {form for value in values if len(value.encode()) >= SHORTEST for _, form in encodings(value)}
-    return {form for form in forms if len(form) >= SHORTEST}
+    forms = {form for value in values if len(value.encode()) >= MIN_LENGTH for _, form in encodings(value)}
+    return {form for form in forms if len(form) >= MIN_LENGTH}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.core.model import Route
 from runner.gateway.egress.git import PATH as GIT
 from runner.gateway.egress.git import GitReadHandler
@@ -46,7 +46,7 @@ class ModelRouteOptions:
 def open_gateway(
     listener: socket.socket,
     model: ModelRouteOptions,
-    rules: Rules,
+    rules: NetworkRules,
     on_attempt: Callable[[Attempt], None],
     tools: Sequence[Tool] = (),
 ) -> Iterator[GatewayAddress]:

@@ -16,7 +16,7 @@ from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_prepared, private_repository, resolve_image, sandbox, workspace
 from runner.run.stages.setup import set_up
 from runner.run.stages.verify import verify
-from runner.workspace.checkout import Change
+from runner.workspace.checkout import WorkspaceChange
 from runner.workspace.harvest import harvest
 
 Requeue = Callable[[End, int], bool]
@@ -85,7 +85,7 @@ def _run(job: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
     judge(job, outcome, proposal, harvested.patch, changeset)
 
     record.enter_state(RunState.VERIFYING)
-    checks = verify(job, Change(harvested.tree_sha, changeset.objects))
+    checks = verify(job, WorkspaceChange(harvested.tree_sha, changeset.objects))
 
     record.enter_state(RunState.PUBLISHING)
     return publish(job, proposal, harvested.patch, outcome, checks, changeset)

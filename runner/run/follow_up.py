@@ -9,7 +9,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import End, Run, result_url
 from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
 from runner.scheduler.decide import decide_event, listening_skills
-from runner.scheduler.ledger import Decide
+from runner.scheduler.ledger import DecideFunction
 from runner.skills import Skill
 from runner.store import Store
 
@@ -40,7 +40,7 @@ def report_end(
     decision: Decision | None,
     log: EndLog,
     skills: Mapping[str, Skill],
-    decide: Callable[[Event, Decide], Sequence[Decision]],
+    decide: Callable[[Event, DecideFunction], Sequence[Decision]],
     now: datetime,
 ) -> FollowUps:
     """Tell the log of a run's end, and decide for each skill that listens whether it starts.

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from runner.clients.docker.build import Build
 from runner.clients.stdio import Clock
-from runner.core.model import Caps, DoctorLine, Exit, OnOutput, Places, Resources, Say
+from runner.core.model import Caps, DoctorLine, Exit, NextInput, OnOutput, Places, Resources
 from runner.core.plugins import Family, Plugin
 
 
@@ -71,7 +71,7 @@ class Sandbox(Protocol):
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes | Say = b"",
+        stdin: bytes | NextInput = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:
@@ -177,6 +177,7 @@ __all__ = [
     "DoctorLine",
     "Exit",
     "Mount",
+    "NextInput",
     "OnOutput",
     "Origin",
     "Places",
@@ -184,5 +185,4 @@ __all__ = [
     "Sandbox",
     "SandboxKind",
     "SandboxSpec",
-    "Say",
 ]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from runner.clients.docker.build import Build
 from runner.clients.stdio import CapReachedError, LimitMeter, single_chunk
 from runner.core.errors import RunnerError
-from runner.core.model import Caps, Exit, OnOutput, Phase, Places, Reason, Say
+from runner.core.model import Caps, Exit, NextInput, OnOutput, Phase, Places, Reason
 from runner.sandboxes import SandboxKind, SandboxSpec, _exchange
 
 _CHUNK = 64 * 1024
@@ -32,7 +32,7 @@ class FakeSandbox:
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes | Say = b"",
+        stdin: bytes | NextInput = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:
@@ -45,8 +45,10 @@ class FakeSandbox:
             code = script.play(argv)
         except CapReachedError as reached:
             self.dead = True
-            return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.received)
-        return Exit(cause="exited", code=code, duration=meter.duration, output_bytes=meter.received)
+            return Exit(
+                cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.output_bytes
+            )
+        return Exit(cause="exited", code=code, duration=meter.duration, output_bytes=meter.output_bytes)
 
     def _obey(self) -> None:
         self.spec.stop()
@@ -73,7 +75,7 @@ class _Script:
     fake: FakeSandbox
     meter: LimitMeter
     on_output: OnOutput
-    say: Say
+    say: NextInput
     variables: Mapping[str, str]
     rest: bytes = b""  # of standard input: what came with the line that was heard last
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runner.clients import process
 from runner.core.errors import RunnerError
-from runner.core.model import Caps, DoctorLine, Exit, OnOutput, Phase, Places, Reason, Say
+from runner.core.model import Caps, DoctorLine, Exit, NextInput, OnOutput, Phase, Places, Reason
 from runner.sandboxes import Alive, Origin, SandboxKind, SandboxSpec, _exchange
 
 WARNING = (
@@ -36,7 +36,7 @@ class ProcessSandbox:
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes | Say = b"",
+        stdin: bytes | NextInput = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:

@@ -19,7 +19,7 @@ MAX_SLOTS = 10_000
 """Slots of one schedule line that get a decision each; all earlier ones share one decision."""
 
 _RANKS = {name: rank for rank, name in enumerate(("none", "read", "triage", "write", "maintain", "admin"))}
-_SPARE = timedelta(minutes=15)  # for the workspace and for publishing, which no limit of the skill counts
+_SPARE = timedelta(minutes=15)  # for the workspace and for publishing, which the skill's limits do not cover
 
 
 @dataclass(slots=True)

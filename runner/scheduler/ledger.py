@@ -38,7 +38,7 @@ _LOST_RACE = (
     "incorrect old value",
 )
 
-Decide = Callable[[History], Sequence[Decision]]
+DecideFunction = Callable[[History], Sequence[Decision]]
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class Ledger:
         self._read()
         return _history(self._files, now)
 
-    def decide(self, decide: Decide, now: datetime) -> list[Decision]:
+    def decide(self, decide: DecideFunction, now: datetime) -> list[Decision]:
         """Call `decide` with the history and store its decisions, in one atomic step.
 
         When somebody else pushed first, `decide` is called again with the new history. A decision on

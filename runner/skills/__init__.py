@@ -1,19 +1,19 @@
 """Skill files: text -> Skill, or every fault at once; and the prompt that a skill becomes in a run."""
 
 from runner.skills.kinds import skill_model
-from runner.skills.loader import LoadedSkills, Skill, load
+from runner.skills.loader import Skill, SkillSet, load
 from runner.skills.mcp_rules import refusals
 from runner.skills.models import AllowanceOptions, McpOptions, SkillFile, allowance
 from runner.skills.prompt import Prompt, PromptContext, Template, render_body, render_prompt, render_text
 
 __all__ = [
     "AllowanceOptions",
-    "LoadedSkills",
     "McpOptions",
     "Prompt",
     "PromptContext",
     "Skill",
     "SkillFile",
+    "SkillSet",
     "Template",
     "allowance",
     "load",

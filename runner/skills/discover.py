@@ -1,4 +1,4 @@
-"""Skill folders in a working tree -> paths and bytes. Links are not followed: they may lead anywhere."""
+"""Reads the skill folders of a working tree: paths and bytes. It follows no links: they may lead anywhere."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ def discover(root: Path, folders: Sequence[str] = FOLDERS) -> SkillFolders:
 
 
 def skills_of_paths(paths: Iterable[Path], folders: Sequence[str] = FOLDERS) -> SkillFolders:
-    """The skills that `paths` speak of: a file of a skill, its folder, a folder of skills, a repository."""
+    """The skills at `paths`: each is a file of a skill, its folder, a folder of skills, or a repository."""
     found = SkillFolders()
     for path in paths:
         start = path.parent if path.is_file() or path.is_symlink() else path

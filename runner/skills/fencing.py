@@ -1,4 +1,4 @@
-"""Values from an event, wrapped so that a template can test and filter them but never print them bare.
+"""Wraps an event's values so that a template can test and filter them, but prints them only fenced.
 
 Whoever can open an issue writes these values. Where one is printed into a prompt it stands between fences
 that it cannot contain, and what a reader would not see in it is spelled out.
@@ -46,7 +46,7 @@ def _hidden(char: str, before: str) -> bool:
 
 
 def fence(event: Data) -> str:
-    """A mark that this event does not contain.
+    """The mark of an event's fences, which the event does not contain.
 
     It follows from the whole event, so that the same event always gives the same prompt, and so that to write
     it into an event one would have to find a text which holds a part of its own SHA-256.
@@ -62,7 +62,7 @@ Show = Callable[[Data], str]
 
 
 class Untrusted:
-    """A value of the event at `path`; printing it prints what `show` makes of it."""
+    """The value of the event at `path`; a template prints the result of `show` for it."""
 
     __slots__ = ("_path", "_show", "_value")
 
@@ -118,7 +118,7 @@ class Untrusted:
         return Untrusted(value[key], self._show, path) if indexed else None
 
     def missing(self, key: object) -> str:
-        """What to say of a key that is not there."""
+        """The message for a missing key."""
         if not isinstance(self._value, Mapping):
             return f"`{self._path}` is {_kind(self._value)}, it has no `{key}`"
         known = sorted(str(name) for name in self._value)[:40]
@@ -126,7 +126,7 @@ class Untrusted:
         return f"`{self._path}` has no `{key}`; {show_invisible(hint)[0]}"
 
     def derive(self, value: Data) -> "Untrusted":
-        """Another value that was made from this one."""
+        """A value computed from this one, untrusted as well."""
         return Untrusted(value, self._show, self._path)
 
 
@@ -136,7 +136,7 @@ def _kind(value: Data) -> str:
 
 
 def unwrap(value: Data) -> Data:
-    """The value without its wrapping, at any depth of lists and mappings."""
+    """The plain value, unwrapped at any depth of lists and mappings."""
     if isinstance(value, Untrusted):
         return value._value
     if isinstance(value, (list, tuple)):
@@ -155,12 +155,12 @@ def find_untrusted(value: Data) -> "Untrusted | None":
 
 
 def as_text(value: Data) -> str:
-    """A value of an event as text: texts as they are, everything else as JSON."""
+    """A value as text: a string as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def fence_value(value: Data, mark: str) -> tuple[str, int]:
-    """A value between fences, and how many of its characters were spelled out."""
+    """(the value between fences, how many of its characters were spelled out)"""
     text, count = show_invisible(as_text(value))
     if "\n" not in text and len(text) <= _LINE:
         return f"<untrusted-{mark}>{text}</untrusted-{mark}>", count

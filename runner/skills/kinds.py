@@ -1,4 +1,4 @@
-"""The whole of `skill.yaml` as one model: the fixed keys, and the kinds that are installed."""
+"""Builds the model of `skill.yaml` from its fixed keys and the installed kinds."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -1,4 +1,4 @@
-"""Skill folders -> skills, or every fault in them. Pure: it is given paths and bytes, and opens nothing."""
+"""Loads skills from the files of their folders, or reports every fault. Pure: it gets paths and bytes."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ PROMPT_FILE = "SKILL.md"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skill:
-    """A skill as its files say it, checked."""
+    """A skill, loaded from its files and checked."""
 
     name: str
     path: str  # the folder
@@ -76,15 +76,15 @@ class Skill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedSkills:
-    """What a set of files holds. A skill with a fault is not among the skills."""
+class SkillSet:
+    """The skills of a set of files, and its faults. A skill with a fault is not among the skills."""
 
     skills: Mapping[str, Skill]
     faults: tuple[Fault, ...]
 
 
-def load(files: Mapping[str, bytes]) -> LoadedSkills:
-    """Every folder among `files` (path -> content) that holds a `skill.yaml`, and all that is wrong."""
+def load(files: Mapping[str, bytes]) -> SkillSet:
+    """Load every folder among `files` (path -> content) that has a `skill.yaml`."""
     skills: dict[str, Skill] = {}
     faults: list[Fault] = []
     for path, inside in sorted(_folders(files).items()):
@@ -95,7 +95,7 @@ def load(files: Mapping[str, bytes]) -> LoadedSkills:
         elif skill is not None:
             skills[skill.name] = skill
         faults.extend(sorted(set(found)))
-    return LoadedSkills(skills=skills, faults=tuple(faults))
+    return SkillSet(skills=skills, faults=tuple(faults))
 
 
 def _folders(files: Mapping[str, bytes]) -> Mapping[str, dict[str, bytes]]:
@@ -129,13 +129,13 @@ def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, lis
         )
         return None, [wrong]
     document = parse(file, inside[SKILL_FILE].replace(b"\r\n", b"\n"), limit=MAX_FILE)
-    options = None if document.broken else check(skill_model(), document)
+    options = None if document.is_broken else check(skill_model(), document)
     name = _name(document, path)
     instructions = skill_md.read(f"{path}/{PROMPT_FILE}", inside.get(PROMPT_FILE), name)
     prompt = _prompt(document, instructions)
     description = _description(document, instructions)
     data = document.data if isinstance(document.data, dict) else {}
-    if not document.broken:
+    if not document.is_broken:
         skill_md.check_templates(document, data, prompt)
     if options is not None:
         check_servers(document, options)
@@ -163,7 +163,7 @@ def _prompt(document: Document, instructions: skill_md.Instructions) -> Template
         line = document.value(("prompt",))[0] + (("prompt",) in document.blocks)
         blank = not isinstance(text, str) or not text.strip()
         return None if blank else Template(text=text, file=document.file, first_line=line)
-    if not instructions.present and not document.broken:
+    if not instructions.is_present and not document.is_broken:
         hint = f"write the instructions into {PROMPT_FILE} beside it, or under `prompt:`"
         document.fault((1, 1), "the skill has no instructions", None, hint)
     return instructions.template
@@ -172,6 +172,6 @@ def _prompt(document: Document, instructions: skill_md.Instructions) -> Template
 def _description(document: Document, instructions: skill_md.Instructions) -> str:
     data = document.data if isinstance(document.data, dict) else {}
     said = data.get("description", instructions.description)
-    if not said and not instructions.present and not document.broken and "description" not in data:
+    if not said and not instructions.is_present and not document.is_broken and "description" not in data:
         document.fault((1, 1), "`description` is missing", None, "say in one line what the skill is for")
     return said if isinstance(said, str) else ""

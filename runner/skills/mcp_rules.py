@@ -1,10 +1,10 @@
-"""What a skill file says of tools and MCP servers, beyond what each key can say for itself."""
+"""Checks a skill file's tools and MCP servers together with its harness and network."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from runner.config.documents import Document
-from runner.config.network import rules
+from runner.config.network import network_rules
 from runner.harnesses import HARNESSES
 from runner.skills.models import SkillFile
 
@@ -12,7 +12,7 @@ from runner.skills.models import SkillFile
 def check_servers(document: Document, options: SkillFile) -> None:
     """Add a fault for each server that could not be reached, and where the harness can use none."""
     environment = options.environment
-    hosts = rules(environment.network.allow).hosts
+    hosts = network_rules(environment.network.allow).hosts
     for name, server in environment.mcp.items():
         host = urlsplit(server.url or "").hostname
         if host and host not in hosts:
@@ -25,7 +25,7 @@ def check_servers(document: Document, options: SkillFile) -> None:
 
 
 def refusals(kind: str, servers: bool, tools: bool) -> Iterator[tuple[str, str]]:
-    """(key, why): what a harness of this kind cannot be given of what a skill asks for."""
+    """(key, reason) for each server or tool of a skill that a harness of this kind cannot use."""
     can = HARNESSES.get(kind).mcp
     if servers and can != "any":
         yield "environment.mcp", f"the harness {kind} cannot be told of MCP servers"

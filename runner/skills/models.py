@@ -1,4 +1,4 @@
-"""What `skill.yaml` may say. The schema, the reference in docs/ and the checks all come from here."""
+"""The models of `skill.yaml`, from which the schema and the checks come."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from runner.core.units import Duration, Maybe, Size
 
 InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[
-    str, AfterValidator(allow.check_entry), WithJsonSchema({"type": "string", "pattern": allow.PATTERN})
+    str, AfterValidator(allow.check_allow_entry), WithJsonSchema({"type": "string", "pattern": allow.PATTERN})
 ]
 Folder = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 SkillName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]

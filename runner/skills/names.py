@@ -1,4 +1,4 @@
-"""The names that a template sees, and the check of templates that do no more than print them."""
+"""The names that a template may use, and a quick check of templates that only print them."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -18,7 +18,7 @@ _PRINT = re.compile(r"(?<!\{)\{\{-?\s*([a-z]+)((?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*
 
 
 def has_only_known_names(source: str, inputs: Collection[str]) -> bool:
-    """Whether a template only prints known names, as most do; of any other only Jinja2 can tell.
+    """Whether a template only prints known names, as most do; Jinja2 has to check the others.
 
     This spares most skills the import of Jinja2, and half of the time that checking them takes.
     """

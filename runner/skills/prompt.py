@@ -1,4 +1,4 @@
-"""What the agent is told: the skill's template, rendered once with the facts of one run."""
+"""Renders a skill's template into the prompt of one run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _NOTICE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A template and where it stands. Line `first_line` of `file` is its first one."""
+    """A template and its place: it begins at line `first_line` of `file`."""
 
     text: str
     file: str
@@ -30,7 +30,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptContext:
-    """What a template sees. Only `event` is untrusted."""
+    """The values that a template can use. Only `event` is untrusted."""
 
     skill: Mapping[str, Any]
     repository: Mapping[str, Any]
@@ -43,7 +43,7 @@ class PromptContext:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     text: str
-    escaped: int  # how many hidden characters of the event were spelled out
+    escaped_count: int  # number of the event's hidden characters that were spelled out
 
 
 def render_prompt(template: Template, context: PromptContext) -> Prompt:
@@ -66,16 +66,16 @@ def render_prompt(template: Template, context: PromptContext) -> Prompt:
     if escaped:
         _check_fences(template, text, mark, len(escaped))
         text = _NOTICE.format(mark=mark) + text
-    return Prompt(text=text, escaped=sum(escaped))
+    return Prompt(text=text, escaped_count=sum(escaped))
 
 
 def render_text(template: Template, context: PromptContext) -> str:
-    """A title, a label or another short text: one line, in which the event's values stand plain."""
+    """Render a title, a label or another short text: one line with the event's values unfenced."""
     return one_line(_render(template, context, one_line, 16 * 1024), MAX_LINE)
 
 
 def render_body(template: Template, context: PromptContext) -> str:
-    """A longer text for people: lines are kept, the event's values stand in it as single plain lines."""
+    """Render a longer text for people, with each of the event's values on one line."""
     return _render(template, context, one_line, MAX_PROMPT)
 
 
@@ -121,7 +121,7 @@ def _capped(template: Template, parts: Iterable[str], limit: int) -> str:
 
 
 def _check_fences(template: Template, text: str, mark: str, shown: int) -> None:
-    """`{% filter %}` works on text that is already fenced; a prompt whose fences it cut is not sent."""
+    """Raise when a `{% filter %}` block, which gets fenced text, has damaged a fence."""
     opened, closed = text.count(f"<untrusted-{mark}>"), text.count(f"</untrusted-{mark}>")
     marks = text.lower().count(f"untrusted-{mark[:6]}")
     if opened < shown or opened != closed or opened + closed != marks:

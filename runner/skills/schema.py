@@ -55,7 +55,7 @@ def _schema(title: str, body: dict[str, Any]) -> dict[str, Any]:
     return {"$schema": DRAFT, **body, "title": title}
 
 
-def text(schema: Mapping[str, Any]) -> str:
+def schema_text(schema: Mapping[str, Any]) -> str:
     """A schema as its file holds it."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -66,7 +66,7 @@ def write(folder: Path) -> list[Path]:
     paths = []
     for name, schema in schemas().items():
         path = folder / f"{name}.schema.json"
-        path.write_text(text(schema), encoding="utf-8")
+        path.write_text(schema_text(schema), encoding="utf-8")
         paths.append(path)
     return paths
 

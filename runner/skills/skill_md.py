@@ -1,4 +1,4 @@
-"""SKILL.md: an Agent Skills front matter, then instructions; and the check of every template."""
+"""Reads SKILL.md, Agent Skills front matter and instructions, and checks every template of a skill."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from runner.config.documents import Data, Document, Fault, Model, Text, check, parse, value_text
-from runner.config.documents.yaml import Path
+from runner.config.documents.yaml import DocumentPath
 from runner.core.units import Maybe
 from runner.skills.models import AllowanceOptions
 from runner.skills.names import has_only_known_names
@@ -36,9 +36,9 @@ class FrontMatter(Model):
 
 @dataclass(slots=True)
 class Instructions:
-    """What SKILL.md says, as far as it could be read."""
+    """The content of SKILL.md, as far as it could be read."""
 
-    present: bool
+    is_present: bool
     template: Template | None = None
     description: str = ""
     faults: list[Fault] = field(default_factory=list)
@@ -47,16 +47,16 @@ class Instructions:
 def read(file: str, raw: bytes | None, folder: str) -> Instructions:
     """SKILL.md of the skill in `folder`; `raw` is None where there is no such file."""
     if raw is None:
-        return Instructions(present=False)
+        return Instructions(is_present=False)
     raw = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    found = Instructions(present=True)
+    found = Instructions(is_present=True)
     head, body, line = _split(raw)
     if head is None:
         hint = "begin the file with ---, name: and description:, and another ---"
         found.faults.append(Fault(file, 1, 1, "no front matter", "", hint))
         return found
     document = parse(file, head, limit=MAX_TEXT, first_line=2)
-    front = None if document.broken else check(FrontMatter, document)
+    front = None if document.is_broken else check(FrontMatter, document)
     if front is not None and front.name != folder:
         hint = f"write `name: {folder}`, or rename the folder"
         document.fault(document.value(("name",)), "is not the folder's name", front.name, hint)
@@ -114,8 +114,8 @@ def check_templates(document: Document, data: Mapping[str, Any], prompt: Templat
         _check(document, template, inputs, column)
 
 
-def output_texts(value: Data, path: Path) -> Iterator[tuple[Path, str]]:
-    """Every text of an output that is a template: all but what says which files may change."""
+def output_texts(value: Data, path: DocumentPath) -> Iterator[tuple[DocumentPath, str]]:
+    """The texts of an output that are templates: all except the file allowance."""
     if isinstance(value, str):
         yield path, value
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

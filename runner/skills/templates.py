@@ -1,4 +1,4 @@
-"""The language of prompts and titles: Jinja2 in its sandbox, with no undefined names and no files."""
+"""The template language: sandboxed Jinja2 without files, in which undefined names are errors."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -20,15 +20,15 @@ NAME = "<skill>"
 
 Function = Callable[..., Data]
 
-Problem = tuple[int, str, str, str]
+TemplateProblem = tuple[int, str, str, str]
 """Line in the template, the name that is wrong, message, hint."""
 
 
 class _Code(CodeGenerator):
-    """Makes `~` ask the environment, so that what is joined with an untrusted value is untrusted too."""
+    """Compiles `~` to a call of the environment, so that joining an untrusted value gives one."""
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja2's name
-        self.write("environment.joined((")
+        self.write("environment.join_values((")
         for part in node.nodes:
             self.visit(part, frame)
             self.write(", ")
@@ -36,7 +36,7 @@ class _Code(CodeGenerator):
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, in which whatever is made of an untrusted value is untrusted too."""
+    """Jinja2's sandbox, in which every value computed from an untrusted one is untrusted as well."""
 
     code_generator_class = _Code
     intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
@@ -62,8 +62,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         result = super().call(__context, __obj, *unwrap(args), **unwrap(kwargs))
         return result if source is None else source.derive(result)
 
-    def joined(self, parts: tuple[Data, ...]) -> Data:
-        """What `~` makes of its operands."""
+    def join_values(self, parts: tuple[Data, ...]) -> Data:
+        """The result of `~` on these operands."""
         source = find_untrusted(parts)
         text = "".join(as_text(unwrap(part)) if isinstance(part, Untrusted) else str(part) for part in parts)
         return text if source is None else source.derive(text)
@@ -101,12 +101,12 @@ def environment() -> TemplateEnvironment:
 
 
 @functools.lru_cache(maxsize=1024)
-def problems(source: str, inputs: tuple[str, ...]) -> tuple[Problem, ...]:
-    """What is wrong with a template, as far as that can be told before there is an event."""
+def problems(source: str, inputs: tuple[str, ...]) -> tuple[TemplateProblem, ...]:
+    """The problems of a template that can be found without an event."""
     return tuple(_problems(source, inputs))
 
 
-def _problems(source: str, inputs: tuple[str, ...]) -> Iterator[Problem]:
+def _problems(source: str, inputs: tuple[str, ...]) -> Iterator[TemplateProblem]:
     try:
         tree = environment().parse(source)
     except TemplateSyntaxError as error:
@@ -122,7 +122,7 @@ def _problems(source: str, inputs: tuple[str, ...]) -> Iterator[Problem]:
         yield from _node_problems(node, local, inputs)
 
 
-def _node_problems(node: nodes.Node, local: set[str], inputs: tuple[str, ...]) -> Iterator[Problem]:
+def _node_problems(node: nodes.Node, local: set[str], inputs: tuple[str, ...]) -> Iterator[TemplateProblem]:
     if isinstance(node, _NO_FILES):
         yield node.lineno, "", "a template cannot read other files", "write the text here"
     elif isinstance(node, nodes.Name) and node.name not in {*FIELDS, *local, "range"}:
@@ -138,7 +138,7 @@ def _node_problems(node: nodes.Node, local: set[str], inputs: tuple[str, ...]) -
         yield from _field_problems(node, node.node.name, local, inputs)
 
 
-def _function_problems(node: nodes.Filter | nodes.Test) -> Iterator[Problem]:
+def _function_problems(node: nodes.Filter | nodes.Test) -> Iterator[TemplateProblem]:
     filters = isinstance(node, nodes.Filter)
     known = environment().filters if filters else environment().tests
     if node.name not in known:
@@ -153,7 +153,7 @@ def _function_problems(node: nodes.Filter | nodes.Test) -> Iterator[Problem]:
 
 def _field_problems(
     node: nodes.Getattr | nodes.Getitem, owner: str, local: set[str], inputs: tuple[str, ...]
-) -> Iterator[Problem]:
+) -> Iterator[TemplateProblem]:
     known = inputs if owner == "inputs" else FIELDS.get(owner)
     field = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
     if known is None or owner in local or not isinstance(field, str) or field in known:
@@ -165,7 +165,7 @@ def _field_problems(
 
 
 def line_of(trace: TracebackType | None) -> int:
-    """The template's line that an exception came from; 1 when it is not known."""
+    """The template's line that raised an exception; 1 when it is not known."""
     line = 1
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == NAME:

@@ -15,7 +15,7 @@ from runner.scheduler.ledger import Ledger
 from runner.store import new_run_id
 from runner.store.decisions import DecisionStore, QueueEntry
 
-Decide = Callable[[History], Sequence[Decision]]
+DecideFunction = Callable[[History], Sequence[Decision]]
 MakeEntry = Callable[[Decision], QueueEntry]
 
 
@@ -28,7 +28,7 @@ class DecisionLog:
     host: str
     budget: Callable[[], Budget] = Budget
 
-    def decide(self, decide: Decide, entry: MakeEntry, now: datetime) -> list[Decision]:
+    def decide(self, decide: DecideFunction, entry: MakeEntry, now: datetime) -> list[Decision]:
         """Call `decide` with the history, store its decisions, and queue the runs that they start."""
 
         budget = self.budget()

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 
 from runner.core.errors import RunnerError
-from runner.core.model import Act, Phase, Reason, RunState, UserMessage
+from runner.core.model import MessageAction, Phase, Reason, RunState, UserMessage
 from runner.store import rows
 from runner.store.database import database_errors
 from runner.store.runs import Store
@@ -15,7 +15,7 @@ from runner.store.tables import messages, runs
 _ACCEPTS = (RunState.QUEUED, RunState.PREPARING, RunState.RUNNING)
 
 
-def send(store: Store, run_id: str, text: str, at: datetime, act: Act = "say") -> None:
+def send(store: Store, run_id: str, text: str, at: datetime, act: MessageAction = "say") -> None:
     """Store a message for a run. Raises RunnerError INVALID_INPUT when its agent has ended."""
     values = {"run_id": run_id, "text": text, "act": act, "at": rows.utc_time(at)}
     going = select(runs.c.id).where(runs.c.id == run_id, runs.c.state.in_(_ACCEPTS))

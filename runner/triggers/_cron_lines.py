@@ -1,8 +1,8 @@
 """A schedule in any time zone -> the cron lines in UTC that wake GitHub for it. Pure.
 
 GitHub's cron runs in UTC, five minutes apart at the least, late, and some runs are dropped ("Events that
-trigger workflows"). So its cron is only a poke: which slots are due, we compute ourselves, and a poke too
-many does no harm. There is one within five minutes after every slot.
+trigger workflows"). So its cron only wakes the Action, which computes the due slots itself, and one wake-up
+too many does no harm. There is one within five minutes after every slot.
 """
 
 from collections import defaultdict

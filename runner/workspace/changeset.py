@@ -1,7 +1,7 @@
 """A change as git objects, in a private bare repository: no work tree, no index that outlives a call.
 
 Everything here works on data: commits of the mirror, whose objects are borrowed, and a stored patch. The
-tree that an agent wrote is never looked at, so nothing in it can decide what git does.
+tree that an agent wrote is never read, so nothing in it can influence git.
 """
 
 import os
@@ -43,7 +43,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a path holds from now on; no content: it is gone."""
+    """The new content of a path; None deletes it."""
 
     path: str
     mode: int = 0
@@ -52,7 +52,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """How many lines of a path came and went; None: it is binary."""
+    """The lines added and deleted in a path; None: it is binary."""
 
     additions: int | None
     deletions: int | None
@@ -72,7 +72,7 @@ class Changeset:
         (self.objects / "info" / "alternates").write_text(f"{mirror_objects}\n")
 
     def write(self, base: str, edits: Iterable[Edit]) -> str:
-        """The tree of `base` with `edits` made. Raises RunnerError for a path that git refuses."""
+        """Write the tree of `base` with `edits`; return its sha. Raises RunnerError for an invalid path."""
         gone, here = _split(edits)
         if not gone and not here:
             return self.tree_of(base)
@@ -89,12 +89,12 @@ class Changeset:
         return tree
 
     def patch(self, base: str, tree: str) -> bytes:
-        """The difference between two trees, whole: it can be applied with nothing but the base at hand."""
+        """The patch between two trees, which can be applied with the base alone."""
         wanted = ("-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-renames")
         return self._git.run("diff-tree", "-r", *wanted, f"{base}^{{tree}}", tree).stdout
 
     def edits(self, base: str, tree: str) -> list[Edit]:
-        """What to do to the files of `base` for those of `tree`; what is no file or link is left out."""
+        """The edits that turn the files and links of `base` into those of `tree`."""
         flags = ("-z", "--raw", "--no-renames", "--no-abbrev")
         out = self._git.run("diff-tree", "-r", *flags, f"{base}^{{tree}}", tree).stdout
         fields = out.split(b"\0")[:-1]
@@ -124,7 +124,7 @@ class Changeset:
             return self._git.output("write-tree", variables=variables)
 
     def merge(self, base: str, onto: str, tree: str) -> str | Conflict:
-        """`onto` with the change from `base` to `tree` made: a tree, or the paths that conflict.
+        """Apply the change from `base` to `tree` on `onto`; return the new tree, or the conflicting paths.
 
         The histories of `base` and `onto` play no part. Where git would follow a rename, and so make the
         change at a path that no policy has seen, that is a conflict too.
@@ -150,7 +150,7 @@ class Changeset:
         author_email: str,
         at: datetime,
     ) -> str:
-        """A commit; equal arguments make the same one, so that it is safe to repeat."""
+        """Write a commit; equal arguments make the same commit, so that this is safe to repeat."""
         who = {"NAME": author_name, "EMAIL": author_email, "DATE": f"{int(at.timestamp())} +0000"}
         roles = ("AUTHOR", "COMMITTER")
         variables = {f"GIT_{role}_{key}": value for role in roles for key, value in who.items()}
@@ -176,12 +176,12 @@ class Changeset:
         return [_commit(fields[at : at + 8]) for at in range(0, len(fields), 8)]
 
     def fetch(self, remote: Remote, *refspecs: str) -> None:
-        """Bring refs of `remote` here: `+refs/heads/x:refs/heads/x`, or a commit's name."""
+        """Fetch refspecs of `remote`: `+refs/heads/x:refs/heads/x`, or a commit's name."""
         flags = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow")
         self._git.run("fetch", *flags, "--", remote.url, *refspecs, variables=remote.variables)
 
     def remote_heads(self, remote: Remote, *branches: str) -> list[str | None]:
-        """The commits that `branches` are at on the remote; None where there is no such branch."""
+        """By branch: its commit on the remote; None where there is no such branch."""
         refs = [f"refs/heads/{branch}" for branch in branches]
         listing = self._git.output("ls-remote", "--", remote.url, *refs, variables=remote.variables)
         pairs = (line.partition("\t") for line in listing.split("\n"))
@@ -189,10 +189,10 @@ class Changeset:
         return [found.get(ref) for ref in refs]
 
     def push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
-        """Put `branch` of `remote` on `sha`, if it still is on `expected` (None: does not exist).
+        """Push `sha` to `branch` of `remote`, if the branch still is at `expected` (None: does not exist).
 
-        Asked again when it is there already, it does nothing. Raises RunnerError: BRANCH_MOVED,
-        FORGE_DENIED, FORGE_REJECTED, or what the door to git makes of a failure.
+        A repeated push does nothing. Raises RunnerError: BRANCH_MOVED,
+        FORGE_DENIED, FORGE_REJECTED, or another error of the git client.
         """
         ref = f"refs/heads/{branch}"
         lease = f"--force-with-lease={ref}:{expected or ''}"
@@ -219,7 +219,7 @@ class Changeset:
 
 
 def _split(edits: Iterable[Edit]) -> tuple[list[Edit], list[Edit]]:
-    """Deletions first: a file may give way to a folder of its name, and a folder to a file."""
+    """(deletions, writes): deletions come first, as a file may become a folder, and a folder a file."""
     found = list(edits)
     return [edit for edit in found if edit.content is None], [
         edit for edit in found if edit.content is not None

@@ -42,19 +42,19 @@ class Workspace:
     base_sha: str
     objects: tuple[Path, ...]
     index: Path
-    place: Path
+    folder: Path
     mirror: Mirror
     fill: Callable[[], None] = field(repr=False, compare=False)
 
     @property
     def exchange(self) -> Path:
-        """Where a sandbox over it has its exchange folder."""
-        return self.place / "exchange"
+        """The sandbox's exchange folder."""
+        return self.folder / "exchange"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A tree to put on top of the base, and the folder of objects that holds it."""
+class WorkspaceChange:
+    """A tree to check out on top of the base, and the object folder that holds it."""
 
     tree_sha: str
     objects: Path
@@ -62,7 +62,7 @@ class Change:
 
 @contextmanager
 def checkout(mirror: Mirror, sha: str, name: str, **options: Any) -> Iterator[Workspace]:
-    """A workspace that is filled; see `prepared`."""
+    """A workspace that is filled; see `open_workspace`."""
     with open_workspace(mirror, sha, name, **options) as workspace:
         workspace.fill()
         yield workspace
@@ -76,11 +76,11 @@ def open_workspace(
     *,
     url: str = "",
     owner: tuple[int, int] | None = None,
-    change: Change | None = None,
+    change: WorkspaceChange | None = None,
     keep: bool = False,
     layered: bool = True,
 ) -> Iterator[Workspace]:
-    """A workspace of its own at `sha`, still to be filled, once; removed afterwards unless `keep`.
+    """Open a workspace at `sha`, to be filled once by the caller; it is removed at the end unless `keep`.
 
     `name` is the run's and no other's; `url` is what the workspace calls its origin; `owner` (uid, gid)
     will own the files, for the superuser; `change` is put on top of the base, staged. `layered` allows
@@ -109,12 +109,12 @@ class _Job:
     sha: str
     url: str
     owner: tuple[int, int] | None
-    change: Change | None
+    change: WorkspaceChange | None
 
 
 def _layers(stack: ExitStack, job: _Job, place: Path) -> Path | None:
     """Show the commit's files at `tree`, in layers; return their base, or None if that does not work here."""
-    if not overlayfs.may_work(place):
+    if not overlayfs.is_supported(place):
         return None
     bases = job.mirror.state_dir.absolute() / "bases" / job.mirror.key
     owned = "own" if job.owner is None else f"{job.owner[0]}-{job.owner[1]}"
@@ -134,7 +134,7 @@ def _base(job: _Job, aside: Path) -> None:
     _repository(job, path, aside / "git")
     _check_out(job, path, aside / "git")
     (aside / "git" / "index").rename(aside / "index")
-    (path / ".git").unlink()  # it named the folder beside
+    (path / ".git").unlink()  # it named the neighbouring folder
 
 
 def _fill(job: _Job, place: Path, below: Path | None) -> None:
@@ -167,7 +167,7 @@ def _repository(job: _Job, path: Path, git: Path) -> None:
 
 
 def _branches(job: _Job, path: Path) -> None:
-    """Tell a `.git` of its origin, and of the branches and tags there, as a clone knows them."""
+    """Write the origin, its branches and its tags into a `.git`, as a clone would."""
     git, quoted = path / ".git", re.sub(r'(["\\])', r"\\\1", job.url).replace("\n", "\\n")
     remote = f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +{_THEIRS}*:{_KNOWN}*\n'
     with (git / "config").open("ab") as config:
@@ -190,7 +190,7 @@ def _check_out(job: _Job, path: Path, git: Path) -> None:
         os.chown(git / "index", *job.owner)
 
 
-def _put_on_top(path: Path, change: Change, owner: tuple[int, int] | None) -> None:
+def _put_on_top(path: Path, change: WorkspaceChange, owner: tuple[int, int] | None) -> None:
     with (path / ".git" / "objects" / "info" / "alternates").open("a") as alternates:
         alternates.write(f"{change.objects}\n")
     Git(path).run(*_FAST, "read-tree", "-m", "-u", "HEAD", change.tree_sha)
@@ -200,13 +200,13 @@ def _put_on_top(path: Path, change: Change, owner: tuple[int, int] | None) -> No
 
 @contextmanager
 def _place(mirror: Mirror, name: str, keep: bool) -> Iterator[Path]:
-    """A folder that is ours while we live; what dead processes left is swept first."""
+    """A folder locked by this process; those of dead processes are removed first."""
     rooms = _rooms(mirror)
     rooms.mkdir(parents=True, exist_ok=True)
     place = rooms / name
     with ExitStack() as held:
         with lock(rooms / ".lock"):
-            sweep(rooms)
+            remove_dead_workspaces(rooms)
             place.mkdir(mode=0o755)
             held.enter_context(lock(place, wait=False))
             if keep:
@@ -223,14 +223,14 @@ def _rooms(mirror: Mirror) -> Path:
 
 
 def _forget_the_dead(mirror: Mirror) -> None:
-    """Under the lock of those who come: whoever has a reference by then has a folder, too."""
+    """Unpin the refs of dead runs, under the lock of new runs: each living run has a folder by then."""
     with lock(_rooms(mirror) / ".lock"):
         mirror.unpin_others({found.name for found in _rooms(mirror).iterdir()})
 
 
-def sweep(rooms: Path) -> None:
-    """Remove the workspaces of processes that died. The lock on a living one's folder is taken."""
-    for place in rooms.iterdir():
+def remove_dead_workspaces(folder: Path) -> None:
+    """Remove the workspaces of dead processes. A living process holds the lock of its folder."""
+    for place in folder.iterdir():
         if place.is_dir() and not (place / "kept").exists():
             with suppress(BlockingIOError), lock(place, wait=False):
                 _remove(place)
@@ -243,15 +243,15 @@ def _remove(place: Path) -> None:
 
 @contextmanager
 def _speaking(mirror: Mirror) -> Iterator[None]:
-    """What the system refuses becomes a RunnerError.
+    """Turn errors raised inside into RunnerError.
 
-    A mirror that fails us is looked at, and removed when it is damaged: the next fetch mends it.
+    After a failure of the mirror it is checked, and removed when it is damaged: the next fetch makes it anew.
     """
     try:
         with safe_fs.os_errors():
             yield
     except RunnerError as error:
-        if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or mirror.healthy():
+        if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or mirror.is_healthy():
             raise
         mirror.discard()
         message = f"the mirror of {mirror.url} was damaged, and is removed: {error}"

@@ -21,7 +21,7 @@ _32_BITS = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One path of the checkout: what git holds for it, and what the file system said then."""
+    """One path of the checkout: its blob in git, and the file system's facts when git wrote it."""
 
     mode: int
     sha: str
@@ -31,7 +31,7 @@ class IndexEntry:
     mtime: int
 
     def is_untouched(self, now: os.stat_result) -> bool:
-        """Whether nothing was written since: the change time is the kernel's, nobody can set it."""
+        """Whether the file is unchanged, by its change time, which only the kernel sets."""
         return (
             self.ctime == now.st_ctime_ns
             and self.mtime == now.st_mtime_ns
@@ -42,7 +42,7 @@ class IndexEntry:
 
 
 def git_mode(mode: int) -> int:
-    """The mode that git keeps for a file or link; 0 for what git cannot keep."""
+    """Git's mode of a file or link; 0 for what git cannot store."""
     if stat.S_ISLNK(mode):
         return SYMLINK
     if stat.S_ISREG(mode):
@@ -57,7 +57,7 @@ def blob_hasher(sha: str, size: int) -> "hashlib._Hash":
 
 
 def read(path: Path, commit: str) -> dict[str, IndexEntry]:
-    """Every path of the index and how it looked. Raises RunnerError for a version that is not known."""
+    """The entries of the index by path. Raises RunnerError for an unknown version."""
     data = path.read_bytes()
     signature, version, count = struct.unpack_from(">4sII", data)
     if signature != b"DIRC" or version not in (2, 3):

@@ -1,4 +1,4 @@
-"""Which new paths `.gitignore` files leave out, without git ever looking at the tree.
+"""Finds the new paths that `.gitignore` files ignore, without running git in the tree.
 
 The plain `.gitignore` files are copied into an empty folder of ours, and git is asked about names there.
 """
@@ -18,13 +18,13 @@ _LIMIT = 1024**2  # bytes of one .gitignore
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """`scratch` is an empty folder; `repository` a private bare repository that says nothing of its own."""
+    """The ignore rules of a tree. `scratch` is an empty folder, `repository` a private bare repository."""
 
     scratch: Path
     repository: Path
 
     def add_file(self, folder: str, descriptor: int) -> None:
-        """Take over the `.gitignore` of a folder. Git follows no link here, and neither do we."""
+        """Add the `.gitignore` of a folder. Neither git nor we follow a link here."""
         with suppress(OSError):
             rules = safe_fs.read_file(descriptor, ".gitignore", _LIMIT)
             here = self.scratch / folder
@@ -32,7 +32,7 @@ class IgnoreRules:
             (here / ".gitignore").write_bytes(rules)
 
     def ignored_paths(self, files: Iterable[str], folders: Iterable[str]) -> set[str]:
-        """Those of the paths that are ignored. The rules of the folders above them must be known."""
+        """Those of the paths that are ignored. The rules of the folders above them must have been added."""
         asked = list(files)
         for folder in folders:
             (self.scratch / folder).mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""What the agent left in its workspace, taken as data: a list of changes, a tree, a patch.
+"""Reads what an agent left in its workspace as data: a list of changes, a tree, a patch.
 
-Git never runs in the agent's tree. We walk it ourselves, read what changed as plain bytes, and let git
-build a tree from these bytes in a private repository. Whatever cannot or must not be read is listed with
-the reason, for the policy to refuse; content is taken byte for byte, with no conversion of any kind.
+Git never runs in the agent's tree. We scan it ourselves, read changed files as plain bytes, and let git
+build a tree from these bytes in a private repository. A path that cannot or must not be read is listed with
+the reason, for the policy to refuse. Content is read byte for byte, without any conversion.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _LIKE_GIT = re.compile(r"(\.git|git~1)[ .]*($|[:\\])", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
-    """The result. `tree_sha` lives in the changeset that was given; `patch` is all that matters elsewhere."""
+    """The result. `tree_sha` is an object of the changeset; outside of it only `patch` is needed."""
 
     base_sha: str
     tree_sha: str
@@ -56,10 +56,10 @@ class Harvest:
 
 
 def harvest(workspace: Workspace, allowance: Allowance, changeset: Changeset) -> Harvest:
-    """Take what differs from the base out of `workspace`. Raises RunnerError only for our own trouble."""
+    """Read what differs from the base in `workspace`. Raises RunnerError only for errors of our own."""
     before = git_index.read(workspace.index, workspace.base_sha)
     with safe_fs.os_errors(Phase.PROPOSAL):
-        with tempfile.TemporaryDirectory(dir=workspace.place) as scratch:
+        with tempfile.TemporaryDirectory(dir=workspace.folder) as scratch:
             walked = scan(workspace.path, before, IgnoreRules(Path(scratch), changeset.directory))
         collected = _collect(workspace.path, before, walked, allowance)
     return _built(workspace.base_sha, collected, changeset)
@@ -78,14 +78,14 @@ def _collect(
 ) -> _Collected:
     found = _Collected(truncated=walked.truncated)
     gone = [] if walked.truncated else _gone(before, walked)
-    paths = sorted((*walked.touched, *gone))
+    paths = sorted((*walked.changed_files, *gone))
     top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         for path in paths:
             if len(found.changes) >= _MAX_CHANGES:
                 found.truncated = f"more than {_MAX_CHANGES:,} paths differ: the rest is not listed"
                 break
-            now = walked.touched.get(path)
+            now = walked.changed_files.get(path)
             _take(found, top, path, before.get(path), now, allowance)
     finally:
         os.close(top)
@@ -94,9 +94,9 @@ def _collect(
 
 
 def _gone(before: Mapping[str, IndexEntry], walked: ScanResult) -> list[str]:
-    """What was there and is not, except below a folder of which nothing is known."""
+    """The deleted paths, except those below an unreadable folder."""
     hidden = tuple(f"{folder}/" if folder else "" for folder in walked.unreadable)
-    return [path for path in before if path not in walked.present and not path.startswith(hidden)]
+    return [path for path in before if path not in walked.present_paths and not path.startswith(hidden)]
 
 
 def _take(
@@ -107,7 +107,7 @@ def _take(
     now: os.stat_result | None,
     allowance: Allowance,
 ) -> None:
-    """Add the change of one path, if it is one, and what it takes to make it."""
+    """Add the change of one path, if it differs, and its edit."""
     if now is None:
         found.changes.append(_deleted(path, was))
         found.edits.append(Edit(path))
@@ -124,7 +124,7 @@ def _take(
 def _read(
     top: int, path: str, was: IndexEntry | None, now: os.stat_result, limit: int
 ) -> tuple[FileChange | None, bytes | None]:
-    """The change of a path that is there, and its content; no change when the content is as it was."""
+    """(change, content) of an existing path; (None, None) when its content is unchanged."""
     change = _described(path, was, now)
     if change.kind == "special":
         return replace(change, omitted="it is a pipe, socket or device"), None
@@ -156,7 +156,7 @@ def _described(path: str, was: IndexEntry | None, now: os.stat_result) -> FileCh
 
 
 def _same(here: int, name: str, was: IndexEntry, now: os.stat_result) -> bool:
-    """Whether a path that was touched holds what it held; this reads no more than the base holds."""
+    """Whether a path still has its old content; this reads at most the old size."""
     if git_index.git_mode(now.st_mode) != was.mode or now.st_size != was.size:
         return False
     hasher = git_index.blob_hasher(was.sha, now.st_size)
@@ -182,7 +182,7 @@ def _deleted(path: str, was: IndexEntry | None) -> FileChange:
 
 
 def _folders(before: Mapping[str, IndexEntry], walked: ScanResult) -> Iterator[FileChange]:
-    """Folders that are no content: repositories in the repository, and what could not be opened."""
+    """Changes for folders without content: nested repositories, and unreadable folders."""
     for path in sorted(walked.nested):
         change = "modified" if path in before else "added"
         why = "it is a repository of its own"
@@ -192,7 +192,7 @@ def _folders(before: Mapping[str, IndexEntry], walked: ScanResult) -> Iterator[F
 
 
 def _built(base: str, collected: _Collected, changeset: Changeset) -> Harvest:
-    """Let git make a tree and a patch of what was collected, and the tree of the patch again."""
+    """Let git make a tree and a patch of the edits, and check that the patch makes the same tree."""
     made, patch, refused = changeset.tree_of(base), b"", ""
     try:
         made = changeset.write(base, collected.edits)

@@ -1,6 +1,6 @@
 """The mirror cache: one bare repository for each repository, shared by all runs.
 
-Mirrors are only ever added to. Nothing is pruned, because the checkouts of runs borrow their objects.
+Objects are only added to a mirror, never pruned, because the checkouts of runs borrow them.
 """
 
 import hashlib
@@ -47,9 +47,9 @@ class Mirror:
         return Git(self.directory)
 
     def fetch(self, remote: Remote, *want: str) -> bool:
-        """Bring the mirror up to date: branches, tags, and the refs in `want`; tell whether anything moved.
+        """Fetch branches, tags, and the refs in `want`; return whether anything moved.
 
-        The remote is only asked what it has when nothing moved. A damaged mirror is made anew.
+        When nothing moved this costs one ls-remote. A damaged mirror is made anew.
         """
         with self._locked():
             if not (self.directory / "HEAD").exists():
@@ -58,19 +58,19 @@ class Mirror:
             try:
                 return _update(self.git, remote, want)
             except RunnerError as error:
-                if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or self.healthy():
+                if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND) or self.is_healthy():
                     raise
                 return self._create(remote, want)
 
     def fetch_ref(self, remote: Remote, ref: str) -> str:
-        """Bring one ref of any name here, and return where it is."""
+        """Fetch one ref of any name, and return its commit."""
         with self._locked():
             flags = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--force")
             self.git.run("fetch", *flags, "--", remote.url, f"+{ref}:{ref}", variables=remote.variables)
             return self.git.output("rev-parse", ref)
 
     def resolve(self, ref: str) -> str:
-        """The commit that a branch, tag, full ref or commit name means here. Raises REF_NOT_FOUND."""
+        """The commit that a branch, tag, full ref or commit name means. Raises RunnerError REF_NOT_FOUND."""
         short = () if ref.startswith("refs/") else (f"refs/heads/{ref}", f"refs/tags/{ref}")
         for candidate in (*short, ref):
             args = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{candidate}^{{commit}}")
@@ -81,8 +81,8 @@ class Mirror:
         hint = f"see what it has: git ls-remote {self.url}"
         raise RunnerError(Phase.CHECKOUT, Reason.REF_NOT_FOUND, message, hint=hint)
 
-    def default(self, remote: Remote) -> str:
-        """The full name of the branch that the remote's HEAD is. Raises RunnerError REF_NOT_FOUND."""
+    def default_branch(self, remote: Remote) -> str:
+        """The full name of the remote's default branch. Raises RunnerError REF_NOT_FOUND."""
         told = self.git.output("ls-remote", "--symref", "--", remote.url, "HEAD", variables=remote.variables)
         named = re.match(r"ref: (refs/heads/[^\t\n]+)\tHEAD\n", told + "\n")
         if named is None:
@@ -95,7 +95,7 @@ class Mirror:
 
     @contextmanager
     def pin(self, name: str, sha: str) -> Iterator[None]:
-        """Hold `sha` by a ref of its own while a run borrows it."""
+        """Keep `sha` reachable by a ref while a run borrows it."""
         ref = f"refs/keep/{name}"
         with self._locked():
             self.git.run("update-ref", ref, sha)
@@ -106,14 +106,14 @@ class Mirror:
                 self.git.run("update-ref", "-d", ref, ok=(0, 1, 128))  # a damaged mirror is gone by now
 
     def unpin_others(self, living: set[str]) -> None:
-        """Drop the refs of runs that are not among `living`: their process died."""
+        """Delete the pins of runs that are not among `living`: their processes died."""
         with self._locked():
             kept = self.git.output("for-each-ref", "--format=%(refname:lstrip=2)", "refs/keep/").split()
             for name in set(kept) - living:
                 self.git.run("update-ref", "-d", f"refs/keep/{name}")
 
-    def healthy(self) -> bool:
-        """Whether every object that a ref needs is here and whole enough to be read."""
+    def is_healthy(self) -> bool:
+        """Whether every object that a ref needs exists and can be read."""
         if not (self.directory / "HEAD").exists():
             return False
         return self.git.run("fsck", "--connectivity-only", ok=range(256)).code == 0
@@ -124,7 +124,7 @@ class Mirror:
             safe_fs.remove(self.directory)
 
     def _create(self, remote: Remote, want: Sequence[str]) -> bool:
-        """Make the mirror aside and move it into its place: it is there whole, or not at all."""
+        """Create the mirror under another name and rename it, so that it exists completely or not at all."""
         aside = self.directory.with_suffix(f".{os.getpid()}.new")
         safe_fs.remove(aside)
         try:
@@ -137,7 +137,7 @@ class Mirror:
         return True
 
     def _drop_stale_locks(self) -> None:
-        """We hold the only lock that counts, so git's own are those of a process that was killed."""
+        """Delete git's own lock files: we hold our lock, so they belong to a killed process."""
         for left in (*self.directory.glob("*.lock"), *(self.directory / "refs").rglob("*.lock")):
             left.unlink(missing_ok=True)
 
@@ -178,13 +178,13 @@ def _has(git: Git, sha: str) -> bool:
 
 
 def _tidy(git: Git) -> None:
-    """Roll many small packs into few; this keeps every object."""
+    """Combine many small packs into few; no object is dropped."""
     if len(list((git.directory / "objects" / "pack").glob("*.pack"))) > _MANY_PACKS:
         git.run("repack", "--quiet", "-d", "--geometric=2")
 
 
 def _plain_folder(url: str) -> bool:
-    """A repository on this disk with no borrowed objects, whose own can simply be linked."""
+    """The local repository whose objects can be hard-linked, if it borrows none itself."""
     return any(
         (Path(url) / git / "objects").is_dir() and not (Path(url) / git / "objects/info/alternates").exists()
         for git in ("", ".git")

@@ -19,14 +19,14 @@ _KEPT_BASES = 3  # for each repository
 _OPTIONS = "redirect_dir=on,metacopy=off,index=off,volatile"
 
 
-def may_work(folder: Path) -> bool:
-    """Whether it is worth a try: the mount itself has the last word."""
+def is_supported(folder: Path) -> bool:
+    """Whether overlayfs may work here; only the mount itself can tell for sure."""
     return sys.platform == "linux" and os.geteuid() == 0 and not set(str(folder)) & set(":,\\")
 
 
 @contextmanager
 def base(folder: Path, name: str, build: Callable[[Path], None]) -> Iterator[Path]:
-    """The base `name` in `folder`, made by `build` when it is not there, and kept while in use."""
+    """The base `name` in `folder`, made by `build` if it does not exist; it stays while the context lasts."""
     folder.mkdir(parents=True, exist_ok=True)
     found = folder / name
     with ExitStack() as held:
@@ -40,7 +40,7 @@ def base(folder: Path, name: str, build: Callable[[Path], None]) -> Iterator[Pat
 
 
 def mount(lower: Path, upper: Path, work: Path, at: Path) -> None:
-    """Show `lower` at `at`; what is written there goes to `upper`. Raises OSError when it cannot be done."""
+    """Mount `lower` at `at` with `upper` for writes. Raises OSError when this is not possible."""
     for folder in (upper, work, at):
         folder.mkdir(exist_ok=True)
     layers = f"lowerdir={lower},upperdir={upper},workdir={work},{_OPTIONS}"
@@ -52,7 +52,7 @@ def mount(lower: Path, upper: Path, work: Path, at: Path) -> None:
 
 
 def unmount(at: Path) -> None:
-    """Take the mount at `at` away, if there is one; what still uses it keeps it to itself."""
+    """Unmount `at` lazily, if it is mounted."""
     if at.is_mount():
         subprocess.run(["umount", "--lazy", str(at)], capture_output=True, check=False)
 
@@ -68,7 +68,7 @@ def _build(found: Path, build: Callable[[Path], None]) -> None:
 
 
 def _evict(folder: Path) -> None:
-    """Remove the bases that were not used for longest, unless a run still stands on them."""
+    """Remove the least recently used bases that no run uses."""
     bases = [found for found in folder.iterdir() if found.is_dir() and not found.name.startswith(".")]
     for old in sorted(bases, key=lambda found: found.stat().st_mtime, reverse=True)[_KEPT_BASES:]:
         with suppress(BlockingIOError), lock(old, wait=False):

@@ -1,4 +1,4 @@
-"""What lies in a tree now, against how it lay there before: level by level, without reading a file."""
+"""Compares a tree with its earlier state, level by level, without reading a file."""
 
 import os
 import stat
@@ -17,12 +17,16 @@ _NEW_ENTRIES = 200_000  # that are looked at
 
 @dataclass(slots=True)
 class ScanResult:
-    """The differences that the file system shows; whether a file's content differs is not known yet."""
+    """The differences by the file system's facts; contents are not compared yet."""
 
-    touched: dict[str, os.stat_result] = field(default_factory=dict)  # new, or not as it was
-    nested: set[str] = field(default_factory=set)  # folders with a repository of their own
-    unreadable: dict[str, str] = field(default_factory=dict)  # folder -> why
-    present: set[str] = field(default_factory=set)  # of the paths that were there before
+    changed_files: dict[str, os.stat_result] = field(
+        default_factory=dict
+    )  # new files, and files whose facts changed
+    nested: set[str] = field(
+        default_factory=set
+    )  # folders with a repository of their own inside inside inside
+    unreadable: dict[str, str] = field(default_factory=dict)  # folder -> reason
+    present_paths: set[str] = field(default_factory=set)  # the paths of `before` that still exist
     truncated: str = ""
 
 
@@ -57,7 +61,7 @@ class _Walk:
     new: int = 0
 
     def descend(self, level: list[str]) -> list[str]:
-        """Look at the folders of one level; return those of the next."""
+        """Scan the folders of one level; return those of the next."""
         below: list[str] = []
         files: dict[str, os.stat_result] = {}
         folders: list[str] = []
@@ -70,7 +74,7 @@ class _Walk:
                 else:
                     files[path] = now
         left_out = self.ignored.ignored_paths(files, folders)
-        self.found.touched.update((path, now) for path, now in files.items() if path not in left_out)
+        self.found.changed_files.update((path, now) for path, now in files.items() if path not in left_out)
         return below + [folder for folder in folders if folder not in left_out]
 
     def _entries(self, folder: str) -> list[tuple[str, os.stat_result]]:
@@ -111,7 +115,7 @@ class _Walk:
         return found
 
     def _nested(self, folder: str) -> bool:
-        """A repository in the repository: git takes it as one thing, unless it knows files in there."""
+        """Whether a folder is a nested repository: git takes it as one entry unless it tracks files in it."""
         self.found.nested.add(folder)
         return folder not in self.folders
 
@@ -119,11 +123,11 @@ class _Walk:
         return path in self.before and self.before[path].mode == SUBMODULE
 
     def _known(self, path: str, now: os.stat_result) -> None:
-        self.found.present.add(path)
+        self.found.present_paths.add(path)
         if stat.S_ISDIR(now.st_mode):  # the folder of a submodule, which our checkout left empty
             self._look_into(path)
         elif not self.before[path].is_untouched(now):
-            self.found.touched[path] = now
+            self.found.changed_files[path] = now
 
     def _look_into(self, path: str) -> None:
         here = safe_fs.open_folder(self.top, path.split("/"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runner.config.documents import Model
-from runner.config.network import Rules, rules
+from runner.config.network import NetworkRules, network_rules
 from runner.core.model import Limits, McpServer
 from runner.gateway.egress.proxy import Attempt, EgressHandler
 from runner.gateway.factory import ModelRouteOptions, open_gateway
@@ -62,7 +62,7 @@ def server(certificate: Path, called: list[str]) -> Iterator[str]:
         return "looked"
 
     tool = Tool(name="look", description="Look there", arguments=Place, call=look)
-    with open_gateway(listener, ModelRouteOptions(), Rules(), lambda _: None, [tool]) as opened:
+    with open_gateway(listener, ModelRouteOptions(), NetworkRules(), lambda _: None, [tool]) as opened:
         yield opened.mcp.replace("http://127.0.0.1", f"https://{HOST}")
 
 
@@ -77,7 +77,7 @@ def test_a_server_is_reached_through_the_gateway(
     def opened(access: ModelAccess, key: str, upstream: str, listener: Any) -> Iterator[GatewayAddress]:
         def doors(token: str) -> GatewayHandlers:
             egress = EgressHandler(
-                rules=rules([HOST], [HOST]),
+                rules=network_rules([HOST], [HOST]),
                 token=token,
                 on_attempt=attempts.append,
                 resolve=lambda _: ["127.0.0.1"],

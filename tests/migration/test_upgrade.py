@@ -127,7 +127,7 @@ def test_the_store_works_on_an_upgraded_database(old: Place) -> None:
     assert {one.id for one in store.runs(limit=99)} >= {"261121-aaaaaaaa", "261121-cccccccc"}
     assert store.runs(limit=99, state=RunState.SUCCEEDED)[0].subject == "issue 7"
     assert len(store.events("261121-aaaaaaaa")) == 2
-    assert DecisionStore(store, "acme/app").history().latest["docs issue 7"] == "261121-aaaaaaaa"
+    assert DecisionStore(store, "acme/app").history().latest_runs["docs issue 7"] == "261121-aaaaaaaa"
     store.create_run(run("261122-other"))
     messages.send(store, "261121-cccccccc", "go on", NOW, "resume")
     assert [one.act for one in messages.undelivered(store, "261121-cccccccc")][-1] == "resume"

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.gateway import factory
 from runner.gateway.factory import ModelRouteOptions
 from runner.gateway.model.budget import Account
@@ -23,5 +23,5 @@ def open_gateway(
     """On `listener`, which is closed at the end."""
     model = ModelRouteOptions(access=access, key=key, upstream=upstream, account=account or Account())
     socket_ = listener or socket.create_server(("127.0.0.1", 0))
-    with factory.open_gateway(socket_, model, Rules(), lambda _: None) as opened:
+    with factory.open_gateway(socket_, model, NetworkRules(), lambda _: None) as opened:
         yield opened

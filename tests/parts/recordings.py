@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runner.core.jsonl import Lines
+from runner.core.jsonl import LineSplitter
 from runner.core.model import Exit, HarnessSpec, Limits, Outcome, Places, Stream, TranscriptEvent
 from runner.harnesses import Harness, Reader, Task
 
@@ -36,7 +36,7 @@ def read(reader: Reader, stdout: bytes, stderr: bytes = b"") -> list[TranscriptE
     events: list[TranscriptEvent] = []
     streams: dict[Stream, bytes] = {"stdout": stdout, "stderr": stderr}
     for stream, data in streams.items():
-        lines = Lines()
+        lines = LineSplitter()
         for line in (*lines.feed(data), *lines.end()):
             events += reader.read(stream, line)
     return events

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from runner.skills import LoadedSkills, Skill, load
+from runner.skills import Skill, SkillSet, load
 
 YAML = """\
 version: 1
@@ -56,7 +56,7 @@ def folder(yaml: str | bytes = YAML, text: str | bytes | None = TEXT, name: str 
     return files
 
 
-def loaded(yaml: str | bytes = YAML, text: str | bytes | None = TEXT, name: str = "docs") -> LoadedSkills:
+def loaded(yaml: str | bytes = YAML, text: str | bytes | None = TEXT, name: str = "docs") -> SkillSet:
     return load(folder(yaml, text, name))
 
 

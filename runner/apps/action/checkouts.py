@@ -1,9 +1,9 @@
-"""Jobs that fetch the head of a pull request, which a stranger wrote."""
+"""Finds jobs that check out the head of a pull request, which a stranger wrote."""
 
 import re
 from collections.abc import Iterator
 
-from runner.apps.action.expressions import carrier_variables, of_head, read, with_variables
+from runner.apps.action.expressions import carrier_variables, is_of_head, read, with_variables
 from runner.apps.action.workflow_file import Workflow, WorkflowJob, WorkflowStep, YamlText
 
 PRIVILEGED = frozenset({"pull_request_target", "workflow_run", "issue_comment"})
@@ -31,9 +31,9 @@ def required_jobs(workflow: Workflow, job: WorkflowJob) -> list[WorkflowJob]:
 
 
 def head_checkouts(workflow: Workflow, job: WorkflowJob) -> Iterator[tuple[int, str]]:
-    """(line, what it does) for each place where the job fetches a head, or what may be one."""
+    """(line, description) for each step of the job that fetches the head of a pull request, or may do so."""
     for step in job.steps:
-        variables = carrier_variables(of_head, workflow.env, job.env, step.env) | {"github_head_ref"}
+        variables = carrier_variables(is_of_head, workflow.env, job.env, step.env) | {"github_head_ref"}
         uses = step.uses.value.split("@")[0].strip().lower()
         if uses.endswith("/checkout"):
             yield from _checked_out(step, variables)
@@ -60,4 +60,4 @@ def _fetched(script: YamlText, variables: frozenset[str]) -> Iterator[tuple[int,
 
 
 def _names_head(text: str, variables: frozenset[str]) -> bool:
-    return bool(_PULL.search(text)) or any(read(text, with_variables(of_head, variables)))
+    return bool(_PULL.search(text)) or any(read(text, with_variables(is_of_head, variables)))

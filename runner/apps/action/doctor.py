@@ -1,4 +1,4 @@
-"""What `skillrunner doctor --action` looks at: workflows that use the Action, their secrets, the token."""
+"""The checks of `skillrunner doctor --action`: workflows that use the Action, their secrets, the token."""
 
 import re
 from collections import defaultdict
@@ -17,8 +17,8 @@ from runner.apps.action.preflight import (
 )
 from runner.apps.action.workflow_file import (
     MAX_FILE,
-    Permissions,
-    Unreadable,
+    TokenPermissions,
+    UnreadableFile,
     WorkflowJob,
     WorkflowStep,
     read_workflow,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runner.run.place import LocalPlace
 
 FOLDER = Path(".github/workflows")
-NEEDED = ("contents", "pull-requests")  # to write: decisions and branches, pull requests
+REQUIRED_PERMISSIONS = ("contents", "pull-requests")  # to write: decisions and branches, pull requests
 _OURS = re.compile(rb"^name:\s*[\"']?skillrunner\b", re.IGNORECASE | re.MULTILINE)
 
 
@@ -67,7 +67,7 @@ def check_secrets(place: "LocalPlace") -> Iterator[DoctorLine]:
 
 def check_token(place: "LocalPlace") -> Iterator[DoctorLine]:
     """What the token needs, and which jobs state less than that."""
-    wanted = ", ".join(f"{scope}: write" for scope in NEEDED)
+    wanted = ", ".join(f"{scope}: write" for scope in REQUIRED_PERMISSIONS)
     message = (
         f"it needs {wanted}; a GitHub App also metadata: read; neither needs workflows or administration"
     )
@@ -79,7 +79,7 @@ def check_token(place: "LocalPlace") -> Iterator[DoctorLine]:
             yield DoctorLine(ok=False, subject="token", message=message, hint=f"`permissions: {{{wanted}}}`")
 
 
-LOOKS = (check_workflows, check_secrets, check_token)
+CHECKS = (check_workflows, check_secrets, check_token)
 
 
 def _finding(danger: Danger, allowed: set[str]) -> DoctorLine:
@@ -108,17 +108,17 @@ def _read(path: Path) -> bytes:
 
 
 def _action(root: Path) -> str:
-    """What the Action is called here: this may be the very repository that holds it."""
+    """The Action's name in this repository, which may be the one that holds it."""
     path = root / "action.yml"
     return "./" if path.is_file() and _OURS.search(_read(path)) else "skillrunner/skillrunner"
 
 
 def _steps(files: Mapping[str, bytes], place: "LocalPlace") -> Iterator[tuple[WorkflowJob, WorkflowStep]]:
-    """The steps that are the Action; what holds for them in the job and the workflow is put into them."""
+    """The steps that use the Action, each with the settings of its job and workflow."""
     for file, raw in files.items():
         try:
             workflow = read_workflow(file, raw)
-        except Unreadable:
+        except UnreadableFile:
             continue
         for job in workflow.jobs:
             whole = replace(job, permissions=job.permissions or workflow.permissions)
@@ -147,7 +147,11 @@ def _input(secret: str) -> str:
     return secret.lower().replace("_", "-")
 
 
-def _lacking(stated: Permissions | None) -> list[str]:
+def _lacking(stated: TokenPermissions | None) -> list[str]:
     if stated is None or stated.everything == "write-all":
         return []
-    return [scope for scope in NEEDED if scope not in stated.scopes or stated.scopes[scope].value != "write"]
+    return [
+        scope
+        for scope in REQUIRED_PERMISSIONS
+        if scope not in stated.scopes or stated.scopes[scope].value != "write"
+    ]

@@ -1,4 +1,4 @@
-"""What started the workflow -> an event to decide on, or a poke to look for due slots. Pure."""
+"""Turns what started the workflow into an event, or into None for a wake-up that only decides slots. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from runner.triggers import action_triggers
 
 
 def read_event(job: JobInput, now: datetime) -> Event | None:
-    """The event; None for a poke: GitHub's cron, or somebody who asks for whatever is due."""
+    """The event; None for a wake-up: GitHub's cron, or a dispatch that asks for whatever is due."""
     if job.event == "schedule":
         return None
     if job.event == "workflow_dispatch":
@@ -75,5 +75,5 @@ def _dispatched(job: JobInput, now: datetime) -> Event:
 
 
 def _again(job: JobInput, key: str) -> str:
-    """Who asks GitHub to run a workflow again asks for what was decided already, and means it."""
+    """The event's key; a re-run of the workflow has a key of its own, as the first is decided already."""
     return key if job.attempt == 1 else f"{key}#{job.attempt}"

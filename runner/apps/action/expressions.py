@@ -1,4 +1,4 @@
-"""What the `${{ }}` expressions in a workflow's text read, and who can write that.
+"""Finds what the `${{ }}` expressions in a workflow's text read, and who can write those values.
 
 The grammar is that of GitHub's "Evaluate expressions in workflows and actions"; what strangers can write
 is listed in its "Security hardening for GitHub Actions" and "Understanding the risk of script injections".
@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from runner.apps.action.workflow_file import Texts
 
-Path = tuple[str, ...]
+ExpressionPath = tuple[str, ...]
 """What an expression reads: ("github", "event", "issue", "title"), in lower case; "*": any, or computed."""
 
-Test = Callable[[Path], bool]
+Test = Callable[[ExpressionPath], bool]
 
 _SHOWN = 120  # characters of an expression in a message
 _EXPRESSION = re.compile(r"((?:'[^']*'|[^'}]|}(?!}))*)}}")
@@ -33,13 +33,13 @@ def expressions(text: str) -> Iterator[tuple[int, str]]:
         at = text.find("${{", inside.end())
 
 
-def paths(expression: str) -> Iterator[Path]:
-    """Every context that the expression passes on, and every secret that it only looks at."""
+def paths(expression: str) -> Iterator[ExpressionPath]:
+    """Every context whose value the expression returns, and every secret that it only tests."""
     tokens = [
         _Token(found[0], found[1] or found[2] or found[3]) for found in _TOKEN.finditer(expression.lower())
     ]
     tokens += [_Token("", None)] * 3
-    at = told = 0  # up to `told`, values are only compared
+    at = told = 0  # before `told` values are only compared
     while at < len(tokens):
         here, name = at, tokens[at]
         at += 1
@@ -63,7 +63,7 @@ class _Token(NamedTuple):
         return self.text == self.word and not self.text[:1].isdigit()
 
 
-def _path(tokens: list[_Token], at: int) -> tuple[Path, int]:
+def _path(tokens: list[_Token], at: int) -> tuple[ExpressionPath, int]:
     """The path that begins at `at`, and what comes after it. A computed part ends it."""
     path = [tokens[at].text]
     at += 1
@@ -96,13 +96,13 @@ _NO_TEXT = frozenset(
 """Fields of events that hold a number, a time, a hash or one of GitHub's own words."""
 
 
-def is_typed_by_starter(path: Path) -> bool:
-    """Whether it is what a person with write access typed when they started the workflow."""
+def is_typed_by_starter(path: ExpressionPath) -> bool:
+    """Whether a path is an input that a person with write access typed to start the workflow."""
     return path[0] == "inputs" or path[:3] == ("github", "event", "inputs")
 
 
-def is_foreign(path: Path) -> bool:
-    """Whether somebody else than the workflow's author writes this text."""
+def is_foreign(path: ExpressionPath) -> bool:
+    """Whether a path's text is written by somebody other than the workflow's author."""
     if path[0] != "github":
         return False
     if len(path) == 1 or path[1] == "*":
@@ -113,8 +113,8 @@ def is_foreign(path: Path) -> bool:
     return len(path) == 2 or free or path[-1] not in _NO_TEXT
 
 
-def of_head(path: Path) -> bool:
-    """Whether it names, or may name, the head of a pull request. What other steps say, may."""
+def is_of_head(path: ExpressionPath) -> bool:
+    """Whether a path names, or may name, the head of a pull request. Outputs of other steps may."""
     if path[0] in ("steps", "needs"):
         return True
     if path[0] != "github":
@@ -128,20 +128,20 @@ def of_head(path: Path) -> bool:
     return not ours and below[0] in ("*", "pull_request", "workflow_run", "issue", "comment", "number")
 
 
-def every_secret(path: Path) -> bool:
-    """Whether it makes GitHub hand over all secrets, as a computed name does too."""
+def is_every_secret(path: ExpressionPath) -> bool:
+    """Whether a path makes GitHub hand over all secrets; a computed name does."""
     return path[0] == "secrets" and (len(path) == 1 or path[1] == "*")
 
 
 def read(text: str, test: Test) -> Iterator[tuple[int, str]]:
-    """(where, the expression) for each one in `text` that passes on what `test` looks for."""
+    """(offset, expression) for each expression in `text` that returns a path for which `test` holds."""
     for at, inside in expressions(text):
         if any(test(path) for path in paths(inside)):
             yield at, f"${{{{ {' '.join(inside.split())[:_SHOWN]} }}}}"
 
 
 def carrier_variables(test: Test, *layers: Texts) -> frozenset[str]:
-    """The variables, in lower case, that carry what `test` looks for. An inner layer hides an outer one."""
+    """The variables, in lower case, whose value has a path for which `test` holds; inner layers go first."""
     held: frozenset[str] = frozenset()
     for layer in layers:
         names = {name.lower(): text.value for name, text in layer.items()}
@@ -151,10 +151,10 @@ def carrier_variables(test: Test, *layers: Texts) -> frozenset[str]:
 
 
 def with_variables(test: Test, variables: frozenset[str]) -> Test:
-    """`test`, that holds of these variables too."""
+    """A test that holds for `test`'s paths and for these variables."""
     whole = bool(variables)
 
-    def either(path: Path) -> bool:
+    def either(path: ExpressionPath) -> bool:
         if path[0] != "env":
             return test(path)
         return whole if len(path) == 1 or path[1] == "*" else path[1] in variables or "*" in variables

@@ -1,4 +1,4 @@
-"""Where the Action runs: GitHub's variables and the Action's inputs, as one record.
+"""The input of the Action: GitHub's variables and the Action's inputs as one record.
 
 The variables are those of GitHub's "Variables reference"; inputs come as `INPUT_*` from `action.yml`.
 """
@@ -69,7 +69,7 @@ class JobInput:
 
 
 def read_job_input(environ: Mapping[str, str]) -> JobInput:
-    """What this process is told. Raises RunnerError when it is no step of a workflow."""
+    """Read the input from the environment. Raises RunnerError outside of a workflow's step."""
     if "GITHUB_REPOSITORY" not in environ or "GITHUB_EVENT_NAME" not in environ:
         hint = "this verb is for action.yml; on a machine of your own: skillrunner run SKILL"
         raise _wrong("GITHUB_REPOSITORY and GITHUB_EVENT_NAME are not set: this is no GitHub workflow", hint)

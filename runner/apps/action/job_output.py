@@ -1,4 +1,4 @@
-"""How the Action shows itself in GitHub: log groups, annotations, masks, the job summary and outputs.
+"""The Action's output in GitHub: log groups, annotations, masks, the job summary and outputs.
 
 What an agent or a stranger wrote is shown, and never obeyed. GitHub's runner acts on lines that begin with
 `::` and on `##[...]` anywhere in a line ("Workflow commands for GitHub Actions"); everything that is not
@@ -28,7 +28,7 @@ Level = Literal["error", "warning", "notice"]
 
 
 def escape_commands(text: str) -> str:
-    """`text` so that GitHub's runner sees no command in it, and a terminal neither."""
+    """`text` changed so that neither GitHub's runner nor a terminal finds a command in it."""
     return "\n".join(_COMMAND.sub(_break, escape_invisible(line)) for line in text.splitlines())
 
 
@@ -44,25 +44,25 @@ class JobOutput:
     outputs: Path | None
     summary: Path | None
     guarded: Sequence[Path] = ()
-    hidden: Sequence[str] = ()  # secrets
+    secrets: Sequence[str] = ()  # secrets
     _shown: dict[str, int] = field(default_factory=dict)
     _summary: list[str] = field(default_factory=list)
     _before: dict[Path, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._masks = Redactor(self.hidden)
+        self._masks = Redactor(self.secrets)
         self._before = {path: path.read_bytes() if path.is_file() else b"" for path in self.guarded}
-        for secret in self.hidden:
+        for secret in self.secrets:
             for line in secret.splitlines():
                 self._command("add-mask", line)
 
     def print_line(self, text: str) -> None:
-        """A line of ours, which may hold words that are not."""
-        print(escape_commands(self._masks.whole(text)), file=self.log, flush=True)
+        """Print a line, which may contain untrusted text."""
+        print(escape_commands(self._masks.redact(text)), file=self.log, flush=True)
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """What is said inside can be folded away, and none of it is a command."""
+        """Print what the context prints as a folded group in which commands have no effect."""
         token = secrets.token_hex(16)
         self._command("group", title)
         self._command("stop-commands", token)
@@ -73,28 +73,28 @@ class JobOutput:
             self._command("endgroup", "")
 
     def annotate(self, level: Level, message: str, file: str = "", line: int = 0, column: int = 0) -> None:
-        """A mark on a line of a file. What GitHub would not show any more is said in the log instead."""
+        """Annotate a line of a file. Annotations beyond GitHub's limit are only logged."""
         shown = self._shown[level] = self._shown.get(level, 0) + 1
         place = {"file": file, "line": str(line or ""), "col": str(column or "")}
         where = ",".join(f"{key}={_property(value)}" for key, value in place.items() if value)
         if shown > _ANNOTATIONS:
             self.print_line(f"{level}: {file}:{line}: {message}")
         else:
-            self._command(f"{level} {where}".rstrip(), self._masks.whole(message))
+            self._command(f"{level} {where}".rstrip(), self._masks.redact(message))
 
     def _command(self, name: str, value: str) -> None:
         print(f"::{name}::{_data(value)}", file=self.log, flush=True)
 
     def write(self, markdown: str) -> None:
-        """A part of the job's summary."""
-        self._summary.append(self._masks.whole(markdown))
+        """Add Markdown to the job's summary."""
+        self._summary.append(self._masks.redact(markdown))
 
     def finish(self, outputs: dict[str, str]) -> None:
-        """Write the summary and the outputs; what anything else wrote into the step's files is undone."""
+        """Write the summary and the outputs; changes of other processes to the step's files are undone."""
         for path, content in self._before.items():
             path.write_bytes(content)
         if self.outputs is not None:
-            said = [_output(name, self._masks.whole(value)) for name, value in outputs.items()]
+            said = [_output(name, self._masks.redact(value)) for name, value in outputs.items()]
             with self.outputs.open("a") as file:
                 file.write("".join(said))
         if self.summary is not None:
@@ -113,7 +113,7 @@ def truncate(text: str, room: int) -> bytes:
 
 
 def _output(name: str, value: str) -> str:
-    """One output in the form for several lines, whose end no value can know."""
+    """One output in the multi-line form with a random end mark."""
     end = f"end-{secrets.token_hex(16)}"
     return f"{name}<<{end}\n{value}\n{end}\n"
 

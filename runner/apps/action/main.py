@@ -1,4 +1,4 @@
-"""The Action's main path: what happened -> decisions -> runs -> what GitHub's people see."""
+"""The Action's main path: event -> decisions -> runs -> log, summary and outputs."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from runner.apps.action import report
 from runner.apps.action.event import read_event
 from runner.apps.action.job_input import JobInput, read_job_input
 from runner.apps.action.job_output import JobOutput
-from runner.apps.action.preflight import dangers, overrides, refuse, unreadable
+from runner.apps.action.preflight import dangers, overrides, refuse, unreadable_danger
 from runner.apps.action.runs import (
     ActionStep,
     RunResult,
@@ -26,7 +26,7 @@ from runner.run import dry_run
 from runner.run.launch import plan_run
 from runner.scheduler.decide import decide_event, decide_slots
 from runner.scheduler.facts import FactSources, look_up_facts
-from runner.scheduler.ledger import Decide, Ledger
+from runner.scheduler.ledger import DecideFunction, Ledger
 from runner.skills import Skill
 
 
@@ -41,7 +41,7 @@ def main(environ: Mapping[str, str], command: str) -> int:
         outputs=job.outputs,
         summary=job.summary,
         guarded=job.guarded,
-        hidden=job.secrets,
+        secrets=job.secrets,
     )
     outputs: dict[str, str] = {}
     try:
@@ -70,7 +70,7 @@ def _step(
         decisions = _planned(step.ledger, decide, now, keep=not job.flag("dry-run"))
     else:
         decisions = step.ledger.decide(lambda history: assign_run_ids(decide(history), now), now)
-    report.log(presence, job, decisions)
+    report.log_decisions(presence, job, decisions)
     if job.flag("dry-run"):
         _preview(step, decisions, event)
     elif command == "run":
@@ -81,18 +81,18 @@ def _step(
 
 
 def _preview(step: ActionStep, decisions: Sequence[Decision], event: Event | None) -> None:
-    """Show what would be run, and run nothing."""
+    """Show the decisions that a run would make, and run nothing."""
     for decision in filter(_starts, decisions):
         begin = start(step, decision, event, force(step.job))
-        spec = plan_run(step.trusted.place, begin)
-        with step.presence.group(f"{decision.skill}: what it would do"):
-            step.presence.print_line(spec.prompt.rstrip())
+        spec = plan_run(step.repository.place, begin)
+        with step.job_output.group(f"{decision.skill}: what it would do"):
+            step.job_output.print_line(spec.prompt.rstrip())
             for name, value in dry_run.facts(spec):
-                step.presence.print_line(f"{name:<12} {value}")
+                step.job_output.print_line(f"{name:<12} {value}")
 
 
 def _preflight(job: JobInput, presence: JobOutput, trusted: TrustedRepository) -> None:
-    """Refuse to run from a workflow that hands strangers what it holds; what is less is only said."""
+    """Raise when the workflow exposes its secrets to strangers; lesser dangers are only annotated."""
     if not job.workflow:
         presence.print_line(
             "GITHUB_WORKFLOW_REF is not set, as it is on GitHub: the workflow's file is not checked"
@@ -101,7 +101,9 @@ def _preflight(job: JobInput, presence: JobOutput, trusted: TrustedRepository) -
     raw = workflow_file(job, trusted)
     if raw is None:
         found = [
-            unreadable(job.workflow, f"it is not in {job.repository} at {job.workflow_sha or 'its head'}")
+            unreadable_danger(
+                job.workflow, f"it is not in {job.repository} at {job.workflow_sha or 'its head'}"
+            )
         ]
     else:
         found = dangers(job.workflow, raw, job.action_repository)
@@ -111,27 +113,29 @@ def _preflight(job: JobInput, presence: JobOutput, trusted: TrustedRepository) -
 
 
 def _annotate(presence: JobOutput, trusted: TrustedRepository) -> None:
-    """Invalid skills are off, and everybody sees it; the others go on."""
-    for fault in trusted.loaded.faults:
+    """Annotate the faults of invalid skills, which are off; the others run."""
+    for fault in trusted.skill_set.faults:
         hint = f" ({fault.hint})" if fault.hint else ""
         presence.annotate("error", fault.message + hint, fault.file, fault.line, fault.column)
 
 
-def _deciding(job: JobInput, trusted: TrustedRepository, event: Event | None, now: datetime) -> Decide:
-    """What to decide, with everything looked up that deciding needs."""
-    skills = _chosen(job, trusted.loaded.skills)
+def _deciding(
+    job: JobInput, trusted: TrustedRepository, event: Event | None, now: datetime
+) -> DecideFunction:
+    """The function that decides, with every fact that it needs looked up."""
+    skills = _chosen(job, trusted.skill_set.skills)
     if event is None:
         introduced = trusted.introduction_times()
         return lambda history: decide_slots(skills, introduced, history, now)
     if event.kind == "manual" and event.only not in skills:
-        raise _no_such_skill(event.only, trusted.loaded.skills)
+        raise _no_such_skill(event.only, trusted.skill_set.skills)
     sources = FactSources(
         forge=trusted.forge,
         mirror=trusted.mirror,
         remote=trusted.remote,
         repository=job.repository,
         default_branch=trusted.place.default_branch,
-        identity=trusted.me,
+        identity=trusted.identity,
     )
     found = look_up_facts(skills, event, sources)
     return lambda history: decide_event(skills, event, found, history, now)
@@ -149,7 +153,7 @@ def _no_such_skill(name: str, skills: Mapping[str, Skill]) -> RunnerError:
     return RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
 
 
-def _asked_only(job: JobInput, decide: Decide) -> Decide:
+def _asked_only(job: JobInput, decide: DecideFunction) -> DecideFunction:
     key = job.inputs["key"]
     return lambda history: [one for one in decide(history) if key in ("", one.key)]
 
@@ -158,8 +162,8 @@ def _starts(decision: Decision) -> bool:
     return decision.verdict is Verdict.STARTED
 
 
-def _planned(ledger: Ledger, decide: Decide, now: datetime, *, keep: bool) -> list[Decision]:
-    """Decide without starting: what would be started is left for the job that starts it."""
+def _planned(ledger: Ledger, decide: DecideFunction, now: datetime, *, keep: bool) -> list[Decision]:
+    """Decide without storing the decisions to start: the job that starts the run stores its own."""
     if not keep:
         return list(decide(ledger.history(now)))
     everything: list[Decision] = []

@@ -1,8 +1,8 @@
-"""What makes it dangerous to run agents from a workflow, found in the text of its file before anything runs.
+"""Finds dangers of running agents from a workflow in the text of its file, before anything runs.
 
-Looked at are the jobs that use the Action, the jobs that those need where they check code out, and the
-keys of the workflow that hold for all jobs. What a reusable workflow or another action does inside is
-not in this file, and not looked at. The dangers are those of GitHub's "Security hardening for GitHub
+It checks the jobs that use the Action, the jobs that those need where they check code out, and the keys of
+the workflow that hold for all jobs. It does not check the inside of a reusable workflow or of another action,
+which this file does not contain. The dangers are those of GitHub's "Security hardening for GitHub
 Actions", "Keeping your GitHub Actions and workflows secure: Preventing pwn requests" (GitHub Security
 Lab) and "Automatic token authentication".
 """
@@ -15,8 +15,8 @@ from runner.apps.action import checkouts
 from runner.apps.action.expressions import (
     Test,
     carrier_variables,
-    every_secret,
     expressions,
+    is_every_secret,
     is_foreign,
     is_typed_by_starter,
     paths,
@@ -25,8 +25,8 @@ from runner.apps.action.expressions import (
 )
 from runner.apps.action.workflow_file import (
     NOTHING,
-    Permissions,
-    Unreadable,
+    TokenPermissions,
+    UnreadableFile,
     Workflow,
     WorkflowJob,
     WorkflowStep,
@@ -67,7 +67,7 @@ HINTS = {
     "default_token": "use a GitHub App: `app-id: ${{ vars.SKILLRUNNER_APP_ID }}` and "
     "`app-private-key: ${{ secrets.SKILLRUNNER_APP_PRIVATE_KEY }}` (docs/action-security.md)",
 }
-"""Every rule, and what to do about it."""
+"""By rule: what to do about the danger."""
 
 _NOT_FATAL = frozenset(
     {"default_permissions", "more_permissions", "self_hosted_public", "no_timeout", "default_token"}
@@ -86,7 +86,7 @@ _DEFAULT_TOKEN = frozenset({("github", "token"), ("secrets", "github_token")})
 
 
 def dangers(file: str, raw: bytes, action: str) -> list[Danger]:
-    """What is dangerous in a workflow file, in the order of its lines.
+    """The dangers of a workflow file, in the order of its lines.
 
     `action` is where the Action comes from: "owner/name", "./folder", either with a path or without; empty:
     some folder of the repository itself. A path that ends in "/skillrunner" is it in any case. Where no job
@@ -94,8 +94,8 @@ def dangers(file: str, raw: bytes, action: str) -> list[Danger]:
     """
     try:
         workflow = read_workflow(file, raw)
-    except Unreadable as cause:
-        return [unreadable(file, cause.message, cause.line)]
+    except UnreadableFile as cause:
+        return [unreadable_danger(file, cause.message, cause.line)]
     jobs = [job for job in workflow.jobs if _uses_in(job, action)]
     found = {
         danger
@@ -106,26 +106,26 @@ def dangers(file: str, raw: bytes, action: str) -> list[Danger]:
     return sorted(found, key=lambda danger: (danger.line, danger.rule, danger.message))
 
 
-def unreadable(file: str, why: str, line: int = 1) -> Danger:
-    """What is found where nothing can be looked at."""
+def unreadable_danger(file: str, why: str, line: int = 1) -> Danger:
+    """The danger of a file that cannot be read."""
     return _danger(file, "unreadable", line, f"the workflow cannot be read: {why}")
 
 
 def uses_action(raw: bytes, action: str) -> bool:
-    """Whether the workflow uses the Action; of a file that cannot be read, whether it names it."""
+    """Whether the workflow uses the Action; for a file that cannot be parsed, whether its text names it."""
     try:
         return any(_uses_in(job, action) for job in read_workflow("", raw).jobs)
-    except Unreadable:
+    except UnreadableFile:
         return b"skillrunner" in raw.lower()
 
 
-def refuse(found: Collection[Danger], allowed: Collection[str]) -> None:
-    """Raises RunnerError INVALID_CONFIG: what is fatal and not allowed, or a rule that is none."""
+def refuse(dangers: Collection[Danger], allowed: Collection[str]) -> None:
+    """Raises RunnerError INVALID_CONFIG for a fatal danger that is not allowed, and for an unknown rule."""
     for name in allowed:
         if name not in HINTS:
             message = f"the input `allow` names a rule that there is not (value: {name})"
             raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=closest(name, HINTS))
-    fatal = [danger for danger in found if danger.fatal and danger.rule not in allowed]
+    fatal = [danger for danger in dangers if danger.fatal and danger.rule not in allowed]
     if fatal:
         rules = ", ".join(dict.fromkeys(danger.rule for danger in fatal))
         lines = [f"{danger}\n  {danger.hint}" for danger in fatal]
@@ -191,7 +191,7 @@ def _permissions(workflow: Workflow, job: WorkflowJob, _: str) -> Iterator[Dange
         yield _danger(workflow.file, "more_permissions", line, message)
 
 
-def _more(stated: Permissions) -> Iterator[tuple[int, str]]:
+def _more(stated: TokenPermissions) -> Iterator[tuple[int, str]]:
     if stated.everything == "read-all":
         yield stated.line, stated.everything
     for scope, level in stated.scopes.items():
@@ -235,7 +235,7 @@ def _secrets(workflow: Workflow, job: WorkflowJob, _: str) -> Iterator[Danger]:
         message = f"the job `{job.name}` hands all secrets to the workflow that it calls"
         yield _danger(workflow.file, "secrets_inherit", job.secrets.line, message)
     for text in (*workflow.env.values(), *job.texts):
-        for at, said in read(text.value, every_secret):
+        for at, said in read(text.value, is_every_secret):
             message = f"{said} hands over all secrets of the repository"
             yield _danger(workflow.file, "all_secrets", text.line_of(at), message)
 

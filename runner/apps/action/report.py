@@ -1,4 +1,4 @@
-"""What a step tells: in its log, in the job's summary, and as outputs. Pure, but for the log."""
+"""A step's report: its log lines, the job's summary, and outputs. Pure except for the log."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,19 +17,19 @@ from runner.publish.outputs.escape import neutralise, one_line
 _WIDEST = 300
 
 
-def log(presence: JobOutput, job: JobInput, decisions: Sequence[Decision]) -> None:
-    """One line for each decision."""
+def log_decisions(job_output: JobOutput, job: JobInput, decisions: Sequence[Decision]) -> None:
+    """Log one line for each decision."""
     if not decisions:
-        presence.print_line(f"{job.event}: {NOTHING}")
+        job_output.print_line(f"{job.event}: {NOTHING}")
     for one in decisions:
-        presence.print_line(f"{one.skill}: {verdict_text(one)}: {one.message}")
+        job_output.print_line(f"{one.skill}: {verdict_text(one)}: {one.message}")
 
 
 NOTHING = "nothing is due, and no skill asks for this event"
 
 
 def verdict_text(decision: Decision) -> str:
-    """A decision in its own words: "started", "skipped: filter"."""
+    """A decision's verdict and cause: "started", "skipped: filter"."""
     return f"{decision.verdict}: {decision.cause}" if decision.cause else str(decision.verdict)
 
 
@@ -41,9 +41,9 @@ def summary(
 
 
 def _faults(trusted: TrustedRepository) -> Iterator[str]:
-    if trusted.loaded.faults:
+    if trusted.skill_set.faults:
         yield "### Invalid skills\n"
-        for fault in trusted.loaded.faults:
+        for fault in trusted.skill_set.faults:
             yield f"- `{fault.file}:{fault.line}:{fault.column}` {_cell(fault.message)}"
         yield ""
 
@@ -80,7 +80,7 @@ def _link(receipt: Receipt) -> str:
 
 
 def failure(error: RunnerError) -> str:
-    """What stopped the step before it could decide."""
+    """The summary of an error that came before any decision."""
     hint = f"\n\nNext: {neutralise(error.hint, _WIDEST)}" if error.hint else ""
     return f"### Skillrunner could not decide\n\n{neutralise(error.message, 2000)}{hint}"
 

@@ -1,4 +1,4 @@
-"""Runs of one step of a workflow, one after the other, and those that follow from them."""
+"""Executes the runs of one workflow step one after the other, and the runs that they trigger."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from runner.run.follow_up import report_end
 from runner.run.launch import NewRun, launch, terminable
 from runner.run.start import run_of_work, work_of
 from runner.scheduler.decide import failed_to_start
-from runner.scheduler.ledger import Decide, Ledger
+from runner.scheduler.ledger import DecideFunction, Ledger
 from runner.store import new_run_id
 
 
@@ -38,16 +38,16 @@ class _Due:
 
 @dataclass(frozen=True, slots=True)
 class ActionStep:
-    """One step of a workflow, and what it works with."""
+    """One step of a workflow, with what it needs."""
 
     job: JobInput
-    presence: JobOutput
-    trusted: TrustedRepository
+    job_output: JobOutput
+    repository: TrustedRepository
     ledger: Ledger
 
 
 def run_all(step: ActionStep, started: Sequence[Decision], event: Event | None) -> list[RunResult]:
-    """Run what was started, and what follows from it. What there was no time for is told as not started."""
+    """Execute the started runs and those that they trigger; report those without time left as not started."""
     waiting = [_Due(decision, event) for decision in started]
     ran: list[RunResult] = []
     try:
@@ -68,8 +68,8 @@ _ENDED = "the job ended before its turn came"
 
 def start(step: ActionStep, due: Decision, event: Event | None, force: Mapping[str, Any]) -> NewRun:
     """Everything that launching needs; `event` is None for a slot. Raises RunnerError of the forge."""
-    trusted = step.trusted
-    work = work_of(due, event, trusted.loaded.skills[due.skill], trusted.sha)
+    trusted = step.repository
+    work = work_of(due, event, trusted.skill_set.skills[due.skill], trusted.sha)
     return run_of_work(trusted.host, due.run_id or "dry-run", due.skill, work, trusted.skill_source, force)
 
 
@@ -81,23 +81,23 @@ def force(job: JobInput) -> Mapping[str, Any]:
 
 
 def _run(step: ActionStep, due: _Due) -> RunResult:
-    decision, presence = due.decision, step.presence
+    decision, presence = due.decision, step.job_output
     with presence.group(f"{decision.skill}: {decision.message}"):
         try:
             begin = start(step, decision, due.event, force(step.job))
             with terminable():
-                end = launch(step.trusted.host, begin, *_watching(presence))
+                end = launch(step.repository.host, begin, *_watching(presence))
         except RunnerError as error:
             failed = failed_to_start(decision, error)
             step.ledger.amend(failed, _now())
             return RunResult(decision=failed, end=error.end)
-    run = step.trusted.runs.run(decision.run_id)
-    receipts = tuple(step.trusted.runs.receipts(decision.run_id))
+    run = step.repository.runs.run(decision.run_id)
+    receipts = tuple(step.repository.runs.receipts(decision.run_id))
     return RunResult(decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd)
 
 
 def _watching(presence: JobOutput) -> tuple[Callable[[RunEvent], None], Callable[[TranscriptEvent], None]]:
-    """What is shown of a run while it goes on."""
+    """Shows a run's events while it goes on."""
 
     def observe(event: RunEvent) -> None:
         presence.print_line(f"{event.at:%H:%M:%S} {event.phase:<9} {event.message}")
@@ -114,9 +114,9 @@ def _follow_ups(step: ActionStep, done: RunResult) -> list[_Due]:
     decision = done.decision
     if decision.verdict is not Verdict.STARTED:
         return []
-    runs, skills, now = step.trusted.runs, step.trusted.loaded.skills, _now()
+    runs, skills, now = step.repository.runs, step.repository.skill_set.skills, _now()
 
-    def decide(_: Event, decide: Decide) -> list[Decision]:
+    def decide(_: Event, decide: DecideFunction) -> list[Decision]:
         return step.ledger.decide(lambda history: assign_run_ids(decide(history), now), now)
 
     run = runs.run(decision.run_id)
@@ -125,7 +125,7 @@ def _follow_ups(step: ActionStep, done: RunResult) -> list[_Due]:
 
 
 def assign_run_ids(decisions: Sequence[Decision], now: datetime, host: str = "action") -> list[Decision]:
-    """Every decision to start names the run that it starts."""
+    """Give every decision to start a run id."""
     return [
         replace(one, run_id=new_run_id(now), host=host) if one.verdict is Verdict.STARTED else one
         for one in decisions

@@ -1,4 +1,4 @@
-"""What the Action works by: configuration and skills of the default branch, whatever branch started it.
+"""Fetches the trusted repository: configuration and skills of the default branch, whatever started the job.
 
 A pull request's copy of either is data. Nothing is read from the checkout that a workflow may have made.
 """
@@ -20,7 +20,7 @@ from runner.run import bootstrap
 from runner.run.place import Host, Place
 from runner.run.start import SkillSource
 from runner.scheduler.loop_guard import OwnIdentity
-from runner.skills import LoadedSkills, load
+from runner.skills import SkillSet, load
 from runner.store import Store
 from runner.workspace.mirror import Mirror
 
@@ -34,8 +34,8 @@ class TrustedRepository:
     forge: Forge
     mirror: Mirror
     sha: str
-    loaded: LoadedSkills
-    me: OwnIdentity
+    skill_set: SkillSet
+    identity: OwnIdentity
 
     @property
     def host(self) -> Host:
@@ -43,23 +43,23 @@ class TrustedRepository:
 
     @property
     def skill_source(self) -> SkillSource:
-        return SkillSource(mirror=self.mirror, head=self.sha, skills=self.loaded.skills)
+        return SkillSource(mirror=self.mirror, head=self.sha, skills=self.skill_set.skills)
 
     @property
     def remote(self) -> Remote:
         return self.forge.remote()
 
     def introduction_times(self) -> Mapping[str, datetime]:
-        """When each skill came to the default branch as it is now."""
+        """By skill: when the default branch got its present version."""
         return {skill.name: _introduced(self.mirror, self.sha, skill.path) for skill in self._skills}
 
     @property
     def _skills(self) -> Any:
-        return self.loaded.skills.values()
+        return self.skill_set.skills.values()
 
 
 def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
-    """Fetch the repository and read what counts. Raises RunnerError: of the forge, or INVALID_CONFIG."""
+    """Fetch the repository, and read its configuration and skills. Raises RunnerError."""
     token, login = _credential(job)
     flags = _flags(job)
     asked = load_config(job.workspace, read=_nothing, flags=flags)
@@ -80,8 +80,8 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
         forge=forge,
         mirror=mirror,
         sha=base.sha,
-        loaded=load(files_at(mirror.directory, base.sha, config.skills)),
-        me=OwnIdentity(login=login, email=config.bot.email, workflow=job.workflow),
+        skill_set=load(files_at(mirror.directory, base.sha, config.skills)),
+        identity=OwnIdentity(login=login, email=config.bot.email, workflow=job.workflow),
     )
 
 
@@ -101,11 +101,11 @@ def _credential(job: JobInput) -> tuple[Callable[[], str], str]:
 
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
-"""What the App's token is asked for, and nothing more."""
+"""The permissions that the App's token gets."""
 
 
 def _flags(job: JobInput) -> dict[str, Any]:
-    """What the workflow says goes before what the repository's configuration says."""
+    """The configuration keys that the workflow sets, which go before the repository's file."""
     return {
         "forge": "github",
         "github.api_url": job.api_url,
@@ -139,7 +139,7 @@ def _config(job: JobInput, mirror: Path, sha: str, flags: Mapping[str, Any]) -> 
 
 
 def workflow_file(job: JobInput, trusted: TrustedRepository) -> bytes | None:
-    """The file of the workflow that runs this step, at the commit that it runs from; None: not to be had."""
+    """The workflow file of this step at its commit; None: it cannot be fetched."""
     sha = job.workflow_sha or trusted.sha
     try:
         trusted.mirror.fetch(trusted.remote, sha)
@@ -151,7 +151,7 @@ def workflow_file(job: JobInput, trusted: TrustedRepository) -> bytes | None:
 
 
 def _introduced(mirror: Mirror, sha: str, path: str) -> datetime:
-    """When the folder came to the branch as it is now: the commit, or the merge, that last changed it."""
+    """When the branch got the present version of a folder: the date of its last commit or merge."""
     git = Git(mirror.directory)
     seconds = git.output("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
     return datetime.fromtimestamp(int(seconds or 0), UTC)

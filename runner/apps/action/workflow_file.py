@@ -1,4 +1,4 @@
-"""The text of one GitHub workflow -> what its jobs do, each part with its line.
+"""Parses the text of a GitHub workflow into jobs and steps, each part with its line.
 
 Read as GitHub's "Workflow syntax for GitHub Actions" says: keys and values are text, anchors and aliases
 stand for what they name, merge keys and keys that stand twice are refused.
@@ -18,8 +18,8 @@ Node = Any
 """A node of ruamel's tree. Aliased nodes stand in several places, and may contain themselves."""
 
 
-class Unreadable(Exception):  # noqa: N818 - what is wrong is the file
-    """The text is no workflow that GitHub would run."""
+class UnreadableFile(Exception):  # noqa: N818 - what is wrong is the file
+    """GitHub would not run the text as a workflow."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ NOTHING = YamlText(value="", line=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Permissions:
+class TokenPermissions:
     line: int
     everything: str = ""  # "write-all" or "read-all"
     scopes: Texts
@@ -67,7 +67,7 @@ class WorkflowJob:
     uses: YamlText  # the reusable workflow that it is; empty: it has steps
     steps: Sequence[WorkflowStep]
     needs: frozenset[str]
-    permissions: Permissions | None  # None: not stated
+    permissions: TokenPermissions | None  # None: not stated
     env: Texts
     runs_on: frozenset[str]
     timeout: bool
@@ -79,7 +79,7 @@ class WorkflowJob:
 class Workflow:
     file: str
     triggers: frozenset[str]
-    permissions: Permissions | None
+    permissions: TokenPermissions | None
     env: Texts
     jobs: Sequence[WorkflowJob]
 
@@ -89,7 +89,7 @@ def read_workflow(file: str, raw: bytes) -> Workflow:
     root = _composed(raw)
     _check(root)
     if not isinstance(root, MappingNode):
-        raise Unreadable(_line(root), "it holds no workflow")
+        raise UnreadableFile(_line(root), "it holds no workflow")
     jobs = _get(root, "jobs")
     return Workflow(
         file=file,
@@ -102,32 +102,32 @@ def read_workflow(file: str, raw: bytes) -> Workflow:
 
 def _composed(raw: bytes) -> Node:
     if len(raw) > MAX_FILE:
-        raise Unreadable(1, f"it has {len(raw)} bytes, more than the {MAX_FILE} that are read")
+        raise UnreadableFile(1, f"it has {len(raw)} bytes, more than the {MAX_FILE} that are read")
     try:
         root = YAML(typ="safe", pure=True).compose(raw.decode("utf-8-sig"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Unreadable(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}") from None
+        raise UnreadableFile(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}") from None
     except UnicodeDecodeError as error:
-        raise Unreadable(raw.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
+        raise UnreadableFile(raw.count(b"\n", 0, error.start) + 1, "not UTF-8") from None
     except YAMLError:
-        raise Unreadable(1, "not valid YAML: a control character") from None
+        raise UnreadableFile(1, "not valid YAML: a control character") from None
     except RecursionError:
-        raise Unreadable(1, "nested too deeply") from None
+        raise UnreadableFile(1, "nested too deeply") from None
     return root
 
 
 def _check(root: Node) -> None:
-    """Refuse what GitHub refuses, and what two readers would read in two ways."""
+    """Refuse what GitHub refuses, and what parsers read differently."""
     for node in _below(root):
         seen = set()
         for key in [key for key, _ in node.value] if isinstance(node, MappingNode) else ():
             if not isinstance(key, ScalarNode):
-                raise Unreadable(_line(key), "a key that is not text")
+                raise UnreadableFile(_line(key), "a key that is not text")
             if key.value == "<<":
-                raise Unreadable(_line(key), "a merge key, which GitHub does not read")
+                raise UnreadableFile(_line(key), "a merge key, which GitHub does not read")
             if key.value in seen:
-                raise Unreadable(_line(key), f"the key `{key.value}` stands there twice")
+                raise UnreadableFile(_line(key), f"the key `{key.value}` stands there twice")
             seen.add(key.value)
 
 
@@ -158,7 +158,7 @@ def _mapping(node: Node, what: str) -> dict[str, Node]:
     if _empty(node):
         return {}
     if not isinstance(node, MappingNode):
-        raise Unreadable(_line(node), f"`{what}` is not a mapping")
+        raise UnreadableFile(_line(node), f"`{what}` is not a mapping")
     return {str(key.value): value for key, value in node.value}
 
 
@@ -166,7 +166,7 @@ def _list(node: Node, what: str) -> Sequence[Node]:
     if _empty(node):
         return []
     if not isinstance(node, SequenceNode):
-        raise Unreadable(_line(node), f"`{what}` is not a list")
+        raise UnreadableFile(_line(node), f"`{what}` is not a list")
     return list(node.value)
 
 
@@ -178,7 +178,7 @@ def _text(node: Node, what: str) -> YamlText:
     if node is None:
         return NOTHING
     if not isinstance(node, ScalarNode):
-        raise Unreadable(_line(node), f"`{what}` is not text")
+        raise UnreadableFile(_line(node), f"`{what}` is not text")
     return YamlText(value=str(node.value), line=_line(node), block=node.style in ("|", ">"))
 
 
@@ -195,14 +195,14 @@ def _words(node: Node) -> frozenset[str]:
     return frozenset(str(one.value).lower() for one in _below(node) if isinstance(one, ScalarNode))
 
 
-def _permissions(parent: Node) -> Permissions | None:
+def _permissions(parent: Node) -> TokenPermissions | None:
     node = _get(parent, "permissions")
     if _empty(node):
         return None
     if isinstance(node, ScalarNode):
-        return Permissions(line=_line(node), everything=node.value.strip().lower(), scopes={})
+        return TokenPermissions(line=_line(node), everything=node.value.strip().lower(), scopes={})
     scopes = {name.lower(): text for name, text in _texts(node, "permissions").items()}
-    return Permissions(line=_line(node), scopes=scopes)
+    return TokenPermissions(line=_line(node), scopes=scopes)
 
 
 def _job(key: Node, node: Node) -> WorkflowJob:

@@ -1,4 +1,4 @@
-"""What a person asks for, checked: which skill, and what starts it."""
+"""Reads what a command line names: a skill, and the trigger of its run."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from runner.skills.discover import discover
 from runner.triggers import TRIGGERS, actor, kind_of
 
 
-def skill(place: LocalPlace, name: str) -> Skill:
-    """The skill as it lies in the working tree. Raises RunnerError: all its faults, or that there is none."""
+def read_skill(place: LocalPlace, name: str) -> Skill:
+    """The skill in the working tree. Raises RunnerError with all its faults, or when there is none."""
     found = discover(place.local.root, place.config.skills)
     loaded = load(found.files)
     if name in loaded.skills:
@@ -33,8 +33,8 @@ def skill(place: LocalPlace, name: str) -> Skill:
     raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
 
 
-def skills(place: LocalPlace) -> list[Skill]:
-    """All skills as they lie in the working tree. Raises RunnerError: all their faults."""
+def read_skills(place: LocalPlace) -> list[Skill]:
+    """All skills of the working tree. Raises RunnerError with all their faults."""
     found = discover(place.local.root, place.config.skills)
     loaded = load(found.files)
     if faults := [*found.faults, *loaded.faults]:
@@ -43,15 +43,15 @@ def skills(place: LocalPlace) -> list[Skill]:
 
 
 def commit_of(place: LocalPlace, found: Skill) -> str | None:
-    """The commit that holds the skill as it lies here; None when it is not committed so."""
+    """The commit whose version of the skill equals the working tree's; None: it is not committed so."""
     committed = load(files_at(place.local.root, place.local.head_sha, [found.path])).skills.get(found.name)
     return place.local.head_sha if committed is not None and committed.digest == found.digest else None
 
 
-def trigger(
+def read_trigger(
     found: Skill, event_file: Path | None, named: str | None, inputs: Sequence[str], run_id: str
 ) -> Trigger:
-    """What starts the run: an event's payload from a file, or the person at the command line."""
+    """The trigger of the run: an event's payload from a file, or `manual`."""
     given = dict(_pair(text) for text in inputs)
     now = datetime.now(UTC)
     if event_file is None:

@@ -43,8 +43,8 @@ VERBS = {
 }
 
 
-class Verbs(click.Group):
-    """Lists the verbs from the table above, and imports the one that is used."""
+class CommandGroup(click.Group):
+    """Lists the commands of the table above, and imports the one that is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -61,7 +61,9 @@ class Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option("-C", "--repo", "root", type=click.Path(path_type=Path), default=Path(), help="The repository.")
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("--state-dir", type=click.Path(path_type=Path), help="Where runs are kept.")
@@ -76,7 +78,7 @@ def group(
 
 
 def main() -> None:
-    """The edge: whatever goes wrong becomes a message and an exit code, and never a traceback."""
+    """The entry point: every error becomes a message and an exit code, never a traceback."""
     try:
         code = group.main(prog_name="skillrunner", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
@@ -106,7 +108,7 @@ def _tell(error: RunnerError) -> None:
 
 
 def _report(error: Exception) -> ExitCode:
-    """Keep what a developer needs, and tell the user in one line. Values of the environment stay out."""
+    """Write a report for developers, and print one line for the user. It holds no environment variables."""
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
     folder = Path(os.environ.get("SKILLRUNNER_STATE_DIR") or home / "skillrunner") / "reports"
     path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.txt"

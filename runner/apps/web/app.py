@@ -15,14 +15,14 @@ from runner.core.errors import RunnerError
 from runner.core.model.decision import Event
 from runner.triggers.sources import LARGEST, SOURCES, Delivery, IgnoredDelivery, Ping, RefusedDelivery
 
-_IN_HAND = 4 * LARGEST  # bytes of all the bodies that are being read or stored
+_IN_HAND = 4 * LARGEST  # bytes of all bodies that are being read or stored
 _BUSY = RefusedDelivery(503, "too much at once: deliver it again")
 _UNKNOWN = RefusedDelivery(404, "not found")
 _GONE = RefusedDelivery(400, "the body did not come whole")
 _SLOW = RefusedDelivery(408, "the body did not come in time")
 
 
-def app(
+def create_app(
     deliver: Callable[[Event, str], bool],
     secrets: Mapping[str, Sequence[str]],
     serves: Callable[[str], bool],
@@ -30,7 +30,7 @@ def app(
     *,
     patience: float = 20.0,
 ) -> FastAPI:
-    """What a worker serves.
+    """The ASGI application of a worker.
 
     `deliver` stores an event of a repository, and returns False when it was known before; it is called from
     several threads. `secrets` are by event source. `serves` says whether a repository is ours. `health` tells
@@ -67,14 +67,14 @@ def app(
 
 @dataclass
 class _Bodies:
-    """Bodies on their way in, within limits of size and time."""
+    """Reads bodies within limits of size and time."""
 
     patience: float
     in_hand: int = 0
 
     @asynccontextmanager
     async def read(self, request: Request, largest: int) -> AsyncIterator[bytes | RefusedDelivery]:
-        """The body; it counts as being in hand until the context ends."""
+        """The body; it counts towards the limit until the context ends."""
         body = bytearray()
         try:
             async with asyncio.timeout(self.patience):
@@ -120,5 +120,5 @@ def _answer(received: Ping | IgnoredDelivery | RefusedDelivery) -> JSONResponse:
 
 
 def _refused(refused: RefusedDelivery) -> JSONResponse:
-    """What is left of the body is not read, so the connection is of no more use."""
+    """A refusal. The rest of the body is not read, so the connection is closed."""
     return JSONResponse({"status": "refused", "why": refused.why}, refused.status, {"Connection": "close"})

@@ -19,7 +19,7 @@ from runner.run.follow_up import report_end
 from runner.scheduler.backoff import Backoffs
 from runner.scheduler.circuit_breaker import has_failed, is_open
 from runner.scheduler.decide import decide_event, decide_slots
-from runner.scheduler.ledger import Decide, Ledger
+from runner.scheduler.ledger import DecideFunction, Ledger
 from runner.scheduler.timetable import Timetable
 from runner.skills import Skill
 from runner.store import Store
@@ -186,7 +186,7 @@ class Controller:
         skills = self.snapshots[name].skills
         self._decide_event(name, event, lambda known: decide_event(skills, event, facts, known, event.at))
 
-    def _decide_event(self, name: str, event: Event, decide: Decide) -> list[Decision]:
+    def _decide_event(self, name: str, event: Event, decide: DecideFunction) -> list[Decision]:
         repository = self.snapshots[name]
         decided = self._decision_log(repository).decide(
             decide, lambda decision: repository.queue_entry(decision, event), event.at

@@ -194,7 +194,7 @@ def serve_webhooks(
     """
     import uvicorn
 
-    from runner.apps.web.app import app
+    from runner.apps.web.app import create_app
 
     def deliver(event: Event, repository: str) -> bool:
         new = event_sources.deliver(event, own_name(repository) or repository)
@@ -202,7 +202,7 @@ def serve_webhooks(
         return new
 
     host, _, port = listen.rpartition(":")
-    web = app(deliver, secrets, lambda name: bool(own_name(name)), lambda: {"store": True})
+    web = create_app(deliver, secrets, lambda name: bool(own_name(name)), lambda: {"store": True})
     server = uvicorn.Server(uvicorn.Config(web, host=host, port=int(port), log_level="warning"))
     thread = Thread(target=server.run, name="webhooks", daemon=True)
     thread.start()

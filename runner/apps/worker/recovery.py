@@ -107,7 +107,7 @@ class Recovery:
         cleared = True
         rooms = self.config.state / "workspaces"
         if rooms.is_dir():
-            checkout.sweep(rooms)
+            checkout.remove_dead_workspaces(rooms)
         for kind in SANDBOXES.all().values():
             try:
                 for run_id in kind.sweep(self._is_alive):

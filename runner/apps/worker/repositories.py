@@ -43,7 +43,7 @@ class RepositoryList:
         token = partial(self.credentials.list_token, owner)
         api = self.config.github.api_url
         return Door(
-            api_url=api, repository="", token=token, pacer=self.credentials.pacer(owner), patience=0.0
+            api_url=api, repository="", token=token, pacer=self.credentials.pacer(owner), max_wait=0.0
         )
 
     def names(self) -> tuple[str, ...]:

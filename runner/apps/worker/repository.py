@@ -18,7 +18,7 @@ from runner.run import bootstrap
 from runner.run.place import Host, Place
 from runner.run.plan import Base
 from runner.run.start import SkillSource, queue_entry
-from runner.skills import LoadedSkills, Skill, load
+from runner.skills import Skill, SkillSet, load
 from runner.store import Store
 from runner.store.decisions import QueueEntry
 from runner.triggers.sources import SOURCES, Feed, PollTarget
@@ -37,7 +37,7 @@ class RepositorySnapshot:
     forge: Forge
     mirror: Mirror
     base: Base
-    skill_set: LoadedSkills
+    skill_set: SkillSet
     introduction_times: Mapping[str, datetime]  # by skill: when the default branch got its present version
     feeds: Mapping[str, Feed] = field(default_factory=dict)  # by event source: what is polled
 

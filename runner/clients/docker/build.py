@@ -19,14 +19,14 @@ from runner.core.model import Phase, Reason, Resources
 
 REPOSITORY = "skillrunner/built"
 LABEL = "skillrunner.built"
-UNUSED = 14 * 24 * 3600.0  # seconds after which an image that no run used is removed
-_GLANCE = 0.2  # seconds between looks at whether the run has to stop
+UNUSED_AFTER = 14 * 24 * 3600.0  # seconds after which an unused image is removed
+_GLANCE = 0.2  # seconds between two checks whether the run has to stop
 _KEPT = 20  # lines of output in a failure's message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """An image that is wanted: built where there is none with the same key."""
+    """An image to build, unless one with the same key exists."""
 
     key: str  # hexadecimal; equal keys are the same image
     name: str  # of the Dockerfile, for people
@@ -64,7 +64,7 @@ def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None])
     return tag
 
 
-def prune(unused: float = UNUSED) -> list[str]:
+def prune(unused: float = UNUSED_AFTER) -> list[str]:
     """Remove built images that no run has used for so many seconds; return their tags.
 
     One that a container has stays, whatever its age. Raises RunnerError when no engine answers.
@@ -78,7 +78,7 @@ def prune(unused: float = UNUSED) -> list[str]:
 
 
 def _used(tag: str, key: str) -> bool:
-    """Whether the image is there. To name it anew is how the engine remembers when it was used last."""
+    """Whether the image exists. Tagging it again makes the engine remember when it was last used."""
     from docker.errors import NotFound
 
     with engine.engine_errors(f"look for the image {tag}"):
@@ -90,7 +90,7 @@ def _used(tag: str, key: str) -> bool:
 
 
 def _age(tag: str) -> float:
-    """Seconds since it was named; 0 where the engine does not tell, or it is gone."""
+    """Seconds since it was last tagged; 0 when the engine does not say, or the image is gone."""
     from docker.errors import NotFound
 
     with suppress(NotFound, ValueError):
@@ -121,7 +121,7 @@ def _failed(wanted: Build, output: str) -> RunnerError:
 
 
 class _Stream:
-    """What the engine says while it builds, read aside, so that nothing it does can hold us up."""
+    """Reads the engine's build output in a thread, so that the engine cannot block us."""
 
     def __init__(self, wanted: Build, tag: str, context: IO[bytes]) -> None:
         self._wanted, self._tag, self._context = wanted, tag, context
@@ -177,7 +177,7 @@ class _Stream:
             api.close()
 
     def _ask(self, api: Any) -> Any:
-        """`APIClient.build`, but for the response, which that one keeps to itself."""
+        """`APIClient.build`, but it returns the response, so that it can be closed."""
         resources = self._wanted.resources
         asked = {
             "t": self._tag,

@@ -1,4 +1,4 @@
-"""The Docker engine, through its own SDK. Nothing else in the house talks to it."""
+"""The Docker engine, through its own SDK. Nothing else in the program calls it."""
 
 import json
 import re
@@ -95,7 +95,7 @@ def nameservers() -> list[str]:
 
 @contextmanager
 def engine_errors(what: str) -> Iterator[None]:
-    """The engine's errors inside become a RunnerError that says what was asked of it."""
+    """Turn the engine's errors raised inside into RunnerError; `what` says what was asked of it."""
     import requests
     from docker.errors import DockerException
 
@@ -124,8 +124,8 @@ def remove(container: str) -> None:
             raise
 
 
-def ends_within(container: str, seconds: int) -> bool:
-    """Whether a container has ended or does so within some seconds."""
+def wait_for_end(container: str, seconds: int) -> bool:
+    """Whether a container has ended, or ends within `seconds`."""
     import requests
     from docker.errors import NotFound
 
@@ -138,14 +138,14 @@ def ends_within(container: str, seconds: int) -> bool:
     return True
 
 
-def output(container: str, argv: Sequence[str]) -> bytes:
-    """What a short command in a running container prints, also when it fails or cannot be run."""
+def exec_output(container: str, argv: Sequence[str]) -> bytes:
+    """The output of a short command in a running container, also when it fails or cannot be run."""
     made = client().exec_create(container, list(argv))
     return bytes(client().exec_start(made["Id"]))
 
 
 def output_of(options: Mapping[str, Any], host: Mapping[str, Any]) -> bytes:
-    """The same of a container of its own, which is gone afterwards."""
+    """The output of a container that is created for this and removed afterwards."""
     container = client().create_container(**options, host_config=client().create_host_config(**host))["Id"]
     try:
         client().start(container)
@@ -155,7 +155,7 @@ def output_of(options: Mapping[str, Any], host: Mapping[str, Any]) -> bytes:
         remove(container)
 
 
-def sweep(alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
+def remove_dead_containers(alive: Callable[[Mapping[str, str]], bool]) -> list[str]:
     """Remove the containers of runs that are not alive, by their labels; return their runs' ids."""
     filters = {"label": [RUN_LABEL]}
     with engine_errors("list what earlier runs left"):
@@ -201,7 +201,7 @@ class Frames:
 
 
 def error_text(error: Exception) -> str:
-    """What the engine said, without the library's wrapping."""
+    """The engine's own message in an error of the SDK."""
     explanation = getattr(error, "explanation", None)
     if isinstance(explanation, bytes):
         explanation = explanation.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Images: which one a name means, and how it is had."""
+"""Resolves names of images to digests, and pulls missing images."""
 
 import re
 import time
@@ -13,16 +13,16 @@ from runner.core.model import Phase, Reason
 if TYPE_CHECKING:
     from docker import APIClient
 
-PULL = 15 * 60.0  # seconds that the pull of an image may take; no limit of the skill counts it
-_SILENCE = 120.0  # seconds without a word about a pull
+PULL_TIMEOUT = 15 * 60.0  # seconds that the pull of an image may take; no limit of the skill counts it
+_SILENCE = 120.0  # seconds without output of a pull
 _PASSES = re.compile(
     r"toomanyrequests|takes longer|timed? ?out|connection re|unavailable|\b(429|50[0234])\b", re.IGNORECASE
 )
-"""What registries and engines say of things that may be better the next time."""
+"""Matches errors of registries and engines that may be gone at the next try."""
 
 
 def resolve(image: str, say: Callable[[str], None]) -> str:
-    """The digest of an image, pulled with progress where it is not there.
+    """The digest of an image, which is pulled first when the engine does not have it.
 
     Raises RunnerError IMAGE_NOT_FOUND naming image, cause and the next command.
     """
@@ -57,7 +57,7 @@ def _inspect(image: str) -> dict[str, Any] | None:
 
 
 def _pulling() -> "APIClient":
-    """A connection for one pull: the SDK's own would wait without end for an engine that says nothing."""
+    """A connection for one pull: the shared one would wait for ever for a silent engine."""
     from docker import APIClient
 
     class Impatient(APIClient):
@@ -83,7 +83,7 @@ def _pull(image: str, say: Callable[[str], None]) -> None:
     say(f"pulling {image}")
     name, tag = _name_and_tag(image)
     seen: set[str] = set()
-    failure, until = "", time.monotonic() + PULL
+    failure, until = "", time.monotonic() + PULL_TIMEOUT
     try:
         with closing(_pulling()) as engine:
             lines = engine.pull(name, tag=tag, stream=True, decode=True)
@@ -94,7 +94,7 @@ def _pull(image: str, say: Callable[[str], None]) -> None:
                     seen.add(status)
                     say(status)
                 if time.monotonic() > until:
-                    failure = f"its pull takes longer than {PULL:.0f} s"
+                    failure = f"its pull takes longer than {PULL_TIMEOUT:.0f} s"
                     break
     except (APIError, requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _no_image(image, docker.error_text(error), f"docker pull {image}") from error

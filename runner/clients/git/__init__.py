@@ -1,4 +1,4 @@
-"""git, behind one door: calls, objects, the user's own repository."""
+"""The client of git: calls, objects, the user's own repository."""
 
 from runner.clients.git.call import Git
 from runner.clients.git.failures import GitResult

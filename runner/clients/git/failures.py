@@ -1,4 +1,4 @@
-"""What git answers when it fails, and what a person can do about it."""
+"""Turns a failure of git into an error that says what a person can do."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""GitHub's REST API: authenticated, patient with limits, and honest about what was lost on the way.
+"""The client of GitHub's REST API: it authenticates, waits for rate limits, and retries what is safe.
 
 Waiting follows GitHub's "Rate limits for the REST API" and "Best practices for using the REST API":
 Retry-After first, then the reset time, else at least a minute and twice as long each time.
@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runner import __version__
-from runner.clients.github.rate_limit import Kind, RateLimiter
+from runner.clients.github.rate_limit import RateLimiter, RequestKind
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _TIMEOUT = (10, 60)  # seconds: to connect, between bytes
 _TRIES = 4
 _SECONDARY = 60.0
-_SAFE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})  # asked twice, they do what asked once does
+_SAFE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})  # methods that are safe to repeat
 
 
 @dataclass
 class GitHubApi:
-    """One repository's API. `token` is asked for with each request: an App's lives for an hour, a run longer.
+    """One repository's API. `token` is called for each request: an App's token lives for an hour only.
 
-    It is in no message and no representation.
+    The token is in no message and no representation.
     """
 
     api_url: str
@@ -38,8 +38,10 @@ class GitHubApi:
     token: Callable[[], str] = field(repr=False)
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
-    pacer: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token, for all who have it
-    patience: float = 15 * 60.0  # seconds that one call may wait for limits in all
+    pacer: RateLimiter = field(
+        default_factory=RateLimiter, repr=False
+    )  # of the token, shared by all who use it
+    max_wait: float = 15 * 60.0  # seconds that one call may wait for rate limits
 
     @cached_property
     def session(self) -> "Session":
@@ -62,12 +64,12 @@ class GitHubApi:
         return request
 
     def for_repository(self, repository: str) -> "GitHubApi":
-        """Another repository's API, over the same connections: for one thread at a time."""
+        """The API of another repository over the same connections; one thread at a time may use it."""
         return self._like(replace(self, repository=repository))
 
     def without_waiting(self) -> "GitHubApi":
-        """The same for who comes again soon: it gives up where GitHub asks to wait."""
-        return self._like(replace(self, patience=0.0))
+        """The same API for callers that poll: it raises FORGE_RATE_LIMITED instead of waiting."""
+        return self._like(replace(self, max_wait=0.0))
 
     def _like(self, other: "GitHubApi") -> "GitHubApi":
         vars(other)["session"] = self.session
@@ -93,7 +95,7 @@ class GitHubApi:
         parameters: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> "Response":
-        """One request, repeated where that is right. `path` is below the repository unless it has a host.
+        """Send one request, and retry it if that is safe. `path` is below the repository or has a host.
 
         With an `If-None-Match` among `headers`, the answer may be 304: nothing has changed.
 
@@ -104,7 +106,7 @@ class GitHubApi:
         url = path if path.startswith("http") else self._url(path)
         waited = 0.0
         for attempt in itertools.count(1):
-            if waited + (pause := self.pacer.seconds_blocked()) > self.patience:
+            if waited + (pause := self.pacer.seconds_blocked()) > self.max_wait:
                 raise _limited(method, url, pause)
             response = self._send(method, url, data, parameters, headers, attempt)
             if response is None or (response.status_code >= 500 and method in _SAFE and attempt < _TRIES):
@@ -117,7 +119,7 @@ class GitHubApi:
                 raise failure(method, url, response)
             self.pacer.block(asked)
             waited += asked
-            if waited <= self.patience:
+            if waited <= self.max_wait:
                 self.sleep(asked)
         raise AssertionError("counting never ends")
 
@@ -134,7 +136,7 @@ class GitHubApi:
         headers: Mapping[str, str] | None,
         attempt: int,
     ) -> "Response | None":
-        """The answer; None when the connection broke and asking again can do no harm."""
+        """The answer; None when the connection broke and the request is safe to repeat."""
         from requests import exceptions
 
         try:
@@ -160,7 +162,7 @@ class GitHubApi:
             ) from error
 
 
-def _kind(method: str, url: str) -> Kind:
+def _kind(method: str, url: str) -> RequestKind:
     if method in ("GET", "HEAD"):
         return "read"
     if method == "POST":
@@ -173,7 +175,7 @@ def _backoff(attempt: int) -> float:
 
 
 def _pause(response: "Response", now: float, attempt: int) -> float | None:
-    """How long to wait before asking again; None: the answer is no matter of limits."""
+    """Seconds to wait before a retry; None: the answer is about no rate limit."""
     if response.status_code not in (403, 429):
         return None
     headers = response.headers
@@ -197,8 +199,8 @@ def _limited(method: str, url: str, pause: float) -> RunnerError:
 
 
 def failure(method: str, url: str, response: "Response") -> RunnerError:
-    """What an answer means that is no success."""
-    status, said = response.status_code, _said(response)
+    """The error for an answer that is no success."""
+    status, said = response.status_code, _error_details(response)
     message = f"{method} {url} was answered {status}: {said}"
     if status == 401:
         hint = "the token is wrong or has expired: set GITHUB_TOKEN to a new one"
@@ -216,8 +218,8 @@ def failure(method: str, url: str, response: "Response") -> RunnerError:
     return RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, message, hint="skillrunner doctor")
 
 
-def _said(response: "Response") -> str:
-    """GitHub's own words, with the details that its 422 answers carry."""
+def _error_details(response: "Response") -> str:
+    """GitHub's message, with the details of a 422 answer."""
     try:
         answer = response.json()
         details = [

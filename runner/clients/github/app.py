@@ -1,4 +1,4 @@
-"""A GitHub App's way in: its private key -> a short-lived token for one repository and few permissions.
+"""Tokens of a GitHub App: its private key -> a short-lived token for one repository and few permissions.
 
 GitHub's "Generating a JSON Web Token (JWT) for a GitHub App" and "Generating an installation access token
 for a GitHub App". What the token does is done by "<slug>[bot]", and starts workflows, unlike what the
@@ -38,9 +38,9 @@ class Token:
 
 @dataclass(slots=True)
 class RenewingToken:
-    """A token for as long as it is wanted: called, it gives one that is good at this moment.
+    """A token that renews itself: a call returns one that is valid now.
 
-    Threads may share it. `clock` is one that no one can set, or a calendar set back would keep a token alive.
+    Threads may share it. `clock` must be monotonic: a clock set back would keep an expired token.
     """
 
     new: Callable[[], Token]
@@ -79,11 +79,11 @@ def installation_token(
 ) -> Token:
     """A token for `repository` ("owner/name") alone, with `permissions` ({"contents": "write"}) alone.
 
-    Of what is `welcome`, it gets what the App was given there. `app_id` may be the App's client id too.
+    It also gets those of the permissions `welcome` that the App has. `app_id` may be the App's client id.
 
     Raises RunnerError: INVALID_CONFIG (the id or the key), FORGE_DENIED (they do not belong together, or the
     App is suspended), FORGE_NOT_FOUND (the App is not installed there), FORGE_REJECTED (it lacks a
-    permission), and what the door raises.
+    permission), and what the API raises.
     """
     app, slug, page = _app(api_url, app_id, private_key, repository, pacer)
     with _meaning(_not_installed(slug, repository, page), Reason.FORGE_NOT_FOUND):
@@ -115,7 +115,7 @@ def owner_token(
 def _app(
     api_url: str, app_id: str, private_key: str, repository: str, pacer: RateLimiter | None
 ) -> tuple[GitHubApi, str, str]:
-    """A door for the App itself, its slug, and the page where it is installed."""
+    """(an API client of the App itself, its slug, the URL of its installation page)"""
     signed = _jwt(app_id, private_key, time.time())
     app = GitHubApi(
         api_url=api_url, repository=repository, token=lambda: signed, pacer=pacer or RateLimiter()
@@ -136,7 +136,7 @@ def _token(app: GitHubApi, slug: str, installation: int, wanted: Mapping[str, An
 
 @contextmanager
 def _meaning(error: RunnerError, *reasons: Reason) -> Iterator[None]:
-    """What GitHub's refusal, if it is for one of `reasons`, means to whoever set the App up."""
+    """An error raised inside for one of `reasons` gets a message and a hint about the App's set-up."""
     try:
         yield
     except RunnerError as said:

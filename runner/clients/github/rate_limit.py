@@ -1,4 +1,4 @@
-"""How fast one token may ask GitHub: what its secondary limits leave, which no answer tells in advance.
+"""Limits the rate of one token's requests to GitHub's secondary limits, which answers do not announce.
 
 GitHub's "Rate limits for the REST API", "About secondary rate limits": 900 points a minute, of which a read
 costs one and a write five; 80 requests a minute and 500 an hour that create content. And its "Best practices
@@ -13,75 +13,75 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["read", "grant", "write", "create"]
-"""What a request does. To grant a token is a POST that changes nothing which anybody sees."""
+RequestKind = Literal["read", "grant", "write", "create"]
+"""What a request does. Granting a token is a POST that changes nothing visible."""
 
 _MINUTE, _HOUR = 60.0, 3600.0
-_COSTS: dict[Kind, int] = {"read": 1, "grant": 5, "write": 5, "create": 5}
-_POINTS = 900  # in a minute
-_FOR_READS = 850  # of these, so that a write need not wait for a minute's reads
-_AT_ONCE = 720  # of these, as fast as they come; the others are spread over the rest of the minute
+_COSTS: dict[RequestKind, int] = {"read": 1, "grant": 5, "write": 5, "create": 5}
+_POINTS = 900  # points in a minute
+_FOR_READS = 850  # points of these for writes, so that a write does not wait for reads
+_AT_ONCE = 720  # points of these without a delay; the others are spread over the rest of the minute
 _CREATED = ((80, _MINUTE), (500, _HOUR))
 _BETWEEN_WRITES = 1.0  # seconds
-_SHORTEST = 0.001  # seconds of sleep: below a clock's grain a wait would never end
+_SHORTEST = 0.001  # seconds: a shorter sleep than the clock's resolution would never end
 _NEVER = float("-inf")
 
 
 @dataclass(slots=True)
 class RequestPace:
-    """What was asked lately. Pure: the time is handed in, in seconds of a clock that only goes on."""
+    """The recent requests of a token. Pure: callers pass the time, in seconds of a monotonic clock."""
 
-    spent: deque[tuple[float, int]] = field(default_factory=deque)  # of the last minute: when, and points
-    created: deque[float] = field(default_factory=deque)  # when, in the last hour
-    wrote: float = _NEVER  # when the last write ended
-    closed: float = _NEVER  # until when GitHub wants to hear nothing
+    points: deque[tuple[float, int]] = field(default_factory=deque)  # of the last minute: (time, points)
+    creations: deque[float] = field(default_factory=deque)  # times in the last hour
+    last_write: float = _NEVER  # when the last write ended
+    blocked_until: float = _NEVER  # until when GitHub accepts no request
 
-    def wait(self, now: float, kind: Kind) -> float:
+    def wait(self, now: float, kind: RequestKind) -> float:
         """Seconds until such a request may be sent; 0: now."""
         self._forget(now)
         if kind in ("read", "grant"):
             ready = [self._spread(now), self._fits(now, kind, _FOR_READS)]
         else:
-            ready = [self.wrote + _BETWEEN_WRITES, self._fits(now, kind, _POINTS)]
+            ready = [self.last_write + _BETWEEN_WRITES, self._fits(now, kind, _POINTS)]
         if kind == "create":
-            ready += [self.created[-most] + span for most, span in _CREATED if len(self.created) >= most]
-        return max(now, self.closed, *ready) - now
+            ready += [self.creations[-most] + span for most, span in _CREATED if len(self.creations) >= most]
+        return max(now, self.blocked_until, *ready) - now
 
-    def note_sent(self, now: float, kind: Kind) -> None:
-        self.spent.append((now, _COSTS[kind]))
+    def note_sent(self, now: float, kind: RequestKind) -> None:
+        self.points.append((now, _COSTS[kind]))
         if kind == "create":
-            self.created.append(now)
+            self.creations.append(now)
 
     def _forget(self, now: float) -> None:
-        while self.spent and self.spent[0][0] + _MINUTE <= now:
-            self.spent.popleft()
-        while self.created and self.created[0] + _HOUR <= now:
-            self.created.popleft()
+        while self.points and self.points[0][0] + _MINUTE <= now:
+            self.points.popleft()
+        while self.creations and self.creations[0] + _HOUR <= now:
+            self.creations.popleft()
 
-    def _fits(self, now: float, kind: Kind, most: int) -> float:
-        """When so much of the minute will be over that the request fits."""
+    def _fits(self, now: float, kind: RequestKind, most: int) -> float:
+        """The first time at which the last minute has room for the request."""
         ready, over = now, self._points() + _COSTS[kind] - most
-        for at, points in self.spent:
+        for at, points in self.points:
             if over <= 0:
                 break
             ready, over = at + _MINUTE, over - points
         return ready
 
     def _spread(self, now: float) -> float:
-        """When the next of the reads comes that are left for this minute: they are evenly apart."""
+        """The time of the next read, when the minute's remaining reads are evenly spread."""
         left = _FOR_READS - self._points()
         if not 0 < left <= _FOR_READS - _AT_ONCE:
             return now
-        first, last = self.spent[0][0], self.spent[-1][0]
+        first, last = self.points[0][0], self.points[-1][0]
         return last + (first + _MINUTE - last) / left
 
     def _points(self) -> int:
-        return sum(points for _, points in self.spent)
+        return sum(points for _, points in self.points)
 
 
 @dataclass(slots=True)
 class RateLimiter:
-    """The pace of one token, for all threads of a process."""
+    """Limits the requests of one token for all threads of a process."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -90,8 +90,8 @@ class RateLimiter:
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def slot(self, kind: Kind) -> Iterator[None]:
-        """Wait until a request may be sent, and send it inside: no other one writes meanwhile."""
+    def slot(self, kind: RequestKind) -> Iterator[None]:
+        """Wait until a request may be sent; send it inside the context, which lets one write in at a time."""
         if kind in ("read", "grant"):
             self._wait(kind)
             yield
@@ -101,22 +101,22 @@ class RateLimiter:
             try:
                 yield
             finally:
-                self._pace.wrote = self.clock()
+                self._pace.last_write = self.clock()
 
     def block(self, seconds: float) -> None:
-        """GitHub wants to hear nothing for so long, from nobody who has this token."""
+        """Block all requests of this token for `seconds`, as GitHub asked."""
         with self._lock:
-            self._pace.closed = max(self._pace.closed, self.clock() + seconds)
+            self._pace.blocked_until = max(self._pace.blocked_until, self.clock() + seconds)
 
     def seconds_blocked(self) -> float:
-        """For how many seconds more GitHub wants to hear nothing; 0: it listens."""
-        return max(0.0, self._pace.closed - self.clock())
+        """For how many more seconds requests are blocked; 0: they are not."""
+        return max(0.0, self._pace.blocked_until - self.clock())
 
-    def _wait(self, kind: Kind) -> None:
+    def _wait(self, kind: RequestKind) -> None:
         while (seconds := self._try(kind)) > 0:
             self.sleep(max(seconds, _SHORTEST))
 
-    def _try(self, kind: Kind) -> float:
+    def _try(self, kind: RequestKind) -> float:
         with self._lock:
             now = self.clock()
             seconds = self._pace.wait(now, kind)

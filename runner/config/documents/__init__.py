@@ -2,15 +2,15 @@
 
 from runner.config.documents.diagnostics import Fault, closest, raise_faults, value_text
 from runner.config.documents.validate import Many, Model, Text, check
-from runner.config.documents.yaml import Data, Document, Position, parse
+from runner.config.documents.yaml import Data, Document, LineColumn, parse
 
 __all__ = [
     "Data",
     "Document",
     "Fault",
+    "LineColumn",
     "Many",
     "Model",
-    "Position",
     "Text",
     "check",
     "closest",

@@ -1,4 +1,4 @@
-"""What is wrong with a file, where, and what to write instead."""
+"""Faults of files: what is wrong, where, and what to write instead."""
 
 import json
 import unicodedata

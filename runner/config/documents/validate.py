@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, RootModel, Strict, StringConstraints, ValidationError
 
 from runner.config.documents.diagnostics import closest
-from runner.config.documents.yaml import Data, Document, Path
+from runner.config.documents.yaml import Data, Document, DocumentPath
 
 # Pydantic would import and search all installed packages for plugins of its own, which takes longer than
 # reading a skill; nothing but these models decides what a file may say.
@@ -52,7 +52,7 @@ def check(model: type[M], document: Document) -> M | None:
 
 
 def _follows(document: Document, problem: Data) -> bool:
-    """Whether this only follows from what is told already.
+    """Whether this error only follows from a fault that is reported already.
 
     A list counts as too short without its faulty items; what a fault of the text replaced has no value.
     """
@@ -63,7 +63,7 @@ def _follows(document: Document, problem: Data) -> bool:
 
 
 def _drop_echoes(document: Document) -> None:
-    """A misspelt key is one fault, not also a missing one."""
+    """Drop the fault of a missing key where the fault of a misspelt one explains it."""
     meant = {f.hint for f in document.faults if f.message.startswith("unknown key")}
     document.faults[:] = [
         f for f in document.faults if f"did you mean {f.message.removesuffix(' is missing')}?" not in meant
@@ -91,7 +91,7 @@ def _fault(model: type[BaseModel], document: Document, problem: Data) -> None:
         document.fault(document.value(path), _message(problem), value, _hint(problem, value))
 
 
-def _locate(data: Data, loc: tuple[str | int, ...]) -> tuple[Path, Data]:
+def _locate(data: Data, loc: tuple[str | int, ...]) -> tuple[DocumentPath, Data]:
     """The part of `data` that `loc` speaks of: Pydantic also puts the names of union members into it."""
     path: list[str | int] = []
     for part in loc:
@@ -152,12 +152,12 @@ def _expected(text: str) -> list[str]:
     return [word.strip("' ") for word in text.replace(" or ", ", ").split(",")]
 
 
-def known_keys(model: type[BaseModel], loc: Path) -> list[str]:
+def known_keys(model: type[BaseModel], loc: DocumentPath) -> list[str]:
     """The keys that a mapping at `loc` may have."""
     return sorted({key for one in _owners(model, loc) for key in one.model_fields})
 
 
-def _owners(model: type[BaseModel], loc: Path) -> list[type[BaseModel]]:
+def _owners(model: type[BaseModel], loc: DocumentPath) -> list[type[BaseModel]]:
     """The models that a mapping at `loc` may have to fit; a union's member is named in `loc` by its tag."""
     here: list[type[BaseModel]] = [model]
     for part in loc:
@@ -191,7 +191,7 @@ def models_in(annotation: Data) -> Iterator[type[BaseModel]]:
             yield from models_in(argument)
 
 
-def _example(model: type[BaseModel], loc: Path) -> str:
+def _example(model: type[BaseModel], loc: DocumentPath) -> str:
     """The first example that the schema gives for a field that is missing."""
     for one in _owners(model, loc[:-1]):
         field = one.model_fields.get(str(loc[-1]))

@@ -25,9 +25,9 @@ from runner.config.documents.diagnostics import Fault, value_text
 Data = Any
 """What a file can hold: text, numbers, true and false, None, and lists and mappings of these."""
 
-Path = tuple[str | int, ...]
-Position = tuple[int, int]
-Event = Any
+DocumentPath = tuple[str | int, ...]
+LineColumn = tuple[int, int]
+YamlEvent = Any
 """An event of the YAML parser, which has no types."""
 
 MAX_DEPTH = 32
@@ -48,22 +48,22 @@ class Document:
 
     file: str
     data: Data = None
-    keys: dict[Path, Position] = field(default_factory=dict)
-    values: dict[Path, Position] = field(default_factory=dict)
-    blocks: set[Path] = field(default_factory=set)  # values that begin on the line after their mark
+    keys: dict[DocumentPath, LineColumn] = field(default_factory=dict)
+    values: dict[DocumentPath, LineColumn] = field(default_factory=dict)
+    blocks: set[DocumentPath] = field(default_factory=set)  # values that begin on the line after their mark
     faults: list[Fault] = field(default_factory=list)
-    broken: bool = False  # the text could not be read to its end: `data` is not worth checking
+    is_broken: bool = False  # the text could not be read to its end: `data` is incomplete
 
-    def key(self, path: Path) -> Position:
+    def key(self, path: DocumentPath) -> LineColumn:
         return self.keys.get(path) or self.value(path)
 
-    def value(self, path: Path) -> Position:
-        """Where the value at `path` begins; of what is not in the file, where its parent begins."""
+    def value(self, path: DocumentPath) -> LineColumn:
+        """Where the value at `path` begins; where its parent begins if the file does not have it."""
         while path and path not in self.values:
             path = path[:-1]
         return self.values.get(path, (1, 1))
 
-    def fault(self, position: Position, message: str, value: object = None, hint: str = "") -> None:
+    def fault(self, position: LineColumn, message: str, value: object = None, hint: str = "") -> None:
         text = "" if value is None else value_text(value)
         self.faults.append(Fault(self.file, *position, message, text, hint))
 
@@ -85,7 +85,7 @@ def parse(file: str, raw: bytes, *, limit: int, first_line: int = 1) -> Document
 
 
 def _decoded(document: Document, raw: bytes, limit: int, first_line: int) -> str | None:
-    document.broken = True
+    document.is_broken = True
     if len(raw) > limit:
         hint = "move long text into SKILL.md or a file beside it"
         document.fault((1, 1), f"file has {len(raw)} bytes, more than the {limit} that are read", None, hint)
@@ -104,7 +104,7 @@ def _decoded(document: Document, raw: bytes, limit: int, first_line: int) -> str
 def _compose(document: Document, text: str, offset: int) -> None:
     try:
         _Composer(document, _events(text), offset).document()
-        document.broken = False
+        document.is_broken = False
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = (mark.line + offset + 1, mark.column + 1) if mark else (1, 1)
@@ -118,7 +118,7 @@ def _compose(document: Document, text: str, offset: int) -> None:
         pass
 
 
-def _character(text: str, index: object, offset: int) -> Position:
+def _character(text: str, index: object, offset: int) -> LineColumn:
     head = text[: index if isinstance(index, int) else 0]
     return head.count("\n") + offset + 1, len(head) - head.rfind("\n")
 
@@ -131,21 +131,21 @@ def _syntax_hint(problem: str) -> str:
     return "check indentation, quotes and brackets here and on the line before"
 
 
-def _events(text: str) -> Callable[[], Event]:
+def _events(text: str) -> Callable[[], YamlEvent]:
     """What returns the parser's next event: libyaml's where it is installed, far faster, or ruamel's own."""
     try:
         from _ruamel_yaml import CParser
     except ImportError:
         from ruamel.yaml import YAML
 
-        return cast("Callable[[], Event]", iter(YAML(typ="safe", pure=True).parse(text)).__next__)
-    return cast("Callable[[], Event]", CParser(text).get_event)
+        return cast("Callable[[], YamlEvent]", iter(YAML(typ="safe", pure=True).parse(text)).__next__)
+    return cast("Callable[[], YamlEvent]", CParser(text).get_event)
 
 
 class _Composer:
     """Builds plain data from the parser's events, and notes where each part of it stands."""
 
-    def __init__(self, document: Document, following: Callable[[], Event], offset: int) -> None:
+    def __init__(self, document: Document, following: Callable[[], YamlEvent], offset: int) -> None:
         self.into = document
         self.next = following
         self.line = offset + 1
@@ -158,11 +158,11 @@ class _Composer:
                     return
                 self.into.data = self.node(self.next(), ())
 
-    def mark(self, event: Event) -> Position:
+    def mark(self, event: YamlEvent) -> LineColumn:
         mark = event.start_mark
         return mark.line + self.line, mark.column + 1
 
-    def node(self, event: Event, path: Path) -> Data:
+    def node(self, event: YamlEvent, path: DocumentPath) -> Data:
         self.into.values[path] = self.mark(event)
         if len(path) > MAX_DEPTH:
             self.into.fault(self.mark(event), f"nested more than {MAX_DEPTH} levels deep")
@@ -177,7 +177,7 @@ class _Composer:
         self.into.fault(self.mark(event), "an alias", f"*{event.anchor}", hint)
         return None
 
-    def decorated(self, event: Event) -> None:
+    def decorated(self, event: YamlEvent) -> None:
         if event.anchor is not None:
             hint = "remove it, and write the value out where it is used"
             self.into.fault(self.mark(event), "an anchor", f"&{event.anchor}", hint)
@@ -186,18 +186,18 @@ class _Composer:
                 self.mark(event), "a tag", str(event.tag), "remove it: types follow from the schema"
             )
 
-    def scalar(self, event: Event, path: Path) -> Data:
+    def scalar(self, event: YamlEvent, path: DocumentPath) -> Data:
         if event.style in ("|", ">"):
             self.into.blocks.add(path)
         return event.value if event.style or not event.implicit[0] else resolve(event.value)
 
-    def sequence(self, path: Path) -> list[Data]:
+    def sequence(self, path: DocumentPath) -> list[Data]:
         items: list[Data] = []
         while not isinstance(event := self.next(), SequenceEndEvent):
             items.append(self.node(event, (*path, len(items))))
         return items
 
-    def mapping(self, path: Path) -> dict[str, Data]:
+    def mapping(self, path: DocumentPath) -> dict[str, Data]:
         data: dict[str, Data] = {}
         while not isinstance(event := self.next(), MappingEndEvent):
             name = self.name(event, path)
@@ -214,7 +214,7 @@ class _Composer:
                 data[name] = value
         return data
 
-    def name(self, event: Event, path: Path) -> str:
+    def name(self, event: YamlEvent, path: DocumentPath) -> str:
         if not isinstance(event, ScalarEvent):
             self.into.fault(self.mark(event), "a key that is not text", None, "write keys as plain words")
             raise _StopReading

@@ -6,7 +6,7 @@ sizes are bytes, costs are US dollars.
 
 from runner.core.model.doctor import DoctorLine
 from runner.core.model.lifecycle import End, Phase, Reason, RunState
-from runner.core.model.process import Caps, Exit, OnOutput, Places, Remote, Say, Stream
+from runner.core.model.process import Caps, Exit, NextInput, OnOutput, Places, Remote, Stream
 from runner.core.model.proposal import (
     Artifact,
     Check,
@@ -17,7 +17,7 @@ from runner.core.model.proposal import (
     Refusal,
     result_url,
 )
-from runner.core.model.run import Act, Note, Run, RunEvent, UserMessage
+from runner.core.model.run import MessageAction, Note, Run, RunEvent, UserMessage
 from runner.core.model.spec import (
     Allowance,
     Environment,
@@ -49,7 +49,6 @@ from runner.core.model.transcript import (
 )
 
 __all__ = [
-    "Act",
     "Allowance",
     "Artifact",
     "Caps",
@@ -66,6 +65,8 @@ __all__ = [
     "Limits",
     "McpServer",
     "Message",
+    "MessageAction",
+    "NextInput",
     "Note",
     "OnOutput",
     "Outcome",
@@ -86,7 +87,6 @@ __all__ = [
     "RunEvent",
     "RunSpec",
     "RunState",
-    "Say",
     "SessionStart",
     "SkillRef",
     "Stream",

@@ -1,4 +1,4 @@
-"""What became of what was due: every slot and every event gets exactly one decision for each skill."""
+"""Decisions: every slot and every event gets exactly one for each skill."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Verdict(StrEnum):
-    """What became of a slot or an event."""
+    """The result of a decision on a slot or an event."""
 
     STARTED = "started"
     SKIPPED = "skipped"
@@ -22,7 +22,7 @@ class Cause(StrEnum):
 
     OVERLAP = "overlap"  # an earlier run of the skill has not ended
     FILTER = "filter"  # the skill asks for other events
-    ACTOR = "actor"  # who did it may not start the skill
+    ACTOR = "actor"  # the event's actor may not start the skill
     DUPLICATE = "duplicate"  # it was decided before, or one run stands for several slots
     WINDOW = "window"  # it came too late
     BUDGET = "budget"
@@ -34,20 +34,20 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of one slot or event for one skill."""
+    """The decision on one slot or event for one skill."""
 
-    key: str  # of the slot or event: with the skill's name it is the deduplication key of a repository
+    key: str  # of the slot or event; with the skill's name it is unique in a repository
     skill: str
     trigger: str  # "schedule", "release", ...
     verdict: Verdict
-    cause: Cause | None = None  # None: a run was started
+    cause: Cause | None = None  # None when a run was started
     message: str  # one sentence with the facts
     at: datetime
-    due: datetime | None = None  # the slot's instant
+    due: datetime | None = None  # the instant of the slot; None for an event
     run_id: str = ""
-    continues: str = ""  # the run from which the started one goes on
-    host: str = ""  # who decided: where the run is, if one was started
-    expires: datetime | None = None  # a started run that has told no end by then has none to tell
+    continues: str = ""  # the id of the run that the started run continues
+    host: str = ""  # the store or workflow that decided, and has the run
+    expires: datetime | None = None  # a started run without an end counts as ended from then on
 
     @property
     def name(self) -> str:
@@ -66,42 +66,40 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened, as any host hears of it."""
+    """Something that happened, in the form in which every host receives it."""
 
     kind: str  # a trigger's kind
-    key: str  # the same for every delivery of one happening
-    other_keys: tuple[
-        str, ...
-    ] = ()  # an event that has one in common was delivered before, as one with its key
+    key: str  # equal for every delivery of the same event
+    other_keys: tuple[str, ...] = ()  # an event that shares one of these is the same event
     at: datetime
     payload: Mapping[str, Any] = field(default_factory=dict)  # untrusted
-    subject: str = ""  # what it is about, as people name it
-    only: str = ""  # the one skill that is meant; empty: whichever asks for it
+    subject: str = ""  # the event's subject as people name it
+    only: str = ""  # the only skill to start; empty: every skill that listens for it
     inputs: Mapping[str, Any] = field(default_factory=dict)
     delivery: str = ""  # GitHub's id of the delivery, by which people find it in the webhook's settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What must be looked up to decide on an event."""
+    """The facts of an event that have to be looked up before a decision."""
 
-    actor: Actor | None = None  # None: nobody whose permission counts, as with a schedule
-    own_cause: str = ""  # why this is our own doing; empty: it is not
-    is_fork: bool = False  # a pull request from another repository
-    paths: tuple[str, ...] | None = None  # that changed; None: not known
+    actor: Actor | None = None  # None: nobody whose permission counts
+    own_cause: str = ""  # why skillrunner itself caused the event; empty: it did not
+    is_fork: bool = False  # whether it is a pull request from another repository
+    paths: tuple[str, ...] | None = None  # the changed paths; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What may be spent in one day (UTC), in US dollars, and what was. None: as much as it takes."""
+    """The limits of one day (UTC), and what was spent, in US dollars. None: no limit."""
 
     daily: float | None = None
     skill_daily: float | None = None
     spent: float = 0.0  # by all skills of all repositories
-    spent_by_skill: Mapping[str, float] = field(default_factory=dict)  # of one repository
+    spent_by_skill: Mapping[str, float] = field(default_factory=dict)  # by skill of one repository
 
     def refusal(self, skill: str) -> str:
-        """Why a skill may spend nothing more today; empty: it may."""
+        """Why a skill's budget for today is used up; empty: it is not."""
         mine = self.spent_by_skill.get(skill, 0.0)
         if self.daily is not None and self.spent >= self.daily:
             return f"today (UTC) ${self.spent:.2f} are spent, and all skills may spend ${self.daily:.2f}"
@@ -112,13 +110,17 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What was decided before, in one repository."""
+    """The earlier decisions and the present state of one repository."""
 
     decisions: Mapping[str, Decision] = field(default_factory=dict)  # by deduplication key
-    active: Mapping[str, Decision] = field(default_factory=dict)  # by skill: its run that has not ended
+    active: Mapping[str, Decision] = field(
+        default_factory=dict
+    )  # by skill: the decision that started its active run
     decided_until: Mapping[str, datetime] = field(
         default_factory=dict
     )  # by schedule line: the last decided slot
     paused_skills: frozenset[str] = frozenset()  # names of skills; "*": all of them
-    latest_runs: Mapping[str, str] = field(default_factory=dict)  # by skill and subject: the run begun last
+    latest_runs: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by "SKILL SUBJECT": the id of the run that started last
     budget: Budget = Budget()

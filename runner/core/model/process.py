@@ -1,4 +1,4 @@
-"""What passes through the doors to outside programs."""
+"""Records that the clients of outside programs take and return."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """What git talks to. `variables` carry the credential as git configuration; the URL never does."""
+    """A git remote. `variables` hold the credential as git configuration; the URL never does."""
 
     url: str
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -46,6 +46,6 @@ class Caps:
 
 OnOutput = Callable[[Stream, bytes], None]
 
-Say = Callable[[], bytes | None]
-"""Asked again and again while a program runs, whenever it has taken what was said before: what is said to it
-now. Empty: nothing at the moment. None: nothing any more, and its standard input ends."""
+NextInput = Callable[[], bytes | None]
+"""Returns the next bytes for a program's standard input; called when the program has read everything before.
+Empty: nothing at the moment. None: the input ends."""

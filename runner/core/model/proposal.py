@@ -1,4 +1,4 @@
-"""What came out of a run, what the rules said of it, and what was published."""
+"""Proposals of runs, refusals of the policy, checks, and receipts of what was published."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,10 +55,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One verification command and what came of it."""
+    """One verification command and its result."""
 
     command: str
-    exit_code: int | None  # None: it was stopped
+    exit_code: int | None  # None when it was stopped
     duration: float
     output: str  # the end of what it printed
     ok: bool
@@ -66,7 +66,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What was published. The key makes publishing idempotent."""
+    """What was published. Equal keys mean the same publication."""
 
     kind: str  # "pull_request"
     key: str
@@ -85,7 +85,7 @@ def result_url(receipts: Sequence[Receipt]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file kept with a run; the store holds its path, size and digest."""
+    """A file of a run; the store holds its path, size and digest."""
 
     name: str  # "patch", "transcript.raw", "transcript.jsonl", "prompt", "proposal.json", ...
     path: str

@@ -1,4 +1,4 @@
-"""A run as the store keeps it and as people watch it."""
+"""A run, as it is stored and shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Run:
     skill: str
     trigger: str
     trigger_key: str
-    subject: str = ""  # what it is about, as people name it: a tag, an issue's number
+    subject: str = ""  # the event's subject as people name it: a tag, an issue's number
     base_sha: str
     state: RunState
     attempt: int = 1
@@ -35,13 +35,13 @@ class Run:
 
     @property
     def usage(self) -> Usage:
-        """What it has used by now, of all its attempts."""
+        """The usage of all its attempts until now."""
         return Usage(tokens_in=self.tokens_in, tokens_out=self.tokens_out, cost_usd=self.cost_usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """One thing that happened in a run, for people who watch it."""
+    """One event in the course of a run, for people who watch it."""
 
     run_id: str
     at: datetime
@@ -51,26 +51,26 @@ class RunEvent:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-Act = Literal["say", "stop", "pause", "resume"]
-"""Stop: it is to end where it is. Pause: it stands still, and so do the clocks of its limits."""
+MessageAction = Literal["say", "stop", "pause", "resume"]
+"""say: a message to the agent; stop: end the run; pause: stop the agent and the clocks of its limits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserMessage:
-    """What somebody says to the agent of a run while it works, or does to it."""
+    """A message that a person sends to a working agent, or an action on it."""
 
     id: int
     text: str
-    act: Act = "say"
+    act: MessageAction = "say"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What an agent wrote down for later runs of its skill. Untrusted."""
+    """A note of an agent for later runs of its skill. Untrusted."""
 
     id: int
     repository: str
     skill: str
     text: str
-    run_id: str  # of the run that wrote it, which may be gone
+    run_id: str  # the run that wrote it, which may be removed
     at: datetime

@@ -1,4 +1,4 @@
-"""What is to be done: everything a run needs, resolved."""
+"""The RunSpec: everything that a run needs, resolved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkillRef:
-    """Which text of which skill a run follows."""
+    """The skill that a run follows, and its version."""
 
     name: str
     path: str  # of the folder, inside the repository
-    commit: str | None  # where it was read from; None: from files that are not committed
-    digest: str  # sha256 over all that the skill says
+    commit: str | None  # that it was read from; None: its files are not committed
+    digest: str  # sha256 over the skill's files
     description: str
 
 
@@ -34,7 +34,7 @@ class Trigger:
 
     kind: str  # "manual", "schedule", "release", ...
     key: str  # the deduplication key: equal keys are one cause
-    subject: str = ""  # what it is about, as people name it: a tag, an issue's number
+    subject: str = ""  # the event's subject as people name it: a tag, an issue's number
     actor: str | None = None
     at: datetime
     event: Mapping[str, Any] = field(default_factory=dict)  # the payload; untrusted data
@@ -68,10 +68,10 @@ class Environment:
     devcontainer: str = ""  # a path in the repository
     build_timeout: float = 30 * 60  # seconds
     setup: tuple[str, ...] = ()
-    setup_key: tuple[str, ...] = ()  # globs of what set-up reads; empty: its result is not kept
+    setup_key: tuple[str, ...] = ()  # globs of the files that set-up reads; empty: its result is not cached
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()  # names; values never enter a record
-    skills: tuple[str, ...] = ()  # further ones that the agent finds, by name
+    skills: tuple[str, ...] = ()  # names of further skills that the agent can use
     repositories: Mapping[str, str] = field(default_factory=dict)  # others: folder -> "owner/name@ref"
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through
     mcp: tuple[McpServer, ...] = ()
@@ -80,14 +80,14 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A rule of `model: auto`: the model of requests of which all holds that is said; None: not said."""
+    """A rule of `model: auto`: the model of requests that meet all conditions; None: no condition."""
 
     model: str
     prompt_tokens_over: int | None = None  # by an estimate
-    turns_over: int | None = None  # of the model, that the request's history holds
+    turns_over: int | None = None  # turns of the model in the request's history
     first: bool | None = None  # the model has had no turn yet
     tools: bool | None = None  # the request offers the model any
-    spent_over: float | None = None  # share of the run's limit
+    spent_over: float | None = None  # spent share of the run's limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +108,13 @@ class Limits:
 
     @property
     def caps(self) -> Caps:
-        """What stops each of a run's commands."""
+        """The caps of each of a run's commands."""
         return Caps(timeout=self.timeout, idle=self.idle, output=self.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a proposal may hold. Everything that is not allowed here is refused."""
+    """What a proposal may contain; everything else is refused."""
 
     paths: tuple[str, ...] = ("**",)  # globs that a changed path must match
     protected: tuple[str, ...] = ()  # protected paths that the skill names, and so may change

@@ -1,4 +1,4 @@
-"""What the harness did: its own stream, in one format for all harnesses."""
+"""Transcript events: what a harness did, in one format for all harnesses."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,7 +9,7 @@ from runner.core.model.lifecycle import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens and cost, as far as the harness tells them."""
+    """Tokens and cost, as far as the harness reports them."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -104,7 +104,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """A line that no rule reads: kept, so that nothing is lost without a trace."""
+    """A line that the reader does not know, recorded so that nothing is lost."""
 
     type: Literal["unknown"] = "unknown"
     text: str  # at most 2,000 characters of it

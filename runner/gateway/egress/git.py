@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.gateway.egress.proxy import Attempt, Resolve, addresses_of, connect
 from runner.gateway.http_body import Body
 from runner.gateway.server import GatewayRequest, end_to_end_headers, error_cause
@@ -41,7 +41,7 @@ _READS = {("GET", "info/refs", "service=git-upload-pack"), ("POST", "git-upload-
 class GitReadHandler:
     """Answers git's requests of one run. `on_attempt` gets every request after its end."""
 
-    rules: Rules
+    rules: NetworkRules
     token: str = field(repr=False)
     on_attempt: Callable[[Attempt], None]
     resolve: Resolve = addresses_of
@@ -124,7 +124,7 @@ def _connection(place: SplitResult, addresses: list[str]) -> HTTPConnection:
     return connection
 
 
-def git_variables(url: str, rules: Rules, given: Mapping[str, str]) -> dict[str, str]:
+def git_variables(url: str, rules: NetworkRules, given: Mapping[str, str]) -> dict[str, str]:
     """Variables that make git send requests for readable forges to the gateway, added to those in `given`.
 
     Source: git's documentation, "git-config", GIT_CONFIG_COUNT.

@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.gateway.egress import tls_sni
 from runner.gateway.egress.tunnel import tunnel
 from runner.gateway.http_body import Body
@@ -68,7 +68,7 @@ def addresses_of(host: str) -> list[str]:
 class EgressHandler:
     """Answers the proxy requests of one run. `on_attempt` gets every attempt after its end."""
 
-    rules: Rules
+    rules: NetworkRules
     token: str = field(repr=False)
     on_attempt: Callable[[Attempt], None]
     resolve: Resolve = addresses_of

@@ -80,7 +80,7 @@ class TrafficRecorder:
                 file.write(line)
 
     def _mask(self, content: bytes) -> str:
-        return self._redactor.whole(content.decode("utf-8", "surrogateescape"))
+        return self._redactor.redact(content.decode("utf-8", "surrogateescape"))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from runner.core.jsonl import LONGEST, json_object
+from runner.core.jsonl import MAX_LINE, json_object
 
 Dialect = Literal["messages", "responses", "chat", "gemini"]
 
@@ -79,7 +79,7 @@ class UsageMeter:
     `max_bytes` bytes; a longer answer (with large pictures) yields no usage.
     """
 
-    max_bytes: int = LONGEST
+    max_bytes: int = MAX_LINE
     is_error: bool = False  # the answer is an error without usage
     has_usage: bool = False
     _told: dict[str, Any] = field(

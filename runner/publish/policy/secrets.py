@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runner.core.model import Refusal
-from runner.core.redact import SHORTEST, encodings
+from runner.core.redact import MIN_LENGTH, encodings
 from runner.publish.policy._decode import readings
 
 PATCH = "patch"
@@ -32,7 +32,7 @@ def refusals(contents: Mapping[str, bytes], values: Mapping[str, str]) -> Iterat
     one. The patch, which holds the others' lines again, and all of them one after the other as if they were
     one, are searched for what was not found before.
     """
-    search = _Search({name: value for name, value in values.items() if len(value) >= SHORTEST})
+    search = _Search({name: value for name, value in values.items() if len(value) >= MIN_LENGTH})
     if not search.values:
         return
     parts = {subject: content for subject, content in contents.items() if subject != PATCH}
@@ -85,7 +85,7 @@ class _Search:
         size = min(max(_LEAST_PART, len(text) * 3 // 5), _LONG_PART)
         part = _Part(name, form, text, size)
         if len(text) < size:
-            if len(text) >= SHORTEST + 2:
+            if len(text) >= MIN_LENGTH + 2:
                 self._short.append(part)
             return
         self._stride = min(self._stride, size - _GRAM + 1)

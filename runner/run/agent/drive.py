@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.core.errors import RunnerError
-from runner.core.model import DeclaredOutput, Exit, Outcome, Phase, Places, Reason, Say
+from runner.core.model import DeclaredOutput, Exit, NextInput, Outcome, Phase, Places, Reason
 from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.model.budget import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
@@ -39,8 +39,8 @@ class HarnessResult:
         found = self.reader.outcome(self.ended, changed or bool(self.declared))
         return replace(
             found,
-            message=escape_invisible(self.redactor.whole(found.message)),
-            summary=escape_invisible(self.redactor.whole(found.summary)),
+            message=escape_invisible(self.redactor.redact(found.message)),
+            summary=escape_invisible(self.redactor.redact(found.summary)),
         )
 
 
@@ -65,7 +65,7 @@ def drive(
     caps = task.limits.caps
     reader = harness.reader()
     with TranscriptLog(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
-        stdin: bytes | Say = launch.stdin
+        stdin: bytes | NextInput = launch.stdin
         if (speaker := reader.speaker()) is not None:
             speaker.begin(task)
             stdin = _voice(speaker, mail, log)
@@ -119,7 +119,7 @@ def _resumed(
     return harness.launch(replace(task, prompt=prompt, resume=session)) if letters else None
 
 
-def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> Say:
+def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> NextInput:
     """What the speaker says, after it has been told what came for the agent."""
 
     def say() -> bytes | None:

@@ -59,7 +59,7 @@ def collect(exchange: Path, sessions: Sessions, redactor: Redactor) -> dict[str,
                 raise SessionError(f"it has more than {MOST_BYTES:,} bytes") from error
             continue  # it is no plain file any more, or cannot be read
         left -= len(content)
-        if redactor.whole(path) != path:
+        if redactor.redact(path) != path:
             raise SessionError("the name of one of its files holds a secret")
         found[path] = redactor.feed(content) + redactor.end()
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any, Literal, Self
 
-from runner.core.jsonl import Lines
+from runner.core.jsonl import LineSplitter
 from runner.core.model import Exit, Finish, Message, Problem, Stream, TranscriptEvent
 from runner.core.redact import Redactor, escape_invisible
 from runner.harnesses import Reader
@@ -54,7 +54,7 @@ class TranscriptLog:
         self._began = self._progress = clock()
         self._taken = 0
         self._mask = Redactor(secrets)
-        self._lines: dict[Stream, Lines] = {"stdout": Lines(), "stderr": Lines()}
+        self._lines: dict[Stream, LineSplitter] = {"stdout": LineSplitter(), "stderr": LineSplitter()}
         self._redactors: dict[Stream, Redactor] = {"stdout": Redactor(secrets), "stderr": Redactor(secrets)}
         self._raw: dict[Stream, HeadAndTail] = {}
         self._open = ExitStack()
@@ -93,9 +93,11 @@ class TranscriptLog:
             self._raw[stream].write(self._redactors[stream].end())
             for line in lines.end():
                 self._read(stream, line)
-            if lines.cut:
-                self.add_problem(f"{lines.cut} lines of {stream} were longer than {lines.longest} bytes")
-                lines.cut = 0
+            if lines.truncated_lines:
+                self.add_problem(
+                    f"{lines.truncated_lines} lines of {stream} were longer than {lines.max_bytes} bytes"
+                )
+                lines.truncated_lines = 0
         if self._left_out:
             left_out, self._left_out = self._left_out, 0
             self._write(
@@ -145,7 +147,7 @@ class TranscriptLog:
         return value
 
     def _text(self, text: str) -> str:
-        text = escape_invisible(self._mask.whole(text))
+        text = escape_invisible(self._mask.redact(text))
         return text if len(text) <= _STRING else f"{text[:_STRING]}… ({len(text) - _STRING} more characters)"
 
 

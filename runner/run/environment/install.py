@@ -47,7 +47,7 @@ class Install:
     name: str  # of the program
     version: str
     folder: Path  # where all of them are kept
-    registry: str = field(default_factory=npm.registry)
+    registry: str = field(default_factory=npm.registry_url)
 
     def install(self, say: Callable[[str], None]) -> Program:
         """It is fetched, and told of, where it is not there yet. Raises RunnerError."""

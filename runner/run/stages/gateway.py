@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from runner.config.network import rules
+from runner.config.network import network_rules
 from runner.core.errors import RunnerError
 from runner.core.model import McpServer, Outcome, Phase, Reason, RunSpec, Usage
 from runner.core.redact import Redactor, escape_invisible
@@ -38,7 +38,7 @@ def account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
         options.prices,
         before=record.spent.cost_usd,
         keep=keep,
-        shown=lambda name: escape_invisible(masked.whole(name)),
+        shown=lambda name: escape_invisible(masked.redact(name)),
     )
 
 
@@ -66,7 +66,7 @@ def gateway(job: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
         account=job.account,
         recorder=_traffic_recorder(job),
     )
-    allowed = rules(job.spec.environment.network, options.private_hosts)
+    allowed = network_rules(job.spec.environment.network, options.private_hosts)
     try:
         with ExitStack() as stack:
             if parts.model_substitute is not None:
@@ -105,7 +105,7 @@ def task_with_gateway(task: Task, job: RunContext, opened: GatewayAddress) -> Ta
     routes = task.spec.routes
     variables = task.variables
     if not job.parts.sandbox.network:
-        reached = rules(job.spec.environment.network)
+        reached = network_rules(job.spec.environment.network)
         variables = {**opened.proxy, **variables, **git.git_variables(opened.url, reached, variables)}
     ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
     return replace(

@@ -97,7 +97,7 @@ def mailbox(job: RunContext, masked: Redactor) -> AbstractContextManager[None]:
         if told:
             messages.mark_delivered(store, letters, datetime.now(UTC))
         for letter in letters:
-            said = f"{_NOTED[letter.act, told]}: {escape_invisible(masked.whole(letter.text))}"
+            said = f"{_NOTED[letter.act, told]}: {escape_invisible(masked.redact(letter.text))}"
             job.record.add_event(said, letter=letter.id, act=letter.act)
 
     speaks = job.parts.harness.reader().speaker() is not None

@@ -47,7 +47,7 @@ def _checked_out(job: RunContext, stack: ExitStack, folder: str, told: str) -> W
     remote = job.parts.remote_of(name)
     mirror = Mirror(job.parts.mirror.state_dir, remote.url)
     mirror.fetch(remote)
-    sha = mirror.resolve(ref or mirror.default(remote))
+    sha = mirror.resolve(ref or mirror.default_branch(remote))
     job.record.add_event(f"{told} at {sha[:12]} is beside it, as {folder}")
     owner = job.parts.sandbox.owner
     return stack.enter_context(checkout(mirror, sha, f"{job.name}-{folder}", url=remote.url, owner=owner))

@@ -14,7 +14,7 @@ from runner.run.stages import gateway, image
 from runner.run.stages.setup import SetupResult, find_setup_result
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.workspace.changeset import Changeset
-from runner.workspace.checkout import Change, Workspace
+from runner.workspace.checkout import Workspace, WorkspaceChange
 from runner.workspace.checkout import open_workspace as prepared_workspace
 
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
@@ -55,7 +55,7 @@ def private_repository(job: RunContext) -> Iterator[Changeset]:
 
 
 @contextmanager
-def workspace(job: RunContext, change: Change | None = None) -> Iterator[Workspace]:
+def workspace(job: RunContext, change: WorkspaceChange | None = None) -> Iterator[Workspace]:
     """A place for the base, which the sandbox over it fills; `change` is put on top, for verification."""
     spec, name = job.spec, job.name + ("-verify" if change else "")
     done = prepared_workspace(

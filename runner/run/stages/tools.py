@@ -87,7 +87,7 @@ class _Desk:
 
     def _kept(self, text: str, most: int) -> str:
         """The text as it may be kept. Raises ToolError when it is too long."""
-        safe = escape_invisible(self.masked.whole(text)).strip()
+        safe = escape_invisible(self.masked.redact(text)).strip()
         if len(text.encode("utf-8", "replace")) > most:
             raise ToolError(f"the text has more than {most} bytes: say it in fewer words")
         return safe

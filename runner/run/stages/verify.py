@@ -7,10 +7,10 @@ from runner.run.context import RunContext
 from runner.run.environment import commands
 from runner.run.stages.sandbox import sandbox, workspace
 from runner.run.stages.setup import find_setup_result, set_up
-from runner.workspace.checkout import Change
+from runner.workspace.checkout import WorkspaceChange
 
 
-def verify(job: RunContext, change: Change) -> tuple[Check, ...]:
+def verify(job: RunContext, change: WorkspaceChange) -> tuple[Check, ...]:
     """The verification commands' results. Raises RunnerError when one failed and no draft is wanted."""
     spec = job.spec
     if not spec.verify:

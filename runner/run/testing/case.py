@@ -120,7 +120,7 @@ def read(skill: str, folder: Path) -> Case:
     document = parse(
         str(folder / FILE), (folder / FILE).read_bytes().replace(b"\r\n", b"\n"), limit=_MAX_FILE
     )
-    options = None if document.broken else check(CaseFile, document)
+    options = None if document.is_broken else check(CaseFile, document)
     now = _instant(document, ("now",), options.now) if options else None
     for number, step in enumerate(options.base if options else ()):
         if not (folder / step.files).is_dir():

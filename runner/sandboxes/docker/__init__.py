@@ -12,9 +12,9 @@ from typing import Any
 
 from runner.clients.docker import build as building
 from runner.clients.docker import engine, images
-from runner.clients.stdio import CapReachedError, LimitMeter, Sink, half_close, pump, single_chunk
+from runner.clients.stdio import CapReachedError, InputSink, LimitMeter, half_close, pump, single_chunk
 from runner.core.errors import RunnerError
-from runner.core.model import Caps, DoctorLine, Exit, OnOutput, Phase, Places, Reason, Say, Stream
+from runner.core.model import Caps, DoctorLine, Exit, NextInput, OnOutput, Phase, Places, Reason, Stream
 from runner.sandboxes import Alive, Build, SandboxKind, SandboxSpec, _exchange
 from runner.sandboxes.docker import options
 from runner.sandboxes.docker.listener import open_listener
@@ -62,7 +62,7 @@ class Container:
         argv: tuple[str, ...],
         *,
         on_output: OnOutput,
-        stdin: bytes | Say = b"",
+        stdin: bytes | NextInput = b"",
         variables: Mapping[str, str] | None = None,
         caps: Caps | None = None,
     ) -> Exit:
@@ -77,13 +77,15 @@ class Container:
                 ended = self._end(running, meter)
         except CapReachedError as reached:
             self._kill()
-            return Exit(cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.received)
+            return Exit(
+                cause=reached.cause, code=None, duration=meter.duration, output_bytes=meter.output_bytes
+            )
         except BaseException:
             with suppress(RunnerError):  # what went wrong first is what people need to hear
                 self._kill()
             raise
         if complaint := heard.complaint(ended):
-            raise self._gone() if engine.ends_within(self.id, 1) else _not_runnable(argv[0], complaint)
+            raise self._gone() if engine.wait_for_end(self.id, 1) else _not_runnable(argv[0], complaint)
         return ended
 
     def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:
@@ -99,14 +101,14 @@ class Container:
             )
         return str(made["Id"])
 
-    def _follow(self, running: str, stdin: bytes | Say, meter: LimitMeter, on_output: OnOutput) -> None:
+    def _follow(self, running: str, stdin: bytes | NextInput, meter: LimitMeter, on_output: OnOutput) -> None:
         with self._present():
             attached: Any = engine.client().exec_start(running, socket=True)
         sock: Any = getattr(attached, "_sock", attached)
         try:
             frames = engine.Frames(sock.fileno())
             say = single_chunk(stdin) if isinstance(stdin, bytes) else stdin
-            sink = Sink(sock.fileno(), say, lambda: half_close(sock)) if stdin else None
+            sink = InputSink(sock.fileno(), say, lambda: half_close(sock)) if stdin else None
             pump((frames,), sink, meter, on_output, _Ended(self, running))
         finally:
             attached._response.close()  # the SDK holds the connection three times over
@@ -124,7 +126,7 @@ class Container:
             cause="memory" if memory else "exited",
             code=None if memory else code,
             duration=meter.duration,
-            output_bytes=meter.received,
+            output_bytes=meter.output_bytes,
         )
 
     def _obey(self) -> None:
@@ -174,7 +176,7 @@ class Container:
         asked = self._begin(("cat", *_MEMORY_EVENTS), False, {})
         self._follow(asked, b"", LimitMeter(Caps(timeout=10)), lambda _, data: said.extend(data))
         counts = re.findall(rb"^oom_kill (\d+)$", said, re.MULTILINE)
-        if not counts and engine.ends_within(self.id, 1):
+        if not counts and engine.wait_for_end(self.id, 1):
             raise self._gone()
         return any(int(count) for count in counts)
 
@@ -285,7 +287,7 @@ class DockerKind(SandboxKind):
         return building.build(wanted, say, log)
 
     def sweep(self, alive: Alive) -> list[str]:
-        return engine.sweep(lambda labels: alive(options.origin(labels)))
+        return engine.remove_dead_containers(lambda labels: alive(options.origin(labels)))
 
     def prune(self) -> list[str]:
         return building.prune()

@@ -39,7 +39,7 @@ def open_listener(spec: SandboxSpec, container: str) -> socket.socket:
     The container's own Python makes it, or that of `spec.helper`. Raises RunnerError when neither can.
     """
     with _outside(spec.exchange) as outside, engine.engine_errors("open a hatch in the container"):
-        said = engine.output(container, _COMMAND)
+        said = engine.exec_output(container, _COMMAND)
         if (made := _taken(outside)) is not None:
             return made
         if spec.helper:

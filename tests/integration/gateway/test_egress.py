@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runner.config.network import rules
+from runner.config.network import network_rules
 from runner.gateway import factory
 from runner.gateway.egress.proxy import Attempt, EgressHandler
 from runner.gateway.factory import EgressLog
@@ -57,7 +57,7 @@ class Way:
     def __init__(self, stack: ExitStack, listener: socket.socket, addresses: Mapping[str, str]) -> None:
         self.told: list[Attempt] = []
         self.done = threading.Semaphore(0)
-        allowed = rules([OPEN, "deb.debian.org"], [OPEN])
+        allowed = network_rules([OPEN, "deb.debian.org"], [OPEN])
 
         def resolve(host: str) -> list[str]:
             if host not in addresses:

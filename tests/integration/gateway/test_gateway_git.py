@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from runner.config.network import Rules, rules
+from runner.config.network import NetworkRules, network_rules
 from runner.gateway.egress.git import PATH, GitReadHandler, git_variables
 from runner.gateway.egress.proxy import Attempt
 from runner.gateway.model.proxy import NoModel
@@ -24,7 +24,7 @@ from tests.parts.rig import Rig
 from tests.parts.site import Quiet, site
 
 URL = "https://github.com/acme/tool"
-ALLOWED = rules(["github-read"])
+ALLOWED = network_rules(["github-read"])
 
 
 class Api(Quiet):
@@ -73,7 +73,7 @@ class Forge:
 
     @contextmanager
     def gateway(self, listener: socket.socket | None = None, **changes: Any) -> Iterator[GatewayAddress]:
-        reached = Rules(repositories=ALLOWED.repositories, private=frozenset({"github.com"}))
+        reached = NetworkRules(repositories=ALLOWED.repositories, private=frozenset({"github.com"}))
 
         def doors(token: str) -> GatewayHandlers:
             door = {"rules": reached, "token": token, "on_attempt": self._tell}
@@ -298,7 +298,7 @@ def test_settings_come_after_those_that_are_there() -> None:
         "git@github.com:",
         "ssh://git@github.com/",
     ]
-    assert git_variables("http://127.0.0.1:1/token", rules(["pypi"]), given) == {}
+    assert git_variables("http://127.0.0.1:1/token", network_rules(["pypi"]), given) == {}
 
 
 @pytest.mark.docker

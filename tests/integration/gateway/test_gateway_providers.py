@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Route
 from runner.gateway.factory import ModelRouteOptions, open_gateway
@@ -54,7 +54,7 @@ class Opened:
             return post(gateway.url, path, body)
 
         with open_gateway(
-            socket.create_server(("127.0.0.1", 0)), self.door, Rules(), lambda _: None
+            socket.create_server(("127.0.0.1", 0)), self.door, NetworkRules(), lambda _: None
         ) as gateway:
             return [one(gateway) for _ in range(times)]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.core.errors import RunnerError
 from runner.gateway.factory import ModelRouteOptions, open_gateway
 from runner.gateway.model import recorder as tapes
@@ -75,7 +75,7 @@ def taped(upstream: str, path: Path) -> Iterator[GatewayAddress]:
     tape = TrafficRecorder(path, {KEY, SECRET})
     door = ModelRouteOptions(access=ACCESS, key=KEY, upstream=upstream, recorder=tape)
     try:
-        with open_gateway(listening(), door, Rules(), lambda _: None) as opened:
+        with open_gateway(listening(), door, NetworkRules(), lambda _: None) as opened:
             yield opened
     finally:
         tape.close()

@@ -8,7 +8,7 @@ from mcp.client.client import Client
 from pydantic import Field
 
 from runner.config.documents import Model, Text
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.gateway.factory import ModelRouteOptions, open_gateway
 from runner.gateway.mcp import Tool, ToolError
 
@@ -42,7 +42,7 @@ async def talk(url: str, mode: str) -> tuple[str, list[str], list[tuple[str, boo
 def test_the_official_client_calls_a_tool(mode: str, version: str) -> None:
     tool = Tool(name="shout", description="Say it loudly", arguments=Word, call=shout)
     listener = socket.create_server(("127.0.0.1", 0))
-    with open_gateway(listener, ModelRouteOptions(), Rules(), lambda _: None, [tool]) as gateway:
+    with open_gateway(listener, ModelRouteOptions(), NetworkRules(), lambda _: None, [tool]) as gateway:
         agreed, names, came = asyncio.run(talk(gateway.mcp, mode))
     assert (agreed, names) == (version, ["shout"])
     assert came[:2] == [("HEY", False), ("it is not polite", True)]

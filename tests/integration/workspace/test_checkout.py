@@ -13,7 +13,7 @@ import pytest
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Remote
 from runner.workspace import overlayfs
-from runner.workspace.checkout import Change, checkout, open_workspace
+from runner.workspace.checkout import WorkspaceChange, checkout, open_workspace
 from runner.workspace.mirror import Mirror
 from tests.parts.repos import BASE, Scene, by_path, commit, git, scene
 
@@ -48,7 +48,7 @@ def test_a_checkout_holds_the_commit_and_nothing_else(here: Scene, layered: bool
         assert workspace.objects == (here.mirror.objects,)
         alternates = workspace.path / ".git/objects/info/alternates"
         assert alternates.read_text().split() == [str(here.mirror.objects)]
-    assert not workspace.place.exists()
+    assert not workspace.folder.exists()
     assert not workspace.path.is_mount()
 
 
@@ -93,7 +93,7 @@ def test_a_change_is_put_on_top_of_a_clean_tree(
         (workspace.path / "bin/run").chmod(0o644)
         found = here.harvest(workspace)
     changeset = here.changeset()
-    change = Change(changeset.apply(found.base_sha, found.patch), changeset.objects)
+    change = WorkspaceChange(changeset.apply(found.base_sha, found.patch), changeset.objects)
     with checkout(here.mirror, found.base_sha, "v", change=change, layered=layered, owner=owner) as clean:
         assert (clean.path / "docs/a.md").read_text() == "changed\n"
         assert (clean.path / "docs/new.md").read_text() == "new\n"
@@ -239,7 +239,7 @@ def test_a_damaged_mirror_is_made_anew_by_fetch(here: Scene) -> None:
     commit(here.source, {"new": b"1\n"})
     shutil.rmtree(mirror.directory / "refs")
     assert mirror.fetch(here.remote)
-    assert mirror.healthy()
+    assert mirror.is_healthy()
 
 
 def test_locks_of_a_killed_process_do_not_stop_us(here: Scene) -> None:
@@ -260,7 +260,7 @@ def test_many_packs_are_rolled_up(here: Scene) -> None:
         commit(here.source, {"n": b"%d\n" % number})
         mirror.fetch(here.remote)
     assert len(list((mirror.objects / "pack").glob("*.pack"))) < 22
-    assert mirror.healthy()
+    assert mirror.is_healthy()
 
 
 def test_a_pinned_commit_is_kept_while_it_is_borrowed(here: Scene) -> None:
@@ -274,7 +274,7 @@ def test_an_unknown_commit(here: Scene) -> None:
     mirror = fetched(here)
     with pytest.raises(RunnerError), checkout(mirror, "1" * 40, "one"):
         pytest.fail("a checkout of nothing")
-    assert mirror.healthy()
+    assert mirror.is_healthy()
     assert [path.name for path in (here.state / "workspaces").iterdir()] == [".lock"]
 
 
@@ -336,13 +336,13 @@ def test_closed_folders_go_too(here: Scene) -> None:
         (workspace.path / "a/b/c").touch()
         (workspace.path / "a/b").chmod(0)
         (workspace.path / "a").chmod(0o500)
-    assert not workspace.place.exists()
+    assert not workspace.folder.exists()
 
 
 def test_errors_of_the_body_are_its_own(here: Scene) -> None:
     with pytest.raises(OSError, match="mine"), here.workspace() as workspace:
         raise OSError("mine")
-    assert not workspace.place.exists()
+    assert not workspace.folder.exists()
 
 
 @ROOT_ONLY
@@ -378,7 +378,7 @@ def test_a_disk_that_fills_up_later_is_said_too(here: Scene, tmp_path: Path) -> 
                 pytest.fail("a checkout without space")
             assert caught.value.reason is Reason.DISK_FULL
         assert [path.name for path in (small / "workspaces").iterdir()] == [".lock"]
-        assert mirror.healthy()
+        assert mirror.is_healthy()
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -421,5 +421,5 @@ def test_old_bases_make_room_unless_they_are_used(here: Scene) -> None:
 
 
 def test_paths_that_overlayfs_would_misread() -> None:
-    assert not overlayfs.may_work(Path("/srv/a:b"))
-    assert not overlayfs.may_work(Path("/srv/a,b"))
+    assert not overlayfs.is_supported(Path("/srv/a:b"))
+    assert not overlayfs.is_supported(Path("/srv/a,b"))

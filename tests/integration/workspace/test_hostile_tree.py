@@ -308,7 +308,7 @@ def test_an_endless_folder(here: Scene) -> None:
             inner = below
         os.close(inner)
         found = here.harvest(workspace)
-        place = workspace.place
+        place = workspace.folder
     (change,) = found.changes
     assert change.omitted == "the folder cannot be read: it lies too deep"
     assert not place.exists()
@@ -336,7 +336,7 @@ def test_folders_that_cannot_be_opened() -> None:
             (workspace.path / "src/app.py").write_text("x")
             (workspace.path / "src/app.py").chmod(0)
             found = by_path(here.harvest(workspace))
-        assert not workspace.place.exists()
+        assert not workspace.folder.exists()
     assert set(found) == {"docs", "src/app.py"}
     assert found["docs"].omitted == "the folder cannot be read: Permission denied"
     assert found["src/app.py"].omitted == "Permission denied"

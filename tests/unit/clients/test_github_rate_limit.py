@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tests.parts.patience  # noqa: F401
-from runner.clients.github.rate_limit import Kind, RateLimiter
+from runner.clients.github.rate_limit import RateLimiter, RequestKind
 from tests.parts.pace import Clock
 from tests.parts.patience import examples
 
 COSTS = {"read": 1, "grant": 5, "write": 5, "create": 5}
-KINDS: list[Kind] = ["read", "grant", "write", "create"]
+KINDS: list[RequestKind] = ["read", "grant", "write", "create"]
 
 
 class Sent:
@@ -23,9 +23,9 @@ class Sent:
     def __init__(self) -> None:
         self.clock = Clock()
         self.pacer = RateLimiter(self.clock, self.clock.sleep)
-        self.requests: list[tuple[float, Kind]] = []
+        self.requests: list[tuple[float, RequestKind]] = []
 
-    def __call__(self, kind: Kind, count: int = 1, lasts: float = 0.0) -> float:
+    def __call__(self, kind: RequestKind, count: int = 1, lasts: float = 0.0) -> float:
         """Send so many; tell how long that took."""
         began = self.clock.now
         for _ in range(count):
@@ -34,7 +34,7 @@ class Sent:
                 self.clock.now += lasts
         return self.clock.now - began
 
-    def most(self, span: float, *kinds: Kind, points: bool = False) -> int:
+    def most(self, span: float, *kinds: RequestKind, points: bool = False) -> int:
         """The most that any `span` of seconds holds."""
         found = [(at, COSTS[kind] if points else 1) for at, kind in self.requests if kind in kinds]
         return max(
@@ -103,7 +103,7 @@ def test_when_github_wants_to_hear_nothing_nobody_asks(send: Sent) -> None:
         max_size=8,
     )
 )
-def test_no_minute_holds_more_than_is_allowed(batches: list[tuple[Kind, int, float]]) -> None:
+def test_no_minute_holds_more_than_is_allowed(batches: list[tuple[RequestKind, int, float]]) -> None:
     send = Sent()
     for kind, count, pause in batches:
         send(kind, count)

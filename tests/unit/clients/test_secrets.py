@@ -65,7 +65,7 @@ def test_a_file_that_does_not_hold_it_is_named(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     empty.write_text("\n")
     binary.write_bytes(VALUE.encode() + b"\xff")
-    long.write_text(VALUE + "x" * secrets.LONGEST)
+    long.write_text(VALUE + "x" * secrets.MAX_VALUE)
     for path, words in (
         (tmp_path / "none", "No such file"),
         (tmp_path, "is no file"),

@@ -7,16 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.config.network import ECOSYSTEMS, FORGES, PATTERN, Rules, check_entry, is_public, rules
+from runner.config.network import (
+    ECOSYSTEMS,
+    FORGES,
+    PATTERN,
+    NetworkRules,
+    check_allow_entry,
+    is_public,
+    network_rules,
+)
 
-PYPI = rules(["pypi", "api.example.com"])
+PYPI = network_rules(["pypi", "api.example.com"])
 
 
 @pytest.mark.parametrize(
     "entry", [*ECOSYSTEMS, "api.example.com", "xn--bcher-kva.example", "a.b.c.d-e.example"]
 )
 def test_what_can_be_named(entry: str) -> None:
-    assert check_entry(entry) == entry
+    assert check_allow_entry(entry) == entry
     assert re.search(PATTERN, entry)
 
 
@@ -42,14 +50,14 @@ def test_what_can_be_named(entry: str) -> None:
 )
 def test_what_cannot(entry: str, said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
-        check_entry(entry)
+        check_allow_entry(entry)
     assert not re.search(PATTERN, entry)
 
 
 @given(st.one_of(st.text(alphabet="ab.-0:/A", max_size=12), st.sampled_from([*ECOSYSTEMS, *FORGES])))
 def test_the_schema_and_the_check_agree(entry: str) -> None:
     try:
-        check_entry(entry)
+        check_allow_entry(entry)
         accepted = True
     except ValueError:
         accepted = False
@@ -85,7 +93,7 @@ def test_who_is_let_through(host: str, port: int, scheme: str, said: str) -> Non
 
 
 def test_nothing_is_allowed_by_itself() -> None:
-    assert "is not in `environment.network.allow`" in Rules().refusal("pypi.org", 443, "https")
+    assert "is not in `environment.network.allow`" in NetworkRules().refusal("pypi.org", 443, "https")
 
 
 INSIDE = [
@@ -137,8 +145,8 @@ def test_addresses_that_are(address: str) -> None:
 
 
 def test_a_private_host_that_was_named_may_be_anywhere() -> None:
-    own = rules(["pypi.corp.example"], ["pypi.corp.example"])
+    own = network_rules(["pypi.corp.example"], ["pypi.corp.example"])
     assert own.address_refusal("pypi.corp.example", ["10.0.0.1"]) == ""
     assert own.refusal("pypi.corp.example", 8443, "https") == ""
     assert "10.0.0.1" in own.address_refusal("pypi.org", ["10.0.0.1"])
-    assert "is not in" in rules([], ["pypi.corp.example"]).refusal("pypi.corp.example", 443, "https")
+    assert "is not in" in network_rules([], ["pypi.corp.example"]).refusal("pypi.corp.example", 443, "https")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.jsonl import Lines, json_object
+from runner.core.jsonl import LineSplitter, json_object
 
 
-def all_lines(lines: Lines, *chunks: bytes) -> list[bytes]:
+def all_lines(lines: LineSplitter, *chunks: bytes) -> list[bytes]:
     return [*(line for chunk in chunks for line in lines.feed(chunk)), *lines.end()]
 
 
@@ -17,32 +17,32 @@ def all_lines(lines: Lines, *chunks: bytes) -> list[bytes]:
 def test_chunks_do_not_matter(chunks: list[bytes]) -> None:
     whole = b"".join(chunks).split(b"\n")
     expected = whole if whole[-1] else whole[:-1]
-    assert all_lines(Lines(), *chunks) == expected
+    assert all_lines(LineSplitter(), *chunks) == expected
 
 
 def test_ends_of_lines() -> None:
-    assert all_lines(Lines(), b"a\r\nb\n\nlast") == [b"a", b"b", b"", b"last"]
-    assert all_lines(Lines()) == []
+    assert all_lines(LineSplitter(), b"a\r\nb\n\nlast") == [b"a", b"b", b"", b"last"]
+    assert all_lines(LineSplitter()) == []
 
 
 def test_a_line_of_many_kilobytes_is_whole() -> None:
     line = b"x" * 600_000
-    assert all_lines(Lines(), line[:100_000], line[100_000:], b"\nnext\n") == [line, b"next"]
+    assert all_lines(LineSplitter(), line[:100_000], line[100_000:], b"\nnext\n") == [line, b"next"]
 
 
 def test_only_the_beginning_of_an_endless_line_is_kept() -> None:
-    lines = Lines(longest=4)
+    lines = LineSplitter(max_bytes=4)
     assert all_lines(lines, b"abc", b"defg", b"hij\nkl\n", b"12345\n1234\n") == [
         b"abcd",
         b"kl",
         b"1234",
         b"1234",
     ]
-    assert lines.cut == 2
+    assert lines.truncated_lines == 2
 
 
 def test_memory_is_bounded_without_a_line_feed() -> None:
-    lines = Lines(longest=1024**2)
+    lines = LineSplitter(max_bytes=1024**2)
     chunk = b"x" * 65_536
     tracemalloc.start()
     for _ in range(1_000):

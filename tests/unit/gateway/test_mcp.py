@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field
 
 from runner.config.documents import Model, Text
-from runner.config.network import Rules
+from runner.config.network import NetworkRules
 from runner.gateway.factory import ModelRouteOptions, open_gateway
 from runner.gateway.mcp import Tool, ToolError
 from runner.gateway.server import GatewayAddress
@@ -36,7 +36,7 @@ SHOUT = Tool(name="shout", description="Say it loudly", arguments=Word, call=sho
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[GatewayAddress]:
     listener = socket.create_server(("127.0.0.1", 0))
-    with open_gateway(listener, ModelRouteOptions(), Rules(), lambda _: None, [SHOUT]) as opened:
+    with open_gateway(listener, ModelRouteOptions(), NetworkRules(), lambda _: None, [SHOUT]) as opened:
         yield opened
 
 
@@ -278,7 +278,7 @@ def test_a_query_changes_nothing(gateway: GatewayAddress) -> None:
 
 def test_without_tools_there_is_no_such_door() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    with open_gateway(listener, ModelRouteOptions(), Rules(), lambda _: None) as opened:
+    with open_gateway(listener, ModelRouteOptions(), NetworkRules(), lambda _: None) as opened:
         assert call(opened, "tools/list").status == 404
 
 
@@ -286,7 +286,7 @@ def test_calls_do_not_wait_for_each_other() -> None:
     met = threading.Barrier(2, timeout=60)
     meet = Tool(name="meet", description="", arguments=Model, call=lambda _: str(met.wait() >= 0))
     listener = socket.create_server(("127.0.0.1", 0))
-    with open_gateway(listener, ModelRouteOptions(), Rules(), lambda _: None, [meet]) as opened:
+    with open_gateway(listener, ModelRouteOptions(), NetworkRules(), lambda _: None, [meet]) as opened:
         answers: list[Answer] = []
         threads = [
             threading.Thread(target=lambda: answers.append(call(opened, "tools/call", {"name": "meet"})))

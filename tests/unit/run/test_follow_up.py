@@ -10,7 +10,7 @@ import pytest
 from runner.core.model import End, Phase, Receipt, Run, RunState
 from runner.core.model.decision import Cause, Decision, Event, History, Verdict
 from runner.run.follow_up import DEEPEST, FollowUps, chain_length, report_end
-from runner.scheduler.ledger import Decide
+from runner.scheduler.ledger import DecideFunction
 from runner.skills import Skill, load
 from runner.store import Store
 from tests.parts.cli import skill_files
@@ -74,7 +74,7 @@ def started_by(made: Run) -> Decision:
 def report(
     store: Store, made: Run, log: Log, listening: dict[str, Skill], by_hand: bool = False
 ) -> FollowUps:
-    def decide(event: Event, decide: Decide) -> Sequence[Decision]:
+    def decide(event: Event, decide: DecideFunction) -> Sequence[Decision]:
         return decide(History())
 
     decision = None if by_hand else started_by(made)

@@ -104,7 +104,7 @@ def test_hidden_characters_are_spelled_out_and_counted() -> None:
     made = render_prompt(template("{{ event.title }}"), context({"title": hidden}))
     wanted = r"a\u{200b}b\u{202e}c\u{e0041}d\u{ad}e\u{1b}f\u{fe01}g\u{3164}h\u{d}"
     assert without_fences(made.text) == f"|{wanted}|"
-    assert made.escaped == 8
+    assert made.escaped_count == 8
 
 
 def test_an_emoji_stays_an_emoji_and_a_row_of_selectors_is_shown() -> None:

@@ -15,7 +15,7 @@ from ruamel import yaml
 from runner.config.settings import Config
 from runner.core.model import FileChange, FileEdit, Proposal, TranscriptEvent, Unknown
 from runner.skills import skill_model
-from runner.skills.schema import schemas, text, write
+from runner.skills.schema import schema_text, schemas, write
 from tests.parts.patience import examples
 from tests.parts.skills import YAML
 
@@ -32,7 +32,7 @@ BEYOND = ("cron", "time zone", "is not one of the options")
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_files_are_what_the_models_say(name: str) -> None:
     path = ROOT / "schemas" / f"{name}.schema.json"
-    assert path.read_text() == text(SCHEMAS[name]), "run `make generate`"
+    assert path.read_text() == schema_text(SCHEMAS[name]), "run `make generate`"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -1,4 +1,4 @@
-"""What starts the workflow: the union of what starts the skills."""
+"""The workflow's `on:`, the union of the skills' triggers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

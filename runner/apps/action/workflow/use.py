@@ -1,4 +1,4 @@
-"""How a workflow uses the action: choices that the workflow file itself keeps, in a comment at its head."""
+"""How a workflow uses the action: choices that are stored in the comment at the head of its file."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def header_comment(use: Use) -> str:
 
 
 def choices(text: str) -> dict[str, Any]:
-    """What was chosen when `text` was written, by the names of `Use`. Raises RunnerError: not ours."""
+    """The choices in the head comment of `text`, by the fields of `Use`. Raises RunnerError without one."""
     second = next(iter(text.splitlines()[1:2]), "")
     if not second.startswith(_CHOICES):
         message = f"{FILE}:2: is no `{_CHOICES.strip()}`: `skillrunner workflow sync` did not write this file"

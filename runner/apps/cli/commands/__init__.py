@@ -1,4 +1,4 @@
-"""One file per verb of the command line. What all of them are given stands here."""
+"""The commands of the command line, one file each, and the options that all of them get."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options that stand before the verb."""
+    """The options that stand before the command."""
 
     root: Path  # where to look for the repository
     config: Path | None = None

@@ -18,7 +18,7 @@ import click
 from runner.apps.cli.commands import settings
 from runner.apps.cli.commands.logs import event_line
 from runner.core.errors import RunnerError, exit_code
-from runner.core.jsonl import Lines, json_object
+from runner.core.jsonl import LineSplitter, json_object
 from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runner.core.model import End
     from runner.store import Store
 
-_PAUSE = 0.3  # seconds between two looks at what happened
+_PAUSE = 0.3  # seconds between two polls
 _PIECE = 64 * 1024  # bytes that are read at a time
 
 
@@ -64,7 +64,7 @@ def _interruptions() -> Iterator[Event]:
 
 
 def _attached(runs: "Store", run_id: str, interrupted: Event) -> "End | None":
-    """Show what the agent does, and tell it what is typed, until the run ends. None: it was interrupted."""
+    """Show what the agent does, and send it the typed lines, until the run ends. None: interrupted."""
     typed = InputLines(sys.stdin.fileno() if sys.stdin is not None and not sys.stdin.closed else None)
     with ExitStack() as stack:
         growing = TranscriptTail(stack)
@@ -92,13 +92,13 @@ def _say(runs: "Store", run_id: str, words: str) -> None:
 
 @dataclass(slots=True)
 class InputLines:
-    """The lines of standard input, as far as they have been typed. No thread waits for the next one."""
+    """The complete lines of standard input, read without a thread that waits for the next one."""
 
     descriptor: int | None  # None: there is none, or it has ended
-    _lines: Lines = field(default_factory=Lines)
+    _lines: LineSplitter = field(default_factory=LineSplitter)
 
     def lines(self) -> list[str]:
-        """What was typed since it was asked last; waits a little."""
+        """The lines typed since the last call; waits briefly for them."""
         if self.descriptor is None:
             time.sleep(_PAUSE)
             return []
@@ -114,21 +114,21 @@ class InputLines:
 
 @dataclass(slots=True)
 class TranscriptTail:
-    """The transcript of a run's last attempt, as far as it is written."""
+    """Follows the transcript of a run's last attempt."""
 
     stack: ExitStack
     _path: Path | None = None
     _file: IO[bytes] | None = None
-    _lines: Lines = field(default_factory=Lines)
+    _lines: LineSplitter = field(default_factory=LineSplitter)
 
     def lines(self, folder: Path) -> Iterator[bytes]:
-        """What was written since it was asked last."""
+        """The lines written since the last call."""
         from runner.run.agent.transcript import TRANSCRIPT
 
         path = folder / TRANSCRIPT
         if path != self._path:
             with suppress(FileNotFoundError):
                 self._file = self.stack.enter_context(path.open("rb"))
-                self._path, self._lines = path, Lines()
+                self._path, self._lines = path, LineSplitter()
         while self._file is not None and (piece := self._file.read(_PIECE)):
             yield from self._lines.feed(piece)

@@ -56,9 +56,9 @@ def _level(finding: DoctorLine) -> str:
 def _looks(action: bool) -> Iterable[Callable[["LocalPlace"], Iterator[DoctorLine]]]:
     if not action:
         return _LOOKS
-    from runner.apps.action.doctor import LOOKS
+    from runner.apps.action.doctor import CHECKS
 
-    return LOOKS
+    return CHECKS
 
 
 def _caught(look: Callable[["LocalPlace"], Iterator[DoctorLine]], place: "LocalPlace") -> list[DoctorLine]:

@@ -51,7 +51,7 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
     from runner.run.testing.rehearse import accept_result, open_bench, run_case
 
     place = place_of_options(options, forge="local")
-    found = inputs.skill(place, skill)
+    found = inputs.read_skill(place, skill)
     with (
         terminable(),
         _case(place, found, name, given) as case,
@@ -107,7 +107,7 @@ def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[st
     from runner.run import bootstrap
     from runner.run.testing import case as cases
 
-    trigger = inputs.trigger(skill, given["event"], given["trigger"], given["inputs"], "case")
+    trigger = inputs.read_trigger(skill, given["event"], given["trigger"], given["inputs"], "case")
     with bootstrap.store(place.config) as runs:
         target = bootstrap.forge(place, runs)
         base, mirror = bootstrap.base(place, target, given["base"] or skill.base_branch)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
+class RunArguments:
     """What the command line asks for."""
 
     skill: str  # empty: that of the earlier run
@@ -73,7 +73,7 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     forge = given.pop("forge")
     from runner.run import bootstrap
 
-    wish = RunRequest(force=force, **given)
+    wish = RunArguments(force=force, **given)
 
     place = place_of_options(options, forge=forge)
     with bootstrap.store(place.config) as runs:
@@ -91,7 +91,7 @@ def _check_usage(given: Mapping[str, Any]) -> None:
         raise click.UsageError("Missing argument 'SKILL'.")
 
 
-def _run(place: "LocalPlace", runs: "Store", wish: RunRequest, quiet: bool) -> int:
+def _run(place: "LocalPlace", runs: "Store", wish: RunArguments, quiet: bool) -> int:
     from runner.apps.console import Progress
     from runner.run import bootstrap
     from runner.run.launch import launch, terminable
@@ -107,19 +107,19 @@ def _run(place: "LocalPlace", runs: "Store", wish: RunRequest, quiet: bool) -> i
     return exit_code(end)
 
 
-def _start(host: "Host", place: "LocalPlace", wish: RunRequest, run_id: str) -> "NewRun":
+def _start(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: str) -> "NewRun":
     from runner.apps.cli import inputs
     from runner.run.start import new_run
 
     if wish.from_run:
         return _start_again(host, place, wish, run_id)
-    skill = inputs.skill(place, wish.skill)
-    trigger = inputs.trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
+    skill = inputs.read_skill(place, wish.skill)
+    trigger = inputs.read_trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
     commit = inputs.commit_of(place, skill)
     return new_run(host, run_id, skill, commit, trigger, branch=wish.base, force=wish.force, again=wish.again)
 
 
-def _start_again(host: "Host", place: "LocalPlace", wish: RunRequest, run_id: str) -> "NewRun":
+def _start_again(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: str) -> "NewRun":
     """What an earlier run did, with its skill as it was, or with one of the working tree."""
     from runner.apps.cli import inputs
     from runner.run import bootstrap
@@ -129,7 +129,7 @@ def _start_again(host: "Host", place: "LocalPlace", wish: RunRequest, run_id: st
     earlier = host.store.run(wish.from_run or "")
     work = RunQueue(host.store).work(earlier.id)
     if wish.skill:
-        skill = inputs.skill(place, wish.skill)
+        skill = inputs.read_skill(place, wish.skill)
         commit = inputs.commit_of(place, skill)
     else:
         head, mirror = bootstrap.base(place, host.forge, None)
@@ -153,7 +153,7 @@ def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) 
         click.echo(f"  look further: skillrunner show {run_id} | logs {run_id} | diff {run_id}")
 
 
-def _preview(place: "LocalPlace", runs: "Store", wish: RunRequest) -> None:
+def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> None:
     from runner.run import bootstrap
     from runner.run.dry_run import facts
     from runner.run.launch import plan_run

@@ -9,7 +9,7 @@ from runner.apps.cli.commands import settings
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.core.model import Act
+    from runner.core.model import MessageAction
 
 
 _TOLD = {"stop": "somebody stopped it", "pause": "somebody paused it", "resume": "somebody let it go on"}
@@ -24,7 +24,7 @@ _TOLD = {"stop": "somebody stopped it", "pause": "somebody paused it", "resume":
 )
 @click.option("--resume", "act", flag_value="resume", help="Have it go on after a pause.")
 @click.pass_obj
-def command(options: "Options", run: str, text: str, act: "Act | None") -> None:
+def command(options: "Options", run: str, text: str, act: "MessageAction | None") -> None:
     """Tell the agent of RUN what TEXT says: its present turn ends, and the next one begins with it."""
     from runner.run import bootstrap
     from runner.store import messages

@@ -75,7 +75,7 @@ def _wanted(stage: "TestBench", names: Sequence[str], case: str | None) -> Itera
     from runner.apps.cli import inputs
     from runner.run.testing import case as cases
 
-    skills = [inputs.skill(stage.here, name) for name in names] or inputs.skills(stage.here)
+    skills = [inputs.read_skill(stage.here, name) for name in names] or inputs.read_skills(stage.here)
     if not names and case is not None:
         skills = [one for one in skills if (stage.root / one.path / cases.FOLDER / case).is_dir()]
     return [

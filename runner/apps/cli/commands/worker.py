@@ -47,7 +47,7 @@ def command(context: click.Context, /, config: Path | None, once: bool) -> None:
 
 
 def config_of(options: "Options", file: Path | None) -> "Config":
-    """The worker's configuration; it needs no repository to stand in. Secrets in files are read as well."""
+    """The worker's configuration, read without a repository, with the secrets of NAME_FILE variables."""
     from runner.apps.worker.secret_files import from_files
     from runner.config.settings import load_config
 
@@ -61,7 +61,7 @@ command.add_command(drain)
 
 
 def work(config: "Config", once: bool, **parts: Any) -> None:
-    """Be a worker until somebody asks us to leave; `parts` are those of the daemon that are not the usual."""
+    """Run a worker until somebody stops it; `parts` replace parts of the daemon."""
     from runner.apps.worker.alerts import check_alert
     from runner.apps.worker.credentials import Credentials
     from runner.apps.worker.daemon import Daemon
@@ -87,7 +87,7 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
 
 
 def _end_in_any_case(code: ExitCode) -> None:
-    """End the process, though a thread waits for a database, or for an engine, that may never come back."""
+    """End the process even if a thread waits for a database or an engine that may never answer."""
     timer = threading.Timer(_GRACE, os._exit, (code,))
     timer.daemon = True
     timer.start()
@@ -104,7 +104,7 @@ def _log(quiet: bool) -> None:
 
 @contextmanager
 def _alone(store: "Store") -> Iterator[None]:
-    """A database in a file serves one worker: a second one is refused, with the way out."""
+    """Raises RunnerError when another worker uses the same file database, which serves only one."""
     from runner.core.locks import lock
 
     if not store.database.is_file:

@@ -39,7 +39,7 @@ def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bo
 
 
 def _meant(living: "list[Worker]", name: str) -> "list[Worker]":
-    """Those whose ids begin so. Raises RunnerError unless a name means exactly one."""
+    """The workers whose ids begin so. Raises RunnerError unless each name means exactly one."""
     found = [one for one in living if one.id.startswith(name)]
     if not name or len(found) == 1:
         return found
@@ -50,7 +50,7 @@ def _meant(living: "list[Worker]", name: str) -> "list[Worker]":
 
 
 def _wait(store: "Store", asked: set[str]) -> bool:
-    """Wait until all have ended; tell whether one of them died instead."""
+    """Wait until all have ended; return whether one of them died."""
     from runner.apps.worker.lease import HeartbeatMonitor, uptime
     from runner.store.workers import WorkerStore
 
@@ -72,7 +72,7 @@ def _wait(store: "Store", asked: set[str]) -> bool:
 
 
 def _has_fallen(store: "Store", worker: "Worker") -> bool:
-    """Whether a worker of this very state directory is gone: it would hold a lock there."""
+    """Whether a worker of this state directory is gone: a living one holds a lock there."""
     from runner.store import is_held, state_dir_id
 
     return worker.place == state_dir_id(store.folder) and not is_held(store.folder / "workers" / worker.id)

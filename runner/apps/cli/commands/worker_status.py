@@ -110,7 +110,7 @@ def pause_text(repository: str, skill: str) -> str:
 
 
 def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
-    """Whether a worker of a host, or of any, said within its time that it lives."""
+    """Print and return whether a worker of `host` (empty: any) has sent a heartbeat in time."""
     from runner.core.units import span_text
     from runner.store.workers import WorkerStore
 
@@ -126,7 +126,7 @@ def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
 
 
 def _say_what_is_overdue(store: "Store", config: "Config", now: datetime) -> bool:
-    """Whether no skill is: as the store has it, so that it can be asked when nobody lives."""
+    """Print overdue skills; return whether there are none. This reads the store, and needs no worker."""
     from runner.apps.console import one_line
     from runner.scheduler.overdue import AlertKind
 

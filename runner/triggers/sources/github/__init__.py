@@ -41,7 +41,7 @@ class GitHubSource(EventSource):
             return None
         url = target.config.github.api_url
         api = GitHubApi(
-            api_url=url, repository=target.repository, token=target.token, pacer=target.pacer, patience=0.0
+            api_url=url, repository=target.repository, token=target.token, pacer=target.pacer, max_wait=0.0
         )
         return _GitHubFeed(api)
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 import uvicorn
 
-from runner.apps.web.app import app
+from runner.apps.web.app import create_app
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
@@ -50,7 +50,7 @@ class Store:
 
 @contextmanager
 def served(store: Store, patience: float = 20.0) -> Iterator[str]:
-    made = app(
+    made = create_app(
         store.deliver,
         {"github": [SECRET]},
         lambda name: name.lower() == "acme/lib",

@@ -31,8 +31,8 @@ def test_what_a_crashed_runner_left_is_swept(local_image: str, tmp_path: Path, c
     alive = container.open()
     crashed = f"crashed-{tmp_path.name}"
     subprocess.run([sys.executable, "-c", CRASH, local_image, str(tmp_path), crashed], check=False)
-    assert door.sweep(lambda labels: labels[door.RUN_LABEL] != crashed) == [crashed]
-    assert door.sweep(lambda labels: labels[door.RUN_LABEL] != crashed) == []
+    assert door.remove_dead_containers(lambda labels: labels[door.RUN_LABEL] != crashed) == [crashed]
+    assert door.remove_dead_containers(lambda labels: labels[door.RUN_LABEL] != crashed) == []
     assert container.run(alive, "true").code == 0
 
 
@@ -92,13 +92,13 @@ def test_a_registry_that_is_asked_too_often_may_answer_later(engine: None) -> No
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("limit", ["PULL", "_SILENCE"])
+@pytest.mark.parametrize("limit", ["PULL_TIMEOUT", "_SILENCE"])
 def test_a_pull_has_a_time_limit_of_its_own(
     engine: None, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of its own altogether, and for an engine that says nothing while nothing comes."""
     monkeypatch.setattr(images, "_SILENCE", 60.0)
-    monkeypatch.setattr(images, limit, 0.0 if limit == "PULL" else 2.0)
+    monkeypatch.setattr(images, limit, 0.0 if limit == "PULL_TIMEOUT" else 2.0)
     with registry() as (address, _), pytest.raises(RunnerError) as caught:
         images.resolve(f"{address}/slow/tool:1", lambda _: None)
     assert caught.value.reason is Reason.IMAGE_NOT_FOUND

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from runner.core.errors import RunnerError
-from runner.core.jsonl import Lines
+from runner.core.jsonl import LineSplitter
 from runner.core.model import DeclaredOutput, HarnessSpec, Limits, Message, Problem, Reason, TranscriptEvent
 from runner.harnesses import HARNESSES, Harness, Task
 from runner.harnesses.claude_code import ClaudeCode
@@ -262,7 +262,7 @@ def test_long_lists_nested_too_deeply(bench: Bench) -> None:
 
 
 def test_a_line_without_end_is_cut_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "Lines", lambda: Lines(longest=1000))
+    monkeypatch.setattr(logs, "LineSplitter", lambda: LineSplitter(max_bytes=1000))
     bench.drive("head -c 5000 /dev/zero | tr '\\0' x; echo; echo next")
     assert bench.texts() == ["x" * 1000, "next"]
     assert bench.problems() == ["1 lines of stdout were longer than 1000 bytes"]

@@ -197,7 +197,7 @@ def test_an_image_that_a_container_has_stays(wanted: Any) -> None:
 @pytest.mark.usefixtures("apart")
 def test_the_next_build_clears_away_what_is_unused(wanted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     old = build.build(wanted("RUN echo made > /made"), print, print)
-    monkeypatch.setattr(build, "_age", lambda tag: build.UNUSED + 1)
+    monkeypatch.setattr(build, "_age", lambda tag: build.UNUSED_AFTER + 1)
     said: list[str] = []
     new = build.build(replace(wanted("RUN echo other > /made"), key="other"), said.append, print)
     try:

@@ -62,7 +62,7 @@ def test_a_group_shows_and_never_obeys(files: dict[str, Path]) -> None:
 
 def test_secrets_are_masked_here_and_by_github(files: dict[str, Path]) -> None:
     log = io.StringIO()
-    shown = presence(files, log, hidden=["s3cret-one\ns3cret-two"])
+    shown = presence(files, log, secrets=["s3cret-one\ns3cret-two"])
     shown.print_line("it is s3cret-two")
     shown.annotate("error", "and s3cret-one")
     shown.write("s3cret-one")
