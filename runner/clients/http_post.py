@@ -1,8 +1,9 @@
 """Posts JSON to a URL, such as a chat room's or a pager's webhook."""
 
-import time
 from collections.abc import Mapping
 from typing import TypeVar
+
+from runner.core.retrying import retry
 
 T = TypeVar("T")
 
@@ -17,16 +18,20 @@ def post(url: str, data: Mapping[str, object]) -> str:
     Redirects are not followed. After a connection error or a busy answer it is sent again, at most twice, so
     it may arrive twice. We retry ourselves, because urllib3 would log the URL.
     """
-    for pause in _PAUSES:
-        fault, again = _try(url, data)
-        if not again:
-            return fault
-        time.sleep(pause)
-    return _try(url, data)[0]
+    try:
+        retry(lambda: _send(url, data), _NotSentError, lambda error: error.is_temporary, _PAUSES)
+    except _NotSentError as error:
+        return str(error)
+    return ""
 
 
-def _try(url: str, data: Mapping[str, object]) -> tuple[str, bool]:
-    """(what went wrong or "", whether to try again)"""
+class _NotSentError(Exception):
+    def __init__(self, message: str, is_temporary: bool) -> None:
+        super().__init__(message)
+        self.is_temporary = is_temporary
+
+
+def _send(url: str, data: Mapping[str, object]) -> None:
     import requests
 
     with requests.Session() as session:
@@ -35,8 +40,10 @@ def _try(url: str, data: Mapping[str, object]) -> tuple[str, bool]:
             with session.post(url, json=data, timeout=_TIMEOUT, allow_redirects=False, stream=True) as answer:
                 status = answer.status_code
         except requests.RequestException as error:
-            return type(error).__name__, isinstance(error, requests.ConnectionError)
-    return ("", False) if 200 <= status < 300 else (f"it answered {status}", status in _BUSY)
+            is_cut = isinstance(error, requests.ConnectionError)
+            raise _NotSentError(type(error).__name__, is_cut) from error
+    if not 200 <= status < 300:
+        raise _NotSentError(f"it answered {status}", status in _BUSY)
 
 
 def _as_it_is(request: T) -> T:

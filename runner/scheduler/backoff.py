@@ -1,9 +1,10 @@
 """When to try again what failed. Pure."""
 
-import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from runner.core.retrying import chance, delay
 
 LONGEST = timedelta(hours=1)
 
@@ -19,12 +20,16 @@ class Backoff:
     def after_failure(self, now: datetime, usual: timedelta, luck: float | None = None) -> "Backoff":
         """Wait twice the usual time, and twice as long after each further failure, up to an hour.
 
-        `luck` (0 to 1) shortens that by up to a half, so that many that failed together do not come back
-        together. Nothing is tried earlier than usual.
+        `luck`, from a half to 1, shortens that, so that many that failed together do not come back together.
+        Nothing is tried earlier than usual.
         """
-        drawn = random.random() if luck is None else luck  # noqa: S311 - to spread load, not to hide anything
-        whole = max(usual, min(LONGEST, usual * 2 ** min(self.failures + 1, 16)))
-        wait = max(usual, whole * (1 - drawn / 2))
+        seconds = delay(
+            self.failures + 2,
+            usual.total_seconds(),
+            LONGEST.total_seconds(),
+            chance(0.5) if luck is None else luck,
+        )
+        wait = max(usual, timedelta(seconds=seconds))
         return Backoff(failures=self.failures + 1, wait=wait, next_try=now + wait)
 
     def may_try(self, now: datetime) -> bool:

@@ -6,7 +6,6 @@ is in no list of branches. It holds one commit without parents.
 """
 
 import json
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from runner.clients.git import blobs, entries
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Remote
 from runner.core.model.decision import Cause, Decision, History, Verdict
+from runner.core.retrying import chance, delay
 from runner.workspace.mirror import Mirror
 
 REF = "refs/skillrunner/state"
@@ -92,7 +92,7 @@ class Ledger:
                 return
             if time.monotonic() > until:
                 break
-            self.sleep(random.uniform(0, min(0.05 * 2**attempt, 1)))  # noqa: S311 - spreads load
+            self.sleep(delay(attempt, 0.1, 1, chance(0)))
         message = f"{REF} of {self.remote.url} could not be written: others were quicker each time"
         raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint="run it again", retryable=True)
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from runner.core.model import End, Reason, RunState
+from runner.core.retrying import delay
 
 FREE_ATTEMPTS = 5
 """Attempts of a run whose errors came before its harness started: they cost nothing."""
@@ -10,7 +11,7 @@ FREE_ATTEMPTS = 5
 LOST_ATTEMPTS = 2
 """The minimum of attempts where lost runs are retried; limited, for a run may be what kills its worker."""
 
-_MIN_DELAY, _MAX_DELAY = timedelta(seconds=30), timedelta(minutes=30)
+_MIN_DELAY, _MAX_DELAY = 30.0, 1800.0  # seconds
 _RATE_LIMIT_WAIT = timedelta(minutes=1)  # GitHub's rule when its answer names no time
 
 
@@ -22,7 +23,7 @@ def retry_delay(end: End, attempt: int, attempts: int, harness_started: bool = T
     free = not harness_started and end.state is RunState.ERROR
     if not end.retryable or attempt >= (max(attempts, FREE_ATTEMPTS) if free else attempts):
         return None
-    wait: timedelta = min(_MIN_DELAY * 2 ** (attempt - 1), _MAX_DELAY)
+    wait = timedelta(seconds=delay(attempt, _MIN_DELAY, _MAX_DELAY))
     return max(wait, _RATE_LIMIT_WAIT) if end.reason is Reason.FORGE_RATE_LIMITED else wait
 
 

@@ -5,7 +5,6 @@ Retry-After first, then the reset time, else at least a minute and twice as long
 """
 
 import itertools
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from runner import __version__
 from runner.clients.github.rate_limit import RateLimiter, RequestKind
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.retrying import chance, delay
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -110,7 +110,7 @@ class GitHubApi:
                 raise _limited(method, url, pause)
             response = self._send(method, url, data, parameters, headers, attempt)
             if response is None or (response.status_code >= 500 and method in _SAFE and attempt < _TRIES):
-                self.sleep(_backoff(attempt))
+                self.sleep(delay(attempt, 2, 60, chance(0.5)))
                 continue
             asked = _pause(response, self.now(), attempt)
             if asked is None and response.ok:
@@ -170,10 +170,6 @@ def _kind(method: str, url: str) -> RequestKind:
     return "write"
 
 
-def _backoff(attempt: int) -> float:
-    return float(2 ** (attempt - 1) + random.random())  # noqa: S311 - to spread load, not to hide anything
-
-
 def _pause(response: "Response", now: float, attempt: int) -> float | None:
     """Seconds to wait before a retry; None: the answer is about no rate limit."""
     if response.status_code not in (403, 429):
@@ -184,7 +180,7 @@ def _pause(response: "Response", now: float, attempt: int) -> float | None:
     if headers.get("X-RateLimit-Remaining") == "0":
         return max(1.0, float(headers.get("X-RateLimit-Reset", now + _SECONDARY)) - now + 1)
     if response.status_code == 429 or "secondary rate limit" in response.text.lower():
-        return _SECONDARY * float(2 ** (attempt - 1))
+        return delay(attempt, _SECONDARY, 3600)
     return None
 
 

@@ -12,6 +12,7 @@ from runner.clients.github.api import GitHubApi
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
+from runner.core.retrying import retry
 from runner.publish.forges import (
     Forge,
     ForgeContext,
@@ -22,7 +23,10 @@ from runner.publish.forges import (
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
-_SETTLING = 3  # tries: right after a pull request is made, GitHub may answer 422 for what hangs on it
+_SETTLING = (
+    1.0,
+    2.0,
+)  # seconds: right after a pull request is made, GitHub may answer 422 for what hangs on it
 
 
 class GitHubKind(ForgeKind):
@@ -199,15 +203,9 @@ class GitHubForge(Forge):
         return role if role in ("triage", "maintain") else str(found["permission"])
 
     def _settled(self, call: Callable[[], object]) -> None:
-        for attempt in range(1, _SETTLING + 1):
-            try:
-                call()
-            except RunnerError as error:
-                if error.reason is not Reason.FORGE_REJECTED or attempt == _SETTLING:
-                    raise
-                self.api.sleep(float(attempt))
-            else:
-                return
+        retry(
+            call, RunnerError, lambda error: error.reason is Reason.FORGE_REJECTED, _SETTLING, self.api.sleep
+        )
 
     def doctor(self) -> Sequence[DoctorLine]:
         if not self.api.token():

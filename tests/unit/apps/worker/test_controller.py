@@ -55,7 +55,7 @@ class Watch:
 
 @pytest.fixture
 def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
-    monkeypatch.setattr(backoff.random, "random", lambda: 0.0)
+    monkeypatch.setattr(backoff, "chance", lambda _: 1.0)
     made = Watch(tmp_path)
     yield made
     made.pool.shutdown()
