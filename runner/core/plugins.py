@@ -152,7 +152,10 @@ def _package(entry: "EntryPoint") -> str:
 def _kinds(family: Family[P], module: ModuleType, there: Mapping[str, P]) -> dict[str, P]:
     """The kinds of one file, none of which may have a name that is `there` already."""
     kinds: dict[str, P] = {}
-    for candidate in _candidates(family, module):
+    candidates = [one for one in _candidates(family, module) if not _is_of_another(family, one)]
+    if not candidates:
+        raise _unusable(family, f"{_file(module)}: PLUGINS holds nothing of the family {family.name}")
+    for candidate in candidates:
         plugin = _create(family, module, candidate)
         if (first := {**there, **kinds}.get(plugin.name)) is not None:
             holder = _file(sys.modules[type(first).__module__])
@@ -167,6 +170,11 @@ def _candidates(family: Family[P], module: ModuleType) -> tuple[type[P], ...]:
     if not isinstance(candidates, tuple) or not all(inspect.isclass(one) for one in candidates):
         raise _unusable(family, f"{_file(module)}: PLUGINS is not a tuple of classes")
     return candidates
+
+
+def _is_of_another(family: Family[P], candidate: type[P]) -> bool:
+    """Whether a class is a plugin of another family: one file may add to several."""
+    return Plugin in candidate.__mro__ and family.protocol not in candidate.__mro__
 
 
 def _create(family: Family[P], module: ModuleType, candidate: type[P]) -> P:

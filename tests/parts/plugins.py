@@ -30,6 +30,8 @@ class Example:
 EXAMPLES: tuple[Example, ...] = (
     Example("skillrunner_file_report", ("outputs",), "file_report"),
     Example("skillrunner_json_files", ("forges",), "json_files"),
+    Example("skillrunner_milestone", ("triggers",), "milestone"),
+    Example("skillrunner_rollout", ("triggers", "sources"), "rollout"),
 )
 
 

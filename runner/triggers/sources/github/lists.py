@@ -129,14 +129,14 @@ class Lists:
             since, page = (last, 1) if parse_time(last) > parse_time(since) else (since, page + 1)
             answer = self.door.call("GET", path, parameters={**asked, "since": since, "page": page})
 
-    def every(self, path: str) -> Iterator[Item]:
+    def every(self, path: str, **parameters: str | int) -> Iterator[Item]:
         """Items of all pages that changed: for a list in which something new may stand anywhere."""
         for page in itertools.count(1):
-            answer = self._ask(path, per_page=_FULL, page=page)
+            answer = self._ask(path, **parameters, per_page=_FULL, page=page)
             if answer is not None:
                 items = _items(answer)
                 yield from items
-            more = _name(path, {"per_page": _FULL, "page": page + 1}) in self.before
+            more = _name(path, {**parameters, "per_page": _FULL, "page": page + 1}) in self.before
             if not more if answer is None else len(items) < _FULL:
                 return
 
