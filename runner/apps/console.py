@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from runner.core.model import Message, RunEvent, ToolCall, TranscriptEvent, Usage, UsageReport
 from runner.core.redact import escape_invisible
 from runner.core.units import span_text
-from runner.harnesses._outcome import add_usage
+from runner.harnesses.outcome import add_usage
 
 if TYPE_CHECKING:
     from rich.live import Live

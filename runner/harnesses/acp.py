@@ -34,10 +34,10 @@ from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
 from runner.harnesses._acp import Conversation
 from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
-from runner.harnesses._outcome import Tally, judge
 from runner.harnesses.claude_code import ClaudeCode
 from runner.harnesses.codex import Codex
 from runner.harnesses.gemini import Gemini
+from runner.harnesses.outcome import Tally, judge
 
 
 class AcpOptions(Model):

@@ -32,8 +32,8 @@ from runner.harnesses._claude_input import UserLines
 from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
 from runner.harnesses._mcp import servers
-from runner.harnesses._outcome import Tally, judge
 from runner.harnesses._session_paths import project_files
+from runner.harnesses.outcome import Tally, judge
 
 SYSTEM_PROMPT = "system-prompt.md"
 SERVERS = "mcp.json"

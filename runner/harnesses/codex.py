@@ -33,7 +33,7 @@ from runner.core.model import (
 from runner.core.units import Maybe
 from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
 from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
-from runner.harnesses._outcome import Tally, judge
+from runner.harnesses.outcome import Tally, judge
 
 
 class CodexOptions(Model):

@@ -9,7 +9,7 @@ from runner.config.documents import Many, Model, Text
 from runner.core.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
 from runner.harnesses import OURS, Harness, Launch, Reader, Task
 from runner.harnesses._fields import beginning
-from runner.harnesses._outcome import Tally, outcome_of_exit, outcome_of_stop
+from runner.harnesses.outcome import Tally, outcome_of_exit, outcome_of_stop
 
 
 class CommandOptions(Model):

@@ -32,7 +32,7 @@ from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, mappings, parse_line, status, text, unknown_event
 from runner.harnesses._mcp import servers
-from runner.harnesses._outcome import Tally, judge
+from runner.harnesses.outcome import Tally, judge
 
 INSTRUCTIONS = ".copilot/copilot-instructions.md"
 SERVERS = "mcp.json"

@@ -33,7 +33,7 @@ from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reade
 from runner.harnesses._fields import count, mapping, parse_line, text, unknown_event
 from runner.harnesses._fields import status as told_status
 from runner.harnesses._mcp import servers
-from runner.harnesses._outcome import Tally, judge
+from runner.harnesses.outcome import Tally, judge
 
 SETTINGS = ".gemini/settings.json"
 INSTRUCTIONS = ".gemini/GEMINI.md"

@@ -31,7 +31,7 @@ from runner.core.model import (
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, parse_line, status, text, unknown_event
-from runner.harnesses._outcome import Tally, judge
+from runner.harnesses.outcome import Tally, judge
 
 INSTRUCTIONS = "opencode-instructions.md"
 

@@ -33,7 +33,7 @@ from runner.core.model import (
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, Reader, Task
 from runner.harnesses._fields import count, parse_line, text, unknown_event
-from runner.harnesses._outcome import Tally, judge
+from runner.harnesses.outcome import Tally, judge
 
 PROMPT = "oz-prompt.md"
 

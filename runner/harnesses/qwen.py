@@ -29,8 +29,8 @@ from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Sess
 from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
 from runner.harnesses._mcp import servers
-from runner.harnesses._outcome import Tally, judge
 from runner.harnesses._session_paths import project_files
+from runner.harnesses.outcome import Tally, judge
 
 SETTINGS = "qwen-settings.json"
 _EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the result of a failed shell command

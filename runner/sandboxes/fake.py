@@ -16,7 +16,7 @@ from runner.clients.docker.build import Build
 from runner.clients.stdio import CapReachedError, LimitMeter, single_chunk
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Exit, NextInput, OnOutput, Phase, Places, Reason
-from runner.sandboxes import SandboxKind, SandboxSpec, _exchange
+from runner.sandboxes import SandboxKind, SandboxSpec, exchange
 
 _CHUNK = 64 * 1024
 
@@ -57,11 +57,11 @@ class FakeSandbox:
             self.spec.stop()
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
-        _exchange.put(self.spec.exchange, name, data, mode)
+        exchange.put(self.spec.exchange, name, data, mode)
         return f"{self.places.exchange}/{name}"
 
     def get(self, name: str, limit: int) -> bytes | None:
-        return _exchange.get(self.spec.exchange, name, limit)
+        return exchange.get(self.spec.exchange, name, limit)
 
     def seal(self) -> None:
         """Nothing runs, so nothing can reach anything."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from runner.clients import process
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, DoctorLine, Exit, NextInput, OnOutput, Phase, Places, Reason
-from runner.sandboxes import Alive, Origin, SandboxKind, SandboxSpec, _exchange
+from runner.sandboxes import Alive, Origin, SandboxKind, SandboxSpec, exchange
 
 WARNING = (
     "the process sandbox isolates NOTHING: the harness runs as you, on your files and your network."
@@ -61,11 +61,11 @@ class ProcessSandbox:
         return done
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
-        _exchange.put(self.spec.exchange, name, data, mode)
+        exchange.put(self.spec.exchange, name, data, mode)
         return f"{self.places.exchange}/{name}"
 
     def get(self, name: str, limit: int) -> bytes | None:
-        return _exchange.get(self.spec.exchange, name, limit)
+        return exchange.get(self.spec.exchange, name, limit)
 
     def seal(self) -> None:
         """Nothing to cut: there was no isolation from the start."""

@@ -16,7 +16,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, RunSpec
 from runner.harnesses import HARNESSES, sessions_of
 from runner.run.agent.resume import EarlierRun, relocate_session
-from runner.sandboxes import _exchange
+from runner.sandboxes import exchange
 from runner.workspace.mirror import Mirror
 
 _BESIDE = ".git/skillrunner"  # of the checkout: in none of its commits
@@ -107,7 +107,7 @@ def _session(spec: RunSpec, given: EarlierRun, folder: Path, beside: Path) -> st
     home = beside / "home"
     home.mkdir(mode=0o700)
     for name, content in relocate_session(session, str(folder)).items():
-        _exchange.put(home, name, content, 0o600)
+        exchange.put(home, name, content, 0o600)
     argv = shlex.join(sessions.command(session.id, spec.harness.model))
     return f"cd {shlex.quote(str(folder))} && HOME={shlex.quote(str(home))} {argv}"
 

@@ -10,7 +10,7 @@ from runner.core.model import End, Phase, Reason, Run, RunSpec
 from runner.harnesses import Files, sessions_of
 from runner.run.agent import session
 from runner.run.agent.session import AgentSession
-from runner.sandboxes import _exchange
+from runner.sandboxes import exchange
 from runner.skills.fencing import fence
 from runner.store import Store
 from runner.workspace.changeset import Edit
@@ -85,11 +85,11 @@ def put_back(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -
     """Make the edits below `root`, whatever lies there; no link is followed. Raises OSError."""
     for edit in edits:
         if edit.content is None:
-            _exchange.remove(root, edit.path, owner)
+            exchange.remove(root, edit.path, owner)
         elif edit.mode == SYMLINK:
-            _exchange.link(root, edit.path, edit.content.decode(errors="surrogateescape"), owner)
+            exchange.link(root, edit.path, edit.content.decode(errors="surrogateescape"), owner)
         else:
-            _exchange.put(root, edit.path, edit.content, edit.mode & 0o777, owner)
+            exchange.put(root, edit.path, edit.content, edit.mode & 0o777, owner)
 
 
 def _content(path: Path | None) -> bytes:

@@ -15,7 +15,7 @@ from runner.clients.docker import engine, images
 from runner.clients.stdio import CapReachedError, InputSink, LimitMeter, half_close, pump, single_chunk
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, DoctorLine, Exit, NextInput, OnOutput, Phase, Places, Reason, Stream
-from runner.sandboxes import Alive, Build, SandboxKind, SandboxSpec, _exchange
+from runner.sandboxes import Alive, Build, SandboxKind, SandboxSpec, exchange
 from runner.sandboxes.docker import options
 from runner.sandboxes.docker.listener import open_listener
 from runner.sandboxes.docker.options import PLACES, USER
@@ -188,11 +188,11 @@ class Container:
             engine.remove(self.id)
 
     def put(self, name: str, data: bytes, mode: int = 0o644) -> str:
-        _exchange.put(self.spec.exchange, name, data, mode, _OWNER)
+        exchange.put(self.spec.exchange, name, data, mode, _OWNER)
         return f"{PLACES.exchange}/{name}"
 
     def get(self, name: str, limit: int) -> bytes | None:
-        return _exchange.get(self.spec.exchange, name, limit)
+        return exchange.get(self.spec.exchange, name, limit)
 
     def seal(self) -> None:
         if self.sealed or not self.spec.setup_network:
