@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_origin
@@ -11,9 +12,12 @@ import pytest
 from pydantic import BaseModel
 
 from runner.apps.cli.main import VERBS, group
+from runner.apps.families import FAMILIES
 from runner.config.settings import Config, config_faults
+from runner.core.plugins import Family, Plugin
 from runner.run.testing import case as cases
 from runner.skills import load
+from tests.parts import plugins
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))]
@@ -97,3 +101,26 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_commands_in_the_docs_exist(path: Path) -> None:
     named = re.findall(r"\bskillrunner (?:-\S+ )*([a-z]+)\b", "\n".join(blocks(path.read_text(), "sh")))
     assert set(named) <= {*VERBS, "skillrunner"}
+
+
+def test_the_plugins_in_the_docs_are_those_that_are_tested() -> None:
+    """Each example is a whole file, which is installed, put through its contract suite and run."""
+    text = (ROOT / "docs/plugins.md").read_text()
+    examples = set(blocks(text, "python"))
+    assert examples <= {path.read_text() for path in plugins.FOLDER.glob("*.py")}
+    (package,) = (tomllib.loads(one) for one in blocks(text, "toml"))
+    points = package["project"]["entry-points"]
+    for one in plugins.EXAMPLES:
+        if (plugins.FOLDER / f"{one.module}.py").read_text() in examples:
+            for family in one.families:
+                assert points[f"skillrunner.{family}"][one.module] == one.module
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda one: one.name)
+def test_every_family_and_every_kind_has_its_heading(family: Family[Plugin]) -> None:
+    plugin_page, kinds = (ROOT / "docs/plugins.md").read_text(), (ROOT / "docs/kinds.md").read_text()
+    heading = f"## {family.name.replace('_', ' ').capitalize()}\n"
+    assert heading in plugin_page
+    _, _, after = kinds.partition(heading)
+    own = re.split(r"^## ", after, flags=re.MULTILINE)[0]
+    assert re.findall(r"^### `(.+)`$", own, re.MULTILINE) == family.names()

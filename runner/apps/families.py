@@ -7,5 +7,7 @@ from runner.harnesses import HARNESSES
 from runner.publish.forges import FORGES
 from runner.publish.outputs import OUTPUTS
 from runner.sandboxes import SANDBOXES
+from runner.triggers import TRIGGERS
+from runner.triggers.sources import SOURCES
 
-FAMILIES: tuple[Family[Any], ...] = (HARNESSES, SANDBOXES, OUTPUTS, FORGES)
+FAMILIES: tuple[Family[Any], ...] = (HARNESSES, SANDBOXES, TRIGGERS, SOURCES, OUTPUTS, FORGES)

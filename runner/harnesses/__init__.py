@@ -115,7 +115,7 @@ class Speaker(Protocol):
         ...
 
     def say(self) -> bytes | None:
-        """See `runner.core.model.Say`."""
+        """See `runner.core.model.NextInput`."""
         ...
 
     def steer(self, text: str) -> bool:

@@ -47,10 +47,15 @@ def harness(kind: str) -> Harness:
     return HARNESSES.get(kind)
 
 
-def options(kind: str) -> Mapping[str, Any]:
-    """What a skill file has to say of a kind: its command."""
+def written(kind: str) -> Mapping[str, Any]:
+    """What a skill file at least has to say of a kind: its command."""
     fields = HARNESSES.get(kind).options.model_fields
     return {name: ("true",) for name, field in fields.items() if field.is_required()}
+
+
+def options(kind: str) -> Mapping[str, Any]:
+    """What a run then has of it."""
+    return HARNESSES.get(kind).options.model_validate(written(kind)).model_dump()
 
 
 def test_it_says_what_it_needs(harness: Harness, kind: str) -> None:
@@ -68,7 +73,7 @@ def test_it_says_what_it_needs(harness: Harness, kind: str) -> None:
 
 
 def test_it_is_a_choice_of_the_skill_file(kind: str) -> None:
-    file = {"description": "x", "harness": {"kind": kind, **options(kind)}, "output": {"none": None}}
+    file = {"description": "x", "harness": {"kind": kind, **written(kind)}, "output": {"none": None}}
     assert skill_model().model_validate({"version": 1, **file}).harness.kind == kind
 
 
