@@ -69,7 +69,7 @@ def alone(model: ModelServer, skill: Skill, case: Case, number: int, folder: Pat
 
 def compare(stage: TestBench, model: ModelServer, rounds: int, folder: Path) -> None:
     for name, case_name in SCRIPTS:
-        skill = inputs.read_skill(stage.here, name)
+        skill = inputs.read_skill(stage.place, name)
         (case,) = cases.find_cases(name, ROOT / skill.path, case_name)
         replay(stage, skill, case)  # once uncounted: caches and imports
         times = [(replay(stage, skill, case), alone(model, skill, case, n, folder)) for n in range(rounds)]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def store(config: Config) -> Iterator["Store"]:
+def open_store(config: Config) -> Iterator["Store"]:
     """The store that is configured; runs of this machine whose process is gone are ended first."""
     from runner.store import Store
 
@@ -46,7 +46,7 @@ def store(config: Config) -> Iterator["Store"]:
 
 
 @contextmanager
-def worker_store(config: Config) -> Iterator["Store"]:
+def open_worker_store(config: Config) -> Iterator["Store"]:
     """The store that the worker uses. Raises RunnerError when it cannot be opened."""
     from runner.store import Store
 
@@ -70,7 +70,7 @@ def _sweep(lost: set[str]) -> None:
             kind.sweep(lambda origin: origin.run_id not in lost)
 
 
-def forge(place: Place, runs: "Store") -> Forge:
+def make_forge(place: Place, runs: "Store") -> Forge:
     """Where pull requests go. Raises RunnerError when the kind is unknown, or `origin` is not on it."""
     context = ForgeContext(
         config=place.config,
@@ -78,7 +78,7 @@ def forge(place: Place, runs: "Store") -> Forge:
         origin=place.origin,
         default_branch=place.default_branch,
         token=place.token,
-        pacer=place.pacer,
+        pacer=place.rate_limiter,
         pull_requests=partial(_pull_requests, runs),
     )
     return choose_kind(place.origin, place.config).open(context)
@@ -90,7 +90,7 @@ def _pull_requests(runs: "Store", repository: str) -> "LocalPullRequests":
     return LocalPullRequests(runs.engine, runs.database, repository)
 
 
-def base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
+def find_base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
     """The commit to work on: the head of the branch `wanted`, or of the default branch, on the forge."""
     remote = target.remote()
     mirror = Mirror(place.config.state, remote.url)
@@ -101,7 +101,7 @@ def base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]
     return Base(repository=repository, ref=ref, sha=mirror.resolve(f"refs/heads/{ref}")), mirror
 
 
-def defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
+def make_defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
     """What holds where a skill says nothing; `force` holds what the flags of this run ask for."""
     folders = tuple(f"{folder.rstrip('/')}/**" for folder in config.skills)
     return Defaults(
@@ -179,7 +179,7 @@ def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -
 
 def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) -> str:
     """A worker's environment holds what is for other repositories too: each gets what it was promised."""
-    if place.secrets is not None and name not in place.secrets(spec.skill.name):
+    if place.allowed_secrets is not None and name not in place.allowed_secrets(spec.skill.name):
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
         raise RunnerError(Phase.PLAN, Reason.SECRET_MISSING, message, hint=hint)
@@ -188,13 +188,17 @@ def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) 
 
 def _other_remote(place: Place, target: Forge, skill: str, name: str) -> Remote:
     """Another repository than the skill's own."""
-    if place.reads is not None and not any(fnmatchcase(name, one) for one in place.reads(skill)):
+    if place.allowed_repositories is not None and not any(
+        fnmatchcase(name, one) for one in place.allowed_repositories(skill)
+    ):
         message = f"the skill {skill} may not read {name}"
         hint = f"whoever runs the worker can allow it: worker.reads: {{'owner/name': [{name}]}}"
         raise RunnerError(Phase.CHECKOUT, Reason.FORGE_DENIED, message, hint=hint)
     if (where := place.config.repositories.get(name)) is not None:
         return Remote(url=str(Path(where).expanduser()) if where[0] in "/~" else where)
-    return target.remote_of(name, place.token if place.reading is None else partial(place.reading, name))
+    return target.remote_of(
+        name, place.token if place.read_token is None else partial(place.read_token, name)
+    )
 
 
 def _program(configured: str | None, kind: str) -> "Program | None":

@@ -84,19 +84,21 @@ class RunContext:
     attempt: int
     account: Account
     image_digest: str = ""  # once it is known
-    mail: Mailbox = field(default_factory=Mailbox)
+    mailbox: Mailbox = field(default_factory=Mailbox)
     mounts: tuple[Mount, ...] = ()  # what else its sandboxes see
-    beside: Mapping[str, str] = field(default_factory=dict)  # other repositories: folder -> commit
+    other_repositories: Mapping[str, str] = field(
+        default_factory=dict
+    )  # other repositories: folder -> commit
     outbox: Outbox = field(default_factory=Outbox)
 
     def check_stop(self) -> None:
         """Raises RunnerError, or StoppedError, when what runs has to stop."""
         self.parts.stop()
         self.account.check()
-        self.mail.check()
+        self.mailbox.check()
 
     @property
-    def resumed_session(self) -> AgentSession | None:
+    def earlier_session(self) -> AgentSession | None:
         """The session of an earlier run that the harness goes on with."""
         return self.options.earlier.session_for(self.spec.harness.kind) if self.options.earlier else None
 

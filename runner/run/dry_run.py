@@ -6,7 +6,7 @@ from runner.core.model import RunSpec
 from runner.publish.outputs import OUTPUTS
 
 
-def facts(spec: RunSpec) -> Iterator[tuple[str, str]]:
+def preview_lines(spec: RunSpec) -> Iterator[tuple[str, str]]:
     """A plan in lines: a name, and what holds for it."""
     environment, limits, allowed = spec.environment, spec.limits, spec.allowance
     yield "skill", f"{spec.skill.name} ({spec.skill.commit or 'not committed'})"

@@ -13,7 +13,7 @@ from runner.run.stages.harness import drive_harness, keep_session, restore_chang
 from runner.run.stages.judge import judge
 from runner.run.stages.publish import publish
 from runner.run.stages.repositories import check_out_repositories
-from runner.run.stages.sandbox import find_prepared, private_repository, resolve_image, sandbox, workspace
+from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
 from runner.run.stages.verify import verify
 from runner.workspace.checkout import WorkspaceChange
@@ -38,7 +38,7 @@ def execute(
     """
     end = End(state=RunState.ERROR, phase=Phase.PLAN, message="an unexpected error: this is a bug")
     attempt, last = first_attempt, spec.limits.attempts if requeue is None else first_attempt
-    account = partial(gateway.account, spec, record, options)
+    account = partial(gateway.make_account, spec, record, options)
     try:
         while (
             end := _attempt(RunContext(spec, record, parts, options, attempt, account()))
@@ -51,44 +51,46 @@ def execute(
     return end
 
 
-def _attempt(job: RunContext) -> End:
+def _attempt(context: RunContext) -> End:
     try:
-        if job.attempt > 1:
-            job.record.store.set_facts(job.record.run_id, attempt=job.attempt)
+        if context.attempt > 1:
+            context.record.store.set_facts(context.record.run_id, attempt=context.attempt)
         with ExitStack() as stack:
-            return _end_of(_run(job, stack))
+            return _end_of(_run(context, stack))
     except RunnerError as error:
         return error.end
     except KeyboardInterrupt:
-        return RunnerError(job.record.phase, Reason.CANCELLED, "it was interrupted", hint="run it again").end
+        return RunnerError(
+            context.record.phase, Reason.CANCELLED, "it was interrupted", hint="run it again"
+        ).end
 
 
-def _run(job: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
-    job.record.enter_state(RunState.PREPARING)
-    job = stack.enter_context(check_out_repositories(resolve_image(job)))
-    spec, record = job.spec, job.record
-    changeset = stack.enter_context(private_repository(job))
-    with workspace(job) as tree:
-        kept = find_prepared(job)
-        with sandbox(job, tree, kept) as box:
+def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
+    context.record.enter_state(RunState.PREPARING)
+    context = stack.enter_context(check_out_repositories(resolve_image(context)))
+    spec, record = context.spec, context.record
+    changeset = stack.enter_context(open_changeset(context))
+    with open_workspace(context) as tree:
+        kept = find_setup(context)
+        with open_sandbox(context, tree, kept) as box:
             with record.stage(Phase.SETUP):
-                set_up(job, box, kept, tree)
-                restore_changes(job, tree, changeset)
+                set_up(context, box, kept, tree)
+                restore_changes(context, tree, changeset)
             record.enter_state(RunState.RUNNING)
-            driven = drive_harness(job, box)
-            keep_session(job, tree, driven, box.places)
+            driven = drive_harness(context, box)
+            keep_session(context, tree, driven, box.places)
         with record.stage(Phase.PROPOSAL):
             harvested = harvest(tree, spec.allowance, changeset)
 
-    outcome = gateway.outcome_with_usage(job, driven.outcome(bool(harvested.changes)))
+    outcome = gateway.outcome_with_usage(context, driven.outcome(bool(harvested.changes)))
     proposal = harvested.proposal(driven.declared, outcome.summary)
-    judge(job, outcome, proposal, harvested.patch, changeset)
+    judge(context, outcome, proposal, harvested.patch, changeset)
 
     record.enter_state(RunState.VERIFYING)
-    checks = verify(job, WorkspaceChange(harvested.tree_sha, changeset.objects))
+    checks = verify(context, WorkspaceChange(harvested.tree_sha, changeset.objects))
 
     record.enter_state(RunState.PUBLISHING)
-    return publish(job, proposal, harvested.patch, outcome, checks, changeset)
+    return publish(context, proposal, harvested.patch, outcome, checks, changeset)
 
 
 def _end_of(receipts: tuple[Receipt, ...]) -> End:

@@ -35,7 +35,7 @@ class RunRequest:
     run_id: str
     mirror: "Mirror"
     earlier: EarlierRun | None = None  # the run that it goes on from
-    again: bool = False  # propose what was closed unmerged
+    propose_again: bool = False  # propose what was closed unmerged
     queued: bool = False  # the run is stored already, and was waiting
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
     worker: str = ""  # the worker that carries it out
@@ -63,7 +63,7 @@ class ContinuedRun(RunRequest):
 
 def plan_run(place: Place, start: NewRun) -> RunSpec:
     """What the run would do. Raises RunnerError where it cannot be done."""
-    defaults = bootstrap.defaults(place.config, start.force)
+    defaults = bootstrap.make_defaults(place.config, start.force)
     now = datetime.now(UTC)
     spec = plan(start.skill, start.commit, start.trigger, start.base, start.run_id, now, defaults)
     return continuation_spec(spec, start.earlier, spec.prompt) if start.earlier else spec
@@ -86,8 +86,8 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
         if start.queued:
             runs.plan_run(start.run_id, stored)
         else:
-            runs.create_run(record_of(spec, start.run_id), stored)
-        record = RunRecorder(runs, start.run_id, folder, observe, spent=runs.run(start.run_id).usage)
+            runs.create_run(run_record(spec, start.run_id), stored)
+        record = RunRecorder(runs, start.run_id, folder, observe, usage=runs.run(start.run_id).usage)
         record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
         try:
             parts = bootstrap.make_parts(host, spec, start.mirror, watch, start.stop)
@@ -95,7 +95,9 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
         except RunnerError as error:
             record.finish(error.end)
             return error.end
-        options = replace(options, propose_again=start.again, worker=start.worker, earlier=start.earlier)
+        options = replace(
+            options, propose_again=start.propose_again, worker=start.worker, earlier=start.earlier
+        )
         return execute(spec, record, parts, options, start.attempt, _requeue(start, spec, record))
 
 
@@ -103,10 +105,10 @@ def _requeue(start: RunRequest, spec: RunSpec, record: RunRecorder) -> Requeue |
     requeue = start.requeue
     if requeue is None:
         return None
-    return lambda end, attempt: requeue(end, attempt, spec.limits.attempts, record.spent)
+    return lambda end, attempt: requeue(end, attempt, spec.limits.attempts, record.usage)
 
 
-def record_of(spec: RunSpec, run_id: str) -> Run:
+def run_record(spec: RunSpec, run_id: str) -> Run:
     """A run as it is stored when it begins."""
     return Run(
         id=run_id,
@@ -124,7 +126,7 @@ def record_of(spec: RunSpec, run_id: str) -> Run:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def interrupt_on_sigterm() -> Iterator[None]:
     """A polite request to end is an interruption: the container goes, and the run gets its end."""
 
     def interrupt(*_: object) -> None:

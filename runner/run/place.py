@@ -31,10 +31,14 @@ class Place:
     origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
     default_branch: str = ""  # of `root` itself
     token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
-    pacer: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token
-    secrets: AllowedNames | None = None  # names of secrets; None: all
-    reads: AllowedNames | None = None  # other repositories to read, or globs of them; None: all
-    reading: Callable[[str], str] | None = field(default=None, repr=False)  # a token for one; None: `token`
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token
+    allowed_secrets: AllowedNames | None = None  # names of secrets; None: all
+    allowed_repositories: AllowedNames | None = (
+        None  # other repositories to read, or globs of them; None: all
+    )
+    read_token: Callable[[str], str] | None = field(
+        default=None, repr=False
+    )  # a token for one; None: `token`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

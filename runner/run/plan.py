@@ -39,7 +39,7 @@ from runner.skills import (
     render_text,
 )
 
-AUTO = "auto"
+AUTO_MODEL = "auto"
 """In place of a model's name: the gateway chooses."""
 
 
@@ -206,7 +206,7 @@ def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
         hint = f"leave `{key}` out of {skill.file}, or choose another harness"
         raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
     spec = replace(spec, model=defaults.force_model or spec.model)
-    return replace(spec, routes=_routes(spec, defaults)) if spec.model == AUTO else spec
+    return replace(spec, routes=_routes(spec, defaults)) if spec.model == AUTO_MODEL else spec
 
 
 def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
@@ -215,7 +215,7 @@ def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
     if access is None:
         return ()
     if not (found := defaults.routes.get(spec.kind, ())):
-        message = f"`model: {AUTO}` needs rules that choose one, and {spec.kind} has none"
+        message = f"`model: {AUTO_MODEL}` needs rules that choose one, and {spec.kind} has none"
         rules = "[{when: {tools: false}, model: SMALL}, {model: LARGE}]"
         hint = f"write in skillrunner.yaml: harnesses: {{{spec.kind}: {{routes: {rules}}}}}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)

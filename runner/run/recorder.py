@@ -42,7 +42,7 @@ class RunRecorder:
     folder: Path  # the run's files
     observe: Observe
     phase: Phase = Phase.PLAN
-    spent: Usage = Usage()
+    usage: Usage = Usage()
 
     def enter_state(self, state: RunState, message: str = "") -> None:
         """The run is in `state` from now on."""
@@ -100,7 +100,7 @@ class RunRecorder:
         """The run has ended; nothing changes it any more."""
         self.phase = end.phase
         told = self._event(end.message or end.state.value, end.state)
-        self.store.finish(self.run_id, end, told.at, self.spent, told)
+        self.store.finish(self.run_id, end, told.at, self.usage, told)
         self.observe(told)
 
     def _tell(self, message: str, data: dict[str, Any] | None = None) -> None:

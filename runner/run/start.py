@@ -138,7 +138,7 @@ def new_run(
     `commit` is where the skill's text was read, None for files that are not committed. Raises RunnerError of
     the forge.
     """
-    base, mirror = bootstrap.base(host.place, host.forge, branch or skill.base_branch)
+    base, mirror = bootstrap.find_base(host.place, host.forge, branch or skill.base_branch)
     return NewRun(
         run_id=run_id,
         skill=skill,
@@ -147,7 +147,7 @@ def new_run(
         base=replace(base, sha=mirror.resolve(sha)) if sha else base,
         mirror=mirror,
         force=force or {},
-        again=again,
+        propose_again=again,
     )
 
 
@@ -188,7 +188,7 @@ def _earlier_run(store: Store, work: Work) -> EarlierRun | None:
 def continued_run(host: Host, run: Run, text: str, again: bool) -> ContinuedRun:
     """A run that goes on from one that has ended, with what a person says. Raises RunnerError."""
     earlier, spec = read_earlier_run(host.store, run), planned_spec(host.store, run)
-    base, mirror = bootstrap.base(host.place, host.forge, spec.base_ref)
+    base, mirror = bootstrap.find_base(host.place, host.forge, spec.base_ref)
     if base.repository.url != spec.repository.url:
         message = f"run {run.id} is of {spec.repository.url}, and this is {base.repository.url}"
         hint = "go to its repository, or name it: skillrunner -C DIR continue ..."
@@ -199,6 +199,6 @@ def continued_run(host: Host, run: Run, text: str, again: bool) -> ContinuedRun:
         run_id=new_run_id(now),
         mirror=mirror,
         earlier=earlier,
-        again=again,
+        propose_again=again,
         spec=continuation_spec(spec, earlier, earlier.prompt, text),
     )

@@ -42,7 +42,7 @@ class Bench:
     comments: Callable[[Forge, int], list[str]]
 
     def open(self) -> Forge:
-        return bootstrap.forge(self.place, self.store)
+        return bootstrap.make_forge(self.place, self.store)
 
     def new(self, branch: str = "work") -> NewPullRequest:
         self.project.git("push", "-q", "-f", "origin", f"HEAD:refs/heads/{branch}")
@@ -95,7 +95,7 @@ def test_it_names_the_repository_and_reads_it(bench: Bench) -> None:
     assert forge.name == bench.kind.name
     assert forge.repository.strip("/") == forge.repository != ""
     assert forge.default_branch() == "main"
-    base, mirror = bootstrap.base(bench.place, forge, None)
+    base, mirror = bootstrap.find_base(bench.place, forge, None)
     assert (base.repository.name, base.ref) == (forge.repository, "main")
     assert mirror.resolve("main") == base.sha == bench.project.git("rev-parse", "HEAD")
     assert not {os.environ.get(bench.kind.token_variable(bench.place.config), "-")} & {forge.remote().url}
@@ -117,24 +117,24 @@ def test_a_worker_finds_it_by_its_name(bench: Bench) -> None:
     name = bench.place.origin if Path(bench.place.origin).exists() else forge.repository
     place = place_of(bench.place.config, name, bench.place.token, RateLimiter(), lambda _: "")
     assert place.config.forge == bench.kind.name
-    assert bootstrap.forge(place, bench.store).repository == forge.repository
+    assert bootstrap.make_forge(place, bench.store).repository == forge.repository
     assert bench.kind.locate("no name at all", bench.place.config) is None
 
 
 def test_a_repository_that_is_not_on_it_is_refused_or_taken_as_it_is(bench: Bench) -> None:
     other = replace(bench.place, origin="https://nobody.example/x/y")
     if bench.kind.fallback:
-        assert bootstrap.forge(other, bench.store).repository == bench.project.root.name
+        assert bootstrap.make_forge(other, bench.store).repository == bench.project.root.name
         return
     with pytest.raises(RunnerError) as caught:
-        bootstrap.forge(other, bench.store)
+        bootstrap.make_forge(other, bench.store)
     assert (caught.value.reason, bool(caught.value.hint)) == (Reason.FORGE_NOT_FOUND, True)
 
 
 def test_without_its_token_nothing_begins(bench: Bench) -> None:
     bench.open().check_credential()
     variable = bench.kind.token_variable(bench.place.config)
-    forge = bootstrap.forge(replace(bench.place, token=str), bench.store)
+    forge = bootstrap.make_forge(replace(bench.place, token=str), bench.store)
     if not variable:
         forge.check_credential()
         return

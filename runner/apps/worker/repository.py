@@ -78,10 +78,10 @@ def place_of(
         root=config.state,
         origin=origin,
         token=token,
-        pacer=pacer,
-        secrets=partial(allowance_of, config.worker.secrets, name),
-        reads=partial(allowance_of, config.worker.reads, name),
-        reading=read_token,
+        rate_limiter=pacer,
+        allowed_secrets=partial(allowance_of, config.worker.secrets, name),
+        allowed_repositories=partial(allowance_of, config.worker.reads, name),
+        read_token=read_token,
     )
 
 
@@ -99,8 +99,8 @@ def read_repository(
     name: str, place: Place, runs: Store, before: RepositorySnapshot | None
 ) -> RepositorySnapshot:
     """The repository as it is now; `before` itself where nothing moved. Raises RunnerError of the forge."""
-    forge = before.forge if before else bootstrap.forge(place, runs)
-    base, mirror = bootstrap.base(place, forge.without_waiting(), None)
+    forge = before.forge if before else bootstrap.make_forge(place, runs)
+    base, mirror = bootstrap.find_base(place, forge.without_waiting(), None)
     if before is not None and before.base.sha == base.sha and before.base.ref == base.ref:
         return before
     own = _repository_config(place.config, mirror, base.sha)
@@ -122,7 +122,7 @@ def read_repository(
 def _feeds(name: str, place: Place, forge: str) -> Mapping[str, Feed]:
     """What each event source polls of a repository."""
     target = PollTarget(
-        repository=name, forge=forge, config=place.config, token=place.token, pacer=place.pacer
+        repository=name, forge=forge, config=place.config, token=place.token, pacer=place.rate_limiter
     )
     opened = {source.name: source.connect(target) for source in SOURCES.all().values()}
     return {source: feed for source, feed in opened.items() if feed is not None}

@@ -9,8 +9,8 @@ from typing import Any
 from runner.core.jsonl import json_object
 from runner.core.model import DeclaredOutput
 
-MOST_BYTES = 1024**2
-MOST = 100
+MAX_BYTES = 1024**2
+MAX_OUTPUTS = 100
 
 
 def parse_file(content: bytes, problem: Callable[[str], None]) -> Iterator[DeclaredOutput]:
@@ -18,13 +18,13 @@ def parse_file(content: bytes, problem: Callable[[str], None]) -> Iterator[Decla
 
     A bad line is a problem, and the others still count.
     """
-    lines = [line for line in content[:MOST_BYTES].splitlines() if line.strip()]
-    if len(content) > MOST_BYTES:
-        problem(f"declared outputs are over {MOST_BYTES} bytes: the rest is not read")
+    lines = [line for line in content[:MAX_BYTES].splitlines() if line.strip()]
+    if len(content) > MAX_BYTES:
+        problem(f"declared outputs are over {MAX_BYTES} bytes: the rest is not read")
         lines = lines[:-1]  # it may be cut
-    if len(lines) > MOST:
-        problem(f"over {MOST} declared outputs: the rest is not read")
-    for number, line in enumerate(lines[:MOST], 1):
+    if len(lines) > MAX_OUTPUTS:
+        problem(f"over {MAX_OUTPUTS} declared outputs: the rest is not read")
+    for number, line in enumerate(lines[:MAX_OUTPUTS], 1):
         data = json_object(line)
         if data is None or not isinstance(data.get("kind"), str):
             problem(f'declared output {number} is not a JSON object with a "kind"')
@@ -46,24 +46,24 @@ class Outbox:
         """Why it cannot be taken; empty: it is."""
         size = _size(one)
         with self._lock:
-            if len(self._declared) == MOST:
-                return f"{MOST} outputs are declared already, and no more are taken"
-            if self._bytes + size > MOST_BYTES:
-                return f"all outputs together may have {MOST_BYTES} bytes; there is room for less than this"
+            if len(self._declared) == MAX_OUTPUTS:
+                return f"{MAX_OUTPUTS} outputs are declared already, and no more are taken"
+            if self._bytes + size > MAX_BYTES:
+                return f"all outputs together may have {MAX_BYTES} bytes; there is room for less than this"
             self._bytes += size
             self._declared.append(one)
         return ""
 
-    def after(
+    def merge(
         self, said: Sequence[DeclaredOutput], problem: Callable[[str], None]
     ) -> tuple[DeclaredOutput, ...]:
         """All that was declared: `said` in the file, and then here. What is over the limits is left out."""
         with self._lock:
             both = (*said, *self._declared)
         kept, total = [], 0
-        for one in both[:MOST]:
+        for one in both[:MAX_OUTPUTS]:
             total += _size(one)
-            if total > MOST_BYTES:
+            if total > MAX_BYTES:
                 break
             kept.append(one)
         if len(kept) < len(both):

@@ -9,7 +9,7 @@ from runner.core.model import DeclaredOutput, Exit, NextInput, Outcome, Phase, P
 from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.model.budget import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
-from runner.run.agent.declared import MOST_BYTES, parse_file
+from runner.run.agent.declared import MAX_BYTES, parse_file
 from runner.run.agent.mailbox import FinishedError, Mailbox, StoppedError
 from runner.run.agent.transcript import ObserveTranscript, StallMonitor, TranscriptLog
 from runner.sandboxes import Sandbox
@@ -22,7 +22,7 @@ OUTPUTS = "outputs.jsonl"
 class HarnessResult:
     """What came of a harness, before its tree is looked at."""
 
-    ended: Exit
+    exit: Exit
     declared: tuple[DeclaredOutput, ...]  # unmasked: the policy has to see them as they are
     files: tuple[Path, ...]  # the raw stream, the complaints and the transcript; secrets are masked
     events: int
@@ -32,11 +32,11 @@ class HarnessResult:
     @property
     def session_id(self) -> str:
         """The harness's own name for its session; empty: it told none."""
-        return self.reader.outcome(self.ended, bool(self.declared)).session_id or ""
+        return self.reader.outcome(self.exit, bool(self.declared)).session_id or ""
 
     def outcome(self, changed: bool) -> Outcome:
         """The harness's own judgement. `changed`: it left a changed tree, or declared an output."""
-        found = self.reader.outcome(self.ended, changed or bool(self.declared))
+        found = self.reader.outcome(self.exit, changed or bool(self.declared))
         return replace(
             found,
             message=escape_invisible(self.redactor.redact(found.message)),
@@ -86,9 +86,9 @@ def drive(
         except FinishedError:
             ended = replace(log.exit_of_stop("exited"), code=0)
         log.flush()
-        declared = tuple(parse_file(sandbox.get(OUTPUTS, MOST_BYTES + 1) or b"", log.add_problem))
+        declared = tuple(parse_file(sandbox.get(OUTPUTS, MAX_BYTES + 1) or b"", log.add_problem))
     return HarnessResult(
-        ended=ended,
+        exit=ended,
         declared=declared,
         files=log.files,
         events=log.events,

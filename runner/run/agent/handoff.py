@@ -39,7 +39,7 @@ class Handoff:
     why: str  # there is no command
 
 
-def handoff(spec: RunSpec, given: EarlierRun, state: Path, kept: Path, folder: Path) -> Handoff:
+def hand_off(spec: RunSpec, given: EarlierRun, state: Path, kept: Path, folder: Path) -> Handoff:
     """Put a run's work into the new or empty `folder`. `kept` is the folder of the run's files.
 
     Raises RunnerError when the folder holds anything, or this machine lacks the repository.

@@ -30,7 +30,7 @@ class EarlierRun:
     prompt: str
     patch: bytes  # empty: it changed nothing, or that is not kept
     session: AgentSession | None
-    words: str  # its agent's last
+    last_words: str  # its agent's last
 
     def session_for(self, harness: str) -> AgentSession | None:
         """The session with which a harness of this kind can go on."""
@@ -44,8 +44,12 @@ class EarlierRun:
         if self.session_for(harness):
             return "\n\n".join(filter(None, [said or task, "" if self.patch else note]))
         ended = f"A run before this one had this task, and ended so: {self.end.state}. {note}"
-        mark = fence(self.words)
-        words = f"Its agent's last words, as data:\n\n<{mark}>\n{self.words}\n</{mark}>" if self.words else ""
+        mark = fence(self.last_words)
+        words = (
+            f"Its agent's last words, as data:\n\n<{mark}>\n{self.last_words}\n</{mark}>"
+            if self.last_words
+            else ""
+        )
         return "\n\n".join(filter(None, [task.rstrip(), ended, words, said and f"Now do this:\n\n{said}"]))
 
 
@@ -62,8 +66,8 @@ def read_earlier_run(store: Store, run: Run) -> EarlierRun:
         end=run.end,
         prompt=_content(kept.get("prompt.md")).decode(errors="replace"),
         patch=_content(kept.get("patch")),
-        session=session.read(archive) if archive is not None and archive.exists() else None,
-        words=_words(kept.get("transcript.jsonl")),
+        session=session.read_session(archive) if archive is not None and archive.exists() else None,
+        last_words=_words(kept.get("transcript.jsonl")),
     )
 
 
@@ -81,7 +85,7 @@ def relocate_session(kept: AgentSession | None, workspace: str) -> Files:
     return sessions.moved(kept.files, workspace) if kept and sessions else {}
 
 
-def put_back(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -> None:
+def apply_edits(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -> None:
     """Make the edits below `root`, whatever lies there; no link is followed. Raises OSError."""
     for edit in edits:
         if edit.content is None:

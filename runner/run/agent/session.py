@@ -22,8 +22,8 @@ from runner.core.redact import Redactor
 from runner.harnesses import Sessions
 
 NAME = "session.tar"
-MOST_BYTES = 64 * 1024**2
-MOST_ENTRIES = 2_000  # files and folders
+MAX_BYTES = 64 * 1024**2
+MAX_ENTRIES = 2_000  # files and folders
 _HOME, _ABOUT = "home/", "session.json"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -42,21 +42,21 @@ class AgentSession:
     files: Mapping[str, bytes]  # path below the home -> content
 
 
-def is_id(text: str) -> bool:
+def is_session_id(text: str) -> bool:
     """Whether this can be the id of a session: it becomes part of a command line."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", text) is not None
 
 
-def collect(exchange: Path, sessions: Sessions, redactor: Redactor) -> dict[str, bytes]:
+def collect_files(exchange: Path, sessions: Sessions, redactor: Redactor) -> dict[str, bytes]:
     """The files of the sessions in the home of an exchange folder, masked. Raises NotKeptError, OSError."""
     found: dict[str, bytes] = {}
-    left = MOST_BYTES
+    left = MAX_BYTES
     for path, folder, name in _plain_files(exchange, ("home", *sessions.folder.split("/"))):
         try:
             content = safe_fs.read_file(folder, name, left)
         except OSError as error:
             if error.errno == errno.EFBIG:
-                raise SessionError(f"it has more than {MOST_BYTES:,} bytes") from error
+                raise SessionError(f"it has more than {MAX_BYTES:,} bytes") from error
             continue  # it is no plain file any more, or cannot be read
         left -= len(content)
         if redactor.redact(path) != path:
@@ -78,8 +78,8 @@ def _plain_files(exchange: Path, start: tuple[str, ...]) -> Iterator[tuple[str, 
             try:
                 for entry in _entries(here):
                     seen += 1
-                    if seen > MOST_ENTRIES:
-                        raise SessionError(f"it has more than {MOST_ENTRIES:,} files and folders")
+                    if seen > MAX_ENTRIES:
+                        raise SessionError(f"it has more than {MAX_ENTRIES:,} files and folders")
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((*parts, entry.name))
                     elif entry.is_file(follow_symlinks=False) and entry.name.isprintable():
@@ -95,7 +95,7 @@ def _entries(folder: int) -> Iterator["os.DirEntry[str]"]:
         yield from entries
 
 
-def write(path: Path, session: AgentSession) -> None:
+def write_session(path: Path, session: AgentSession) -> None:
     about = {"harness": session.harness, "session_id": session.id, "workspace": session.workspace}
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, _ABOUT, json.dumps(about).encode())
@@ -109,7 +109,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     archive.addfile(member, io.BytesIO(content))
 
 
-def read(path: Path) -> AgentSession:
+def read_session(path: Path) -> AgentSession:
     """Raises RunnerError when the file is not what `write` made."""
     try:
         with tarfile.open(path, "r:") as archive:

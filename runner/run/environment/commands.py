@@ -12,11 +12,13 @@ from runner.sandboxes import Sandbox
 _KEPT = 16 * 1024  # bytes of a command's output, from its end
 
 
-def set_up(sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Callable[[str], None]) -> None:
+def run_setup(
+    sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Callable[[str], None]
+) -> None:
     """Run the skill's set-up commands, then cut the network. Raises RunnerError SETUP_FAILED."""
     for command in commands:
         say(f"set up: {command}")
-        check = run(sandbox, command, limits)
+        check = run_command(sandbox, command, limits)
         if not check.ok:
             raise RunnerError(
                 Phase.SETUP,
@@ -27,7 +29,7 @@ def set_up(sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Cal
     sandbox.seal()
 
 
-def verify(
+def run_checks(
     opened: AbstractContextManager[Sandbox],
     ready: Callable[[Sandbox], None],
     commands: tuple[str, ...],
@@ -42,7 +44,7 @@ def verify(
     with opened as sandbox:
         ready(sandbox)
         for command in commands:
-            check = run(sandbox, command, limits)
+            check = run_command(sandbox, command, limits)
             say(f"{'passed' if check.ok else 'FAILED'}: {command} ({_how(check)})")
             checks.append(check)
             if check.exit_code is None:
@@ -50,7 +52,7 @@ def verify(
     return tuple(checks)
 
 
-def run(sandbox: Sandbox, command: str, limits: Limits) -> Check:
+def run_command(sandbox: Sandbox, command: str, limits: Limits) -> Check:
     """One shell command, and the end of what it printed."""
     tail = _Tail()
     ended = sandbox.exec(("sh", "-c", command), on_output=tail.take, caps=limits.caps)

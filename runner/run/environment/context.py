@@ -59,13 +59,13 @@ def _add(tar: tarfile.TarFile, path: str, mode: int, content: bytes) -> None:
         tar.addfile(info, io.BytesIO(content))
 
 
-def context(mirror: Mirror, trusted: str, base: str, path: str, folder: str = "") -> BuildContext:
+def build_context(mirror: Mirror, trusted: str, base: str, path: str, folder: str = "") -> BuildContext:
     """The Dockerfile `path` of the commit `trusted`, over the files below `folder` of the commit `base`.
 
     Raises RunnerError IMAGE_BUILD_FAILED where the file is missing or too much would be sent.
     """
     git = Git(mirror.directory, phase=Phase.SANDBOX)
-    text = read(git, trusted, path, "environment.dockerfile")
+    text = read_committed(git, trusted, path, "environment.dockerfile")
     below = f"{folder}/" if folder else ""
     known = {
         name.removeprefix(below): entry
@@ -82,7 +82,7 @@ def context(mirror: Mirror, trusted: str, base: str, path: str, folder: str = ""
     return BuildContext(name=path, dockerfile=text, files=files, git=git)
 
 
-def read(git: Git, commit: str, path: str, key: str) -> bytes:
+def read_committed(git: Git, commit: str, path: str, key: str) -> bytes:
     """A plain file of a commit, which the skill names under `key`. Raises RunnerError."""
     if git.run("cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128)).code:
         message = f"the skill's commit {commit[:12]} is not in the repository, so `{key}` cannot be read"

@@ -14,7 +14,7 @@ from typing import Any
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
-REFUSED: Mapping[str, str] = {
+REFUSAL_REASONS: Mapping[str, str] = {
     "initializeCommand": "it runs on the host",
     "mounts": "they show the container the host's files",
     "workspaceMount": "the workspace is the runner's own checkout",
@@ -61,7 +61,7 @@ class Devcontainer:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def devcontainer(path: str, content: bytes, workspace: str) -> Devcontainer:
+def parse_devcontainer(path: str, content: bytes, workspace: str) -> Devcontainer:
     """Read the file `path`. `workspace` is where the repository lies inside the container.
 
     Raises RunnerError INVALID_SKILL, and UNSUPPORTED naming every key that is refused, and why.
@@ -103,8 +103,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(path: str, data: Mapping[str, Any]) -> None:
-    causes = [f"`{key}`: {why}" for key, why in REFUSED.items() if data.get(key) not in (None, {}, [], False)]
-    causes += [f"`{key}` is not known" for key in data if key not in _HARMLESS and key not in REFUSED]
+    causes = [
+        f"`{key}`: {why}"
+        for key, why in REFUSAL_REASONS.items()
+        if data.get(key) not in (None, {}, [], False)
+    ]
+    causes += [f"`{key}` is not known" for key in data if key not in _HARMLESS and key not in REFUSAL_REASONS]
     build = data.get("build")
     if isinstance(build, dict):
         causes += [f"`build.{key}`: it is not read" for key in build if key not in _BUILD]

@@ -14,7 +14,7 @@ from runner.core.model import Phase, Reason
 from runner.harnesses import Package
 from runner.sandboxes import Mount
 
-TESTED = "tested"
+TESTED_VERSION = "tested"
 """In place of a version: the one with which this release of the runner was tested."""
 
 FOLDER = "programs"
@@ -53,7 +53,7 @@ class Install:
         """It is fetched, and told of, where it is not there yet. Raises RunnerError."""
         package, machine = self.package, _machine()
         names = {"machine": machine, "arch": _ARCHES[machine]}
-        version = package.version if self.version == TESTED else self.version
+        version = package.version if self.version == TESTED_VERSION else self.version
         place = self.folder / f"{self.name}-{version}-{machine}"
         with safe_fs.os_errors(Phase.SANDBOX):
             self.folder.mkdir(parents=True, exist_ok=True)

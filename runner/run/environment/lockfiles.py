@@ -15,7 +15,7 @@ mix.exs mix.lock pom.xml build.gradle build.gradle.kts gradle.lockfile libs.vers
 """.split()  # noqa: SIM905 - a list of words reads best as words
 
 
-def patterns(named: Sequence[str], skill: str) -> tuple[str, ...]:
+def setup_globs(named: Sequence[str], skill: str) -> tuple[str, ...]:
     """Globs of the files that set-up reads. `skill` is the skill's folder, which `lockfiles` includes."""
 
     def all_of(one: str) -> Iterator[str]:

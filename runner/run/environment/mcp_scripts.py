@@ -22,11 +22,11 @@ def with_launch_scripts(
 
 
 def _scripted(box: Sandbox, server: McpServer, variables: Mapping[str, str]) -> McpServer:
-    path = box.put(f"mcp-{server.name}.sh", script(server.command, variables).encode())
+    path = box.put(f"mcp-{server.name}.sh", launch_script(server.command, variables).encode())
     return replace(server, command=("sh", path), variables={})
 
 
-def script(command: Iterable[str], variables: Mapping[str, str]) -> str:
+def launch_script(command: Iterable[str], variables: Mapping[str, str]) -> str:
     """What a POSIX shell reads."""
     exports = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     return "".join((*exports, f"exec {shlex.join(command)}\n"))

@@ -17,15 +17,15 @@ _PLAIN = {0o100644: 0o644, 0o100755: 0o755}
 _MOST = 16 * 1024**2  # bytes of all of them
 
 
-def install_skills(job: RunContext, box: Sandbox) -> None:
+def install_skills(context: RunContext, box: Sandbox) -> None:
     """Put the skills that `environment.skills` names into the home. They lie beside the skill's own folder.
 
     They are those of the commit that the skill's own text came from. Raises RunnerError SKILL_NOT_FOUND.
     """
-    spec = job.spec
+    spec = context.spec
     if not spec.environment.skills:
         return
-    git, commit = Git(job.parts.mirror.directory, phase=Phase.HARNESS), spec.skill.commit or spec.base_sha
+    git, commit = Git(context.parts.mirror.directory, phase=Phase.HARNESS), spec.skill.commit or spec.base_sha
     above = PurePosixPath(spec.skill.path).parent
     for name in spec.environment.skills:
         _put(git, commit, above / name, box)

@@ -25,7 +25,7 @@ TRAFFIC = "traffic.jsonl"
 _TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
 
 
-def account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
+def make_account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
     """What the run may spend on its model, and what its earlier attempts did."""
     masked = Redactor(options.confidential)
 
@@ -36,60 +36,62 @@ def account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
     return Account(
         spec.limits.cost_usd,
         options.prices,
-        before=record.spent.cost_usd,
+        before=record.usage.cost_usd,
         keep=keep,
         shown=lambda name: escape_invisible(masked.redact(name)),
     )
 
 
-def is_needed(job: RunContext) -> bool:
+def is_needed(context: RunContext) -> bool:
     """Whether anything may be reached from inside."""
-    spec = job.spec
-    return _model(job) is not None or bool(spec.environment.network or spec.tools)
+    spec = context.spec
+    return _model(context) is not None or bool(spec.environment.network or spec.tools)
 
 
-def _model(job: RunContext) -> ModelAccess | None:
-    return job.parts.harness.model_for(job.spec.harness.options)
+def _model(context: RunContext) -> ModelAccess | None:
+    return context.parts.harness.model_for(context.spec.harness.options)
 
 
 @contextmanager
-def gateway(job: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
+def open_run_gateway(context: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
     """The way out, for as long as the harness runs. What went through, and what did not, is recorded."""
-    parts, options = job.parts, job.options
-    log = EgressLog(job.record.folder / EGRESS)
+    parts, options = context.parts, context.options
+    log = EgressLog(context.record.folder / EGRESS)
     model = ModelRouteOptions(
-        access=_model(job),
+        access=_model(context),
         key=options.model_key,
         upstream=options.model_upstream,
         fallback=options.fallback,
-        routes=job.spec.harness.routes,
-        account=job.account,
-        recorder=_traffic_recorder(job),
+        routes=context.spec.harness.routes,
+        account=context.account,
+        recorder=_traffic_recorder(context),
     )
-    allowed = network_rules(job.spec.environment.network, options.private_hosts)
+    allowed = network_rules(context.spec.environment.network, options.private_hosts)
     try:
         with ExitStack() as stack:
             if parts.model_substitute is not None:
                 model = stack.enter_context(parts.model_substitute(model, box.places))
-            offered = tools(job)
+            offered = tools(context)
             yield stack.enter_context(open_gateway(box.listener(), model, allowed, log.note_attempt, offered))
     finally:
         if model.recorder is not None:
             model.recorder.close()
-        _enter(job, log, model)
+        _enter(context, log, model)
 
 
-def _traffic_recorder(job: RunContext) -> TrafficRecorder | None:
-    options = job.options
+def _traffic_recorder(context: RunContext) -> TrafficRecorder | None:
+    options = context.options
     return (
-        TrafficRecorder(job.record.folder / TRAFFIC, options.confidential) if options.record_traffic else None
+        TrafficRecorder(context.record.folder / TRAFFIC, options.confidential)
+        if options.record_traffic
+        else None
     )
 
 
-def _enter(job: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
+def _enter(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
     """The gateway is closed: what it saw is the run's, however that goes on."""
-    record = job.record
-    record.spent += job.account.usage
+    record = context.record
+    record.usage += context.account.usage
     for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
         if path.exists():
             record.register_artifact(path.name, path, "application/jsonl")
@@ -100,44 +102,44 @@ def _enter(job: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
         record.add_event(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
-def task_with_gateway(task: Task, job: RunContext, opened: GatewayAddress) -> Task:
+def task_with_gateway(task: Task, context: RunContext, opened: GatewayAddress) -> Task:
     """The task with what a harness needs to know of its gateway."""
     routes = task.spec.routes
     variables = task.variables
-    if not job.parts.sandbox.network:
-        reached = network_rules(job.spec.environment.network)
+    if not context.parts.sandbox.network:
+        reached = network_rules(context.spec.environment.network)
         variables = {**opened.proxy, **variables, **git.git_variables(opened.url, reached, variables)}
-    ours = (McpServer(name=OURS, url=opened.mcp),) if job.spec.tools else ()
+    ours = (McpServer(name=OURS, url=opened.mcp),) if context.spec.tools else ()
     return replace(
         task,
         spec=replace(task.spec, model=routes[-1].model) if routes else task.spec,
         mcp=(*ours, *task.mcp),
-        model_url=opened.url if _model(job) else "",
+        model_url=opened.url if _model(context) else "",
         model_token=opened.token,
         variables=variables,
     )
 
 
-def outcome_with_usage(job: RunContext, outcome: Outcome) -> Outcome:
+def outcome_with_usage(context: RunContext, outcome: Outcome) -> Outcome:
     """The outcome with what the gateway saw; the harness's own words count for what it did not see."""
-    seen, said = job.account.usage, outcome.usage
-    if job.account.calls == 0:
-        job.record.spent += said
+    seen, said = context.account.usage, outcome.usage
+    if context.account.calls == 0:
+        context.record.usage += said
         return outcome
     if seen.cost_usd is None and said.cost_usd is not None:
-        job.record.spent += Usage(cost_usd=said.cost_usd)
+        context.record.usage += Usage(cost_usd=said.cost_usd)
         seen = replace(seen, cost_usd=said.cost_usd)
     return replace(outcome, usage=seen)
 
 
-def check_cost(job: RunContext, outcome: Outcome) -> None:
+def check_cost(context: RunContext, outcome: Outcome) -> None:
     """What the gateway did not see: a cost that nobody told is not held against the run."""
-    limit, cost = job.spec.limits.cost_usd, outcome.usage.cost_usd
-    if limit is None or job.account.calls:
+    limit, cost = context.spec.limits.cost_usd, outcome.usage.cost_usd
+    if limit is None or context.account.calls:
         return
     if cost is None:
-        job.record.add_event(
-            f"{job.spec.harness.kind} does not tell its cost: the limit of ${limit} is not checked"
+        context.record.add_event(
+            f"{context.spec.harness.kind} does not tell its cost: the limit of ${limit} is not checked"
         )
     elif cost > limit:
         message = f"it cost ${cost:.4f}, more than the ${limit} of `limits.cost_usd`"

@@ -20,24 +20,24 @@ from runner.workspace.changeset import Changeset
 from runner.workspace.checkout import Workspace
 
 
-def restore_changes(job: RunContext, place: Workspace, changeset: Changeset) -> None:
+def restore_changes(context: RunContext, place: Workspace, changeset: Changeset) -> None:
     """What an earlier run changed lies in the workspace again, for one that goes on from it."""
-    before = job.options.earlier
+    before = context.options.earlier
     if before is not None and before.patch:
-        made = changeset.apply(job.spec.base_sha, before.patch)
-        edits = changeset.edits(job.spec.base_sha, made)
-        resume.put_back(edits, place.path, job.parts.sandbox.owner)
+        made = changeset.apply(context.spec.base_sha, before.patch)
+        edits = changeset.edits(context.spec.base_sha, made)
+        resume.apply_edits(edits, place.path, context.parts.sandbox.owner)
         what = "1 file" if len(edits) == 1 else f"{len(edits)} files"
-        job.record.add_event(f"{what} that run {before.run_id} changed lie there again")
+        context.record.add_event(f"{what} that run {before.run_id} changed lie there again")
 
 
-def drive_harness(job: RunContext, box: Sandbox) -> HarnessResult:
+def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
     """Run the harness with its secrets, and with a door to its model that needs no key inside."""
-    spec, parts, options = job.spec, job.parts, job.options
-    with job.record.stage(Phase.HARNESS):
-        install_skills(job, box)
+    spec, parts, options = context.spec, context.parts, context.options
+    with context.record.stage(Phase.HARNESS):
+        install_skills(context, box)
     here = options.program.file if options.program is not None and not parts.sandbox.tools else ""
-    going_on = job.resumed_session
+    going_on = context.earlier_session
     for name, content in resume.relocate_session(going_on, box.places.workspace).items():
         box.put(f"home/{name}", content)
     task = Task(
@@ -51,33 +51,37 @@ def drive_harness(job: RunContext, box: Sandbox) -> HarnessResult:
         resume=going_on.id if going_on else "",
     )
     secrets = options.confidential
-    with ExitStack() as stack, job.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
-        if gateway.is_needed(job):
-            task = gateway.task_with_gateway(task, job, stack.enter_context(gateway.gateway(job, box)))
-        stack.enter_context(mailbox(job, Redactor(secrets)))
-        driven = drive(box, parts.harness, task, job.record.folder, secrets, parts.observe, job.mail)
-        driven = replace(driven, declared=job.outbox.after(driven.declared, job.record.add_event))
+    with ExitStack() as stack, context.record.stage(Phase.HARNESS, f"{spec.harness.kind} begins"):
+        if gateway.is_needed(context):
+            task = gateway.task_with_gateway(
+                task, context, stack.enter_context(gateway.open_run_gateway(context, box))
+            )
+        stack.enter_context(open_mailbox(context, Redactor(secrets)))
+        driven = drive(
+            box, parts.harness, task, context.record.folder, secrets, parts.observe, context.mailbox
+        )
+        driven = replace(driven, declared=context.outbox.merge(driven.declared, context.record.add_event))
     for path in driven.files:
-        job.record.register_artifact(path.name, path)
+        context.record.register_artifact(path.name, path)
     return driven
 
 
-def keep_session(job: RunContext, place: Workspace, driven: HarnessResult, places: Places) -> None:
+def keep_session(context: RunContext, place: Workspace, driven: HarnessResult, places: Places) -> None:
     """Keep the agent's own session, by which it can go on later. That it cannot be kept is no failure."""
-    kept = sessions_of(job.spec.harness.kind)
-    if kept is None or not session.is_id(driven.session_id):
+    kept = sessions_of(context.spec.harness.kind)
+    if kept is None or not session.is_session_id(driven.session_id):
         return
-    path = job.record.folder / session.NAME
+    path = context.record.folder / session.NAME
     try:
-        files = session.collect(place.exchange, kept, driven.redactor)
+        files = session.collect_files(place.exchange, kept, driven.redactor)
         found = session.AgentSession(
-            harness=job.spec.harness.kind, id=driven.session_id, workspace=places.workspace, files=files
+            harness=context.spec.harness.kind, id=driven.session_id, workspace=places.workspace, files=files
         )
-        session.write(path, found)
+        session.write_session(path, found)
     except (session.SessionError, OSError) as error:
-        job.record.add_event(f"the agent's session is not kept: {error}")
+        context.record.add_event(f"the agent's session is not kept: {error}")
     else:
-        job.record.register_artifact(path.name, path, "application/x-tar")
+        context.record.register_artifact(path.name, path, "application/x-tar")
 
 
 _NOTED = {
@@ -89,16 +93,16 @@ _NOTED = {
 }
 
 
-def mailbox(job: RunContext, masked: Redactor) -> AbstractContextManager[None]:
+def open_mailbox(context: RunContext, masked: Redactor) -> AbstractContextManager[None]:
     """The agent is told what people say to it, and the run's events tell of that."""
-    store, run_id = job.record.store, job.record.run_id
+    store, run_id = context.record.store, context.record.run_id
 
     def note(letters: Sequence[UserMessage], told: bool) -> None:
         if told:
             messages.mark_delivered(store, letters, datetime.now(UTC))
         for letter in letters:
             said = f"{_NOTED[letter.act, told]}: {escape_invisible(masked.redact(letter.text))}"
-            job.record.add_event(said, letter=letter.id, act=letter.act)
+            context.record.add_event(said, letter=letter.id, act=letter.act)
 
-    speaks = job.parts.harness.reader().speaker() is not None
-    return job.mail.open(lambda: messages.undelivered(store, run_id), note, speaks)
+    speaks = context.parts.harness.reader().speaker() is not None
+    return context.mailbox.open(lambda: messages.undelivered(store, run_id), note, speaks)

@@ -12,40 +12,40 @@ from runner.core.locks import lock
 from runner.core.model import Phase
 from runner.core.redact import escape_invisible
 from runner.run.context import RunContext
-from runner.run.environment.context import DOCKERFILE, context, read
-from runner.run.environment.devcontainer import Devcontainer, devcontainer
+from runner.run.environment.context import DOCKERFILE, build_context, read_committed
+from runner.run.environment.devcontainer import Devcontainer, parse_devcontainer
 from runner.sandboxes.docker.options import PLACES
 
 LOG = "image.log"
 _PAUSE = 0.2  # seconds between looks at whether somebody else's build of the same image has ended
 
 
-def resolve_reference(job: RunContext) -> RunContext:
-    """The job with its image's name in its spec; the image is built where the spec names a Dockerfile.
+def resolve_reference(context: RunContext) -> RunContext:
+    """The context with its image's name in its spec; the image is built where the spec names a Dockerfile.
 
     Of a devcontainer the commands come before the skill's own, and its variables give way to the skill's.
     """
-    environment = job.spec.environment
+    environment = context.spec.environment
     if environment.devcontainer:
-        found = _devcontainer(job, environment.devcontainer)
-        image = environment.image or found.image or _built(job, found.dockerfile, found.context)
+        found = _devcontainer(context, environment.devcontainer)
+        image = environment.image or found.image or _built(context, found.dockerfile, found.context)
         setup = (*found.setup, *environment.setup)
         variables = {**found.variables, **environment.variables}
         environment = replace(environment, image=image, setup=setup, variables=variables)
     elif environment.dockerfile:
-        environment = replace(environment, image=_built(job, environment.dockerfile))
-    return replace(job, spec=replace(job.spec, environment=environment))
+        environment = replace(environment, image=_built(context, environment.dockerfile))
+    return replace(context, spec=replace(context.spec, environment=environment))
 
 
-def _devcontainer(job: RunContext, path: str) -> Devcontainer:
-    spec, git = job.spec, Git(job.parts.mirror.directory, phase=Phase.SANDBOX)
-    content = read(git, spec.skill.commit or spec.base_sha, path, "environment.devcontainer")
-    return devcontainer(path, content, PLACES.workspace)
+def _devcontainer(context: RunContext, path: str) -> Devcontainer:
+    spec, git = context.spec, Git(context.parts.mirror.directory, phase=Phase.SANDBOX)
+    content = read_committed(git, spec.skill.commit or spec.base_sha, path, "environment.devcontainer")
+    return parse_devcontainer(path, content, PLACES.workspace)
 
 
-def _built(job: RunContext, path: str, folder: str = "") -> str:
-    spec, mirror = job.spec, job.parts.mirror
-    found = context(mirror, spec.skill.commit or spec.base_sha, spec.base_sha, path, folder)
+def _built(context: RunContext, path: str, folder: str = "") -> str:
+    spec, mirror = context.spec, context.parts.mirror
+    found = build_context(mirror, spec.skill.commit or spec.base_sha, spec.base_sha, path, folder)
     wanted = Build(
         key=found.key,
         name=path,
@@ -53,19 +53,21 @@ def _built(job: RunContext, path: str, folder: str = "") -> str:
         write=found.write,
         resources=spec.environment.resources,
         timeout=spec.environment.build_timeout,
-        stop=job.check_stop,
+        stop=context.check_stop,
     )
     with (
-        _alone(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", job.check_stop),
-        _log(job) as log,
+        _alone(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", context.check_stop),
+        _log(context) as log,
     ):
-        return job.parts.sandbox.build(wanted, lambda line: job.record.add_event(escape_invisible(line)), log)
+        return context.parts.sandbox.build(
+            wanted, lambda line: context.record.add_event(escape_invisible(line)), log
+        )
 
 
 @contextmanager
-def _log(job: RunContext) -> Iterator[Callable[[str], None]]:
+def _log(context: RunContext) -> Iterator[Callable[[str], None]]:
     """A file of the run for the build's output; there is none where nothing was built."""
-    path = job.record.folder / LOG
+    path = context.record.folder / LOG
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
 
         def log(line: str) -> None:
@@ -76,7 +78,7 @@ def _log(job: RunContext) -> Iterator[Callable[[str], None]]:
         finally:
             file.flush()
             if path.stat().st_size:
-                job.record.register_artifact(LOG, path)
+                context.record.register_artifact(LOG, path)
             else:
                 path.unlink()
 

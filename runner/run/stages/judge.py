@@ -10,28 +10,32 @@ from runner.run.stages import gateway
 from runner.workspace.changeset import Changeset
 
 
-def judge(job: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes, changeset: Changeset) -> None:
+def judge(
+    context: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes, changeset: Changeset
+) -> None:
     """Let pass what is good work and allowed. Raises RunnerError otherwise; what was found is recorded."""
-    run_id = job.record.run_id
+    run_id = context.record.run_id
     count = len(proposal.changes)
-    with job.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):
+    with context.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):
         contents = _contents(proposal, patch, changeset)
-        refusals = policy.check(job.spec, proposal, contents, job.options.secrets)
+        refusals = policy.check(context.spec, proposal, contents, context.options.secrets)
         if not any(refusal.rule == "secret" for refusal in refusals):
-            job.record.save_artifact("patch", patch, "text/x-diff")
-        job.record.add_refusals(refusals)
-    job.parts.stop()
-    job.account.check()
-    if job.mail.interrupted:
+            context.record.save_artifact("patch", patch, "text/x-diff")
+        context.record.add_refusals(refusals)
+    context.parts.stop()
+    context.account.check()
+    if context.mailbox.interrupted:
         message, hint = "it was interrupted", f'go on with it: skillrunner continue {run_id} "go on"'
         raise RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint=hint)
-    if job.mail.why:
+    if context.mailbox.why:
         hint = f"skillrunner diff {run_id} shows what it did until then"
-        raise RunnerError(Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {job.mail.why}", hint=hint)
+        raise RunnerError(
+            Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {context.mailbox.why}", hint=hint
+        )
     if not outcome.ok:
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
         raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)
-    gateway.check_cost(job, outcome)
+    gateway.check_cost(context, outcome)
     if refusals:
         first = f"{refusals[0].subject} {refusals[0].message}"
         more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""

@@ -10,7 +10,7 @@ from runner.workspace.changeset import Changeset
 
 
 def publish(
-    job: RunContext,
+    context: RunContext,
     proposal: Proposal,
     patch: bytes,
     outcome: Outcome,
@@ -22,33 +22,33 @@ def publish(
     Raises RunnerError of the first output that fails, or NO_CHANGES when none had anything to publish.
     """
     offer = Offer(
-        spec=job.spec,
-        output=job.spec.outputs[0],
-        run_id=job.record.run_id,
+        spec=context.spec,
+        output=context.spec.outputs[0],
+        run_id=context.record.run_id,
         proposal=proposal,
         patch=patch,
         outcome=outcome,
         checks=checks,
-        bot=job.options.bot,
-        again=job.options.propose_again,
-        say=job.record.add_event,
-        stop=job.parts.stop,
+        bot=context.options.bot,
+        again=context.options.propose_again,
+        say=context.record.add_event,
+        stop=context.parts.stop,
     )
     receipts: list[Receipt] = []
     nothing: RunnerError | None = None
-    with job.record.stage(Phase.PUBLISH):
-        for output in job.spec.outputs:
-            job.parts.stop()
+    with context.record.stage(Phase.PUBLISH):
+        for output in context.spec.outputs:
+            context.parts.stop()
             own = replace(offer, output=output, receipts=tuple(receipts))
             try:
-                receipt = job.parts.outputs[output.kind].publish(own, job.parts.forge, changeset)
+                receipt = context.parts.outputs[output.kind].publish(own, context.parts.forge, changeset)
             except RunnerError as error:
                 if error.reason is not Reason.NO_CHANGES:
                     raise
                 nothing = nothing or error
-                job.record.add_event(f"no {output.kind.replace('_', ' ')}: {error.message}")
+                context.record.add_event(f"no {output.kind.replace('_', ' ')}: {error.message}")
             else:
-                job.record.add_receipt(receipt)
+                context.record.add_receipt(receipt)
                 receipts.append(receipt)
         if nothing and not receipts:
             raise nothing

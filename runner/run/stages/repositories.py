@@ -17,40 +17,40 @@ VARIABLE = "SKILLRUNNER_REPOSITORIES"
 
 
 @contextmanager
-def check_out_repositories(job: RunContext) -> Iterator[RunContext]:
-    """The job with the repositories that its skill names, each at one commit for as long as this lasts.
+def check_out_repositories(context: RunContext) -> Iterator[RunContext]:
+    """The context with the repositories that its skill names, each at one commit for as long as this lasts.
 
     Raises RunnerError: one that may not be read, or that cannot be.
     """
-    wanted = job.spec.environment.repositories
+    wanted = context.spec.environment.repositories
     if not wanted:
-        yield job
+        yield context
         return
     with ExitStack() as stack:
         found = {}
         for folder, told in wanted.items():
-            with job.record.stage(Phase.CHECKOUT):
-                found[folder] = _checked_out(job, stack, folder, told)
-        where = INSIDE if job.parts.sandbox.tools else stack.enter_context(_linked(job, found))
-        variables = {VARIABLE: where, **job.spec.environment.variables}
-        environment = replace(job.spec.environment, variables=variables)
+            with context.record.stage(Phase.CHECKOUT):
+                found[folder] = _checked_out(context, stack, folder, told)
+        where = INSIDE if context.parts.sandbox.tools else stack.enter_context(_linked(context, found))
+        variables = {VARIABLE: where, **context.spec.environment.variables}
+        environment = replace(context.spec.environment, variables=variables)
         yield replace(
-            job,
-            spec=replace(job.spec, environment=environment),
+            context,
+            spec=replace(context.spec, environment=environment),
             mounts=tuple(_mounts(found)),
-            beside={folder: place.base_sha for folder, place in found.items()},
+            other_repositories={folder: place.base_sha for folder, place in found.items()},
         )
 
 
-def _checked_out(job: RunContext, stack: ExitStack, folder: str, told: str) -> Workspace:
+def _checked_out(context: RunContext, stack: ExitStack, folder: str, told: str) -> Workspace:
     name, _, ref = told.partition("@")
-    remote = job.parts.remote_of(name)
-    mirror = Mirror(job.parts.mirror.state_dir, remote.url)
+    remote = context.parts.remote_of(name)
+    mirror = Mirror(context.parts.mirror.state_dir, remote.url)
     mirror.fetch(remote)
     sha = mirror.resolve(ref or mirror.default_branch(remote))
-    job.record.add_event(f"{told} at {sha[:12]} is beside it, as {folder}")
-    owner = job.parts.sandbox.owner
-    return stack.enter_context(checkout(mirror, sha, f"{job.name}-{folder}", url=remote.url, owner=owner))
+    context.record.add_event(f"{told} at {sha[:12]} is beside it, as {folder}")
+    owner = context.parts.sandbox.owner
+    return stack.enter_context(checkout(mirror, sha, f"{context.name}-{folder}", url=remote.url, owner=owner))
 
 
 def _mounts(found: Mapping[str, Workspace]) -> Iterator[Mount]:
@@ -61,9 +61,9 @@ def _mounts(found: Mapping[str, Workspace]) -> Iterator[Mount]:
 
 
 @contextmanager
-def _linked(job: RunContext, found: Mapping[str, Workspace]) -> Iterator[str]:
+def _linked(context: RunContext, found: Mapping[str, Workspace]) -> Iterator[str]:
     """A folder of links, for a sandbox that sees this machine's own paths."""
-    links = job.record.folder.absolute() / "repositories"
+    links = context.record.folder.absolute() / "repositories"
     safe_fs.remove(links)
     links.mkdir()
     try:

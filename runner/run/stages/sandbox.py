@@ -20,62 +20,62 @@ from runner.workspace.checkout import open_workspace as prepared_workspace
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
 
-def resolve_image(job: RunContext) -> RunContext:
+def resolve_image(context: RunContext) -> RunContext:
     """Have the image at hand, built where that is asked for, and record which one it is."""
-    with job.record.stage(Phase.SANDBOX):
-        job = _installed(image.resolve_reference(job))
-        digest = job.parts.sandbox.resolve(job.spec.environment.image, job.record.add_event)
-    job.record.store.set_facts(job.record.run_id, image_digest=digest)
-    return replace(job, image_digest=digest)
+    with context.record.stage(Phase.SANDBOX):
+        context = _installed(image.resolve_reference(context))
+        digest = context.parts.sandbox.resolve(context.spec.environment.image, context.record.add_event)
+    context.record.store.set_facts(context.record.run_id, image_digest=digest)
+    return replace(context, image_digest=digest)
 
 
-def _installed(job: RunContext) -> RunContext:
-    """The job with its harness's program on this machine, where that is asked for."""
-    if (install := job.parts.install) is None:
-        return job
-    program = install.install(job.record.add_event)
-    return replace(job, options=replace(job.options, program=program))
+def _installed(context: RunContext) -> RunContext:
+    """The context with its harness's program on this machine, where that is asked for."""
+    if (install := context.parts.install) is None:
+        return context
+    program = install.install(context.record.add_event)
+    return replace(context, options=replace(context.options, program=program))
 
 
-def find_prepared(job: RunContext) -> SetupResult | None:
+def find_setup(context: RunContext) -> SetupResult | None:
     """What set-up left the last time, where that is kept for the base's files."""
-    with job.record.stage(Phase.SETUP):
-        return find_setup_result(job, job.parts.mirror.git, job.spec.base_sha)
+    with context.record.stage(Phase.SETUP):
+        return find_setup_result(context, context.parts.mirror.git, context.spec.base_sha)
 
 
 @contextmanager
-def private_repository(job: RunContext) -> Iterator[Changeset]:
+def open_changeset(context: RunContext) -> Iterator[Changeset]:
     """Where git works on what came out. It may hold what must not be kept, so it goes at the end."""
-    folder = job.record.folder / "changeset.git"
+    folder = context.record.folder / "changeset.git"
     safe_fs.remove(folder)
     try:
-        yield Changeset(folder, job.parts.mirror.objects)
+        yield Changeset(folder, context.parts.mirror.objects)
     finally:
         safe_fs.remove(folder)
 
 
 @contextmanager
-def workspace(job: RunContext, change: WorkspaceChange | None = None) -> Iterator[Workspace]:
+def open_workspace(context: RunContext, change: WorkspaceChange | None = None) -> Iterator[Workspace]:
     """A place for the base, which the sandbox over it fills; `change` is put on top, for verification."""
-    spec, name = job.spec, job.name + ("-verify" if change else "")
+    spec, name = context.spec, context.name + ("-verify" if change else "")
     done = prepared_workspace(
-        job.parts.mirror,
+        context.parts.mirror,
         spec.base_sha,
         name,
         url=spec.repository.url,
-        owner=job.parts.sandbox.owner,
+        owner=context.parts.sandbox.owner,
         change=change,
     )
     message = f"{spec.base_ref} at {spec.base_sha[:12]}"
     with ExitStack() as stack:
-        with job.record.stage(Phase.CHECKOUT, message):
+        with context.record.stage(Phase.CHECKOUT, message):
             opened = stack.enter_context(done)
         yield opened
 
 
 @contextmanager
-def sandbox(
-    job: RunContext,
+def open_sandbox(
+    context: RunContext,
     place: Workspace,
     kept: SetupResult | None = None,
     purpose: Literal["run", "verify"] = "run",
@@ -84,32 +84,32 @@ def sandbox(
 
     Only that of the harness has the harness's program, and a gateway.
     """
-    job.parts.stop()
-    environment, limits = job.spec.environment, job.spec.limits
+    context.parts.stop()
+    environment, limits = context.spec.environment, context.spec.limits
     exchange = place.exchange
     exchange.mkdir()
     borrowed = (Mount(source=path, target=str(path)) for path in place.objects)
     opened = SandboxSpec(
-        run_id=job.record.run_id,
-        attempt=job.attempt,
-        worker=job.options.worker,
+        run_id=context.record.run_id,
+        attempt=context.attempt,
+        worker=context.options.worker,
         purpose=purpose,
         image=environment.image,
         workspace=place.path,
         exchange=exchange,
-        mounts=(*borrowed, *job.mounts, *_tools(job, purpose), *(kept.mounts() if kept else ())),
+        mounts=(*borrowed, *context.mounts, *_tools(context, purpose), *(kept.mounts() if kept else ())),
         variables=environment.variables,
         resources=environment.resources,
-        setup_network=bool(environment.setup) and not (kept and kept.there),
-        stop=job.check_stop if purpose == "run" else job.parts.stop,
-        clock=job.mail.clock if purpose == "run" else Clock(),
-        gateway=purpose == "run" and gateway.is_needed(job),
-        helper=job.options.helper_image,
-        lifetime=limits.timeout * (1 + len(environment.setup) + len(job.spec.verify)) + _SPARE,
+        setup_network=bool(environment.setup) and not (kept and kept.exists),
+        stop=context.check_stop if purpose == "run" else context.parts.stop,
+        clock=context.mailbox.clock if purpose == "run" else Clock(),
+        gateway=purpose == "run" and gateway.is_needed(context),
+        helper=context.options.helper_image,
+        lifetime=limits.timeout * (1 + len(environment.setup) + len(context.spec.verify)) + _SPARE,
     )
     with ExitStack() as stack:
-        with job.record.stage(Phase.SANDBOX), _meanwhile(place.fill):
-            made = stack.enter_context(job.parts.sandbox.open(opened))
+        with context.record.stage(Phase.SANDBOX), _meanwhile(place.fill):
+            made = stack.enter_context(context.parts.sandbox.open(opened))
         yield made
 
 
@@ -122,7 +122,7 @@ def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
     going.result()
 
 
-def _tools(job: RunContext, purpose: str) -> Iterator[Mount]:
-    parts, program = job.parts, job.options.program
+def _tools(context: RunContext, purpose: str) -> Iterator[Mount]:
+    parts, program = context.parts, context.options.program
     if purpose == "run" and program is not None and parts.sandbox.tools:
         yield from program.mounts(parts.harness.program or program.file.name, parts.sandbox.tools)

@@ -21,7 +21,7 @@ from runner.core.globs import matches
 from runner.core.model import Phase, Places, Reason, Stream
 from runner.run.context import RunContext
 from runner.run.environment import commands
-from runner.run.environment.lockfiles import patterns
+from runner.run.environment.lockfiles import setup_globs
 from runner.sandboxes import Mount, Sandbox
 from runner.workspace.checkout import Workspace
 
@@ -38,46 +38,46 @@ class SetupResult:
 
     key: str
     folder: Path
-    tracked: Mapping[str, Entry]
-    there: bool
+    tracked_files: Mapping[str, Entry]
+    exists: bool
 
     @property
     def archive(self) -> Path:
         return self.folder / f"{self.key}.tar"
 
     def mounts(self) -> Iterator[Mount]:
-        if self.there:
+        if self.exists:
             yield Mount(source=self.archive, target=INSIDE)
 
 
-def find_setup_result(job: RunContext, git: Git, found: str) -> SetupResult | None:
+def find_setup_result(context: RunContext, git: Git, found: str) -> SetupResult | None:
     """What is kept for the tree or commit `found` in `git`; None: nothing is to be kept."""
-    environment = job.spec.environment
+    environment = context.spec.environment
     # Where nothing can be mounted the places differ from run to run, and what is made there with them.
-    if not (environment.setup and environment.setup_key and job.parts.sandbox.tools):
+    if not (environment.setup and environment.setup_key and context.parts.sandbox.tools):
         return None
     tracked = entries(git, found)
-    key, folder = _key(job, tracked), job.parts.mirror.state_dir.absolute() / "prepared"
+    key, folder = _key(context, tracked), context.parts.mirror.state_dir.absolute() / "prepared"
     there = _fits(folder / f"{key}.list", tracked) and (folder / f"{key}.tar").is_file()
     if there:
         with suppress(OSError):
             os.utime(folder / f"{key}.tar")  # or who looks for what is unused might remove it before its use
-    return SetupResult(key=key, folder=folder, tracked=tracked, there=there)
+    return SetupResult(key=key, folder=folder, tracked_files=tracked, exists=there)
 
 
-def _key(job: RunContext, tracked: Mapping[str, Entry]) -> str:
+def _key(context: RunContext, tracked: Mapping[str, Entry]) -> str:
     """Repository and branch are part of it: a set-up command may run whatever lies there."""
-    environment, spec = job.spec.environment, job.spec
-    read = patterns(environment.setup_key, spec.skill.path)
+    environment, spec = context.spec.environment, context.spec
+    read = setup_globs(environment.setup_key, spec.skill.path)
     said = {
         "format": 1,
         "repository": spec.repository.url,
         "branch": spec.base_ref,
-        "image": job.image_digest,
-        "user": job.parts.sandbox.owner or (os.getuid(), os.getgid()),
+        "image": context.image_digest,
+        "user": context.parts.sandbox.owner or (os.getuid(), os.getgid()),
         "commands": environment.setup,
         "variables": dict(environment.variables),
-        "beside": dict(job.beside),
+        "beside": dict(context.other_repositories),
         "files": {path: asdict(one) for path, one in tracked.items() if matches(path, read)},
     }
     text = json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")
@@ -102,21 +102,23 @@ def _parents(paths: Collection[str]) -> set[str]:
     return {above for path in paths for above in _above(path)}
 
 
-def set_up(job: RunContext, box: Sandbox, kept: SetupResult | None, place: Workspace | None = None) -> None:
+def set_up(
+    context: RunContext, box: Sandbox, kept: SetupResult | None, place: Workspace | None = None
+) -> None:
     """Run the set-up commands, or put back what they left the last time; then the network is cut.
 
     A new result is kept where `place` is given: it has to hold nothing that an agent wrote. Raises
     RunnerError SETUP_FAILED. That a result cannot be kept is noted, and is no failure.
     """
-    spec, say = job.spec, job.record.add_event
-    if kept is not None and kept.there:
-        _restore(job, box, kept)
+    spec, say = context.spec, context.record.add_event
+    if kept is not None and kept.exists:
+        _restore(context, box, kept)
         return
     box.put(_MARK, b"")
-    commands.set_up(box, spec.environment.setup, spec.limits, say)
+    commands.run_setup(box, spec.environment.setup, spec.limits, say)
     if kept is not None and place is not None:
         try:
-            size = _keep(job, box, kept, place)
+            size = _keep(context, box, kept, place)
         except (_NotKept, OSError) as error:
             say(f"what set-up made is not kept: {error}")
         else:
@@ -127,9 +129,9 @@ class _NotKept(Exception):  # noqa: N818 - the run goes on
     """Why what set-up made cannot be used again."""
 
 
-def _restore(job: RunContext, box: Sandbox, kept: SetupResult) -> None:
-    job.record.add_event(f"set up from what is kept: key {kept.key[:12]}")
-    check = commands.run(box, f"tar -xpf {INSIDE} -C /", job.spec.limits)
+def _restore(context: RunContext, box: Sandbox, kept: SetupResult) -> None:
+    context.record.add_event(f"set up from what is kept: key {kept.key[:12]}")
+    check = commands.run_command(box, f"tar -xpf {INSIDE} -C /", context.spec.limits)
     if not check.ok:
         kept.archive.unlink(missing_ok=True)
         message = f"what set-up made could not be put back, and is removed\n{check.output}".rstrip()
@@ -137,12 +139,12 @@ def _restore(job: RunContext, box: Sandbox, kept: SetupResult) -> None:
     box.seal()
 
 
-def _keep(job: RunContext, box: Sandbox, kept: SetupResult, place: Workspace) -> int:
+def _keep(context: RunContext, box: Sandbox, kept: SetupResult, place: Workspace) -> int:
     places = box.places
-    made = _made(job, box, kept, [str(path) for path in place.objects])
+    made = _made(context, box, kept, [str(path) for path in place.objects])
     box.put(_LIST, os.fsencode("".join(f"{path}\n" for path in made)))
-    packed = commands.run(
-        box, f"tar -cf {places.exchange}/{_ARCHIVE} -C / -T {places.exchange}/{_LIST}", job.spec.limits
+    packed = commands.run_command(
+        box, f"tar -cf {places.exchange}/{_ARCHIVE} -C / -T {places.exchange}/{_LIST}", context.spec.limits
     )
     if not packed.ok:
         raise _NotKept(f"tar failed: {packed.output.strip()[-200:]}")
@@ -150,15 +152,15 @@ def _keep(job: RunContext, box: Sandbox, kept: SetupResult, place: Workspace) ->
     return _store(kept, place.exchange, [path.removeprefix(below) for path in made if path.startswith(below)])
 
 
-def _made(job: RunContext, box: Sandbox, kept: SetupResult, mounts: list[str]) -> list[str]:
+def _made(context: RunContext, box: Sandbox, kept: SetupResult, mounts: list[str]) -> list[str]:
     """Files and empty folders that set-up made, from the root. Raises _NotKept."""
     places, git = box.places, f"{box.places.workspace}/.git"
     roots = [places.workspace, places.home, "/tmp"]  # noqa: S108 - the container's own
     leave = " -o ".join(f"-path {shlex.quote(path)}" for path in (git, *mounts))
-    found = _find(job, box, f"{' '.join(roots)} \\( {leave} \\) -prune -o -print0")
-    changed = _find(job, box, f"{places.workspace} -newer {places.exchange}/{_MARK} ! -type d -print0")
+    found = _find(context, box, f"{' '.join(roots)} \\( {leave} \\) -prune -o -print0")
+    changed = _find(context, box, f"{places.workspace} -newer {places.exchange}/{_MARK} ! -type d -print0")
     _check_tracked(places, kept, set(found), set(changed))
-    ours = {f"{places.workspace}/{path}" for path in (*kept.tracked, *_parents(kept.tracked))}
+    ours = {f"{places.workspace}/{path}" for path in (*kept.tracked_files, *_parents(kept.tracked_files))}
     theirs = {*ours, *roots, *_parents(found), *_parents(mounts)}
     made = [path for path in found if path not in theirs]
     if any("\n" in path or "\\" in path for path in made):
@@ -167,20 +169,20 @@ def _made(job: RunContext, box: Sandbox, kept: SetupResult, mounts: list[str]) -
 
 
 def _check_tracked(places: Places, kept: SetupResult, found: set[str], changed: set[str]) -> None:
-    for path, entry in kept.tracked.items():
+    for path, entry in kept.tracked_files.items():
         inside = f"{places.workspace}/{path}"
         if entry.mode != _SUBMODULE and (inside in changed or inside not in found):
             raise _NotKept(f"set-up changes the repository's own {path}")
 
 
-def _find(job: RunContext, box: Sandbox, what: str) -> list[str]:
+def _find(context: RunContext, box: Sandbox, what: str) -> list[str]:
     out = bytearray()
 
     def take(stream: Stream, data: bytes) -> None:
         if stream == "stdout":
             out.extend(data)
 
-    ended = box.exec(("sh", "-c", f"exec find {what}"), on_output=take, caps=job.spec.limits.caps)
+    ended = box.exec(("sh", "-c", f"exec find {what}"), on_output=take, caps=context.spec.limits.caps)
     if ended.cause != "exited" or ended.code != 0:
         raise _NotKept("the image has no `find` that can list it all")
     return [os.fsdecode(path) for path in bytes(out).split(b"\0") if path]

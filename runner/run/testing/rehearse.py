@@ -21,7 +21,7 @@ from runner.publish.outputs.none import NoneOutput
 from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
-from runner.run.launch import record_of
+from runner.run.launch import run_record
 from runner.run.place import Host, LocalPlace, Place, local_place
 from runner.run.plan import plan
 from runner.run.recorder import RunRecorder
@@ -56,14 +56,14 @@ class TestBench:
     """Where rehearsals take place: all of it is removed at the end."""
 
     folder: Path
-    here: LocalPlace  # the working tree that holds the skills, and its configuration
-    runs: Store
+    place: LocalPlace  # the working tree that holds the skills, and its configuration
+    store: Store
     force: Mapping[str, Any]  # see `runner.run.plan.Defaults`
     programs: Path  # where installed harnesses are: these stay
 
     @property
     def root(self) -> Path:
-        return self.here.local.root
+        return self.place.local.root
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def open_bench(root: Path, config: Path | None, force: Mapping[str, Any]) -> Ite
         aside = real.config.model_copy(update={"state_dir": str(folder / "state")})
         here = replace(real, config=aside)
         with closing(Store(here.config.state)) as runs:
-            yield TestBench(folder=folder, here=here, runs=runs, force=force, programs=programs)
+            yield TestBench(folder=folder, place=here, store=runs, force=force, programs=programs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -135,9 +135,9 @@ def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
         spec = replace(spec, environment=replace(spec.environment, network=()))
     ears = _Ears(Placeholders(others=_names(stage, run_id, repository, commits)))
     replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
-    record = RunRecorder(stage.runs, run_id, stage.runs.run_folder(run_id), _unwatched)
+    record = RunRecorder(stage.store, run_id, stage.store.run_folder(run_id), _unwatched)
     with hold_lock(record.folder):
-        stage.runs.create_run(record_of(spec, run_id), StoredSpec(spec=spec))
+        stage.store.create_run(run_record(spec, run_id), StoredSpec(spec=spec))
         parts, options = make(spec, ears, mode)
         parts = replace(parts, model_substitute=_model_end(ears, replay))
         if replay is not None:
@@ -154,11 +154,11 @@ def _planned(
     stage: TestBench, skill: Skill, case: cases.Case, run_id: str, repository: Path
 ) -> tuple[RunSpec, Callable[[RunSpec, _Ears, Mode], "tuple[Parts, RunOptions]"]]:
     """The run, as it would be planned at the case's own time, and what makes its parts."""
-    place = Place(config=stage.here.config, root=repository, origin="", default_branch=case.options.branch)
-    target = bootstrap.forge(place, stage.runs)
-    base, mirror = bootstrap.base(place, target, None)
+    place = Place(config=stage.place.config, root=repository, origin="", default_branch=case.options.branch)
+    target = bootstrap.make_forge(place, stage.store)
+    base, mirror = bootstrap.find_base(place, target, None)
     base = replace(base, repository=replace(base.repository, name=case.options.repository))
-    defaults = bootstrap.defaults(stage.here.config, stage.force)
+    defaults = bootstrap.make_defaults(stage.place.config, stage.force)
     spec = plan(skill, None, _trigger(case, run_id), base, run_id, case.now, defaults)
     clock = {"SOURCE_DATE_EPOCH": str(int(case.now.timestamp()))}
     environment = replace(spec.environment, variables={**clock, **spec.environment.variables})
@@ -166,7 +166,7 @@ def _planned(
 
     def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "tuple[Parts, RunOptions]":
         find = None if mode == "record" else _no_secret
-        parts = bootstrap.make_parts(Host(place, stage.runs, target), spec, mirror, ears.watch)
+        parts = bootstrap.make_parts(Host(place, stage.store, target), spec, mirror, ears.watch)
         install = parts.install and replace(parts.install, folder=stage.programs)
         outputs = {kind: _Unpublished(output, ears) for kind, output in parts.outputs.items()}
         return replace(parts, outputs=outputs, install=install), bootstrap.make_options(place, spec, find)
@@ -222,7 +222,7 @@ def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelRouteOption
 def _rehearsed(
     stage: TestBench, spec: RunSpec, ears: _Ears, replay: Replay | None, run_id: str, end: End
 ) -> CaseRun:
-    kept = {one.name: one for one in stage.runs.artifacts(run_id)}
+    kept = {one.name: one for one in stage.store.artifacts(run_id)}
     traffic = _content(kept.get(TRAFFIC))
     problems = (
         [*replay.problems, *filter(None, [replay.unused_exchanges()])] if replay and replay.strict else []
@@ -249,8 +249,8 @@ def _patch(raw: bytes, names: Placeholders) -> str:
 
 
 def _expected(stage: TestBench, run_id: str, ears: _Ears, end: End) -> dict[str, Any]:
-    refused = [f"{one.rule}: {one.subject}" for one in stage.runs.refusals(run_id)]
-    checks = [{"command": one.command, "exit_code": one.exit_code} for one in stage.runs.checks(run_id)]
+    refused = [f"{one.rule}: {one.subject}" for one in stage.store.refusals(run_id)]
+    checks = [{"command": one.command, "exit_code": one.exit_code} for one in stage.store.checks(run_id)]
     declared = ears.offer.proposal.declared if ears.offer else ()
     told: dict[str, Any] = {"state": str(end.state)}
     if end.reason is not None:

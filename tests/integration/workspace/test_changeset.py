@@ -7,7 +7,7 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
-from runner.run.agent.resume import put_back
+from runner.run.agent.resume import apply_edits
 from runner.workspace.changeset import Changeset, Conflict, Edit
 from tests.parts.repos import bare, commit, git
 
@@ -75,7 +75,7 @@ def test_the_edits_of_a_tree_make_it_again_in_a_folder(
     (root / "README.md").write_text("of the base")
     (root / "link").symlink_to(outside)
     (root / 'odd "\\\n\udcff name').symlink_to(outside)
-    put_back(found, root, None)
+    apply_edits(found, root, None)
     assert (root / "docs/new/a.md").read_bytes() == b"one\r\ntwo"
     assert (root / "README.md/now a folder").stat().st_mode & 0o777 == 0o755
     assert str((root / "link").readlink()) == "docs/a.md"
@@ -89,7 +89,7 @@ def test_no_folder_that_is_a_link_is_entered(tmp_path: Path) -> None:
     (tmp_path / "root/docs").symlink_to(tmp_path / "outside")
     for edit in (Edit("docs/a.md", PLAIN, b"x"), Edit("docs/a.md")):
         with pytest.raises(OSError, match="docs"):
-            put_back([edit], tmp_path / "root", None)
+            apply_edits([edit], tmp_path / "root", None)
     assert list((tmp_path / "outside").iterdir()) == []
 
 

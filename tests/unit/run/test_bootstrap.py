@@ -37,14 +37,14 @@ def with_origin(place: LocalPlace, url: str) -> LocalPlace:
 )
 def test_the_forge_follows_from_origin(place: LocalPlace, url: str, forge: Any, name: str) -> None:
     found = replace(with_origin(place, url), config=place.config.model_copy(update={"forge": forge}))
-    with bootstrap.store(found.config) as runs:
-        assert bootstrap.forge(found, runs).name == name
+    with bootstrap.open_store(found.config) as runs:
+        assert bootstrap.make_forge(found, runs).name == name
 
 
 def test_an_unknown_forge_is_named(place: LocalPlace) -> None:
     found = replace(place, config=place.config.model_copy(update={"forge": "githup"}))
-    with bootstrap.store(found.config) as runs, pytest.raises(RunnerError) as caught:
-        bootstrap.forge(found, runs)
+    with bootstrap.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
+        bootstrap.make_forge(found, runs)
     assert caught.value.message == "there is no `githup` among the forges"
     assert caught.value.hint == "did you mean github? there are: github, local"
 
@@ -54,8 +54,8 @@ def test_github_needs_an_origin_there(place: LocalPlace) -> None:
         with_origin(place, "https://elsewhere.example/o/r"),
         config=place.config.model_copy(update={"forge": "github"}),
     )
-    with bootstrap.store(found.config) as runs, pytest.raises(RunnerError) as caught:
-        bootstrap.forge(found, runs)
+    with bootstrap.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
+        bootstrap.make_forge(found, runs)
     assert caught.value.reason is Reason.FORGE_NOT_FOUND
     assert "--forge local" in caught.value.hint
 
@@ -91,7 +91,7 @@ def test_only_what_has_a_package_is_installed(project: Project) -> None:
 
 def test_state_lies_where_it_is_said(place: LocalPlace, tmp_path: Path) -> None:
     assert place.config.state == Path(place.config.state_dir)
-    assert bootstrap.defaults(place.config, {}).guarded == (
+    assert bootstrap.make_defaults(place.config, {}).guarded == (
         "skills/**",
         ".agents/skills/**",
         ".github/skills/**",

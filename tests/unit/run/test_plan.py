@@ -8,7 +8,7 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import HarnessSpec, Limits, McpServer, Reason, Repository, Route, RunSpec, Trigger
-from runner.run.dry_run import facts
+from runner.run.dry_run import preview_lines
 from runner.run.plan import Base, Defaults, plan
 from runner.skills import Skill, load
 
@@ -141,7 +141,7 @@ def test_an_image_that_is_asked_for_goes_before_a_dockerfile() -> None:
 
 
 def test_a_preview_names_what_may_come_out() -> None:
-    told = dict(facts(planned(skill())))
+    told = dict(preview_lines(planned(skill())))
     assert told["branch"] == "skillrunner/docs/v1"
     assert told["allowed out"].startswith("docs/**")
     assert told["also"] == "deletions"

@@ -41,7 +41,7 @@ def command(context: click.Context, run: str) -> None:
     from runner.run import bootstrap
 
     options: Options = context.obj
-    with bootstrap.store(settings(options)) as runs:
+    with bootstrap.open_store(settings(options)) as runs:
         found = runs.run(run)
         with _interruptions() as interrupted:
             end = _attached(runs, found.id, interrupted)

@@ -55,13 +55,13 @@ def command(
     nothing twice.
     """
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
 
     now = datetime.now(UTC)
     span = time_option("--from", start), time_option("--to", end)
     _check(span, now)
     config = config_of(options, None)
-    with worker_store(config) as store:
+    with open_worker_store(config) as store:
         place = _place(store, config, skill, repository)
         told = _backfill(store, place, _skill(place, skill), _slots(place, skill, span, most), now, dry_run)
     if as_json:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def command(options: "Options", run: str, reason: str) -> None:
     """Cancel RUN: its container is stopped, and nothing of it is published."""
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
     from runner.store.queue import RunQueue
 
-    with worker_store(config_of(options, None)) as store:
+    with open_worker_store(config_of(options, None)) as store:
         found = store.run(run)
         if found.end is not None:
             message = f"run {found.id} has ended: {found.end.state}"

@@ -36,13 +36,13 @@ def command(
     from runner.apps.cli.commands.run import print_end
     from runner.apps.console import Progress
     from runner.run import bootstrap
-    from runner.run.launch import launch, terminable
+    from runner.run.launch import interrupt_on_sigterm, launch
     from runner.run.place import Host
     from runner.run.start import continued_run
 
-    with bootstrap.store(place.config) as runs:
-        with Progress(quiet=options.quiet, stream=sys.stderr) as progress, terminable():
-            host = Host(place, runs, bootstrap.forge(place, runs))
+    with bootstrap.open_store(place.config) as runs:
+        with Progress(quiet=options.quiet, stream=sys.stderr) as progress, interrupt_on_sigterm():
+            host = Host(place, runs, bootstrap.make_forge(place, runs))
             wanted = continued_run(host, runs.run(run), text, again)
             end = launch(host, wanted, progress.observe, progress.transcript)
         print_end(runs, wanted.run_id, end, as_json, options.quiet)

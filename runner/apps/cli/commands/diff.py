@@ -26,7 +26,7 @@ def command(options: "Options", run: str, stat: bool) -> None:
     """Show the patch that RUN proposed: an id, the beginning of one, or `latest`."""
     from runner.run import bootstrap
 
-    with bootstrap.store(settings(options)) as runs:
+    with bootstrap.open_store(settings(options)) as runs:
         found = runs.run(run)
         kept = [artifact for artifact in runs.artifacts(found.id) if artifact.name == "patch"]
     if not kept:

@@ -142,9 +142,9 @@ def _programs(kinds: Iterable[str], config: "Config") -> Iterator[DoctorLine]:
 
 
 def _version(package: "Package | None", wanted: str) -> str:
-    from runner.run.environment.install import TESTED
+    from runner.run.environment.install import TESTED_VERSION
 
-    return package.version if package is not None and wanted == TESTED else wanted
+    return package.version if package is not None and wanted == TESTED_VERSION else wanted
 
 
 def _keys(asked: Iterable[Any], config: "Config") -> Iterator[DoctorLine]:
@@ -172,8 +172,8 @@ def _keys(asked: Iterable[Any], config: "Config") -> Iterator[DoctorLine]:
 def _look_at_forge(place: "LocalPlace") -> Iterator[DoctorLine]:
     from runner.run import bootstrap
 
-    with bootstrap.store(place.config) as runs:
-        yield from bootstrap.forge(place, runs).doctor()
+    with bootstrap.open_store(place.config) as runs:
+        yield from bootstrap.make_forge(place, runs).doctor()
 
 
 def _look_at_disk(place: "LocalPlace") -> Iterator[DoctorLine]:

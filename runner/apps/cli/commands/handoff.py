@@ -36,15 +36,15 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
     the clone's `.git/skillrunner`, beside the transcript.
     """
     from runner.run import bootstrap
-    from runner.run.agent.handoff import handoff
+    from runner.run.agent.handoff import hand_off
     from runner.run.agent.resume import planned_spec, read_earlier_run
 
     config = settings(options)
-    with bootstrap.store(config) as runs:
+    with bootstrap.open_store(config) as runs:
         found = runs.run(run)
         given, spec = read_earlier_run(runs, found), planned_spec(runs, found)
         place = _place(options.root, folder, f"{found.skill}-{found.id}")
-        made = handoff(spec, given, config.state, runs.files_of(found), place)
+        made = hand_off(spec, given, config.state, runs.files_of(found), place)
         refused = [f"{one.subject} {one.message}" for one in runs.refusals(found.id)]
     if as_json:
         click.echo(json.dumps({**asdict(made), "refused": refused}, default=str))

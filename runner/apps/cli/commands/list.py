@@ -31,10 +31,10 @@ def command(options: "Options", /, skills: bool, as_json: bool, **wanted: Any) -
 
     if skills:
         place = place_of_options(options)
-        with bootstrap.store(place.config) as runs:
+        with bootstrap.open_store(place.config) as runs:
             _list_skills(place, runs, as_json)
         return
-    with bootstrap.store(settings(options)) as runs:
+    with bootstrap.open_store(settings(options)) as runs:
         _list_runs(runs, as_json, **wanted)
 
 

@@ -32,7 +32,7 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
     from runner.run import bootstrap
     from runner.run.agent.transcript import RAW, TRANSCRIPT
 
-    with bootstrap.store(settings(options)) as runs, interruptible():
+    with bootstrap.open_store(settings(options)) as runs, interruptible():
         found = runs.run(run)
         path = runs.files_of(found) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):

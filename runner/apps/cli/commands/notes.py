@@ -37,7 +37,7 @@ def command(
     from runner.run import bootstrap
     from runner.store import memory
 
-    with bootstrap.store(settings(options)) as runs:
+    with bootstrap.open_store(settings(options)) as runs:
         found = memory.list_notes(runs, repository, skill)
         if forget or forget_all:
             _forget(runs, skill, [one.id for one in found], forget)

@@ -26,8 +26,8 @@ def _forge(options: "Options") -> Iterator[tuple["LocalPlace", "Forge"]]:
     from runner.run import bootstrap
 
     place = place_of_options(options)
-    with bootstrap.store(place.config) as runs:
-        yield place, bootstrap.forge(place, runs)
+    with bootstrap.open_store(place.config) as runs:
+        yield place, bootstrap.make_forge(place, runs)
 
 
 @command.command("list")

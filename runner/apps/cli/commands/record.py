@@ -47,13 +47,13 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
     forced = {key: given.pop(key) for key in ("sandbox", "image")}
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
     from runner.apps.cli import inputs
-    from runner.run.launch import terminable
+    from runner.run.launch import interrupt_on_sigterm
     from runner.run.testing.rehearse import accept_result, open_bench, run_case
 
     place = place_of_options(options, forge="local")
     found = inputs.read_skill(place, skill)
     with (
-        terminable(),
+        interrupt_on_sigterm(),
         _case(place, found, name, given) as case,
         open_bench(options.root, options.config, force) as stage,
     ):
@@ -108,9 +108,9 @@ def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[st
     from runner.run.testing import case as cases
 
     trigger = inputs.read_trigger(skill, given["event"], given["trigger"], given["inputs"], "case")
-    with bootstrap.store(place.config) as runs:
-        target = bootstrap.forge(place, runs)
-        base, mirror = bootstrap.base(place, target, given["base"] or skill.base_branch)
+    with bootstrap.open_store(place.config) as runs:
+        target = bootstrap.make_forge(place, runs)
+        base, mirror = bootstrap.find_base(place, target, given["base"] or skill.base_branch)
     files = _files(mirror.directory, base.sha, place.config.skills, given["files"])
     tags = mirror.git.output("tag", "--points-at", base.sha).split()
     told: dict[str, Any] = {

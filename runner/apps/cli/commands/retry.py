@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def command(options: "Options", run: str, current: bool) -> None:
     """Queue what RUN did once more: the same skill, the same event, on the newest code of its base."""
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
 
-    with worker_store(config_of(options, None)) as store:
+    with open_worker_store(config_of(options, None)) as store:
         found = store.run(run)
         if found.end is None:
             message, hint = f"run {found.id} has not ended", f"skillrunner cancel {found.id}"

@@ -76,7 +76,7 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     wish = RunArguments(force=force, **given)
 
     place = place_of_options(options, forge=forge)
-    with bootstrap.store(place.config) as runs:
+    with bootstrap.open_store(place.config) as runs:
         if dry_run:
             _preview(place, runs, wish)
         else:
@@ -94,13 +94,13 @@ def _check_usage(given: Mapping[str, Any]) -> None:
 def _run(place: "LocalPlace", runs: "Store", wish: RunArguments, quiet: bool) -> int:
     from runner.apps.console import Progress
     from runner.run import bootstrap
-    from runner.run.launch import launch, terminable
+    from runner.run.launch import interrupt_on_sigterm, launch
     from runner.run.place import Host
     from runner.store import new_run_id
 
     run_id = new_run_id(datetime.now(UTC))
-    with Progress(quiet=quiet, stream=sys.stderr) as progress, terminable():
-        host = Host(place, runs, bootstrap.forge(place, runs))
+    with Progress(quiet=quiet, stream=sys.stderr) as progress, interrupt_on_sigterm():
+        host = Host(place, runs, bootstrap.make_forge(place, runs))
         start = _start(host, place, wish, run_id)
         end = launch(host, start, progress.observe, progress.transcript)
     print_end(runs, run_id, end, wish.as_json, quiet)
@@ -132,11 +132,11 @@ def _start_again(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: 
         skill = inputs.read_skill(place, wish.skill)
         commit = inputs.commit_of(place, skill)
     else:
-        head, mirror = bootstrap.base(place, host.forge, None)
+        head, mirror = bootstrap.find_base(place, host.forge, None)
         commit = work.commit or head.sha
         skill = SkillSource(mirror=mirror, head=head.sha).find(earlier.skill, work.path, commit)
     made = new_run(host, run_id, skill, commit, trigger_of(work), sha=earlier.base_sha, force=wish.force)
-    return replace(made, again=wish.again)
+    return replace(made, propose_again=wish.again)
 
 
 def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
@@ -155,17 +155,17 @@ def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) 
 
 def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> None:
     from runner.run import bootstrap
-    from runner.run.dry_run import facts
+    from runner.run.dry_run import preview_lines
     from runner.run.launch import plan_run
     from runner.run.place import Host
     from runner.store.specs import StoredSpec, dump
 
-    host = Host(place, runs, bootstrap.forge(place, runs))
+    host = Host(place, runs, bootstrap.make_forge(place, runs))
     spec = plan_run(place, _start(host, place, wish, "dry-run"))
     if wish.as_json:
         click.echo(json.dumps({**dump(StoredSpec(spec=spec)), "prompt": spec.prompt}, default=str))
         return
     click.echo(spec.prompt.rstrip())
     click.echo("\n--- plan " + "-" * 60)
-    for name, value in facts(spec):
+    for name, value in preview_lines(spec):
         click.echo(f"{name:<12} {value}")

@@ -24,7 +24,7 @@ def command(options: "Options", run: str, as_json: bool) -> None:
     """Show RUN: its id, the beginning of it, or `latest`."""
     from runner.run import bootstrap
 
-    with bootstrap.store(settings(options)) as runs:
+    with bootstrap.open_store(settings(options)) as runs:
         found = runs.run(run)
         if as_json:
             click.echo(json.dumps(record_json(runs, found.id), default=str))

@@ -31,7 +31,7 @@ def command(options: "Options", run: str, text: str, act: "MessageAction | None"
 
     if not text.strip() and act is None:
         raise click.UsageError("say something: skillrunner steer RUN TEXT, or --stop, --pause, --resume")
-    with bootstrap.store(settings(options)) as runs:
+    with bootstrap.open_store(settings(options)) as runs:
         found = runs.run(run)
         messages.send(runs, found.id, text or _TOLD[act or "say"], datetime.now(UTC), act or "say")
         click.echo(f"sent: {found.id}")

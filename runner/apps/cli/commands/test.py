@@ -50,12 +50,12 @@ def command(
     of the prompt that would not change what the model says. Look at the difference before you commit it.
     """
     options: Options = context.obj
-    from runner.run.launch import terminable
+    from runner.run.launch import interrupt_on_sigterm
     from runner.run.testing.rehearse import open_bench
 
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
     verdicts: list[CaseVerdict] = []
-    with terminable(), open_bench(options.root, options.config, force) as stage:
+    with interrupt_on_sigterm(), open_bench(options.root, options.config, force) as stage:
         for skill, case in _wanted(stage, skills, name):
             verdicts.append(_verdict(stage, skill, case, update))
             if not as_json:
@@ -75,7 +75,7 @@ def _wanted(stage: "TestBench", names: Sequence[str], case: str | None) -> Itera
     from runner.apps.cli import inputs
     from runner.run.testing import case as cases
 
-    skills = [inputs.read_skill(stage.here, name) for name in names] or inputs.read_skills(stage.here)
+    skills = [inputs.read_skill(stage.place, name) for name in names] or inputs.read_skills(stage.place)
     if not names and case is not None:
         skills = [one for one in skills if (stage.root / one.path / cases.FOLDER / case).is_dir()]
     return [

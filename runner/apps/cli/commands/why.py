@@ -30,10 +30,10 @@ def command(
 ) -> None:
     """Say what became of what was due for SKILL: the last decision, that of a slot, or that of an event."""
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
 
     config = config_of(options, None)
-    with worker_store(config) as store:
+    with open_worker_store(config) as store:
         found = _find(store, skill, at, event, repository)
         if as_json:
             click.echo(json.dumps({"repository": found[0], **asdict(found[1])}, default=str))

@@ -67,14 +67,14 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
     from runner.apps.worker.daemon import Daemon
     from runner.apps.worker.error_log import ErrorLog
     from runner.apps.worker.repositories import RepositoryList
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
 
     if not config.worker.repositories:
         hint = "write `worker: {repositories: [owner/name]}` into skillrunner.yaml"
         message = "worker.repositories is empty: there is nothing to work for"
         raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
     check_alert(config)
-    with worker_store(config) as store, _alone(store):
+    with open_worker_store(config) as store, _alone(store):
         roster = RepositoryList(config, Credentials(config), ErrorLog())
         daemon = Daemon(config=config, store=store, repository_list=roster, **parts)
         try:
@@ -139,10 +139,10 @@ def _signals(daemon: "Daemon") -> Iterator[None]:
 @click.pass_obj
 def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, reason: str) -> None:
     """Hold SKILL, or everything: what is due is decided as held."""
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
     from runner.store.pauses import pause as hold
 
-    with worker_store(given[1]) as store:
+    with open_worker_store(given[1]) as store:
         hold(store, repository, skill, reason, datetime.now(UTC))
     click.echo(f"paused: {pause_text(repository, skill)}")
 
@@ -153,10 +153,10 @@ def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, rea
 @click.pass_obj
 def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) -> None:
     """Hold SKILL, or everything, no longer."""
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
     from runner.store.pauses import resume as go_on
 
-    with worker_store(given[1]) as store:
+    with open_worker_store(given[1]) as store:
         if not go_on(store, repository, skill, datetime.now(UTC)):
             message = f"{pause_text(repository, skill)} was not paused"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner worker status")

@@ -24,10 +24,10 @@ _LOOK = 0.5  # seconds between two looks at who has ended
 @click.pass_obj
 def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bool) -> None:
     """Ask WORKER (its id, or how that begins), or all, to take nothing more, finish what runs, and end."""
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
     from runner.store.workers import WorkerStore
 
-    with worker_store(given[1]) as store:
+    with open_worker_store(given[1]) as store:
         meant = _meant(WorkerStore(store).list_living(), worker)
         WorkerStore(store).request_stop([one.id for one in meant], 2 if now else 1)
         for one in meant:

@@ -33,10 +33,10 @@ def status(
     given: tuple["Options", "Config"], /, as_json: bool, healthy: bool, anywhere: bool, alive: bool
 ) -> None:
     """Show the workers, what waits, what is paused, and what is wrong."""
-    from runner.run.bootstrap import worker_store
+    from runner.run.bootstrap import open_worker_store
 
     config, now = given[1], datetime.now(UTC)
-    with worker_store(config) as store:
+    with open_worker_store(config) as store:
         if healthy or alive:
             well = _say_who_lives(store, now, "" if anywhere else os.uname().nodename)
             if healthy:

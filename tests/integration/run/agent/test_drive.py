@@ -217,7 +217,7 @@ def test_problems_alone_are_no_progress(bench: Bench) -> None:
     )
     found = driven.outcome(changed=False)
     assert (found.reason, found.retryable) == (Reason.IDLE, True)
-    assert driven.ended.output_bytes > 0
+    assert driven.exit.output_bytes > 0
 
 
 def test_what_a_harness_prints_is_kept_from_both_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +285,7 @@ def test_a_harness_finds_its_files_in_the_home(bench: Bench) -> None:
     driven = bench.drive(
         'cat "$HOME/.gemini/GEMINI.md" >&2', harness=Gemini(), options={"append_system_prompt": "Be brief."}
     )
-    assert driven.ended.code == 0
+    assert driven.exit.code == 0
     assert bench.texts() == ["Be brief."]
 
 

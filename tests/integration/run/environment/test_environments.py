@@ -15,7 +15,7 @@ from runner.clients.docker import build, engine, images
 from runner.clients.docker.build import Build
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Resources
-from runner.run.environment.context import DOCKERFILE, BuildContext, context
+from runner.run.environment.context import DOCKERFILE, BuildContext, build_context
 from tests.parts.repos import Content, Scene, commit, scene
 
 # `prune` removes what another test has built.
@@ -32,7 +32,9 @@ FILES: dict[str, Content] = {
 def found(made: Scene, trusted: str = "main", base: str = "main", **options: Any) -> BuildContext:
     made.mirror.fetch(made.remote)
     commits = [made.mirror.resolve(one) for one in (trusted, base)]
-    return context(made.mirror, *commits, options.get("path", "env/Dockerfile"), options.get("folder", ""))
+    return build_context(
+        made.mirror, *commits, options.get("path", "env/Dockerfile"), options.get("folder", "")
+    )
 
 
 def packed(one: BuildContext) -> dict[str, tuple[int, bytes]]:
@@ -105,7 +107,7 @@ def test_a_commit_that_was_not_pushed_is_said(tmp_path: Path) -> None:
     made = scene(tmp_path, FILES)
     made.mirror.fetch(made.remote)
     with pytest.raises(RunnerError) as caught:
-        context(made.mirror, "1" * 40, made.mirror.resolve("main"), "env/Dockerfile")
+        build_context(made.mirror, "1" * 40, made.mirror.resolve("main"), "env/Dockerfile")
     assert caught.value.hint.startswith("git push")
 
 

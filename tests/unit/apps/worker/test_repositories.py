@@ -63,10 +63,10 @@ def test_an_app_without_a_key_is_explained(tmp_path: Path, app: str) -> None:
 
 def test_a_token_has_one_pace_and_an_app_one_for_each_owner(tmp_path: Path) -> None:
     token = roster(tmp_path, "{repositories: [acme/web, other/web]}")
-    assert token.place("acme/web").pacer is token.place("other/web").pacer
+    assert token.place("acme/web").rate_limiter is token.place("other/web").rate_limiter
     app = roster(tmp_path, "{repositories: [acme/web], app: {id: '1', private_key_env: KEY}}")
-    assert app.place("acme/web").pacer is app.place("ACME/api").pacer
-    assert app.place("acme/web").pacer is not app.place("other/web").pacer
+    assert app.place("acme/web").rate_limiter is app.place("ACME/api").rate_limiter
+    assert app.place("acme/web").rate_limiter is not app.place("other/web").rate_limiter
 
 
 def test_a_skill_has_what_its_repository_or_itself_is_promised(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_skill_has_what_its_repository_or_itself_is_promised(tmp_path: Path) -
     )
 
     def promised(repository: str, skill: str) -> str:
-        secrets = found.place(repository).secrets
+        secrets = found.place(repository).allowed_secrets
         assert secrets is not None
         return "".join(sorted(secrets(skill)))
 
@@ -85,6 +85,6 @@ def test_a_skill_has_what_its_repository_or_itself_is_promised(tmp_path: Path) -
     assert promised("acme/api", "docs-after-release") == "A"
     assert promised("/srv/x", "tidy") == "E"
     assert promised("other/web", "tidy") == ""
-    reads = found.place("acme/web").reads
+    reads = found.place("acme/web").allowed_repositories
     assert reads is not None
     assert not reads("tidy"), "without a word nothing else is read"

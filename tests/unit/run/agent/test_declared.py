@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runner.core.model import DeclaredOutput
-from runner.run.agent.declared import MOST, MOST_BYTES, Outbox, parse_file
+from runner.run.agent.declared import MAX_BYTES, MAX_OUTPUTS, Outbox, parse_file
 
 
 def one(body: object) -> DeclaredOutput:
@@ -19,29 +19,29 @@ def bodies(found: tuple[DeclaredOutput, ...]) -> list[object]:
 def test_lines_of_the_file_come_first() -> None:
     outbox, problems = Outbox(), list[str]()
     assert outbox.add(one("c")) == outbox.add(one("d")) == ""
-    assert bodies(outbox.after([one("a"), one("b")], problems.append)) == ["a", "b", "c", "d"]
+    assert bodies(outbox.merge([one("a"), one("b")], problems.append)) == ["a", "b", "c", "d"]
     assert problems == []
 
 
-@pytest.mark.parametrize(("body", "each"), [("x", 60), ("x" * (MOST_BYTES // 10), 6)])
+@pytest.mark.parametrize(("body", "each"), [("x", 60), ("x" * (MAX_BYTES // 10), 6)])
 def test_together_they_are_within_the_limits(body: str, each: int) -> None:
     outbox, problems = Outbox(), list[str]()
     for _ in range(each):
         assert outbox.add(one(body)) == ""
-    kept = outbox.after([one(body)] * each, problems.append)
+    kept = outbox.merge([one(body)] * each, problems.append)
     size = sum(len(json.dumps({"kind": item.kind, **item.fields})) + 1 for item in kept)
-    assert each < len(kept) <= MOST
-    assert size <= MOST_BYTES
+    assert each < len(kept) <= MAX_OUTPUTS
+    assert size <= MAX_BYTES
     assert problems == [f"{2 * each - len(kept)} declared outputs are over the limits, and left out"]
 
 
 def test_what_is_too_much_is_not_taken() -> None:
     outbox = Outbox()
-    assert "there is room for less" in outbox.add(one("x" * MOST_BYTES))
-    for _ in range(MOST):
+    assert "there is room for less" in outbox.add(one("x" * MAX_BYTES))
+    for _ in range(MAX_OUTPUTS):
         assert outbox.add(one("x")) == ""
     assert "100 outputs" in outbox.add(one("x"))
-    assert len(outbox.after([], lambda _: None)) == MOST
+    assert len(outbox.merge([], lambda _: None)) == MAX_OUTPUTS
 
 
 def test_a_bad_line_is_a_problem_and_the_others_count() -> None:

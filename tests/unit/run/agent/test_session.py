@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def collect(folder: Path) -> dict[str, bytes]:
-    return session.collect(folder.parent.parent.parent, SESSIONS, Redactor([SECRET]))
+    return session.collect_files(folder.parent.parent.parent, SESSIONS, Redactor([SECRET]))
 
 
 def test_files_below_the_folder_are_kept_and_secrets_masked(folder: Path) -> None:
@@ -53,10 +53,10 @@ def test_a_home_that_is_a_link_is_not_entered(folder: Path, tmp_path: Path) -> N
     home.rename(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/.agent/sessions/x").write_text("x")
     home.symlink_to(tmp_path / "elsewhere")
-    assert session.collect(home.parent, SESSIONS, Redactor([])) == {}
+    assert session.collect_files(home.parent, SESSIONS, Redactor([])) == {}
 
 
-@pytest.mark.parametrize("sizes", [(session.MOST_BYTES + 1,), (session.MOST_BYTES // 2 + 1,) * 2])
+@pytest.mark.parametrize("sizes", [(session.MAX_BYTES + 1,), (session.MAX_BYTES // 2 + 1,) * 2])
 def test_what_is_too_large_is_not_kept(folder: Path, sizes: tuple[int, ...]) -> None:
     for number, size in enumerate(sizes):
         with (folder / str(number)).open("wb") as file:
@@ -66,7 +66,7 @@ def test_what_is_too_large_is_not_kept(folder: Path, sizes: tuple[int, ...]) -> 
 
 
 def test_too_many_files_are_not_kept(folder: Path) -> None:
-    for number in range(session.MOST_ENTRIES + 1):
+    for number in range(session.MAX_ENTRIES + 1):
         (folder / str(number)).touch()
     with pytest.raises(session.SessionError, match="more than 2,000 files"):
         collect(folder)
@@ -82,28 +82,28 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     made = session.AgentSession(
         harness="codex", id="id-1", workspace="/workspace", files={".codex/sessions/a b": b"\0x"}
     )
-    session.write(tmp_path / "session.tar", made)
-    assert session.read(tmp_path / "session.tar") == made
+    session.write_session(tmp_path / "session.tar", made)
+    assert session.read_session(tmp_path / "session.tar") == made
 
 
 def test_what_is_no_session_is_said_to_be_none(tmp_path: Path) -> None:
     path = tmp_path / "session.tar"
     path.write_bytes(b"no archive")
     with pytest.raises(RunnerError, match="cannot be read"):
-        session.read(path)
+        session.read_session(path)
     with tarfile.open(path, "w") as archive:
         member = tarfile.TarInfo("home/link")
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(member)
     with pytest.raises(RunnerError, match="home/link has no place in it"):
-        session.read(path)
+        session.read_session(path)
 
 
 @pytest.mark.parametrize(
     ("text", "fits"), [("0eb984e0-3d9c", True), ("ses_1.a", True), ("--evil", False), ("a b", False), ("", 0)]
 )
 def test_an_id_is_nothing_that_a_shell_or_a_program_acts_upon(text: str, fits: bool) -> None:
-    assert session.is_id(text) is bool(fits)
+    assert session.is_session_id(text) is bool(fits)
 
 
 def test_claude_code_finds_a_session_by_the_name_of_its_workspace() -> None:

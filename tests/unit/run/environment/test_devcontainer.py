@@ -7,7 +7,7 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
-from runner.run.environment.devcontainer import REFUSED, Devcontainer, devcontainer
+from runner.run.environment.devcontainer import REFUSAL_REASONS, Devcontainer, parse_devcontainer
 
 PATH = ".devcontainer/devcontainer.json"
 IMAGE = {"image": "python:3.12"}
@@ -15,7 +15,7 @@ IMAGE = {"image": "python:3.12"}
 
 def read(content: str | bytes | dict[str, Any], path: str = PATH) -> Devcontainer:
     text = json.dumps(content) if isinstance(content, dict) else content
-    return devcontainer(path, text.encode() if isinstance(text, str) else text, "/workspace")
+    return parse_devcontainer(path, text.encode() if isinstance(text, str) else text, "/workspace")
 
 
 def refusal(content: str | bytes | dict[str, Any]) -> RunnerError:
@@ -76,11 +76,11 @@ def test_paths_are_relative_to_the_file(path: str, build: Any, dockerfile: str, 
     assert (found.dockerfile, found.context) == (dockerfile, context)
 
 
-@pytest.mark.parametrize("key", sorted(REFUSED))
+@pytest.mark.parametrize("key", sorted(REFUSAL_REASONS))
 def test_what_reaches_for_the_host_is_refused_by_name(key: str) -> None:
     error = refusal({**IMAGE, key: "x"})
     assert error.reason is Reason.UNSUPPORTED
-    assert f"`{key}`: {REFUSED[key]}" in error.message
+    assert f"`{key}`: {REFUSAL_REASONS[key]}" in error.message
     assert error.message.startswith(PATH)
 
 

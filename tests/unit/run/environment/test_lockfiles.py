@@ -3,7 +3,7 @@
 import pytest
 
 from runner.core.globs import matches
-from runner.run.environment.lockfiles import patterns
+from runner.run.environment.lockfiles import setup_globs
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from runner.run.environment.lockfiles import patterns
     ],
 )
 def test_files_are_read_by_name(named: tuple[str, ...], path: str, read: bool) -> None:
-    assert matches(path, patterns(named, "skills/s")) is read
+    assert matches(path, setup_globs(named, "skills/s")) is read

@@ -20,7 +20,7 @@ from runner.harnesses.gemini import Gemini
 from runner.harnesses.opencode import Opencode
 from runner.harnesses.oz import Oz
 from runner.harnesses.qwen import Qwen
-from runner.run.environment.mcp_scripts import script
+from runner.run.environment.mcp_scripts import launch_script
 from tests.parts.recordings import lines, read, task
 from tests.parts.skills import YAML, loaded
 
@@ -140,7 +140,7 @@ def test_an_acp_agent_is_told_what_it_can_use(by_http: bool) -> None:
 
 def test_a_script_keeps_every_character() -> None:
     odd = "plain $HOME `x` 'y' \"z\"\n\\ ${A} %s"
-    text = script(("sh", "-c", 'printf %s "$ODD|$1"', "sh", odd), {"ODD": odd})
+    text = launch_script(("sh", "-c", 'printf %s "$ODD|$1"', "sh", odd), {"ODD": odd})
     done = subprocess.run(["sh"], input=text.encode(), capture_output=True, check=True)
     assert done.stdout.decode() == f"{odd}|{odd}"
 
