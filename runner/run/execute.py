@@ -16,7 +16,6 @@ from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
 from runner.run.stages.verify import verify
-from runner.workspace.checkout import WorkspaceChange
 from runner.workspace.harvest import harvest
 
 Requeue = Callable[[End, int], bool]
@@ -87,7 +86,7 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
     judge(context, outcome, proposal, harvested.patch, changeset)
 
     record.enter_state(RunState.VERIFYING)
-    checks = verify(context, WorkspaceChange(harvested.tree_sha, changeset.objects))
+    checks = verify(context, harvested.tree_sha, changeset)
 
     record.enter_state(RunState.PUBLISHING)
     return publish(context, proposal, harvested.patch, outcome, checks, changeset)

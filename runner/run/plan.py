@@ -181,6 +181,7 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         build_timeout=options.build_timeout,
         setup=tuple(options.setup),
         setup_key=tuple(options.setup_key),
+        setup_again=options.setup_again,
         variables=dict(options.variables),
         secrets=tuple(options.secrets),
         skills=tuple(options.skills),

@@ -102,6 +102,11 @@ class EnvironmentOptions(Model):
         default=(),
         description="Globs of the files that set-up reads, or `lockfiles`: with them, its result is kept",
     )
+    setup_again: bool = Field(
+        default=False,
+        description="Whether verification runs set-up once more when the change is there, with no other way"
+        " out than `network.allow`",
+    )
     variables: dict[Variable, str] = Field(default={}, description="Environment variables")
     secrets: Many[Variable] = Field(
         default=(), description="Names of secrets that the sandbox sees; a missing one fails the run"

@@ -158,6 +158,11 @@ class Changeset:
         stdin = message.encode(errors="replace")
         return self._git.output("commit-tree", tree, *flags, "-F", "-", stdin=stdin, variables=variables)
 
+    def index(self, tree: str) -> bytes:
+        """An index of git that holds `tree`, and knows no file's times yet."""
+        with self._index(tree) as variables:
+            return Path(variables["GIT_INDEX_FILE"]).read_bytes()
+
     def tree_of(self, commit: str) -> str:
         return self._git.output("rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}")
 

@@ -52,14 +52,6 @@ class Workspace:
         return self.folder / "exchange"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceChange:
-    """A tree to check out on top of the base, and the object folder that holds it."""
-
-    tree_sha: str
-    objects: Path
-
-
 @contextmanager
 def checkout(mirror: Mirror, sha: str, name: str, **options: Any) -> Iterator[Workspace]:
     """A workspace that is filled; see `open_workspace`."""
@@ -76,15 +68,16 @@ def open_workspace(
     *,
     url: str = "",
     owner: tuple[int, int] | None = None,
-    change: WorkspaceChange | None = None,
+    change: Path | None = None,
     keep: bool = False,
     layered: bool = True,
 ) -> Iterator[Workspace]:
     """Open a workspace at `sha`, to be filled once by the caller; it is removed at the end unless `keep`.
 
     `name` is the run's and no other's; `url` is what the workspace calls its origin; `owner` (uid, gid)
-    will own the files, for the superuser; `change` is put on top of the base, staged. `layered` allows
-    overlayfs where it is possible. Raises RunnerError, and so does filling it.
+    will own the files, for the superuser; `change` is a further folder of objects, of a change that is put on
+    top of the base later. `layered` allows overlayfs where it is possible. Raises RunnerError, and so does
+    filling it.
     """
     job = _Job(mirror, sha, url or mirror.url, owner, change)
     with ExitStack() as stack:
@@ -99,7 +92,7 @@ def open_workspace(
                 stack.enter_context(mirror.pin(name, sha))
                 _fill(job, place, below)
 
-        objects = (mirror.objects, *((change.objects,) if change else ()))
+        objects = (mirror.objects, *((change,) if change else ()))
         yield Workspace(place / "tree", sha, objects, place / "index", place, mirror, fill)
 
 
@@ -109,7 +102,7 @@ class _Job:
     sha: str
     url: str
     owner: tuple[int, int] | None
-    change: WorkspaceChange | None
+    change: Path | None
 
 
 def _layers(stack: ExitStack, job: _Job, place: Path) -> Path | None:
@@ -149,7 +142,8 @@ def _fill(job: _Job, place: Path, below: Path | None) -> None:
             safe_fs.change_owner(path / ".git", job.owner)
             os.chown(path, *job.owner)
     if job.change is not None:
-        _put_on_top(path, job.change, job.owner)
+        with (path / ".git" / "objects" / "info" / "alternates").open("a") as alternates:
+            alternates.write(f"{job.change}\n")
     (place / "index").write_bytes((path / ".git" / "index").read_bytes())
 
 
@@ -188,14 +182,6 @@ def _check_out(job: _Job, path: Path, git: Path) -> None:
         safe_fs.change_owner(path, job.owner)
         Git(path).run(*_FAST, "update-index", "-q", "--refresh", ok=(0, 1))
         os.chown(git / "index", *job.owner)
-
-
-def _put_on_top(path: Path, change: WorkspaceChange, owner: tuple[int, int] | None) -> None:
-    with (path / ".git" / "objects" / "info" / "alternates").open("a") as alternates:
-        alternates.write(f"{change.objects}\n")
-    Git(path).run(*_FAST, "read-tree", "-m", "-u", "HEAD", change.tree_sha)
-    if owner is not None:
-        safe_fs.change_owner(path, owner)
 
 
 @contextmanager

@@ -102,10 +102,10 @@ def test_what_set_up_made_is_used_again(keeping: Project) -> None:
     assert made_by(keeping, "docs/new.md") != made
 
 
-def test_a_patch_that_changes_what_set_up_reads_is_verified_with_its_own(docked: Project) -> None:
+def test_a_patch_that_changes_what_set_up_reads_is_verified_with_the_bases(docked: Project) -> None:
     files = skill_files("s", (SETUP % "echo '{}' > package.json").replace("| diff - docs/new.md", "> /tmp/x"))
     docked.commit({**files, ".gitignore": "node_modules/\n"})
-    assert notes(docked).count("set up: mkdir") == 2
+    assert notes(docked).count("set up: mkdir") == 1
     assert len(list((docked.state / "prepared").glob("*.tar"))) == 1  # nothing of what an agent wrote
 
 

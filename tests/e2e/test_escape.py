@@ -159,6 +159,51 @@ def _artifact(project: Project, run: str, name: str) -> str:
     return Path(os.fspath(found["path"])).read_text()
 
 
+AGAIN = """
+description: Rewrite what set-up and verification run
+on: {{manual: {{}}}}
+environment:
+  setup: [sh build/setup.sh]
+  setup_again: {again}
+  network: {{allow: [pypi]}}
+harness: {{kind: command, command: [sh, -c, "cp agent.sh build/setup.sh; cp agent.sh build/verify.sh"]}}
+verify: [sh build/verify.sh]
+output: {{pull_request: {{title: "build: rewrite", paths: ["build/**"]}}}}
+"""
+FETCH = "python3 -c \"import socket; print(socket.create_connection(('{}', {}), 3).recv(9))\"\n"
+
+
+@pytest.mark.parametrize("again", ["false", "true"])
+def test_what_an_agent_wrote_has_no_route_in_verification(
+    project: Project, local_image: str, service: int, again: str
+) -> None:
+    """Set-up itself has a network, on the base. Nothing that the agent changed ever runs with it."""
+    bridge = engine.client().inspect_network("bridge")["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+    fetch = FETCH.format(bridge, service)
+    leak = f"if {fetch.strip()} 2> /dev/null; then echo LEAKED; else echo sealed; fi\n"
+    project.variables["SKILLRUNNER_IMAGE"] = local_image
+    base = {"build/setup.sh": fetch, "build/verify.sh": "false\n", "agent.sh": leak}
+    project.commit({**skill_files("rewrite", AGAIN.format(again=again)), **base})
+    done = project.skillrunner("run", "rewrite", "--json")
+    assert done.code == 0, done.err
+    (check,) = done.json()["checks"]
+    assert (check["ok"], check["output"].strip()) == (True, "sealed")
+    assert done.err.count("set up: sh build/setup.sh") == (3 if again == "true" else 2)
+
+
+def test_a_failed_set_up_leaves_no_route_either(project: Project, local_image: str, service: int) -> None:
+    bridge = engine.client().inspect_network("bridge")["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+    leak = f"{FETCH.format(bridge, service).strip()} && exit 0; exit 3\n"
+    project.variables["SKILLRUNNER_IMAGE"] = local_image
+    base = {"build/setup.sh": "true\n", "build/verify.sh": "true\n", "agent.sh": leak}
+    project.commit({**skill_files("rewrite", AGAIN.format(again="true")), **base})
+    done = project.skillrunner("run", "rewrite", "--json")
+    end = done.json()["end"]
+    assert (end["state"], end["reason"]) == ("failed", "setup_failed")
+    assert "exit 3" in end["message"]
+    assert "skillrunner/rewrite/default" not in project.branches()
+
+
 PUSH = """
 import subprocess
 told = subprocess.run(

@@ -69,6 +69,7 @@ class Environment:
     build_timeout: float = 30 * 60  # seconds
     setup: tuple[str, ...] = ()
     setup_key: tuple[str, ...] = ()  # globs of the files that set-up reads; empty: its result is not cached
+    setup_again: bool = False  # in verification, once the change is there
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()  # names; values never enter a record
     skills: tuple[str, ...] = ()  # names of further skills that the agent can use

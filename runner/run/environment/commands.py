@@ -1,8 +1,7 @@
 """Proof of work: the skill's own commands, run by the runner on a clean tree with the patch applied."""
 
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 
 from runner.core.errors import RunnerError
 from runner.core.model import Check, Limits, Phase, Reason, Stream
@@ -13,12 +12,16 @@ _KEPT = 16 * 1024  # bytes of a command's output, from its end
 
 
 def run_setup(
-    sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Callable[[str], None]
+    sandbox: Sandbox,
+    commands: tuple[str, ...],
+    limits: Limits,
+    say: Callable[[str], None],
+    variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Run the skill's set-up commands, then cut the network. Raises RunnerError SETUP_FAILED."""
+    """Run the skill's set-up commands. Raises RunnerError SETUP_FAILED."""
     for command in commands:
         say(f"set up: {command}")
-        check = run_command(sandbox, command, limits)
+        check = run_command(sandbox, command, limits, variables)
         if not check.ok:
             raise RunnerError(
                 Phase.SETUP,
@@ -26,36 +29,29 @@ def run_setup(
                 f"the set-up command `{command}` {_how(check)}\n{check.output}".rstrip(),
                 hint="try it in the image by hand, then correct `environment.setup`",
             )
-    sandbox.seal()
 
 
 def run_checks(
-    opened: AbstractContextManager[Sandbox],
-    ready: Callable[[Sandbox], None],
-    commands: tuple[str, ...],
-    limits: Limits,
-    say: Callable[[str], None],
+    sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Callable[[str], None]
 ) -> tuple[Check, ...]:
-    """What came of each command, in a fresh sandbox that holds no secret. It goes on after a failure.
-
-    `ready` sets the sandbox up, and cuts its network.
-    """
+    """What came of each command, in a fresh sandbox that holds no secret. It goes on after a failure."""
     checks = []
-    with opened as sandbox:
-        ready(sandbox)
-        for command in commands:
-            check = run_command(sandbox, command, limits)
-            say(f"{'passed' if check.ok else 'FAILED'}: {command} ({_how(check)})")
-            checks.append(check)
-            if check.exit_code is None:
-                break  # the sandbox died with it
+    for command in commands:
+        check = run_command(sandbox, command, limits)
+        say(f"{'passed' if check.ok else 'FAILED'}: {command} ({_how(check)})")
+        checks.append(check)
+        if check.exit_code is None:
+            break  # the sandbox died with it
     return tuple(checks)
 
 
-def run_command(sandbox: Sandbox, command: str, limits: Limits) -> Check:
+def run_command(
+    sandbox: Sandbox, command: str, limits: Limits, variables: Mapping[str, str] | None = None
+) -> Check:
     """One shell command, and the end of what it printed."""
     tail = _Tail()
-    ended = sandbox.exec(("sh", "-c", command), on_output=tail.take, caps=limits.caps)
+    argv = ("sh", "-c", command)
+    ended = sandbox.exec(argv, on_output=tail.take, caps=limits.caps, variables=variables)
     return Check(
         command=command,
         exit_code=ended.code,

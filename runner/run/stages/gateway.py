@@ -1,6 +1,6 @@
 """A run's way out: its gateway, what it may spend there, and a record of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from runner.sandboxes import Sandbox
 
 CALLS = "calls.jsonl"
 EGRESS = "egress.jsonl"
+SETUP_EGRESS = "setup-egress.jsonl"
 TRAFFIC = "traffic.jsonl"
 _TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
 
@@ -46,6 +47,12 @@ def is_needed(context: RunContext) -> bool:
     """Whether anything may be reached from inside."""
     spec = context.spec
     return _model(context) is not None or bool(spec.environment.network or spec.tools)
+
+
+def is_needed_for_setup(context: RunContext) -> bool:
+    """Whether set-up commands that see an agent's change may reach anything."""
+    environment = context.spec.environment
+    return environment.setup_again and bool(environment.network)
 
 
 def _model(context: RunContext) -> ModelAccess | None:
@@ -88,16 +95,34 @@ def _traffic_recorder(context: RunContext) -> TrafficRecorder | None:
     )
 
 
+@contextmanager
+def egress(context: RunContext, box: Sandbox) -> Iterator[Mapping[str, str]]:
+    """The variables by which commands reach the hosts that the skill names, for as long as this lasts."""
+    log = EgressLog(context.record.folder / SETUP_EGRESS)
+    allowed = network_rules(context.spec.environment.network, context.options.private_hosts)
+    try:
+        with open_gateway(box.listener(), ModelRouteOptions(), allowed, log.note_attempt) as opened:
+            yield {**opened.proxy, **git.git_variables(opened.url, allowed, {})}
+    finally:
+        _record_egress(context.record, log)
+
+
 def _enter(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
     """The gateway is closed: what it saw is the run's, however that goes on."""
     record = context.record
     record.usage += context.account.usage
-    for path in (record.folder / name for name in (CALLS, EGRESS, TRAFFIC)):
+    for path in (record.folder / name for name in (CALLS, TRAFFIC)):
         if path.exists():
             record.register_artifact(path.name, path, "application/jsonl")
     for host, times in model.fallback_counts.items():
         if times:
             record.add_event(f"{times} of the model's answers came from {host}, in place of its own provider")
+    _record_egress(record, log)
+
+
+def _record_egress(record: RunRecorder, log: EgressLog) -> None:
+    if log.path.exists():
+        record.register_artifact(log.path.name, log.path, "application/jsonl")
     for what, times in log.refusals.most_common(_TOLD):
         record.add_event(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 

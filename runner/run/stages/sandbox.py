@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from runner.clients.stdio import Clock
@@ -14,7 +15,7 @@ from runner.run.stages import gateway, image
 from runner.run.stages.setup import SetupResult, find_setup_result
 from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.workspace.changeset import Changeset
-from runner.workspace.checkout import Workspace, WorkspaceChange
+from runner.workspace.checkout import Workspace
 from runner.workspace.checkout import open_workspace as prepared_workspace
 
 _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
@@ -55,8 +56,11 @@ def open_changeset(context: RunContext) -> Iterator[Changeset]:
 
 
 @contextmanager
-def open_workspace(context: RunContext, change: WorkspaceChange | None = None) -> Iterator[Workspace]:
-    """A place for the base, which the sandbox over it fills; `change` is put on top, for verification."""
+def open_workspace(context: RunContext, change: Path | None = None) -> Iterator[Workspace]:
+    """A place for the base, which the sandbox over it fills.
+
+    For verification `change` is the folder of objects of what is put on top of it later.
+    """
     spec, name = context.spec, context.name + ("-verify" if change else "")
     done = prepared_workspace(
         context.parts.mirror,
@@ -103,7 +107,7 @@ def open_sandbox(
         setup_network=bool(environment.setup) and not (kept and kept.exists),
         stop=context.check_stop if purpose == "run" else context.parts.stop,
         clock=context.mailbox.clock if purpose == "run" else Clock(),
-        gateway=purpose == "run" and gateway.is_needed(context),
+        gateway=gateway.is_needed(context) if purpose == "run" else gateway.is_needed_for_setup(context),
         helper=context.options.helper_image,
         lifetime=limits.timeout * (1 + len(environment.setup) + len(context.spec.verify)) + _SPARE,
     )

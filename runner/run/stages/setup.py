@@ -116,6 +116,7 @@ def set_up(
         return
     box.put(_MARK, b"")
     commands.run_setup(box, spec.environment.setup, spec.limits, say)
+    box.seal()
     if kept is not None and place is not None:
         try:
             size = _keep(context, box, kept, place)

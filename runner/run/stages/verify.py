@@ -1,30 +1,39 @@
-"""The verification of a change: the commands of the skill, run on a clean tree that has the change."""
+"""The verification of a change: the commands of the skill, run on a clean tree that has the change.
 
-from runner.clients.git import Git
+Nothing that an agent wrote runs while anything but the gateway leads out: set-up runs on the base, the
+sandbox is sealed, and only then the change is put on top.
+"""
+
+from contextlib import ExitStack
+
 from runner.core.errors import RunnerError
 from runner.core.model import Check, Phase, Reason
+from runner.run.agent import resume
 from runner.run.context import RunContext
 from runner.run.environment import commands
+from runner.run.stages import gateway
 from runner.run.stages.sandbox import open_sandbox, open_workspace
 from runner.run.stages.setup import find_setup_result, set_up
-from runner.workspace.checkout import WorkspaceChange
+from runner.sandboxes import Sandbox, exchange
+from runner.workspace.changeset import Changeset
+from runner.workspace.checkout import Workspace
 
 
-def verify(context: RunContext, change: WorkspaceChange) -> tuple[Check, ...]:
+def verify(context: RunContext, tree: str, changeset: Changeset) -> tuple[Check, ...]:
     """The verification commands' results. Raises RunnerError when one failed and no draft is wanted."""
     spec = context.spec
     if not spec.verify:
         return ()
-    kept = find_setup_result(context, Git(change.objects.parent), change.tree_sha)
-    with open_workspace(context, change) as clean, context.record.stage(Phase.VERIFY):
-        opened = open_sandbox(context, clean, kept, "verify")
-        checks = commands.run_checks(
-            opened,
-            lambda box: set_up(context, box, kept),
-            spec.verify,
-            spec.limits,
-            context.record.add_event,
-        )
+    kept = find_setup_result(context, context.parts.mirror.git, spec.base_sha)
+    with (
+        open_workspace(context, changeset.objects) as clean,
+        context.record.stage(Phase.VERIFY),
+        open_sandbox(context, clean, kept, "verify") as box,
+    ):
+        set_up(context, box, kept)
+        put_change(clean, changeset, tree, context.parts.sandbox.owner)
+        _set_up_again(context, box)
+        checks = commands.run_checks(box, spec.verify, spec.limits, context.record.add_event)
     context.record.add_checks(checks)
     failed = ", ".join(one.command for one in checks if not one.ok)
     if failed and not spec.draft_on_failed_verify:
@@ -33,3 +42,19 @@ def verify(context: RunContext, change: WorkspaceChange) -> tuple[Check, ...]:
             Phase.VERIFY, Reason.VERIFICATION_FAILED, f"verification failed: {failed}", hint=hint
         )
     return checks
+
+
+def put_change(place: Workspace, changeset: Changeset, tree: str, owner: tuple[int, int] | None) -> None:
+    """Put `tree` on top of the base. Git's index there holds it then, as if it were staged."""
+    resume.apply_edits(changeset.edits(place.base_sha, tree), place.path, owner)
+    exchange.put(place.path, ".git/index", changeset.index(tree), 0o644, owner)
+
+
+def _set_up_again(context: RunContext, box: Sandbox) -> None:
+    """Where the skill asks for it, set-up sees the change as well: with the gateway's hosts, and no more."""
+    environment = context.spec.environment
+    if not environment.setup_again:
+        return
+    with ExitStack() as stack:
+        variables = stack.enter_context(gateway.egress(context, box)) if environment.network else {}
+        commands.run_setup(box, environment.setup, context.spec.limits, context.record.add_event, variables)

@@ -12,8 +12,9 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import Reason, Remote
+from runner.run.stages.verify import put_change
 from runner.workspace import overlayfs
-from runner.workspace.checkout import WorkspaceChange, checkout, open_workspace
+from runner.workspace.checkout import checkout, open_workspace
 from runner.workspace.mirror import Mirror
 from tests.parts.repos import BASE, Scene, by_path, commit, git, scene
 
@@ -93,8 +94,10 @@ def test_a_change_is_put_on_top_of_a_clean_tree(
         (workspace.path / "bin/run").chmod(0o644)
         found = here.harvest(workspace)
     changeset = here.changeset()
-    change = WorkspaceChange(changeset.apply(found.base_sha, found.patch), changeset.objects)
-    with checkout(here.mirror, found.base_sha, "v", change=change, layered=layered, owner=owner) as clean:
+    tree, options = changeset.apply(found.base_sha, found.patch), {"layered": layered, "owner": owner}
+    with checkout(here.mirror, found.base_sha, "v", change=changeset.objects, **options) as clean:
+        assert (clean.path / "docs/a.md").read_text() != "changed\n"
+        put_change(clean, changeset, tree, owner)
         assert (clean.path / "docs/a.md").read_text() == "changed\n"
         assert (clean.path / "docs/new.md").read_text() == "new\n"
         assert not (clean.path / "src/app.py").exists()
@@ -103,6 +106,7 @@ def test_a_change_is_put_on_top_of_a_clean_tree(
         assert clean.objects == (here.mirror.objects, changeset.objects)
         if owner:
             assert {path.lstat().st_uid for path in clean.path.rglob("*")} == {owner[0]}
+        assert git(clean.path, "diff", "--name-only") == ""
 
 
 def test_the_origin_is_the_repository(here: Scene) -> None:
