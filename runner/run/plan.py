@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from runner.config.documents import closest
+from runner.config.documents import Model, closest
 from runner.core.errors import RunnerError
 from runner.core.model import (
     Allowance,
@@ -223,13 +223,13 @@ def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
     return found
 
 
-def _allowance(outputs: Iterable[Any], defaults: Defaults) -> Allowance:
+def _allowance(outputs: Iterable[Model], defaults: Defaults) -> Allowance:
     """What the output with the changed files allows; where no output publishes files, none may change."""
     stated = [allowance(options) for options in outputs if isinstance(options, AllowanceOptions)]
     return replace(stated[0] if stated else Allowance(paths=()), guarded=defaults.guarded)
 
 
-def _rendered(skill: Skill, options: Any, context: PromptContext) -> dict[str, Any]:
+def _rendered(skill: Skill, options: Model, context: PromptContext) -> dict[str, Any]:
     """The output's options with every text in them rendered."""
     own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
     dumped = options.model_dump(include=own)

@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
-from runner.config.documents import Document, Fault, check, parse
+from runner.config.documents import Document, Fault, Model, check, parse
 from runner.publish.outputs import OUTPUTS, publishing_order
 from runner.skills import skill_md
 from runner.skills.kinds import skill_model
@@ -58,7 +57,7 @@ class Skill:
         return followed.skill if isinstance(followed, RunCompleted) else ""
 
     @property
-    def outputs(self) -> Mapping[str, Any]:
+    def outputs(self) -> Mapping[str, Model]:
         """The outputs that it names, and their options, in the order in which they are published."""
         named = present_kinds(self.options.output)
         return {kind: named[kind] for kind in publishing_order(tuple(named))}

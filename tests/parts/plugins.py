@@ -30,8 +30,8 @@ class Example:
 EXAMPLES: tuple[Example, ...] = (
     Example("make_harness", ("harnesses",), "gnu-make"),
     Example("niced_sandbox", ("sandboxes",), "niced"),
-    Example("skillrunner_file_report", ("outputs",), "file_report"),
-    Example("skillrunner_json_files", ("forges",), "json_files"),
+    Example("file_report_output", ("outputs",), "file_report"),
+    Example("json_files_forge", ("forges",), "json_files"),
     Example("skillrunner_milestone", ("triggers",), "milestone"),
     Example("skillrunner_rollout", ("triggers", "sources"), "rollout"),
 )
