@@ -1,8 +1,6 @@
 """Every family of plugins, for who looks at all of them."""
 
-from typing import Any
-
-from runner.core.plugins import Family
+from runner.core.plugins import Family, Plugin
 from runner.harnesses import HARNESSES
 from runner.publish.forges import FORGES
 from runner.publish.outputs import OUTPUTS
@@ -10,4 +8,4 @@ from runner.sandboxes import SANDBOXES
 from runner.triggers import TRIGGERS
 from runner.triggers.sources import SOURCES
 
-FAMILIES: tuple[Family[Any], ...] = (HARNESSES, SANDBOXES, TRIGGERS, SOURCES, OUTPUTS, FORGES)
+FAMILIES: tuple[Family[Plugin], ...] = (HARNESSES, SANDBOXES, TRIGGERS, SOURCES, OUTPUTS, FORGES)

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, get_type_hints
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
-
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -38,6 +37,7 @@ class Plugin(Protocol):
 
 
 P = TypeVar("P", bound=Plugin)
+P_co = TypeVar("P_co", bound=Plugin, covariant=True)
 
 
 class PluginError(RunnerError):
@@ -55,7 +55,7 @@ class ThirdParty:
 
 
 @dataclass(frozen=True)
-class Family(Generic[P]):
+class Family(Generic[P_co]):
     """All kinds of one family.
 
     `protocol` names everything a plugin may have: what it declares abstract, or annotates without a value,
@@ -64,18 +64,18 @@ class Family(Generic[P]):
 
     name: str  # of the entry-point group behind "skillrunner."
     package: str  # whose files are searched
-    protocol: type[object]  # P itself, which mypy would not take as type[P]: it is abstract
+    protocol: type[object]  # P_co itself, which mypy would not take as type[P_co]: it is abstract
 
     def names(self) -> list[str]:
         """The names of all kinds, sorted."""
         return sorted(self.all())
 
-    def all(self) -> Mapping[str, P]:
+    def all(self) -> Mapping[str, P_co]:
         """Every kind by its name. Raises PluginError for a plugin that cannot be used."""
-        loaded: Mapping[str, P] = _load(self)
+        loaded: Mapping[str, P_co] = _load(self)
         return loaded
 
-    def get(self, name: str) -> P:
+    def get(self, name: str) -> P_co:
         """The kind of this name. Raises RunnerError INVALID_CONFIG when there is none."""
         found = self.all().get(name)
         if found is None:
@@ -128,7 +128,11 @@ def _foreign_kinds(family: Family[P], entry: "EntryPoint", there: Mapping[str, P
         ) from error
     if not isinstance(loaded, ModuleType) or not hasattr(loaded, "PLUGINS"):
         raise _unusable(family, f"{_file(loaded)}: the entry point {entry.value} has no PLUGINS")
-    return _kinds(family, loaded, there)
+    kinds = _kinds(family, loaded, there)
+    for plugin in kinds.values():  # mypy has looked at ours
+        if wrong := _wrong_value(family, plugin):
+            raise _unusable(family, f"{_file(loaded)}: {type(plugin).__name__}.{wrong}")
+    return kinds
 
 
 def _entries(family: Family[P]) -> Iterator["EntryPoint"]:
@@ -197,6 +201,21 @@ def _missing(family: Family[P], candidate: type[P]) -> list[str]:
     abstract: frozenset[str] = getattr(candidate, "__abstractmethods__", frozenset())
     annotated = {name for base in family.protocol.__mro__ for name in inspect.get_annotations(base)}
     return sorted({*abstract, *(name for name in annotated if not hasattr(candidate, name))})
+
+
+def _wrong_value(family: Family[P], plugin: P) -> str:
+    """The first attribute that is not what the Protocol says, with its value and why; empty: none is."""
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    for name, expected in get_type_hints(family.protocol).items():
+        value: object = getattr(plugin, name)
+        try:
+            TypeAdapter(expected).validate_python(value, strict=True)
+        except PydanticUserError:
+            continue  # a type that can be checked by mypy alone
+        except ValidationError as error:
+            return f"{name} is {value!r}: {error.errors()[0]['msg']}"
+    return ""
 
 
 def _file(module: object) -> str:

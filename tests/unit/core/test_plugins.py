@@ -153,6 +153,26 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
         "Other has the name 'An Other': write a-z, 0-9, - and _",
     ),
     "its name is no text": ('"other"', "7", "Other has the name 7: write a-z, 0-9, - and _"),
+    "its options are no model": (
+        "options = Options",
+        "options = dict",
+        "Other.options is <class 'dict'>: Input should be a subclass of Model",
+    ),
+    "it has a word of its own": (
+        'name = "other"',
+        'name = "other"\n    mcp = "all"',
+        "Other.mcp is 'all': Input should be 'any', 'ours' or ''",
+    ),
+    "it has a text for a flag": (
+        'name = "other"',
+        'name = "other"\n    resumes = "no"',
+        "Other.resumes is 'no': Input should be a valid boolean",
+    ),
+    "its model is an address": (
+        'name = "other"',
+        'name = "other"\n    model = "http://x"',
+        "Other.model is 'http://x': Input should be",
+    ),
     "it cannot be created": (
         "    def launch(",
         "    def __init__(self):\n        raise OSError('no room')\n\n    def launch(",
