@@ -64,7 +64,8 @@ PLUGINS = (GitHubKind,)
 def _slug(origin: str, config: Config) -> str | None:
     """The "owner/name" of an origin that is on the configured GitHub."""
     found = address(origin)
-    return found[1] if found and found[0] == urlsplit(config.github.git_url).hostname else None
+    host = urlsplit(config.github.git_url).hostname
+    return found[1] if found and found[0] in (host, f"ssh.{host}") else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def with_origin(place: LocalPlace, url: str) -> LocalPlace:
     [
         ("https://github.com/o/r.git", "auto", "github"),
         ("git@github.com:o/r.git", "auto", "github"),
+        ("ssh://git@ssh.github.com:443/o/r.git", "auto", "github"),
         ("https://elsewhere.example/o/r", "auto", "local"),
         ("https://github.com/o/r.git", "local", "local"),
     ],
