@@ -28,12 +28,6 @@ def scalar_at(payload: object, *path: str) -> str | int | None:
     return value if path and isinstance(value, (str, int)) else None
 
 
-def mapping_at(payload: object, *path: str) -> Mapping[str, object]:
-    """The object at a path; empty where there is none."""
-    value = value_at(payload, *path)
-    return value if isinstance(value, Mapping) else {}
-
-
 def digest(payload: Mapping[str, object]) -> str:
     """The same for equal payloads, whatever the order of their keys."""
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=str)

@@ -86,11 +86,6 @@ class RunQueue:
         with database_errors(self.store.database), self.store.engine.begin() as connection:
             connection.execute(delete(begun).where(begun.c.at < rows.utc_time(before)))
 
-    def waiting_runs(self, now: datetime) -> list[WaitingRun]:
-        """The runs that no worker has taken and whose `not_before` has passed."""
-        with database_errors(self.store.database), self.store.engine.connect() as connection:
-            return _waiting(connection, now)
-
     def work(self, run_id: str) -> Work:
         """What a run is to do. Raises RunnerError when it never was in the queue, or cannot be read."""
         query = select(queue.c.work).where(queue.c.run_id == run_id)

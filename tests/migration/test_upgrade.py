@@ -117,7 +117,7 @@ def test_the_store_works_on_an_upgraded_database(old: Place) -> None:
     WorkerStore(store).register(worker("new"))
     enqueue(store, "261122-new")
     queued = {row["run_id"] for row in old.rows()["queue"]}
-    waiting = [one.run_id for one in RunQueue(store).waiting_runs(later)]
+    waiting = [one.run_id for one in RunQueue(store).state(later).waiting]
     urgent, normal = (["261121-eeeeeeee"], ["261121-dddddddd"]) if len(queued) > 1 else ([], [])
     assert waiting == [*urgent, "261122-new", *normal]  # the new one is the older of two that are normal
     choose = lambda scene: admit(scene, 9, AdmissionLimits(skill=None, repository=None))  # noqa: E731

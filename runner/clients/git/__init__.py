@@ -2,7 +2,7 @@
 
 from runner.clients.git.call import Git
 from runner.clients.git.failures import GitResult
-from runner.clients.git.local import LocalRepository, address, discover, github_slug
+from runner.clients.git.local import LocalRepository, address, discover
 from runner.clients.git.objects import Entry, blobs, entries, files_at
 
 __all__ = [
@@ -15,5 +15,4 @@ __all__ = [
     "discover",
     "entries",
     "files_at",
-    "github_slug",
 ]

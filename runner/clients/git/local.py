@@ -101,9 +101,3 @@ def address(url: str) -> tuple[str, str] | None:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", path):
         return None
     return found["host"].lower(), path
-
-
-def github_slug(url: str, host: str = "github.com") -> str | None:
-    """ "owner/name" when `url` points at `host`, else None."""
-    found = address(url)
-    return found[1] if found and found[0] in (host, f"ssh.{host}") else None

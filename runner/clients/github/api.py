@@ -63,10 +63,6 @@ class GitHubApi:
             request.headers["Authorization"] = f"Bearer {token}"
         return request
 
-    def for_repository(self, repository: str) -> "GitHubApi":
-        """The API of another repository over the same connections; one thread at a time may use it."""
-        return self._like(replace(self, repository=repository))
-
     def without_waiting(self) -> "GitHubApi":
         """The same API for callers that poll: it raises FORGE_RATE_LIMITED instead of waiting."""
         return self._like(replace(self, max_wait=0.0))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # the parser is loaded where something is published
 
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
-    from mdformat.renderer import RenderContext, RenderTreeNode
 
 _ZERO = "\u200b"  # between a sign and a name: looks the same, links nothing
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
@@ -95,10 +94,6 @@ def _written(text: str) -> str:
         "codeformatters": {},
     }
     return MDRenderer().render(tokens, options, {"used_refs": set()}).strip()
-
-
-def _rendered(node: "RenderTreeNode", context: "RenderContext") -> "Iterator[str]":
-    return (one.render(context) for one in node.children)
 
 
 class _Strikethrough:

@@ -460,11 +460,11 @@ def test_what_began_is_known_as_far_back_as_somebody_asks(store: Store) -> None:
 def test_the_queue_is_in_the_order_of_urgency(store: Store) -> None:
     for priority in (7, 5, 3, 4):
         enqueue(store, f"run-{priority}", priority=priority)
-    assert [one.run_id for one in RunQueue(store).waiting_runs(NOW)] == ["run-3", "run-4", "run-5", "run-7"]
+    assert [one.run_id for one in RunQueue(store).state(NOW).waiting] == ["run-3", "run-4", "run-5", "run-7"]
     assert RunQueue(store).priority("run-7") == 7
     later = run("run-late", created_at=NOW + 121 * MINUTE)
     enqueue(store, "run-late", run=later, priority=5)
-    assert [one.run_id for one in RunQueue(store).waiting_runs(NOW)][-2:] == ["run-7", "run-late"]
+    assert [one.run_id for one in RunQueue(store).state(NOW).waiting][-2:] == ["run-7", "run-late"]
 
 
 def test_workers_are_asked_to_leave_once_and_only_while_they_live(store: Store) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.clients.git import Git, address, blobs, discover, entries, files_at, github_slug
+from runner.clients.git import Git, address, blobs, discover, entries, files_at
 from runner.clients.git.call import environment
 from runner.clients.git.failures import GitResult, failure, redact
 from runner.core.errors import RunnerError
@@ -28,15 +28,15 @@ def source(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("url", "found"),
     [
-        ("https://github.com/owner/name", "owner/name"),
-        ("https://github.com/owner/name.git", "owner/name"),
-        ("https://x-access-token:t0ken@github.com/owner/name/", "owner/name"),
-        ("http://github.com:80/owner/name", "owner/name"),
-        ("ssh://git@github.com:22/owner/name.git", "owner/name"),
-        ("ssh://git@ssh.github.com:443/owner/name.git", "owner/name"),
-        ("git@github.com:owner/na.me.git", "owner/na.me"),
-        ("https://GitHub.com/owner/name", "owner/name"),
-        ("https://github.com.evil.example/owner/name", None),
+        ("https://github.com/owner/name", ("github.com", "owner/name")),
+        ("https://github.com/owner/name.git", ("github.com", "owner/name")),
+        ("https://x-access-token:t0ken@github.com/owner/name/", ("github.com", "owner/name")),
+        ("http://github.com:80/owner/name", ("github.com", "owner/name")),
+        ("ssh://git@github.com:22/owner/name.git", ("github.com", "owner/name")),
+        ("ssh://git@ssh.github.com:443/owner/name.git", ("ssh.github.com", "owner/name")),
+        ("git@github.com:owner/na.me.git", ("github.com", "owner/na.me")),
+        ("https://GitHub.com/owner/name", ("github.com", "owner/name")),
+        ("https://github.com.evil.example/owner/name", ("github.com.evil.example", "owner/name")),
         ("https://evil.example/github.com/owner/name", None),
         ("https://github.com/owner", None),
         ("https://github.com/owner/name/tree/main", None),
@@ -45,12 +45,11 @@ def source(tmp_path: Path) -> Path:
         ("", None),
     ],
 )
-def test_github_slug(url: str, found: str | None) -> None:
-    assert github_slug(url) == found
+def test_an_address_has_a_host_and_a_name(url: str, found: tuple[str, str] | None) -> None:
+    assert address(url) == found
 
 
-def test_slug_of_another_host() -> None:
-    assert github_slug("git@ghe.example.com:owner/name.git", "ghe.example.com") == "owner/name"
+def test_a_port_is_no_part_of_the_host() -> None:
     assert address("https://ghe.example.com:8443/owner/name") == ("ghe.example.com", "owner/name")
 
 

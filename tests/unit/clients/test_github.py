@@ -89,7 +89,7 @@ def test_a_limit_that_does_not_end_is_given_up() -> None:
 
 def test_who_does_not_wait_gives_up_and_keeps_the_others_from_asking() -> None:
     made, script, slept = door(answer(403, Retry_After="100"), answer(200, {}))
-    for one in (made.without_waiting(), made.without_waiting().for_repository("o/other")):
+    for one in (made.without_waiting(), made.without_waiting()):
         with pytest.raises(RunnerError) as caught:
             one.get("")
         assert (caught.value.reason, caught.value.retryable) == (Reason.FORGE_RATE_LIMITED, True)
@@ -279,7 +279,7 @@ def test_each_request_shows_the_token_of_its_moment_and_no_other(
     made, wire = GitHubApi("https://api.example.com", "o/r", lambda: tokens.pop(0)), Wire()
     made.session.mount("https://", wire)
     made.get("")
-    made.for_repository("o/other").get("")
+    made.without_waiting().get("")
     made.get("")
     assert wire.shown == ["Bearer first", "Bearer second", None]
 
