@@ -32,8 +32,8 @@ EXAMPLES: tuple[Example, ...] = (
     Example("niced_sandbox", ("sandboxes",), "niced"),
     Example("file_report_output", ("outputs",), "file_report"),
     Example("json_files_forge", ("forges",), "json_files"),
-    Example("skillrunner_milestone", ("triggers",), "milestone"),
-    Example("skillrunner_rollout", ("triggers", "sources"), "rollout"),
+    Example("milestone_trigger", ("triggers",), "milestone"),
+    Example("rollout_source", ("triggers", "sources"), "rollout"),
 )
 
 
