@@ -1,6 +1,7 @@
 """A step's report: its log lines, the job's summary, and outputs. Pure except for the log."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,7 @@ from runner.core.model.decision import Decision, Verdict
 from runner.publish.outputs.escape import neutralise, one_line
 
 _WIDEST = 300
+_OPENS = re.compile(r"https?://")  # what a browser opens
 
 
 def log_decisions(job_output: JobOutput, job: JobInput, decisions: Sequence[Decision]) -> None:
@@ -65,7 +67,7 @@ def _runs(ran: Sequence[RunResult]) -> Iterator[str]:
     yield from ("### Runs\n", "| skill | run | end | cost | result |", "|---|---|---|---|---|")
     for one in ran:
         cost = "" if one.cost_usd is None else f"${one.cost_usd:.2f}"
-        links = ", ".join(_link(receipt) for receipt in one.receipts if receipt.url.startswith("https://"))
+        links = ", ".join(_link(receipt) for receipt in one.receipts if _OPENS.match(receipt.url))
         result = links or _cell(one.end.message)
         yield f"| {one.decision.skill} | {one.decision.run_id} | {one.end.state} | {cost} | {result} |"
     yield ""
