@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 Path = tuple[str, ...]
 """The keys that lead to a value, from the outermost in."""
@@ -26,6 +27,12 @@ def scalar_at(payload: object, *path: str) -> str | int | None:
     """The text or number at a path; None where there is neither."""
     value = value_at(payload, *path)
     return value if path and isinstance(value, (str, int)) else None
+
+
+def mapping_at(payload: object, *path: str) -> Mapping[str, Any]:
+    """The object at a path; empty where there is none."""
+    value = value_at(payload, *path)
+    return value if isinstance(value, Mapping) else {}
 
 
 def digest(payload: Mapping[str, object]) -> str:

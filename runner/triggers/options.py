@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from runner.config.documents import Many, Model, Text
 from runner.core.globs import matches
@@ -40,6 +40,8 @@ class Actor(Model):
 
 class TriggerOptions(BaseModel):
     """The options of one trigger: which of its events the skill asks for. Every method has a default."""
+
+    model_config = ConfigDict(defer_build=True)
 
     def mismatch(self, payload: Mapping[str, Any]) -> str:
         """Why the event is not one that the skill asks for; empty: it is. Any JSON may come."""

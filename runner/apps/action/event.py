@@ -10,6 +10,7 @@ from runner.apps.action.job_input import JobInput
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
+from runner.core.payload import mapping_at
 from runner.triggers import action_triggers
 
 
@@ -31,8 +32,7 @@ def read_event(job: JobInput, now: datetime) -> Event | None:
 
 
 def _asked_for(job: JobInput, now: datetime) -> Event | None:
-    given = job.payload.get("inputs")
-    inputs: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    inputs = mapping_at(job.payload, "inputs")
     skill = str(inputs.get("skill") or ("" if job.inputs["key"] else job.inputs["skill"]))
     if not skill:
         return None
@@ -64,12 +64,11 @@ def _wrong(message: str) -> RunnerError:
 
 def _dispatched(job: JobInput, now: datetime) -> Event:
     """A `repository_dispatch`: its type names the skill, its client payload is the event."""
-    sent = job.payload.get("client_payload")
     return Event(
         kind="webhook",
         key=_again(job, f"webhook:{job.run_id}"),
         at=now,
-        payload=sent if isinstance(sent, Mapping) else {},
+        payload=mapping_at(job.payload, "client_payload"),
         only=str(job.payload.get("action") or ""),
     )
 
