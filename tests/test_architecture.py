@@ -218,3 +218,70 @@ def outside(file: Path) -> Iterator[str]:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+
+
+# --- names ------------------------------------------------------------------------------------------
+
+METAPHORS = {
+    *("book", "bury", "caretaker", "desk", "door", "doors", "ear", "ears", "hands", "hatch", "heed"),
+    *("letter", "letters", "poke", "pokes", "purse", "roster", "tape", "watchman"),
+}
+"""Words that are no part of a public name: the field's standard term says what a thing is."""
+
+VAGUE = {
+    *("told", "kept", "found", "said", "asked", "begun", "heard", "taken", "gone", "made", "done", "seen"),
+    *("shown", "known", "given", "settle", "settled", "look", "looked", "noticed", "stranded", "instead"),
+    *("tell", "tells", "mend", "here", "there", "most", "longest", "largest", "deepest", "shortest"),
+}
+"""Words that are no public name by themselves: a verb says what is done, a noun what it is."""
+
+STORED = {
+    "runner.gateway.model.cassette.Exchange.asked": "a key of recorded cassettes",
+    "runner.store.event_tables.heard": "a table",
+    "runner.store.tables.begun": "a table",
+    "runner.store.workers.Worker.asked": "a column",
+    "runner.triggers.sources.github.cursor.Position.known": "a key of stored cursors",
+    "runner.triggers.sources.github.cursor.Position.seen": "a key of stored cursors",
+}
+"""Names that are stored under these words, and so stay."""
+
+
+def public_names() -> Iterator[tuple[str, ast.AST]]:
+    """Every public class, function, method, field and constant by its dotted name."""
+    for name, file in modules().items():
+        if ".versions." not in name:
+            yield from _names(name, ast.parse(file.read_text()).body)
+
+
+def _names(prefix: str, body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found = [node.name]
+        elif isinstance(node, ast.Assign):
+            found = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found = [node.target.id]
+        else:
+            found = []
+        for name in found:
+            if not name.startswith("_"):
+                yield f"{prefix}.{name}", node
+                if isinstance(node, ast.ClassDef):
+                    yield from _names(f"{prefix}.{name}", node.body)
+
+
+def test_public_names_are_the_fields_terms() -> None:
+    wrong = []
+    for name, _ in public_names():
+        word = name.rsplit(".", 1)[1].lower()
+        if name not in STORED and (word in VAGUE or set(word.split("_")) & METAPHORS):
+            wrong.append(name)
+    assert wrong == []
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for name, node in public_names():
+        if isinstance(node, ast.ClassDef):
+            places.setdefault(node.name, []).append(name)
+    assert [found for found in places.values() if len(found) > 1] == []

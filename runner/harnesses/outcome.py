@@ -36,7 +36,7 @@ class Tally:
 
     session_id: str | None = None
     calls: int = 0
-    worked: int = 0  # tool calls that ran: a command that failed ran too, a refused one did not
+    completed_calls: int = 0  # tool calls that ran: a command that failed ran too, a refused one did not
     finish: Finish | None = None
     problem: Problem | None = None  # the last one; a fatal one stays
     stuck: Problem | None = None  # the last one, if nothing else came after it
@@ -59,7 +59,7 @@ class Tally:
             case ToolCall():
                 self.calls += 1
             case ToolResult():
-                self.worked += event.ok or event.exit_code is not None
+                self.completed_calls += event.ok or event.exit_code is not None
             case Problem() if event.fatal or self.problem is None or not self.problem.fatal:
                 self.problem = event
             case UsageReport(total=True):
@@ -158,7 +158,7 @@ def worth_retrying(status: int | None) -> bool:
 
 
 def _nothing(tally: Tally, program: str) -> Outcome:
-    if tally.worked:
+    if tally.completed_calls:
         return Outcome(
             ok=False, reason=Reason.NO_CHANGES, message=f"{program} worked and found nothing to change"
         )

@@ -65,7 +65,7 @@ class RunOptions:
     private_hosts: tuple[str, ...] = ()  # hosts that a skill may name although their addresses are private
     propose_again: bool = False  # propose again what people closed unmerged
     worker: str = ""  # the worker that executes the run
-    earlier: EarlierRun | None = None  # the run that this one continues
+    earlier_run: EarlierRun | None = None  # the run that this one continues
 
     @property
     def confidential(self) -> set[str]:
@@ -100,7 +100,9 @@ class RunContext:
     @property
     def earlier_session(self) -> AgentSession | None:
         """The session of an earlier run that the harness goes on with."""
-        return self.options.earlier.session_for(self.spec.harness.kind) if self.options.earlier else None
+        return (
+            self.options.earlier_run.session_for(self.spec.harness.kind) if self.options.earlier_run else None
+        )
 
     @property
     def name(self) -> str:

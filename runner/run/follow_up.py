@@ -13,7 +13,7 @@ from runner.scheduler.ledger import DecideFunction
 from runner.skills import Skill
 from runner.store import Store
 
-DEEPEST = 3
+MAX_CHAIN = 3
 """How long a chain of `run_completed` may get: a run that follows a run that follows a run."""
 
 KIND = "run_completed"
@@ -60,7 +60,7 @@ def report_end(
     )
     if not listening_skills(skills, event):
         return FollowUps(event)
-    is_last = chain_length(store, run) >= DEEPEST
+    is_last = chain_length(store, run) >= MAX_CHAIN
 
     def follow(history: History) -> list[Decision]:
         found = decide_event(skills, event, Facts(), history, now)
@@ -71,19 +71,19 @@ def report_end(
 
 def chain_length(store: Store, run: Run) -> int:
     """How many runs, each of which the next one followed, came before this one; counted up to DEEPEST."""
-    for length in range(DEEPEST):
+    for length in range(MAX_CHAIN):
         if run.trigger != KIND:
             return length
         try:
             run = store.run(run.subject)
         except RunnerError:  # it is older than runs are kept
             return length + 1
-    return DEEPEST
+    return MAX_CHAIN
 
 
 def _refuse(decision: Decision, run: Run) -> Decision:
     """No run follows the last one of a chain, which could go on for ever."""
     if decision.verdict is not Verdict.STARTED:
         return decision
-    message = f"run {run.id} is the last of a chain: at most {DEEPEST} runs follow one another"
+    message = f"run {run.id} is the last of a chain: at most {MAX_CHAIN} runs follow one another"
     return replace(decision, verdict=Verdict.SKIPPED, cause=Cause.LIMIT, message=message, expires=None)

@@ -96,7 +96,7 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
             record.finish(error.end)
             return error.end
         options = replace(
-            options, propose_again=start.propose_again, worker=start.worker, earlier=start.earlier
+            options, propose_again=start.propose_again, worker=start.worker, earlier_run=start.earlier
         )
         return execute(spec, record, parts, options, start.attempt, _requeue(start, spec, record))
 

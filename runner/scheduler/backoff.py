@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from runner.core.retrying import chance, delay
 
-LONGEST = timedelta(hours=1)
+MAX_DELAY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Backoff:
         seconds = delay(
             self.failures + 2,
             usual.total_seconds(),
-            LONGEST.total_seconds(),
+            MAX_DELAY.total_seconds(),
             chance(0.5) if luck is None else luck,
         )
         wait = max(usual, timedelta(seconds=seconds))

@@ -129,13 +129,13 @@ def decide_event(
     skills: Mapping[str, Skill], event: Event, facts: Facts, history: History, now: datetime
 ) -> list[Decision]:
     """One decision for each skill that listens for events of this kind."""
-    book = _Decider(history, now)
-    return [_decide_event(skill, event, facts, book) for skill in listening_skills(skills, event)]
+    decider = _Decider(history, now)
+    return [_decide_event(skill, event, facts, decider) for skill in listening_skills(skills, event)]
 
 
-def _decide_event(skill: Skill, event: Event, facts: Facts, book: _Decider) -> Decision:
-    made = _DecisionMaker(skill, event.key, event.kind, book.now)
-    if f"{skill.name} {event.key}" not in book.history.decisions:
+def _decide_event(skill: Skill, event: Event, facts: Facts, decider: _Decider) -> Decision:
+    made = _DecisionMaker(skill, event.key, event.kind, decider.now)
+    if f"{skill.name} {event.key}" not in decider.history.decisions:
         option = skill.triggers.get(event.kind)
         if option is not None and (mismatch := _mismatch(option, event, facts)):
             return made.refuse(Cause.FILTER, mismatch)
@@ -143,7 +143,7 @@ def _decide_event(skill: Skill, event: Event, facts: Facts, book: _Decider) -> D
             return made.refuse(Cause.ACTOR, refused)
     by = f" by {facts.actor.login}" if facts.actor else ""
     why = f"{event.kind} {event.subject}".rstrip() + by
-    return book.decide(skill, event.key, event.kind, why, subject=event.subject)
+    return decider.decide(skill, event.key, event.kind, why, subject=event.subject)
 
 
 def _mismatch(option: TriggerOptions, event: Event, facts: Facts) -> str:
@@ -189,33 +189,35 @@ def decide_slots(
 
     `introduction_times` is by skill: when the trusted ref got its present version. No earlier slot is due.
     """
-    book = _Decider(history, now)
+    decider = _Decider(history, now)
     return [
         decision
         for _, skill in sorted(skills.items())
         for schedule in skill.schedules
-        for decision in _decide_line(skill, schedule, introduction_times[skill.name], book)
+        for decision in _decide_line(skill, schedule, introduction_times[skill.name], decider)
     ]
 
 
 def _decide_line(
-    skill: Skill, schedule: Schedule, introduced: datetime, book: _Decider
+    skill: Skill, schedule: Schedule, introduced: datetime, decider: _Decider
 ) -> Iterator[Decision]:
-    after = max(book.history.decided_until.get(schedule_line(skill, schedule), introduced), introduced)
-    due = list(slots(schedule, after, book.now))
+    after = max(decider.history.decided_until.get(schedule_line(skill, schedule), introduced), introduced)
+    due = list(slots(schedule, after, decider.now))
     if len(due) > MAX_SLOTS:
         first, before = due[0], len(due) - MAX_SLOTS
-        made = _DecisionMaker(skill, f"{first.key}+{before}", "schedule", book.now, due[-MAX_SLOTS - 1].due)
+        made = _DecisionMaker(
+            skill, f"{first.key}+{before}", "schedule", decider.now, due[-MAX_SLOTS - 1].due
+        )
         message = f"{before:,} slots from {first.due:%Y-%m-%d %H:%M} UTC on came too late"
         yield made.refuse(Cause.WINDOW, message, Verdict.MISSED)
         due = due[-MAX_SLOTS:]
     for slot in due:
-        yield _decide_slot(skill, slot, slot is due[-1], book)
+        yield _decide_slot(skill, slot, slot is due[-1], decider)
 
 
-def _decide_slot(skill: Skill, slot: Slot, is_last: bool, book: _Decider) -> Decision:
-    made = _DecisionMaker(skill, slot.key, "schedule", book.now, slot.due)
-    late = book.now - slot.due
+def _decide_slot(skill: Skill, slot: Slot, is_last: bool, decider: _Decider) -> Decision:
+    made = _DecisionMaker(skill, slot.key, "schedule", decider.now, slot.due)
+    late = decider.now - slot.due
     at = f"the slot of {slot.due:%Y-%m-%d %H:%M} UTC"
     window = window_of(slot.schedule)
     if late > window:
@@ -224,7 +226,7 @@ def _decide_slot(skill: Skill, slot: Slot, is_last: bool, book: _Decider) -> Dec
     if not is_last:
         return made.refuse(Cause.DUPLICATE, f"{at} was missed, and the one after it runs in its place")
     why = f"{at}, {span_text(late)} late" if late > timedelta(minutes=1) else at
-    return book.decide(skill, slot.key, "schedule", why, slot.due)
+    return decider.decide(skill, slot.key, "schedule", why, slot.due)
 
 
 def window_of(schedule: Schedule) -> timedelta:

@@ -12,7 +12,7 @@ from runner.core.payload import text_at
 from runner.scheduler.decide import required_facts
 from runner.scheduler.loop_guard import OwnIdentity, own_cause
 from runner.skills import Skill
-from runner.triggers import TRIGGERS, Trigger
+from runner.triggers import TRIGGERS, TriggerKind
 from runner.workspace.mirror import Mirror
 
 _GONE = frozenset({Reason.REF_NOT_FOUND, Reason.GIT_FAILED, Reason.FORGE_REJECTED})
@@ -56,7 +56,7 @@ def _actor(event: Event, sources: FactSources) -> Actor:
     return Actor(login=login or "somebody unknown", bot=bot, permission=permission)
 
 
-def _paths(trigger: Trigger, event: Event, sources: FactSources) -> tuple[str, ...] | None:
+def _paths(trigger: TriggerKind, event: Event, sources: FactSources) -> tuple[str, ...] | None:
     """The paths that a push or a pull request changed; None when the commits cannot be fetched."""
     span = trigger.commits(event.payload, sources.default_branch)
     if span is None:

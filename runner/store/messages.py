@@ -37,6 +37,6 @@ def undelivered(store: Store, run_id: str) -> list[UserMessage]:
 
 def mark_delivered(store: Store, delivered: Sequence[UserMessage], at: datetime) -> None:
     """Store that the agent has got these messages."""
-    these = messages.c.id.in_([letter.id for letter in delivered])
+    these = messages.c.id.in_([one.id for one in delivered])
     with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(update(messages).where(these).values(delivered_at=rows.utc_time(at)))

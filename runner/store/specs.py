@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from runner.core.model import RunSpec
-from runner.store.versions import damaged, version_of
+from runner.store.versions import damaged_error, version_of
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -49,7 +49,7 @@ def load(run_id: str, document: Mapping[str, Any]) -> StoredSpec | None:
     try:
         spec = _adapter().validate_python(document)
     except ValueError as error:  # of Pydantic, whose errors are all of them
-        raise damaged(run_id, _NAME, error) from error
+        raise damaged_error(run_id, _NAME, error) from error
     return StoredSpec(spec=spec, continues=document.get("continues", ""))
 
 

@@ -21,7 +21,7 @@ def version_of(document: Mapping[str, Any], run_id: str, name: str, newest: int)
     raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint)
 
 
-def damaged(run_id: str, name: str, fault: object) -> RunnerError:
+def damaged_error(run_id: str, name: str, fault: object) -> RunnerError:
     """The error for a document that lacks something, or holds something wrong."""
     message = f"run {run_id}: its {name} is damaged: {fault}"
     hint = f"start its skill anew: `skillrunner show {run_id}` names it"

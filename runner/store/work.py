@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from runner.store.versions import damaged, version_of
+from runner.store.versions import damaged_error, version_of
 
 VERSION = 1
 """Raise it when a program that knows the version before would misread the record, and upgrade in `load`."""
@@ -51,6 +51,6 @@ def load(run_id: str, text: str) -> Work:
             continues=document.get("continues", ""),  # the first programs continued no run
         )
     except KeyError as error:
-        raise damaged(run_id, _NAME, f"it has no {error}") from error
+        raise damaged_error(run_id, _NAME, f"it has no {error}") from error
     except (AttributeError, TypeError, ValueError) as error:
-        raise damaged(run_id, _NAME, error) from error
+        raise damaged_error(run_id, _NAME, error) from error

@@ -23,7 +23,7 @@ __all__ = [
     "CommitRange",
     "KeyPart",
     "SkillTrigger",
-    "Trigger",
+    "TriggerKind",
     "TriggerOptions",
     "action_triggers",
     "actor",
@@ -50,7 +50,7 @@ class CommitRange:
     refs: tuple[str, ...] = ()  # that bring the commits
 
 
-class Trigger(Plugin, Protocol):
+class TriggerKind(Plugin, Protocol):
     """What starts a skill: `name` is its key under `on:`, and the kind of its events.
 
     Deciding asks `options`. Whoever hears an event asks for its key, its subject and the facts behind it. The
@@ -145,7 +145,7 @@ class Trigger(Plugin, Protocol):
         return {}
 
 
-TRIGGERS: Family[Trigger] = Family("triggers", "runner.triggers", Trigger)
+TRIGGERS: Family[TriggerKind] = Family("triggers", "runner.triggers", TriggerKind)
 
 
 def kind_of(payload: Mapping[str, Any]) -> str | None:
@@ -159,9 +159,9 @@ def actor(payload: Mapping[str, Any]) -> str | None:
     return payloads.text_at(payload, "sender", "login") or None
 
 
-def action_triggers() -> Mapping[str, Trigger]:
+def action_triggers() -> Mapping[str, TriggerKind]:
     """The trigger that hears each event of GitHub Actions. Raises RunnerError where two hear the same."""
-    heard: dict[str, Trigger] = {}
+    heard: dict[str, TriggerKind] = {}
     for trigger in TRIGGERS.all().values():
         for event in trigger.action_events():
             if (other := heard.setdefault(event, trigger)) is not trigger:

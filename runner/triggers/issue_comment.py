@@ -36,7 +36,7 @@ class IssueComment(ActivityOptions):
 
 
 def _read(asking: PollSession, position: Position) -> Read:
-    lists = Lists(asking.door, position.etags)
+    lists = Lists(asking.api, position.etags)
     rows = lists.changed("/issues/comments", position.floor) or []
     heard: list[PolledEvent] = []
     for row in rows:

@@ -48,7 +48,7 @@ class Issues(ActivityOptions):
 
 
 def _read(asking: PollSession, position: Position) -> Read:
-    lists = Lists(asking.door, position.etags)
+    lists = Lists(asking.api, position.etags)
     rows = lists.changed("/issues", position.floor, state="all") or []
     heard = [
         _event(row)

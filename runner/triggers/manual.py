@@ -1,7 +1,7 @@
 """Somebody asks for a run, with the inputs that the skill declares."""
 
 from runner.config.documents import Model
-from runner.triggers import Trigger
+from runner.triggers import TriggerKind
 from runner.triggers.options import TriggerOptions
 
 
@@ -9,7 +9,7 @@ class Manual(Model, TriggerOptions):
     """Started by hand. Every skill can be, so this only says that it is meant."""
 
 
-class ManualTrigger(Trigger):
+class ManualTrigger(TriggerKind):
     name = "manual"
     options = Manual
 

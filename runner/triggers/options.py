@@ -27,7 +27,7 @@ Conclusion = Literal[
 """How a check or a workflow ends, in GitHub's words."""
 
 
-class Actor(Model):
+class ActorOptions(Model):
     """Who may start the skill."""
 
     permission: Literal["none", "read", "triage", "write", "maintain", "admin"] = Field(
@@ -48,7 +48,7 @@ class TriggerOptions(BaseModel):
         return ""
 
     @property
-    def actor_rule(self) -> Actor | None:
+    def actor_rule(self) -> ActorOptions | None:
         """Who may start the skill; None: whoever can cause the event."""
         return None
 
@@ -69,10 +69,10 @@ class TriggerOptions(BaseModel):
 class EventOptions(Model, TriggerOptions):
     """The options of an event that somebody caused."""
 
-    actor: Actor = Field(default=Actor.model_construct(), description="Who may start the skill")
+    actor: ActorOptions = Field(default=ActorOptions.model_construct(), description="Who may start the skill")
 
     @property
-    def actor_rule(self) -> Actor | None:
+    def actor_rule(self) -> ActorOptions | None:
         return self.actor
 
 

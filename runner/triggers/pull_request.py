@@ -43,7 +43,7 @@ PullRequestType = Literal[
 ]
 
 
-class PullRequest(ActivityOptions, ChangeOptions):
+class PullRequestTriggerOptions(ActivityOptions, ChangeOptions):
     """Something happened to a pull request; `branches` are those that it would go to."""
 
     types: Annotated[Many[PullRequestType], Field(min_length=1)] = ("opened", "synchronize", "reopened")
@@ -64,13 +64,13 @@ class PullRequest(ActivityOptions, ChangeOptions):
 def _begin(asking: PollSession) -> Position:
     """From now on; where the heads are must be known to tell when they move."""
     floor = asking.clock()
-    lists = Lists(asking.door, {})
+    lists = Lists(asking.api, {})
     rows = lists.newest("/pulls", "updated_at", "", state="open", sort="updated", direction="desc") or []
     return Position(floor=floor, known={str(row["number"]): row["head"]["sha"] for row in rows})
 
 
 def _read(asking: PollSession, position: Position) -> Read:
-    lists, heads = Lists(asking.door, position.etags), dict(position.known)
+    lists, heads = Lists(asking.api, position.etags), dict(position.known)
     order = {"state": "all", "sort": "updated", "direction": "desc"}
     rows = lists.newest("/pulls", "updated_at", position.floor, **order) or []
     heard: list[PolledEvent] = []
@@ -100,7 +100,7 @@ def _event(
 def _pusher(asking: PollSession, row: Item) -> object:
     """Who moved the head, where the branch is in this repository; a fork's pushes are not told to us."""
     there = (row["head"].get("repo") or {}).get("full_name", "")
-    if there.lower() != asking.door.repository.lower():
+    if there.lower() != asking.api.repository.lower():
         return None
     pushes = asking.detail("/activity", ref=f"refs/heads/{row['head']['ref']}", per_page=100) or []
     return next((push["actor"] for push in pushes if push["after"] == row["head"]["sha"]), None)
@@ -108,7 +108,7 @@ def _pusher(asking: PollSession, row: Item) -> object:
 
 class PullRequestTrigger(GitHubTrigger):
     name = "pull_request"
-    options = PullRequest
+    options = PullRequestTriggerOptions
     subject_path = ("pull_request", "number")
     key_parts = (KeyPart(("pull_request", "id")), KeyPart(("action",)), *CONCERNED)
     time_path = ("pull_request", "updated_at")

@@ -47,7 +47,7 @@ class Push(ChangeOptions):
 
 def _read(asking: PollSession, position: Position) -> Read:
     """GitHub's "List repository activities" tells every push to a branch, and who pushed."""
-    lists = Lists(asking.door, position.etags)
+    lists = Lists(asking.api, position.etags)
     rows = lists.newest("/activity", "timestamp", position.floor) or []
     fresh = [row for row in rows if position.news(row["id"], row["timestamp"])]
     heard = [PolledEvent("push", row["timestamp"], _payload(asking, row)) for row in fresh]

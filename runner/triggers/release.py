@@ -33,7 +33,7 @@ class Release(ActivityOptions):
 
 def _read(asking: PollSession, position: Position) -> Read:
     """GitHub sorts releases by the time of their commit, so a new one may stand on any page."""
-    lists = Lists(asking.door, position.etags)
+    lists = Lists(asking.api, position.etags)
     rows = [row for row in lists.every("/releases") if row.get("published_at") and not row.get("draft")]
     heard = [_event(row) for row in rows if position.news(row["id"], row["published_at"])]
     return heard, position.after(times(rows, "published_at"), lists.etags)

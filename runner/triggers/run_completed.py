@@ -7,7 +7,7 @@ from pydantic import Field
 
 from runner.config.documents import Many, Model
 from runner.core.payload import value_at
-from runner.triggers import KeyPart, Trigger
+from runner.triggers import KeyPart, TriggerKind
 from runner.triggers.options import TriggerOptions
 
 End = Literal[
@@ -39,7 +39,7 @@ class RunCompleted(Model, TriggerOptions):
         return "" if state in self.states else f"`states` holds {', '.join(self.states)}, not {state}"
 
 
-class RunCompletedTrigger(Trigger):
+class RunCompletedTrigger(TriggerKind):
     """In a workflow the run that follows is in the job of the run that it follows: GitHub starts nothing."""
 
     name = "run_completed"

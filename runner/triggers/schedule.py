@@ -7,7 +7,7 @@ from pydantic import Field, RootModel
 
 from runner.config.documents import Many, Model
 from runner.core.units import Duration, Maybe
-from runner.triggers import SkillTrigger, Trigger
+from runner.triggers import SkillTrigger, TriggerKind
 from runner.triggers._cron_lines import cron_lines
 from runner.triggers.cron import Cron, Zone
 from runner.triggers.options import TriggerOptions
@@ -35,7 +35,7 @@ class Schedules(RootModel[Annotated[Many[Schedule], Field(min_length=1)]], Trigg
     """When the skill is due."""
 
 
-class ScheduleTrigger(Trigger):
+class ScheduleTrigger(TriggerKind):
     """Which slots are due `slots.py` computes: GitHub's cron only wakes the workflow."""
 
     name = "schedule"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.config.documents import Model
-from runner.triggers import SkillTrigger, Trigger
+from runner.triggers import SkillTrigger, TriggerKind
 from runner.triggers.options import TriggerOptions
 
 
@@ -12,7 +12,7 @@ class Webhook(Model, TriggerOptions):
     """A `repository_dispatch` event whose type is the skill's name; the Action hears it."""
 
 
-class WebhookTrigger(Trigger):
+class WebhookTrigger(TriggerKind):
     name = "webhook"
     options = Webhook
 

@@ -50,7 +50,7 @@ class WorkflowRun(ActivityOptions):
 
 def _begin(asking: PollSession) -> Position:
     """From now on; what goes on already will be heard to end."""
-    floor, lists = asking.clock(), Lists(asking.door, {})
+    floor, lists = asking.clock(), Lists(asking.api, {})
     rows = lists.newest("/actions/runs", "created_at", floor) or []
     known = _states(rows, lists.first)
     new = {str(row["id"]) for row in rows if parse_time(row["created_at"]) >= parse_time(floor)}
@@ -60,7 +60,7 @@ def _begin(asking: PollSession) -> Position:
 def _read(asking: PollSession, position: Position) -> Read:
     """`known` holds a run's attempt and its state: "2 done", "2 open", or "2 apart" for one that goes on, and
     that has left the first page, so that the list may be as it was when that run ends."""
-    lists = Lists(asking.door, position.etags)
+    lists = Lists(asking.api, position.etags)
     listed = lists.newest("/actions/runs", "created_at", position.floor)
     rows = {str(row["id"]): row for row in listed or ()}
     unlisted = ("apart",) if listed is None else ("apart", "open")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import Config
-from runner.triggers.sources import LARGEST, SOURCES, EventSource, PollTarget, RefusedDelivery
+from runner.triggers.sources import MAX_BODY, SOURCES, EventSource, PollTarget, RefusedDelivery
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 KINDS = SOURCES.names()
@@ -31,7 +31,7 @@ bodies = st.binary(max_size=200) | st.sampled_from([b"{}", b"[]", b"null", b'{"i
 
 def test_its_name_stands_in_an_address(source: EventSource) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_-]*", source.name)
-    assert 0 < source.largest <= LARGEST
+    assert 0 < source.max_body <= MAX_BODY
 
 
 @pytest.mark.parametrize("kind", KINDS)

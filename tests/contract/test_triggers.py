@@ -18,7 +18,7 @@ from runner.apps.action.event import read_event
 from runner.apps.action.job_input import INPUTS, JobInput
 from runner.apps.action.workflow import Use, render
 from runner.skills import Skill, load
-from runner.triggers import TRIGGERS, SkillTrigger, Trigger, action_triggers, kind_of
+from runner.triggers import TRIGGERS, SkillTrigger, TriggerKind, action_triggers, kind_of
 from runner.triggers.sources import SOURCES, Delivery
 from runner.triggers.sources.github.trigger import GitHubTrigger, github_triggers
 from tests.parts.need import require
@@ -63,7 +63,7 @@ def skill_of(kind: str, options: Any = None) -> Skill:
     return loaded.skills["docs-again"]
 
 
-def names_in(trigger: Trigger) -> list[str]:
+def names_in(trigger: TriggerKind) -> list[str]:
     """The keys of a payload that the trigger looks at, as far as it says."""
     paths = [trigger.subject_path, trigger.time_path, *(part.path for part in trigger.key_parts)]
     paths += trigger.time_paths.values()

@@ -36,10 +36,10 @@ def verdict_text(decision: Decision) -> str:
 
 
 def summary(
-    job: JobInput, trusted: TrustedRepository, decisions: Sequence[Decision], ran: Sequence[RunResult]
+    job: JobInput, repository: TrustedRepository, decisions: Sequence[Decision], ran: Sequence[RunResult]
 ) -> str:
     """The job's summary, in Markdown."""
-    return "\n".join([*_faults(trusted), *_decisions(job, decisions), *_runs(ran)])
+    return "\n".join([*_faults(repository), *_decisions(job, decisions), *_runs(ran)])
 
 
 def _faults(trusted: TrustedRepository) -> Iterator[str]:

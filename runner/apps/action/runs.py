@@ -46,9 +46,9 @@ class ActionStep:
     ledger: Ledger
 
 
-def run_all(step: ActionStep, started: Sequence[Decision], event: Event | None) -> list[RunResult]:
+def run_all(step: ActionStep, decisions: Sequence[Decision], event: Event | None) -> list[RunResult]:
     """Execute the started runs and those that they trigger; report those without time left as not started."""
-    waiting = [_Due(decision, event) for decision in started]
+    waiting = [_Due(decision, event) for decision in decisions]
     ran: list[RunResult] = []
     try:
         while waiting:

@@ -42,28 +42,28 @@ def read_skills(place: LocalPlace) -> list[Skill]:
     return list(loaded.skills.values())
 
 
-def commit_of(place: LocalPlace, found: Skill) -> str | None:
+def commit_of(place: LocalPlace, skill: Skill) -> str | None:
     """The commit whose version of the skill equals the working tree's; None: it is not committed so."""
-    committed = load(files_at(place.local.root, place.local.head_sha, [found.path])).skills.get(found.name)
-    return place.local.head_sha if committed is not None and committed.digest == found.digest else None
+    committed = load(files_at(place.local.root, place.local.head_sha, [skill.path])).skills.get(skill.name)
+    return place.local.head_sha if committed is not None and committed.digest == skill.digest else None
 
 
 def read_trigger(
-    found: Skill, event_file: Path | None, named: str | None, inputs: Sequence[str], run_id: str
+    skill: Skill, event_file: Path | None, kind: str | None, inputs: Sequence[str], run_id: str
 ) -> Trigger:
     """The trigger of the run: an event's payload from a file, or `manual`."""
     given = dict(_pair(text) for text in inputs)
     now = datetime.now(UTC)
     if event_file is None:
-        kind = named or "manual"
+        kind = kind or "manual"
         return Trigger(kind=kind, key=f"{kind}:{run_id}", at=now, inputs=given, actor=os.environ.get("USER"))
     event = _payload(event_file)
-    kind = named or kind_of(event) or ""
+    kind = kind or kind_of(event) or ""
     if not kind:
         raise _bad_input(f"{event_file}: cannot tell what kind of event this is", "name it with --trigger")
-    if kind not in found.triggers:
-        names = ", ".join(found.triggers) or "nothing"
-        raise _bad_input(f"{found.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
+    if kind not in skill.triggers:
+        names = ", ".join(skill.triggers) or "nothing"
+        raise _bad_input(f"{skill.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
     return Trigger(
         kind=kind,
         key=TRIGGERS.get(kind).key(event),

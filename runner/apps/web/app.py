@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect
 
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Event
-from runner.triggers.sources import LARGEST, SOURCES, Delivery, IgnoredDelivery, Ping, RefusedDelivery
+from runner.triggers.sources import MAX_BODY, SOURCES, Delivery, IgnoredDelivery, Ping, RefusedDelivery
 
-_IN_HAND = 4 * LARGEST  # bytes of all bodies that are being read or stored
+_IN_HAND = 4 * MAX_BODY  # bytes of all bodies that are being read or stored
 _BUSY = RefusedDelivery(503, "too much at once: deliver it again")
 _UNKNOWN = RefusedDelivery(404, "not found")
 _GONE = RefusedDelivery(400, "the body did not come whole")
@@ -44,7 +44,7 @@ def create_app(
         source = SOURCES.all().get(name)
         if source is None:
             return _refused(_UNKNOWN)
-        async with bodies.read(request, source.largest) as body:
+        async with bodies.read(request, source.max_body) as body:
             if isinstance(body, RefusedDelivery):
                 return _refused(body)
             given, now = secrets.get(name, ()), datetime.now(UTC)
@@ -73,12 +73,12 @@ class _Bodies:
     in_hand: int = 0
 
     @asynccontextmanager
-    async def read(self, request: Request, largest: int) -> AsyncIterator[bytes | RefusedDelivery]:
+    async def read(self, request: Request, max_body: int) -> AsyncIterator[bytes | RefusedDelivery]:
         """The body; it counts towards the limit until the context ends."""
         body = bytearray()
         try:
             async with asyncio.timeout(self.patience):
-                refused = await self._read(request, body, largest)
+                refused = await self._read(request, body, max_body)
         except TimeoutError:
             refused = _SLOW
         except ClientDisconnect:
@@ -88,15 +88,15 @@ class _Bodies:
         finally:
             self.in_hand -= len(body)
 
-    async def _read(self, request: Request, body: bytearray, largest: int) -> RefusedDelivery | None:
-        too_large = RefusedDelivery(413, f"the body is larger than {largest / (1 << 20):.0f} MB")
+    async def _read(self, request: Request, body: bytearray, max_body: int) -> RefusedDelivery | None:
+        too_large = RefusedDelivery(413, f"the body is larger than {max_body / (1 << 20):.0f} MB")
         length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > largest:
+        if length.isdigit() and int(length) > max_body:
             return too_large
         async for chunk in request.stream():
             body += chunk
             self.in_hand += len(chunk)
-            if len(body) > largest:
+            if len(body) > max_body:
                 return too_large
             if self.in_hand > _IN_HAND:
                 return _BUSY

@@ -53,16 +53,16 @@ class Alerts:
     def note_read(self, name: str, fault: str, next_try: datetime | None = None) -> None:
         self._reads[name] = ReadResult(fault.removeprefix(f"{name}: "), next_try)
 
-    def note_skills(self, found: RepositorySnapshot) -> None:
+    def note_skills(self, snapshot: RepositorySnapshot) -> None:
         """Note the new skills of a repository. Slots expected before stay expected until they are decided."""
-        self._due[found.name] = self._expected(found, {}, self.now())
-        self._undecided.add(found.name)
-        self._unsaved.add(found.name)
+        self._due[snapshot.name] = self._expected(snapshot, {}, self.now())
+        self._undecided.add(snapshot.name)
+        self._unsaved.add(snapshot.name)
 
-    def note_decided_until(self, found: RepositorySnapshot, until: datetime) -> None:
+    def note_decided_until(self, snapshot: RepositorySnapshot, until: datetime) -> None:
         """Note that all slots of a repository are decided up to `until`."""
-        name = found.name
-        coming = self._expected(found, {} if name in self._undecided else self._due[name], until)
+        name = snapshot.name
+        coming = self._expected(snapshot, {} if name in self._undecided else self._due[name], until)
         if name in self._undecided or coming != self._due[name]:
             self._due[name] = coming
             self._unsaved.add(name)

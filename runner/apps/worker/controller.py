@@ -199,11 +199,11 @@ class Controller:
         """Queue runs that the shared ledger says we started and that a crash kept out of our store."""
         for name in names:
             repository = self.snapshots[name]
-            book = self._decision_log(repository)
+            decision_log = self._decision_log(repository)
             with self.error_log.report_once(f"ledger {name}", f"{name}: "):
-                for one in book.orphans(self.now()):
+                for one in decision_log.orphans(self.now()):
                     if one.skill in repository.skills:
-                        book.adopt(one, repository.queue_entry(one))
+                        decision_log.adopt(one, repository.queue_entry(one))
 
     def _decision_log(self, repository: RepositorySnapshot) -> DecisionLog:
         shared = None

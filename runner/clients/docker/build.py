@@ -37,34 +37,34 @@ class Build:
     stop: Callable[[], None] = lambda: None  # raises when the run has to stop
 
 
-def build(wanted: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
+def build(image: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
     """The tag of the image. `log` gets the build's output, `say` its steps.
 
     Raises RunnerError IMAGE_BUILD_FAILED with the end of the output, WALL_CLOCK after the time limit.
     """
-    tag = f"{REPOSITORY}:{wanted.key}"
-    if _used(tag, wanted.key):
-        say(f"the image of {wanted.name} is there already: {tag}")
+    tag = f"{REPOSITORY}:{image.key}"
+    if _used(tag, image.key):
+        say(f"the image of {image.name} is there already: {tag}")
         return tag
     with suppress(RunnerError):  # another time, then
         for old in prune():
             say(f"no run has used {old} for long: it is removed")
-    say(f"building the image of {wanted.name}: {tag}")
+    say(f"building the image of {image.name}: {tag}")
     lines: list[str] = []
-    with TemporaryFile() as context, engine.engine_errors(f"build {wanted.name}"):
-        wanted.write(context)
+    with TemporaryFile() as context, engine.engine_errors(f"build {image.name}"):
+        image.write(context)
         context.seek(0)
-        for line in _Stream(wanted, tag, context).lines():
+        for line in _Stream(image, tag, context).lines():
             log(line)
             lines = [*lines[1 - _KEPT :], line]
             if line.startswith("Step "):
                 say(line)
     if not images.is_present(tag):
-        raise _failed(wanted, "\n".join(lines))
+        raise _failed(image, "\n".join(lines))
     return tag
 
 
-def prune(unused: float = UNUSED_AFTER) -> list[str]:
+def prune(unused_for: float = UNUSED_AFTER) -> list[str]:
     """Remove built images that no run has used for so many seconds; return their tags.
 
     One that a container has stays, whatever its age. Raises RunnerError when no engine answers.
@@ -73,7 +73,7 @@ def prune(unused: float = UNUSED_AFTER) -> list[str]:
     with engine.engine_errors("look for images that nobody uses"):
         for image in engine.client().images(filters={"label": LABEL}):
             tags = [tag for tag in image.get("RepoTags") or () if tag.startswith(f"{REPOSITORY}:")]
-            removed += [tag for tag in tags if _age(tag) > unused and _removed(tag)]
+            removed += [tag for tag in tags if _age(tag) > unused_for and _removed(tag)]
     return removed
 
 

@@ -79,15 +79,15 @@ _CAUSES = (
 )
 
 
-def failure(phase: Phase, directory: Path, args: Sequence[str | Path], done: GitResult) -> RunnerError:
+def failure(phase: Phase, directory: Path, args: Sequence[str | Path], result: GitResult) -> RunnerError:
     """The error that says what git was asked, where, and what it answered."""
-    said = " ".join(line.strip() for line in done.stderr.splitlines() if line.strip()) or "it said nothing"
+    said = " ".join(line.strip() for line in result.stderr.splitlines() if line.strip()) or "it said nothing"
     command = redact(" ".join(map(str, args)), {})
     message = (
-        f"`git {_cut(command, 200)}` in {directory} failed with exit code {done.code}: {_cut(said, 1000)}"
+        f"`git {_cut(command, 200)}` in {directory} failed with exit code {result.code}: {_cut(said, 1000)}"
     )
     for cause in _CAUSES:
-        if re.search(cause.pattern, done.stderr):
+        if re.search(cause.pattern, result.stderr):
             return RunnerError(phase, cause.reason, message, hint=cause.hint, retryable=cause.retryable)
     return RunnerError(phase, Reason.GIT_FAILED, message)
 

@@ -40,17 +40,17 @@ Prices = Mapping[str, Price]
 """Prices by model name or glob."""
 
 
-def cost(used: TokenUsage, price: Price) -> Decimal:
+def cost(usage: TokenUsage, price: Price) -> Decimal:
     """The cost of the tokens, without rounding."""
-    if price.long is not None and price.above is not None and used.prompt > price.above:
-        return cost(used, price.long)
+    if price.long is not None and price.above is not None and usage.prompt > price.above:
+        return cost(usage, price.long)
     for_an_hour = price.cache_written if price.cache_written_1h is None else price.cache_written_1h
     dollars = (
-        used.input * price.input
-        + used.output * price.output
-        + used.cached * price.cached
-        + (used.cache_written - used.cache_written_1h) * price.cache_written
-        + used.cache_written_1h * for_an_hour
+        usage.input * price.input
+        + usage.output * price.output
+        + usage.cached * price.cached
+        + (usage.cache_written - usage.cache_written_1h) * price.cache_written
+        + usage.cache_written_1h * for_an_hour
     )
     return dollars.scaleb(-6)
 

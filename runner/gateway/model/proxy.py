@@ -133,7 +133,7 @@ class ModelProxy:
         last: bool,
     ) -> float | None:
         """Relay an answer whose head has come, or return the next step as `_try_provider` does."""
-        answer, ear = body.answer, take or call
+        answer, listener = body.answer, take or call
         call.status = answer.status
         if take is not None:
             take.start_answer(answer.status, answer.headers["Content-Type"] or "")
@@ -142,7 +142,7 @@ class ModelProxy:
             and (instead := self._next_step(_retry_after(answer.headers), last)) is not None
         ):
             while piece := body.read():
-                ear.feed(piece)
+                listener.feed(piece)
             return instead
         if 300 <= answer.status < 400:
             request.send_error_answer(
@@ -153,7 +153,7 @@ class ModelProxy:
             self._tries = 0
             self.fallback_counts[provider.host] += provider is not self.providers[0]
         with call.reads_to_end(body.read):
-            request.relay(body, end_to_end_headers(dict(answer.headers.items()), _CREDENTIALS), ear)
+            request.relay(body, end_to_end_headers(dict(answer.headers.items()), _CREDENTIALS), listener)
         return None
 
     def _next_step(self, wished: float | None, last: bool) -> float | None:

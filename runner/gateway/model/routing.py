@@ -27,19 +27,17 @@ class RequestFacts:
     spent: float  # the spent share of the run's limit: 0.5 is half of it
 
 
-def request_facts(asked: Mapping[str, Any], size: int, spent: float) -> RequestFacts:
+def request_facts(body: Mapping[str, Any], size: int, spent: float) -> RequestFacts:
     """The facts of a request's parsed body, which is `size` bytes long."""
-    history = next((asked[key] for key in ("messages", "input", "contents") if key in asked), ())
+    history = next((body[key] for key in ("messages", "input", "contents") if key in body), ())
     entries = history if isinstance(history, list) else ()
     turns = sum(1 for by_model, _ in groupby(entries, _by_model) if by_model)
-    return RequestFacts(
-        prompt_tokens=size // _BYTES, turns=turns, tools=bool(asked.get("tools")), spent=spent
-    )
+    return RequestFacts(prompt_tokens=size // _BYTES, turns=turns, tools=bool(body.get("tools")), spent=spent)
 
 
-def choose_model(routes: Sequence[Route], known: RequestFacts) -> str:
+def choose_model(routes: Sequence[Route], facts: RequestFacts) -> str:
     """The model of the first route whose conditions hold; the last route has none."""
-    return next(one.model for one in routes if one is routes[-1] or _fits(one, known))
+    return next(one.model for one in routes if one is routes[-1] or _fits(one, facts))
 
 
 def with_model(path: str, body: bytes, model: str) -> tuple[str, bytes]:

@@ -37,15 +37,15 @@ def is_billed(path: str) -> bool:
     return dialect(path) is not None and not path.endswith(_FREE)
 
 
-def reports_usage(path: str, asked: Mapping[str, Any]) -> bool:
+def reports_usage(path: str, body: Mapping[str, Any]) -> bool:
     """Whether the answer to a request reports its usage: answers to batches and background jobs do not."""
-    return not re.search("/batches(/|$)|:batch", path) and asked.get("background") is not True
+    return not re.search("/batches(/|$)|:batch", path) and body.get("background") is not True
 
 
-def requested_model(path: str, asked: Mapping[str, Any]) -> str:
+def requested_model(path: str, body: Mapping[str, Any]) -> str:
     """The model that a request names; empty: none."""
     found = _OF_A_MODEL.search(path)
-    name = found[1] if found else asked.get("model")
+    name = found[1] if found else body.get("model")
     return name[:_NAME] if isinstance(name, str) else ""
 
 

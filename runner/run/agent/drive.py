@@ -111,27 +111,27 @@ def _resumed(
     session = reader.outcome(ended, True).session_id
     if not session:
         return None
-    letters = mail.take()
-    for letter in letters:
-        log.add_message(letter.text)
-        mail.note_delivered(letter)
-    prompt = "\n\n".join(letter.text for letter in letters)
-    return harness.launch(replace(task, prompt=prompt, resume=session)) if letters else None
+    messages = mail.take()
+    for message in messages:
+        log.add_message(message.text)
+        mail.note_delivered(message)
+    prompt = "\n\n".join(message.text for message in messages)
+    return harness.launch(replace(task, prompt=prompt, resume=session)) if messages else None
 
 
 def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> NextInput:
     """What the speaker says, after it has been told what came for the agent."""
 
     def say() -> bytes | None:
-        for letter in mail.take():
-            if letter.act == "stop":
+        for message in mail.take():
+            if message.act == "stop":
                 speaker.interrupt()
-                mail.note_delivered(letter)
-            elif speaker.steer(letter.text):
-                log.add_message(letter.text)
-                mail.note_delivered(letter)
+                mail.note_delivered(message)
+            elif speaker.steer(message.text):
+                log.add_message(message.text)
+                mail.note_delivered(message)
             else:
-                mail.note_late(letter)
+                mail.note_late(message)
         said = speaker.say()
         if said is None:
             mail.note_last_turn()

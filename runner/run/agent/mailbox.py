@@ -14,7 +14,7 @@ from runner.clients.stdio import Clock
 from runner.core.errors import RunnerError
 from runner.core.model import UserMessage
 
-Note = Callable[[Sequence[UserMessage], bool], None]
+DeliveryCallback = Callable[[Sequence[UserMessage], bool], None]
 """Called with messages and whether the agent was told; False: it was too late for them."""
 
 _LOOK = 0.5  # seconds between two looks for new messages
@@ -50,8 +50,8 @@ class Mailbox:
         """What has come since it was asked last; while the agent waits for an answer, only stops."""
         with self._arrival:
             waited = self._asking and not self._over
-            taken = [letter for letter in self._new if letter.act == "stop" or not waited]
-            self._new = [letter for letter in self._new if letter not in taken]
+            taken = [message for message in self._new if message.act == "stop" or not waited]
+            self._new = [message for message in self._new if message not in taken]
         return taken
 
     def read(self, patience: float = 0) -> list[UserMessage]:
@@ -65,19 +65,19 @@ class Mailbox:
                 lambda: self._over or any(one.act != "stop" for one in self._new), patience
             )
             self._asking -= 1
-            read = [] if self._over else [letter for letter in self._new if letter.act != "stop"]
-            self._new = [letter for letter in self._new if letter not in read]
-            for letter in read:
-                self.note_delivered(letter)
+            read = [] if self._over else [message for message in self._new if message.act != "stop"]
+            self._new = [message for message in self._new if message not in read]
+            for message in read:
+                self.note_delivered(message)
         return read
 
-    def note_delivered(self, letter: UserMessage) -> None:
+    def note_delivered(self, message: UserMessage) -> None:
         """The agent was told."""
-        self._told.put(letter)
+        self._told.put(message)
 
-    def note_late(self, letter: UserMessage) -> None:
+    def note_late(self, message: UserMessage) -> None:
         """The agent was not told: all is said."""
-        self._late.append(letter)
+        self._late.append(message)
 
     def note_last_turn(self) -> None:
         """The agent has done its last turn: it has a while to end, which its own children may prevent."""
@@ -93,7 +93,7 @@ class Mailbox:
     def open(
         self,
         fetch: Callable[[], Sequence[UserMessage]],
-        note: Note,
+        note: DeliveryCallback,
         speaks: bool,
     ) -> Iterator[None]:
         """Look for messages while the body goes on.
@@ -123,40 +123,40 @@ class Mailbox:
                 self._arrival.notify_all()
         with suppress(RunnerError):  # what came since the last look is too late
             self._look(fetch, note, speaks)
-        if letters := _all(self._told):
-            note(letters, True)
-        if letters := self._late + self.take():
-            note(letters, False)
+        if messages := _all(self._told):
+            note(messages, True)
+        if messages := self._late + self.take():
+            note(messages, False)
 
     def _look(
         self,
         fetch: Callable[[], Sequence[UserMessage]],
-        note: Note,
+        note: DeliveryCallback,
         speaks: bool,
     ) -> None:
-        for letter in fetch():
-            if letter.id not in self._seen:
-                self._seen.add(letter.id)
-                self._arrived(letter, speaks)
-        if letters := _all(self._told):
-            note(letters, True)
+        for message in fetch():
+            if message.id not in self._seen:
+                self._seen.add(message.id)
+                self._arrived(message, speaks)
+        if messages := _all(self._told):
+            note(messages, True)
 
-    def _arrived(self, letter: UserMessage, speaks: bool) -> None:
-        if letter.act == "pause":
+    def _arrived(self, message: UserMessage, speaks: bool) -> None:
+        if message.act == "pause":
             self.clock.pause()
-        elif letter.act in ("resume", "stop"):  # what stands still could not stop by itself
+        elif message.act in ("resume", "stop"):  # what stands still could not stop by itself
             self.clock.resume()
-        if letter.act == "stop":
-            self.why = letter.text
+        if message.act == "stop":
+            self.why = message.text
             self._until = time.monotonic() + (_GRACE if speaks else 0)
-        if letter.act in ("pause", "resume") or (letter.act == "stop" and not speaks):
-            self.note_delivered(letter)
+        if message.act in ("pause", "resume") or (message.act == "stop" and not speaks):
+            self.note_delivered(message)
             return
         with self._arrival:
-            self._new.append(letter)
+            self._new.append(message)
             self._arrival.notify_all()
 
 
-def _all(letters: "SimpleQueue[UserMessage]") -> list[UserMessage]:
+def _all(messages: "SimpleQueue[UserMessage]") -> list[UserMessage]:
     """Of a queue from which nobody else takes."""
-    return [letters.get() for _ in range(letters.qsize())]
+    return [messages.get() for _ in range(messages.qsize())]

@@ -22,7 +22,7 @@ from runner.workspace.checkout import Workspace
 
 def restore_changes(context: RunContext, place: Workspace, changeset: Changeset) -> None:
     """What an earlier run changed lies in the workspace again, for one that goes on from it."""
-    before = context.options.earlier
+    before = context.options.earlier_run
     if before is not None and before.patch:
         made = changeset.apply(context.spec.base_sha, before.patch)
         edits = changeset.edits(context.spec.base_sha, made)

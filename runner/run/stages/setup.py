@@ -26,7 +26,7 @@ from runner.sandboxes import Mount, Sandbox
 from runner.workspace.checkout import Workspace
 
 INSIDE = "/opt/skillrunner/prepared.tar"
-UNUSED = 14 * 24 * 3600.0  # seconds after which what nobody used is removed
+UNUSED_AFTER = 14 * 24 * 3600.0  # seconds after which what nobody used is removed
 _MOST = 4 * 1024**3  # bytes of one archive
 _ARCHIVE, _LIST, _MARK = "prepared.tar", "prepared.list", "prepared.mark"
 _SUBMODULE = 0o160000
@@ -215,6 +215,6 @@ def prune(folder: Path) -> None:
     """Remove what no run has used for long. One that a sandbox has mounted stays with it."""
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(FileNotFoundError):
-            if path.suffix != ".list" and time.time() - path.stat().st_mtime > UNUSED:
+            if path.suffix != ".list" and time.time() - path.stat().st_mtime > UNUSED_AFTER:
                 path.unlink()
                 path.with_suffix(".list").unlink(missing_ok=True)

@@ -53,7 +53,7 @@ class ExpectedCheck(Model):
     exit_code: Maybe[int]
 
 
-class Expected(Model):
+class ExpectedResult(Model):
     """What has to come out, besides the patch."""
 
     state: Text
@@ -75,7 +75,7 @@ class CaseFile(Model):
     inputs: dict[str, str] = Field(default={})
     base: Annotated[Many[CaseStep], Field(min_length=1)]
     harness: str = ""  # and its version, when it was recorded
-    expect: Maybe[Expected] = None
+    expect: Maybe[ExpectedResult] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

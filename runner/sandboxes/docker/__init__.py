@@ -51,7 +51,7 @@ def _arguments(spec: SandboxSpec) -> dict[str, Any]:
 class Container:
     spec: SandboxSpec
     id: str
-    hatch: socket.socket | None
+    open_socket: socket.socket | None
     places: Places = PLACES
     dead: bool = False
     sealed: bool = False
@@ -202,11 +202,11 @@ class Container:
             engine.client().disconnect_container_from_network(self.id, "bridge")
 
     def listener(self) -> socket.socket:
-        if self.hatch is None:
+        if self.open_socket is None:
             raise RunnerError(
                 Phase.SANDBOX, Reason.ENGINE_FAILED, "this sandbox was opened without a gateway"
             )
-        return self.hatch
+        return self.open_socket
 
 
 class _Beginning:

@@ -1,4 +1,4 @@
-"""A hatch: a socket that listens inside a container and is held outside.
+"""Opens a socket that listens inside a container and is held outside.
 
 A socket belongs to the network in which it was made, whoever holds it. So a container that has no network at
 all gets one address that leads anywhere: a program inside opens a socket on the loopback device there, hands
@@ -17,7 +17,7 @@ from runner.core.model import Phase, Reason
 from runner.sandboxes import SandboxSpec
 from runner.sandboxes.docker import options
 
-_NAME = "hatch"
+_NAME = "listener"
 _WAITING = 128  # connections that nobody has taken up yet
 
 # `_socket` is there also where an image has no more than the smallest Python.
@@ -38,7 +38,7 @@ def open_listener(spec: SandboxSpec, container: str) -> socket.socket:
 
     The container's own Python makes it, or that of `spec.helper`. Raises RunnerError when neither can.
     """
-    with _outside(spec.exchange) as outside, engine.engine_errors("open a hatch in the container"):
+    with _outside(spec.exchange) as outside, engine.engine_errors("open a socket in the container"):
         said = engine.exec_output(container, _COMMAND)
         if (made := _taken(outside)) is not None:
             return made

@@ -15,7 +15,7 @@ from runner.core.errors import RunnerError
 from runner.core.model.decision import Event
 from runner.core.plugins import Family, Plugin
 
-LARGEST = 25 * 1024 * 1024  # bytes
+MAX_BODY = 25 * 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class RefusedDelivery:
     why: str
 
 
-Received = Delivery | Ping | IgnoredDelivery | RefusedDelivery
+ReceivedBody = Delivery | Ping | IgnoredDelivery | RefusedDelivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class EventSource(Plugin, Protocol):
     A worker has one object of each source for all its repositories; more than one thread calls it.
     """
 
-    largest: int = LARGEST
+    max_body: int = MAX_BODY
     """How many bytes the body of a webhook may have; whoever serves it reads no more."""
 
     def receive(
@@ -97,7 +97,7 @@ class EventSource(Plugin, Protocol):
         secrets: Sequence[str],
         serves: Callable[[str], bool],
         now: datetime,
-    ) -> Received:
+    ) -> ReceivedBody:
         """What a webhook brought. Pure, and it gives an answer to whatever comes.
 
         `headers` have names in lower case. `secrets` are those that are configured for this source, several

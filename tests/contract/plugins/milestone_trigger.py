@@ -29,7 +29,7 @@ class Milestone(ActivityOptions):
 
 
 def _read(asking: PollSession, position: Position) -> Read:
-    lists = Lists(asking.door, position.etags)
+    lists = Lists(asking.api, position.etags)
     rows = list(lists.every("/milestones", state="all"))
     heard = [_created(row) for row in rows if position.news(row["id"], row["created_at"])]
     return heard, position.after(times(rows, "created_at"), lists.etags)

@@ -15,9 +15,9 @@ from pydantic import Field
 from runner.config.documents import Model
 from runner.core.payload import scalar_at, text_at
 from runner.core.units import Maybe
-from runner.triggers import TRIGGERS, KeyPart, Trigger, TriggerOptions
+from runner.triggers import TRIGGERS, KeyPart, TriggerKind, TriggerOptions
 from runner.triggers.options import Names, name_mismatch
-from runner.triggers.sources import Delivery, EventSource, Received, RefusedDelivery
+from runner.triggers.sources import Delivery, EventSource, ReceivedBody, RefusedDelivery
 
 _OLDEST = 300  # seconds: what was sent before that may be somebody's recording
 
@@ -31,7 +31,7 @@ class Rollout(Model, TriggerOptions):
         return name_mismatch("environments", text_at(payload, "environment"), self.environments)
 
 
-class RolloutTrigger(Trigger):
+class RolloutTrigger(TriggerKind):
     name = "rollout"
     options = Rollout
     subject_path = ("version",)
@@ -40,7 +40,7 @@ class RolloutTrigger(Trigger):
 
 class RolloutSource(EventSource):
     name = "rollout"
-    largest = 64 * 1024
+    max_body = 64 * 1024
 
     def receive(
         self,
@@ -49,7 +49,7 @@ class RolloutSource(EventSource):
         secrets: Sequence[str],
         serves: Callable[[str], bool],
         now: datetime,
-    ) -> Received:
+    ) -> ReceivedBody:
         at = headers.get("x-rollout-at", "")
         if not _is_signed(headers.get("x-rollout-signature", ""), at, body, secrets):
             return RefusedDelivery(401, "X-Rollout-Signature is missing or wrong")

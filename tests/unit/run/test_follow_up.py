@@ -9,7 +9,7 @@ import pytest
 
 from runner.core.model import End, Phase, Receipt, Run, RunState
 from runner.core.model.decision import Cause, Decision, Event, History, Verdict
-from runner.run.follow_up import DEEPEST, FollowUps, chain_length, report_end
+from runner.run.follow_up import MAX_CHAIN, FollowUps, chain_length, report_end
 from runner.scheduler.ledger import DecideFunction
 from runner.skills import Skill, load
 from runner.store import Store
@@ -111,14 +111,14 @@ def test_no_log_is_told_of_a_run_that_no_decision_started(store: Store) -> None:
     assert (log.ends, len(found.decisions)) == ([], 1)
 
 
-@pytest.mark.parametrize("length", range(DEEPEST + 3))
+@pytest.mark.parametrize("length", range(MAX_CHAIN + 3))
 def test_a_chain_ends_and_says_so(store: Store, length: int) -> None:
     made = chain(store, length)
-    assert chain_length(store, made) == min(length, DEEPEST)
+    assert chain_length(store, made) == min(length, MAX_CHAIN)
     listening = skills(first="{run_completed: {skill: first}}", second="{run_completed: {skill: third}}")
     first, second = report(store, made, Log(), listening).decisions
     assert (second.verdict, second.cause) == (Verdict.SKIPPED, Cause.FILTER)
-    if length < DEEPEST:
+    if length < MAX_CHAIN:
         assert first.verdict is Verdict.STARTED
         return
     assert (first.verdict, first.cause, first.expires) == (Verdict.SKIPPED, Cause.LIMIT, None)

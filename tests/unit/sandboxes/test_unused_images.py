@@ -25,8 +25,8 @@ def kept(folder: Path, key: str, age: float) -> None:
 
 def test_only_old_archives_go(tmp_path: Path) -> None:
     folder = tmp_path / "prepared"
-    kept(folder, "old", setup.UNUSED + 60)
-    kept(folder, "young", setup.UNUSED - 60)
+    kept(folder, "old", setup.UNUSED_AFTER + 60)
+    kept(folder, "young", setup.UNUSED_AFTER - 60)
     setup.prune(folder)
     assert {path.name for path in folder.iterdir()} == {"young.tar", "young.list"}
 
@@ -47,7 +47,7 @@ def test_a_worker_clears_both_away(tmp_path: Path, away: bool, monkeypatch: pyte
         return ["skillrunner/built:old"]
 
     monkeypatch.setattr(DockerKind, "prune", prune)
-    kept(tmp_path / "prepared", "old", setup.UNUSED + 60)
+    kept(tmp_path / "prepared", "old", setup.UNUSED_AFTER + 60)
     worker: Any = SimpleNamespace(config=SimpleNamespace(state=tmp_path))
     Recovery.clear_unused(worker)
     assert list((tmp_path / "prepared").iterdir()) == []

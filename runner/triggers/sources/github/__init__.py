@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from runner.clients.github.api import GitHubApi
-from runner.triggers.sources import EventSource, Feed, PollResult, PollTarget, Received
+from runner.triggers.sources import EventSource, Feed, PollResult, PollTarget, ReceivedBody
 from runner.triggers.sources.github import webhook
 from runner.triggers.sources.github.cursor import Cursor
 from runner.triggers.sources.github.poll import poll, wanted_lists
@@ -33,7 +33,7 @@ class GitHubSource(EventSource):
         secrets: Sequence[str],
         serves: Callable[[str], bool],
         now: datetime,
-    ) -> Received:
+    ) -> ReceivedBody:
         return webhook.receive(headers, body, secrets, serves, now)
 
     def connect(self, target: PollTarget) -> Feed | None:

@@ -50,7 +50,7 @@ _ABOUT = ("assignee", "milestone", "requested_reviewer", "requested_team")
 
 
 def _read(asking: PollSession, position: Position) -> Read:
-    lists = Lists(asking.door, position.etags)
+    lists = Lists(asking.api, position.etags)
     rows = lists.newest("/issues/events", "created_at", position.floor) or []
     heard: list[PolledEvent] = []
     for row in rows:

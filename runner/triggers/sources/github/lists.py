@@ -45,14 +45,14 @@ def answer_errors(what: str) -> Iterator[None]:
 class PollSession:
     """One poll of one repository; what several events need is asked for once."""
 
-    door: GitHubApi
+    api: GitHubApi
     wanted: frozenset[str]
     now: datetime
     _details: dict[str, Item | None] = field(default_factory=dict)
 
     @cached_property
     def _repository(self) -> "Response":
-        return self.door.call("GET", "")
+        return self.api.call("GET", "")
 
     @property
     def repository(self) -> Item:
@@ -68,7 +68,7 @@ class PollSession:
         """What is at `path`; None where it is gone, or not for us."""
         if path not in self._details:
             try:
-                self._details[path] = self.door.get(path, **parameters)
+                self._details[path] = self.api.get(path, **parameters)
             except RunnerError as error:
                 if error.reason not in _NONE:
                     raise
@@ -84,7 +84,7 @@ class PollSession:
 class Lists:
     """The requests of one list in one poll. `before` holds the ETags of the last poll, `etags` this one's."""
 
-    door: GitHubApi
+    api: GitHubApi
     before: Mapping[str, str]
     etags: dict[str, str] = field(default_factory=dict)
     first: int = 0  # items of the first page, which is what an ETag stands for
@@ -105,7 +105,7 @@ class Lists:
             old = not page or parse_time(page[-1].get(time) or "") < parse_time(floor)
             if old or "next" not in answer.links:
                 return items
-            answer = self.door.call("GET", answer.links["next"]["url"])
+            answer = self.api.call("GET", answer.links["next"]["url"])
 
     def changed(self, path: str, floor: str, **parameters: str | int) -> list[Item] | None:
         """Items that changed since `floor`, the oldest change first; None when the list is as it was.
@@ -127,7 +127,7 @@ class Lists:
             self.etags.clear()  # what comes next is beyond the page that the ETag stands for
             last = rows[-1]["updated_at"]
             since, page = (last, 1) if parse_time(last) > parse_time(since) else (since, page + 1)
-            answer = self.door.call("GET", path, parameters={**asked, "since": since, "page": page})
+            answer = self.api.call("GET", path, parameters={**asked, "since": since, "page": page})
 
     def every(self, path: str, **parameters: str | int) -> Iterator[Item]:
         """Items of all pages that changed: for a list in which something new may stand anywhere."""
@@ -153,7 +153,7 @@ class Lists:
     def _ask(self, path: str, **parameters: str | int) -> "Response | None":
         name = _name(path, parameters)
         etag = self.before.get(name)
-        answer = self.door.call(
+        answer = self.api.call(
             "GET", path, parameters=parameters, headers={"If-None-Match": etag} if etag else None
         )
         if answer.status_code == 304:

@@ -33,28 +33,28 @@ def wanted_lists(wanted: Collection[str]) -> list[EventList]:
     return sorted(found.values(), key=lambda one: (one.follows, one.name))
 
 
-def poll(door: GitHubApi, cursor: Cursor, wanted: Collection[str], now: datetime) -> ListsRead:
+def poll(api: GitHubApi, cursor: Cursor, wanted: Collection[str], now: datetime) -> ListsRead:
     """What happened in the repository of `door` since `cursor`, of the kinds in `wanted`.
 
     The first poll of a list hears nothing: it begins at that moment, by GitHub's clock. A list that nobody
     wants any more is forgotten. Raises RunnerError when the repository itself cannot be read; nothing is lost
     then, because the old cursor holds.
     """
-    asking = PollSession(door, frozenset(wanted), now)
+    asking = PollSession(api, frozenset(wanted), now)
     positions: dict[str, Position] = {}
     faults: dict[str, RunnerError] = {}
     heard: list[PolledEvent] = []
     for one in wanted_lists(wanted):
         before = cursor.positions.get(one.name)
         try:
-            with answer_errors(f"the {one.name} of {door.repository}"):
+            with answer_errors(f"the {one.name} of {api.repository}"):
                 found, positions[one.name] = _read(one, asking, before)
             heard += found
         except RunnerError as error:
             faults[one.name] = error
             positions |= {one.name: before} if before is not None else {}
     heard.sort(key=lambda one: one.at)
-    with answer_errors(door.repository):
+    with answer_errors(api.repository):
         repository = asking.repository if heard else {}
     triggers = github_triggers()
     events = [triggers[one.kind].event({**one.payload, "repository": repository}, now) for one in heard]

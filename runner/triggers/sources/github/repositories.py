@@ -31,9 +31,9 @@ class Repositories:
     `say` is told once of each repository that a pattern means and that is left out.
     """
 
-    door: Callable[[str], GitHubApi]
+    api: Callable[[str], GitHubApi]
     say: Callable[[str], None]
-    _doors: dict[str, GitHubApi] = field(default_factory=dict)
+    _apis: dict[str, GitHubApi] = field(default_factory=dict)
     _pages: dict[tuple[str, str], _Page] = field(default_factory=dict)  # by owner and path
     _said: set[str] = field(default_factory=set)
     _person: set[str] = field(default_factory=set)  # owners that are no organisations
@@ -69,9 +69,9 @@ class Repositories:
 
     def _visible(self, owner: str) -> Sequence[tuple[str, str]]:
         """With an App's token what it is installed on, else the list of the organisation or person."""
-        if owner not in self._doors:
-            self._doors[owner] = self.door(owner)
-        if self._doors[owner].token().startswith("ghs_"):  # GitHub's "Token formats": an installation's
+        if owner not in self._apis:
+            self._apis[owner] = self.api(owner)
+        if self._apis[owner].token().startswith("ghs_"):  # GitHub's "Token formats": an installation's
             return self._all(owner, "installation/repositories")
         if owner not in self._person:
             try:
@@ -100,7 +100,7 @@ class Repositories:
     def _page(self, owner: str, name: str) -> _Page:
         known = self._pages.get((owner, name))
         headers = {"If-None-Match": known.etag} if known and known.etag else None
-        answer = self._doors[owner].call("GET", name, headers=headers)
+        answer = self._apis[owner].call("GET", name, headers=headers)
         if known and answer.status_code == 304:
             return known
         with answer_errors(name):

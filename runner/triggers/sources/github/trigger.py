@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.core.payload import scalar_at, text_at
-from runner.triggers import TRIGGERS, SkillTrigger, Trigger
+from runner.triggers import TRIGGERS, SkillTrigger, TriggerKind
 from runner.triggers._event_key import minute_keys
 from runner.triggers.sources.github.event_list import EventList
 from runner.triggers.sources.github.workflow_filters import union
 
 
-class GitHubTrigger(Trigger):
+class GitHubTrigger(TriggerKind):
     """An event of GitHub's; `name` is GitHub's own name of it, in `X-GitHub-Event` as under `on:`.
 
     Without more than `name` and `options` it is heard by webhook and in the Action. For the worker's polling,

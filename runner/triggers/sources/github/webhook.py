@@ -13,11 +13,11 @@ from typing import Any
 
 from runner.core.payload import text_at
 from runner.triggers.sources import (
-    LARGEST,
+    MAX_BODY,
     Delivery,
     IgnoredDelivery,
     Ping,
-    Received,
+    ReceivedBody,
     RefusedDelivery,
 )
 from runner.triggers.sources.github.trigger import github_triggers
@@ -29,9 +29,9 @@ def receive(
     secrets: Sequence[str],
     serves: Callable[[str], bool],
     now: datetime,
-) -> Received:
+) -> ReceivedBody:
     """What came. `secrets` holds several while one is being replaced; `serves` knows "owner/name" of ours."""
-    if len(body) > LARGEST:
+    if len(body) > MAX_BODY:
         return RefusedDelivery(413, "the body is larger than 25 MB")
     if not is_signed(headers.get("x-hub-signature-256", ""), body, secrets):
         return RefusedDelivery(401, "X-Hub-Signature-256 is missing or wrong")

@@ -20,7 +20,7 @@ from runner.apps.web.app import create_app
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
-from runner.triggers.sources import LARGEST
+from runner.triggers.sources import MAX_BODY
 from tests.parts.hearing import Inbox
 
 SECRET = "a secret"
@@ -170,7 +170,7 @@ def until_closed(connection: socket.socket) -> bytes:
 
 def test_a_body_that_says_it_is_too_large_is_not_read(url: str) -> None:
     with connected(url) as connection:
-        connection.sendall(head(Content_Length=LARGEST + 1))
+        connection.sendall(head(Content_Length=MAX_BODY + 1))
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 

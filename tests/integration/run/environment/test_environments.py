@@ -165,7 +165,7 @@ def test_an_image_that_nobody_uses_is_removed(wanted: Any) -> None:
     tag = build.build(wanted("RUN echo made > /made"), print, print)
     assert build.prune() == []
     assert images.is_present(tag)
-    assert build.prune(unused=-10) == [tag]
+    assert build.prune(unused_for=-10) == [tag]
     assert not images.is_present(tag)
 
 
@@ -189,7 +189,7 @@ def test_an_image_that_a_container_has_stays(wanted: Any) -> None:
     tag = build.build(wanted("RUN echo made > /made"), print, print)
     container = engine.client().create_container(tag, ["true"])["Id"]
     try:
-        assert build.prune(unused=-10) == []
+        assert build.prune(unused_for=-10) == []
         assert images.is_present(tag)
     finally:
         engine.remove(container)

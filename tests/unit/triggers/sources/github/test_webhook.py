@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.triggers.sources import (
-    LARGEST,
+    MAX_BODY,
     Delivery,
     IgnoredDelivery,
     Ping,
-    Received,
+    ReceivedBody,
     RefusedDelivery,
 )
 from runner.triggers.sources.github.webhook import is_signed, receive
@@ -38,7 +38,7 @@ def sign(body: bytes, secret: str = SECRET) -> str:
 
 def take(
     body: bytes, kind: str = "release", secrets: tuple[str, ...] = (SECRET,), **headers: str
-) -> Received:
+) -> ReceivedBody:
     given = {"x-github-event": kind, "x-github-delivery": "guid", "x-hub-signature-256": sign(body)}
     given |= {name.replace("_", "-").lower(): value for name, value in headers.items()}
     return receive(given, body, secrets, lambda name: name.lower() == "acme/lib", NOW)
@@ -116,7 +116,7 @@ def test_no_secret_and_an_empty_one_let_nobody_in() -> None:
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_looked_at() -> None:
-    large = b" " * (LARGEST + 1)
+    large = b" " * (MAX_BODY + 1)
     found = receive({}, large, [SECRET], bool, NOW)
     assert isinstance(found, RefusedDelivery)
     assert found.status == 413
