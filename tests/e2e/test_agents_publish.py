@@ -38,7 +38,7 @@ Use few words.
 Made = tuple[Project, str, ModelAccess]
 
 
-@pytest.fixture(params=["claude", "codex"])
+@pytest.fixture(params=["claude"])
 def agent_project(request: pytest.FixtureRequest, project: Project, local_image: str) -> Made:
     """A project whose skill names a real agent; where the model is is not said yet."""
     agent = str(request.param)

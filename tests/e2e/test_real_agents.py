@@ -1,17 +1,16 @@
-"""The real agents in the real sandbox, through the gateway, against a model that plays a script."""
+"""Real agents whose model refuses, hangs or does nothing: in the real sandbox, through the gateway."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.core.model import FileEdit, Limits, Problem, Reason, SessionStart, ToolCall, Usage
+from runner.core.model import Limits, Problem, Reason
 from tests.parts import agents
-from tests.parts.model_server import ModelServer, Request
+from tests.parts.model_server import ModelServer
 from tests.parts.protocols.steps import Script
-from tests.parts.sessions import GOOD, KEY, PROMPT, WRITE, Ran, run_agent
+from tests.parts.sessions import GOOD, WRITE, Ran, run_agent
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 
@@ -34,52 +33,8 @@ def run(tmp_path: Path, local_image: str, model_server: ModelServer) -> Run:
     return go
 
 
-@pytest.fixture
-def requests(agent: str, tmp_path: Path, model_server: ModelServer) -> Callable[[], list[Request]]:
-    """What the model was asked in this test."""
-    return lambda: model_server.asked(_name(agent, tmp_path))
-
-
 def _name(agent: str, folder: Path) -> str:
     return f"{agent}-{folder.name}"
-
-
-def test_a_good_run(run: Run, agent: str) -> None:
-    ran = run(agent, GOOD)
-    assert ran.outcome.ok, ran.outcome
-    assert (ran.workspace / "hello.txt").read_text() == "hello\n"
-    assert ran.outcome.summary == "Done."
-    cost = 0.01233 if agent == "claude" else None
-    assert ran.outcome.usage == Usage(tokens_in=3600, tokens_out=102, cost_usd=cost)
-    assert ran.outcome.session_id == ran.of(SessionStart)[0].session_id
-    assert len(ran.of(ToolCall)) == 2
-    assert Path(ran.of(FileEdit)[0].path).name == "hello.txt"
-    types = [json.loads(line)["type"] for line in (ran.kept / "transcript.jsonl").read_text().splitlines()]
-    assert types == [event.type for event in ran.seen]
-    assert types[0] == "session"
-    assert types[-1] == "end"
-
-
-def test_the_model_is_asked_with_the_real_key_and_the_prompt(
-    run: Run, agent: str, requests: Callable[[], list[Request]]
-) -> None:
-    run(agent, GOOD)
-    header = {"claude": ("x-api-key", KEY), "codex": ("authorization", f"Bearer {KEY}")}[agent]
-    assert len(requests()) == 3
-    for request in requests():
-        assert request.headers[header[0]] == header[1]
-        assert PROMPT.strip() in json.dumps(request.body)
-        assert KEY not in json.dumps(request.body)
-
-
-def test_no_key_is_in_the_sandbox(run: Run, agent: str) -> None:
-    look = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline > seen.txt 2>/dev/null; env >> seen.txt"
-    ran = run(agent, [[{"shell": look}], [{"say": "Done."}]])
-    assert ran.outcome.ok, ran.outcome
-    seen = (ran.workspace / "seen.txt").read_bytes()
-    assert b"SKILLRUNNER_PROMPT=" in seen
-    assert KEY.encode() not in seen
-    assert PROMPT.strip().encode() not in seen
 
 
 def test_a_refused_key_is_the_providers_error(run: Run, agent: str) -> None:
@@ -102,8 +57,8 @@ def test_a_short_overload_is_lived_through(run: Run, agent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "reason"),
-    [(Limits(timeout=4), Reason.WALL_CLOCK), (Limits(timeout=60, idle=2.5), Reason.IDLE)],
+    ("agent", "limits", "reason"),
+    [("claude", Limits(timeout=10), Reason.WALL_CLOCK), ("codex", Limits(timeout=60, idle=2.5), Reason.IDLE)],
 )
 def test_a_model_that_hangs(run: Run, agent: str, limits: Limits, reason: Reason) -> None:
     ran = run(agent, [WRITE, [{"delay": 100}]], limits)
@@ -142,11 +97,6 @@ def test_claudes_tools_are_limited(run: Run) -> None:
     ran = run("claude", GOOD, allowed_tools=("Read",))
     assert ran.outcome.reason is Reason.NO_EVIDENCE
     assert not (ran.workspace / "hello.txt").exists()
-
-
-def test_instructions_reach_the_model(run: Run, agent: str, requests: Callable[[], list[Request]]) -> None:
-    run(agent, GOOD, append_system_prompt='Say "please".\nAlways.')
-    assert json.dumps('Say "please".\nAlways.')[1:-1] in json.dumps(requests()[0].body)
 
 
 def test_an_upstream_that_is_gone(

@@ -251,6 +251,8 @@ def test_from_a_container_only_what_is_named_is_reached(container: Rig, certific
     assert lines[0] == f"{OPEN}:{port} /in None"
     assert "403" in lines[1]
     assert all("URLError" in line for line in lines[2:])
+    for _ in range(2):
+        way.last()  # is there a moment after the answer
     assert [bool(one.refused) for one in way.told] == [False, True]
 
 

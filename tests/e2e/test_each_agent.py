@@ -1,4 +1,4 @@
-"""The real agents that Node.js or their own makers start: each makes one change, through the gateway."""
+"""Each real agent makes one change in the real sandbox, through the gateway, as a model's script says."""
 
 import json
 from pathlib import Path
@@ -15,17 +15,24 @@ pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
 LOOK = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline > seen.txt 2>/dev/null; env >> seen.txt"
 SCRIPT = [WRITE, [{"shell": LOOK}], [{"say": "Done."}]]
 TOLD = Usage(tokens_in=3600, tokens_out=102)
-HEADERS = {"gemini": ("x-goog-api-key", KEY)}
+HEADERS = {"claude": ("x-api-key", KEY), "gemini": ("x-goog-api-key", KEY)}
+USAGE = {
+    "claude": Usage(tokens_in=3600, tokens_out=102, cost_usd=0.01233),
+    "codex": TOLD,
+    "copilot": Usage(),
+    "gemini": TOLD,
+    "opencode": TOLD,
+    "qwen": TOLD,
+}
+LATE = ("copilot", "gemini", "qwen")  # they print something before they name their session
 INSTRUCTIONS = 'Say "please".\nAlways.'
 
 
-@pytest.mark.parametrize(
-    ("agent", "usage"), [("copilot", Usage()), ("gemini", TOLD), ("opencode", TOLD), ("qwen", TOLD)]
-)
+@pytest.mark.parametrize("agent", agents.AGENTS)
 def test_a_change_is_made_with_a_key_that_only_the_gateway_holds(
-    agent: str, usage: Usage, tmp_path: Path, local_image: str, model_server: ModelServer
+    agent: str, tmp_path: Path, local_image: str, model_server: ModelServer
 ) -> None:
-    name = f"other-{agent}-{tmp_path.name}"
+    name = f"each-{agent}-{tmp_path.name}"
     options = {"append_system_prompt": INSTRUCTIONS}
     upstream = model_server.url(name, SCRIPT)
     limits = Limits(timeout=200)
@@ -33,10 +40,14 @@ def test_a_change_is_made_with_a_key_that_only_the_gateway_holds(
 
     assert ran.outcome.ok, (ran.outcome, ran.seen)
     assert (ran.workspace / "hello.txt").read_text() == "hello\n"
-    assert (ran.outcome.summary, ran.outcome.usage) == ("Done.", usage)
+    assert (ran.outcome.summary, ran.outcome.usage) == ("Done.", USAGE[agent])
     assert ran.outcome.session_id == ran.of(SessionStart)[0].session_id
     assert len(ran.of(ToolCall)) == 2
     assert Path(ran.of(FileEdit)[0].path).name == "hello.txt"
+
+    types = [json.loads(line)["type"] for line in (ran.kept / "transcript.jsonl").read_text().splitlines()]
+    assert types == [event.type for event in ran.seen]
+    assert (types[0] == "session", types[-1]) == (agent not in LATE, "end")
 
     seen = (ran.workspace / "seen.txt").read_bytes()
     assert b"SKILLRUNNER_PROMPT=" in seen
