@@ -1,4 +1,4 @@
-"""The end of a run: the decisions' log hears of it, and skills may follow it. The same for every host."""
+"""Reports the end of a run to the decision log, and starts the skills that follow it, on every host."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ KIND = "run_completed"
 
 
 class EndLog(Protocol):
-    """The log of decisions that is told how the run of each ended."""
+    """A decision log that stores how each decision's run ended."""
 
     def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUps:
-    """What was decided because a run has ended."""
+    """The decisions that the end of a run caused."""
 
     event: Event
     decisions: Sequence[Decision] = ()
@@ -70,7 +70,7 @@ def report_end(
 
 
 def chain_length(store: Store, run: Run) -> int:
-    """How many runs, each of which the next one followed, came before this one; counted up to DEEPEST."""
+    """How many runs, each of which the next one followed, came before this one; counted up to MAX_CHAIN."""
     for length in range(MAX_CHAIN):
         if run.trigger != KIND:
             return length
@@ -82,7 +82,7 @@ def chain_length(store: Store, run: Run) -> int:
 
 
 def _refuse(decision: Decision, run: Run) -> Decision:
-    """No run follows the last one of a chain, which could go on for ever."""
+    """Refuse a run that would follow the last one of a chain, which could go on for ever."""
     if decision.verdict is not Verdict.STARTED:
         return decision
     message = f"run {run.id} is the last of a chain: at most {MAX_CHAIN} runs follow one another"

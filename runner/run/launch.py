@@ -30,7 +30,7 @@ RequeueRun = Callable[[End, int, int, Usage], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """One run that is wanted."""
+    """A request to start one run."""
 
     run_id: str
     mirror: "Mirror"
@@ -70,13 +70,13 @@ def plan_run(place: Place, start: NewRun) -> RunSpec:
 
 
 def continuation_spec(spec: RunSpec, earlier: EarlierRun, task: str, said: str = "") -> RunSpec:
-    """The spec with the prompt for an agent that goes on; see `Earlier.told`."""
+    """The spec with the prompt for an agent that continues; see `EarlierRun.task_prompt`."""
     spec = replace(spec, prompt=earlier.task_prompt(spec.harness.kind, task, said))
     return replace(spec, digest=digest_of(spec))
 
 
 def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "ObserveTranscript") -> End:
-    """Plan the run and carry it out. Raises RunnerError where no run came to be; else its end is stored."""
+    """Plan and execute the run. Raises RunnerError when no run could be created; else its end is stored."""
     place, runs = host.place, host.store
     host.forge.check_credential()
     spec = start.spec if isinstance(start, ContinuedRun) else plan_run(place, start)
@@ -127,7 +127,7 @@ def run_record(spec: RunSpec, run_id: str) -> Run:
 
 @contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """A polite request to end is an interruption: the container goes, and the run gets its end."""
+    """Turn SIGTERM into an interruption, so that the container is removed and the run's end is stored."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""One run's own page in the store: every state, event, file and finding of it goes through here."""
+"""Records one run in the store: every state, event, file and finding of it."""
 
 import errno
 import hashlib
@@ -35,7 +35,7 @@ _BEGINS = {
 
 @dataclass(slots=True)
 class RunRecorder:
-    """Writes what happens in one run, and tells whoever watches it."""
+    """Writes the events of one run, and passes them to whoever watches it."""
 
     store: Store
     run_id: str
@@ -45,7 +45,7 @@ class RunRecorder:
     usage: Usage = Usage()
 
     def enter_state(self, state: RunState, message: str = "") -> None:
-        """The run is in `state` from now on."""
+        """Set the run's state from now on."""
         self.phase = _BEGINS.get(state, self.phase)
         told = self._event(message or state.value, state)
         self.store.set_state(self.run_id, state, told.at, told)
@@ -97,7 +97,7 @@ class RunRecorder:
         self.store.add_receipt(self.run_id, receipt)
 
     def finish(self, end: End) -> None:
-        """The run has ended; nothing changes it any more."""
+        """Store the end of the run; nothing changes it afterwards."""
         self.phase = end.phase
         told = self._event(end.message or end.state.value, end.state)
         self.store.finish(self.run_id, end, told.at, self.usage, told)

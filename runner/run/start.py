@@ -1,4 +1,4 @@
-"""From a decision, or a person's wish, to a run that can be launched: the same for every host.
+"""Turns a decision, or a person's command, into a run to launch, on every host.
 
 A decision becomes work, which waits in a worker's queue or begins at once in a step of a workflow; work
 becomes a new run. A person at the command line gives the skill and the trigger without a decision.
@@ -48,7 +48,7 @@ def work_of(decision: Decision, event: Event | None, skill: Skill, commit: str) 
 def queue_entry(
     repository: str, skill: Skill, commit: str, decision: Decision, event: Event | None = None
 ) -> QueueEntry:
-    """The queued run of a decision, for a skill whose text is that of `commit`, the head of its branch."""
+    """The queue entry of a decision, for a skill read at `commit`, the head of its branch."""
     work = work_of(decision, event, skill, commit)
     run = Run(
         id=decision.run_id,
@@ -72,7 +72,7 @@ def queue_entry(
 
 
 def retry_entry(earlier: Run, work: Work, decision: Decision, priority: int) -> QueueEntry:
-    """The queued run that does again what an earlier one did."""
+    """The queue entry that repeats an earlier run."""
     run = Run(
         id=decision.run_id,
         repository=earlier.repository,
@@ -89,7 +89,7 @@ def retry_entry(earlier: Run, work: Work, decision: Decision, priority: int) -> 
 
 
 def _start_time(repository: str, skill: Skill, decision: Decision) -> datetime | None:
-    """When the run of a slot may begin, where its schedule spreads its slots; None: at once."""
+    """When a slot's run may start if its schedule has `jitter`; None: at once."""
     if decision.due is None:
         return None
     for schedule in skill.schedules:
@@ -111,7 +111,7 @@ class SkillSource:
     skills: Mapping[str, Skill] = field(default_factory=dict)
 
     def find(self, name: str, path: str, commit: str) -> Skill:
-        """The skill as it was at a commit. Raises RunnerError SKILL_NOT_FOUND."""
+        """The skill at a commit. Raises RunnerError SKILL_NOT_FOUND."""
         if commit == self.head and name in self.skills:
             return self.skills[name]
         found = load(files_at(self.mirror.directory, commit, [path])).skills
@@ -164,7 +164,7 @@ def run_of_work(
 
 
 def trigger_of(work: Work) -> Trigger:
-    """What started the run of this work."""
+    """The trigger of this work's run."""
     return Trigger(
         kind=work.kind,
         key=work.key,
@@ -177,7 +177,7 @@ def trigger_of(work: Work) -> Trigger:
 
 
 def _earlier_run(store: Store, work: Work) -> EarlierRun | None:
-    """The run from which one goes on, where anything of it is left."""
+    """The run that this one continues, if its patch or session still exists."""
     if not work.continues:
         return None
     run = store.run(work.continues)

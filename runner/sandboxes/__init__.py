@@ -52,11 +52,11 @@ class SandboxSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Whose a sandbox is, as it is written on it."""
+    """The owner of a sandbox, as its labels say."""
 
     run_id: str
     attempt: int
-    worker: str  # empty: somebody ran it by hand
+    worker: str  # empty: a person started it
 
 
 Alive = Callable[[Origin], bool]

@@ -63,30 +63,30 @@ class TriggerKind(Plugin, Protocol):
     # --- what an event is about -------------------------------------------------------------------
 
     subject_path: payloads.Path = ()
-    """Where a payload holds what the event is about: a tag, an issue's number. Empty: about nothing."""
+    """The path of the event's subject in a payload: a tag, an issue's number. Empty: it has none."""
 
     key_parts: tuple[KeyPart, ...] = ()
-    """What tells one happening from the next. Empty: the whole payload does."""
+    """The values that distinguish one event from another. Empty: the whole payload does."""
 
     time_path: payloads.Path = ()
-    """Where a payload holds the time of what can happen again: only that tells it from the next."""
+    """The path of the time that distinguishes repetitions of the same event."""
 
     time_paths: Mapping[str, payloads.Path] = {}
     """By activity, where that is another path; an empty one where the activity cannot happen again."""
 
     def subject(self, payload: Mapping[str, Any]) -> str:
-        """What the event is about, as people name it; empty where there is nothing."""
+        """The event's subject as people name it; empty: it has none."""
         value = payloads.scalar_at(payload, *self.subject_path)
         text = "" if value is None else str(value)
         return text.removeprefix("refs/heads/").removeprefix("refs/tags/")
 
     def key(self, payload: Mapping[str, Any]) -> str:
-        """The deduplication key: the same for every delivery of one happening, as "release:12:published"."""
+        """The event key, equal for every delivery of the same event: "release:12:published"."""
         when = payloads.scalar_at(payload, *self.time_of(payload))
         return self.stem(payload) if when is None else f"{self.stem(payload)}:{when}"
 
     def other_keys(self, payload: Mapping[str, Any]) -> tuple[str, ...]:
-        """Keys of which a delivery the other way, by webhook or by poll, has one in common, besides `key`."""
+        """Further keys; a delivery of the same event the other way (webhook or poll) shares one."""
         return ()
 
     def stem(self, payload: Mapping[str, Any]) -> str:
@@ -94,19 +94,19 @@ class TriggerKind(Plugin, Protocol):
         return _event_key.stem(self.name, payload, self.key_parts, with_digest=self.has_only_content(payload))
 
     def has_only_content(self, payload: Mapping[str, Any]) -> bool:
-        """Whether only the whole content tells this event from others with the same key parts."""
+        """Whether only the whole payload distinguishes this event from others with the same key parts."""
         return False
 
     def time_of(self, payload: Mapping[str, Any]) -> payloads.Path:
-        """Where this payload holds the time that belongs to the key; empty: nowhere."""
+        """The path of the time that belongs to this payload's key; empty: none."""
         return self.time_paths.get(payloads.text_at(payload, "action"), self.time_path)
 
     def recognizes(self, payload: Mapping[str, Any]) -> bool:
-        """Whether a payload that nobody has named is one of this kind, and of no other."""
+        """Whether a payload without an event name is of this kind and no other."""
         return False
 
     def event(self, payload: Mapping[str, Any], at: datetime, delivery: str = "") -> Event:
-        """The event of a payload, whichever way it came; `delivery` is the sender's id of it."""
+        """The event of a payload from any source; `delivery` is the sender's id of it."""
         return Event(
             kind=self.name,
             key=self.key(payload),
@@ -124,7 +124,7 @@ class TriggerKind(Plugin, Protocol):
         return False
 
     def commits(self, payload: Mapping[str, Any], default_branch: str) -> CommitRange | None:
-        """Between which commits the event changed paths; None where there are none."""
+        """The range of commits whose paths the event changed; None: there is none."""
         return None
 
     # --- in GitHub Actions --------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def kind_of(payload: Mapping[str, Any]) -> str | None:
 
 
 def actor(payload: Mapping[str, Any]) -> str | None:
-    """The login of who did it; None where the payload names nobody."""
+    """The login of the event's actor; None: the payload names nobody."""
     return payloads.text_at(payload, "sender", "login") or None
 
 

@@ -1,4 +1,4 @@
-"""The keys that make two deliveries of one happening one cause. They are stored: they never change."""
+"""Event keys, which make two deliveries of the same event one cause. They are stored: never change them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _MEANT_AS_ONE = 60  # seconds; twice as long as two hosts' times for one happeni
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """One of the values that tell one happening from the next."""
+    """One of the values that distinguish one event from another."""
 
     path: Path
     optional: bool = False  # without any other, the whole payload goes into the key

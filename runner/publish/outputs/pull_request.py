@@ -74,7 +74,7 @@ def key_of(spec: RunSpec, output: OutputSpec) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where it goes, and what is there now."""
+    """The target branch, and its present state."""
 
     remote: Remote
     branch: str
@@ -247,7 +247,7 @@ def _is_ours(commit: "Commit", bot: BotIdentity) -> bool:
 
 
 def _is_proposed(offer: Offer, place: _Place) -> bool:
-    """Whether the open pull request holds this very change: then it is not even touched."""
+    """Whether the open pull request has exactly this change, and so is left as it is."""
     found = _marker.read(place.open.body) if place.open else None
     return (
         found is not None

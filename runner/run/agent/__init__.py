@@ -1,1 +1,1 @@
-"""The agent while it works: driving it, its transcript, what people say to it, how its session goes on."""
+"""The working agent: runs its harness, writes its transcript, delivers messages, and resumes its session."""

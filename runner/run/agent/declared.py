@@ -1,4 +1,4 @@
-"""What a harness declares: lines of a file, or calls of a tool, within the same limits."""
+"""Reads declared outputs from lines of a file or calls of a tool, within the same limits."""
 
 import json
 import threading
@@ -43,7 +43,7 @@ class Outbox:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, one: DeclaredOutput) -> str:
-        """Why it cannot be taken; empty: it is."""
+        """Add a declared output; return why it is refused, or ""."""
         size = _size(one)
         with self._lock:
             if len(self._declared) == MAX_OUTPUTS:

@@ -1,4 +1,4 @@
-"""Runs one harness in an open sandbox: puts what it needs there, and keeps what it says."""
+"""Runs one harness in an open sandbox: writes its files, and records its stream."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ OUTPUTS = "outputs.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessResult:
-    """What came of a harness, before its tree is looked at."""
+    """The result of a harness, before its tree is read."""
 
     exit: Exit
     declared: tuple[DeclaredOutput, ...]  # unmasked: the policy has to see them as they are
@@ -105,7 +105,7 @@ def _is_wanted(error: RunnerError) -> bool:
 def _resumed(
     harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mailbox, log: TranscriptLog
 ) -> Launch | None:
-    """A session that has ended goes on with what came for the agent meanwhile; None: it is over."""
+    """The launch that resumes an ended session with messages that came meanwhile; None: there are none."""
     if ended.cause != "exited" or not harness.resumes:
         return None
     session = reader.outcome(ended, True).session_id
@@ -120,7 +120,7 @@ def _resumed(
 
 
 def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> NextInput:
-    """What the speaker says, after it has been told what came for the agent."""
+    """The speaker's next input, after the new messages were passed to it."""
 
     def say() -> bytes | None:
         for message in mail.take():
@@ -141,7 +141,7 @@ def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> NextInput:
 
 
 def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
-    """The files that the harness finds; returns its variables."""
+    """Write the harness's files; return its variables."""
     for name, content in launch.files.items():
         sandbox.put(name, content)
     _put_home(sandbox, launch)

@@ -1,7 +1,8 @@
-"""What people say to an agent while it works: from the store to the agent, by two threads.
+"""Carries messages of people from the store to a working agent, with two threads.
 
-The thread of the mail fetches what was sent and notes what was told; the thread that runs the harness takes
-it from there, and so never waits for a database. Tools that the agent calls may take it as well (tools.py).
+The mailbox's thread fetches messages and stores which were delivered; the thread that runs the harness takes
+them from the mailbox, and so never waits for a database. Tools that the agent calls take them as well
+(tools.py).
 """
 
 import threading
@@ -15,9 +16,9 @@ from runner.core.errors import RunnerError
 from runner.core.model import UserMessage
 
 DeliveryCallback = Callable[[Sequence[UserMessage], bool], None]
-"""Called with messages and whether the agent was told; False: it was too late for them."""
+"""Gets messages, and whether they were delivered; False: it was too late."""
 
-_LOOK = 0.5  # seconds between two looks for new messages
+_LOOK = 0.5  # seconds between two polls for new messages
 _GRACE = 15.0  # seconds that an agent has to stop where it is, before it is ended
 
 
@@ -33,21 +34,21 @@ class Mailbox:
     """The messages for one attempt at a run."""
 
     def __init__(self) -> None:
-        self.why = ""  # it is stopped: what was said of it
+        self.why = ""  # why it is stopped
         self._new: list[UserMessage] = []
         self._asking = 0  # how many of the agent's questions wait for an answer
         self._over = False
         self._arrival = threading.Condition()
-        self.interrupted = False  # whoever runs it wants it to end
+        self.interrupted = False  # its runner wants it to end
         self.clock = Clock()  # of the agent's limits; it is held while the agent stands still
         self._told: SimpleQueue[UserMessage] = SimpleQueue()
         self._late: list[UserMessage] = []
         self._seen: set[int] = set()
         self._until: float | None = None  # when the agent is ended if it has not ended by then
-        self._finished = False  # nobody has anything more to say to it
+        self._finished = False  # no more messages are taken
 
     def take(self) -> list[UserMessage]:
-        """What has come since it was asked last; while the agent waits for an answer, only stops."""
+        """The messages since the last call; while the agent waits for an answer, only stops."""
         with self._arrival:
             waited = self._asking and not self._over
             taken = [message for message in self._new if message.act == "stop" or not waited]
@@ -72,15 +73,15 @@ class Mailbox:
         return read
 
     def note_delivered(self, message: UserMessage) -> None:
-        """The agent was told."""
+        """Note that the agent got a message."""
         self._told.put(message)
 
     def note_late(self, message: UserMessage) -> None:
-        """The agent was not told: all is said."""
+        """Note that a message came too late for the agent."""
         self._late.append(message)
 
     def note_last_turn(self) -> None:
-        """The agent has done its last turn: it has a while to end, which its own children may prevent."""
+        """Note the end of the agent's last turn: it has some seconds to end, which children may prevent."""
         self._finished = True
         self._until = self._until or time.monotonic() + _GRACE
 
@@ -96,7 +97,7 @@ class Mailbox:
         note: DeliveryCallback,
         speaks: bool,
     ) -> Iterator[None]:
-        """Look for messages while the body goes on.
+        """Poll for messages while the context lasts.
 
         `speaks`: the agent can be told something, and can stop by itself. Where the database is away
         the next look may find what this one did not.

@@ -1,4 +1,4 @@
-"""A run that has ended, for another that goes on from it: what it changed, and its agent's session."""
+"""Reads an ended run for another that continues it: its changes, and its agent's session."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _WORDS = 4_000  # characters of them
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRun:
-    """What is known of such a run. All but its id and end was written by an agent."""
+    """A run to continue. Everything but its id and end was written by an agent."""
 
     run_id: str
     base_sha: str
@@ -38,7 +38,7 @@ class EarlierRun:
         return self.session if fits and sessions_of(harness) else None
 
     def task_prompt(self, harness: str, task: str, said: str) -> str:
-        """The prompt for an agent that goes on: what is to be done now, and what it does not know."""
+        """The prompt for an agent that continues: the new task, and what its session does not know."""
         here = "lies in the working tree" if self.patch else "is not here any more, if there was any"
         note = f"What was changed until then {here}."
         if self.session_for(harness):
@@ -72,7 +72,7 @@ def read_earlier_run(store: Store, run: Run) -> EarlierRun:
 
 
 def planned_spec(store: Store, run: Run) -> RunSpec:
-    """What a run was to do, without its event. Raises RunnerError when it was never planned."""
+    """The spec of a run without its event. Raises RunnerError when it was never planned."""
     if (stored := store.spec(run.id)) is None:
         message, hint = f"run {run.id} ended before it was planned", f"skillrunner retry {run.id}"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)

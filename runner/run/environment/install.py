@@ -1,4 +1,4 @@
-"""A harness's program on this machine, for sandboxes whose image lacks it: somebody's own, or installed."""
+"""Provides a harness's program, a given or an installed one, for sandboxes whose image lacks it."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ class Program:
     lib: Path | None = None  # the folder with the rest of its package
 
     def mounts(self, name: str, tools: str) -> Iterator[Mount]:
-        """Where a sandbox sees it, that has `tools` on its path."""
+        """The mounts that put it into `tools` of a sandbox."""
         yield Mount(source=self.file, target=f"{tools}/{name}")
         if self.lib is not None:
             yield Mount(source=self.lib, target=f"{Path(tools).parent}/{_LIB}/{name}")
@@ -41,7 +41,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Install:
-    """A program that is to be there: version `version` of a package."""
+    """A program to install: version `version` of a package."""
 
     package: Package
     name: str  # of the program
@@ -50,7 +50,7 @@ class Install:
     registry: str = field(default_factory=npm.registry_url)
 
     def install(self, say: Callable[[str], None]) -> Program:
-        """It is fetched, and told of, where it is not there yet. Raises RunnerError."""
+        """Install it if it is missing; `say` reports that. Raises RunnerError."""
         package, machine = self.package, _machine()
         names = {"machine": machine, "arch": _ARCHES[machine]}
         version = package.version if self.version == TESTED_VERSION else self.version

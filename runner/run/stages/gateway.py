@@ -1,4 +1,4 @@
-"""A run's way out: its gateway, what it may spend there, and a record of both."""
+"""Opens the gateway of a run, limits what it may spend there, and records both."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,7 +27,7 @@ _TOLD = 10  # refused hosts of one run that its events tell of; all are in the f
 
 
 def make_account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
-    """What the run may spend on its model, and what its earlier attempts did."""
+    """The account of the run's model, with the limit and the cost of earlier attempts."""
     masked = Redactor(options.confidential)
 
     def keep(call: Call) -> None:
@@ -44,7 +44,7 @@ def make_account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Acc
 
 
 def is_needed(context: RunContext) -> bool:
-    """Whether anything may be reached from inside."""
+    """Whether the sandbox may reach anything."""
     spec = context.spec
     return _model(context) is not None or bool(spec.environment.network or spec.tools)
 
@@ -61,7 +61,7 @@ def _model(context: RunContext) -> ModelAccess | None:
 
 @contextmanager
 def open_run_gateway(context: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
-    """The way out, for as long as the harness runs. What went through, and what did not, is recorded."""
+    """Open the gateway for as long as the harness runs, and record its calls and attempts."""
     parts, options = context.parts, context.options
     log = EgressLog(context.record.folder / EGRESS)
     model = ModelRouteOptions(
@@ -108,7 +108,7 @@ def egress(context: RunContext, box: Sandbox) -> Iterator[Mapping[str, str]]:
 
 
 def _enter(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
-    """The gateway is closed: what it saw is the run's, however that goes on."""
+    """Record what the gateway saw, after it is closed."""
     record = context.record
     record.usage += context.account.usage
     for path in (record.folder / name for name in (CALLS, TRAFFIC)):
@@ -146,7 +146,7 @@ def task_with_gateway(task: Task, context: RunContext, opened: GatewayAddress) -
 
 
 def outcome_with_usage(context: RunContext, outcome: Outcome) -> Outcome:
-    """The outcome with what the gateway saw; the harness's own words count for what it did not see."""
+    """The outcome with the gateway's usage; the harness's own report counts where the gateway saw nothing."""
     seen, said = context.account.usage, outcome.usage
     if context.account.calls == 0:
         context.record.usage += said
@@ -158,7 +158,7 @@ def outcome_with_usage(context: RunContext, outcome: Outcome) -> Outcome:
 
 
 def check_cost(context: RunContext, outcome: Outcome) -> None:
-    """What the gateway did not see: a cost that nobody told is not held against the run."""
+    """Check the cost that only the harness reported; an unknown cost is no failure."""
     limit, cost = context.spec.limits.cost_usd, outcome.usage.cost_usd
     if limit is None or context.account.calls:
         return

@@ -1,4 +1,4 @@
-"""The agent at work: what it is given, what it is told, and what of its session is kept."""
+"""Runs the harness: with its task, messages of people, and its stored session."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -21,7 +21,7 @@ from runner.workspace.checkout import Workspace
 
 
 def restore_changes(context: RunContext, place: Workspace, changeset: Changeset) -> None:
-    """What an earlier run changed lies in the workspace again, for one that goes on from it."""
+    """Apply the changes of the earlier run that this one continues to the workspace."""
     before = context.options.earlier_run
     if before is not None and before.patch:
         made = changeset.apply(context.spec.base_sha, before.patch)
@@ -32,7 +32,7 @@ def restore_changes(context: RunContext, place: Workspace, changeset: Changeset)
 
 
 def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
-    """Run the harness with its secrets, and with a door to its model that needs no key inside."""
+    """Run the harness with its secrets, and with a gateway to its model that needs no key inside."""
     spec, parts, options = context.spec, context.parts, context.options
     with context.record.stage(Phase.HARNESS):
         install_skills(context, box)
@@ -67,7 +67,7 @@ def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
 
 
 def keep_session(context: RunContext, place: Workspace, driven: HarnessResult, places: Places) -> None:
-    """Keep the agent's own session, by which it can go on later. That it cannot be kept is no failure."""
+    """Store the agent's session, so that it can be resumed later. A failure of this is only noted."""
     kept = sessions_of(context.spec.harness.kind)
     if kept is None or not session.is_session_id(driven.session_id):
         return
@@ -94,15 +94,15 @@ _NOTED = {
 
 
 def open_mailbox(context: RunContext, masked: Redactor) -> AbstractContextManager[None]:
-    """The agent is told what people say to it, and the run's events tell of that."""
+    """Deliver messages to the agent while the context lasts; each delivery is an event of the run."""
     store, run_id = context.record.store, context.record.run_id
 
-    def note(letters: Sequence[UserMessage], told: bool) -> None:
+    def note(noted: Sequence[UserMessage], told: bool) -> None:
         if told:
-            messages.mark_delivered(store, letters, datetime.now(UTC))
-        for letter in letters:
-            said = f"{_NOTED[letter.act, told]}: {escape_invisible(masked.redact(letter.text))}"
-            context.record.add_event(said, letter=letter.id, act=letter.act)
+            messages.mark_delivered(store, noted, datetime.now(UTC))
+        for one in noted:
+            said = f"{_NOTED[one.act, told]}: {escape_invisible(masked.redact(one.text))}"
+            context.record.add_event(said, letter=one.id, act=one.act)
 
     speaks = context.parts.harness.reader().speaker() is not None
     return context.mailbox.open(lambda: messages.undelivered(store, run_id), note, speaks)

@@ -17,7 +17,7 @@ from runner.run.environment.devcontainer import Devcontainer, parse_devcontainer
 from runner.sandboxes.docker.options import PLACES
 
 LOG = "image.log"
-_PAUSE = 0.2  # seconds between looks at whether somebody else's build of the same image has ended
+_PAUSE = 0.2  # seconds between two checks whether another build of the same image has ended
 
 
 def resolve_reference(context: RunContext) -> RunContext:
@@ -85,7 +85,7 @@ def _log(context: RunContext) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _alone(path: Path, stop: Callable[[], None]) -> Iterator[None]:
-    """Nobody else on this machine builds the same image meanwhile."""
+    """Lock the image, so that only one process of this machine builds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         while True:

@@ -13,7 +13,7 @@ from runner.workspace.changeset import Changeset
 def judge(
     context: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes, changeset: Changeset
 ) -> None:
-    """Let pass what is good work and allowed. Raises RunnerError otherwise; what was found is recorded."""
+    """Record the findings about a proposal. Raises RunnerError unless it is good work and allowed."""
     run_id = context.record.run_id
     count = len(proposal.changes)
     with context.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):

@@ -1,4 +1,4 @@
-"""The publication of what came out."""
+"""Publishes an allowed proposal."""
 
 from dataclasses import replace
 

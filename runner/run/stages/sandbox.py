@@ -22,7 +22,7 @@ _SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what ru
 
 
 def resolve_image(context: RunContext) -> RunContext:
-    """Have the image at hand, built where that is asked for, and record which one it is."""
+    """Resolve the image, building it if needed, and record its digest."""
     with context.record.stage(Phase.SANDBOX):
         context = _installed(image.resolve_reference(context))
         digest = context.parts.sandbox.resolve(context.spec.environment.image, context.record.add_event)
@@ -39,14 +39,14 @@ def _installed(context: RunContext) -> RunContext:
 
 
 def find_setup(context: RunContext) -> SetupResult | None:
-    """What set-up left the last time, where that is kept for the base's files."""
+    """The cached result of set-up for the base's files, if there is one."""
     with context.record.stage(Phase.SETUP):
         return find_setup_result(context, context.parts.mirror.git, context.spec.base_sha)
 
 
 @contextmanager
 def open_changeset(context: RunContext) -> Iterator[Changeset]:
-    """Where git works on what came out. It may hold what must not be kept, so it goes at the end."""
+    """Open the run's private git repository. It may hold secrets, so it is removed at the end."""
     folder = context.record.folder / "changeset.git"
     safe_fs.remove(folder)
     try:
@@ -119,7 +119,7 @@ def open_sandbox(
 
 @contextmanager
 def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """`work` goes on in a thread beside the body, and has ended afterwards, whatever happened."""
+    """Run `work` in a thread during the context, and wait for its end."""
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(work)
         yield

@@ -1,4 +1,4 @@
-"""What set-up commands left behind, kept for later runs with the same key (docs/decisions/0009).
+"""Caches the result of set-up commands for later runs with the same key (docs/decisions/0009).
 
 Set-up can write in three places: the workspace, its home, and /tmp. What it made there is packed by the
 sandbox itself, with the image's own `tar`. To us the archive is one opaque file.
@@ -26,7 +26,7 @@ from runner.sandboxes import Mount, Sandbox
 from runner.workspace.checkout import Workspace
 
 INSIDE = "/opt/skillrunner/prepared.tar"
-UNUSED_AFTER = 14 * 24 * 3600.0  # seconds after which what nobody used is removed
+UNUSED_AFTER = 14 * 24 * 3600.0  # seconds after which an unused result is removed
 _MOST = 4 * 1024**3  # bytes of one archive
 _ARCHIVE, _LIST, _MARK = "prepared.tar", "prepared.list", "prepared.mark"
 _SUBMODULE = 0o160000
@@ -85,7 +85,7 @@ def _key(context: RunContext, tracked: Mapping[str, Entry]) -> str:
 
 
 def _fits(names: Path, tracked: Mapping[str, Entry]) -> bool:
-    """Whether nothing that was made lies where the repository now has something of its own."""
+    """Whether no cached file lies at a path that the repository has now."""
     try:
         made = os.fsdecode(names.read_bytes()).split("\n")[:-1]
     except OSError:
@@ -127,7 +127,7 @@ def set_up(
 
 
 class _NotKept(Exception):  # noqa: N818 - the run goes on
-    """Why what set-up made cannot be used again."""
+    """The result of set-up cannot be cached."""
 
 
 def _restore(context: RunContext, box: Sandbox, kept: SetupResult) -> None:
@@ -212,7 +212,7 @@ def _store(kept: SetupResult, exchange: Path, made: list[str]) -> int:
 
 
 def prune(folder: Path) -> None:
-    """Remove what no run has used for long. One that a sandbox has mounted stays with it."""
+    """Remove results that no run has used for long. A sandbox keeps the one that it has mounted."""
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(FileNotFoundError):
             if path.suffix != ".list" and time.time() - path.stat().st_mtime > UNUSED_AFTER:

@@ -41,8 +41,8 @@ class _Question(Model):
 
 
 @dataclass(slots=True)
-class _Desk:
-    """Where the tools of one attempt are carried out."""
+class _ToolHandlers:
+    """Executes the tools of one attempt."""
 
     context: RunContext
     masked: Redactor
@@ -72,7 +72,8 @@ class _Desk:
 
     def read_messages(self, _: object) -> str:
         return (
-            "\n\n".join(letter.text for letter in self.context.mailbox.read()) or "There are no new messages."
+            "\n\n".join(message.text for message in self.context.mailbox.read())
+            or "There are no new messages."
         )
 
     def ask_human(self, given: _Question) -> str:
@@ -81,14 +82,14 @@ class _Desk:
         if question not in self.asked:
             self.asked.add(question)
             self.context.record.add_event(f"the agent asks: {question}", question=question)
-        letters = self.context.mailbox.read(answer_timeout(self.context.spec.limits.idle))
-        return "\n\n".join(letter.text for letter in letters) or (
+        messages = self.context.mailbox.read(answer_timeout(self.context.spec.limits.idle))
+        return "\n\n".join(message.text for message in messages) or (
             "Nobody has answered yet. Call ask_human again with the same question to go on waiting, or go on"
             " without an answer: choose what is safest, and say so in your result."
         )
 
     def _kept(self, text: str, most: int) -> str:
-        """The text as it may be kept. Raises ToolError when it is too long."""
+        """The text in a form that may be stored. Raises ToolError when it is too long."""
         safe = escape_invisible(self.masked.redact(text)).strip()
         if len(text.encode("utf-8", "replace")) > most:
             raise ToolError(f"the text has more than {most} bytes: say it in fewer words")
@@ -122,21 +123,21 @@ def answer_timeout(idle: float) -> float:
 
 def tools(context: RunContext) -> tuple[Tool, ...]:
     """Those that the skill asks for."""
-    desk = _Desk(context, Redactor(context.options.confidential))
+    handlers = _ToolHandlers(context, Redactor(context.options.confidential))
     made: Mapping[str, tuple[str, type[Model], Callable[[Any], str]]] = {
-        "declare_output": (_declaring(context), _declaration(context), desk.declare),
-        "note": (_NOTING, _Note, desk.note),
-        "read_notes": (_READING, _Nothing, desk.read_notes),
-        "read_messages": (_MESSAGES, _Nothing, desk.read_messages),
-        "ask_human": (_asking(context), _Question, desk.ask_human),
+        "declare_output": (_declaring(context), _declaration(context), handlers.declare),
+        "note": (_NOTING, _Note, handlers.note),
+        "read_notes": (_READING, _Nothing, handlers.read_notes),
+        "read_messages": (_MESSAGES, _Nothing, handlers.read_messages),
+        "ask_human": (_asking(context), _Question, handlers.ask_human),
     }
     return tuple(
         Tool(
             name=name,
             description=made[name][0],
             arguments=made[name][1],
-            call=partial(desk.carried_out, made[name][2]),
-            begin=partial(desk.begin, name),
+            call=partial(handlers.carried_out, made[name][2]),
+            begin=partial(handlers.begin, name),
         )
         for name in context.spec.tools
     )

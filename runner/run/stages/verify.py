@@ -45,7 +45,7 @@ def verify(context: RunContext, tree: str, changeset: Changeset) -> tuple[Check,
 
 
 def put_change(place: Workspace, changeset: Changeset, tree: str, owner: tuple[int, int] | None) -> None:
-    """Put `tree` on top of the base. Git's index there holds it then, as if it were staged."""
+    """Check out `tree` on top of the base, staged in git's index."""
     resume.apply_edits(changeset.edits(place.base_sha, tree), place.path, owner)
     exchange.put(place.path, ".git/index", changeset.index(tree), 0o644, owner)
 

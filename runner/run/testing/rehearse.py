@@ -83,7 +83,7 @@ def open_bench(root: Path, config: Path | None, force: Mapping[str, Any]) -> Ite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRun:
-    """What came of it."""
+    """The result of a rehearsal."""
 
     run_id: str
     end: End
@@ -95,8 +95,8 @@ class CaseRun:
 
 
 @dataclass(slots=True)
-class _Ears:
-    """What is only known while it runs."""
+class _Observer:
+    """Collects what is known only while the run goes on."""
 
     names: Placeholders
     offer: Offer | None = None
@@ -108,14 +108,14 @@ class _Ears:
 
 
 class _Unpublished(Output):
-    """In place of an output: the agent may declare the same, and nothing leaves."""
+    """Replaces an output: the agent may declare the same, and nothing is published."""
 
-    def __init__(self, real: Output, ears: _Ears) -> None:
+    def __init__(self, real: Output, observer: _Observer) -> None:
         self.name, self.options, self.declares = real.name, real.options, real.declares
-        self.ears = ears
+        self.observer = observer
 
     def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> "Receipt":
-        self.ears.offer = offer
+        self.observer.offer = offer
         return NoneOutput().publish(offer, forge, changeset)
 
 
@@ -133,26 +133,26 @@ def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
         raise RunnerError(Phase.CHECKOUT, Reason.UNSUPPORTED, message, hint=hint)
     if mode != "record":
         spec = replace(spec, environment=replace(spec.environment, network=()))
-    ears = _Ears(Placeholders(others=_names(stage, run_id, repository, commits)))
-    replay = None if mode == "record" else Replay(case.traffic(), ears.names, strict=mode == "test")
+    observer = _Observer(Placeholders(others=_names(stage, run_id, repository, commits)))
+    replay = None if mode == "record" else Replay(case.traffic(), observer.names, strict=mode == "test")
     record = RunRecorder(stage.store, run_id, stage.store.run_folder(run_id), _unwatched)
     with hold_lock(record.folder):
         stage.store.create_run(run_record(spec, run_id), StoredSpec(spec=spec))
-        parts, options = make(spec, ears, mode)
-        parts = replace(parts, model_substitute=_model_end(ears, replay))
+        parts, options = make(spec, observer, mode)
+        parts = replace(parts, model_substitute=_model_end(observer, replay))
         if replay is not None:
             parts = replace(parts, stop=replay.check)
         end = execute(spec, record, parts, replace(options, record_traffic=mode != "test"))
-    return _rehearsed(stage, spec, ears, replay, run_id, end)
+    return _rehearsed(stage, spec, observer, replay, run_id, end)
 
 
 def _unwatched(_: object) -> None:
-    """Nobody looks on: what came of it is told at the end."""
+    """Show nothing: the result is shown at the end."""
 
 
 def _planned(
     stage: TestBench, skill: Skill, case: cases.Case, run_id: str, repository: Path
-) -> tuple[RunSpec, Callable[[RunSpec, _Ears, Mode], "tuple[Parts, RunOptions]"]]:
+) -> tuple[RunSpec, Callable[[RunSpec, _Observer, Mode], "tuple[Parts, RunOptions]"]]:
     """The run, as it would be planned at the case's own time, and what makes its parts."""
     place = Place(config=stage.place.config, root=repository, origin="", default_branch=case.options.branch)
     target = bootstrap.make_forge(place, stage.store)
@@ -164,11 +164,11 @@ def _planned(
     environment = replace(spec.environment, variables={**clock, **spec.environment.variables})
     spec = replace(spec, environment=environment, limits=replace(spec.limits, attempts=1))
 
-    def make(spec: RunSpec, ears: _Ears, mode: Mode) -> "tuple[Parts, RunOptions]":
+    def make(spec: RunSpec, observer: _Observer, mode: Mode) -> "tuple[Parts, RunOptions]":
         find = None if mode == "record" else _no_secret
-        parts = bootstrap.make_parts(Host(place, stage.store, target), spec, mirror, ears.watch)
+        parts = bootstrap.make_parts(Host(place, stage.store, target), spec, mirror, observer.watch)
         install = parts.install and replace(parts.install, folder=stage.programs)
-        outputs = {kind: _Unpublished(output, ears) for kind, output in parts.outputs.items()}
+        outputs = {kind: _Unpublished(output, observer) for kind, output in parts.outputs.items()}
         return replace(parts, outputs=outputs, install=install), bootstrap.make_options(place, spec, find)
 
     return spec, make
@@ -203,24 +203,24 @@ def _names(stage: TestBench, run_id: str, repository: Path, commits: tuple[str, 
     return {**known, **commit_names(commits)}
 
 
-def _model_end(ears: _Ears, replay: Replay | None) -> Callable[[ModelRouteOptions, Places], Any]:
+def _model_end(observer: _Observer, replay: Replay | None) -> Callable[[ModelRouteOptions, Places], Any]:
     @contextmanager
-    def end(door: ModelRouteOptions, places: Places) -> Iterator[ModelRouteOptions]:
+    def end(options: ModelRouteOptions, places: Places) -> Iterator[ModelRouteOptions]:
         inside = {places.workspace: "workspace", places.exchange: "exchange", places.home: "home"}
-        ears.names = replace(ears.names, places=inside)
+        observer.names = replace(observer.names, places=inside)
         if replay is None:
-            yield door
+            yield options
             return
-        replay.names = ears.names
+        replay.names = observer.names
         with serve_replay(replay) as url:
-            others = [replace(one, upstream=url) for one in door.fallback]
-            yield replace(door, upstream=url, fallback=others)
+            others = [replace(one, upstream=url) for one in options.fallback]
+            yield replace(options, upstream=url, fallback=others)
 
     return end
 
 
 def _rehearsed(
-    stage: TestBench, spec: RunSpec, ears: _Ears, replay: Replay | None, run_id: str, end: End
+    stage: TestBench, spec: RunSpec, observer: _Observer, replay: Replay | None, run_id: str, end: End
 ) -> CaseRun:
     kept = {one.name: one for one in stage.store.artifacts(run_id)}
     traffic = _content(kept.get(TRAFFIC))
@@ -230,11 +230,11 @@ def _rehearsed(
     return CaseRun(
         run_id=run_id,
         end=end,
-        harness=f"{spec.harness.kind} {ears.version}".rstrip(),
-        expected=_expected(stage, run_id, ears, end),
-        patch=_patch(_content(kept.get("patch")), ears.names),
+        harness=f"{spec.harness.kind} {observer.version}".rstrip(),
+        expected=_expected(stage, run_id, observer, end),
+        patch=_patch(_content(kept.get("patch")), observer.names),
         problems=tuple(problems[:1]),
-        traffic=from_traffic(traffic, ears.names) if traffic else (),
+        traffic=from_traffic(traffic, observer.names) if traffic else (),
     )
 
 
@@ -248,10 +248,10 @@ def _patch(raw: bytes, names: Placeholders) -> str:
     return re.sub(r"^index [0-9a-f]{40,64}\.\.[0-9a-f]{40,64}( \d+)?\n", "", text, flags=re.MULTILINE)
 
 
-def _expected(stage: TestBench, run_id: str, ears: _Ears, end: End) -> dict[str, Any]:
+def _expected(stage: TestBench, run_id: str, observer: _Observer, end: End) -> dict[str, Any]:
     refused = [f"{one.rule}: {one.subject}" for one in stage.store.refusals(run_id)]
     checks = [{"command": one.command, "exit_code": one.exit_code} for one in stage.store.checks(run_id)]
-    declared = ears.offer.proposal.declared if ears.offer else ()
+    declared = observer.offer.proposal.declared if observer.offer else ()
     told: dict[str, Any] = {"state": str(end.state)}
     if end.reason is not None:
         told["reason"] = str(end.reason)

@@ -73,7 +73,7 @@ def _outside(exchange: Path) -> Iterator[socket.socket]:
 
 
 def _taken(outside: socket.socket) -> socket.socket | None:
-    """What was handed over, if it is what was asked for."""
+    """The socket that was passed out, if there is one."""
     try:
         connection, _ = outside.accept()
     except BlockingIOError:

@@ -33,14 +33,14 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class IgnoredDelivery:
-    """Rightly signed, and nothing that a skill could ask for."""
+    """A correctly signed delivery that no trigger listens for."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedDelivery:
-    """Not taken; `status` is that of the HTTP answer."""
+    """A refused delivery; `status` is that of the HTTP answer."""
 
     status: int
     why: str
@@ -51,7 +51,7 @@ ReceivedBody = Delivery | Ping | IgnoredDelivery | RefusedDelivery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollTarget:
-    """A repository that may be polled, and what is shown to whom it is on."""
+    """A repository to poll, with its forge and credential."""
 
     repository: str  # "owner/name", or a folder
     forge: str  # the kind of forge that it is on
@@ -62,7 +62,7 @@ class PollTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollResult:
-    """What one poll of one repository heard."""
+    """The events of one poll of one repository."""
 
     events: Sequence[Event]  # the oldest first
     cursor: Mapping[str, Any]  # JSON, with which the next poll goes on
@@ -70,7 +70,7 @@ class PollResult:
 
 
 class Feed(Protocol):
-    """What is polled of one repository, with its connections kept open. One thread at a time uses it."""
+    """Polls one repository over open connections. One thread at a time uses it."""
 
     def poll(self, cursor: Mapping[str, Any], wanted: Collection[str], now: datetime) -> PollResult | None:
         """What happened since the poll that gave `cursor` (empty: none yet), of the triggers in `wanted`.
@@ -82,7 +82,7 @@ class Feed(Protocol):
 
 
 class EventSource(Plugin, Protocol):
-    """An outside system that tells what happens: by webhook at `/webhooks/NAME`, by being polled, or both.
+    """An outside system that sends events: by webhook at `/webhooks/NAME`, by polling, or both.
 
     A worker has one object of each source for all its repositories; more than one thread calls it.
     """
@@ -98,7 +98,7 @@ class EventSource(Plugin, Protocol):
         serves: Callable[[str], bool],
         now: datetime,
     ) -> ReceivedBody:
-        """What a webhook brought. Pure, and it gives an answer to whatever comes.
+        """The result of a webhook's delivery. Pure; it has an answer for every body.
 
         `headers` have names in lower case. `secrets` are those that are configured for this source, several
         while one is replaced; `serves` knows the repositories that are ours.
@@ -106,7 +106,7 @@ class EventSource(Plugin, Protocol):
         return RefusedDelivery(404, "not found")
 
     def connect(self, target: PollTarget) -> Feed | None:
-        """What is to be polled of a repository; None where this source has nothing of it."""
+        """The feed to poll for a repository; None: this source has none."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""How far a repository's lists have been read: storable, and what decides whether an item is news. Pure.
+"""A repository's poll cursor: how far each list was read, and so which items are new. Pure.
 
 Only GitHub's own times and ids count, so that nobody's clock matters but GitHub's.
 """
@@ -22,7 +22,7 @@ class Position:
     known: Mapping[str, str] = field(default_factory=dict)  # what the list itself must remember
 
     def news(self, item: object, at: str | None) -> bool:
-        """Whether an item of this id and time was not seen before."""
+        """Whether an item with this id and time is new."""
         return at is not None and str(item) not in self.seen and parse_time(at) >= parse_time(self.floor)
 
     def after(

@@ -1,4 +1,4 @@
-"""GitHub's lists, read so that what has not changed costs nothing and what changes meanwhile is not missed.
+"""Reads GitHub's lists so that an unchanged list costs no rate limit and no concurrent change is missed.
 
 GitHub's "Best practices for using the REST API": an answer 304 to a request with an ETag and a token counts
 against no rate limit.
@@ -43,7 +43,7 @@ def answer_errors(what: str) -> Iterator[None]:
 
 @dataclass
 class PollSession:
-    """One poll of one repository; what several events need is asked for once."""
+    """One poll of one repository; requests that several lists need are sent once."""
 
     api: GitHubApi
     wanted: frozenset[str]
@@ -65,7 +65,7 @@ class PollSession:
         return stamp(parsedate_to_datetime(told) if told else self.now)
 
     def detail(self, path: str, **parameters: str | int) -> Any:
-        """What is at `path`; None where it is gone, or not for us."""
+        """The object at `path`; None: it is gone, or we may not read it."""
         if path not in self._details:
             try:
                 self._details[path] = self.api.get(path, **parameters)

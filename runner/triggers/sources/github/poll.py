@@ -15,7 +15,7 @@ from runner.triggers.sources.github.trigger import github_triggers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListsRead:
-    """What one poll of one repository heard."""
+    """The events of one poll of one repository."""
 
     events: list[Event]  # the oldest first
     cursor: Cursor  # to poll with the next time
@@ -34,11 +34,11 @@ def wanted_lists(wanted: Collection[str]) -> list[EventList]:
 
 
 def poll(api: GitHubApi, cursor: Cursor, wanted: Collection[str], now: datetime) -> ListsRead:
-    """What happened in the repository of `door` since `cursor`, of the kinds in `wanted`.
+    """The events of the kinds in `wanted` in the repository of `api` since `cursor`.
 
-    The first poll of a list hears nothing: it begins at that moment, by GitHub's clock. A list that nobody
-    wants any more is forgotten. Raises RunnerError when the repository itself cannot be read; nothing is lost
-    then, because the old cursor holds.
+    The first poll of a list yields no events: it starts at that moment, by GitHub's clock. The cursor of a
+    list that nobody wants any more is dropped. Raises RunnerError when the repository itself cannot be read;
+    nothing is lost then, because the old cursor stays valid.
     """
     asking = PollSession(api, frozenset(wanted), now)
     positions: dict[str, Position] = {}

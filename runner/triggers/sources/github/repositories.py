@@ -25,10 +25,10 @@ class _Page:
 
 @dataclass
 class Repositories:
-    """What can be seen at an owner, kept with its ETags: asked again, an unchanged list costs nothing.
+    """Lists the repositories of owners, with ETags: reading an unchanged list again costs no rate limit.
 
-    `door` is the one through which an owner's repositories are listed: an App has a token for each owner.
-    `say` is told once of each repository that a pattern means and that is left out.
+    `api` makes the client that lists an owner's repositories: an App has a token for each owner. `say` is
+    called once for each repository that a pattern matches and that is left out.
     """
 
     api: Callable[[str], GitHubApi]
@@ -43,7 +43,7 @@ class Repositories:
 
         "owner/name" stands for itself, "owner/svc-*" for what can be seen there; "!owner/name" and
         "!owner/svc-*" take away. Raises RunnerError: INVALID_CONFIG for what is no pattern, FORGE_NOT_FOUND
-        for an owner who is not there, and what the door raises.
+        for an owner who does not exist, and what the API raises.
         """
         for pattern in patterns:
             if not _PATTERN.fullmatch(pattern):
