@@ -115,14 +115,18 @@ def read_repository(
         introduction_times={
             one.name: introduction_time(mirror, base.sha, one.path) for one in loaded.skills.values()
         },
-        feeds=before.feeds if before else _feeds(name, place, forge.name),
+        feeds=before.feeds if before else _feeds(place, forge),
     )
 
 
-def _feeds(name: str, place: Place, forge: str) -> Mapping[str, Feed]:
+def _feeds(place: Place, forge: Forge) -> Mapping[str, Feed]:
     """What each event source polls of a repository."""
     target = PollTarget(
-        repository=name, forge=forge, config=place.config, token=place.token, pacer=place.rate_limiter
+        repository=forge.repository,
+        forge=forge.name,
+        config=place.config,
+        token=place.token,
+        pacer=place.rate_limiter,
     )
     opened = {source.name: source.connect(target) for source in SOURCES.all().values()}
     return {source: feed for source, feed in opened.items() if feed is not None}

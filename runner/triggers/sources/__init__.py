@@ -53,7 +53,7 @@ ReceivedBody = Delivery | Ping | IgnoredDelivery | RefusedDelivery
 class PollTarget:
     """A repository to poll, with its forge and credential."""
 
-    repository: str  # "owner/name", or a folder
+    repository: str  # its name there: "owner/name", or what tells it from others
     forge: str  # the kind of forge that it is on
     config: Config
     token: Callable[[], str] = field(repr=False)  # for the forge, at this moment; empty: none
