@@ -1,4 +1,4 @@
-"""The composition root: what the configuration and a spec name becomes the parts of a run."""
+"""The composition root: creates the objects that the configuration and a spec name."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_store(config: Config) -> Iterator["Store"]:
-    """The store that is configured; runs of this machine whose process is gone are ended first."""
+    """Open the configured store, and end the runs of this machine whose process is gone."""
     from runner.store import Store
 
     # A worker's database is for those who are given its address: who is not has a store of their own.
@@ -47,7 +47,7 @@ def open_store(config: Config) -> Iterator["Store"]:
 
 @contextmanager
 def open_worker_store(config: Config) -> Iterator["Store"]:
-    """The store that the worker uses. Raises RunnerError when it cannot be opened."""
+    """Open the store of the worker. Raises RunnerError when it cannot be opened."""
     from runner.store import Store
 
     variable = config.worker.database
@@ -64,7 +64,7 @@ def open_worker_store(config: Config) -> Iterator["Store"]:
 
 
 def _sweep(lost: set[str]) -> None:
-    """Remove what lost runs left in their sandboxes; what cannot be removed now ends by itself later."""
+    """Remove the sandboxes of lost runs. A sandbox that cannot be removed now ends by itself later."""
     for kind in SANDBOXES.all().values():
         with suppress(RunnerError):
             kind.sweep(lambda origin: origin.run_id not in lost)
@@ -91,7 +91,7 @@ def _pull_requests(runs: "Store", repository: str) -> "LocalPullRequests":
 
 
 def find_base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
-    """The commit to work on: the head of the branch `wanted`, or of the default branch, on the forge."""
+    """The commit that the work starts from: the head of the branch `wanted`, or of the default branch."""
     remote = target.remote()
     mirror = Mirror(place.config.state, remote.url)
     mirror.fetch(remote)
@@ -102,7 +102,7 @@ def find_base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mi
 
 
 def make_defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
-    """What holds where a skill says nothing; `force` holds what the flags of this run ask for."""
+    """The values that hold where a skill states none; `force` has what the flags of this run ask for."""
     folders = tuple(f"{folder.rstrip('/')}/**" for folder in config.skills)
     return Defaults(
         sandbox=config.sandbox,
@@ -116,7 +116,7 @@ def make_defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
 
 
 def _go_on() -> None:
-    """Nobody stops the run."""
+    """The default of `stop`: nobody stops the run."""
 
 
 def make_parts(
@@ -178,7 +178,7 @@ def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -
 
 
 def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) -> str:
-    """A worker's environment holds what is for other repositories too: each gets what it was promised."""
+    """The secret's value, if the skill may have it: a worker's environment has those of other skills too."""
     if place.allowed_secrets is not None and name not in place.allowed_secrets(spec.skill.name):
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"
@@ -187,7 +187,7 @@ def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) 
 
 
 def _other_remote(place: Place, target: Forge, skill: str, name: str) -> Remote:
-    """Another repository than the skill's own."""
+    """The remote of another repository than the one of the skill."""
     if place.allowed_repositories is not None and not any(
         fnmatchcase(name, one) for one in place.allowed_repositories(skill)
     ):

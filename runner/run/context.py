@@ -1,4 +1,4 @@
-"""What one attempt at a run is made with, and what it has come to."""
+"""The objects, the options and the state of one attempt at a run."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -92,19 +92,19 @@ class RunContext:
     outbox: Outbox = field(default_factory=Outbox)
 
     def check_stop(self) -> None:
-        """Raises RunnerError, or StoppedError, when what runs has to stop."""
+        """Raises RunnerError, or StoppedError, when the run has to stop."""
         self.parts.stop()
         self.account.check()
         self.mailbox.check()
 
     @property
     def earlier_session(self) -> AgentSession | None:
-        """The session of an earlier run that the harness goes on with."""
+        """The session of an earlier run that the harness continues."""
         return (
             self.options.earlier_run.session_for(self.spec.harness.kind) if self.options.earlier_run else None
         )
 
     @property
     def name(self) -> str:
-        """No other attempt's, so that one whose process hangs holds nobody up."""
+        """A name that no other attempt has, so that one whose process hangs blocks none."""
         return self.record.run_id if self.attempt == 1 else f"{self.record.run_id}-{self.attempt}"

@@ -1,4 +1,4 @@
-"""What a run would do, in words, before it does anything."""
+"""A description of what a run would do."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from runner.publish.outputs import OUTPUTS
 
 
 def preview_lines(spec: RunSpec) -> Iterator[tuple[str, str]]:
-    """A plan in lines: a name, and what holds for it."""
+    """The plan in lines, each a name and a value."""
     environment, limits, allowed = spec.environment, spec.limits, spec.allowance
     yield "skill", f"{spec.skill.name} ({spec.skill.commit or 'not committed'})"
     yield "started by", f"{spec.trigger.kind} {spec.trigger.subject}".rstrip()

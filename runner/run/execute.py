@@ -1,4 +1,4 @@
-"""THE main path: one run, from its spec to its receipt, one call per stage."""
+"""THE main path: one run, from its spec to its receipts, one call for each stage."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -93,13 +93,13 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
 
 
 def _end_of(receipts: tuple[Receipt, ...]) -> End:
-    message = "; ".join(_published(one) for one in receipts)
+    message = "; ".join(_describe(one) for one in receipts)
     if all(one.action == "unchanged" for one in receipts):
         return RunnerError(Phase.PUBLISH, Reason.UNCHANGED, message).end
     return End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message=message)
 
 
-def _published(receipt: Receipt) -> str:
+def _describe(receipt: Receipt) -> str:
     what = receipt.kind.replace("_", " ")
     if receipt.action == "unchanged":
         return f"the {what} holds this already: {receipt.url}"

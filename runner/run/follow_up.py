@@ -1,4 +1,4 @@
-"""Reports the end of a run to the decision log, and starts the skills that follow it, on every host."""
+"""The end of a run: the log of decisions records it, and skills may follow. The same for every host."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ KIND = "run_completed"
 
 
 class EndLog(Protocol):
-    """A decision log that stores how each decision's run ended."""
+    """The log of decisions, which records how the run of each one ended."""
 
     def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUps:
-    """The decisions that the end of a run caused."""
+    """The decisions that follow from the end of a run."""
 
     event: Event
     decisions: Sequence[Decision] = ()
@@ -43,10 +43,10 @@ def report_end(
     decide: Callable[[Event, DecideFunction], Sequence[Decision]],
     now: datetime,
 ) -> FollowUps:
-    """Tell the log of a run's end, and decide for each skill that listens whether it starts.
+    """Record a run's end in the log, and decide for each skill that listens whether it starts.
 
-    `decision` is the one that started the run; None: a person did. `decide` lets a function decide on an
-    event, and keeps its decisions. Safe to repeat. Raises RunnerError of the forge.
+    `decision` is the one that started the run; None: a person did. `decide` passes the known history to a
+    function, and stores the decisions that it returns. Safe to repeat. Raises RunnerError of the forge.
     """
     url = result_url(store.receipts(run.id))
     if decision is not None:
@@ -70,7 +70,7 @@ def report_end(
 
 
 def chain_length(store: Store, run: Run) -> int:
-    """How many runs, each of which the next one followed, came before this one; counted up to MAX_CHAIN."""
+    """The number of runs before this one, each of which the next one followed; counted up to MAX_CHAIN."""
     for length in range(MAX_CHAIN):
         if run.trigger != KIND:
             return length
@@ -82,7 +82,7 @@ def chain_length(store: Store, run: Run) -> int:
 
 
 def _refuse(decision: Decision, run: Run) -> Decision:
-    """Refuse a run that would follow the last one of a chain, which could go on for ever."""
+    """Skip a start after the last run of a chain, which could continue for ever."""
     if decision.verdict is not Verdict.STARTED:
         return decision
     message = f"run {run.id} is the last of a chain: at most {MAX_CHAIN} runs follow one another"

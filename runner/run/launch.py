@@ -1,4 +1,4 @@
-"""From a skill and what starts it to a run that has ended: the same for a person, the Action and a worker."""
+"""From a skill and its trigger to a run that has ended: the same for a person, the Action and a worker."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ RequeueRun = Callable[[End, int, int, Usage], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """A request to start one run."""
+    """A request for one run."""
 
     run_id: str
     mirror: "Mirror"
@@ -45,7 +45,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun(RunRequest):
-    """Of a skill, and still to be planned."""
+    """A run of a skill, which is not planned yet."""
 
     skill: Skill
     commit: str | None  # where the skill's text was read; None: from files that are not committed
@@ -56,13 +56,13 @@ class NewRun(RunRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContinuedRun(RunRequest):
-    """Of an earlier run, and planned as that was."""
+    """A run that continues an earlier one, with its plan."""
 
     spec: RunSpec
 
 
 def plan_run(place: Place, start: NewRun) -> RunSpec:
-    """What the run would do. Raises RunnerError where it cannot be done."""
+    """The spec of the run. Raises RunnerError when the run is not possible."""
     defaults = bootstrap.make_defaults(place.config, start.force)
     now = datetime.now(UTC)
     spec = plan(start.skill, start.commit, start.trigger, start.base, start.run_id, now, defaults)
@@ -76,7 +76,7 @@ def continuation_spec(spec: RunSpec, earlier: EarlierRun, task: str, said: str =
 
 
 def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "ObserveTranscript") -> End:
-    """Plan and execute the run. Raises RunnerError when no run could be created; else its end is stored."""
+    """Plan the run and execute it. Raises RunnerError when no run came to be; otherwise its end is stored."""
     place, runs = host.place, host.store
     host.forge.check_credential()
     spec = start.spec if isinstance(start, ContinuedRun) else plan_run(place, start)
@@ -109,7 +109,7 @@ def _requeue(start: RunRequest, spec: RunSpec, record: RunRecorder) -> Requeue |
 
 
 def run_record(spec: RunSpec, run_id: str) -> Run:
-    """A run as it is stored when it begins."""
+    """The record of a run that begins."""
     return Run(
         id=run_id,
         repository=spec.repository.name,
@@ -127,7 +127,7 @@ def run_record(spec: RunSpec, run_id: str) -> Run:
 
 @contextmanager
 def interrupt_on_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into an interruption, so that the container is removed and the run's end is stored."""
+    """Treat SIGTERM as an interruption: the container is removed, and the run gets its end."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -24,7 +24,7 @@ AllowedNames = Callable[[str], Collection[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A repository that skills work for, and how the runner is configured for it."""
+    """A repository that skills work for, with the configuration of the runner for it."""
 
     config: Config
     root: Path  # where the runner stands: a checkout, or any folder
@@ -43,14 +43,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPlace(Place):
-    """The repository that the command line stands in."""
+    """The repository of the current folder of the command line."""
 
     local: LocalRepository
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What starts runs for a place: the command line, a step of a workflow, or a worker."""
+    """The program that starts runs for a place: the command line, a step of a workflow, or a worker."""
 
     place: Place
     store: "Store"
@@ -58,7 +58,7 @@ class Host:
 
 
 def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> LocalPlace:
-    """Look around at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
+    """The place at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
     local = discover(root)
     loaded = load_config(local.root, file=config, flags=flags)
     origin = local.remotes.get("origin", "")

@@ -1,4 +1,4 @@
-"""(skill, trigger, configuration) -> RunSpec: everything resolved, so that nobody asks again. Pure."""
+"""(skill, trigger, configuration) -> RunSpec: every value resolved, so that no stage resolves any. Pure."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ AUTO_MODEL = "auto"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What holds where the skill says nothing, and what was asked for in its place."""
+    """The values for everything that the skill does not state, and those that replace what it states."""
 
     sandbox: str
     image: str
@@ -80,7 +80,7 @@ def plan(
 ) -> RunSpec:
     """Resolve one run. `commit` is where the skill's text was read, None for files that are not committed.
 
-    Raises RunnerError: INVALID_INPUT where an input or an event's field is missing or wrong.
+    Raises RunnerError INVALID_INPUT when an input or a field of the event is missing or wrong.
     """
     trigger = replace(trigger, inputs=resolve_inputs(skill, trigger.inputs))
     reference = SkillRef(
@@ -103,7 +103,7 @@ def plan(
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
         outputs=tuple(
-            OutputSpec(kind=kind, options=_rendered(skill, options, context))
+            OutputSpec(kind=kind, options=_render_options(skill, options, context))
             for kind, options in skill.outputs.items()
         ),
     )
@@ -198,7 +198,7 @@ def _server(name: str, server: McpOptions) -> McpServer:
 
 
 def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
-    """The skill's own, or the one that this run is to have, which has to be able to do the same."""
+    """The skill's own harness, or the one that this run asks for, which has to support the same options."""
     said = skill.options.harness
     own = said.model_dump(exclude={"kind", "model"}, exclude_unset=False)
     spec = defaults.force_harness or HarnessSpec(kind=said.kind, model=said.model, options=own)
@@ -211,7 +211,7 @@ def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
 
 
 def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
-    """The rules by which the gateway chooses. What calls its model alone may have an `auto` of its own."""
+    """The rules by which the gateway chooses a model. A harness that calls its model itself has none."""
     access = HARNESSES.get(spec.kind).model_for(spec.options)
     if access is None:
         return ()
@@ -229,8 +229,8 @@ def _allowance(outputs: Iterable[Model], defaults: Defaults) -> Allowance:
     return replace(stated[0] if stated else Allowance(paths=()), guarded=defaults.guarded)
 
 
-def _rendered(skill: Skill, options: Model, context: PromptContext) -> dict[str, Any]:
-    """The output's options with every text in them rendered."""
+def _render_options(skill: Skill, options: Model, context: PromptContext) -> dict[str, Any]:
+    """Render every text in the output's options."""
     own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
     dumped = options.model_dump(include=own)
     return {name: _render(skill, value, context, name == "body") for name, value in dumped.items()}
@@ -246,11 +246,11 @@ def _render(skill: Skill, value: Any, context: PromptContext, body: bool) -> Any
 
 
 def digest_of(spec: RunSpec) -> str:
-    """Over all that it says."""
+    """A digest over everything that the spec says."""
     said = {item.name: getattr(spec, item.name) for item in fields(spec) if item.name != "digest"}
-    text = json.dumps(said, sort_keys=True, default=_plain)
+    text = json.dumps(said, sort_keys=True, default=_to_json)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else asdict(value)

@@ -1,4 +1,4 @@
-"""Records one run in the store: every state, event, file and finding of it."""
+"""Writes a run to the store: its states, events, files and findings."""
 
 import errno
 import hashlib
@@ -35,7 +35,7 @@ _BEGINS = {
 
 @dataclass(slots=True)
 class RunRecorder:
-    """Writes the events of one run, and passes them to whoever watches it."""
+    """Records what happens in one run, and passes each event to an observer."""
 
     store: Store
     run_id: str
@@ -45,7 +45,7 @@ class RunRecorder:
     usage: Usage = Usage()
 
     def enter_state(self, state: RunState, message: str = "") -> None:
-        """Set the run's state from now on."""
+        """The run enters `state`."""
         self.phase = _BEGINS.get(state, self.phase)
         told = self._event(message or state.value, state)
         self.store.set_state(self.run_id, state, told.at, told)
@@ -53,21 +53,21 @@ class RunRecorder:
 
     @contextmanager
     def stage(self, phase: Phase, message: str = "") -> Iterator[None]:
-        """What happens inside belongs to `phase`; an operating system's error there becomes a RunnerError.
+        """The body belongs to `phase`; an error of the operating system in it becomes a RunnerError.
 
         After a failure the phase stays, so that the end of the run names it.
         """
         before, self.phase = self.phase, phase
         if message:
-            self._tell(message)
+            self._add(message)
         try:
             yield
         except OSError as error:
-            raise _from_os(phase, error) from error
+            raise _os_failure(phase, error) from error
         self.phase = before
 
     def add_event(self, message: str, **data: Any) -> None:
-        self._tell(message, data=data)
+        self._add(message, data=data)
 
     def save_artifact(self, name: str, content: bytes, media_type: str = "text/plain") -> Artifact:
         """Store `content` as the run's file `name`."""
@@ -97,13 +97,13 @@ class RunRecorder:
         self.store.add_receipt(self.run_id, receipt)
 
     def finish(self, end: End) -> None:
-        """Store the end of the run; nothing changes it afterwards."""
+        """The run has ended; nothing changes its record any more."""
         self.phase = end.phase
         told = self._event(end.message or end.state.value, end.state)
         self.store.finish(self.run_id, end, told.at, self.usage, told)
         self.observe(told)
 
-    def _tell(self, message: str, data: dict[str, Any] | None = None) -> None:
+    def _add(self, message: str, data: dict[str, Any] | None = None) -> None:
         event = self._event(message, None, data)
         self.store.add_event(event)
         self.observe(event)
@@ -118,7 +118,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _from_os(phase: Phase, error: OSError) -> RunnerError:
+def _os_failure(phase: Phase, error: OSError) -> RunnerError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunnerError(
             phase,

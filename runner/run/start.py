@@ -1,4 +1,4 @@
-"""Turns a decision, or a person's command, into a run to launch, on every host.
+"""From a decision, or a person's request, to a run that can be launched: the same for every host.
 
 A decision becomes work, which waits in a worker's queue or begins at once in a step of a workflow; work
 becomes a new run. A person at the command line gives the skill and the trigger without a decision.
@@ -30,7 +30,7 @@ from runner.workspace.mirror import Mirror
 
 
 def work_of(decision: Decision, event: Event | None, skill: Skill, commit: str) -> Work:
-    """What a decision started: by an event, or by a slot, of which its skill is told as of an event."""
+    """The work that a decision starts, by an event or a slot; a skill sees a slot as an event."""
     slot = {"schedule": {"due": decision.due.isoformat() if decision.due else ""}}
     return Work(
         commit=commit,
@@ -72,7 +72,7 @@ def queue_entry(
 
 
 def retry_entry(earlier: Run, work: Work, decision: Decision, priority: int) -> QueueEntry:
-    """The queue entry that repeats an earlier run."""
+    """The queued run that repeats an earlier one."""
     run = Run(
         id=decision.run_id,
         repository=earlier.repository,
@@ -104,7 +104,7 @@ def _start_time(repository: str, skill: Skill, decision: Decision) -> datetime |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkillSource:
-    """Where the text of skills comes from: a mirror, and what was read already at the head of its branch."""
+    """The texts of skills: a mirror, and the skills at the head of its branch, which are loaded already."""
 
     mirror: Mirror
     head: str
@@ -154,7 +154,7 @@ def new_run(
 def run_of_work(
     host: Host, run_id: str, name: str, work: Work, source: SkillSource, force: Mapping[str, Any]
 ) -> NewRun:
-    """The run of a skill, by its name, that work asks for. Raises RunnerError of the forge, or no skill."""
+    """The run of the skill `name` for a work record. Raises RunnerError of the forge, or SKILL_NOT_FOUND."""
     commit = work.commit or source.head
     skill = source.find(name, work.path, commit)
     earlier = _earlier_run(host.store, work)
@@ -164,7 +164,7 @@ def run_of_work(
 
 
 def trigger_of(work: Work) -> Trigger:
-    """The trigger of this work's run."""
+    """The trigger in a work record."""
     return Trigger(
         kind=work.kind,
         key=work.key,
@@ -186,7 +186,7 @@ def _earlier_run(store: Store, work: Work) -> EarlierRun | None:
 
 
 def continued_run(host: Host, run: Run, text: str, again: bool) -> ContinuedRun:
-    """A run that goes on from one that has ended, with what a person says. Raises RunnerError."""
+    """A run that continues an ended one with the text of a person. Raises RunnerError."""
     earlier, spec = read_earlier_run(host.store, run), planned_spec(host.store, run)
     base, mirror = bootstrap.find_base(host.place, host.forge, spec.base_ref)
     if base.repository.url != spec.repository.url:

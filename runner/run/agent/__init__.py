@@ -1,1 +1,1 @@
-"""The working agent: runs its harness, writes its transcript, delivers messages, and resumes its session."""
+"""Control of the agent while it works: the driver, the transcript, the mailbox, and its session."""

@@ -1,4 +1,4 @@
-"""Reads declared outputs from lines of a file or calls of a tool, within the same limits."""
+"""Declared outputs: a harness writes them into a file or sends them by a tool, within the same limits."""
 
 import json
 import threading
@@ -14,9 +14,9 @@ MAX_OUTPUTS = 100
 
 
 def parse_file(content: bytes, problem: Callable[[str], None]) -> Iterator[DeclaredOutput]:
-    """What the lines declare; `content` may be one byte longer than is read.
+    """Parse the lines of the file; `content` may be one byte longer than the limit.
 
-    A bad line is a problem, and the others still count.
+    A bad line is reported as a problem, and the other lines still count.
     """
     lines = [line for line in content[:MAX_BYTES].splitlines() if line.strip()]
     if len(content) > MAX_BYTES:
@@ -36,14 +36,14 @@ def parse_file(content: bytes, problem: Callable[[str], None]) -> Iterator[Decla
 
 @dataclass(slots=True)
 class Outbox:
-    """What was declared by calls of a tool, by any thread."""
+    """Collects what the agent declares by a tool; any thread may add to it."""
 
     _declared: list[DeclaredOutput] = field(default_factory=list)
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, one: DeclaredOutput) -> str:
-        """Add a declared output; return why it is refused, or ""."""
+        """Add one output. Returns why it is refused; empty: it is added."""
         size = _size(one)
         with self._lock:
             if len(self._declared) == MAX_OUTPUTS:
@@ -57,7 +57,7 @@ class Outbox:
     def merge(
         self, said: Sequence[DeclaredOutput], problem: Callable[[str], None]
     ) -> tuple[DeclaredOutput, ...]:
-        """All that was declared: `said` in the file, and then here. What is over the limits is left out."""
+        """All declared outputs: those of the file first, then those of the tool, up to the limits."""
         with self._lock:
             both = (*said, *self._declared)
         kept, total = [], 0

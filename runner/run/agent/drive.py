@@ -1,4 +1,4 @@
-"""Runs one harness in an open sandbox: writes its files, and records its stream."""
+"""Runs one harness in an open sandbox: writes the files that it needs, and records its stream."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ OUTPUTS = "outputs.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessResult:
-    """The result of a harness, before its tree is read."""
+    """The result of a harness, before the runner looks at the tree."""
 
     exit: Exit
     declared: tuple[DeclaredOutput, ...]  # unmasked: the policy has to see them as they are
@@ -31,11 +31,11 @@ class HarnessResult:
 
     @property
     def session_id(self) -> str:
-        """The harness's own name for its session; empty: it told none."""
+        """The harness's own id of its session; empty: it reported none."""
         return self.reader.outcome(self.exit, bool(self.declared)).session_id or ""
 
     def outcome(self, changed: bool) -> Outcome:
-        """The harness's own judgement. `changed`: it left a changed tree, or declared an output."""
+        """The outcome as the harness reports it. `changed`: it changed the tree, or declared an output."""
         found = self.reader.outcome(self.exit, changed or bool(self.declared))
         return replace(
             found,
@@ -53,11 +53,10 @@ def drive(
     observe: ObserveTranscript,
     mail: Mailbox | None = None,
 ) -> HarnessResult:
-    """Run the harness, keep its stream in `folder`, and hand every event to `observe` as it comes.
+    """Run the harness, record its stream in `folder`, and pass every event to `observe` as it comes.
 
-    An agent that can be told something is told what comes by `mail`.
-    Nothing is written or observed that holds one of `secrets`. Raises RunnerError when the sandbox breaks;
-    a harness that fails is an outcome.
+    Messages of `mail` go to an agent that accepts any. No file and no event contains one of `secrets`.
+    Raises RunnerError when the sandbox breaks; a harness that fails is an outcome.
     """
     masked = {*secrets, task.model_token} - {""}
     launch, mail = harness.launch(task), mail or Mailbox()
@@ -68,10 +67,10 @@ def drive(
         stdin: bytes | NextInput = launch.stdin
         if (speaker := reader.speaker()) is not None:
             speaker.begin(task)
-            stdin = _voice(speaker, mail, log)
+            stdin = _say_function(speaker, mail, log)
         try:
             ended = sandbox.exec(launch.argv, on_output=log.feed, stdin=stdin, variables=variables, caps=caps)
-            while (after := _resumed(harness, reader, task, ended, mail, log)) is not None:
+            while (after := _continue_session(harness, reader, task, ended, mail, log)) is not None:
                 left = replace(caps, timeout=max(1.0, task.limits.timeout - log.age))
                 ended = sandbox.exec(
                     after.argv, on_output=log.feed, stdin=after.stdin, variables=variables, caps=left
@@ -81,7 +80,7 @@ def drive(
         except (StoppedError, RunnerError, KeyboardInterrupt) as cause:
             if isinstance(cause, RunnerError) and not _is_wanted(cause):
                 raise
-            mail.interrupted = isinstance(cause, KeyboardInterrupt)
+            mail.is_interrupted = isinstance(cause, KeyboardInterrupt)
             ended = log.exit_of_stop("cancelled")  # why is told when the work until now is judged
         except FinishedError:
             ended = replace(log.exit_of_stop("exited"), code=0)
@@ -98,14 +97,14 @@ def drive(
 
 
 def _is_wanted(error: RunnerError) -> bool:
-    """Whether the work until now is looked at: somebody wanted the end, and nothing is broken."""
+    """Whether somebody wanted the end and nothing is broken: the runner then looks at the work so far."""
     return isinstance(error, BudgetError) or error.reason is Reason.CANCELLED
 
 
-def _resumed(
+def _continue_session(
     harness: Harness, reader: Reader, task: Task, ended: Exit, mail: Mailbox, log: TranscriptLog
 ) -> Launch | None:
-    """The launch that resumes an ended session with messages that came meanwhile; None: there are none."""
+    """The launch that continues an ended session with new messages; None: there are none."""
     if ended.cause != "exited" or not harness.resumes:
         return None
     session = reader.outcome(ended, True).session_id
@@ -119,8 +118,8 @@ def _resumed(
     return harness.launch(replace(task, prompt=prompt, resume=session)) if messages else None
 
 
-def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> NextInput:
-    """The speaker's next input, after the new messages were passed to it."""
+def _say_function(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> NextInput:
+    """The function that gives the speaker its messages and returns what it writes to standard input."""
 
     def say() -> bytes | None:
         for message in mail.take():
@@ -141,11 +140,11 @@ def _voice(speaker: Speaker, mail: Mailbox, log: TranscriptLog) -> NextInput:
 
 
 def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
-    """Write the harness's files; return its variables."""
+    """Write the files that the harness reads, and return its variables."""
     for name, content in launch.files.items():
         sandbox.put(name, content)
     _put_home(sandbox, launch)
-    return _common(sandbox.places) | {
+    return _common_variables(sandbox.places) | {
         **task.variables,
         **launch.variables,
         "SKILLRUNNER_PROMPT": sandbox.put(PROMPT, task.prompt.encode()),
@@ -154,7 +153,7 @@ def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
 
 
 def _put_home(sandbox: Sandbox, launch: Launch) -> None:
-    """What the harness finds in its home. Set-up commands may have put anything there before."""
+    """Write the files of the home. Set-up commands may have put anything there before."""
     for name, content in launch.home.items():
         try:
             sandbox.put(f"home/{name}", content)
@@ -164,5 +163,5 @@ def _put_home(sandbox: Sandbox, launch: Launch) -> None:
             raise RunnerError(Phase.HARNESS, Reason.SETUP_FAILED, message, hint=hint) from error
 
 
-def _common(places: Places) -> dict[str, str]:
+def _common_variables(places: Places) -> dict[str, str]:
     return {"HOME": places.home, "NO_COLOR": "1", "TERM": "dumb"}

@@ -1,6 +1,6 @@
-"""A run that has ended, in the hands of a person: its work in a checkout, and its agent's session in a home.
+"""Gives a run that has ended to a person: its work as a checkout, its agent's session in a home of its own.
 
-The home is one of its own: what an agent left comes nowhere near that of the person.
+Nothing that the agent wrote gets into the person's own home.
 """
 
 import shlex
@@ -25,7 +25,7 @@ _TOLD = ("transcript.jsonl", "transcript.raw", "stderr.log", "prompt.md", "patch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handoff:
-    """What a person was given."""
+    """What a person gets."""
 
     run: str
     folder: Path
@@ -40,13 +40,13 @@ class Handoff:
 
 
 def hand_off(spec: RunSpec, given: EarlierRun, state: Path, kept: Path, folder: Path) -> Handoff:
-    """Put a run's work into the new or empty `folder`. `kept` is the folder of the run's files.
+    """Put a run's work into the new or empty `folder`. `kept` is the folder with the run's files.
 
-    Raises RunnerError when the folder holds anything, or this machine lacks the repository.
+    Raises RunnerError when the folder contains anything, or this machine has no copy of the repository.
     """
     mirror = Mirror(state, spec.repository.url)
     branch = f"handoff/{given.run_id}"
-    with _made(folder):
+    with _new_folder(folder):
         _check_out(mirror, spec, branch, folder)
         if given.patch:
             Git(folder).run("apply", "--3way", "--whitespace=nowarn", "-", stdin=given.patch)
@@ -73,8 +73,8 @@ def hand_off(spec: RunSpec, given: EarlierRun, state: Path, kept: Path, folder: 
 
 
 @contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """The folder is there; after a failure nothing of ours is."""
+def _new_folder(folder: Path) -> Iterator[None]:
+    """Create the folder; after a failure remove it."""
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         message, hint = f"{folder} is there already", "name another place: --to DIR"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)
@@ -99,7 +99,7 @@ def _check_out(mirror: Mirror, spec: RunSpec, branch: str, folder: Path) -> None
 
 
 def _session(spec: RunSpec, given: EarlierRun, folder: Path, beside: Path) -> str | None:
-    """Put the session where its program finds it; the command that goes on with it."""
+    """Put the session where its program finds it, and return the command that continues it."""
     session = given.session
     sessions = sessions_of(session.harness) if session else None
     if session is None or sessions is None:

@@ -1,4 +1,4 @@
-"""Reads an ended run for another that continues it: its changes, and its agent's session."""
+"""An ended run that another one continues: its changes, and its agent's session."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from runner.store import Store
 from runner.workspace.changeset import Edit
 from runner.workspace.git_index import SYMLINK
 
-_TAIL = 1024**2  # bytes of a transcript in which the agent's last words are looked for
-_WORDS = 4_000  # characters of them
+_TAIL_BYTES = 1024**2  # bytes of a transcript in which the agent's last words are looked for
+_MAX_WORDS = 4_000  # characters of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRun:
-    """A run to continue. Everything but its id and end was written by an agent."""
+    """The facts about the run. An agent wrote all of them but its id and its end."""
 
     run_id: str
     base_sha: str
@@ -33,12 +33,12 @@ class EarlierRun:
     last_words: str  # its agent's last
 
     def session_for(self, harness: str) -> AgentSession | None:
-        """The session with which a harness of this kind can go on."""
+        """The session, if a harness of this kind can continue it."""
         fits = self.session is not None and self.session.harness == harness
         return self.session if fits and sessions_of(harness) else None
 
     def task_prompt(self, harness: str, task: str, said: str) -> str:
-        """The prompt for an agent that continues: the new task, and what its session does not know."""
+        """The prompt for the agent that continues: its task, and what it does not know."""
         here = "lies in the working tree" if self.patch else "is not here any more, if there was any"
         note = f"What was changed until then {here}."
         if self.session_for(harness):
@@ -54,7 +54,7 @@ class EarlierRun:
 
 
 def read_earlier_run(store: Store, run: Run) -> EarlierRun:
-    """Raises RunnerError when the run has not ended, or ended before it was planned."""
+    """Read the facts. Raises RunnerError when the run has not ended."""
     if run.end is None:
         message, hint = f"run {run.id} has not ended", f'skillrunner steer {run.id} "..."'
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
@@ -67,12 +67,12 @@ def read_earlier_run(store: Store, run: Run) -> EarlierRun:
         prompt=_content(kept.get("prompt.md")).decode(errors="replace"),
         patch=_content(kept.get("patch")),
         session=session.read_session(archive) if archive is not None and archive.exists() else None,
-        last_words=_words(kept.get("transcript.jsonl")),
+        last_words=_last_words(kept.get("transcript.jsonl")),
     )
 
 
 def planned_spec(store: Store, run: Run) -> RunSpec:
-    """The spec of a run without its event. Raises RunnerError when it was never planned."""
+    """The spec of the run, without its event. Raises RunnerError when the run was never planned."""
     if (stored := store.spec(run.id)) is None:
         message, hint = f"run {run.id} ended before it was planned", f"skillrunner retry {run.id}"
         raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
@@ -80,13 +80,13 @@ def planned_spec(store: Store, run: Run) -> RunSpec:
 
 
 def relocate_session(kept: AgentSession | None, workspace: str) -> Files:
-    """The files of a session, for a home from which its program works in this workspace."""
+    """The files of a session, changed for a home whose program works in this workspace."""
     sessions = sessions_of(kept.harness) if kept else None
     return sessions.moved(kept.files, workspace) if kept and sessions else {}
 
 
 def apply_edits(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -> None:
-    """Make the edits below `root`, whatever lies there; no link is followed. Raises OSError."""
+    """Make the edits below `root`; no link is followed. Raises OSError."""
     for edit in edits:
         if edit.content is None:
             exchange.remove(root, edit.path, owner)
@@ -104,15 +104,15 @@ def _tail(path: Path | None) -> bytes:
     if path is None or not path.exists():
         return b""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        return file.read(_TAIL)
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        return file.read(_TAIL_BYTES)
 
 
-def _words(path: Path | None) -> str:
-    """What the agent said last, as the transcript tells it."""
+def _last_words(path: Path | None) -> str:
+    """The agent's last message in the transcript."""
     for line in reversed(_tail(path).splitlines()):
         event = json_object(line) or {}
         text = event.get("text")
         if event.get("type") in ("end", "message") and event.get("role") != "user" and text:
-            return str(text)[:_WORDS]
+            return str(text)[:_MAX_WORDS]
     return ""

@@ -1,7 +1,7 @@
-"""An agent's own session: taken from the home in which its program left it, and kept as one archive.
+"""An agent's own session: copied from the home in which its program left it into one archive.
 
-The home is what an agent could write to. No link in it is followed, nothing but plain files is taken, and
-not without a limit; every secret in them is masked.
+The agent could write to that home. No link in it is followed, only plain files are copied, their number and
+size have limits, and every secret in them is masked.
 """
 
 import errno
@@ -34,7 +34,7 @@ class SessionError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSession:
-    """One that can go on."""
+    """A session that a harness can continue."""
 
     harness: str  # the kind
     id: str
@@ -43,12 +43,12 @@ class AgentSession:
 
 
 def is_session_id(text: str) -> bool:
-    """Whether this can be the id of a session: it becomes part of a command line."""
+    """Whether the text can be the id of a session: it becomes part of a command line."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", text) is not None
 
 
 def collect_files(exchange: Path, sessions: Sessions, redactor: Redactor) -> dict[str, bytes]:
-    """The files of the sessions in the home of an exchange folder, masked. Raises NotKeptError, OSError."""
+    """The files of the sessions in the home of an exchange folder, masked. Raises SessionError, OSError."""
     found: dict[str, bytes] = {}
     left = MAX_BYTES
     for path, folder, name in _plain_files(exchange, ("home", *sessions.folder.split("/"))):
@@ -66,7 +66,7 @@ def collect_files(exchange: Path, sessions: Sessions, redactor: Redactor) -> dic
 
 
 def _plain_files(exchange: Path, start: tuple[str, ...]) -> Iterator[tuple[str, int, str]]:
-    """The path below the home of each plain file, the folder that it is in, and its name there."""
+    """For each plain file its path below the home, the folder that it is in, and its name there."""
     top, waiting, seen = os.open(exchange, _FOLDER), [start], 0
     try:
         while waiting:
@@ -110,7 +110,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def read_session(path: Path) -> AgentSession:
-    """Raises RunnerError when the file is not what `write` made."""
+    """Read an archive. Raises RunnerError when `write_session` did not write it."""
     try:
         with tarfile.open(path, "r:") as archive:
             content = {member.name: _content(archive, member) for member in archive}

@@ -1,4 +1,4 @@
-"""What a harness says: kept as it came, and as events, with every secret masked."""
+"""The output of a harness: stored as it came, and as events, with every secret masked."""
 
 import json
 from collections.abc import Callable, Collection
@@ -27,14 +27,14 @@ ObserveTranscript = Callable[[TranscriptEvent], None]
 
 
 class StallMonitor(Exception):  # noqa: N818 - it stops a command, and is not an error
-    """For the idle time the harness has told nothing but problems: it waits for a model that is not there."""
+    """Raised when a harness reports nothing but problems for the idle time: its model is not there."""
 
     def __init__(self, ended: Exit) -> None:
         self.exit = ended
 
 
 class TranscriptLog:
-    """The stream of one harness as files and as events. Problems alone do not count as progress."""
+    """Records the stream of one harness as files and as events. Problems alone do not count as progress."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class TranscriptLog:
                 ends.close()
 
     def feed(self, stream: Stream, data: bytes) -> None:
-        """More of what the harness prints."""
+        """Take more output of the harness."""
         self._raw[stream].write(self._redactors[stream].feed(data))
         for line in self._lines[stream].feed(data):
             self._read(stream, line)
@@ -84,11 +84,11 @@ class TranscriptLog:
             raise StallMonitor(self.exit_of_stop("idle"))
 
     def exit_of_stop(self, cause: Literal["idle", "cancelled", "exited"]) -> Exit:
-        """How a command ended that was stopped for what is known here."""
+        """The exit of a command that the runner stopped for this cause."""
         return Exit(cause=cause, code=None, duration=self.age, output_bytes=self._taken)
 
     def flush(self) -> None:
-        """Both streams have ended: read what stands after the last line feed."""
+        """Both streams have ended: read what follows the last line feed."""
         for stream, lines in self._lines.items():
             self._raw[stream].write(self._redactors[stream].end())
             for line in lines.end():
@@ -106,11 +106,11 @@ class TranscriptLog:
 
     @property
     def age(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the command began."""
         return self._clock() - self._began
 
     def add_message(self, text: str) -> None:
-        """Somebody said something to the agent."""
+        """Record a message of a person to the agent."""
         self._write(Message(role="user", text=text))
 
     def add_problem(self, message: str) -> None:
@@ -153,7 +153,7 @@ class TranscriptLog:
 
 @dataclass(slots=True)
 class HeadAndTail:
-    """Writes the beginning and the end of a stream to a file, and between them how much is missing."""
+    """Writes the beginning and the end of a stream to a file, and between them how many bytes are missing."""
 
     file: IO[bytes]
     room: int = field(default_factory=lambda: _RAW_HEAD)

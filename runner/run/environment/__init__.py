@@ -1,1 +1,1 @@
-"""What an environment is made of besides an image's name: read from a commit, never from a work tree."""
+"""The parts of an environment besides its image: read from a commit, never from a work tree."""

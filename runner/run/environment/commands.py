@@ -1,4 +1,4 @@
-"""Proof of work: the skill's own commands, run by the runner on a clean tree with the patch applied."""
+"""The skill's own commands: set-up, and verification on a clean tree with the patch applied."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from runner.core.model import Check, Limits, Phase, Reason, Stream
 from runner.core.redact import escape_invisible
 from runner.sandboxes import Sandbox
 
-_KEPT = 16 * 1024  # bytes of a command's output, from its end
+_TAIL_BYTES = 16 * 1024  # bytes of a command's output, from its end
 
 
 def run_setup(
@@ -34,7 +34,10 @@ def run_setup(
 def run_checks(
     sandbox: Sandbox, commands: tuple[str, ...], limits: Limits, say: Callable[[str], None]
 ) -> tuple[Check, ...]:
-    """What came of each command, in a fresh sandbox that holds no secret. It goes on after a failure."""
+    """Run each command in a fresh sandbox without secrets. A command that fails does not end the list.
+
+    `ready` sets the sandbox up, and cuts its network.
+    """
     checks = []
     for command in commands:
         check = run_command(sandbox, command, limits)
@@ -48,7 +51,7 @@ def run_checks(
 def run_command(
     sandbox: Sandbox, command: str, limits: Limits, variables: Mapping[str, str] | None = None
 ) -> Check:
-    """One shell command, and the end of what it printed."""
+    """Run one shell command; the check has the end of its output."""
     tail = _Tail()
     argv = ("sh", "-c", command)
     ended = sandbox.exec(argv, on_output=tail.take, caps=limits.caps, variables=variables)
@@ -67,17 +70,17 @@ def _how(check: Check) -> str:
 
 
 class _Tail:
-    """The end of an output, however much comes before it."""
+    """Keeps the end of an output of any length."""
 
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
         self._size = 0
 
     def take(self, _: Stream, data: bytes) -> None:
-        self._pieces.append(data[-_KEPT:])
+        self._pieces.append(data[-_TAIL_BYTES:])
         self._size += len(self._pieces[-1])
-        while self._size - len(self._pieces[0]) >= _KEPT:
+        while self._size - len(self._pieces[0]) >= _TAIL_BYTES:
             self._size -= len(self._pieces.popleft())
 
     def text(self) -> str:
-        return b"".join(self._pieces)[-_KEPT:].decode(errors="replace")
+        return b"".join(self._pieces)[-_TAIL_BYTES:].decode(errors="replace")

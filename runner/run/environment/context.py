@@ -1,4 +1,4 @@
-"""A Dockerfile and the files that it may see, from commits in the mirror."""
+"""A Dockerfile and the files that it can read, from commits in the mirror."""
 
 import hashlib
 import io
@@ -17,14 +17,14 @@ from runner.workspace.mirror import Mirror
 DOCKERFILE = ".skillrunner.dockerfile"
 """The Dockerfile's name in what is sent: it may come from another commit than the rest."""
 
-_MOST = 256 * 1024**2  # bytes of a context
-_LARGEST = 1024**2  # bytes of a Dockerfile
+_MAX_BYTES = 256 * 1024**2  # bytes of a context
+_MAX_DOCKERFILE = 1024**2  # bytes of a Dockerfile
 _LINK, _SUBMODULE = 0o120000, 0o160000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildContext:
-    """All that an image is built from. Equal keys mean equal content."""
+    """Everything that an image is built from. Equal keys mean equal content."""
 
     name: str  # the Dockerfile's path
     dockerfile: bytes
@@ -33,14 +33,14 @@ class BuildContext:
 
     @property
     def key(self) -> str:
-        """32 hexadecimal digits."""
+        """A digest of the content: 32 hexadecimal digits."""
         total = hashlib.sha256(b"1\0" + hashlib.sha256(self.dockerfile).digest())
         for path, entry in sorted(self.files.items()):
             total.update(os.fsencode(path) + f"\0{entry.mode:o} {entry.sha}\0".encode())
         return total.hexdigest()[:32]
 
     def write(self, file: IO[bytes]) -> None:
-        """The context as the engine takes it: a tar archive, the same bytes for the same content."""
+        """Write the tar archive for the engine: the same bytes for the same content."""
         contents = dict(blobs(self.git, {entry.sha for entry in self.files.values()}))
         with tarfile.open(fileobj=file, mode="w") as tar:
             for path, entry in sorted(self.files.items()):
@@ -60,9 +60,9 @@ def _add(tar: tarfile.TarFile, path: str, mode: int, content: bytes) -> None:
 
 
 def build_context(mirror: Mirror, trusted: str, base: str, path: str, folder: str = "") -> BuildContext:
-    """The Dockerfile `path` of the commit `trusted`, over the files below `folder` of the commit `base`.
+    """Read the Dockerfile `path` of the commit `trusted`, and the files below `folder` of the commit `base`.
 
-    Raises RunnerError IMAGE_BUILD_FAILED where the file is missing or too much would be sent.
+    Raises RunnerError IMAGE_BUILD_FAILED when the file is missing, or the context is too large.
     """
     git = Git(mirror.directory, phase=Phase.SANDBOX)
     text = read_committed(git, trusted, path, "environment.dockerfile")
@@ -76,14 +76,14 @@ def build_context(mirror: Mirror, trusted: str, base: str, path: str, folder: st
     seen = context_paths(text.decode(errors="replace"), {name: entry.mode for name, entry in kept.items()})
     files = {name: kept[name] for name in seen}
     size = sum(entry.size for entry in files.values())
-    if size > _MOST:
-        message = f"{path} can see {size:,} bytes of the repository, more than {_MOST:,}"
+    if size > _MAX_BYTES:
+        message = f"{path} can see {size:,} bytes of the repository, more than {_MAX_BYTES:,}"
         raise build_failure(message, "name the folders in COPY, or leave the rest out in .dockerignore")
     return BuildContext(name=path, dockerfile=text, files=files, git=git)
 
 
 def read_committed(git: Git, commit: str, path: str, key: str) -> bytes:
-    """A plain file of a commit, which the skill names under `key`. Raises RunnerError."""
+    """Read a plain file of a commit, which the skill names under `key`. Raises RunnerError."""
     if git.run("cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128)).code:
         message = f"the skill's commit {commit[:12]} is not in the repository, so `{key}` cannot be read"
         raise build_failure(message, "git push, then run it again")
@@ -91,14 +91,16 @@ def read_committed(git: Git, commit: str, path: str, key: str) -> bytes:
     if found is None or found.mode in (_LINK, _SUBMODULE):
         message = f"`{key}` names {path}, and the commit {commit[:12]} has no such file"
         raise build_failure(message, "commit and push it, or correct the path in skill.yaml")
-    if found.size > _LARGEST:
-        raise build_failure(f"{path} has {found.size:,} bytes, more than {_LARGEST:,}", "keep it short")
+    if found.size > _MAX_DOCKERFILE:
+        raise build_failure(
+            f"{path} has {found.size:,} bytes, more than {_MAX_DOCKERFILE:,}", "keep it short"
+        )
     ((_, content),) = blobs(git, [found.sha])
     return content
 
 
 def _not_ignored(git: Git, files: Mapping[str, Entry], dockerfile: str) -> dict[str, Entry]:
-    """What `.dockerignore`, or `NAME.dockerignore` beside a Dockerfile, leaves: the engine does not look."""
+    """The files that `.dockerignore`, or `NAME.dockerignore` beside a Dockerfile, does not exclude."""
     from docker.utils.build import PatternMatcher
 
     own = files.get(f"{dockerfile}.dockerignore") or files.get(".dockerignore")

@@ -52,7 +52,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devcontainer:
-    """What is taken from the file. Either `image` or `dockerfile` is set."""
+    """The values that the runner uses. Either `image` or `dockerfile` is set."""
 
     image: str = ""
     dockerfile: str = ""  # a path in the repository
@@ -62,17 +62,17 @@ class Devcontainer:
 
 
 def parse_devcontainer(path: str, content: bytes, workspace: str) -> Devcontainer:
-    """Read the file `path`. `workspace` is where the repository lies inside the container.
+    """Parse the file `path`. `workspace` is the path of the repository inside the container.
 
-    Raises RunnerError INVALID_SKILL, and UNSUPPORTED naming every key that is refused, and why.
+    Raises RunnerError INVALID_SKILL, or UNSUPPORTED with every refused key and the reason.
     """
-    data = _parsed(path, content)
+    data = _parse(path, content)
     _refuse(path, data)
-    values = _expanded(path, data, workspace)
+    values = _expand(path, data, workspace)
     build = _build(path, values)
     image = _text(path, "image", values.get("image", ""))
     if bool(image) == bool(build):
-        raise _wrong(path, "it names neither an `image` nor a `build.dockerfile`, or both")
+        raise _invalid(path, "it names neither an `image` nor a `build.dockerfile`, or both")
     return Devcontainer(
         image=image,
         dockerfile=build[0] if build else "",
@@ -82,20 +82,20 @@ def parse_devcontainer(path: str, content: bytes, workspace: str) -> Devcontaine
     )
 
 
-def _parsed(path: str, content: bytes) -> dict[str, Any]:
-    """JSON with comments and commas at the end, as editors write it."""
+def _parse(path: str, content: bytes) -> dict[str, Any]:
+    """Parse JSON with comments and trailing commas, as editors write it."""
     try:
         text = content.decode("utf-8-sig")
         bare = _TOKEN.sub(lambda found: found[0] if found[0][0] == '"' else " ", text)
-        data = json.loads(_COMMA.sub(lambda found: found[1] or "", bare), object_pairs_hook=_once)
+        data = json.loads(_COMMA.sub(lambda found: found[1] or "", bare), object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
-        raise _wrong(path, f"it is no JSON: {error}") from None
+        raise _invalid(path, f"it is no JSON: {error}") from None
     if not isinstance(data, dict):
-        raise _wrong(path, "it should be an object")
+        raise _invalid(path, "it should be an object")
     return data
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key stands twice in one object")
@@ -118,8 +118,8 @@ def _refuse(path: str, data: Mapping[str, Any]) -> None:
         raise RunnerError(Phase.SANDBOX, Reason.UNSUPPORTED, message, hint=hint)
 
 
-def _expanded(path: str, value: Any, workspace: str) -> Any:
-    """The value with the format's variables in it replaced; nothing of the host is ever put in."""
+def _expand(path: str, value: Any, workspace: str) -> Any:
+    """Replace the format's variables in the value; no value of the host is ever inserted."""
 
     def known(found: re.Match[str]) -> str:
         name = found[1]
@@ -136,24 +136,24 @@ def _expanded(path: str, value: Any, workspace: str) -> Any:
         )
 
     if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: known(found) if _is_theirs(found[1]) else found[0], value)
+        return _VARIABLE.sub(lambda found: known(found) if _is_format_variable(found[1]) else found[0], value)
     if isinstance(value, dict):
-        return {key: _expanded(path, one, workspace) for key, one in value.items() if key != "customizations"}
+        return {key: _expand(path, one, workspace) for key, one in value.items() if key != "customizations"}
     if isinstance(value, list):
-        return [_expanded(path, one, workspace) for one in value]
+        return [_expand(path, one, workspace) for one in value]
     return value
 
 
-def _is_theirs(name: str) -> bool:
-    """Whether it is a variable of the format; others are the shell's."""
+def _is_format_variable(name: str) -> bool:
+    """Whether the variable belongs to the format; all others belong to the shell."""
     return name.startswith(("local", "container", "devcontainerId")) or name == "env"
 
 
 def _build(path: str, data: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The Dockerfile and its context, as paths in the repository: they are written relative to the file."""
+    """The Dockerfile and its context as paths in the repository; the file has them relative to itself."""
     build = data.get("build") or {}
     if not isinstance(build, dict):
-        raise _wrong(path, "`build` should be an object")
+        raise _invalid(path, "`build` should be an object")
     dockerfile = _text(path, "build.dockerfile", build.get("dockerfile", data.get("dockerFile", "")))
     context = _text(path, "build.context", build.get("context", data.get("context", ".")))
     if not dockerfile:
@@ -165,12 +165,12 @@ def _build(path: str, data: Mapping[str, Any]) -> tuple[str, str] | None:
 def _inside(path: str, relative: str) -> str:
     found = normpath(join(dirname(path), relative))
     if found.startswith(("/", "../")) or found == "..":
-        raise _wrong(path, f"{relative} is not in the repository")
+        raise _invalid(path, f"{relative} is not in the repository")
     return found
 
 
 def _commands(path: str, key: str, value: Any) -> Iterator[str]:
-    """One command as a text, as a list of words, or several with names, which here run one after another."""
+    """The commands of one key: a text, a list of words, or several by name, which run one after another."""
     if isinstance(value, dict):
         for one in value.values():
             yield from _commands(path, key, one)
@@ -183,15 +183,15 @@ def _commands(path: str, key: str, value: Any) -> Iterator[str]:
 def _variables(path: str, key: str, data: Mapping[str, Any]) -> dict[str, str]:
     said = data.get(key) or {}
     if not isinstance(said, dict) or not all(_NAME.fullmatch(name) for name in said):
-        raise _wrong(path, f"`{key}` should be an object of variables")
+        raise _invalid(path, f"`{key}` should be an object of variables")
     return {name: _text(path, f"{key}.{name}", value) for name, value in said.items() if value is not None}
 
 
 def _text(path: str, key: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise _wrong(path, f"`{key}` should be a text")
+        raise _invalid(path, f"`{key}` should be a text")
     return value
 
 
-def _wrong(path: str, what: str) -> RunnerError:
+def _invalid(path: str, what: str) -> RunnerError:
     return RunnerError(Phase.SANDBOX, Reason.INVALID_SKILL, f"{path}: {what}", hint="correct and push it")

@@ -1,4 +1,4 @@
-"""What of its context a Dockerfile can see. Pure.
+"""The part of its context that a Dockerfile can read. Pure.
 
 The format: https://docs.docker.com/reference/dockerfile/
 """
@@ -16,7 +16,7 @@ _LINK = 0o120000
 
 
 def context_paths(text: str, modes: Mapping[str, int]) -> frozenset[str]:
-    """The paths among `modes` (path -> git's mode) that COPY and ADD can name: rather more than fewer."""
+    """The paths among `modes` (path -> mode) that COPY and ADD can name: too many rather than too few."""
     sources = _sources(text)
     if sources is None:
         return frozenset(modes)
@@ -34,7 +34,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _sources(text: str) -> list[str] | None:
-    """Files and folders that COPY and ADD name, "" for all of them; None: it cannot be told."""
+    """The files and folders that COPY and ADD name, "" for all of them; None: this cannot be determined."""
     if re.match(r"\s*#\s*escape\s*=", text):
         return None
     found: list[str] = []
@@ -75,6 +75,6 @@ def _as_list(rest: str) -> list[str]:
 
 
 def _folder(source: str) -> str:
-    """What stands before the first part that is a glob, with no dots in it."""
+    """The path before its first part that is a glob, with no dots in it."""
     parts = [part for part in source.split("/") if part not in ("", ".")]
     return "" if ".." in parts else "/".join(takewhile(lambda part: not _GLOB.search(part), parts))

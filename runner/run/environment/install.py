@@ -1,4 +1,4 @@
-"""Provides a harness's program, a given or an installed one, for sandboxes whose image lacks it."""
+"""The program of a harness on this machine, for sandboxes whose image lacks it: configured, or installed."""
 
 import os
 import platform
@@ -27,13 +27,13 @@ _BIN, _LIB = "bin", "lib"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """`file` is what is run. A script finds the rest of its package at `../lib/<name>` from itself."""
+    """An executable. A script finds the rest of its package at `../lib/<name>` from itself."""
 
     file: Path
     lib: Path | None = None  # the folder with the rest of its package
 
     def mounts(self, name: str, tools: str) -> Iterator[Mount]:
-        """The mounts that put it into `tools` of a sandbox."""
+        """The mounts with which a sandbox has the program in `tools`, a folder of its path."""
         yield Mount(source=self.file, target=f"{tools}/{name}")
         if self.lib is not None:
             yield Mount(source=self.lib, target=f"{Path(tools).parent}/{_LIB}/{name}")
@@ -41,7 +41,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Install:
-    """A program to install: version `version` of a package."""
+    """The version of a package that this machine has to have."""
 
     package: Package
     name: str  # of the program
@@ -50,7 +50,7 @@ class Install:
     registry: str = field(default_factory=npm.registry_url)
 
     def install(self, say: Callable[[str], None]) -> Program:
-        """Install it if it is missing; `say` reports that. Raises RunnerError."""
+        """Fetch the package unless it is there, and report that. Raises RunnerError."""
         package, machine = self.package, _machine()
         names = {"machine": machine, "arch": _ARCHES[machine]}
         version = package.version if self.version == TESTED_VERSION else self.version
@@ -80,7 +80,7 @@ class Install:
 
 
 def _expose(link: Path, program: Path, node: bool) -> None:
-    """The program under its own name, in a folder of its own."""
+    """Link the program under its own name in a folder of its own."""
     if not program.is_file():
         message = f"the package holds no {program.name} where it was expected"
         hint = "name another version under `harnesses`, or a program of your own: `binary`"
@@ -99,7 +99,7 @@ def _program(place: Path, name: str, package: Package) -> Program:
 
 
 def _machine() -> str:
-    """As npm calls it. Containers are of the machine's own kind, also where its own system is not Linux."""
+    """npm's name of this machine. Containers have the machine's own architecture, whatever its system is."""
     found = _MACHINES.get(platform.machine().lower())
     if found is None:
         message = f"there are no packages of harnesses for {platform.machine()}"

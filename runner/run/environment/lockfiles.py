@@ -1,4 +1,4 @@
-"""The files by which package managers know what to install."""
+"""The files that tell package managers what to install."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ mix.exs mix.lock pom.xml build.gradle build.gradle.kts gradle.lockfile libs.vers
 
 
 def setup_globs(named: Sequence[str], skill: str) -> tuple[str, ...]:
-    """Globs of the files that set-up reads. `skill` is the skill's folder, which `lockfiles` includes."""
+    """The globs of the files that set-up reads. `lockfiles` stands for known names and the folder `skill`."""
 
     def all_of(one: str) -> Iterator[str]:
         if one == NAME:

@@ -1,1 +1,1 @@
-"""The stages of a run, one file each: each opens what its step of `execute.py` needs."""
+"""The stages of a run, one file each: functions from the context of an attempt to a value."""

@@ -1,7 +1,7 @@
-"""Further skills of the repository, put where agents look for skills of their user.
+"""Further skills of the repository, put where agents look for their user's skills.
 
-Agent Skills folders are found below `~/.agents/skills` by Codex, Gemini CLI, OpenCode, Qwen Code and Copilot
-CLI, and below `~/.claude/skills` by Claude Code, after their documentation.
+Codex, Gemini CLI, OpenCode, Qwen Code and Copilot CLI look below `~/.agents/skills`, Claude Code looks below
+`~/.claude/skills`, according to their documentation.
 """
 
 from pathlib import PurePosixPath
@@ -13,14 +13,14 @@ from runner.run.context import RunContext
 from runner.sandboxes import Sandbox
 
 _FOLDERS = (".agents/skills", ".claude/skills")
-_PLAIN = {0o100644: 0o644, 0o100755: 0o755}
-_MOST = 16 * 1024**2  # bytes of all of them
+_PLAIN_MODES = {0o100644: 0o644, 0o100755: 0o755}
+_MAX_BYTES = 16 * 1024**2  # bytes of all of them
 
 
 def install_skills(context: RunContext, box: Sandbox) -> None:
     """Put the skills that `environment.skills` names into the home. They lie beside the skill's own folder.
 
-    They are those of the commit that the skill's own text came from. Raises RunnerError SKILL_NOT_FOUND.
+    They come from the same commit as the skill's own text. Raises RunnerError SKILL_NOT_FOUND.
     """
     spec = context.spec
     if not spec.environment.skills:
@@ -33,18 +33,18 @@ def install_skills(context: RunContext, box: Sandbox) -> None:
 
 def _put(git: Git, commit: str, folder: PurePosixPath, box: Sandbox) -> None:
     found = entries(git, commit, [str(folder)], sizes=True)
-    plain = {path: entry for path, entry in found.items() if entry.mode in _PLAIN}
+    plain = {path: entry for path, entry in found.items() if entry.mode in _PLAIN_MODES}
     if f"{folder}/SKILL.md" not in plain:
         raise _missing(
             f"`environment.skills` names {folder.name}, and {commit[:12]} has no {folder}/SKILL.md"
         )
-    if (size := sum(entry.size for entry in plain.values())) > _MOST:
-        raise _missing(f"the skill {folder} has {size:,} bytes, more than {_MOST:,}")
+    if (size := sum(entry.size for entry in plain.values())) > _MAX_BYTES:
+        raise _missing(f"the skill {folder} has {size:,} bytes, more than {_MAX_BYTES:,}")
     contents = dict(blobs(git, {entry.sha for entry in plain.values()}))
     for path, entry in plain.items():
         inside = PurePosixPath(path).relative_to(folder.parent)
         for home in _FOLDERS:
-            box.put(f"home/{home}/{inside}", contents[entry.sha], _PLAIN[entry.mode])
+            box.put(f"home/{home}/{inside}", contents[entry.sha], _PLAIN_MODES[entry.mode])
 
 
 def _missing(message: str) -> RunnerError:

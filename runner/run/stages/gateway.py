@@ -1,4 +1,4 @@
-"""Opens the gateway of a run, limits what it may spend there, and records both."""
+"""The gateway of a run: it opens it, limits what the run spends there, and records both."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,11 +23,11 @@ CALLS = "calls.jsonl"
 EGRESS = "egress.jsonl"
 SETUP_EGRESS = "setup-egress.jsonl"
 TRAFFIC = "traffic.jsonl"
-_TOLD = 10  # refused hosts of one run that its events tell of; all are in the file
+_MAX_REFUSAL_EVENTS = 10  # refused hosts of one run that its events tell of; all are in the file
 
 
 def make_account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
-    """The account of the run's model, with the limit and the cost of earlier attempts."""
+    """The account of what the run may spend on its model, with what earlier attempts spent."""
     masked = Redactor(options.confidential)
 
     def keep(call: Call) -> None:
@@ -61,7 +61,7 @@ def _model(context: RunContext) -> ModelAccess | None:
 
 @contextmanager
 def open_run_gateway(context: RunContext, box: Sandbox) -> Iterator[GatewayAddress]:
-    """Open the gateway for as long as the harness runs, and record its calls and attempts."""
+    """Open the gateway while the harness runs, and record every exchange and every refusal."""
     parts, options = context.parts, context.options
     log = EgressLog(context.record.folder / EGRESS)
     model = ModelRouteOptions(
@@ -83,7 +83,7 @@ def open_run_gateway(context: RunContext, box: Sandbox) -> Iterator[GatewayAddre
     finally:
         if model.recorder is not None:
             model.recorder.close()
-        _enter(context, log, model)
+        _record_traffic(context, log, model)
 
 
 def _traffic_recorder(context: RunContext) -> TrafficRecorder | None:
@@ -107,8 +107,8 @@ def egress(context: RunContext, box: Sandbox) -> Iterator[Mapping[str, str]]:
         _record_egress(context.record, log)
 
 
-def _enter(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
-    """Record what the gateway saw, after it is closed."""
+def _record_traffic(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
+    """Record what the closed gateway saw, however the run goes on."""
     record = context.record
     record.usage += context.account.usage
     for path in (record.folder / name for name in (CALLS, TRAFFIC)):
@@ -123,12 +123,12 @@ def _enter(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> Non
 def _record_egress(record: RunRecorder, log: EgressLog) -> None:
     if log.path.exists():
         record.register_artifact(log.path.name, log.path, "application/jsonl")
-    for what, times in log.refusals.most_common(_TOLD):
+    for what, times in log.refusals.most_common(_MAX_REFUSAL_EVENTS):
         record.add_event(f"not let out: {what}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def task_with_gateway(task: Task, context: RunContext, opened: GatewayAddress) -> Task:
-    """The task with what a harness needs to know of its gateway."""
+    """The task with the addresses and variables of the gateway."""
     routes = task.spec.routes
     variables = task.variables
     if not context.parts.sandbox.network:
@@ -146,7 +146,7 @@ def task_with_gateway(task: Task, context: RunContext, opened: GatewayAddress) -
 
 
 def outcome_with_usage(context: RunContext, outcome: Outcome) -> Outcome:
-    """The outcome with the gateway's usage; the harness's own report counts where the gateway saw nothing."""
+    """The outcome with the usage that the gateway saw; the harness's own figures fill what it did not see."""
     seen, said = context.account.usage, outcome.usage
     if context.account.calls == 0:
         context.record.usage += said
@@ -158,7 +158,7 @@ def outcome_with_usage(context: RunContext, outcome: Outcome) -> Outcome:
 
 
 def check_cost(context: RunContext, outcome: Outcome) -> None:
-    """Check the cost that only the harness reported; an unknown cost is no failure."""
+    """Check the cost that the gateway did not see. Raises RunnerError COST_LIMIT; an unknown cost passes."""
     limit, cost = context.spec.limits.cost_usd, outcome.usage.cost_usd
     if limit is None or context.account.calls:
         return

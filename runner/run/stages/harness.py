@@ -1,4 +1,4 @@
-"""Runs the harness: with its task, messages of people, and its stored session."""
+"""The harness stage: what the agent gets, which messages reach it, and what is kept of its session."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -21,7 +21,7 @@ from runner.workspace.checkout import Workspace
 
 
 def restore_changes(context: RunContext, place: Workspace, changeset: Changeset) -> None:
-    """Apply the changes of the earlier run that this one continues to the workspace."""
+    """Apply the changes of the earlier run to the workspace of the run that continues it."""
     before = context.options.earlier_run
     if before is not None and before.patch:
         made = changeset.apply(context.spec.base_sha, before.patch)
@@ -32,7 +32,7 @@ def restore_changes(context: RunContext, place: Workspace, changeset: Changeset)
 
 
 def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
-    """Run the harness with its secrets, and with a gateway to its model that needs no key inside."""
+    """Run the harness with its secrets, and with a gateway to its model that needs no key in the sandbox."""
     spec, parts, options = context.spec, context.parts, context.options
     with context.record.stage(Phase.HARNESS):
         install_skills(context, box)
@@ -67,7 +67,7 @@ def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
 
 
 def keep_session(context: RunContext, place: Workspace, driven: HarnessResult, places: Places) -> None:
-    """Store the agent's session, so that it can be resumed later. A failure of this is only noted."""
+    """Keep the agent's own session, so that a later run can continue it. A failure to keep it is an event."""
     kept = sessions_of(context.spec.harness.kind)
     if kept is None or not session.is_session_id(driven.session_id):
         return
@@ -84,7 +84,7 @@ def keep_session(context: RunContext, place: Workspace, driven: HarnessResult, p
         context.record.register_artifact(path.name, path, "application/x-tar")
 
 
-_NOTED = {
+_DELIVERY_TEXTS = {
     ("say", True): "the agent was told",
     ("say", False): "the agent was not told, it is too late",
     **{("stop", told): "the agent was asked to stop" for told in (True, False)},
@@ -94,15 +94,15 @@ _NOTED = {
 
 
 def open_mailbox(context: RunContext, masked: Redactor) -> AbstractContextManager[None]:
-    """Deliver messages to the agent while the context lasts; each delivery is an event of the run."""
+    """Deliver messages of people to the agent, and record each delivery as an event."""
     store, run_id = context.record.store, context.record.run_id
 
-    def note(noted: Sequence[UserMessage], told: bool) -> None:
-        if told:
+    def note(noted: Sequence[UserMessage], delivered: bool) -> None:
+        if delivered:
             messages.mark_delivered(store, noted, datetime.now(UTC))
         for one in noted:
-            said = f"{_NOTED[one.act, told]}: {escape_invisible(masked.redact(one.text))}"
-            context.record.add_event(said, letter=one.id, act=one.act)
+            text = f"{_DELIVERY_TEXTS[one.act, delivered]}: {escape_invisible(masked.redact(one.text))}"
+            context.record.add_event(text, letter=one.id, act=one.act)
 
     speaks = context.parts.harness.reader().speaker() is not None
     return context.mailbox.open(lambda: messages.undelivered(store, run_id), note, speaks)

@@ -1,4 +1,4 @@
-"""The image of a run where the skill names none but says how it is made."""
+"""The image of a run whose skill names a Dockerfile or a devcontainer."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,19 +21,19 @@ _PAUSE = 0.2  # seconds between two checks whether another build of the same ima
 
 
 def resolve_reference(context: RunContext) -> RunContext:
-    """The context with its image's name in its spec; the image is built where the spec names a Dockerfile.
+    """The context with the image's name in its spec; an image with a Dockerfile is built.
 
-    Of a devcontainer the commands come before the skill's own, and its variables give way to the skill's.
+    The commands of a devcontainer come before the skill's own, and the skill's variables replace its own.
     """
     environment = context.spec.environment
     if environment.devcontainer:
         found = _devcontainer(context, environment.devcontainer)
-        image = environment.image or found.image or _built(context, found.dockerfile, found.context)
+        image = environment.image or found.image or _build(context, found.dockerfile, found.context)
         setup = (*found.setup, *environment.setup)
         variables = {**found.variables, **environment.variables}
         environment = replace(environment, image=image, setup=setup, variables=variables)
     elif environment.dockerfile:
-        environment = replace(environment, image=_built(context, environment.dockerfile))
+        environment = replace(environment, image=_build(context, environment.dockerfile))
     return replace(context, spec=replace(context.spec, environment=environment))
 
 
@@ -43,7 +43,7 @@ def _devcontainer(context: RunContext, path: str) -> Devcontainer:
     return parse_devcontainer(path, content, PLACES.workspace)
 
 
-def _built(context: RunContext, path: str, folder: str = "") -> str:
+def _build(context: RunContext, path: str, folder: str = "") -> str:
     spec, mirror = context.spec, context.parts.mirror
     found = build_context(mirror, spec.skill.commit or spec.base_sha, spec.base_sha, path, folder)
     wanted = Build(
@@ -56,7 +56,7 @@ def _built(context: RunContext, path: str, folder: str = "") -> str:
         stop=context.check_stop,
     )
     with (
-        _alone(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", context.check_stop),
+        _build_lock(mirror.state_dir.absolute() / "images" / f"{found.key}.lock", context.check_stop),
         _log(context) as log,
     ):
         return context.parts.sandbox.build(
@@ -66,7 +66,7 @@ def _built(context: RunContext, path: str, folder: str = "") -> str:
 
 @contextmanager
 def _log(context: RunContext) -> Iterator[Callable[[str], None]]:
-    """A file of the run for the build's output; there is none where nothing was built."""
+    """A file of the run with the build's output; it is removed when nothing was built."""
     path = context.record.folder / LOG
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
 
@@ -84,8 +84,8 @@ def _log(context: RunContext) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def _alone(path: Path, stop: Callable[[], None]) -> Iterator[None]:
-    """Lock the image, so that only one process of this machine builds it."""
+def _build_lock(path: Path, stop: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock for this image, so that nobody else on this machine builds it meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         while True:

@@ -1,4 +1,4 @@
-"""The judgement of a proposal: good work, allowed by the policy, within its limits."""
+"""The judgement of a proposal: the harness succeeded, the policy allows it, and it is within its limits."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from runner.workspace.changeset import Changeset
 def judge(
     context: RunContext, outcome: Outcome, proposal: Proposal, patch: bytes, changeset: Changeset
 ) -> None:
-    """Record the findings about a proposal. Raises RunnerError unless it is good work and allowed."""
+    """Check the outcome and the proposal, and record findings. Raises RunnerError unless both are good."""
     run_id = context.record.run_id
     count = len(proposal.changes)
     with context.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):
@@ -24,13 +24,13 @@ def judge(
         context.record.add_refusals(refusals)
     context.parts.stop()
     context.account.check()
-    if context.mailbox.interrupted:
+    if context.mailbox.is_interrupted:
         message, hint = "it was interrupted", f'go on with it: skillrunner continue {run_id} "go on"'
         raise RunnerError(Phase.HARNESS, Reason.CANCELLED, message, hint=hint)
-    if context.mailbox.why:
+    if context.mailbox.stop_reason:
         hint = f"skillrunner diff {run_id} shows what it did until then"
         raise RunnerError(
-            Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {context.mailbox.why}", hint=hint
+            Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {context.mailbox.stop_reason}", hint=hint
         )
     if not outcome.ok:
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
@@ -44,7 +44,7 @@ def judge(
 
 
 def _contents(proposal: Proposal, patch: bytes, changeset: Changeset) -> Mapping[str, bytes]:
-    """Everything that would be published, by name. A patch holds binary files in a form that hides them."""
+    """Everything that would be published, by name. A patch has binary files in a form that hides them."""
     edits = changeset.edits(proposal.base_sha, proposal.tree_sha)
     return {
         policy.PATCH: patch,

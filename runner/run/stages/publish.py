@@ -1,4 +1,4 @@
-"""Publishes an allowed proposal."""
+"""The publication of a proposal by the outputs of its spec."""
 
 from dataclasses import replace
 

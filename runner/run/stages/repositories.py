@@ -1,4 +1,4 @@
-"""Other repositories that a skill reads: checkouts beside the workspace, from which nothing is taken."""
+"""Other repositories that a skill reads: checkouts beside the workspace, which publish nothing."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,9 +18,9 @@ VARIABLE = "SKILLRUNNER_REPOSITORIES"
 
 @contextmanager
 def check_out_repositories(context: RunContext) -> Iterator[RunContext]:
-    """The context with the repositories that its skill names, each at one commit for as long as this lasts.
+    """The context with the repositories that its skill names, each at one commit while the body runs.
 
-    Raises RunnerError: one that may not be read, or that cannot be.
+    Raises RunnerError when one may not be read, or cannot be.
     """
     wanted = context.spec.environment.repositories
     if not wanted:
@@ -30,8 +30,8 @@ def check_out_repositories(context: RunContext) -> Iterator[RunContext]:
         found = {}
         for folder, told in wanted.items():
             with context.record.stage(Phase.CHECKOUT):
-                found[folder] = _checked_out(context, stack, folder, told)
-        where = INSIDE if context.parts.sandbox.tools else stack.enter_context(_linked(context, found))
+                found[folder] = _check_out(context, stack, folder, told)
+        where = INSIDE if context.parts.sandbox.tools else stack.enter_context(_link_folder(context, found))
         variables = {VARIABLE: where, **context.spec.environment.variables}
         environment = replace(context.spec.environment, variables=variables)
         yield replace(
@@ -42,7 +42,7 @@ def check_out_repositories(context: RunContext) -> Iterator[RunContext]:
         )
 
 
-def _checked_out(context: RunContext, stack: ExitStack, folder: str, told: str) -> Workspace:
+def _check_out(context: RunContext, stack: ExitStack, folder: str, told: str) -> Workspace:
     name, _, ref = told.partition("@")
     remote = context.parts.remote_of(name)
     mirror = Mirror(context.parts.mirror.state_dir, remote.url)
@@ -61,8 +61,8 @@ def _mounts(found: Mapping[str, Workspace]) -> Iterator[Mount]:
 
 
 @contextmanager
-def _linked(context: RunContext, found: Mapping[str, Workspace]) -> Iterator[str]:
-    """A folder of links, for a sandbox that sees this machine's own paths."""
+def _link_folder(context: RunContext, found: Mapping[str, Workspace]) -> Iterator[str]:
+    """A folder of links, for a sandbox that uses this machine's own paths."""
     links = context.record.folder.absolute() / "repositories"
     safe_fs.remove(links)
     links.mkdir()

@@ -1,4 +1,4 @@
-"""The places of an attempt: its image, its workspace, and the sandbox over that."""
+"""The image, the workspace and the sandbox of an attempt."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,20 +18,20 @@ from runner.workspace.changeset import Changeset
 from runner.workspace.checkout import Workspace
 from runner.workspace.checkout import open_workspace as prepared_workspace
 
-_SPARE = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
+_EXTRA_LIFETIME = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
 
 def resolve_image(context: RunContext) -> RunContext:
-    """Resolve the image, building it if needed, and record its digest."""
+    """Build or pull the image, and record its digest."""
     with context.record.stage(Phase.SANDBOX):
-        context = _installed(image.resolve_reference(context))
+        context = _with_program(image.resolve_reference(context))
         digest = context.parts.sandbox.resolve(context.spec.environment.image, context.record.add_event)
     context.record.store.set_facts(context.record.run_id, image_digest=digest)
     return replace(context, image_digest=digest)
 
 
-def _installed(context: RunContext) -> RunContext:
-    """The context with its harness's program on this machine, where that is asked for."""
+def _with_program(context: RunContext) -> RunContext:
+    """The context with its harness's program, installed on this machine if the configuration asks for it."""
     if (install := context.parts.install) is None:
         return context
     program = install.install(context.record.add_event)
@@ -39,14 +39,14 @@ def _installed(context: RunContext) -> RunContext:
 
 
 def find_setup(context: RunContext) -> SetupResult | None:
-    """The cached result of set-up for the base's files, if there is one."""
+    """The result of an earlier set-up for the base's files, if it is kept."""
     with context.record.stage(Phase.SETUP):
         return find_setup_result(context, context.parts.mirror.git, context.spec.base_sha)
 
 
 @contextmanager
 def open_changeset(context: RunContext) -> Iterator[Changeset]:
-    """Open the run's private git repository. It may hold secrets, so it is removed at the end."""
+    """A repository of git's own for the change. It may contain what must not be kept, so it is removed."""
     folder = context.record.folder / "changeset.git"
     safe_fs.remove(folder)
     try:
@@ -57,10 +57,7 @@ def open_changeset(context: RunContext) -> Iterator[Changeset]:
 
 @contextmanager
 def open_workspace(context: RunContext, change: Path | None = None) -> Iterator[Workspace]:
-    """A place for the base, which the sandbox over it fills.
-
-    For verification `change` is the folder of objects of what is put on top of it later.
-    """
+    """A workspace for the base, which `open_sandbox` fills; verification applies `change` to it."""
     spec, name = context.spec, context.name + ("-verify" if change else "")
     done = prepared_workspace(
         context.parts.mirror,
@@ -84,9 +81,9 @@ def open_sandbox(
     kept: SetupResult | None = None,
     purpose: Literal["run", "verify"] = "run",
 ) -> Iterator[Sandbox]:
-    """A sandbox over a workspace, which is filled meanwhile.
+    """Open a sandbox over a workspace, and fill the workspace meanwhile.
 
-    Only that of the harness has the harness's program, and a gateway.
+    Only the sandbox of the harness has the harness's program, and a gateway.
     """
     context.parts.stop()
     environment, limits = context.spec.environment, context.spec.limits
@@ -109,17 +106,17 @@ def open_sandbox(
         clock=context.mailbox.clock if purpose == "run" else Clock(),
         gateway=gateway.is_needed(context) if purpose == "run" else gateway.is_needed_for_setup(context),
         helper=context.options.helper_image,
-        lifetime=limits.timeout * (1 + len(environment.setup) + len(context.spec.verify)) + _SPARE,
+        lifetime=limits.timeout * (1 + len(environment.setup) + len(context.spec.verify)) + _EXTRA_LIFETIME,
     )
     with ExitStack() as stack:
-        with context.record.stage(Phase.SANDBOX), _meanwhile(place.fill):
+        with context.record.stage(Phase.SANDBOX), _in_thread(place.fill):
             made = stack.enter_context(context.parts.sandbox.open(opened))
         yield made
 
 
 @contextmanager
-def _meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """Run `work` in a thread during the context, and wait for its end."""
+def _in_thread(work: Callable[[], None]) -> Iterator[None]:
+    """Run `work` in a thread beside the body, and wait for it, whatever happens."""
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(work)
         yield

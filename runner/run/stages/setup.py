@@ -1,7 +1,7 @@
-"""Caches the result of set-up commands for later runs with the same key (docs/decisions/0009).
+"""Results of set-up commands, kept for later runs with the same key (docs/decisions/0009).
 
-Set-up can write in three places: the workspace, its home, and /tmp. What it made there is packed by the
-sandbox itself, with the image's own `tar`. To us the archive is one opaque file.
+Set-up can write in three places: the workspace, its home, and /tmp. The sandbox itself packs what is new
+there, with the `tar` of the image. To the runner the archive is one opaque file.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ from runner.sandboxes import Mount, Sandbox
 from runner.workspace.checkout import Workspace
 
 INSIDE = "/opt/skillrunner/prepared.tar"
-UNUSED_AFTER = 14 * 24 * 3600.0  # seconds after which an unused result is removed
-_MOST = 4 * 1024**3  # bytes of one archive
+UNUSED_AFTER = 14 * 24 * 3600.0  # seconds after which what nobody used is removed
+_MAX_BYTES = 4 * 1024**3  # bytes of one archive
 _ARCHIVE, _LIST, _MARK = "prepared.tar", "prepared.list", "prepared.mark"
 _SUBMODULE = 0o160000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetupResult:
-    """The result of set-up for one key: it may be there already."""
+    """The result of set-up for one key; it need not exist yet."""
 
     key: str
     folder: Path
@@ -51,14 +51,14 @@ class SetupResult:
 
 
 def find_setup_result(context: RunContext, git: Git, found: str) -> SetupResult | None:
-    """What is kept for the tree or commit `found` in `git`; None: nothing is to be kept."""
+    """The kept result for the tree or commit `found` in `git`; None: no result is to be kept."""
     environment = context.spec.environment
     # Where nothing can be mounted the places differ from run to run, and what is made there with them.
     if not (environment.setup and environment.setup_key and context.parts.sandbox.tools):
         return None
     tracked = entries(git, found)
     key, folder = _key(context, tracked), context.parts.mirror.state_dir.absolute() / "prepared"
-    there = _fits(folder / f"{key}.list", tracked) and (folder / f"{key}.tar").is_file()
+    there = _is_usable(folder / f"{key}.list", tracked) and (folder / f"{key}.tar").is_file()
     if there:
         with suppress(OSError):
             os.utime(folder / f"{key}.tar")  # or who looks for what is unused might remove it before its use
@@ -66,7 +66,7 @@ def find_setup_result(context: RunContext, git: Git, found: str) -> SetupResult 
 
 
 def _key(context: RunContext, tracked: Mapping[str, Entry]) -> str:
-    """Repository and branch are part of it: a set-up command may run whatever lies there."""
+    """A digest. It covers repository and branch, because a set-up command may run any file in them."""
     environment, spec = context.spec.environment, context.spec
     read = setup_globs(environment.setup_key, spec.skill.path)
     said = {
@@ -84,31 +84,31 @@ def _key(context: RunContext, tracked: Mapping[str, Entry]) -> str:
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def _fits(names: Path, tracked: Mapping[str, Entry]) -> bool:
-    """Whether no cached file lies at a path that the repository has now."""
+def _is_usable(names: Path, tracked: Mapping[str, Entry]) -> bool:
+    """Whether no file of the result has a path that the repository now uses."""
     try:
         made = os.fsdecode(names.read_bytes()).split("\n")[:-1]
     except OSError:
         return False
     ours = {*tracked, *_parents(tracked)}
-    return not any(path in ours or not tracked.keys().isdisjoint(_above(path)) for path in made)
+    return not any(path in ours or not tracked.keys().isdisjoint(_ancestors(path)) for path in made)
 
 
-def _above(path: str) -> list[str]:
+def _ancestors(path: str) -> list[str]:
     return [str(one) for one in PurePosixPath(path).parents][:-1]
 
 
 def _parents(paths: Collection[str]) -> set[str]:
-    return {above for path in paths for above in _above(path)}
+    return {above for path in paths for above in _ancestors(path)}
 
 
 def set_up(
     context: RunContext, box: Sandbox, kept: SetupResult | None, place: Workspace | None = None
 ) -> None:
-    """Run the set-up commands, or put back what they left the last time; then the network is cut.
+    """Run the set-up commands, or restore their kept result, and cut the network.
 
-    A new result is kept where `place` is given: it has to hold nothing that an agent wrote. Raises
-    RunnerError SETUP_FAILED. That a result cannot be kept is noted, and is no failure.
+    A new result is kept if `place` is given, which must contain nothing that an agent wrote. A failure to
+    keep it is an event. Raises RunnerError SETUP_FAILED.
     """
     spec, say = context.spec, context.record.add_event
     if kept is not None and kept.exists:
@@ -127,7 +127,7 @@ def set_up(
 
 
 class _NotKept(Exception):  # noqa: N818 - the run goes on
-    """The result of set-up cannot be cached."""
+    """Why the result of set-up cannot be used again."""
 
 
 def _restore(context: RunContext, box: Sandbox, kept: SetupResult) -> None:
@@ -142,7 +142,7 @@ def _restore(context: RunContext, box: Sandbox, kept: SetupResult) -> None:
 
 def _keep(context: RunContext, box: Sandbox, kept: SetupResult, place: Workspace) -> int:
     places = box.places
-    made = _made(context, box, kept, [str(path) for path in place.objects])
+    made = _new_files(context, box, kept, [str(path) for path in place.objects])
     box.put(_LIST, os.fsencode("".join(f"{path}\n" for path in made)))
     packed = commands.run_command(
         box, f"tar -cf {places.exchange}/{_ARCHIVE} -C / -T {places.exchange}/{_LIST}", context.spec.limits
@@ -153,13 +153,15 @@ def _keep(context: RunContext, box: Sandbox, kept: SetupResult, place: Workspace
     return _store(kept, place.exchange, [path.removeprefix(below) for path in made if path.startswith(below)])
 
 
-def _made(context: RunContext, box: Sandbox, kept: SetupResult, mounts: list[str]) -> list[str]:
-    """Files and empty folders that set-up made, from the root. Raises _NotKept."""
+def _new_files(context: RunContext, box: Sandbox, kept: SetupResult, mounts: list[str]) -> list[str]:
+    """The files and empty folders that set-up created, with paths from the root. Raises _NotKept."""
     places, git = box.places, f"{box.places.workspace}/.git"
     roots = [places.workspace, places.home, "/tmp"]  # noqa: S108 - the container's own
     leave = " -o ".join(f"-path {shlex.quote(path)}" for path in (git, *mounts))
-    found = _find(context, box, f"{' '.join(roots)} \\( {leave} \\) -prune -o -print0")
-    changed = _find(context, box, f"{places.workspace} -newer {places.exchange}/{_MARK} ! -type d -print0")
+    found = _list_files(context, box, f"{' '.join(roots)} \\( {leave} \\) -prune -o -print0")
+    changed = _list_files(
+        context, box, f"{places.workspace} -newer {places.exchange}/{_MARK} ! -type d -print0"
+    )
     _check_tracked(places, kept, set(found), set(changed))
     ours = {f"{places.workspace}/{path}" for path in (*kept.tracked_files, *_parents(kept.tracked_files))}
     theirs = {*ours, *roots, *_parents(found), *_parents(mounts)}
@@ -176,7 +178,7 @@ def _check_tracked(places: Places, kept: SetupResult, found: set[str], changed: 
             raise _NotKept(f"set-up changes the repository's own {path}")
 
 
-def _find(context: RunContext, box: Sandbox, what: str) -> list[str]:
+def _list_files(context: RunContext, box: Sandbox, what: str) -> list[str]:
     out = bytearray()
 
     def take(stream: Stream, data: bytes) -> None:
@@ -190,14 +192,14 @@ def _find(context: RunContext, box: Sandbox, what: str) -> list[str]:
 
 
 def _store(kept: SetupResult, exchange: Path, made: list[str]) -> int:
-    """Move the archive to where it is kept; other programs in the sandbox may still run, so it is copied."""
+    """Copy the archive to its folder; other programs in the sandbox may still run, so it is not moved."""
     kept.folder.mkdir(parents=True, exist_ok=True)
     prune(kept.folder)
     aside = kept.folder / f"{kept.key}.{os.getpid()}.{time.monotonic_ns()}.new"
     below = os.open(exchange, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with aside.open("wb") as file:
-            for chunk in safe_fs.chunks(below, _ARCHIVE, _MOST):
+            for chunk in safe_fs.chunks(below, _ARCHIVE, _MAX_BYTES):
                 file.write(chunk)
         os.unlink(_ARCHIVE, dir_fd=below)
         aside.chmod(0o644)
@@ -212,7 +214,7 @@ def _store(kept: SetupResult, exchange: Path, made: list[str]) -> int:
 
 
 def prune(folder: Path) -> None:
-    """Remove results that no run has used for long. A sandbox keeps the one that it has mounted."""
+    """Remove results that no run has used for long. A mounted one stays with its sandbox."""
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(FileNotFoundError):
             if path.suffix != ".list" and time.time() - path.stat().st_mtime > UNUSED_AFTER:

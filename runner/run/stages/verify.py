@@ -1,8 +1,4 @@
-"""The verification of a change: the commands of the skill, run on a clean tree that has the change.
-
-Nothing that an agent wrote runs while anything but the gateway leads out: set-up runs on the base, the
-sandbox is sealed, and only then the change is put on top.
-"""
+"""Verification: the skill's commands run on a clean tree with the change applied."""
 
 from contextlib import ExitStack
 
@@ -20,7 +16,7 @@ from runner.workspace.checkout import Workspace
 
 
 def verify(context: RunContext, tree: str, changeset: Changeset) -> tuple[Check, ...]:
-    """The verification commands' results. Raises RunnerError when one failed and no draft is wanted."""
+    """Run the verification commands. Raises RunnerError when one fails and the skill wants no draft."""
     spec = context.spec
     if not spec.verify:
         return ()

@@ -1,7 +1,7 @@
-"""A case: a skill's own test. A small repository, what starts the skill there, and what has to come out.
+"""A case: a skill's own test. It has a small repository, the trigger of the skill, and the expected result.
 
 It lies beside the skill, in `cases/<name>/`: `case.yaml`, the files of the base, `event.json`, the traffic
-with the model, and the patch that is expected.
+with the model, and the expected patch.
 """
 
 import json
@@ -39,7 +39,7 @@ _NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class CaseStep(Model):
-    """One commit of the base: the files of a folder of the case, laid over those of the step before."""
+    """One commit of the base: the files of a folder of the case, put over those of the step before."""
 
     files: _NAME
     tags: Many[Text] = ()
@@ -54,7 +54,7 @@ class ExpectedCheck(Model):
 
 
 class ExpectedResult(Model):
-    """What has to come out, besides the patch."""
+    """The expected result, besides the patch."""
 
     state: Text
     reason: Maybe[Text] = None
@@ -64,7 +64,7 @@ class ExpectedResult(Model):
 
 
 class CaseFile(Model):
-    """`case.yaml`."""
+    """The model of `case.yaml`."""
 
     version: Literal[1]
     description: str = ""
@@ -80,7 +80,7 @@ class CaseFile(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A case as its folder says it, checked."""
+    """A case, read from its folder and checked."""
 
     skill: str
     folder: Path
@@ -93,7 +93,7 @@ class Case:
         return self.folder.name
 
     def traffic(self) -> tuple[Exchange, ...]:
-        """What was recorded; nothing where there is none. Raises RunnerError where it cannot be read."""
+        """The recorded traffic; empty when there is none. Raises RunnerError when it cannot be read."""
         path = self.folder / TRAFFIC
         return load(path.read_bytes(), str(path)) if path.exists() else ()
 
@@ -103,7 +103,7 @@ class Case:
 
 
 def find_cases(skill: str, folder: Path, name: str | None = None) -> list[Case]:
-    """The cases in a skill's folder; `name`: that one alone. Raises RunnerError."""
+    """The cases in a skill's folder, or the one called `name`. Raises RunnerError."""
     known = sorted(path.parent for path in (folder / FOLDER).glob(f"*/{FILE}"))
     if name is None:
         return [read(skill, one) for one in known]
@@ -116,7 +116,7 @@ def find_cases(skill: str, folder: Path, name: str | None = None) -> list[Case]:
 
 
 def read(skill: str, folder: Path) -> Case:
-    """The case in a folder. Raises RunnerError INVALID_INPUT with every fault of its file."""
+    """Read the case in a folder. Raises RunnerError INVALID_INPUT with every fault of its file."""
     document = parse(
         str(folder / FILE), (folder / FILE).read_bytes().replace(b"\r\n", b"\n"), limit=_MAX_FILE
     )
@@ -158,7 +158,7 @@ Plain = tuple[str, int, bytes]
 
 
 def files_below(folder: Path, left_out: Sequence[str] = ()) -> Iterator[Plain]:
-    """Every file below a folder, and every link as what it is; `left_out` names folders directly in it."""
+    """Every file below a folder; a link counts as a file. `left_out` names folders directly in it."""
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         links = [name for name in folders if (here / name).is_symlink()]
@@ -178,11 +178,10 @@ def files_below(folder: Path, left_out: Sequence[str] = ()) -> Iterator[Plain]:
 def build(
     case: Case, skill: Path, inside: str, repository: Path, others: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Make the case's repository, bare, with the skill as it lies in `skill` at the path `inside`.
+    """Create the case's bare repository, with the skill in `skill` at the path `inside`.
 
-    `others` are skills that lie beside it.
-
-    Returns its commits, of which the last is the base. The same files make the same commits.
+    `others` are skills that lie beside it. Returns its commits, of which the last is the base. The same files
+    make the same commits.
     """
     repository.mkdir(parents=True)
     git = Git(repository, phase=Phase.CHECKOUT)
@@ -225,7 +224,7 @@ def _change(file: Plain) -> bytes:
 
 
 def create(folder: Path, told: Mapping[str, Any], event: Mapping[str, Any], files: Sequence[Plain]) -> None:
-    """A new case; `files` are those of its base, in the folder `tree`. Raises OSError."""
+    """Create a case; `files` are those of its base, in the folder `tree`. Raises OSError."""
     for path, mode, content in files:
         target = folder / TREE / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -243,7 +242,7 @@ def create(folder: Path, told: Mapping[str, Any], event: Mapping[str, Any], file
 def write_expected(
     case: Case, harness: str, expected: Mapping[str, Any], patch: str, traffic: Sequence[Exchange]
 ) -> None:
-    """Write down what came out as what is expected from now on. Comments of the file stay."""
+    """Write a result to the case as the expected one. Comments of the file stay."""
     data = _yaml().load((case.folder / FILE).read_bytes())
     data["harness"] = harness
     data["expect"] = dict(expected)

@@ -1,4 +1,4 @@
-"""A rehearsal: a run of a skill on its case, of which nothing is published. Its model may be a cassette."""
+"""Runs a skill on its case without publishing anything. A cassette may replace its model."""
 
 import os
 import re
@@ -53,7 +53,7 @@ _WORTH_KEEPING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestBench:
-    """Where rehearsals take place: all of it is removed at the end."""
+    """A temporary folder in which cases run; it is removed at the end."""
 
     folder: Path
     place: LocalPlace  # the working tree that holds the skills, and its configuration
@@ -68,7 +68,7 @@ class TestBench:
 
 @contextmanager
 def open_bench(root: Path, config: Path | None, force: Mapping[str, Any]) -> Iterator[TestBench]:
-    """A stage of its own, with the configuration of the repository at `root`."""
+    """A bench with the configuration of the repository at `root`."""
     folder = Path(tempfile.mkdtemp(prefix="skillrunner-"))
     try:
         real = local_place(root, config, {"forge": "local"})
@@ -83,7 +83,7 @@ def open_bench(root: Path, config: Path | None, force: Mapping[str, Any]) -> Ite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRun:
-    """The result of a rehearsal."""
+    """The result of running a case."""
 
     run_id: str
     end: End
@@ -95,8 +95,8 @@ class CaseRun:
 
 
 @dataclass(slots=True)
-class _Observer:
-    """Collects what is known only while the run goes on."""
+class _Observations:
+    """The facts that become known while the case runs."""
 
     names: Placeholders
     offer: Offer | None = None
@@ -110,65 +110,65 @@ class _Observer:
 class _Unpublished(Output):
     """Replaces an output: the agent may declare the same, and nothing is published."""
 
-    def __init__(self, real: Output, observer: _Observer) -> None:
+    def __init__(self, real: Output, observations: _Observations) -> None:
         self.name, self.options, self.declares = real.name, real.options, real.declares
-        self.observer = observer
+        self.observations = observations
 
     def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> "Receipt":
-        self.observer.offer = offer
+        self.observations.offer = offer
         return NoneOutput().publish(offer, forge, changeset)
 
 
-def run_case(stage: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> CaseRun:
-    """Run the skill, as it lies in the working tree, on the case's repository. Raises RunnerError."""
+def run_case(bench: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> CaseRun:
+    """Run the skill of the working tree on the case's repository. Raises RunnerError."""
     run_id = new_run_id(datetime.now(UTC))
-    repository = stage.folder / run_id / "repository.git"
+    repository = bench.folder / run_id / "repository.git"
     commits = cases.build(
-        case, stage.root / skill.path, skill.path, repository, skill.options.environment.skills
+        case, bench.root / skill.path, skill.path, repository, skill.options.environment.skills
     )
-    spec, make = _planned(stage, skill, case, run_id, repository)
+    spec, make = _plan_case(bench, skill, case, run_id, repository)
     if spec.environment.repositories:
         message = f"{skill.name} reads other repositories, which a case has none of"
         hint = "such a skill cannot have cases: test it with `skillrunner run`"
         raise RunnerError(Phase.CHECKOUT, Reason.UNSUPPORTED, message, hint=hint)
     if mode != "record":
         spec = replace(spec, environment=replace(spec.environment, network=()))
-    observer = _Observer(Placeholders(others=_names(stage, run_id, repository, commits)))
-    replay = None if mode == "record" else Replay(case.traffic(), observer.names, strict=mode == "test")
-    record = RunRecorder(stage.store, run_id, stage.store.run_folder(run_id), _unwatched)
+    observations = _Observations(Placeholders(others=_names(bench, run_id, repository, commits)))
+    replay = None if mode == "record" else Replay(case.traffic(), observations.names, strict=mode == "test")
+    record = RunRecorder(bench.store, run_id, bench.store.run_folder(run_id), _ignore_event)
     with hold_lock(record.folder):
-        stage.store.create_run(run_record(spec, run_id), StoredSpec(spec=spec))
-        parts, options = make(spec, observer, mode)
-        parts = replace(parts, model_substitute=_model_end(observer, replay))
+        bench.store.create_run(run_record(spec, run_id), StoredSpec(spec=spec))
+        parts, options = make(spec, observations, mode)
+        parts = replace(parts, model_substitute=_model_end(observations, replay))
         if replay is not None:
             parts = replace(parts, stop=replay.check)
         end = execute(spec, record, parts, replace(options, record_traffic=mode != "test"))
-    return _rehearsed(stage, spec, observer, replay, run_id, end)
+    return _case_run(bench, spec, observations, replay, run_id, end)
 
 
-def _unwatched(_: object) -> None:
-    """Show nothing: the result is shown at the end."""
+def _ignore_event(_: object) -> None:
+    """Ignore events: the result is reported at the end."""
 
 
-def _planned(
-    stage: TestBench, skill: Skill, case: cases.Case, run_id: str, repository: Path
-) -> tuple[RunSpec, Callable[[RunSpec, _Observer, Mode], "tuple[Parts, RunOptions]"]]:
-    """The run, as it would be planned at the case's own time, and what makes its parts."""
-    place = Place(config=stage.place.config, root=repository, origin="", default_branch=case.options.branch)
-    target = bootstrap.make_forge(place, stage.store)
+def _plan_case(
+    bench: TestBench, skill: Skill, case: cases.Case, run_id: str, repository: Path
+) -> tuple[RunSpec, Callable[[RunSpec, _Observations, Mode], "tuple[Parts, RunOptions]"]]:
+    """The spec as planned at the case's own time, and the function that makes its parts and options."""
+    place = Place(config=bench.place.config, root=repository, origin="", default_branch=case.options.branch)
+    target = bootstrap.make_forge(place, bench.store)
     base, mirror = bootstrap.find_base(place, target, None)
     base = replace(base, repository=replace(base.repository, name=case.options.repository))
-    defaults = bootstrap.make_defaults(stage.place.config, stage.force)
+    defaults = bootstrap.make_defaults(bench.place.config, bench.force)
     spec = plan(skill, None, _trigger(case, run_id), base, run_id, case.now, defaults)
     clock = {"SOURCE_DATE_EPOCH": str(int(case.now.timestamp()))}
     environment = replace(spec.environment, variables={**clock, **spec.environment.variables})
     spec = replace(spec, environment=environment, limits=replace(spec.limits, attempts=1))
 
-    def make(spec: RunSpec, observer: _Observer, mode: Mode) -> "tuple[Parts, RunOptions]":
+    def make(spec: RunSpec, observations: _Observations, mode: Mode) -> "tuple[Parts, RunOptions]":
         find = None if mode == "record" else _no_secret
-        parts = bootstrap.make_parts(Host(place, stage.store, target), spec, mirror, observer.watch)
-        install = parts.install and replace(parts.install, folder=stage.programs)
-        outputs = {kind: _Unpublished(output, observer) for kind, output in parts.outputs.items()}
+        parts = bootstrap.make_parts(Host(place, bench.store, target), spec, mirror, observations.watch)
+        install = parts.install and replace(parts.install, folder=bench.programs)
+        outputs = {kind: _Unpublished(output, observations) for kind, output in parts.outputs.items()}
         return replace(parts, outputs=outputs, install=install), bootstrap.make_options(place, spec, find)
 
     return spec, make
@@ -191,11 +191,11 @@ def _trigger(case: cases.Case, run_id: str) -> Trigger:
     )
 
 
-def _names(stage: TestBench, run_id: str, repository: Path, commits: tuple[str, ...]) -> dict[str, str]:
+def _names(bench: TestBench, run_id: str, repository: Path, commits: tuple[str, ...]) -> dict[str, str]:
     known = {
         run_id: "run",
         str(repository): "repository",
-        str(stage.folder): "state",
+        str(bench.folder): "state",
         datetime.now(UTC).date().isoformat(): "today",
         datetime.now().astimezone().date().isoformat(): "today",
         os.uname().release: "kernel",
@@ -203,15 +203,17 @@ def _names(stage: TestBench, run_id: str, repository: Path, commits: tuple[str, 
     return {**known, **commit_names(commits)}
 
 
-def _model_end(observer: _Observer, replay: Replay | None) -> Callable[[ModelRouteOptions, Places], Any]:
+def _model_end(
+    observations: _Observations, replay: Replay | None
+) -> Callable[[ModelRouteOptions, Places], Any]:
     @contextmanager
     def end(options: ModelRouteOptions, places: Places) -> Iterator[ModelRouteOptions]:
         inside = {places.workspace: "workspace", places.exchange: "exchange", places.home: "home"}
-        observer.names = replace(observer.names, places=inside)
+        observations.names = replace(observations.names, places=inside)
         if replay is None:
             yield options
             return
-        replay.names = observer.names
+        replay.names = observations.names
         with serve_replay(replay) as url:
             others = [replace(one, upstream=url) for one in options.fallback]
             yield replace(options, upstream=url, fallback=others)
@@ -219,10 +221,10 @@ def _model_end(observer: _Observer, replay: Replay | None) -> Callable[[ModelRou
     return end
 
 
-def _rehearsed(
-    stage: TestBench, spec: RunSpec, observer: _Observer, replay: Replay | None, run_id: str, end: End
+def _case_run(
+    bench: TestBench, spec: RunSpec, observations: _Observations, replay: Replay | None, run_id: str, end: End
 ) -> CaseRun:
-    kept = {one.name: one for one in stage.store.artifacts(run_id)}
+    kept = {one.name: one for one in bench.store.artifacts(run_id)}
     traffic = _content(kept.get(TRAFFIC))
     problems = (
         [*replay.problems, *filter(None, [replay.unused_exchanges()])] if replay and replay.strict else []
@@ -230,11 +232,11 @@ def _rehearsed(
     return CaseRun(
         run_id=run_id,
         end=end,
-        harness=f"{spec.harness.kind} {observer.version}".rstrip(),
-        expected=_expected(stage, run_id, observer, end),
-        patch=_patch(_content(kept.get("patch")), observer.names),
+        harness=f"{spec.harness.kind} {observations.version}".rstrip(),
+        expected=_expected(bench, run_id, observations, end),
+        patch=_patch(_content(kept.get("patch")), observations.names),
         problems=tuple(problems[:1]),
-        traffic=from_traffic(traffic, observer.names) if traffic else (),
+        traffic=from_traffic(traffic, observations.names) if traffic else (),
     )
 
 
@@ -243,15 +245,15 @@ def _content(artifact: Artifact | None) -> bytes:
 
 
 def _patch(raw: bytes, names: Placeholders) -> str:
-    """The patch without the names of blobs, which say no more than its lines do."""
+    """The patch without the names of blobs, which add nothing to its lines."""
     text = names.generalize(raw.decode("utf-8", "surrogateescape"))
     return re.sub(r"^index [0-9a-f]{40,64}\.\.[0-9a-f]{40,64}( \d+)?\n", "", text, flags=re.MULTILINE)
 
 
-def _expected(stage: TestBench, run_id: str, observer: _Observer, end: End) -> dict[str, Any]:
-    refused = [f"{one.rule}: {one.subject}" for one in stage.store.refusals(run_id)]
-    checks = [{"command": one.command, "exit_code": one.exit_code} for one in stage.store.checks(run_id)]
-    declared = observer.offer.proposal.declared if observer.offer else ()
+def _expected(bench: TestBench, run_id: str, observations: _Observations, end: End) -> dict[str, Any]:
+    refused = [f"{one.rule}: {one.subject}" for one in bench.store.refusals(run_id)]
+    checks = [{"command": one.command, "exit_code": one.exit_code} for one in bench.store.checks(run_id)]
+    declared = observations.offer.proposal.declared if observations.offer else ()
     told: dict[str, Any] = {"state": str(end.state)}
     if end.reason is not None:
         told["reason"] = str(end.reason)
@@ -265,7 +267,7 @@ def _expected(stage: TestBench, run_id: str, observer: _Observer, end: End) -> d
 
 
 def accept_result(case: cases.Case, came: CaseRun) -> None:
-    """What came out is expected from now on. Raises RunnerError when that would be no good case."""
+    """Make the result the expected one. Raises RunnerError when it would be no good case."""
     end = came.end
     if end.reason not in _WORTH_KEEPING:
         message = f"nothing was recorded, the run ended {end.state}: {end.message}"

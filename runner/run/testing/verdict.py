@@ -1,4 +1,4 @@
-"""What a rehearsal says of a skill: how what came out compares with what is expected."""
+"""The verdict of a case: the comparison of its result with the expected one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from runner.run.testing.rehearse import CaseRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseVerdict:
-    """What a case says of a skill."""
+    """The verdict of a case on a skill."""
 
     skill: str
     case: str
@@ -25,7 +25,7 @@ class CaseVerdict:
 
 
 def compare_result(case: Case, came: CaseRun, seconds: float) -> CaseVerdict:
-    """How what came out compares with what is expected."""
+    """Compare the result of a case with the expected one."""
     wanted = case.options.expect
     problems = list(came.problems)
     if wanted is None:
@@ -33,7 +33,7 @@ def compare_result(case: Case, came: CaseRun, seconds: float) -> CaseVerdict:
     elif not problems:
         told = wanted.model_dump(exclude_unset=True)
         pairs = (
-            ("the outcome", _listed(told), _listed(came.expected)),
+            ("the outcome", _lines(told), _lines(came.expected)),
             ("the patch", case.patch(), came.patch),
         )
         for what, before, now in pairs:
@@ -54,10 +54,10 @@ def compare_result(case: Case, came: CaseRun, seconds: float) -> CaseVerdict:
     )
 
 
-def _listed(value: Any, at: str = "") -> str:
-    """A value as lines, one for each thing in it."""
+def _lines(value: Any, at: str = "") -> str:
+    """A value as lines, one for each scalar in it."""
     if isinstance(value, Mapping):
-        return "".join(_listed(one, f"{at}.{key}" if at else str(key)) for key, one in value.items())
+        return "".join(_lines(one, f"{at}.{key}" if at else str(key)) for key, one in value.items())
     if isinstance(value, list | tuple):
-        return "".join(_listed(one, f"{at}[{index}]") for index, one in enumerate(value))
+        return "".join(_lines(one, f"{at}[{index}]") for index, one in enumerate(value))
     return f"{at}: {value}\n"

@@ -91,7 +91,7 @@ def test_one_that_cannot_stop_by_itself_is_ended_at_once() -> None:
         assert post.noted.get(timeout=60) == ([UserMessage(id=1, text="why", act="stop")], True)
         with pytest.raises(StoppedError):
             mail.check()
-    assert mail.why == "why"
+    assert mail.stop_reason == "why"
 
 
 def test_one_that_can_stop_by_itself_is_given_time() -> None:
@@ -148,6 +148,6 @@ def test_one_that_has_done_its_work_and_stays_is_ended(monkeypatch: pytest.Monke
     mail.note_last_turn()
     with pytest.raises(FinishedError):
         mail.check()
-    mail.why = "enough"
+    mail.stop_reason = "enough"
     with pytest.raises(StoppedError):
         mail.check()
