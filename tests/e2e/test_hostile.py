@@ -101,7 +101,7 @@ def test_nothing_runs_on_the_host_and_nothing_is_published(
         ("submodule", "docs/nested"),
         ("file_size", "docs/big.bin"),
         ("path_trick", "docs/a\nb.md"),
-        ("secret", "patch"),
+        ("secret", "docs/notes.md"),
     ]:
         assert expected in causes
     listed = project.skillrunner("show", "latest").out
