@@ -1,4 +1,4 @@
-"""End-to-end tests show that the parts work together; which lines run is measured by the other tiers."""
+"""End-to-end tests show that the parts work together."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,12 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def no_cover() -> Iterator[None]:
-    """Coverage pauses by this fixture's name, which pytest-cov knows; child processes measure nothing."""
+def unmeasured_processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Coverage counts what runs in the tests' own process: measuring each child as well takes far longer.
+
+    Tests that are `measured` run what no other test does: workers, and the Action.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        if request.node.get_closest_marker("measured") is None:
+            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         yield

@@ -11,7 +11,7 @@ from tests.parts.act import FILE, Act, example, happened_in, workflow
 from tests.parts.cli import clean_environment, skill_files
 from tests.parts.github import APP_ID, repository
 
-pytestmark = [pytest.mark.emulator, pytest.mark.git_http]
+pytestmark = [pytest.mark.emulator, pytest.mark.git_http, pytest.mark.measured]
 
 WORK = """
 description: Note what happened

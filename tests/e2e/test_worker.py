@@ -15,6 +15,8 @@ import pytest
 from runner.workspace import overlayfs
 from tests.parts.cli import Project, clean_environment, skill_files
 
+pytestmark = pytest.mark.measured
+
 YAML = """
 on: {on}
 harness: {{kind: command, command: [sh, -c, "{command}"]}}

@@ -17,7 +17,7 @@ from tests.parts.act import Act, example, happened_in
 from tests.parts.cli import Project
 from tests.parts.github import GitHub, free_port, repository
 
-pytestmark = [pytest.mark.emulator, pytest.mark.git_http]
+pytestmark = [pytest.mark.emulator, pytest.mark.git_http, pytest.mark.measured]
 
 SECRET = "a-webhook-secret"
 
