@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
-FAST := tests/unit tests/contract tests/test_architecture.py tests/test_docs.py
+# Contracts that install packages or start PostgreSQL.
+SLOW := tests/contract/test_third_parties.py tests/contract/test_queue.py
+FAST := tests/unit tests/contract tests/test_architecture.py tests/test_docs.py $(SLOW:%=--ignore=%)
 
 .PHONY: help setup parts demo test test-fast lint bench generate lock clean
 
@@ -26,7 +28,7 @@ demo: setup ## From a release event to a pull request, on this machine, with not
 test: setup parts ## Run all tests; a missing part is a visible skip, and a failure where CI is set
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 
-test-fast: setup ## Run what needs no container: unit, contract and architecture tests, with fewer examples
+test-fast: setup ## Run unit, contract and architecture tests that need no server, with fewer examples
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not docker" --hypothesis-profile=fast $(FAST)
 
 lint: setup ## Format, lint and type checks
