@@ -5,6 +5,7 @@ busy for minutes, so such a glob is stepped through in time that grows with the 
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -13,6 +14,11 @@ _REGEX = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _QUICK = 2  # wildcards of any length that a regular expression is trusted with
 
 Match = Callable[[str], bool]
+
+
+def fold(path: str) -> str:
+    """The path as file systems compare it for which neither case nor Unicode form counts."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def matches(path: str, patterns: Iterable[str], *, ignore_case: bool = False) -> bool:

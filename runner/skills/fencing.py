@@ -125,6 +125,10 @@ class Untrusted:
         hint = closest(str(key), known) or "it is empty"
         return f"`{self._path}` has no `{key}`; {show_invisible(hint)[0]}"
 
+    def null_message(self) -> str:
+        """The message for whatever is asked of a null."""
+        return f"`{self._path}` is null"
+
     def derive(self, value: Data) -> "Untrusted":
         """A value computed from this one, untrusted as well."""
         return Untrusted(value, self._show, self._path)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import cast
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import UndefinedError
 from jinja2.runtime import Context
@@ -35,6 +35,18 @@ class _Code(CodeGenerator):
         self.write("))")
 
 
+class Null(Undefined):
+    """A null of the event, such as a deleted user or an empty body: nothing where it is printed or listed.
+
+    It is not defined, and asking for something inside it is an error.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Null)
+
+    __hash__ = Undefined.__hash__
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """Jinja2's sandbox, in which every value computed from an untrusted one is untrusted as well."""
 
@@ -46,6 +58,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.globals = {"range": self.globals["range"]}
         self.filters = {name: _spreading(function) for name, function in self.filters.items()}
         self.tests = {name: _seeing(cast("Function", test)) for name, test in self.tests.items()}
+        self.tests["none"] = lambda value: unwrap(value) is None or isinstance(value, Null)
+        self.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _as_json}
 
     def getattr(self, obj: Data, attribute: str) -> Data:
         return self._child(obj, attribute) if isinstance(obj, Untrusted) else super().getattr(obj, attribute)
@@ -70,7 +84,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def _child(self, obj: Untrusted, key: Data) -> Data:
         child = obj.child(key)
-        return self.undefined(hint=obj.missing(key)) if child is None else child
+        if child is None:
+            return self.undefined(hint=obj.missing(key))
+        return Null(hint=child.null_message()) if unwrap(child) is None else child
+
+
+def _as_json(value: Data) -> None:
+    if not isinstance(value, Null):
+        raise TypeError(f"{value!r} is not JSON")
 
 
 def _spreading(function: Function) -> Function:

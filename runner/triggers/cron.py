@@ -99,6 +99,10 @@ def _values(field: str, name: str, low: int, high: int, names: dict[str, int]) -
             raise ValueError(f"cron's {name} `{part}` runs backwards")
         if step and int(step) == 0:
             raise ValueError(f"cron's {name} `{part}` has a step of zero")
+        if step and int(step) > high - low + 1:
+            raise ValueError(
+                f"cron's {name} `{part}` has a step beyond {low}-{high}, and would mean `{start}`"
+            )
         values.update(range(start, end + 1, int(step or 1)))
     return values
 

@@ -136,11 +136,17 @@ def name_mismatch(key: str, value: object, wanted: Collection[str] | None) -> st
 
 
 def label_mismatch(payload: Mapping[str, Any], subject: str, wanted: Collection[str] | None) -> str:
-    """The same for labels. Where a label came or went, that label counts; elsewhere any that is there."""
+    """The same for labels, whose case does not matter, as on GitHub.
+
+    Where a label came or went, that label counts; elsewhere any that is there.
+    """
     if wanted is None:
         return ""
+    folded = {label.casefold() for label in wanted}
     if payload.get("action") in ("labeled", "unlabeled"):
-        return name_mismatch("labels", value_at(payload, "label", "name"), wanted)
+        label = value_at(payload, "label", "name")
+        known = isinstance(label, str) and label.casefold() in folded
+        return "" if known else name_mismatch("labels", label, wanted)
     labels = value_at(payload, subject, "labels")
-    names = {text_at(label, "name") for label in labels} if isinstance(labels, list) else set()
-    return "" if names & set(wanted) else f"none of the labels {', '.join(wanted)} is there"
+    names = {text_at(label, "name").casefold() for label in labels} if isinstance(labels, list) else set()
+    return "" if names & folded else f"none of the labels {', '.join(wanted)} is there"

@@ -9,12 +9,13 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
+from runner.core.globs import fold
 from runner.core.model import Allowance, DeclaredOutput, FileChange, Phase, Proposal, Reason
 from runner.workspace import git_index
 from runner.workspace.changeset import Changeset, Edit
@@ -62,6 +63,7 @@ def harvest(workspace: Workspace, allowance: Allowance, changeset: Changeset) ->
         with tempfile.TemporaryDirectory(dir=workspace.folder) as scratch:
             walked = scan(workspace.path, before, IgnoreRules(Path(scratch), changeset.directory))
         collected = _collect(workspace.path, before, walked, allowance)
+    collected.changes = list(_with_twins(collected.changes, before))
     return _built(workspace.base_sha, collected, changeset)
 
 
@@ -91,6 +93,17 @@ def _collect(
         os.close(top)
     found.changes += _folders(before, walked)
     return found
+
+
+def _with_twins(changes: Sequence[FileChange], before: Mapping[str, IndexEntry]) -> Iterator[FileChange]:
+    """Added files know the unchanged path, if any, that would be the same file on macOS and Windows."""
+    changed = {change.path for change in changes}
+    there: dict[str, str] = {}
+    if any(change.change == "added" for change in changes):
+        there = {fold(path): path for path in before if path not in changed}
+    for change in changes:
+        twin = there.get(fold(change.path), "") if change.change == "added" else ""
+        yield replace(change, twin=twin) if twin else change
 
 
 def _gone(before: Mapping[str, IndexEntry], walked: ScanResult) -> list[str]:

@@ -54,7 +54,9 @@ def discover(path: Path) -> LocalRepository:
     except GitError as error:
         hint = "go into a git repository, or make one: git init"
         if "dubious ownership" in str(error):
-            hint = f"say that you trust it: git config --global --add safe.directory {path}"
+            named = re.search(r"repository at '(.+?)'", str(error))
+            trusted = named[1] if named else path.resolve()
+            hint = f"say that you trust it: git config --global --add safe.directory {trusted}"
             raise _not_one(path, "it belongs to another user", hint) from error
         raise _not_one(path, "neither it nor a folder above is a repository", hint) from error
 

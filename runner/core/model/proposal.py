@@ -19,6 +19,7 @@ class FileChange:
     additions: int = 0
     deletions: int = 0
     target: str = ""  # of a symlink
+    twin: str = ""  # an unchanged path of the base that differs from this one only in case or Unicode form
     omitted: str = ""  # why its content was not read; empty: it is in the patch
 
 

@@ -215,6 +215,9 @@ def refusals(changes: Sequence[FileChange], allowance: Allowance) -> Iterator[Re
     for change in changes:
         yield from _name_refusals(change.path)
         yield from _place_refusals(change.path, allowance)
+        if change.twin:
+            message = f"differs from {change.twin}, which is there, only in case or Unicode form"
+            yield Refusal(rule="path_collision", subject=change.path, message=message)
     yield from _collisions(change.path for change in changes if change.change != "deleted")
 
 
@@ -278,15 +281,11 @@ def _is_invisible(char: str) -> bool:
 def _collisions(paths: Iterable[str]) -> Iterator[Refusal]:
     """Paths that are one file where case or Unicode form does not count."""
     listed = list(paths)
-    folded = Counter(_folded(path) for path in listed)
+    folded = Counter(globs.fold(path) for path in listed)
     for path in listed:
-        if folded[_folded(path)] > 1:
+        if folded[globs.fold(path)] > 1:
             yield Refusal(
                 rule="path_collision",
                 subject=path,
                 message="differs from another changed path only in case or Unicode form",
             )
-
-
-def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()

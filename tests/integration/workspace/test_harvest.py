@@ -219,3 +219,17 @@ def test_a_long_history_is_not_needed(here: Scene) -> None:
         found = here.harvest(workspace)
     assert found.base_sha == git(here.source, "rev-parse", "main~1")
     assert b"-one\n" in found.patch
+
+
+def test_a_new_file_knows_the_one_that_differs_from_it_in_case_alone(here: Scene) -> None:
+    def edit(path: Path) -> None:
+        (path / "docs/A.md").write_text("a twin\n")
+        (path / "docs/other.md").write_text("none\n")
+
+    found = changes(here, edit)
+    assert (found["docs/A.md"].twin, found["docs/other.md"].twin) == ("docs/a.md", "")
+
+    def rename(path: Path) -> None:
+        (path / "docs/a.md").rename(path / "docs/A.md")
+
+    assert changes(here, rename)["docs/A.md"].twin == ""

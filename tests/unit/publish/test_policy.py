@@ -104,6 +104,13 @@ def test_names_that_collide_are_both_named(pair: tuple[str, str]) -> None:
     assert [refusal.subject for refusal in paths.refusals(changes, ALLOWANCE)] == list(pair)
 
 
+def test_a_twin_of_a_file_that_is_there_is_refused() -> None:
+    change = FileChange(path="docs/A.md", change="added", twin="docs/a.md")
+    (refusal,) = paths.refusals([change], ALLOWANCE)
+    assert (refusal.rule, refusal.subject) == ("path_collision", "docs/A.md")
+    assert "docs/a.md" in refusal.message
+
+
 def file_rules(allowance: Allowance = ALLOWANCE, **fields: Any) -> set[str]:
     change = FileChange(**{"path": "docs/a", "change": "added", **fields})
     proposal = Proposal(base_sha="b", tree_sha="t", changes=(change,))

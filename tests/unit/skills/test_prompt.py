@@ -165,6 +165,30 @@ def test_an_event_can_be_walked() -> None:
     assert without_fences(prompt(text)) == "1=|a.zip|;2=|b.zip|;"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[{{ event.body }}]", "[]"),
+        ("[{% for one in event.labels %}{{ one }}{% endfor %}]", "[]"),
+        ("[{% if event.user is defined %}{{ event.user.login }}{% endif %}]", "[]"),
+        ("[{% if event.user %}{{ event.user.login }}{% endif %}]", "[]"),
+        ("[{{ event.body | default('none given') }}]", "[none given]"),
+        ("[{{ event.body | upper }}]", "[]"),
+        ("[{{ 'none' if event.body is none else 'some' }}]", "[none]"),
+        ("[{{ 'none' if event.body == none else 'some' }}]", "[none]"),
+        ("[{{ event.body | tojson }}]", "[null]"),
+        ("[{{ 'a' ~ event.body }}]", "[a]"),
+    ],
+)
+def test_a_null_of_the_event_is_nothing(text: str, shown: str) -> None:
+    assert prompt(text, {"body": None, "labels": None, "user": None}).strip() == shown
+
+
+def test_what_is_asked_of_a_null_is_an_error_that_names_it() -> None:
+    with pytest.raises(RunnerError, match=re.escape("`event.user` is null")):
+        prompt("{{ event.user.login }}", {"user": None})
+
+
 def test_a_missing_field_names_the_template_the_line_and_its_neighbours() -> None:
     with pytest.raises(RunnerError) as caught:
         prompt("First.\nThen {{ event.release.tagname }}.")
