@@ -70,23 +70,26 @@ class _Search:
     """All secrets at once, prepared so that one pass over a text looks for every one of them."""
 
     values: Mapping[str, str]
-    _plain: list[tuple[str, bytes]] = field(default_factory=list)
+    _exact: list[tuple[str, str, bytes]] = field(default_factory=list)  # name, form, bytes
     _short: list[_Part] = field(default_factory=list)
     _grams: dict[bytes, list[tuple[_Part, int]]] = field(default_factory=dict)
     _stride: int = _LONG_PART  # characters between two places that are looked at
 
     def __post_init__(self) -> None:
         for name, value in self.values.items():
-            self._plain.append((name, value.encode()))
+            self._exact.append((name, "", value.encode()))
             for form, written in (*encodings(value), ("reversed", value.encode()[::-1])):
-                self._add(name, form, written.translate(None, _NOT_ALNUM))
+                self._add(name, form, written)
 
-    def _add(self, name: str, form: str, text: bytes) -> None:
+    def _add(self, name: str, form: str, written: bytes) -> None:
+        text = _squeeze(written)
         size = min(max(_LEAST_PART, len(text) * 3 // 5), _LONG_PART)
         part = _Part(name, form, text, size)
         if len(text) < size:
             if len(text) >= MIN_LENGTH + 2:
                 self._short.append(part)
+            elif len(written) >= MIN_LENGTH:  # so few letters and digits occur by chance: only as it is
+                self._exact.append((name, form, written))
             return
         self._stride = min(self._stride, size - _GRAM + 1)
         for at in range(len(text) - _GRAM + 1):
@@ -106,7 +109,7 @@ class _Search:
                 return
 
     def _in(self, text: bytes) -> Iterator[tuple[str, str]]:
-        yield from ((name, "") for name, value in self._plain if value in text)
+        yield from ((name, form) for name, form, written in self._exact if written in text)
         for squeezed in {_squeeze(text), _squeeze(_DIFF_MARK.sub(b"", text))}:
             yield from ((part.name, _form(part)) for part in self._short if part.text in squeezed)
             yield from self._parts_in(squeezed)
