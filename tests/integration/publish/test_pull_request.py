@@ -1,0 +1,681 @@
+"""A pull request is made once, kept up to date, and left alone where a person has spoken."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from runner.core.errors import RunnerError
+from runner.core.model import (
+    Allowance,
+    Check,
+    Environment,
+    HarnessSpec,
+    Limits,
+    Outcome,
+    OutputSpec,
+    Phase,
+    Proposal,
+    Reason,
+    Receipt,
+    Remote,
+    Repository,
+    RunSpec,
+    SkillRef,
+    Trigger,
+)
+from runner.publish.forges import PullRequest
+from runner.publish.forges.local import LocalForge
+from runner.publish.outputs import OUTPUTS, BotIdentity, Offer
+from runner.publish.outputs import _marker as marker
+from runner.publish.outputs._marker import Marker
+from runner.publish.outputs.pull_request import branch
+from runner.store import LocalPullRequests, Store
+from runner.workspace.changeset import Changeset, Edit
+from tests.parts.repos import Scene, commit, git, scene
+
+publish = OUTPUTS.get("pull_request").publish
+
+BRANCH = "skillrunner/docs/v1"
+BOT = BotIdentity(name="bot", email="bot@example.com")
+
+
+@dataclass
+class Here:
+    """A repository, the forge beside it, and a run that has something to publish there."""
+
+    scene: Scene
+    forge: LocalForge
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def changeset(self) -> Changeset:
+        return Changeset(self.scene.state / "publish.git", self.scene.mirror.objects)
+
+    def offer(self, files: Mapping[str, bytes] | None = None, **changes: Any) -> Offer:
+        """What a run proposes that began at the commit which the mirror has."""
+        base = self.scene.mirror.resolve("main")
+        made = self.changeset.write(
+            base,
+            [Edit(path, 0o100644, content) for path, content in (files or {"docs/a.md": b"new\n"}).items()],
+        )
+        patch = self.changeset.patch(base, made)
+        output = OutputSpec(
+            kind="pull_request", options={"title": "docs: update", **changes.pop("options", {})}
+        )
+        trigger = {"kind": "release", "key": "release:1", "subject": "v1", **changes.pop("trigger", {})}
+        spec = RunSpec(
+            repository=Repository(name="o/r", url=str(self.scene.source), default_branch="main"),
+            base_ref="main",
+            base_sha=base,
+            skill=SkillRef(
+                name="docs", path="skills/docs", commit="c" * 40, digest="d" * 64, description="Keep docs"
+            ),
+            trigger=Trigger(at=datetime.now(UTC), **trigger),
+            prompt="p",
+            environment=Environment(sandbox="docker", image="i"),
+            harness=HarnessSpec(kind="codex"),
+            limits=Limits(),
+            allowance=Allowance(),
+            outputs=(output,),
+        )
+        proposal = Proposal(
+            base_sha=base, tree_sha=made, patch_sha256=sha256(patch).hexdigest(), patch_bytes=len(patch)
+        )
+        offer = Offer(
+            spec=spec,
+            output=output,
+            run_id="run-1",
+            proposal=proposal,
+            patch=patch,
+            outcome=Outcome(ok=True),
+            checks=(),
+            bot=BOT,
+            say=self.said.append,
+        )
+        return replace(offer, **changes)
+
+    def publish(self, offer: Offer) -> Receipt:
+        return publish(offer, self.forge, self.changeset)
+
+    def pulls(self, name: str = BRANCH) -> list[PullRequest]:
+        return list(self.forge.pull_requests(name))
+
+    def head(self, name: str = BRANCH) -> str:
+        return git(self.scene.source, "rev-parse", f"refs/heads/{name}")
+
+    def log(self, *arguments: str) -> list[str]:
+        return git(self.scene.source, "log", *arguments).splitlines()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    made = scene(tmp_path)
+    made.mirror.fetch(made.remote)
+    store = Store(tmp_path / "store")
+    yield Here(made, LocalForge(made.source, LocalPullRequests(store.engine, store.database, "o/r"), "bot"))
+    store.close()
+
+
+def refused(action: Callable[[], object]) -> RunnerError:
+    with pytest.raises(RunnerError) as caught:
+        action()
+    return caught.value
+
+
+# --- what the kind says of itself -----------------------------------------------------------------------
+
+
+def test_it_publishes_files_and_needs_to_write_two_things() -> None:
+    kind = OUTPUTS.get("pull_request")
+    assert (kind.files, kind.publishes) == (True, True)
+    assert kind.permissions == {"contents": "write", "pull-requests": "write"}
+    assert kind.declares is not None
+    assert list(kind.declares.model_fields) == ["body"]
+
+
+def test_what_it_asks_for_and_tells_before_it_is_published(here: Here) -> None:
+    kind = OUTPUTS.get("pull_request")
+    asked = kind.options.model_validate({"title": "t", "base": "dev", "labels": ["a", "b"]})
+    assert (kind.base_branch(asked), tuple(kind.labels(asked))) == ("dev", ("a", "b"))
+    least = kind.options.model_validate({"title": "t"})
+    assert (kind.base_branch(least), tuple(kind.labels(least))) == (None, ())
+    assert kind.declares is not None
+    another = kind.declares.model_validate({"body": "b"})
+    assert (kind.base_branch(another), tuple(kind.labels(another))) == (None, ())
+    offer = here.offer()
+    assert list(kind.preview(offer.spec, offer.output)) == [("branch", BRANCH), ("title", "docs: update")]
+
+
+def test_what_a_skill_may_say_and_need_not() -> None:
+    model = OUTPUTS.get("pull_request").options
+    assert model.model_validate({"title": "t"}).model_dump() == {
+        "title": "t",
+        "body": None,
+        "key": None,
+        "base": None,
+        "labels": (),
+        "reviewers": (),
+        "draft": True,
+    }
+    for name, most in (("labels", 100), ("reviewers", 30)):
+        assert model.model_validate({"title": "t", name: ["x"] * most})
+        with pytest.raises(ValidationError):
+            model.model_validate({"title": "t", name: ["x"] * (most + 1)})
+    with pytest.raises(ValidationError):
+        model.model_validate({"labels": ["x"]})
+
+
+# --- the first time ---------------------------------------------------------------------------------
+
+
+def test_it_is_opened_with_all_that_the_skill_asks_for(here: Here) -> None:
+    offer = here.offer(options={"labels": ["documentation", "bot"], "reviewers": ["ada"], "body": "Look."})
+    receipt = here.publish(offer)
+    (pull,) = here.pulls()
+    assert receipt == Receipt(
+        kind="pull_request",
+        key="docs/v1",
+        action="created",
+        url=pull.url,
+        number=1,
+        sha=here.head(),
+        branch=BRANCH,
+    )
+    assert (pull.title, pull.base, pull.state, pull.draft) == ("docs: update", "main", "open", True)
+    assert pull.labels == ("documentation", "bot")
+    assert "Look." in pull.body
+    assert marker.read(pull.body) == Marker(
+        skill="docs", key="v1", cause="release:1", head=here.head(), patch=offer.proposal.patch_sha256
+    )
+    assert git(here.scene.source, "show", f"{BRANCH}:docs/a.md") == "new"
+
+
+def test_the_commit_says_who_made_it_and_from_what(here: Here) -> None:
+    here.publish(here.offer())
+    (made,) = here.changeset.commits(here.scene.mirror.resolve("main"), here.head())
+    assert made.parents == (here.scene.mirror.resolve("main"),)
+    assert (made.author_name, made.author_email) == ("bot", "bot@example.com")
+    assert (made.committer_name, made.committer_email) == ("bot", "bot@example.com")
+    assert made.message.rstrip("\n") == (
+        "docs: update\n\nKeep docs\n\nSkillrunner-Skill: docs@cccccccccccc\nSkillrunner-Run: run-1"
+    )
+
+
+def test_a_skill_without_a_commit_is_named_by_its_digest(here: Here) -> None:
+    offer = here.offer()
+    skill = replace(offer.spec.skill, commit=None)
+    here.publish(replace(offer, spec=replace(offer.spec, skill=skill)))
+    assert "Skillrunner-Skill: docs@dddddddddddd" in here.log("-1", "--format=%B", BRANCH)
+
+
+@pytest.mark.parametrize(
+    ("options", "ok", "draft"),
+    [
+        ({}, True, True),
+        ({"draft": True}, True, True),
+        ({"draft": False}, True, False),
+        ({"draft": False}, False, True),
+    ],
+)
+def test_what_was_not_verified_opens_as_a_draft(
+    here: Here, options: dict[str, Any], ok: bool, draft: bool
+) -> None:
+    check = Check(command="make", exit_code=0 if ok else 1, duration=1, output="", ok=ok)
+    here.publish(here.offer(options=options, checks=(check,)))
+    assert here.pulls()[0].draft is draft
+
+
+@pytest.mark.parametrize(
+    ("options", "subject", "name", "key"),
+    [
+        ({}, "v1", "skillrunner/docs/v1", "docs/v1"),
+        ({"key": "weekly"}, "v1", "skillrunner/docs/weekly", "docs/weekly"),
+        ({"key": ""}, "v1", "skillrunner/docs/v1", "docs/v1"),
+        ({}, "", "skillrunner/docs/default", "docs/default"),
+    ],
+)
+def test_the_key_names_the_branch(
+    here: Here, options: dict[str, Any], subject: str, name: str, key: str
+) -> None:
+    receipt = here.publish(here.offer(options=options, trigger={"subject": subject}))
+    assert (receipt.branch, receipt.key) == (name, key)
+    assert len(here.pulls(name)) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "slug"),
+    [
+        ("v1.2", "v1.2"),
+        ("", "default"),
+        ("default", "default"),
+        ("a" * 80, "a" * 80),
+        ("a" * 79 + ".", "a" * 79 + "-#"),
+        ("a" * 81, "a" * 80 + "-#"),
+        ("a" * 79 + ".b", "a" * 79 + "-#"),
+        ("refs/heads/x", "refs-heads-x-#"),
+        ("a b\tc", "a-b-c-#"),
+        ("..a..b..", "a-b-#"),
+        ("-.x.-", "x-#"),
+        ("x.lock", "x-#"),
+        ("\u00fc", "default-#"),
+        ("\ud800", "default-#"),
+    ],
+)
+def test_any_key_gives_a_branch_that_git_takes(here: Here, key: str, slug: str) -> None:
+    """Where the name lost a part of the key, a digest of the key stands for it."""
+    mark = sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    assert branch("docs", key) == f"skillrunner/docs/{slug.replace('#', mark)}"
+    git(here.scene.source, "check-ref-format", f"refs/heads/{branch('docs', key)}")
+
+
+def test_long_titles_are_cut(here: Here) -> None:
+    here.publish(here.offer(options={"title": "t" * 300 + "\nx"}))
+    assert len(here.pulls()[0].title) == 200
+    assert len(here.log("-1", "--format=%s", BRANCH)[0]) == 200
+
+
+# --- asked again ------------------------------------------------------------------------------------
+
+
+def test_the_same_change_is_not_touched_again(here: Here) -> None:
+    first = here.publish(here.offer())
+    commit(here.scene.source, {"src/app.py": b"print('moved')\n"})
+    again = here.publish(here.offer(run_id="run-2", options={"title": "another"}))
+    assert (again.action, again.sha, again.number) == ("unchanged", first.sha, first.number)
+    assert here.pulls()[0].title == "docs: update"
+    assert here.head() == first.sha
+
+
+def test_a_label_that_came_later_is_set_without_doubling_the_others(here: Here) -> None:
+    here.publish(here.offer(options={"labels": ["one"]}))
+    again = here.publish(here.offer(run_id="run-2", options={"labels": ["One", "two"]}))
+    assert again.action == "unchanged"
+    assert here.pulls()[0].labels == ("one", "two")
+
+
+def test_another_attempt_of_the_run_that_pushed_it_adopts_it(here: Here) -> None:
+    first = here.publish(here.offer())
+    again = here.publish(here.offer())
+    assert (again.action, again.sha, again.number) == ("adopted", first.sha, first.number)
+
+
+def test_a_name_that_begins_like_the_runs_is_another_run(here: Here) -> None:
+    here.publish(here.offer(run_id="run-12"))
+    assert here.publish(here.offer(run_id="run-1")).action == "unchanged"
+
+
+def test_another_change_takes_the_place_of_the_first(here: Here) -> None:
+    first = here.publish(here.offer(options={"reviewers": ["ada"]}))
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2", options={"title": "docs: better"})
+    second = here.publish(offer)
+    assert (second.action, second.number) == ("updated", first.number)
+    assert second.sha == here.head() != first.sha
+    (pull,) = here.pulls()
+    assert pull.title == "docs: better"
+    found = marker.read(pull.body)
+    assert found is not None
+    assert (found.head, found.patch) == (second.sha, offer.proposal.patch_sha256)
+    assert len(here.log("--format=%H", f"main..{BRANCH}")) == 1
+
+
+def test_a_body_without_our_marker_is_written_again(here: Here) -> None:
+    first = here.publish(here.offer())
+    here.forge.update(first.number or 0, title="t", body="a person wrote this")
+    again = here.publish(here.offer(run_id="run-2"))
+    assert (again.action, again.sha) == ("updated", first.sha)
+    assert marker.read(here.pulls()[0].body) is not None
+
+
+def test_a_marker_of_another_head_or_another_patch_is_written_again(here: Here) -> None:
+    first = here.publish(here.offer())
+    (pull,) = here.pulls()
+    found = marker.read(pull.body)
+    assert found is not None
+    for other in (replace(found, head="e" * 40), replace(found, patch="e" * 64)):
+        here.forge.update(pull.number, title="t", body=marker.write(other))
+        assert here.publish(here.offer(run_id="run-2")).action == "updated"
+        assert marker.read(here.pulls()[0].body) == found
+    assert here.head() == first.sha
+
+
+def test_what_is_ready_and_could_not_be_verified_is_written_again(here: Here) -> None:
+    """Its body has to say that the checks fail now; a draft says that nobody vouches for it yet."""
+    good, bad = (Check(command="make", exit_code=code, duration=1, output="", ok=not code) for code in (0, 1))
+    ready = {"draft": False}
+    assert here.publish(here.offer(options=ready, checks=(good,))).action == "created"
+    assert not here.pulls()[0].draft
+    assert here.publish(here.offer(run_id="run-2", options=ready, checks=(good,))).action == "unchanged"
+    assert here.publish(here.offer(run_id="run-3", options=ready, checks=(bad,))).action == "updated"
+
+
+def test_a_draft_that_could_not_be_verified_is_not_touched(here: Here) -> None:
+    bad = Check(command="make", exit_code=1, duration=1, output="", ok=False)
+    here.publish(here.offer(checks=(bad,)))
+    assert here.publish(here.offer(run_id="run-2", checks=(bad,))).action == "unchanged"
+
+
+def test_a_branch_that_was_pushed_before_the_end_is_kept(here: Here) -> None:
+    """Killed after the push: the next attempt opens the pull request for the commit that is there."""
+    here.publish(here.offer())
+    pushed = here.head()
+    table = here.forge.table
+    table.update(1, state="merged")
+    receipt = here.publish(here.offer(run_id="run-2"))
+    assert (receipt.action, receipt.sha, receipt.number) == ("created", pushed, 2)
+    assert here.head() == pushed
+
+
+def test_an_open_one_of_the_branch_that_appears_meanwhile_is_adopted(here: Here) -> None:
+    class Hasty(LocalForge):
+        """It shows no pull request to whoever looks, as before another process made it."""
+
+        def pull_requests(self, branch: str) -> list[PullRequest]:
+            return []
+
+    first = here.publish(here.offer(options={"reviewers": ["ada"]}))
+    blind = Hasty(here.forge.path, here.forge.table, "bot")
+    offer = here.offer(options={"title": "docs: late", "labels": ["late"]})
+    receipt = publish(offer, blind, here.changeset)
+    assert (receipt.action, receipt.number) == ("adopted", first.number)
+    (pull,) = here.pulls()
+    assert (pull.title, pull.labels) == ("docs: late", ("late",))
+
+
+# --- the base and the branch have moved -------------------------------------------------------------
+
+
+def test_a_base_that_moved_is_taken_as_it_is_now(here: Here) -> None:
+    offer = here.offer()
+    now = commit(here.scene.source, {"src/app.py": b"print('moved')\n"})
+    receipt = here.publish(offer)
+    assert git(here.scene.source, "rev-parse", f"{receipt.sha}~1") == now
+    assert git(here.scene.source, "show", f"{BRANCH}:src/app.py") == "print('moved')"
+    assert git(here.scene.source, "show", f"{BRANCH}:docs/a.md") == "new"
+
+
+def test_the_same_change_is_put_onto_the_base_as_it_is_now(here: Here) -> None:
+    here.publish(here.offer())
+    now = commit(here.scene.source, {"src/app.py": b"print('moved')\n"})
+    here.scene.mirror.fetch(here.scene.remote)
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
+    receipt = here.publish(offer)
+    assert git(here.scene.source, "rev-parse", f"{receipt.sha}~1") == now
+
+
+def test_a_commit_with_the_right_tree_on_an_old_base_is_made_anew(here: Here) -> None:
+    """The tree alone does not make it the same: its parent is what the pull request compares with."""
+    here.publish(here.offer())
+    here.forge.update(1, title="t", body="no marker")
+    old = here.head()
+    moved = commit(here.scene.source, {"src/app.py": b"print('hello')\n"}, message="an empty commit")
+    here.scene.mirror.fetch(here.scene.remote)
+    receipt = here.publish(here.offer(run_id="run-2"))
+    assert receipt.sha == here.head() != old
+    assert git(here.scene.source, "rev-parse", f"{receipt.sha}~1") == moved
+
+
+def test_two_commits_of_ours_become_one(here: Here) -> None:
+    here.publish(here.offer({"docs/a.md": b"first\n"}))
+    base, first, offer = here.scene.mirror.resolve("main"), here.head(), here.offer(run_id="run-2")
+    tree = here.changeset.apply(base, offer.patch)
+    text = "more\n\nSkillrunner-Run: run-1\n"
+    second = here.changeset.commit(tree, [first], text, BOT.name, BOT.email, datetime.now(UTC))
+    here.changeset.push(here.forge.remote(), second, BRANCH, first)
+    receipt = here.publish(offer)
+    assert receipt.sha != second
+    assert git(here.scene.source, "rev-parse", f"{receipt.sha}~1") == base
+
+
+def test_both_sides_changed_the_same_lines(here: Here) -> None:
+    offer = here.offer()
+    commit(here.scene.source, {"docs/a.md": b"theirs\n"})
+    error = refused(lambda: here.publish(offer))
+    assert (error.phase, error.reason, error.retryable) == (Phase.PUBLISH, Reason.CONFLICT, True)
+    assert re.fullmatch(r"main has moved from \w{12} to \w{12}; both changed docs/a\.md", error.message)
+    assert here.pulls() == []
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_what_the_base_holds_already_is_not_proposed(here: Here, moves: bool) -> None:
+    offer = here.offer()
+    if moves:
+        commit(here.scene.source, {"docs/a.md": b"new\n"})
+    else:
+        offer = replace(offer, patch=b"")
+    error = refused(lambda: here.publish(offer))
+    assert (error.reason, error.message) == (Reason.NO_CHANGES, "the change is already in main")
+    assert here.pulls() == []
+
+
+def test_a_base_that_is_gone_is_named(here: Here) -> None:
+    offer = here.offer()
+    git(here.scene.source, "branch", "-m", "main", "trunk")
+    error = refused(lambda: here.publish(offer))
+    assert error.reason is Reason.REF_NOT_FOUND
+    assert "the base branch main is gone" in error.message
+
+
+class Racing(Changeset):
+    """Somebody else's pushes come first, one before each of ours as long as there are any."""
+
+    others: Iterator[str] = iter(())
+
+    def push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
+        if other := next(self.others, ""):
+            super().push(remote, other, branch, expected)
+        super().push(remote, sha, branch, expected)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_branch_that_moved_between_look_and_push_is_looked_at_once_more(here: Here, times: int) -> None:
+    offer = here.offer()
+    racing = Racing(here.scene.state / "publish.git", here.scene.mirror.objects)
+    racing.others = iter([raced(racing, offer, number) for number in range(times)])
+    if times == 1:
+        assert publish(offer, here.forge, racing).action == "created"
+        assert git(here.scene.source, "show", f"{BRANCH}:docs/a.md") == "new"
+    else:
+        assert refused(lambda: publish(offer, here.forge, racing)).reason is Reason.BRANCH_MOVED
+        assert here.pulls() == []
+    assert len(here.said) == 1
+    assert here.said[0].endswith("; looking at what is there now")
+
+
+def raced(changeset: Changeset, offer: Offer, number: int) -> str:
+    """A commit of the bot on the same base."""
+    base = offer.spec.base_sha
+    tree = changeset.write(base, [Edit("docs/a.md", 0o100644, b"raced %d\n" % number)])
+    text = "raced\n\nSkillrunner-Run: run-0\n"
+    return changeset.commit(tree, [base], text, BOT.name, BOT.email, datetime.now(UTC))
+
+
+# --- a person has spoken ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "cause"),
+    [
+        ({"docs/a.md": b"new\n"}, "release:1"),
+        ({"docs/a.md": b"other\n"}, "release:1"),
+        ({"docs/a.md": b"new\n"}, "release:2"),
+        ({"docs/a.md": b"other\n"}, "release:2"),
+    ],
+)
+def test_closed_unmerged_means_no_to_the_key(here: Here, files: dict[str, bytes], cause: str) -> None:
+    first = here.publish(here.offer())
+    here.forge.close_pull_request(first.number or 0)
+    offer = here.offer(files, trigger={"key": cause}, run_id="run-2")
+    error = refused(lambda: here.publish(offer))
+    assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.CLOSED_BY_HUMAN)
+    assert error.message == f"{first.url} proposed this and was closed unmerged, so it is not proposed again"
+    assert error.hint == "to have it proposed again, reopen it, or add --again to one run"
+    elsewhere = here.offer(files, trigger={"key": cause, "subject": "v2"}, run_id="run-2")
+    assert here.publish(elsewhere).action == "created"
+
+
+def test_closed_without_our_marker_means_no_too(here: Here) -> None:
+    first = here.publish(here.offer())
+    here.forge.update(first.number or 0, title="t", body="a person wrote this")
+    here.forge.close_pull_request(first.number or 0)
+    assert refused(lambda: here.publish(here.offer())).reason is Reason.CLOSED_BY_HUMAN
+
+
+def test_what_was_closed_is_proposed_again_when_somebody_says_so(here: Here) -> None:
+    here.publish(here.offer())
+    here.forge.close_pull_request(1)
+    again = here.publish(here.offer(run_id="run-2", again=True))
+    assert (again.action, again.number) == ("created", 2)
+    assert here.publish(here.offer(run_id="run-3")).action == "unchanged"
+
+
+@pytest.mark.parametrize("field", ["skill", "key"])
+def test_what_is_open_for_another_key_is_not_written_over(here: Here, field: str) -> None:
+    first = here.publish(here.offer())
+    (pull,) = here.pulls()
+    found = marker.read(pull.body)
+    assert found is not None
+    theirs = marker.write(replace(found, **{field: "theirs"}))  # type: ignore[arg-type]
+    here.forge.update(pull.number, title="t", body=theirs)
+    error = refused(lambda: here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")))
+    assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.CONFLICT)
+    skill, key = ("theirs", "v1") if field == "skill" else ("docs", "theirs")
+    assert error.message == f"{BRANCH} holds {pull.url}, of the skill {skill} and the key '{key}'"
+    assert here.head() == first.sha
+
+
+def test_what_was_merged_says_nothing_about_the_next_change(here: Here) -> None:
+    here.publish(here.offer())
+    here.forge.merge_pull_request(1, here.changeset)
+    here.scene.mirror.fetch(here.scene.remote)
+    git(here.scene.source, "branch", "-D", BRANCH)
+    receipt = here.publish(here.offer({"docs/a.md": b"newer\n"}))
+    assert (receipt.action, receipt.number) == ("created", 2)
+
+
+def test_only_the_newest_pull_request_of_the_branch_counts(here: Here) -> None:
+    here.publish(here.offer())
+    here.forge.close_pull_request(1)
+    here.publish(here.offer({"docs/a.md": b"other\n"}, run_id="run-2", again=True))
+    assert here.publish(here.offer(run_id="run-3")).action == "updated"
+
+
+def human(here: Here, email: str = "ada@example.com", message: str = "mine") -> str:
+    """A commit on top of what was proposed."""
+    head = here.head()
+    tree = here.changeset.write(head, [Edit("docs/a.md", 0o100644, b"better\n")])
+    made = here.changeset.commit(tree, [head], message, "Ada", email, datetime.now(UTC))
+    here.changeset.push(here.forge.remote(), made, BRANCH, head)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("email", "message"),
+    [
+        ("ada@example.com", "mine"),
+        ("ada@example.com", "copied\n\nSkillrunner-Run: run-1\n"),
+        (BOT.email, "the bot's address, and not its trailer"),
+        (BOT.email, "Skillrunner-Run: run-1 is no trailer in the first line"),
+    ],
+)
+def test_a_persons_commit_means_hands_off(here: Here, email: str, message: str) -> None:
+    first = here.publish(here.offer())
+    theirs = human(here, email, message)
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
+    for _ in range(2):
+        error = refused(lambda: here.publish(offer))
+        assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.HUMAN_COMMIT)
+        assert error.message == f"{BRANCH} has a commit by Ada ({theirs[:12]}): hands off"
+    (comment,) = here.forge.table.comments(first.number or 0)
+    assert comment == (
+        "Somebody else has committed here, so bot leaves this branch alone from now on."
+        "\n\n<!-- skillrunner: hands-off -->"
+    )
+    assert here.head() == theirs
+
+
+def test_a_persons_branch_without_a_pull_request_is_left_alone_too(here: Here) -> None:
+    theirs = commit(here.scene.source, {"docs/a.md": b"mine\n"}, branch=BRANCH)
+    assert refused(lambda: here.publish(here.offer())).reason is Reason.HUMAN_COMMIT
+    assert here.head() == theirs
+    assert here.pulls() == []
+
+
+def test_the_last_of_several_people_is_named(here: Here) -> None:
+    here.publish(here.offer())
+    human(here, "eve@example.com")
+    last = human(here)
+    assert f"Ada ({last[:12]})" in refused(lambda: here.publish(here.offer())).message
+
+
+# --- what is asked on the way ------------------------------------------------------------------------
+
+
+class Stopped(Exception):  # noqa: N818 - it is what a run raises that was told to stop
+    """The run was told to stop."""
+
+
+@pytest.mark.parametrize(("asked", "pushed"), [(1, False), (2, True)])
+def test_a_run_that_has_to_stop_is_asked_before_each_change(here: Here, asked: int, pushed: bool) -> None:
+    calls = []
+
+    def stop() -> None:
+        calls.append(1)
+        if len(calls) == asked:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        here.publish(here.offer(stop=stop))
+    branches = git(here.scene.source, "branch", "--format=%(refname:short)").splitlines()
+    assert (BRANCH in branches) is pushed
+    assert here.pulls() == []
+
+
+class Grumbling(LocalForge):
+    """A forge that sets no label, and knows no reviewer."""
+
+    reason = Reason.FORGE_DENIED
+
+    def add_labels(self, number: int, labels: Any) -> None:
+        if labels:
+            raise RunnerError(Phase.PUBLISH, self.reason, "no label")
+
+    def request_reviewers(self, number: int, reviewers: Any) -> list[str]:
+        return [f"{reviewer} is nobody" for reviewer in reviewers]
+
+
+@pytest.mark.parametrize(
+    ("reason", "passes"),
+    [
+        (Reason.FORGE_DENIED, True),
+        (Reason.FORGE_REJECTED, True),
+        (Reason.FORGE_NOT_FOUND, True),
+        (Reason.FORGE_UNAVAILABLE, False),
+        (Reason.BRANCH_MOVED, False),
+    ],
+)
+def test_a_label_that_cannot_be_set_fails_nothing_and_is_told(
+    here: Here, reason: Reason, passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Grumbling, "reason", reason)
+    forge = Grumbling(here.forge.path, here.forge.table, "bot")
+    offer = here.offer(options={"labels": ["x", "y"], "reviewers": ["ada", "bob"]})
+    if not passes:
+        assert refused(lambda: publish(offer, forge, here.changeset)).reason is reason
+        return
+    assert publish(offer, forge, here.changeset).action == "created"
+    assert here.said == [
+        "the labels x, y were not set: no label; make them in the repository",
+        "ada is nobody",
+        "bob is nobody",
+    ]
+    here.said.clear()
+    second = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2", options={"reviewers": ["ada"]})
+    assert publish(second, forge, here.changeset).action == "updated"
+    assert here.said == []
