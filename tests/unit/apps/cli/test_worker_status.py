@@ -20,6 +20,7 @@ TOMORROW, TODAY = datetime.now(UTC) + timedelta(days=1), datetime.now(UTC) - tim
         (TODAY, f"next try was due at {TODAY:%Y-%m-%d %H:%M:%S} UTC"),
         (None, "it is tried again with the next poll"),
     ],
+    ids=["tomorrow", "today", "unknown"],  # the same in every process that collects this
 )
 def test_it_says_when_it_is_tried_again(tmp_path: Path, next_try: datetime | None, words: str) -> None:
     store = Store(tmp_path / "state")
