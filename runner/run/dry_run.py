@@ -26,6 +26,9 @@ def preview_lines(spec: RunSpec) -> Iterator[tuple[str, str]]:
     for output in spec.outputs:
         yield "output", output.kind.replace("_", " ")
         yield from OUTPUTS.get(output.kind).preview(spec, output)
+    if not allowed.paths:
+        yield "allowed out", "no changed files: no output of this skill publishes any"
+        return
     yield (
         "allowed out",
         f"{', '.join(allowed.paths)}: {allowed.max_files} files, {allowed.max_patch_bytes:,} bytes",

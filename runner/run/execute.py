@@ -1,5 +1,6 @@
 """THE main path: one run, from its spec to its receipts, one call for each stage."""
 
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -35,7 +36,7 @@ def execute(
     Attempts follow one another at once. With `requeue` each call makes one attempt, whose number is
     `first_attempt`.
     """
-    end = End(state=RunState.ERROR, phase=Phase.PLAN, message="an unexpected error: this is a bug")
+    end = End(state=RunState.ERROR, phase=Phase.PLAN, message="it ended before it could say why")
     attempt, last = first_attempt, spec.limits.attempts if requeue is None else first_attempt
     account = partial(gateway.make_account, spec, record, options)
     try:
@@ -44,10 +45,22 @@ def execute(
         ).retryable and attempt < last:
             record.add_event(f"attempt {attempt} ended: {end.message}; trying again")
             attempt += 1
+    except Exception as error:
+        end = _bug(error, record.phase)
+        raise
     finally:
         if requeue is None or not requeue(end, attempt):
             record.finish(end)
     return end
+
+
+def _bug(error: Exception, phase: Phase) -> End:
+    """The end of a run that an error stopped which nobody expected: of ours, or of a plugin."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__}: {error}"[:500]
+    message = f"an unexpected error in {frame.filename}:{frame.lineno}: {what}"
+    hint = "if the file is a plugin's, tell its author; else it is a bug in skillrunner"
+    return End(state=RunState.ERROR, phase=phase, message=message, hint=hint)
 
 
 def _attempt(context: RunContext) -> End:

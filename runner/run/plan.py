@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from runner.config.documents import Model, closest
 from runner.core.errors import RunnerError
 from runner.core.model import (
@@ -55,7 +57,7 @@ class Defaults:
     verify: tuple[str, ...] = ()  # besides what the skill verifies
     force_sandbox: str | None = None  # the flags of one run go before the skill
     force_image: str | None = None
-    force_harness: HarnessSpec | None = None
+    force_harness: str | None = None  # a kind
     force_model: str | None = None
     routes: Mapping[str, tuple[Route, ...]] = field(default_factory=dict)  # of `model: auto`, by harness
 
@@ -201,13 +203,26 @@ def _harness(skill: Skill, defaults: Defaults) -> HarnessSpec:
     """The skill's own harness, or the one that this run asks for, which has to support the same options."""
     said = skill.options.harness
     own = said.model_dump(exclude={"kind", "model"}, exclude_unset=False)
-    spec = defaults.force_harness or HarnessSpec(kind=said.kind, model=said.model, options=own)
-    asked = skill.options
-    for key, message in refusals(spec.kind, bool(asked.environment.mcp), bool(asked.tools)):
+    kind, asked = defaults.force_harness or said.kind, skill.options
+    for key, message in refusals(kind, bool(asked.environment.mcp), bool(asked.tools)):
         hint = f"leave `{key}` out of {skill.file}, or choose another harness"
         raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+    own_spec = HarnessSpec(kind=said.kind, model=said.model, options=own)
+    spec = own_spec if kind == said.kind else _other_harness(kind)
     spec = replace(spec, model=defaults.force_model or spec.model)
     return replace(spec, routes=_routes(spec, defaults)) if spec.model == AUTO_MODEL else spec
+
+
+def _other_harness(kind: str) -> HarnessSpec:
+    """A harness that the skill does not name, with its defaults. Raises RunnerError where it needs more."""
+    try:
+        options = HARNESSES.get(kind).options()
+    except ValidationError as error:
+        needed = ", ".join(str(one["loc"][0]) for one in error.errors())
+        message = f"the harness {kind} needs options that the skill does not give: {needed}"
+        hint = f"write `harness: {{kind: {kind}, ...}}` in a skill of its own"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint) from None
+    return HarnessSpec(kind=kind, options=options.model_dump())
 
 
 def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:

@@ -48,9 +48,13 @@ def harness(kind: str) -> Harness:
 
 
 def written(kind: str) -> Mapping[str, Any]:
-    """What a skill file at least has to say of a kind: its command."""
+    """What a skill file at least has to say of a kind: a command, or a text, with its first example."""
     fields = HARNESSES.get(kind).options.model_fields
-    return {name: ("true",) for name, field in fields.items() if field.is_required()}
+    return {
+        name: (field.examples or ["true"])[0] if field.annotation is str else ("true",)
+        for name, field in fields.items()
+        if field.is_required()
+    }
 
 
 def options(kind: str) -> Mapping[str, Any]:

@@ -107,8 +107,12 @@ class Bench:
             harness=HarnessSpec(kind="command"),
             limits=Limits(),
             allowance=Allowance(),
-            outputs=(OutputSpec(kind=self.output.name, options=examples(self.output.options)),),
+            outputs=(OutputSpec(kind=self.output.name, options=self._options()),),
         )
+
+    def _options(self) -> dict[str, Any]:
+        """What a run has of a skill file that says no more than it must: the defaults are filled in."""
+        return self.output.options.model_validate(examples(self.output.options)).model_dump()
 
     def publish(self, cause: str = "v1", **changes: Any) -> Receipt:
         offer, changeset = self.offer(cause, **changes)

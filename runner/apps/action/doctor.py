@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +25,13 @@ from runner.apps.action.workflow_file import (
 )
 from runner.core.model import DoctorLine
 from runner.harnesses import model_of
+from runner.publish.outputs import OUTPUTS
 
 if TYPE_CHECKING:
     from runner.run.place import LocalPlace
+    from runner.skills import Skill
 
 FOLDER = Path(".github/workflows")
-REQUIRED_PERMISSIONS = ("contents", "pull-requests")  # to write: decisions and branches, pull requests
 _OURS = re.compile(rb"^name:\s*[\"']?skillrunner\b", re.IGNORECASE | re.MULTILINE)
 
 
@@ -66,17 +67,49 @@ def check_secrets(place: "LocalPlace") -> Iterator[DoctorLine]:
 
 
 def check_token(place: "LocalPlace") -> Iterator[DoctorLine]:
-    """What the token needs, and which jobs state less than that."""
-    wanted = ", ".join(f"{scope}: write" for scope in REQUIRED_PERMISSIONS)
+    """What the token needs, and which jobs state less than what they do needs."""
+    skills = _skills(place)
+    wanted = _words(_rights(skills.values()))
     message = (
         f"it needs {wanted}; a GitHub App also metadata: read; neither needs workflows or administration"
     )
     yield DoctorLine(ok=True, subject="token", message=message)
     for job, step in _steps(_files(place.local.root), place):
-        lacking = ", ".join(f"{scope}: write" for scope in _lacking(job.permissions))
+        needed = _rights(_skills_of(step, skills))
+        lacking = {
+            scope: level for scope, level in needed.items() if not _allows(job.permissions, scope, level)
+        }
         if lacking and uses_default_token(step):
-            message = f"the job `{job.name}` publishes with GitHub's default token, which lacks {lacking}"
-            yield DoctorLine(ok=False, subject="token", message=message, hint=f"`permissions: {{{wanted}}}`")
+            message = f"the job `{job.name}` uses GitHub's default token, which lacks {_words(lacking)}"
+            hint = f"`permissions: {{{_words(needed)}}}`"
+            yield DoctorLine(ok=False, subject="token", message=message, hint=hint)
+
+
+def _skills_of(step: WorkflowStep, skills: Mapping[str, "Skill"]) -> Collection["Skill"]:
+    """The skills that a step may run: none where it only decides, one where it names it, else all."""
+    if "command" in step.inputs and step.inputs["command"].value in ("plan", "doctor"):
+        return ()
+    named = step.inputs["skill"].value if "skill" in step.inputs else ""
+    return (skills[named],) if named in skills else skills.values()
+
+
+def _rights(skills: Iterable["Skill"]) -> Mapping[str, str]:
+    """What the token must be allowed: to keep decisions, and for each output; `write` includes `read`."""
+    rights = {"contents": "write"}
+    for one in (OUTPUTS.get(kind).permissions for skill in skills for kind in skill.outputs):
+        rights |= {scope: level for scope, level in one.items() if rights.get(scope) != "write"}
+    return dict(sorted(rights.items()))
+
+
+def _words(rights: Mapping[str, str]) -> str:
+    return ", ".join(f"{scope}: {level}" for scope, level in rights.items())
+
+
+def _allows(stated: TokenPermissions | None, scope: str, level: str) -> bool:
+    if stated is None or stated.everything == "write-all":
+        return True
+    found = stated.scopes[scope].value if scope in stated.scopes else ""
+    return found in ("write", level)
 
 
 CHECKS = (check_workflows, check_secrets, check_token)
@@ -126,13 +159,17 @@ def _steps(files: Mapping[str, bytes], place: "LocalPlace") -> Iterator[tuple[Wo
                 yield whole, replace(step, env={**workflow.env, **job.env, **step.env})
 
 
-def _needed(place: "LocalPlace") -> Mapping[str, set[str]]:
-    """The secret -> the skills, or kinds of harness, that need it."""
+def _skills(place: "LocalPlace") -> Mapping[str, "Skill"]:
     from runner.skills import load
     from runner.skills.discover import discover
 
+    return load(discover(place.local.root, place.config.skills).files).skills
+
+
+def _needed(place: "LocalPlace") -> Mapping[str, set[str]]:
+    """The secret -> the skills, or kinds of harness, that need it."""
     needed: dict[str, set[str]] = defaultdict(set)
-    for skill in load(discover(place.local.root, place.config.skills).files).skills.values():
+    for skill in _skills(place).values():
         for name in skill.options.environment.secrets:
             needed[name].add(skill.name)
         model = model_of(skill.options.harness)
@@ -145,13 +182,3 @@ def _needed(place: "LocalPlace") -> Mapping[str, set[str]]:
 def _input(secret: str) -> str:
     """The Action's input of a model's key: ANTHROPIC_API_KEY is `anthropic-api-key`."""
     return secret.lower().replace("_", "-")
-
-
-def _lacking(stated: TokenPermissions | None) -> list[str]:
-    if stated is None or stated.everything == "write-all":
-        return []
-    return [
-        scope
-        for scope in REQUIRED_PERMISSIONS
-        if scope not in stated.scopes or stated.scopes[scope].value != "write"
-    ]

@@ -202,7 +202,7 @@ def _respect_a_closed_one(offer: Offer, place: _Place) -> None:
             Phase.PUBLISH,
             Reason.CLOSED_BY_HUMAN,
             f"{last.url} proposed this and was closed unmerged, so it is not proposed again",
-            hint="to have it proposed again, reopen it, or add --again to one run",
+            hint="to have it proposed again, reopen it where the forge can, or add --again to one run",
         )
 
 

@@ -235,7 +235,7 @@ def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
         yield Refusal(
             rule="path_outside",
             subject=path,
-            message=f"is outside the paths this skill may change: {allowed}",
+            message=f"is outside the paths this skill may change: {allowed or 'it has no output with files'}",
         )
 
 

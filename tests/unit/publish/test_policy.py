@@ -227,11 +227,33 @@ def test_globs(pattern: str, path: str, expected: bool) -> None:
     assert globs.matches(path, [pattern]) is expected
 
 
-def test_declared_outputs_are_of_kinds_that_the_skill_names() -> None:
-    kinds = ("pull_request", "comment", "comment", "report")
-    proposal = Proposal(
-        base_sha="b", tree_sha="t", declared=tuple(DeclaredOutput(kind=kind) for kind in kinds)
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "`body`: Field required"),
+        ({"body": {"a": [1]}}, "`body`: Input should be a valid string"),
+        ({"body": "x", "colour": "red"}, "`colour`: Extra inputs are not permitted"),
+    ],
+)
+def test_declared_fields_are_those_that_the_output_knows(fields: dict[str, Any], message: str) -> None:
+    """As in a call of the tool: a line in the file is checked by the same model."""
+    listed = (
+        DeclaredOutput(kind="pull_request", fields={"body": "fine"}),
+        DeclaredOutput(kind="pull_request", fields=fields),
     )
+    proposal = Proposal(base_sha="b", tree_sha="t", declared=listed)
+    (refusal,) = declared.refusals(proposal, (OutputSpec(kind="pull_request"),))
+    assert (refusal.rule, refusal.subject) == ("output_fields", "declared output 2")
+    assert message in refusal.message
+
+
+def test_declared_outputs_are_of_kinds_that_the_skill_names() -> None:
+    kinds = ("comment", "comment", "report")
+    listed = (
+        DeclaredOutput(kind="pull_request", fields={"body": "x"}),
+        *(DeclaredOutput(kind=kind) for kind in kinds),
+    )
+    proposal = Proposal(base_sha="b", tree_sha="t", declared=listed)
     outputs = (OutputSpec(kind="pull_request"), OutputSpec(kind="report"))
     (refusal,) = declared.refusals(proposal, outputs)
     assert (refusal.rule, refusal.subject) == ("output_kind", "the agent")

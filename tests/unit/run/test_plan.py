@@ -8,6 +8,7 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import HarnessSpec, Limits, McpServer, Reason, Repository, Route, RunSpec, Trigger
+from runner.harnesses import HARNESSES
 from runner.run.dry_run import preview_lines
 from runner.run.plan import Base, Defaults, plan
 from runner.skills import Skill, load
@@ -80,11 +81,11 @@ def test_flags_go_before_the_skill() -> None:
         found,
         force_sandbox="process",
         force_image="alpine",
-        force_harness=HarnessSpec(kind="codex"),
+        force_harness="codex",
         force_model="gpt",
     )
     assert (spec.environment.sandbox, spec.environment.image) == ("process", "alpine")
-    assert spec.harness == HarnessSpec(kind="codex", model="gpt")
+    assert (spec.harness.kind, spec.harness.model) == ("codex", "gpt")
 
 
 INPUTS = """
@@ -164,9 +165,8 @@ def test_auto_without_rules_is_refused() -> None:
     assert "harnesses: {claude-code: {routes: [{when:" in caught.value.hint
 
 
-@pytest.mark.parametrize("kind", ["oz", "command"])
-def test_a_harness_beside_the_gateway_may_have_an_auto_of_its_own(kind: str) -> None:
-    spec = planned(skill(), force_harness=HarnessSpec(kind=kind), force_model="auto", routes=ROUTES)
+def test_a_harness_beside_the_gateway_may_have_an_auto_of_its_own() -> None:
+    spec = planned(skill(), force_harness="oz", force_model="auto", routes=ROUTES)
     assert (spec.harness.model, spec.harness.routes) == ("auto", ())
 
 
@@ -179,7 +179,7 @@ def test_a_harness_beside_the_gateway_may_have_an_auto_of_its_own(kind: str) -> 
 )
 def test_another_harness_has_to_do_the_same(more: str, kind: str, message: str) -> None:
     with pytest.raises(RunnerError, match=message) as caught:
-        planned(skill(more=more), force_harness=HarnessSpec(kind=kind))
+        planned(skill(more=more), force_harness=kind)
     assert caught.value.end.reason is Reason.INVALID_INPUT
     assert "skills/docs/skill.yaml" in caught.value.end.hint
 
@@ -189,3 +189,16 @@ def test_tools_and_servers_are_resolved() -> None:
     spec = planned(skill(more=f"tools: [note, read_notes, note]\n{servers}"))
     assert spec.tools == ("note", "read_notes")
     assert spec.environment.mcp == (McpServer(name="words", command=("x", "y"), variables={"A": "b"}),)
+
+
+def test_another_harness_has_its_own_defaults() -> None:
+    assert (
+        planned(skill(), force_harness="codex").harness.options
+        == HARNESSES.get("codex").options().model_dump()
+    )
+
+
+def test_a_harness_that_needs_options_is_not_forced_upon_a_skill() -> None:
+    with pytest.raises(RunnerError) as caught:
+        planned(skill(), force_harness="command")
+    assert "the harness command needs options that the skill does not give: command" in caught.value.message

@@ -12,7 +12,7 @@ import click
 
 from runner.apps.cli.commands import place_of_options
 from runner.core.errors import exit_code
-from runner.core.model import End, HarnessSpec
+from runner.core.model import End
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -66,10 +66,8 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     """
     _check_usage(given)
     options: Options = context.obj
-    forced = {name: given.pop(name) for name in ("sandbox", "image", "model")}
+    forced = {name: given.pop(name) for name in ("sandbox", "image", "model", "harness")}
     force = {f"force_{name}": value for name, value in forced.items() if value is not None}
-    if kind := given.pop("harness"):
-        force["force_harness"] = HarnessSpec(kind=kind)
     forge = given.pop("forge")
     from runner.run import bootstrap
 

@@ -122,8 +122,21 @@ def test_a_job_that_may_not_publish_fails(repository: Project) -> None:
     repository.write({".github/workflows/skills.yml": text})
     done = repository.skillrunner("doctor", "--action")
     assert done.code == 1
-    assert "the job `skills` publishes with GitHub's default token, which" in done.out
+    assert "the job `skills` uses GitHub's default token, which" in done.out
     assert "lacks pull-requests: write\n" in done.out
+
+
+@pytest.mark.parametrize("output", ["none: {}", 'pull_request: {title: "x"}'])
+def test_what_workflow_sync_writes_is_allowed_what_it_needs(repository: Project, output: str) -> None:
+    yaml = "version: 1\ndescription: x\non: {manual: {}}\nharness: {kind: command, command: [x]}\n"
+    yaml += f"output: {{{output}}}\n"
+    for path in (repository.root / "skills").glob("*/skill.yaml"):
+        path.write_text(yaml)
+    synced = repository.skillrunner("workflow", "sync", "--action", f"acme/skillrunner@{SHA}")
+    assert synced.code == 0, synced.err
+    done = repository.skillrunner("doctor", "--action")
+    assert "lacks" not in done.out
+    assert done.code == 0, done.out
 
 
 def test_a_broken_workflow_is_said_where_it_names_the_action(repository: Project) -> None:
