@@ -9,3 +9,9 @@ from runner.triggers import TRIGGERS
 from runner.triggers.sources import SOURCES
 
 FAMILIES: tuple[Family[Plugin], ...] = (HARNESSES, SANDBOXES, TRIGGERS, SOURCES, OUTPUTS, FORGES)
+
+
+def check_families() -> None:
+    """Load every family. Raises PluginError for the first plugin that cannot be used."""
+    for family in FAMILIES:
+        family.all()

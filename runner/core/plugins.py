@@ -122,7 +122,7 @@ def _own_kinds(family: Family[P]) -> dict[str, P]:
 def _foreign_kinds(family: Family[P], entry: "EntryPoint", there: Mapping[str, P]) -> dict[str, P]:
     try:
         loaded = entry.load()
-    except Exception as error:  # whatever a third party's module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a third party's module does when it is imported
         raise _unusable(
             family, f"{_place(error) or entry.value}: it cannot be imported: {_words(error)}"
         ) from error
@@ -222,7 +222,7 @@ def _file(module: object) -> str:
     return str(getattr(module, "__file__", None) or module)
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """The plugin's own file and line that could not be imported; empty: it was not found."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}"
@@ -231,7 +231,7 @@ def _place(error: Exception) -> str:
     return next((f"{one.filename}:{one.lineno}" for one in theirs), "")
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 

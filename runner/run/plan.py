@@ -37,6 +37,7 @@ from runner.skills import (
     allowance,
     refusals,
     render_body,
+    render_key,
     render_prompt,
     render_text,
 )
@@ -248,15 +249,21 @@ def _render_options(skill: Skill, options: Model, context: PromptContext) -> dic
     """Render every text in the output's options."""
     own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
     dumped = options.model_dump(include=own)
-    return {name: _render(skill, value, context, name == "body") for name, value in dumped.items()}
+    renderers = {"body": render_body, "key": render_key}
+    return {
+        name: _render(skill, value, context, renderers.get(name, render_text))
+        for name, value in dumped.items()
+    }
 
 
-def _render(skill: Skill, value: Any, context: PromptContext, body: bool) -> Any:
+def _render(
+    skill: Skill, value: Any, context: PromptContext, render: Callable[[Template, PromptContext], str]
+) -> Any:
     if isinstance(value, str):
         template = Template(text=value, file=skill.file)
-        return render_body(template, context) if body else render_text(template, context)
+        return render(template, context)
     if isinstance(value, (list, tuple)):
-        return tuple(_render(skill, item, context, body) for item in value)
+        return tuple(_render(skill, item, context, render) for item in value)
     return value
 
 

@@ -4,7 +4,15 @@ from runner.skills.kinds import skill_model
 from runner.skills.loader import Skill, SkillSet, load
 from runner.skills.mcp_rules import refusals
 from runner.skills.models import AllowanceOptions, McpOptions, SkillFile, allowance
-from runner.skills.prompt import Prompt, PromptContext, Template, render_body, render_prompt, render_text
+from runner.skills.prompt import (
+    Prompt,
+    PromptContext,
+    Template,
+    render_body,
+    render_key,
+    render_prompt,
+    render_text,
+)
 
 __all__ = [
     "AllowanceOptions",
@@ -19,6 +27,7 @@ __all__ = [
     "load",
     "refusals",
     "render_body",
+    "render_key",
     "render_prompt",
     "render_text",
     "skill_model",

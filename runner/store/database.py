@@ -197,6 +197,8 @@ def _migrate(engine: Engine, database: Database) -> None:
             _make(connection)
         elif found != VERSION:
             check_version(found, database.place)
+            if "runs" not in there or not _columns(connection, "runs") >= _OURS:
+                raise _not_ours(database.place, f"revision {found!r}, and no table `runs` of ours")
             _upgrade(connection)
         connection.commit()
 
@@ -211,9 +213,21 @@ def check_version(found: str | None, place: str) -> None:
             hint = "install the newer skillrunner, or go back to the backup that was made before the upgrade"
             raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint)
     what = f"revision {found!r}" if found else "tables of these names, and no revision"
+    raise _not_ours(place, what)
+
+
+_OURS = frozenset({"id", "repository", "skill", "trigger", "base_sha", "state"})
+"""Columns of `runs` in every revision."""
+
+
+def _columns(connection: Connection, table: str) -> set[str]:
+    return {str(column["name"]) for column in inspect(connection).get_columns(table)}
+
+
+def _not_ours(place: str, what: str) -> RunnerError:
     message = f"{place} is no database of skillrunner: it has {what} (known: 0001 to {VERSION})"
     hint = "name a database of its own for skillrunner, or go back to a backup"
-    raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint)
+    return RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint)
 
 
 def _make(connection: Connection) -> None:

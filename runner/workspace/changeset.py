@@ -262,6 +262,11 @@ def _not_pushed(branch: str, remote: Remote, said: str) -> RunnerError:
     why = "; ".join(line.split("\t")[2:]) or line
     told = "; ".join(found.strip() for found in re.findall(r"^remote: +(.+)$", said, re.MULTILINE))
     message = f"{branch} was not pushed to {remote.url}: {why}" + (f" ({told[:500]})" if told else "")
+    in_the_way = re.search(r"'refs/heads/([^']+)' exists; cannot create|directory file conflict", said)
+    if in_the_way:
+        name = in_the_way[1] or branch.partition("/")[0]
+        hint = f"git keeps no branch {branch} beside one called {name}: rename that one, or delete it"
+        return RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, message, hint=hint)
     if re.search(r"stale info|cannot lock ref|fetch first|non-fast-forward|incorrect old value", line + told):
         hint = "somebody else wrote to the branch: look at it, then run it again"
         return RunnerError(Phase.PUBLISH, Reason.BRANCH_MOVED, message, hint=hint)

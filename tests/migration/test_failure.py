@@ -127,6 +127,20 @@ def test_tables_of_our_names_without_a_revision_are_not_taken_for_ours(place: Pl
     assert place.rows() == {"runs": []}
 
 
+@pytest.mark.parametrize("table", ["users (id INTEGER)", "runs (id INTEGER, name TEXT)"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+def test_somebody_elses_numbered_revisions_are_not_taken_for_ours(
+    place: Place, revision: str, table: str
+) -> None:
+    place.execute(f"CREATE TABLE {table}")
+    place.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    place.execute(f"INSERT INTO alembic_version VALUES ('{revision}')")
+    before = place.rows()
+    with pytest.raises(RunnerError, match=f"revision '{revision}', and no table `runs` of ours"):
+        place.upgrade()
+    assert place.rows() == before
+
+
 def test_tables_of_other_names_are_no_hindrance(place: Place) -> None:
     place.execute("CREATE TABLE invoices (id INTEGER)")
     place.upgrade()

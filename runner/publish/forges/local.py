@@ -36,10 +36,14 @@ class LocalKind(ForgeKind):
         return str(Path(name).expanduser().resolve()) if name.startswith((".", "/", "~")) else None
 
     def open(self, context: ForgeContext) -> "LocalForge":
-        """`origin` where that is a folder of this machine, else the repository itself."""
+        """`origin` where that is a folder of this machine, else the repository itself.
+
+        A folder that is gone stays the one that is meant: nothing else takes its place.
+        """
         origin = context.origin.removeprefix("file://")
         path = (context.root / origin).resolve()
-        path = path if origin and path.is_dir() else context.root
+        is_folder = bool(origin) and (path.is_dir() or origin.startswith(("/", ".", "~")))
+        path = path if is_folder else context.root
         return LocalForge(
             path=path,
             table=context.pull_requests(str(path)),

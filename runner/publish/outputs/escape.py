@@ -70,7 +70,7 @@ def _inert(text: str) -> str:
     )  # that host leads there, and leaves no note at the other end
     text = _CLOSING.sub(rf"\1{_ZERO}\2", text)
     text = _REFERENCE.sub(rf"\1{_ZERO}", text)
-    text = _TAG.sub(f"<{_ZERO}", text)
+    text = _SKIP.sub(_no_directive, _TAG.sub(f"<{_ZERO}", text))
     return _MENTION.sub(f"@{_ZERO}", text).replace("[!", f"[{_ZERO}!")
 
 

@@ -20,8 +20,8 @@ DEPTH = 4
 """How many encodings may stand on top of each other."""
 
 _BUDGET = 6  # times the content's size, and a little more: all that it may become
-_ROOM = 16 * 1024**2
-_INFLATED = 8 * 1024**2  # bytes of one compressed piece
+_ROOM = 32 * 1024**2
+_INFLATED = 16 * 1024**2  # bytes of one compressed piece
 _ATTEMPTS = 10_000  # pieces of one text that begin as something compressed does
 _TASTE = 512  # bytes of such a piece that are tried first
 
@@ -29,10 +29,11 @@ _BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 _BASE32 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"))
 _HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _BASE32_RUN = re.compile(rb"[A-Z2-7]{12}")
+_WORDS = re.compile(rb"[A-Za-z0-9+/_-]{2,}={0,2}")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _STRINGS = re.compile(rb"""["'`]\s*(?:\+|\.|\\)?\s*["'`]""")  # between two pieces of a text in source code
 _HEX_MARKS = re.compile(rb"0[xX]|\\[xX]|\\u00|&#[xX]|%")
-_NUMBERS = re.compile(rb"\b\d{1,3}(?:\b[\s,;|&#]+\d{1,3}\b){5,}")
+_NUMBERS = re.compile(rb"\b\d{1,3}(?:\b\D{1,24}?\b\d{1,3}\b){5,}")
 _ESCAPE = re.compile(
     rb"%([0-9a-fA-F]{2})|=([0-9A-F]{2})|\\x([0-9a-fA-F]{2})|\\u00([0-9a-fA-F]{2})|\\u\{00([0-9a-fA-F]{2})\}"
     rb"|\\([0-3][0-7]{2})|\\([\"'/\\])"
@@ -43,19 +44,32 @@ _MAGIC = re.compile(
 )
 
 
+class UnsearchableError(ValueError):
+    """A content holds more encoded content than is decoded, so a part of it was not read."""
+
+
 def readings(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """`data`, and every text that it may be an encoding of, each with how: ("base64, gzip", bytes)."""
+    """`data`, and every text that it may be an encoding of, each with how: ("base64, gzip", bytes).
+
+    Raises UnsearchableError at the end when there was more than is decoded.
+    """
+    skipped = False
     waiting = deque([("", data, 0)])
     seen, room = {data}, _BUDGET * len(data) + _ROOM
     while waiting:
         form, text, depth = waiting.popleft()
         yield form, text
         for name, decoded in _decoded(text) if depth < DEPTH else ():
-            if decoded in seen or len(decoded) > room:
+            if decoded in seen:
+                continue
+            if len(decoded) > min(room, _INFLATED):
+                skipped = True
                 continue
             seen.add(decoded)
             room -= len(decoded)
             waiting.append((f"{form}, {name}" if form else name, decoded, depth + 1))
+    if skipped:
+        raise UnsearchableError
 
 
 def _decoded(text: bytes) -> Iterator[tuple[str, bytes]]:
@@ -78,6 +92,13 @@ def _base64(text: bytes) -> Iterator[bytes]:
         yield from _at_each(url_safe, 4, base64.b64decode)
 
 
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Words that are base64 each by itself, one after the other."""
+    words = [word for word in _WORDS.findall(text) if len(word) % 4 == 0]
+    if len(words) > 1:
+        yield b"".join(base64.b64decode(word.translate(_URL_SAFE)) for word in words)
+
+
 def _base32(text: bytes) -> Iterator[bytes]:
     if _BASE32_RUN.search(text):
         yield from _at_each(text.translate(None, _BASE32), 8, base64.b32decode)
@@ -97,9 +118,11 @@ def _at_each(text: bytes, size: int, decode: Callable[[bytes], bytes]) -> Iterat
 def _numbers(text: bytes) -> Iterator[bytes]:
     """Lists of character codes: `[116, 111, 107]`."""
     found = [re.findall(rb"\d+", run[0]) for run in _NUMBERS.finditer(text)]
-    codes = [int(number) for run in found for number in run]
-    if codes:
-        yield bytes(code for code in codes if code < 256)
+    numbers = [number for run in found for number in run]
+    if numbers:
+        yield bytes(code for code in map(int, numbers) if code < 256)
+        octal = [int(number, 8) for number in numbers if not set(number) - set(b"01234567")]
+        yield bytes(code for code in octal if code < 256)
 
 
 def _escapes(text: bytes) -> Iterator[bytes]:
@@ -139,11 +162,11 @@ def _inflate(magic: bytes, data: memoryview) -> bytes | None:
     """What is compressed at the beginning of `data`, as far as it goes; None: nothing is."""
     try:
         if magic.startswith(b"BZh"):
-            return bz2.BZ2Decompressor().decompress(data, _INFLATED)
+            return bz2.BZ2Decompressor().decompress(data, _INFLATED + 1)
         if magic.startswith(b"\xfd7z"):
-            return lzma.LZMADecompressor().decompress(data, _INFLATED)
+            return lzma.LZMADecompressor().decompress(data, _INFLATED + 1)
         window = -zlib.MAX_WBITS if magic.startswith(b"PK") else 32 + zlib.MAX_WBITS
-        return zlib.decompressobj(window).decompress(data, _INFLATED)
+        return zlib.decompressobj(window).decompress(data, _INFLATED + 1)
     except (zlib.error, OSError, EOFError, lzma.LZMAError, ValueError):
         return None
 
@@ -153,6 +176,7 @@ _DECODERS: tuple[tuple[str, Callable[[bytes], Iterator[bytes]]], ...] = (
     ("escapes", _escapes),
     ("HTML entities", _entities),
     ("base64", _base64),
+    ("base64 in pieces", _pieces),
     ("hexadecimal", _hex),
     ("character codes", _numbers),
     ("base32", _base32),

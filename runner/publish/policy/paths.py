@@ -56,7 +56,12 @@ PROTECTED = (
     "fly.toml",
     "app.yaml",
     "Procfile",
-    "Jenkinsfile*",
+    "**/Jenkinsfile*",
+    "wrangler.toml",
+    "wrangler.json*",
+    "serverless.y*ml",
+    "railway.json",
+    "railway.toml",
     "**/*.jenkinsfile",
     # who must review, and what merges or updates by itself
     "**/CODEOWNERS",
@@ -107,6 +112,7 @@ PROTECTED = (
     "**/.kilocode/**",
     "**/.kiro/**",
     "**/.openhands/**",
+    "**/.openhands_instructions",
     "**/.opencode/**",
     "**/.openai/**",
     "**/.qodo/**",
@@ -131,6 +137,7 @@ PROTECTED = (
     "**/.fleet/**",
     "**/*.code-workspace",
     "**/.gitpod.y*ml",
+    "**/.gitpod.Dockerfile",
     "**/.ona/**",
     "**/.codesandbox/**",
     "**/.stackblitzrc",
@@ -141,12 +148,23 @@ PROTECTED = (
     "**/.nvimrc",
     "**/.exrc",
     "**/.dir-locals.el",
+    "**/.dir-locals-2.el",
+    "**/.vimrc",
+    "**/.lvimrc",
+    "**/*.sublime-project",
     # what shells, package managers and tools read where they are started
     "**/.envrc",
     "**/.env",
+    "**/.env.*",
     "**/.mise.toml",
     "**/.mise.local.toml",
     "**/mise.toml",
+    "**/mise.local.toml",
+    "**/mise/config.toml",
+    "**/.rvmrc",
+    "**/pnpm-workspace.yaml",
+    "**/.pnp.*",
+    "**/uv.toml",
     "**/.mise/**",
     "**/.config/mise/**",
     "**/.rtx.toml",
@@ -207,6 +225,10 @@ PROTECTED = (
 # Code points that HFS+ ignores in names, so that ".g\u200cit" is ".git" there
 # (git's own list: utf8.c, next_hfs_char).
 _HFS_IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""Characters of Unicode's Default_Ignorable_Code_Point that are no control or format characters."""
 _DOT_GIT = re.compile(r"\.git|git~\d+", re.IGNORECASE)
 
 
@@ -275,7 +297,7 @@ def is_dot_git(part: str) -> bool:
 
 
 def _is_invisible(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") or bool(_IGNORABLE.match(char))
 
 
 def _collisions(paths: Iterable[str]) -> Iterator[Refusal]:

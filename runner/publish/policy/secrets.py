@@ -6,13 +6,16 @@ over lines, string pieces, names or files; and with a part of it cut off at eith
 encoding of an agent's own making, is not found: a secret that must not leave should not be in the sandbox.
 """
 
+import base64
+import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from runner.core.model import Refusal
 from runner.core.redact import MIN_LENGTH, encodings
-from runner.publish.policy._decode import readings
+from runner.publish.policy._decode import UnsearchableError, readings
 
 PATCH = "patch"
 """The name of the text that holds all changes to files once more."""
@@ -22,6 +25,7 @@ _NOT_ALNUM = bytes(code for code in range(256) if not chr(code).isalnum() or cod
 _LEAST_PART = 12  # characters of a secret that give it away on their own
 _LONG_PART = 200  # as many of a long one do, however long it is
 _GRAM = 8  # characters by which a part is looked up
+_PIECE = 20  # letters and digits of a line that is a secret by itself
 _PLACES = 16  # of one gram in a secret that are compared
 
 
@@ -38,14 +42,19 @@ def refusals(contents: Mapping[str, bytes], values: Mapping[str, str]) -> Iterat
     parts = {subject: content for subject, content in contents.items() if subject != PATCH}
     named: set[str] = set()
     for subject, content in parts.items():
-        for name, form in search.find(content):
-            named.add(name)
-            yield Refusal(rule="secret", subject=subject, message=f"holds the secret {name} ({form})")
-    for subject, content in _wholes(parts, contents.get(PATCH, b"")):
-        for name, form in search.find(content):
-            if name not in named:
+        try:
+            for name, form in search.find(content):
                 named.add(name)
                 yield Refusal(rule="secret", subject=subject, message=f"holds the secret {name} ({form})")
+        except UnsearchableError:
+            message = "holds more encoded content than can be searched for secrets"
+            yield Refusal(rule="secret", subject=subject, message=message)
+    for subject, content in _wholes(parts, contents.get(PATCH, b"")):
+        with suppress(UnsearchableError):  # its parts have been searched, or were refused
+            for name, form in search.find(content):
+                if name not in named:
+                    named.add(name)
+                    yield Refusal(rule="secret", subject=subject, message=f"holds the secret {name} ({form})")
 
 
 def _wholes(parts: Mapping[str, bytes], patch: bytes) -> Iterator[tuple[str, bytes]]:
@@ -78,8 +87,11 @@ class _Search:
     def __post_init__(self) -> None:
         for name, value in self.values.items():
             self._exact.append((name, "", value.encode()))
-            for form, written in (*encodings(value), ("reversed", value.encode()[::-1])):
+            for form, written in (*encodings(value), *_base32_forms(value)):
                 self._add(name, form, written)
+                self._add(name, "reversed" if form == "plain" else f"{form}, reversed", written[::-1])
+            for piece in _pieces(value):
+                self._add(name, "plain", piece.encode())
 
     def _add(self, name: str, form: str, written: bytes) -> None:
         text = _squeeze(written)
@@ -120,6 +132,37 @@ class _Search:
             for part, place in self._grams.get(text[at : at + _GRAM], ()):
                 if _shared(text, at, part, place) >= part.size:
                     yield part.name, _form(part)
+
+
+def _base32_forms(value: str) -> Iterator[tuple[str, bytes]]:
+    """What base32 makes of the value, wherever in a text it begins, in capitals and in small letters."""
+    raw = value.encode()
+    for before in range(5):
+        written = base64.b32encode(b"\0" * before + raw).rstrip(b"=")
+        core = written[(before * 8 + 4) // 5 : len(written) - 1]
+        yield from (("base32", core), ("base32", core.lower()))
+
+
+def _pieces(value: str) -> Iterator[str]:
+    """Lines of a secret that are secrets by themselves, also those of texts inside a secret in JSON."""
+    texts = [value, *_leaves(value)]
+    for line in {line.strip() for text in texts for line in text.splitlines()} - {value}:
+        words = not line.isalpha() and not line.isdigit() and not set(line) & set(" @:")
+        if words and sum(map(str.isalnum, line)) >= _PIECE:
+            yield line
+
+
+def _leaves(value: str) -> Iterator[str]:
+    try:
+        waiting = [json.loads(value)] if value.lstrip().startswith(("{", "[")) else []
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, (list, dict)):
+            waiting += one.values() if isinstance(one, dict) else one
 
 
 def _squeeze(data: bytes) -> bytes:

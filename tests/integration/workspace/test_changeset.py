@@ -188,6 +188,17 @@ def test_push_stops_when_the_branch_moved(
     assert git(source, "rev-parse", "bot/x") == human
 
 
+def test_a_branch_in_the_way_is_named(changeset: Changeset, base: str, source: Path) -> None:
+    commit(source, {"docs/a.md": b"x\n"}, branch="bot")
+    mine = made(changeset, changeset.write(base, [Edit("x", PLAIN, b"1")]), base)
+    with pytest.raises(RunnerError) as caught:
+        changeset.push(Remote(url=str(source)), mine, "bot/x", None)
+    assert caught.value.reason is Reason.FORGE_REJECTED
+    assert (
+        caught.value.hint == "git keeps no branch bot/x beside one called bot: rename that one, or delete it"
+    )
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [

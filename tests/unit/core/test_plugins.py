@@ -179,6 +179,7 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
         "Other cannot be created: OSError: no room",
     ),
     "it cannot be imported": ("PLUGINS", "import nothing_of_that_name\nPLUGINS", "ModuleNotFoundError"),
+    "it exits": ("PLUGINS", "import sys\nsys.exit(0)\nPLUGINS", "it cannot be imported: SystemExit: 0"),
     "it is no Python": ("PLUGINS = ", "PLUGINS ==== ", "SyntaxError"),
     "it takes a name of ours": ('"other"', '"codex"', "Other takes the name `codex`, which "),
     "it takes a name of its own": ("(Other,)", "(Other, Other)", "Other takes the name `other`, which "),

@@ -65,6 +65,12 @@ def test_paths_outside_are_refused(path: str) -> None:
         ".lfsconfig",
         ".githooks/pre-commit",
         ".cargo/config.toml",
+        ".env.local",
+        "mise.local.toml",
+        "ci/Jenkinsfile",
+        "wrangler.toml",
+        ".vimrc",
+        "pnpm-workspace.yaml",
     ],
 )
 def test_protected_paths_need_to_be_named(path: str) -> None:
@@ -92,6 +98,10 @@ def test_protected_paths_need_to_be_named(path: str) -> None:
         "docs/a\x00b",
         "docs/a\u202eb",
         "docs/a\udcffb",
+        "docs/a\u3164b",
+        "docs/a\u115fb",
+        "docs/a\u034fb",
+        "docs/a\ufe0fb",
     ],
 )
 def test_names_that_fool_a_file_system_are_refused(path: str) -> None:

@@ -257,7 +257,6 @@ def place(path: str, **allowance: Any) -> list[str]:
         "x.gitlab-ci.yml",
         "a/skillrunner.yaml",
         "docs/agents.txt",
-        "a/Jenkinsfile",
         "ci/x",
     ],
 )

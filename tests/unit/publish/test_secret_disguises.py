@@ -47,6 +47,12 @@ DISGUISES: dict[str, bytes] = {
     "base64 in string pieces": " + ".join(f'"{B64[at : at + 6]}"' for at in range(0, len(B64), 6)).encode(),
     "base64 twice, in lines": base64.encodebytes(base64.encodebytes(RAW)),
     "base32": base64.b32encode(RAW),
+    "base32 in small letters": base64.b32encode(b"xy" + RAW + b"tail").lower(),
+    "base64, reversed": base64.b64encode(RAW)[::-1],
+    "hex, reversed": RAW.hex().encode()[::-1],
+    "calls of chr": "+".join(f"chr({byte})" for byte in RAW).encode(),
+    "octal codes": " ".join(f"{byte:03o}" for byte in RAW).encode(),
+    "base64 of each four": b"\n".join(base64.b64encode(RAW[at : at + 4]) for at in range(0, len(RAW), 4)),
     "hex": RAW.hex().encode(),
     "hex with colons": RAW.hex(":").encode(),
     "hex with spaces": RAW.hex(" ").upper().encode(),
@@ -119,6 +125,49 @@ def test_the_patch_names_only_what_no_file_named() -> None:
     assert [one.subject for one in secrets.refusals(both, {"TOKEN": SECRET})] == ["x"]
     alone = {"x": b"harmless", secrets.PATCH: patch}
     assert [one.subject for one in secrets.refusals(alone, {"TOKEN": SECRET})] == [secrets.PATCH]
+
+
+_B64 = base64.b64encode(random.Random(3).randbytes(900)).decode()
+KEY = "\n".join(_B64[at : at + 64] for at in range(0, 1200, 64))
+PEM = f"-----BEGIN PRIVATE KEY-----\n{KEY}\n-----END PRIVATE KEY-----\n"
+ACCOUNT = json.dumps(
+    {"type": "service_account", "private_key": PEM, "token_uri": "https://example.com/token"}
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PEM,
+        "\n".join(f" {number} | {line}" for number, line in enumerate(PEM.splitlines())),
+        json.dumps(PEM.splitlines(), indent=1),
+        KEY.splitlines()[4],
+    ],
+)
+@pytest.mark.parametrize("secret", [PEM, ACCOUNT])
+def test_what_is_inside_a_secret_is_one_too(secret: str, content: str) -> None:
+    assert list(secrets.refusals({"a": content.encode()}, {"KEY": secret}))
+
+
+def test_what_everybody_knows_of_a_secret_is_none() -> None:
+    content = (
+        b'-----BEGIN PRIVATE KEY-----\n"type": "service_account", "token_uri": "https://example.com/token"'
+    )
+    assert list(secrets.refusals({"a": content}, {"KEY": ACCOUNT})) == []
+
+
+@pytest.mark.parametrize("form", ["gzip", "hexadecimal"])
+def test_what_cannot_be_searched_whole_is_refused(form: str) -> None:
+    hidden = gzip.compress(RAW) if form == "gzip" else RAW.hex().encode()
+    bombs = b"\n".join(base64.b64encode(zlib.compress(bytes([at]) * 20_000_000)) for at in (1, 2))
+    content = bombs + b"\n" + base64.b64encode(hidden)
+    assert list(secrets.refusals({"a": content}, {"TOKEN": SECRET}))
+
+
+def test_what_is_far_behind_in_something_compressed_is_refused_too() -> None:
+    behind = base64.b64encode(gzip.compress(b"\0" * 20_000_000 + RAW))
+    (refusal,) = secrets.refusals({"a": behind}, {"TOKEN": SECRET})
+    assert refusal.message == "holds more encoded content than can be searched for secrets"
 
 
 def test_every_secret_of_several_is_named() -> None:

@@ -202,3 +202,12 @@ def test_a_harness_that_needs_options_is_not_forced_upon_a_skill() -> None:
     with pytest.raises(RunnerError) as caught:
         planned(skill(), force_harness="command")
     assert "the harness command needs options that the skill does not give: command" in caught.value.message
+
+
+def test_nothing_is_cut_off_a_key() -> None:
+    """What tells two pull requests apart may stand at the end of a long title."""
+    tag = "v" * 300
+    keyed = skill(YAML.replace("title:", 'key: "t/{{ event.release.tag_name }}"\n    title:', 1))
+    (output,) = planned(keyed, replace(RELEASE, event={"release": {"tag_name": tag}})).outputs
+    assert output.options["key"] == f"t/{tag}"
+    assert len(output.options["title"]) == 200

@@ -27,12 +27,13 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
     """Check skill files.
 
     PATHS are skills, their files, folders of skills or repositories; without any, the skills and the
-    configuration of the repository around the current folder. Exits with 3 where there are faults.
+    configuration of the repository around the current folder, or of the one that -C names. Exits with 3
+    where there are faults.
     """
     from runner.skills import load
     from runner.skills.discover import skills_of_paths
 
-    found = skills_of_paths(paths) if paths else _here(config)
+    found = skills_of_paths(paths) if paths else _here(context.obj.root, config)
     loaded = load(found.files)
     faults = sorted({*found.faults, *loaded.faults})
     if as_json:
@@ -44,11 +45,11 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
         context.exit(ExitCode.INVALID)
 
 
-def _here(config: Path | None) -> SkillFolders:
+def _here(start: Path, config: Path | None) -> SkillFolders:
     from runner.config.settings import FILE, config_faults, load_config
     from runner.skills.discover import FOLDERS, discover
 
-    root = _root(Path.cwd())
+    root = _root(start.resolve())
     file = config or root / FILE
     faults = config_faults(_shown(file), file.read_bytes()) if file.is_file() else []
     folders: Sequence[str] = FOLDERS if faults else load_config(root, file=config).skills

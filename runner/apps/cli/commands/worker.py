@@ -62,6 +62,7 @@ command.add_command(drain)
 
 def work(config: "Config", once: bool, **parts: Any) -> None:
     """Run a worker until somebody stops it; `parts` replace parts of the daemon."""
+    from runner.apps.families import check_families
     from runner.apps.worker.alerts import check_alert
     from runner.apps.worker.credentials import Credentials
     from runner.apps.worker.daemon import Daemon
@@ -69,6 +70,7 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
     from runner.apps.worker.repositories import RepositoryList
     from runner.run.bootstrap import open_worker_store
 
+    check_families()
     if not config.worker.repositories:
         hint = "write `worker: {repositories: [owner/name]}` into skillrunner.yaml"
         message = "worker.repositories is empty: there is nothing to work for"

@@ -254,3 +254,18 @@ def test_a_terminated_run_gets_its_end(project: Project) -> None:
     running.stderr.close()
     record = project.skillrunner("show", "latest", "--json").json()
     assert (record["state"], record["end"]["reason"]) == ("cancelled", "cancelled")
+
+
+def test_validate_looks_at_the_repository_that_is_named(project: Project, tmp_path: Path) -> None:
+    project.commit(skill_files("touch", YAML.replace("harness:", "harnes:")))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [*project.command(), "-C", str(project.root), "validate"],
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "skills/touch/skill.yaml" in done.stdout
