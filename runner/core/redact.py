@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
@@ -33,6 +34,18 @@ def _shown(found: re.Match[str]) -> str:
         return "\n"
     code = ord(character)
     return chr(_PICTURES + code) if code < 0x20 else f"\\u{{{code:x}}}"
+
+
+def readable(text: str) -> str:
+    """The text as UTF-8 can hold it: other bytes, of a file's name perhaps, are spelled out as `\\xe5`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "surrogatepass")
+        with suppress(UnicodeEncodeError):
+            raw = text.encode("utf-8", "surrogateescape")
+        return raw.decode("utf-8", "backslashreplace")
+    return text
 
 
 def encodings(value: str) -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Column,
@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, Operati
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.redact import readable
 from runner.store import tables
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def connect(database: Database) -> Engine:
                 database.url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=_TIMEOUTS
             )
             event.listen(engine, "connect", _limit_idle)
+        event.listen(engine, "before_cursor_execute", _storable, retval=True)
         with engine.connect() as connection:
             found = _version(connection)
         if found != VERSION:
@@ -162,6 +164,22 @@ def _limit_idle(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None
     cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
     cursor.close()
     connection.commit()
+
+
+def _storable(
+    connection: Connection, cursor: object, statement: str, parameters: Any, *_: object
+) -> tuple[str, Any]:
+    """Texts hold names of files, whose bytes need not be UTF-8: no database takes such a text as it is."""
+    del connection, cursor
+    return statement, _readable(parameters)
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_readable(one) for one in value)
+    return {name: _readable(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _version(connection: Connection) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from runner.core.errors import RunnerError
 from runner.core.model import Outcome, Phase, Proposal, Reason
+from runner.core.redact import readable
 from runner.publish import policy
 from runner.run.context import RunContext
 from runner.run.stages import gateway
@@ -37,7 +38,7 @@ def judge(
         raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)
     gateway.check_cost(context, outcome)
     if refusals:
-        first = f"{refusals[0].subject} {refusals[0].message}"
+        first = readable(f"{refusals[0].subject} {refusals[0].message}")
         more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
         message, hint = f"the policy refused the proposal: {first}{more}", f"skillrunner show {run_id}"
         raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.redact import Redactor, encodings, escape_invisible
+from runner.core.redact import Redactor, encodings, escape_invisible, readable
 
 SECRET = 's3cr3t/välue+"1234567890'
 FORMS = sorted({form for _, form in encodings(SECRET)})
@@ -106,3 +106,11 @@ def test_a_redactor_does_not_show_what_it_masks() -> None:
 )
 def test_tricks_are_made_visible(text: str, shown: str) -> None:
     assert escape_invisible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain \u00e5", "plain \u00e5"), ("caf\udce9.md", "caf\\xe9.md"), ("\ud800x", "\\xed\\xa0\\x80x")],
+)
+def test_every_text_can_be_stored(text: str, shown: str) -> None:
+    assert readable(text) == shown
