@@ -711,6 +711,7 @@ def test_old_runs_go_with_their_files(team: Team) -> None:
         record(team, f"old-{at}", now - timedelta(days=30 - at))
     team.commit("docs", "cat > docs/docs.md")
     team.start()
+    team.until(lambda: not any(run.id.startswith("old-") for run in team.runs()))
     team.until(lambda: len(team.runs()) == 1 and team.are_ended())
     (run,) = team.runs()
     folders = team.project.state / "runs"

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.apps.cli.commands.validate import command
+from runner.apps.cli.main import group
 from runner.config.documents import Fault
 from runner.core.errors import ExitCode
 from runner.core.model import Limits, Resources
@@ -100,7 +100,7 @@ def test_every_fault_of_a_file_is_told_in_order() -> None:
 
 
 def test_thirty_broken_skills_give_thirty_faults_at_the_right_lines() -> None:
-    done = CliRunner().invoke(command, [str(BROKEN), "--json"])
+    done = CliRunner().invoke(group, ["validate", str(BROKEN), "--json"])
     assert done.exit_code == ExitCode.INVALID
     faults = json.loads(done.output)["faults"]
     places = [(*fault["file"].rsplit("/", 2)[1:], fault["line"]) for fault in faults]
@@ -109,7 +109,7 @@ def test_thirty_broken_skills_give_thirty_faults_at_the_right_lines() -> None:
 
 
 def test_people_read_place_value_and_what_to_write() -> None:
-    done = CliRunner().invoke(command, [str(BROKEN / "13-unknown-zone")])
+    done = CliRunner().invoke(group, ["validate", str(BROKEN / "13-unknown-zone")])
     assert done.exit_code == ExitCode.INVALID
     first, *_, last = done.output.splitlines()
     assert first.endswith(
@@ -125,17 +125,17 @@ def test_a_folder_of_skills_validates(tmp_path: Path, monkeypatch: pytest.Monkey
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     monkeypatch.chdir(tmp_path / "skills")
-    done = CliRunner().invoke(command, [])
+    done = CliRunner().invoke(group, ["validate"])
     assert (done.exit_code, done.output) == (0, "no faults, 1 valid skill\n")
     (tmp_path / "skillrunner.yaml").write_text("sandbx: docker\n")
-    done = CliRunner().invoke(command, [])
+    done = CliRunner().invoke(group, ["validate"])
     assert done.exit_code == ExitCode.INVALID
     assert "skillrunner.yaml:1:1: unknown key `sandbx`" in done.output
 
 
 def test_an_empty_repository_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(command, [])
+    done = CliRunner().invoke(group, ["validate"])
     assert (done.exit_code, done.output) == (0, "no skills found: `skillrunner new NAME` makes one\n")
 
 
