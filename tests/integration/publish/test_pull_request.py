@@ -515,7 +515,7 @@ def test_closed_unmerged_means_no_to_the_key(here: Here, files: dict[str, bytes]
     error = refused(lambda: here.publish(offer))
     assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.CLOSED_BY_HUMAN)
     assert error.message == f"{first.url} proposed this and was closed unmerged, so it is not proposed again"
-    assert error.hint == "to have it proposed again, reopen it, or add --again to one run"
+    assert error.hint == "to have it proposed again, reopen it where the forge can, or add --again to one run"
     elsewhere = here.offer(files, trigger={"key": cause, "subject": "v2"}, run_id="run-2")
     assert here.publish(elsewhere).action == "created"
 
