@@ -53,7 +53,6 @@ def neutralise(text: str, limit: int) -> str:
 def one_line(text: str, limit: int) -> str:
     """`text` as a title or a line of a commit message: plain, and nothing in it acts."""
     line = _inert(" ".join(escape_invisible(text).split()))
-    line = _SKIP.sub(_no_directive, line)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
