@@ -111,7 +111,8 @@ def _speaking(registry: str, what: str) -> Iterator[None]:
         yield
     except requests.HTTPError as error:
         status = error.response.status_code
-        raise _error(f"{registry} answered {status} for {what}", "look at the registry's state") from error
+        message = f"{registry} answered {status} for {what}"
+        raise _error(message, "look at the registry's state", again=status not in (401, 403)) from error
     except (requests.RequestException, ValueError) as error:
         message = f"{what} cannot be fetched from {registry}: {type(error).__name__}"
         raise _error(

@@ -39,6 +39,10 @@ _STATES = {
 }
 
 
+_FETCHED = frozenset({Reason.HARNESS_MISSING, Reason.IMAGE_BUILD_FAILED})
+"""What is fetched from a registry: where that passes by itself, it is no failure of the skill."""
+
+
 class RunnerError(Exception):
     """Something expected went wrong: say where, why, and what to do next. Never shown as a traceback.
 
@@ -58,7 +62,8 @@ class RunnerError(Exception):
     @property
     def end(self) -> End:
         """How a run ends when this error stops it; a reason that blames nobody else blames the runner."""
-        state = _STATES.get(self.reason, RunState.ERROR)
+        outage = self.retryable and self.reason in _FETCHED
+        state = RunState.ERROR if outage else _STATES.get(self.reason, RunState.ERROR)
         return End(
             state=state,
             phase=self.phase,

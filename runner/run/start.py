@@ -4,12 +4,12 @@ A decision becomes work, which waits in a worker's queue or begins at once in a 
 becomes a new run. A person at the command line gives the skill and the trigger without a decision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.clients.git import files_at
+from runner.clients.git import files_at, last_changes
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run, RunState, Trigger
 from runner.core.model.decision import Decision, Event
@@ -27,6 +27,13 @@ from runner.triggers.slots import Slot, jittered_start, line_of
 from runner.workspace.mirror import Mirror
 
 # --- a decision becomes work ------------------------------------------------------------------------
+
+
+def introduction_times(mirror: Mirror, sha: str, skills: Iterable[Skill]) -> Mapping[str, datetime]:
+    """By skill: when the branch got the present version of its folder, by its last commit or merge."""
+    folders = {one.name: one.path for one in skills}
+    changed = last_changes(mirror.git, sha, set(folders.values()))
+    return {name: changed[path] for name, path in folders.items()}
 
 
 def work_of(decision: Decision, event: Event | None, skill: Skill, commit: str) -> Work:

@@ -14,11 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.clients.git import Git, blobs
+from runner.clients.git.failures import failure
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
+from runner.core.retrying import retry
 
 _SYNTHETIC = ("skillrunner", "skillrunner@localhost", datetime(2000, 1, 1, tzinfo=UTC))
 _FILES = (0o100644, 0o100755, 0o120000)  # plain, executable, a symbolic link
+_PUSH_DELAYS = (2.0, 5.0)  # seconds before a push is repeated whose answer was lost
 _FORMAT = "%H%x00%P%x00%T%x00%an%x00%ae%x00%cn%x00%ce%x00%B"
 
 
@@ -196,15 +199,22 @@ class Changeset:
     def push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
         """Push `sha` to `branch` of `remote`, if the branch still is at `expected` (None: does not exist).
 
-        A repeated push does nothing. Raises RunnerError: BRANCH_MOVED,
-        FORGE_DENIED, FORGE_REJECTED, or another error of the git client.
+        A repeated push does nothing, so one whose answer was lost is repeated. Raises RunnerError:
+        BRANCH_MOVED, FORGE_DENIED, FORGE_REJECTED, or another error of the git client.
         """
+        retry(lambda: self._push(remote, sha, branch, expected), RunnerError, _is_away, _PUSH_DELAYS)
+
+    def _push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
         ref = f"refs/heads/{branch}"
         lease = f"--force-with-lease={ref}:{expected or ''}"
         args = ("push", "--porcelain", "--no-verify", lease, "--", remote.url, f"{sha}:{ref}")
         done = self._git.run(*args, ok=(0, 1), variables=remote.variables)
-        if done.code:
-            raise _not_pushed(branch, remote, f"{done.stdout.decode(errors='replace')}\n{done.stderr}")
+        if done.code == 0:
+            return
+        error = failure(self._git.phase, self.directory, args, done)
+        if error.reason is Reason.FORGE_UNAVAILABLE and not re.search(rb"^!", done.stdout, re.MULTILINE):
+            raise error
+        raise _not_pushed(branch, remote, f"{done.stdout.decode(errors='replace')}\n{done.stderr}")
 
     @contextmanager
     def _index(self, base: str) -> Iterator[dict[str, str]]:
@@ -255,6 +265,10 @@ def _commit(fields: list[str]) -> Commit:
         committer_email=committer_email,
         message=message,
     )
+
+
+def _is_away(error: RunnerError) -> bool:
+    return error.reason is Reason.FORGE_UNAVAILABLE
 
 
 def _not_pushed(branch: str, remote: Remote, said: str) -> RunnerError:

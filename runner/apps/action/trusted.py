@@ -6,19 +6,19 @@ A pull request's copy of either is data. Nothing is read from the checkout that 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runner.apps.action.job_input import JobInput
-from runner.clients.git import Git, files_at
+from runner.clients.git import files_at
 from runner.config.settings import FILE, Config, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
 from runner.publish.forges import Forge
 from runner.run import bootstrap
 from runner.run.place import Host, Place
-from runner.run.start import SkillSource
+from runner.run.start import SkillSource, introduction_times
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import SkillSet, load
 from runner.store import Store
@@ -51,11 +51,7 @@ class TrustedRepository:
 
     def introduction_times(self) -> Mapping[str, datetime]:
         """By skill: when the default branch got its present version."""
-        return {skill.name: _introduced(self.mirror, self.sha, skill.path) for skill in self._skills}
-
-    @property
-    def _skills(self) -> Any:
-        return self.skill_set.skills.values()
+        return introduction_times(self.mirror, self.sha, self.skill_set.skills.values())
 
 
 def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
@@ -148,10 +144,3 @@ def workflow_file(job: JobInput, trusted: TrustedRepository) -> bytes | None:
         if error.reason not in (Reason.REF_NOT_FOUND, Reason.GIT_FAILED):
             raise
         return None
-
-
-def _introduced(mirror: Mirror, sha: str, path: str) -> datetime:
-    """When the branch got the present version of a folder: the date of its last commit or merge."""
-    git = Git(mirror.directory)
-    seconds = git.output("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
-    return datetime.fromtimestamp(int(seconds or 0), UTC)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
-from runner.clients.git import Git, files_at
+from runner.clients.git import files_at
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import FILE, Config, load_config
 from runner.core.errors import RunnerError
@@ -17,7 +17,7 @@ from runner.publish.forges import Forge, locate_repository
 from runner.run import bootstrap
 from runner.run.place import Host, Place
 from runner.run.plan import Base
-from runner.run.start import SkillSource, queue_entry
+from runner.run.start import SkillSource, introduction_times, queue_entry
 from runner.skills import Skill, SkillSet, load
 from runner.store import Store
 from runner.store.decisions import QueueEntry
@@ -112,9 +112,7 @@ def read_repository(
         mirror=mirror,
         base=base,
         skill_set=loaded,
-        introduction_times={
-            one.name: introduction_time(mirror, base.sha, one.path) for one in loaded.skills.values()
-        },
+        introduction_times=introduction_times(mirror, base.sha, loaded.skills.values()),
         feeds=before.feeds if before else _feeds(place, forge),
     )
 
@@ -151,10 +149,3 @@ def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
 def _below(config: Config, key: str) -> bool:
     """Whether the file sets a key below `key`."""
     return any(origin != "default" for name, origin in config._origins.items() if name.startswith(f"{key}."))
-
-
-def introduction_time(mirror: Mirror, sha: str, path: str) -> datetime:
-    """When the branch got the present version of a folder: the date of its last commit or merge."""
-    git = Git(mirror.directory)
-    seconds = git.output("log", "-1", "--first-parent", "--format=%ct", sha, "--", path)
-    return datetime.fromtimestamp(int(seconds or 0), UTC)

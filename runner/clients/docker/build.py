@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import socket
 import threading
 import time
@@ -21,6 +22,8 @@ REPOSITORY = "skillrunner/built"
 LABEL = "skillrunner.built"
 UNUSED_AFTER = 14 * 24 * 3600.0  # seconds after which an unused image is removed
 _GLANCE = 0.2  # seconds between two checks whether the run has to stop
+_REGISTRY = re.compile(r'(Get|Head) "?https?://[^" ]+/v2/|failed to resolve source metadata')
+"""Matches what an engine says when it cannot get a base image; what a `RUN` says ends otherwise."""
 _KEPT = 20  # lines of output in a failure's message
 
 
@@ -115,9 +118,10 @@ def _removed(tag: str) -> bool:
 
 def _failed(wanted: Build, output: str) -> RunnerError:
     message = f"the image of {wanted.name} could not be built\n{output}".rstrip()
-    return RunnerError(
-        Phase.SANDBOX, Reason.IMAGE_BUILD_FAILED, message, hint=f"docker build -f {wanted.name} ."
-    )
+    hint = f"docker build -f {wanted.name} ."
+    last = output.rpartition("\n")[2]
+    away = _REGISTRY.search(last) is not None and images.is_temporary(last)
+    return RunnerError(Phase.SANDBOX, Reason.IMAGE_BUILD_FAILED, message, hint=hint, retryable=away)
 
 
 class _Stream:

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 PULL_TIMEOUT = 15 * 60.0  # seconds that the pull of an image may take; no limit of the skill counts it
 _SILENCE = 120.0  # seconds without output of a pull
 _PASSES = re.compile(
-    r"toomanyrequests|takes longer|timed? ?out|connection re|unavailable|\b(429|50[0234])\b", re.IGNORECASE
+    r"toomanyrequests|takes longer|timed? ?out|connection re|unavailable|\b(429|50[0234])\b"
+    r"|no such host|server misbehaving|name resolution|lookup \S+ on |not resolve|unreachable"
+    r"|no route to host|deadline exceeded|TLS handshake|unexpected EOF|: EOF\b",
+    re.IGNORECASE,
 )
-"""Matches errors of registries and engines that may be gone at the next try."""
+"""Matches errors of registries, name servers and engines that may be gone at the next try."""
 
 
 def resolve(image: str, say: Callable[[str], None]) -> str:
@@ -39,6 +42,11 @@ def resolve(image: str, say: Callable[[str], None]) -> str:
     digests = [str(digest) for digest in found.get("RepoDigests") or ()]
     own = [digest for digest in digests if digest.startswith(f"{_name_and_tag(image)[0]}@")]
     return [*own, *digests, str(found["Id"])][0]
+
+
+def is_temporary(cause: str) -> bool:
+    """Whether an error of a registry, in its or the engine's words, may be gone at the next try."""
+    return _PASSES.search(cause) is not None
 
 
 def is_present(image: str) -> bool:
@@ -115,5 +123,5 @@ def _no_image(image: str, cause: str, hint: str) -> RunnerError:
         Reason.IMAGE_NOT_FOUND,
         f"the image {image or '(none)'} cannot be had: {cause}",
         hint=hint,
-        retryable=_PASSES.search(cause) is not None,
+        retryable=is_temporary(cause),
     )

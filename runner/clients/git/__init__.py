@@ -2,6 +2,7 @@
 
 from runner.clients.git.call import Git
 from runner.clients.git.failures import GitResult
+from runner.clients.git.history import last_changes
 from runner.clients.git.local import LocalRepository, address, discover
 from runner.clients.git.objects import Entry, blobs, entries, files_at
 
@@ -15,4 +16,5 @@ __all__ = [
     "discover",
     "entries",
     "files_at",
+    "last_changes",
 ]

@@ -90,8 +90,12 @@ class GitHubApi:
         data: Mapping[str, Any] | None = None,
         parameters: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        repeatable: bool = False,
     ) -> "Response":
         """Send one request, and retry it if that is safe. `path` is below the repository or has a host.
+
+        `repeatable` says that a POST does nothing more when it is sent twice, such as one that adds a label.
 
         With an `If-None-Match` among `headers`, the answer may be 304: nothing has changed.
 
@@ -104,8 +108,9 @@ class GitHubApi:
         for attempt in itertools.count(1):
             if waited + (pause := self.pacer.seconds_blocked()) > self.max_wait:
                 raise _limited(method, url, pause)
-            response = self._send(method, url, data, parameters, headers, attempt)
-            if response is None or (response.status_code >= 500 and method in _SAFE and attempt < _TRIES):
+            again = (method in _SAFE or repeatable) and attempt < _TRIES
+            response = self._send(method, url, data, parameters, headers, again)
+            if response is None or (response.status_code >= 500 and again):
                 self.sleep(delay(attempt, 2, 60, chance(0.5)))
                 continue
             asked = _pause(response, self.now(), attempt)
@@ -130,9 +135,9 @@ class GitHubApi:
         data: Mapping[str, Any] | None,
         parameters: Mapping[str, str | int] | None,
         headers: Mapping[str, str] | None,
-        attempt: int,
+        again: bool,
     ) -> "Response | None":
-        """The answer; None when the connection broke and the request is safe to repeat."""
+        """The answer; None when the connection broke and the request may be sent `again`."""
         from requests import exceptions
 
         try:
@@ -147,7 +152,7 @@ class GitHubApi:
                     allow_redirects=method == "GET",
                 )
         except (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError) as error:
-            if method in _SAFE and attempt < _TRIES:
+            if again:
                 return None
             raise RunnerError(
                 Phase.PUBLISH,

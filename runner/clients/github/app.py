@@ -130,7 +130,9 @@ def _belongs(installation: Mapping[str, Any], owner: str) -> bool:
 
 
 def _token(app: GitHubApi, slug: str, installation: int, wanted: Mapping[str, Any]) -> Token:
-    given = app.call("POST", f"app/installations/{installation}/access_tokens", wanted).json()
+    given = app.call(
+        "POST", f"app/installations/{installation}/access_tokens", wanted, repeatable=True
+    ).json()
     return Token(value=given["token"], expires_at=datetime.fromisoformat(given["expires_at"]), slug=slug)
 
 

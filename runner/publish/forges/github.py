@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -168,7 +169,8 @@ class GitHubForge(Forge):
 
     def add_labels(self, number: int, labels: Sequence[str]) -> None:
         if labels:
-            self._settled(lambda: self.api.call("POST", f"/issues/{number}/labels", {"labels": list(labels)}))
+            path, data = f"/issues/{number}/labels", {"labels": list(labels)}
+            self._settled(partial(self.api.call, "POST", path, data, repeatable=True))
 
     def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
         """One request each, so that a reviewer who cannot review keeps no other one away."""
@@ -177,17 +179,22 @@ class GitHubForge(Forge):
             team = "/" in reviewer
             data = {"team_reviewers" if team else "reviewers": [reviewer.rsplit("/", 1)[-1]]}
             try:
-                self._settled(
-                    lambda data=data: self.api.call("POST", f"/pulls/{number}/requested_reviewers", data)  # type: ignore[misc]
-                )
+                path = f"/pulls/{number}/requested_reviewers"
+                self._settled(partial(self.api.call, "POST", path, data, repeatable=True))
             except RunnerError as error:
                 warnings.append(f"{reviewer} was not asked for a review: {error.message}")
         return warnings
 
     def comment_once(self, number: int, body: str, marker: str) -> None:
+        """Add a comment unless one has this marker. A lost answer is looked for before the next try."""
         path = f"/issues/{number}/comments"
-        if not any(marker in (item["body"] or "") for item in self.api.pages(path)):
-            self.api.call("POST", path, {"body": f"{body}\n\n{marker}"})
+
+        def post() -> None:
+            if not any(marker in (item["body"] or "") for item in self.api.pages(path)):
+                self.api.call("POST", path, {"body": f"{body}\n\n{marker}"})
+
+        lost = Reason.FORGE_UNAVAILABLE
+        retry(post, RunnerError, lambda error: error.reason is lost, _SETTLING, self.api.sleep)
 
     def permission(self, login: str) -> str:
         """What `login` may do on the repository: "none", "read", "triage", "write", "maintain" or "admin".

@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runner.clients.git import Git, GitResult
+from runner.clients.git.failures import failure
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
 from runner.run.agent.resume import apply_edits
+from runner.workspace import changeset as changesets
 from runner.workspace.changeset import Changeset, Conflict, Edit
 from tests.parts.repos import bare, commit, git
 
@@ -227,3 +231,36 @@ def test_fetch_brings_a_branch(changeset: Changeset, source: Path) -> None:
     with pytest.raises(RunnerError) as caught:
         changeset.fetch(Remote(url=str(source)), "refs/heads/nothing")
     assert caught.value.reason is Reason.REF_NOT_FOUND
+
+
+@pytest.mark.parametrize("code", [1, 128])
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_push_that_a_gateway_answers_with_502_is_repeated(
+    changeset: Changeset, base: str, source: Path, monkeypatch: pytest.MonkeyPatch, code: int, arrived: bool
+) -> None:
+    run, pushes = Git.run, 0
+
+    def through_a_gateway(self: Git, *args: str | Path, **more: Any) -> GitResult:
+        nonlocal pushes
+        pushes += args[0] == "push"
+        if args[0] != "push" or pushes > 1:
+            return run(self, *args, **more)
+        if arrived:
+            run(self, *args, **more)
+        said = GitResult(
+            code, b"", "error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502"
+        )
+        if code in more["ok"]:
+            return said
+        raise failure(Phase.PUBLISH, self.directory, args, said)
+
+    monkeypatch.setattr(Git, "run", through_a_gateway)
+    monkeypatch.setattr(changesets, "_PUSH_DELAYS", (0.0, 0.0))
+    mine = made(changeset, changeset.write(base, [Edit("x", PLAIN, b"1")]), base)
+    changeset.push(Remote(url=str(source)), mine, "bot/x", None)
+    assert (pushes, git(source, "rev-parse", "bot/x")) == (2, mine)
+    human = commit(source, {"docs/a.md": b"by a human\n"}, branch="bot/x")
+    with pytest.raises(RunnerError) as caught:
+        changeset.push(Remote(url=str(source)), mine, "bot/x", base)
+    assert (caught.value.reason, pushes) == (Reason.BRANCH_MOVED, 3), "what was refused is not repeated"
+    assert git(source, "rev-parse", "bot/x") == human

@@ -298,3 +298,23 @@ def test_the_default_branch_costs_nothing_while_nothing_changed() -> None:
         "trunk",
     ]
     assert [one.get("If-None-Match") for one in script.headers] == [None, '"1"', '"1"', '"2"']
+
+
+@pytest.mark.parametrize("trouble", [answer(502), answer(503), Broken("reset")])
+def test_a_post_that_does_nothing_more_when_sent_twice_is_repeated(trouble: Response | Exception) -> None:
+    made, script, _ = door(trouble, answer(200, []))
+    Forge(made, "https://g", "T").add_labels(7, ["docs"])
+    assert script.asked == [("POST", "https://api.example.com/repos/o/r/issues/7/labels")] * 2
+    made, script, _ = door(trouble, answer(201, {}))
+    assert Forge(made, "https://g", "T").request_reviewers(7, ["ada"]) == []
+    assert len(script.asked) == 2
+
+
+def test_a_comment_whose_answer_was_lost_is_looked_for_before_it_is_written_again() -> None:
+    there = [{"body": "text\n\n<!-- mark -->"}]
+    made, script, _ = door(answer(200, []), answer(502), answer(200, there))
+    Forge(made, "https://g", "T").comment_once(7, "text", "<!-- mark -->")
+    assert [method for method, _ in script.asked] == ["GET", "POST", "GET"]
+    made, script, _ = door(answer(200, []), answer(502), answer(200, []), answer(201, {}))
+    Forge(made, "https://g", "T").comment_once(7, "text", "<!-- mark -->")
+    assert [method for method, _ in script.asked] == ["GET", "POST", "GET", "POST"]

@@ -104,3 +104,16 @@ def test_a_circuit_breaks_after_so_many_failures_in_a_row(
 def test_zero_failures_break_no_circuit() -> None:
     assert not is_open(ended(FAILED, FAILED), 0)
     assert not is_open((), 0)
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.HARNESS_MISSING, Reason.IMAGE_BUILD_FAILED, Reason.IMAGE_NOT_FOUND]
+)
+def test_a_registry_that_is_away_is_asked_again_and_breaks_no_circuit(reason: Reason) -> None:
+    away = end(Phase.SANDBOX, reason)
+    assert away.state is RunState.ERROR
+    assert retry_delay(away, 1, 1, harness_started=False) == 30 * SECONDS
+    assert not is_open(ended(away, away, away), 3)
+    wrong = end(Phase.SANDBOX, reason, retryable=False)
+    assert retry_delay(wrong, 1, 1, harness_started=False) is None
+    assert is_open(ended(wrong, wrong, wrong), 3)
