@@ -19,6 +19,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+def open_root(folder: Path) -> int:
+    """A descriptor of a folder of ours. Raises OSError when there is none."""
+    return os.open(folder, _FOLDER)
+
+
 def open_folder(root: int, parts: Sequence[str]) -> int:
     """A descriptor of the folder at `parts` below the folder `root`. Raises OSError when there is none."""
     here = os.dup(root)

@@ -7,7 +7,7 @@ tree that an agent wrote is never read, so nothing in it can influence git.
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,6 +107,24 @@ class Changeset:
         contents = dict(blobs(self._git, {*shas.values()}))
         gone = [Edit(path) for path, mode in modes.items() if not mode]
         return gone + [Edit(path, modes[path], contents[sha]) for path, sha in shas.items()]
+
+    def contents(self, shas: Collection[str]) -> Mapping[str, bytes]:
+        """The contents of blobs by their names."""
+        return dict(blobs(self._git, set(shas))) if shas else {}
+
+    def attributes(
+        self, tree: str, paths: Sequence[str], names: Sequence[str]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """By path: the values that the `.gitattributes` of `tree` give the attributes `names`."""
+        if not paths:
+            return {}
+        asked = b"".join(b"%s\0" % os.fsencode(path) for path in paths)
+        with self._index(tree) as variables:
+            args = ("check-attr", "--cached", "-z", "--stdin", *names)
+            out = self._git.run(*args, stdin=asked, variables=variables).stdout
+        values = [os.fsdecode(value) for value in out.split(b"\0")[2::3]]
+        groups = zip(*[iter(values)] * len(names), strict=True)
+        return dict(zip(paths, groups, strict=True))
 
     def stats(self, base: str, tree: str) -> dict[str, Stat]:
         """Lines added and deleted, for each path that differs between two trees."""

@@ -2,14 +2,14 @@
 
 Git never runs in the agent's tree. We scan it ourselves, read changed files as plain bytes, and let git
 build a tree from these bytes in a private repository. A path that cannot or must not be read is listed with
-the reason, for the policy to refuse. Content is read byte for byte, without any conversion.
+the reason, for the policy to refuse. Content is read byte for byte, and stored as `git add` would.
 """
 
 import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from runner.core.errors import RunnerError
 from runner.core.globs import fold
 from runner.core.model import Allowance, DeclaredOutput, FileChange, Phase, Proposal, Reason
 from runner.workspace import git_index
+from runner.workspace.attributes import LFS_MESSAGE, Pointer, edits_as_added, has_attributes, pointers
+from runner.workspace.baseline import NO_SETUP, Baseline
 from runner.workspace.changeset import Changeset, Edit
 from runner.workspace.checkout import Workspace
 from runner.workspace.git_index import SUBMODULE, SYMLINK, IndexEntry
@@ -56,13 +58,24 @@ class Harvest:
         )
 
 
-def harvest(workspace: Workspace, allowance: Allowance, changeset: Changeset) -> Harvest:
-    """Read what differs from the base in `workspace`. Raises RunnerError only for errors of our own."""
+def harvest(
+    workspace: Workspace, allowance: Allowance, changeset: Changeset, baseline: Baseline = NO_SETUP
+) -> Harvest:
+    """Read what differs from the base in `workspace`, and was not left so by set-up.
+
+    Raises RunnerError only for errors of our own.
+    """
     before = git_index.read(workspace.index, workspace.base_sha)
     with safe_fs.os_errors(Phase.PROPOSAL):
         with tempfile.TemporaryDirectory(dir=workspace.folder) as scratch:
-            walked = scan(workspace.path, before, IgnoreRules(Path(scratch), changeset.directory))
-        collected = _collect(workspace.path, before, walked, allowance)
+            walked = scan(
+                workspace.path, before, IgnoreRules(Path(scratch), changeset.directory), baseline.nested
+            )
+        walked = baseline.changes_since(workspace.path, walked)
+        lfs = pointers(changeset, before, walked.changed_files)
+        collected = _collect(workspace.path, before, walked, allowance, baseline.deleted, lfs)
+    if has_attributes((*before, *walked.changed_files)):
+        _apply_attributes(collected, workspace.base_sha, before, changeset)
     collected.changes = list(_with_twins(collected.changes, before))
     return _built(workspace.base_sha, collected, changeset)
 
@@ -76,19 +89,24 @@ class _Collected:
 
 
 def _collect(
-    root: Path, before: Mapping[str, IndexEntry], walked: ScanResult, allowance: Allowance
+    root: Path,
+    before: Mapping[str, IndexEntry],
+    walked: ScanResult,
+    allowance: Allowance,
+    gone_before: Collection[str],
+    lfs: Mapping[str, Pointer],
 ) -> _Collected:
     found = _Collected(truncated=walked.truncated)
-    gone = [] if walked.truncated else _gone(before, walked)
+    gone = [] if walked.truncated else [path for path in _gone(before, walked) if path not in gone_before]
     paths = sorted((*walked.changed_files, *gone))
-    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    top = safe_fs.open_root(root)
     try:
         for path in paths:
             if len(found.changes) >= _MAX_CHANGES:
                 found.truncated = f"more than {_MAX_CHANGES:,} paths differ: the rest is not listed"
                 break
             now = walked.changed_files.get(path)
-            _take(found, top, path, before.get(path), now, allowance)
+            _take(found, top, path, before.get(path), now, allowance, lfs.get(path))
     finally:
         os.close(top)
     found.changes += _folders(before, walked)
@@ -119,13 +137,15 @@ def _take(
     was: IndexEntry | None,
     now: os.stat_result | None,
     allowance: Allowance,
+    pointer: Pointer | None,
 ) -> None:
     """Add the change of one path, if it differs, and its edit."""
     if now is None:
         found.changes.append(_deleted(path, was))
         found.edits.append(Edit(path))
         return
-    change, content = _read(top, path, was, now, min(allowance.max_file_bytes, _MAX_TOTAL - found.taken))
+    limit = min(allowance.max_file_bytes, _MAX_TOTAL - found.taken)
+    change, content = _read(top, path, was, now, limit, pointer)
     if change is None:
         return
     found.changes.append(change)
@@ -135,7 +155,12 @@ def _take(
 
 
 def _read(
-    top: int, path: str, was: IndexEntry | None, now: os.stat_result, limit: int
+    top: int,
+    path: str,
+    was: IndexEntry | None,
+    now: os.stat_result,
+    limit: int,
+    pointer: Pointer | None,
 ) -> tuple[FileChange | None, bytes | None]:
     """(change, content) of an existing path; (None, None) when its content is unchanged."""
     change = _described(path, was, now)
@@ -147,7 +172,7 @@ def _read(
     try:
         here = safe_fs.open_folder(top, folder.split("/") if folder else [])
         try:
-            if was is not None and _same(here, name, was, now):
+            if was is not None and (_same(here, name, was, now) or _pulled(here, name, was, now, pointer)):
                 return None, None
             return _content(here, name, change, limit)
         finally:
@@ -181,6 +206,16 @@ def _same(here: int, name: str, was: IndexEntry, now: os.stat_result) -> bool:
     return hasher.hexdigest() == was.sha
 
 
+def _pulled(here: int, name: str, was: IndexEntry, now: os.stat_result, pointer: Pointer | None) -> bool:
+    """Whether a file is what its pointer names: Git LFS has put the content in the pointer's place."""
+    if pointer is None or now.st_size != pointer.size or git_index.git_mode(now.st_mode) != was.mode:
+        return False
+    total = hashlib.sha256()
+    for chunk in safe_fs.chunks(here, name, now.st_size):
+        total.update(chunk)
+    return total.hexdigest() == pointer.sha256
+
+
 def _content(here: int, name: str, change: FileChange, limit: int) -> tuple[FileChange, bytes | None]:
     if change.kind == "symlink":
         target = os.readlink(name, dir_fd=here)
@@ -202,6 +237,34 @@ def _folders(before: Mapping[str, IndexEntry], walked: ScanResult) -> Iterator[F
         yield FileChange(path=path, change=change, kind="submodule", mode=SUBMODULE, omitted=why)  # type: ignore[arg-type]
     for path, why in sorted(walked.unreadable.items()):
         yield FileChange(path=path or ".", change="modified", omitted=f"the folder cannot be read: {why}")
+
+
+def _apply_attributes(
+    found: _Collected, base: str, before: Mapping[str, IndexEntry], changeset: Changeset
+) -> None:
+    """Store each file as `git add` would, leave out what then equals the base, and name what LFS keeps."""
+    try:
+        tree = changeset.write(base, found.edits)
+    except RunnerError:
+        return  # `_built` says what git refuses
+    as_added = list(edits_as_added(changeset, tree, found.edits))
+    lfs = {edit.path for edit, now in zip(found.edits, as_added, strict=True) if now is None}
+    kept = [edit for edit in as_added if edit is not None]
+    same = {edit.path for edit in kept if edit.path in before and _is_blob(edit, before[edit.path])}
+    found.edits = [edit for edit in kept if edit.path not in same]
+    found.changes = [
+        replace(change, omitted=LFS_MESSAGE) if change.path in lfs else change
+        for change in found.changes
+        if change.path not in same
+    ]
+
+
+def _is_blob(edit: Edit, was: IndexEntry) -> bool:
+    if edit.content is None or edit.mode != was.mode:
+        return False
+    hasher = git_index.blob_hasher(was.sha, len(edit.content))
+    hasher.update(edit.content)
+    return hasher.hexdigest() == was.sha
 
 
 def _built(base: str, collected: _Collected, changeset: Changeset) -> Harvest:

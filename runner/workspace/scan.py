@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,19 +22,25 @@ class ScanResult:
     changed_files: dict[str, os.stat_result] = field(
         default_factory=dict
     )  # new files, and files whose facts changed
-    nested: set[str] = field(
-        default_factory=set
-    )  # folders with a repository of their own inside inside inside
+    nested: set[str] = field(default_factory=set)  # folders with a repository of their own inside
     unreadable: dict[str, str] = field(default_factory=dict)  # folder -> reason
     present_paths: set[str] = field(default_factory=set)  # the paths of `before` that still exist
     truncated: str = ""
 
 
-def scan(root: Path, before: Mapping[str, IndexEntry], ignored: IgnoreRules) -> ScanResult:
-    """Compare the tree at `root` with `before`. The `.git` of the root itself is not looked at."""
-    top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def scan(
+    root: Path,
+    before: Mapping[str, IndexEntry],
+    ignored: IgnoreRules,
+    enter: Collection[str] | None = (),
+) -> ScanResult:
+    """Compare the tree at `root` with `before`. The `.git` of the root itself is not looked at.
+
+    `enter` names the nested repositories whose files are looked at too; None: all of them.
+    """
+    top = safe_fs.open_root(root)
     try:
-        state = _Walk(top, before, _folders(before), ignored)
+        state = _Walk(top, before, parent_folders(before), ignored, enter)
         level = [""]
         while level and not state.found.truncated:
             level = state.descend(level)
@@ -43,7 +49,8 @@ def scan(root: Path, before: Mapping[str, IndexEntry], ignored: IgnoreRules) -> 
         os.close(top)
 
 
-def _folders(before: Iterable[str]) -> set[str]:
+def parent_folders(before: Iterable[str]) -> set[str]:
+    """Every folder above one of the paths."""
     found: set[str] = set()
     for path in before:
         while "/" in path and (path := path.rsplit("/", 1)[0]) not in found:
@@ -57,6 +64,7 @@ class _Walk:
     before: Mapping[str, IndexEntry]
     folders: set[str]  # that hold paths of `before`
     ignored: IgnoreRules
+    enter: Collection[str] | None
     found: ScanResult = field(default_factory=ScanResult)
     new: int = 0
 
@@ -67,8 +75,11 @@ class _Walk:
         folders: list[str] = []
         for folder in level:
             for path, now in self._entries(folder):
-                if stat.S_ISDIR(now.st_mode) and not self._submodule(path):
-                    (below if path in self.folders else folders).append(path)
+                if stat.S_ISDIR(now.st_mode):
+                    if self._submodule(path):
+                        below += [path] if self._is_open_submodule(path) else []
+                    else:
+                        (below if path in self.folders else folders).append(path)
                 elif path in self.before:
                     self._known(path, now)
                 else:
@@ -115,24 +126,35 @@ class _Walk:
         return found
 
     def _nested(self, folder: str) -> bool:
-        """Whether a folder is a nested repository: git takes it as one entry unless it tracks files in it."""
+        """Whether a folder stays closed: git takes a nested repository as one entry unless it tracks files
+        in it.
+        """
         self.found.nested.add(folder)
-        return folder not in self.folders
+        return folder not in self.folders and not self._enters(folder)
+
+    def _enters(self, folder: str) -> bool:
+        return self.enter is None or folder in self.enter
 
     def _submodule(self, path: str) -> bool:
         return path in self.before and self.before[path].mode == SUBMODULE
 
+    def _is_open_submodule(self, path: str) -> bool:
+        """Whether the folder of a submodule, which our checkout left empty, has files to look at."""
+        self.found.present_paths.add(path)
+        try:
+            here = safe_fs.open_folder(self.top, path.split("/"))
+            try:
+                filled = bool(os.listdir(here))  # noqa: PTH208 - a descriptor has no path
+            finally:
+                os.close(here)
+        except OSError as error:
+            self.found.unreadable[path] = error.strerror or str(error)
+            return False
+        if filled:
+            self.found.nested.add(path)
+        return filled and self._enters(path)
+
     def _known(self, path: str, now: os.stat_result) -> None:
         self.found.present_paths.add(path)
-        if stat.S_ISDIR(now.st_mode):  # the folder of a submodule, which our checkout left empty
-            self._look_into(path)
-        elif not self.before[path].is_untouched(now):
+        if not self.before[path].is_untouched(now):
             self.found.changed_files[path] = now
-
-    def _look_into(self, path: str) -> None:
-        here = safe_fs.open_folder(self.top, path.split("/"))
-        try:
-            if os.listdir(here):  # noqa: PTH208 - a descriptor has no path
-                self.found.nested.add(path)
-        finally:
-            os.close(here)

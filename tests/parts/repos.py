@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.model import Allowance, FileChange, Phase, Remote
+from runner.workspace.baseline import NO_SETUP, Baseline, take_baseline
 from runner.workspace.changeset import Changeset
 from runner.workspace.checkout import Workspace, checkout
 from runner.workspace.harvest import Harvest, harvest
@@ -103,8 +104,13 @@ class Scene:
         with checkout(self.mirror, self.mirror.resolve(ref), "run-1", layered=layered) as found:
             yield found
 
-    def harvest(self, workspace: Workspace, allowance: Allowance | None = None) -> Harvest:
-        return harvest(workspace, allowance or Allowance(), self.changeset())
+    def baseline(self, workspace: Workspace) -> Baseline:
+        return take_baseline(workspace, self.changeset())
+
+    def harvest(
+        self, workspace: Workspace, allowance: Allowance | None = None, baseline: Baseline = NO_SETUP
+    ) -> Harvest:
+        return harvest(workspace, allowance or Allowance(), self.changeset(), baseline)
 
 
 def scene(folder: Path, files: Mapping[str, Content] | None = None) -> Scene:
