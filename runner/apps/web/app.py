@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fastapi import FastAPI, Request
@@ -65,42 +65,76 @@ def create_app(
     return web
 
 
+@dataclass(eq=False, slots=True)
+class _Body:
+    """A body that is being read, or stored."""
+
+    limit: asyncio.Timeout
+    content: bytearray = field(default_factory=bytearray)
+    gave_way: bool = False
+
+    def give_way(self) -> None:
+        """Stop reading, for the sake of one that began later."""
+        self.gave_way = True
+        self.content = bytearray()
+        if not self.limit.expired():
+            self.limit.reschedule(0)
+
+
 @dataclass
 class _Bodies:
-    """Reads bodies within limits of size and time."""
+    """Reads bodies within limits of size and time.
+
+    When all of them hold too much, the one that began first gives way: nobody knows yet who is who, and a
+    delivery that is meant comes at once, while one that stalls is soon the oldest.
+    """
 
     patience: float
-    in_hand: int = 0
+    reading: dict[_Body, None] = field(default_factory=dict)  # the oldest first
+    storing: int = 0  # bytes that came whole and are in hand
 
     @asynccontextmanager
     async def read(self, request: Request, max_body: int) -> AsyncIterator[bytes | RefusedDelivery]:
         """The body; it counts towards the limit until the context ends."""
-        body = bytearray()
+        body = _Body(asyncio.timeout(self.patience))
+        self.reading[body] = None
         try:
-            async with asyncio.timeout(self.patience):
+            async with body.limit:
                 refused = await self._read(request, body, max_body)
         except TimeoutError:
-            refused = _SLOW
+            refused = _BUSY if body.gave_way else _SLOW
         except ClientDisconnect:
             refused = _GONE
-        try:
-            yield refused or bytes(body)
         finally:
-            self.in_hand -= len(body)
+            self.reading.pop(body)
+        size = 0 if refused else len(body.content)
+        self.storing += size
+        try:
+            yield refused or bytes(body.content)
+        finally:
+            self.storing -= size
 
-    async def _read(self, request: Request, body: bytearray, max_body: int) -> RefusedDelivery | None:
+    async def _read(self, request: Request, body: _Body, max_body: int) -> RefusedDelivery | None:
         too_large = RefusedDelivery(413, f"the body is larger than {max_body / (1 << 20):.0f} MB")
         length = request.headers.get("content-length", "0")
         if length.isdigit() and int(length) > max_body:
             return too_large
         async for chunk in request.stream():
-            body += chunk
-            self.in_hand += len(chunk)
-            if len(body) > max_body:
+            body.content += chunk
+            if len(body.content) > max_body:
                 return too_large
-            if self.in_hand > _IN_HAND:
+            self._make_room()
+            if body.gave_way:
                 return _BUSY
         return None
+
+    def _make_room(self) -> None:
+        """Have bodies give way until all in hand is within the limit."""
+        over = self.storing + sum(len(body.content) for body in self.reading) - _IN_HAND
+        for body in self.reading if over > 0 else ():
+            if over > 0 and body.content:
+                over -= len(body.content)
+                body.give_way()
 
 
 def _deliver(deliver: Callable[[Event, str], bool], received: Delivery) -> JSONResponse:

@@ -192,9 +192,8 @@ def serve_webhooks(
 
     `secrets` are by event source; `own_name` spells a repository as it is configured, empty: not served.
     """
-    import uvicorn
-
     from runner.apps.web.app import create_app
+    from runner.apps.web.server import make_server
 
     def deliver(event: Event, repository: str) -> bool:
         new = event_sources.deliver(event, own_name(repository) or repository)
@@ -203,7 +202,7 @@ def serve_webhooks(
 
     host, _, port = listen.rpartition(":")
     web = create_app(deliver, secrets, lambda name: bool(own_name(name)), lambda: {"store": True})
-    server = uvicorn.Server(uvicorn.Config(web, host=host, port=int(port), log_level="warning"))
+    server = make_server(web, host, int(port))
     thread = Thread(target=server.run, name="webhooks", daemon=True)
     thread.start()
     _wait_until_started(server, thread, listen)

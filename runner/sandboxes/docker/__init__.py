@@ -52,6 +52,7 @@ class Container:
     spec: SandboxSpec
     id: str
     open_socket: socket.socket | None
+    image_variables: tuple[str, ...] = ()  # NAME=VALUE
     places: Places = PLACES
     dead: bool = False
     sealed: bool = False
@@ -90,13 +91,13 @@ class Container:
 
     def _begin(self, argv: tuple[str, ...], has_input: bool, variables: Mapping[str, str]) -> str:
         # Values are given to the command alone: what is given to the container can be read by inspecting it.
-        environment = {"PATH": options.PATH, "HOME": PLACES.home, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108
+        given = {**self.spec.variables, **variables}
         with engine.engine_errors(f"run {argv[0]} in the container"), self._present():
             made = engine.client().exec_create(
                 self.id,
                 list(argv),
                 stdin=has_input,
-                environment={**environment, **self.spec.variables, **variables},
+                environment=options.variables(self.image_variables, given),
                 workdir=PLACES.workspace,
             )
         return str(made["Id"])
@@ -271,9 +272,10 @@ class DockerKind(SandboxKind):
             with engine.engine_errors(f"start a container from {spec.image}"):
                 container = engine.client().create_container(**_arguments(spec))["Id"]
                 engine.client().start(container)
+                described = engine.client().inspect_container(container)
             # Before anything else runs inside: nothing can then put something of its own in its place.
             with open_listener(spec, container) if spec.gateway else nullcontext() as opened:
-                yield Container(spec, container, opened)
+                yield Container(spec, container, opened, tuple(described["Config"]["Env"] or ()))
         except BaseException:
             with suppress(RunnerError):  # what went wrong first is what people need to hear
                 _remove(container)

@@ -1,20 +1,21 @@
 """What a container may do: pure, a spec in, the engine's options out."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
 from runner.clients.docker.engine import RUN_LABEL
 from runner.core.model import Places
 from runner.sandboxes import Origin, SandboxSpec
+from runner.sandboxes.docker import seccomp
 
 USER = (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)
 TOOLS = "/opt/skillrunner/bin"
 """The folder, on the PATH inside, for programs of this machine."""
 
 PLACES = Places(workspace="/workspace", exchange="/skillrunner", home="/skillrunner/home")
-PATH = f"{TOOLS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NO_NAMES = ["127.0.0.1"]
 """Nobody for the engine to ask for a name: the container itself, where nothing answers."""
 
@@ -22,6 +23,7 @@ _NAP = 15  # seconds
 _IDLE = 'n=$1; while [ "$n" -gt 0 ]; do sleep "$2"; n=$((n - 1)); done'
 _TMP = "rw,exec,nosuid,nodev,size=1g,mode=1777"
 _RUN = "rw,nosuid,nodev,size=16m,mode=1777"
+_SECURITY = ["no-new-privileges", f"seccomp={seccomp.profile()}"]
 
 
 def labels(spec: SandboxSpec) -> dict[str, str]:
@@ -59,6 +61,17 @@ def options(spec: SandboxSpec) -> dict[str, Any]:
     }
 
 
+def variables(image: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a command besides those that its image sets: `image` holds these, as NAME=VALUE.
+
+    The PATH is the one that is given, or the image's own, behind the folder of this machine's programs.
+    """
+    own = dict(one.partition("=")[::2] for one in image)
+    path = given.get("PATH") or own.get("PATH") or _USUAL_PATH
+    usual = {"HOME": PLACES.home, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108 - the container's own
+    return {**usual, **given, "PATH": f"{TOOLS}:{path}"}
+
+
 def host_options(spec: SandboxSpec, names: list[str]) -> dict[str, Any]:
     """Limits, and what is seen of the host. `names` are the servers to ask for names."""
     return {
@@ -77,7 +90,7 @@ def host_options(spec: SandboxSpec, names: list[str]) -> dict[str, Any]:
         "network_mode": "bridge" if spec.setup_network else "none",
         "pids_limit": spec.resources.pids,
         "read_only": True,
-        "security_opt": ["no-new-privileges"],
+        "security_opt": _SECURITY,
         "tmpfs": {"/tmp": _TMP, "/run": _RUN},  # noqa: S108 - the container's own
     }
 
@@ -92,7 +105,7 @@ def helper_options(
         "mounts": [_mount(str(spec.exchange), PLACES.exchange, False)],
         "network_mode": f"container:{container}",
         "read_only": True,
-        "security_opt": ["no-new-privileges"],
+        "security_opt": _SECURITY,
     }
     return options(spec) | mine, host
 

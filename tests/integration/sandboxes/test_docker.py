@@ -44,6 +44,71 @@ def test_a_container_is_locked_down(container: Rig, command: str, expected: byte
     assert container.printed() == expected
 
 
+CALL = "import ctypes, sys; libc = ctypes.CDLL(None, use_errno=True); number = ctypes.c_long"
+SOCKET, IO_URING, UNSHARE, KEYCTL = {"x86_64": (41, 425, 272, 250), "aarch64": (198, 425, 97, 219)}.get(
+    os.uname().machine, (198, 425, 97, 219)
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [
+        (SOCKET, (40, 1, 0)),  # AF_VSOCK: the hypervisor, and its other machines
+        (SOCKET, (40 | 1 << 32, 1, 0)),  # the same for the kernel, which reads 32 bits of it
+        (SOCKET, (38, 5, 0)),  # AF_ALG
+        (SOCKET, (17, 3, 0)),  # AF_PACKET
+        (SOCKET, (30, 1, 0)),  # AF_TIPC
+        (IO_URING, (1, 0, 0)),
+        (UNSHARE, (0x10000000, 0, 0)),
+        (KEYCTL, (0, 0, 0)),
+    ],
+)
+def test_the_kernel_refuses_what_leads_past_the_network(
+    container: Rig, number: int, arguments: tuple[int, int, int]
+) -> None:
+    listed = ", ".join(f"number({one})" for one in (number, *arguments))
+    program = f"{CALL}; print(libc.syscall({listed}), ctypes.get_errno())"
+    container.run(container.open(), f"python3 -c '{program}'")
+    assert container.printed() == b"-1 1\n"  # EPERM
+
+
+def test_the_kernel_lets_programs_work(container: Rig) -> None:
+    program = """
+import asyncio, multiprocessing, socket, subprocess, threading
+for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
+    socket.socket(family).close()
+socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
+socket.socketpair()
+threading.Thread(target=print, args=("thread",)).start()
+asyncio.run(asyncio.sleep(0))
+subprocess.run(["true"], check=True)
+child = multiprocessing.Process(target=print, args=("process",))
+child.start()
+child.join()
+"""
+    sandbox = container.open()
+    sandbox.put("program.py", program.encode())
+    ended = container.run(sandbox, "python3 -u /skillrunner/program.py")
+    assert (ended.code, container.printed("stderr")) == (0, b"")
+    assert container.printed() == b"thread\nprocess\n"
+
+
+def test_the_images_own_path_is_kept(container: Rig, local_image: str) -> None:
+    """Images of golang, of rust and with a virtual environment have their programs elsewhere."""
+    made = door.client().create_container(local_image, ["true"])["Id"]
+    door.client().commit(
+        made, "skillrunner/path", "test", changes="ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin"
+    )
+    try:
+        container.image = "skillrunner/path:test"
+        container.run(container.open(), "echo $PATH")
+        assert container.printed() == b"/opt/skillrunner/bin:/opt/venv/bin:/usr/local/bin:/usr/bin\n"
+    finally:
+        container.stack.close()
+        door.remove(made)
+        door.client().remove_image("skillrunner/path:test", force=True)
+
+
 def test_a_file_from_inside_cannot_take_the_owners_rights(container: Rig) -> None:
     """Root on the host meets what was written inside: it must be nobody's special file."""
     sandbox = container.open()

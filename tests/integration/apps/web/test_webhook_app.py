@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
 import requests
-import uvicorn
 
 from runner.apps.web.app import create_app
+from runner.apps.web.server import IntakeProtocol, make_server
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
@@ -58,7 +58,7 @@ def served(store: Store, patience: float = 20.0) -> Iterator[str]:
         patience=patience,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(made, log_level="warning", lifespan="off"))
+        server = make_server(made)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
         try:
@@ -197,16 +197,99 @@ def test_a_body_that_does_not_come_is_waited_for_only_so_long(store: Store) -> N
 
 
 def test_bodies_share_what_memory_there_is(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What began first gives way, so that stalled bodies never shut out one that is meant."""
     monkeypatch.setattr("runner.apps.web.app._IN_HAND", 1_000_000)
-    large = payload() + b" " * 800_000
+    with connected(url) as first, connected(url) as second:
+        for stalled in (first, second):
+            stalled.sendall(head(Content_Length=500_000) + b"x" * 450_000)
+        assert post(url, payload() + b" " * 800_000).status_code == 202
+        assert until_closed(first).startswith(b"HTTP/1.1 503")
+        assert until_closed(second).startswith(b"HTTP/1.1 503")
 
-    def is_full() -> bool:
-        with connected(url) as slow:  # anew each time: it is cut when it takes too long
-            slow.sendall(head(Content_Length=900_000) + b"x" * 800_000)
-            return post(url, large).status_code == 503 and post(url, payload()).ok
 
-    wait_until(is_full)
-    wait_until(lambda: post(url, large).ok)
+def test_unsigned_bodies_that_stall_shut_nobody_out(store: Store, url: str) -> None:
+    """Five of them held all that may be held, and a signed delivery was told to come again."""
+    with ExitStack() as opened:
+        for _ in range(5):
+            stalled = opened.enter_context(connected(url))
+            stalled.sendall(head(Content_Length=MAX_BODY))
+            stalled.sendall(b"x" * (MAX_BODY - 1))
+        assert post(url, payload()).status_code == 202
+    assert [event.key for event in store.inbox.taken] == ["release:1:published"]
+
+
+def test_small_bodies_that_stall_keep_what_they_have(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only as many give way as have to."""
+    monkeypatch.setattr("runner.apps.web.app._IN_HAND", 1_000_000)
+    body = payload(7)
+    with connected(url) as first, connected(url) as second:
+        first.sendall(head(Content_Length=900_000) + b"x" * 800_000)
+        given = {name.replace("-", "_"): value for name, value in headers(body).items()}
+        second.sendall(head(Content_Length=len(body), Connection="close", **given) + body[:10])
+        assert post(url, payload() + b" " * 900_000).status_code == 202
+        assert until_closed(first).startswith(b"HTTP/1.1 503")
+        second.sendall(body[10:])
+        assert until_closed(second).startswith(b"HTTP/1.1 202")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"P",
+        b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nX-Slow:",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /",  # the second one on a line that is kept
+    ],
+)
+def test_a_head_that_does_not_come_ends_the_connection(
+    url: str, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(IntakeProtocol, "head_timeout", 0.2)
+    with connected(url) as slow:
+        slow.sendall(sent)
+        began = time.monotonic()
+        with suppress(ConnectionResetError):
+            until_closed(slow)
+        assert time.monotonic() - began < 4  # uvicorn itself ends what is silent after five seconds
+
+
+def is_cut(slow: socket.socket, piece: bytes) -> bool:
+    """Whether the connection ends although something comes again and again."""
+    for _ in range(200):
+        try:
+            slow.sendall(piece)
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_head_that_comes_byte_by_byte_has_the_same_limit(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IntakeProtocol, "head_timeout", 0.3)
+    with connected(url) as slow:
+        assert is_cut(slow, b"P")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nothing", "/webhooks/nobody"])
+def test_a_body_that_nobody_reads_has_a_limit_too(
+    url: str, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(IntakeProtocol, "body_timeout", 0.3)
+    with connected(url) as slow:
+        slow.sendall(head(Content_Length=1_000_000).replace(b"/webhooks/github", path.encode()))
+        assert is_cut(slow, b"x")
+
+
+def test_many_connections_that_say_nothing_shut_nobody_out(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would use up the files that the worker may have open."""
+    monkeypatch.setattr(IntakeProtocol, "max_connections", 10)
+    with ExitStack() as opened:
+        silent = [opened.enter_context(connected(url)) for _ in range(40)]
+        assert post(url, payload()).status_code == 202
+        with suppress(ConnectionResetError):
+            assert silent[0].recv(1) == b""
 
 
 def wait_until(true: Callable[[], bool]) -> None:
