@@ -127,6 +127,11 @@ def test_the_runs_of_a_killed_worker_are_handled_by_another(url: str) -> None:
         assert line(second) == "recovered 0"
 
 
+def collect(process: "subprocess.Popen[str]", told: list[str]) -> None:
+    assert process.stdout is not None
+    told.extend(text.strip() for text in process.stdout)
+
+
 def test_of_two_who_recover_one_handles_it(postgres: str) -> None:
     with worker(postgres, "dies", 60) as first:
         tell(first, "start x")
@@ -135,9 +140,15 @@ def test_of_two_who_recover_one_handles_it(postgres: str) -> None:
     with worker(postgres, "one", 0) as one, worker(postgres, "two", 0) as two:
         for process in (one, two):
             tell(process, "recover dies")
-        time.sleep(5)
-        told = []
+        told: list[str] = []
+        readers = [threading.Thread(target=collect, args=(process, told)) for process in (one, two)]
+        for reader in readers:
+            reader.start()
+        until(lambda: sum(text.startswith("recovered ") for text in told) == 2 and "end x:1" in told)
+        tell(one, "start last")
+        until(lambda: "end last:1" in told)
         for process in (one, two):
             process.terminate()
-            told += process.communicate()[0].split("\n")
+    for reader in readers:
+        reader.join()
     assert told.count("begin x:1") == 1

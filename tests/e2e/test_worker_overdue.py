@@ -2,19 +2,24 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from runner.store.alerts import AlertStore, ReadResult
 from tests.parts.listener import Listener
 from tests.parts.workers import Team
 
 
-def test_anybody_can_ask_the_store_when_no_worker_lives(team: Team) -> None:
+def test_anybody_can_ask_the_store_when_no_worker_lives(team: Team, tmp_path: Path) -> None:
+    """The first worker's clock is an hour behind: what it expects next is overdue for everybody else."""
+    clock = tmp_path / "clock"
+    clock.write_text("-3600")
     team.settings = "grace: 1s"
-    team.commit("often", "true", on="{schedule: [{cron: '* * * * *'}]}", output="{{none: {{}}}}")
-    first = team.start()
-    team.until(lambda: team.are_ended() and AlertStore(team.store).repositories("often"))
+    schedule = "{schedule: [{cron: '* * * * *'}]}"
+    team.commit("often", "true", on=schedule, output="{{none: {{}}}}", ago=timedelta(hours=2))
+    first = team.start("-m", "tests.parts.worker_driver", "--clock", str(clock))
+    team.until(lambda: AlertStore(team.store).repositories("often"))
     first.kill()
-    team.until(lambda: "overdue" in team.skillrunner("worker", "status", "--healthy").out, patience=150)
+    team.until(lambda: "overdue" in team.skillrunner("worker", "status", "--healthy").out)
     asked = team.skillrunner("worker", "status", "--healthy", "--anywhere")
     assert asked.code == 1
     assert f"overdue: {team.project.origin} often: the slot of " in asked.out
