@@ -70,7 +70,8 @@ class Changeset:
         self._git = Git(directory, phase=phase)
         if not (directory / "HEAD").exists():
             directory.mkdir(parents=True, exist_ok=True)
-            self._git.run("init", "--quiet", "--bare", "--template=", directory)
+            kind = Git(mirror_objects.parent, phase=phase).output("rev-parse", "--show-object-format")
+            self._git.run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", directory)
         (self.objects / "info").mkdir(exist_ok=True)
         (self.objects / "info" / "alternates").write_text(f"{mirror_objects}\n")
 

@@ -155,7 +155,15 @@ def _clone(remote: Remote, aside: Path) -> None:
         above.run("clone", "--quiet", "--bare", "--template=", "--", remote.url, aside)
         Git(aside).run("remote", "remove", "origin")
     else:
-        above.run("init", "--quiet", "--bare", "--template=", aside)
+        above.run(
+            "init", "--quiet", "--bare", "--template=", f"--object-format={_format(above, remote)}", aside
+        )
+
+
+def _format(above: Git, remote: Remote) -> str:
+    """The kind of the object names of a remote: a repository has one for all."""
+    told = above.output("ls-remote", "--", remote.url, "HEAD", "refs/heads/*", variables=remote.variables)
+    return "sha256" if re.match(r"[0-9a-f]{64}\t", told) else "sha1"
 
 
 def _update(git: Git, remote: Remote, want: Sequence[str]) -> bool:

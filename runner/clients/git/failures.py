@@ -72,6 +72,11 @@ _CAUSES = (
         "name a branch, tag or commit that the repository has: `git ls-remote`",
     ),
     _Cause(
+        r"not a tree object|object file \S+ is empty|is corrupt|inflate: data stream|unable to read tree",
+        Reason.GIT_FAILED,
+        "the repository is damaged: see what is missing with `git fsck`",
+    ),
+    _Cause(
         r"[Pp]ermission denied|Read-only file system",
         Reason.GIT_FAILED,
         "let the user who runs skillrunner own its state_dir, then run it again",

@@ -1,7 +1,11 @@
 """The user's own repository, as it lies on their disk. Only ever read, with their own configuration."""
 
+import os
 import re
-from collections.abc import Mapping
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from configparser import Error as ConfigError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +17,8 @@ from runner.core.model import Phase, Reason
 if TYPE_CHECKING:
     from git import Repo
 
+_HEADS, _ORIGIN = "refs/heads/", "refs/remotes/origin/"
+_NO_COMMITS = ("has no commits yet", "commit something first: git add -A && git commit")
 _URL = re.compile(r"(?:https?|ssh|git)://(?:[^/@]*@)?(?P<host>[^/:]+)(?::\d+)?/(?P<path>.+)")
 _SCP = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/:@]+):(?!//)(?P<path>[^/].*)")
 
@@ -22,20 +28,18 @@ class LocalRepository:
     """A repository on the user's disk."""
 
     root: Path
-    head: str  # the commit that is checked out; empty: there is none yet
+    head: str  # the commit that is checked out; empty: there is none, and `no_head` says why
     branch: str | None  # None: no branch is checked out
     default_branch: str
     remotes: Mapping[str, str] = field(default_factory=dict)  # name -> URL, without credentials
+    no_head: tuple[str, str] = _NO_COMMITS
 
     @property
     def head_sha(self) -> str:
-        """The commit that is checked out. Raises RunnerError REF_NOT_FOUND when there is none yet."""
+        """The commit that is checked out. Raises RunnerError REF_NOT_FOUND when there is none."""
         if not self.head:
-            message, hint = (
-                f"{self.root} has no commits yet",
-                "commit something first: git add -A && git commit",
-            )
-            raise RunnerError(Phase.LOAD, Reason.REF_NOT_FOUND, message, hint=hint)
+            why, hint = self.no_head
+            raise RunnerError(Phase.LOAD, Reason.REF_NOT_FOUND, f"{self.root} {why}", hint=hint)
         return self.head
 
 
@@ -51,27 +55,73 @@ def discover(path: Path) -> LocalRepository:
     try:
         with Repo(path, search_parent_directories=True) as repo:
             return _read(path, repo)
-    except GitError as error:
-        hint = "go into a git repository, or make one: git init"
-        if "dubious ownership" in str(error):
-            named = re.search(r"repository at '(.+?)'", str(error))
-            trusted = named[1] if named else path.resolve()
-            hint = f"say that you trust it: git config --global --add safe.directory {trusted}"
-            raise _not_one(path, "it belongs to another user", hint) from error
-        raise _not_one(path, "neither it nor a folder above is a repository", hint) from error
+    except (GitError, ConfigError) as error:
+        raise _unreadable(path) from error
 
 
 def _read(path: Path, repo: "Repo") -> LocalRepository:
     if repo.working_tree_dir is None:
         raise _not_one(path, "it is a bare repository", "go to a checkout of it")
     repo.git.rev_parse("--git-dir")  # git itself must agree, or all that follows looks empty
+    head = _said(repo, "rev-parse", "--quiet", "--verify", "HEAD^{commit}")
+    branch = _said(repo, "symbolic-ref", "--quiet", "HEAD").removeprefix(_HEADS) or None
+    listing = _said(repo, "for-each-ref", "--format=%(refname)", _HEADS)
+    heads = [ref.removeprefix(_HEADS) for ref in listing.split("\n") if ref]
     return LocalRepository(
         root=Path(repo.working_tree_dir),
-        head=repo.head.commit.hexsha if repo.head.is_valid() else "",
-        branch=None if repo.head.is_detached else repo.active_branch.name,
-        default_branch=_default_branch(repo),
+        head=head,
+        branch=branch,
+        default_branch=_default_branch(repo, heads, branch),
         remotes={remote.name: _bare(remote.url) for remote in repo.remotes},
+        no_head=_no_head(repo, heads, branch) if not head else _NO_COMMITS,
     )
+
+
+def _said(repo: "Repo", *args: str) -> str:
+    """What git answers, stripped; empty where it fails."""
+    _, out, _ = repo.git.execute(["git", *args], with_extended_output=True, with_exceptions=False)
+    return str(out).strip()
+
+
+def _no_head(repo: "Repo", heads: Sequence[str], branch: str | None) -> tuple[str, str]:
+    """Why nothing is checked out, and what to do."""
+    if branch is not None and not _said(repo, "rev-parse", "--quiet", "--verify", f"{_HEADS}{branch}"):
+        damaged = (Path(repo.common_dir) / _HEADS / branch).is_file()
+        if not heads and not damaged:
+            return _NO_COMMITS
+        if not damaged:
+            why = f"stands on the branch {branch}, which does not exist"
+            return why, f"go to one that does: git switch {heads[0]}"
+    what = f"the branch {branch}" if branch else "HEAD"
+    return f"is damaged: the commit of {what} cannot be read", "see what is missing: git fsck"
+
+
+def _unreadable(path: Path) -> RunnerError:
+    """Why git does not read the repository around `path`, in its own words where it found one."""
+    asked = ["git", "-C", str(path), "rev-parse", "--git-dir"]
+    done = subprocess.run(
+        asked,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    said = done.stderr.strip().removeprefix("fatal: ").split("\n")[0]
+    if "dubious ownership" in said:
+        named = re.search(r"repository at '(.+?)'", said)
+        trusted = shlex.quote(named[1] if named else str(path.resolve()))
+        hint = f"say that you trust it: git config --global --add safe.directory {trusted}"
+        return _not_one(path, "it belongs to another user", hint)
+    if not path.is_dir():
+        return _not_one(path, "there is no such folder", "check the path given to -C")
+    here = path.resolve()
+    found = next((one / ".git" for one in (here, *here.parents) if os.path.lexists(one / ".git")), None)
+    if found is None:
+        hint = "go into a git repository, or make one: git init"
+        return _not_one(path, "neither it nor a folder above is a repository", hint)
+    why = said or "git reads it, and the library that reads it here does not"
+    return _not_one(path, f"git cannot read {found}: {why}", "mend that, or clone the repository anew")
 
 
 def _bare(url: str) -> str:
@@ -83,15 +133,13 @@ def _not_one(path: Path, why: str, hint: str) -> RunnerError:
     return RunnerError(Phase.LOAD, Reason.NOT_A_REPOSITORY, f"{path} is no git checkout: {why}", hint=hint)
 
 
-def _default_branch(repo: "Repo") -> str:
+def _default_branch(repo: "Repo", heads: Sequence[str], branch: str | None) -> str:
     """What origin says, else main or master, else what is checked out."""
-    for ref in repo.refs:
-        if ref.name == "origin/HEAD":
-            return ref.reference.name.removeprefix("origin/")
-    heads = [head.name for head in repo.heads]
+    known = _said(repo, "symbolic-ref", "--quiet", f"{_ORIGIN}HEAD")
+    if known and _said(repo, "rev-parse", "--quiet", "--verify", known):
+        return known.removeprefix(_ORIGIN)
     usual = [name for name in ("main", "master") if name in heads]
-    current = [] if repo.head.is_detached else [repo.active_branch.name]
-    return [*usual, *current, *heads, "main"][0]
+    return [*usual, *([branch] if branch else []), *heads, "main"][0]
 
 
 def address(url: str) -> tuple[str, str] | None:

@@ -77,8 +77,8 @@ class LocalForge(Forge):
         """The branch that the repository's HEAD names."""
         if self.branch:
             return self.branch
-        ref = Git(self.path, phase=Phase.PLAN).output("symbolic-ref", "--short", "HEAD")
-        return ref or "main"
+        ref = Git(self.path, phase=Phase.PLAN).output("symbolic-ref", "HEAD")
+        return ref.removeprefix("refs/heads/")  # whole: where a tag has the same name, git shortens it less
 
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
         return self.table.find(branch)

@@ -304,7 +304,7 @@ def test_discover_says_what_is_wrong(source: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, reason, hint in (
         (tmp_path / "empty", Reason.NOT_A_REPOSITORY, "git init"),
-        (tmp_path / "missing", Reason.NOT_A_REPOSITORY, "git init"),
+        (tmp_path / "missing", Reason.NOT_A_REPOSITORY, "check the path"),
         (source, Reason.NOT_A_REPOSITORY, "checkout"),
     ):
         with pytest.raises(RunnerError) as caught:
@@ -322,6 +322,71 @@ def test_a_repository_may_have_no_commit_yet(tmp_path: Path) -> None:
         _ = found.head_sha
     assert caught.value.reason is Reason.REF_NOT_FOUND
     assert "git commit" in caught.value.hint
+
+
+def _damage(root: Path, kind: str) -> None:
+    head = git(root, "rev-parse", "HEAD")
+    loose = root / ".git/objects" / head[:2] / head[2:]
+    if kind == "branch gone":
+        git(root, "symbolic-ref", "HEAD", "refs/heads/gone")
+    elif kind == "commit gone":
+        loose.unlink()
+    elif kind == "commit empty":
+        loose.chmod(0o644)
+        loose.write_bytes(b"")
+    elif kind == "HEAD":
+        (root / ".git/HEAD").write_text("garbage\n")
+    elif kind == "config":
+        (root / ".git/config").write_text("[broken\n")
+    else:
+        git(root, "config", "core.repositoryFormatVersion", "1")
+        git(root, "config", "extensions.unheard", "of")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("branch gone", "stands on the branch gone, which does not exist"),
+        ("commit gone", "is damaged: the commit of the branch main cannot be read"),
+        ("commit empty", "is damaged: the commit of the branch main cannot be read"),
+        ("HEAD", "git cannot read"),
+        ("config", "bad config line 1"),
+        ("extension", "unknown repository extension"),
+    ],
+)
+def test_a_damaged_repository_is_not_called_empty_or_absent(tmp_path: Path, kind: str, words: str) -> None:
+    root = tmp_path / "repo"
+    git(tmp_path, "init", "--quiet", "-b", "main", "repo")
+    git(root, "commit", "--quiet", "--allow-empty", "-m", "first")
+    _damage(root, kind)
+    with pytest.raises(RunnerError) as caught:
+        _ = discover(root).head_sha
+    assert words in caught.value.message
+    assert "no commits yet" not in caught.value.message
+    assert "git init" not in caught.value.hint
+
+
+def test_a_repository_with_sha256_has_a_head(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "-b", "main", "--object-format=sha256", "repo")
+    git(tmp_path / "repo", "commit", "--quiet", "--allow-empty", "-m", "first")
+    assert len(discover(tmp_path / "repo").head_sha) == 64
+
+
+def test_a_tag_named_like_the_branch_does_not_change_its_name(tmp_path: Path) -> None:
+    root = tmp_path / "repo"
+    git(tmp_path, "init", "--quiet", "-b", "main", "repo")
+    git(root, "commit", "--quiet", "--allow-empty", "-m", "first")
+    git(root, "tag", "main")
+    git(root, "commit", "--quiet", "--allow-empty", "-m", "second")
+    found = discover(root)
+    assert (found.branch, found.default_branch) == ("main", "main")
+    assert found.head == git(root, "rev-parse", "HEAD")
+
+
+def test_origins_head_that_leads_nowhere_is_not_the_default(source: Path, tmp_path: Path) -> None:
+    root = checkout(source, tmp_path / "work")
+    git(root, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone")
+    assert discover(root).default_branch == "main"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
