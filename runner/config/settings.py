@@ -71,6 +71,19 @@ class GatewaySettings(Model):
     )
 
 
+RegistryName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?$", max_length=200)]
+
+
+class BuildSettings(Model):
+    """How images of Dockerfiles are built."""
+
+    registries: Many[RegistryName] = Field(
+        default=(),
+        description="Registries at which a Dockerfile's FROM is helped by this machine's docker login",
+        examples=[["ghcr.io", "docker.io"]],
+    )
+
+
 class BotSettings(Model):
     """Who commits."""
 
@@ -145,6 +158,9 @@ class Config(Model):
     )
     policy: PolicySettings = Field(default=PolicySettings.model_construct(), description="What is guarded")
     github: GitHubSettings = Field(default=GitHubSettings.model_construct(), description="The forge")
+    builds: BuildSettings = Field(
+        default=BuildSettings.model_construct(), description="How images of Dockerfiles are built"
+    )
     bot: BotSettings = Field(default=BotSettings.model_construct(), description="Who commits")
     worker: WorkerConfig = Field(
         default=WorkerConfig.model_construct(), description="The daemon that runs what is due"

@@ -162,6 +162,7 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
         program=_program(configured.binary if configured else None, kind),
         harness_variables=dict(configured.variables) if configured else {},
         helper_image=gateway.image,
+        build_registries=tuple(place.config.builds.registries),
         private_hosts=tuple(gateway.private_hosts),
     )
 

@@ -62,6 +62,9 @@ class RunOptions:
     program: Program | None = None  # the harness's, on this machine, for a sandbox that lacks it
     harness_variables: Mapping[str, str] = field(default_factory=dict)
     helper_image: str = ""  # an image with Python, for sandboxes whose own image has none
+    build_registries: tuple[
+        str, ...
+    ] = ()  # those that get this machine's credentials for a Dockerfile's FROM
     private_hosts: tuple[str, ...] = ()  # hosts that a skill may name although their addresses are private
     propose_again: bool = False  # propose again what people closed unmerged
     worker: str = ""  # the worker that executes the run

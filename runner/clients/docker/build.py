@@ -1,20 +1,21 @@
 """Images that the engine builds: with a time limit, and an end as soon as the run has to stop."""
 
+import base64
 import json
 import queue
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO, Any
 
-from runner.clients.docker import engine, images
+from runner.clients.docker import dockerfile, engine, images
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Resources
 
@@ -34,17 +35,22 @@ class Build:
     key: str  # hexadecimal; equal keys are the same image
     name: str  # of the Dockerfile, for people
     dockerfile: str  # its path in the context
+    text: str  # what it says
     write: Callable[[IO[bytes]], None]  # writes the context, a tar archive
     resources: Resources
     timeout: float  # seconds
+    registries: tuple[str, ...] = ()  # those that get this machine's credentials
+    network: bool = True  # what RUN reaches; the engine itself fetches nothing but images
     stop: Callable[[], None] = lambda: None  # raises when the run has to stop
 
 
 def build(image: Build, say: Callable[[str], None], log: Callable[[str], None]) -> str:
     """The tag of the image. `log` gets the build's output, `say` its steps.
 
-    Raises RunnerError IMAGE_BUILD_FAILED with the end of the output, WALL_CLOCK after the time limit.
+    Raises RunnerError IMAGE_BUILD_FAILED with the end of the output, or for a Dockerfile that has the engine
+    fetch something; WALL_CLOCK after the time limit.
     """
+    _refuse_fetching(image.name, image.text)
     tag = f"{REPOSITORY}:{image.key}"
     if _used(tag, image.key):
         say(f"the image of {image.name} is there already: {tag}")
@@ -52,6 +58,7 @@ def build(image: Build, say: Callable[[str], None], log: Callable[[str], None]) 
     with suppress(RunnerError):  # another time, then
         for old in prune():
             say(f"no run has used {old} for long: it is removed")
+    _get_bases(image, say)
     say(f"building the image of {image.name}: {tag}")
     lines: list[str] = []
     with TemporaryFile() as context, engine.engine_errors(f"build {image.name}"):
@@ -65,6 +72,44 @@ def build(image: Build, say: Callable[[str], None], log: Callable[[str], None]) 
     if not images.is_present(tag):
         raise _failed(image, "\n".join(lines))
     return tag
+
+
+def _refuse_fetching(name: str, text: str) -> None:
+    """The engine has the host's network: ADD would read what listens on its loopback address, or metadata."""
+    if found := dockerfile.remote_sources(text):
+        raise RunnerError(
+            Phase.SANDBOX,
+            Reason.IMAGE_BUILD_FAILED,
+            f"{name} has the engine fetch {found[0]}: ADD takes files of the repository only",
+            hint="fetch it with RUN (curl, git), or commit it; no file's name begins with a variable there",
+        )
+
+
+def _get_bases(image: Build, say: Callable[[str], None]) -> None:
+    """Pull the images that a build begins with, and look at what they do in it."""
+    try:
+        bases = dockerfile.base_images(image.text)
+    except ValueError as error:
+        message = f"{image.name} names an image that cannot be told before it is built: FROM {error}"
+        hint = "write the image's name, or give its variables values with ARG before the first FROM"
+        raise RunnerError(Phase.SANDBOX, Reason.IMAGE_BUILD_FAILED, message, hint=hint) from None
+    for base in bases:
+        known = images.registry(base) in image.registries
+        with _advice(images.registry(base), known):
+            images.resolve(base, say, anonymous=not known)
+        _refuse_fetching(f"the image {base}, from which {image.name} begins,", images.triggers(base))
+
+
+@contextmanager
+def _advice(registry: str, known: bool) -> Iterator[None]:
+    """Say which key would have sent credentials, where an image cannot be had without."""
+    try:
+        yield
+    except RunnerError as error:
+        if error.reason is Reason.IMAGE_NOT_FOUND and not known and not error.retryable:
+            wanted = f"builds: {{registries: [{registry}]}}"
+            error.hint = f"is it private? Whoever runs this may write in skillrunner.yaml: {wanted}"
+        raise
 
 
 def prune(unused_for: float = UNUSED_AFTER) -> list[str]:
@@ -122,6 +167,17 @@ def _failed(wanted: Build, output: str) -> RunnerError:
     last = output.rpartition("\n")[2]
     away = _REGISTRY.search(last) is not None and images.is_temporary(last)
     return RunnerError(Phase.SANDBOX, Reason.IMAGE_BUILD_FAILED, message, hint=hint, retryable=away)
+
+
+def _credentials(api: Any, registries: Collection[str]) -> dict[str, str]:
+    """The header with this machine's credentials for these registries, and for no others."""
+    from docker import auth
+
+    every: dict[str, str] = {}
+    api._set_auth_headers(every)
+    known = json.loads(base64.urlsafe_b64decode(every.get("X-Registry-Config", "e30=")))
+    mine = {name: one for name, one in known.items() if auth.resolve_index_name(name) in registries}
+    return {"X-Registry-Config": auth.encode_header(mine).decode()} if mine else {}
 
 
 class _Stream:
@@ -192,10 +248,10 @@ class _Stream:
             "memswap": resources.memory,
             "cpuperiod": 100_000,
             "cpuquota": int(resources.cpus * 100_000),
+            "networkmode": "default" if self._wanted.network else "none",
             "labels": json.dumps({LABEL: self._wanted.key}),
         }
-        headers = {"Content-Type": "application/tar"}
-        api._set_auth_headers(headers)
+        headers = {"Content-Type": "application/tar", **_credentials(api, self._wanted.registries)}
         limit = (engine.API_TIMEOUT, self._wanted.timeout + engine.API_TIMEOUT)
         response = api._post(
             api._url("/build"), data=self._context, params=asked, headers=headers, stream=True, timeout=limit

@@ -24,9 +24,10 @@ _PASSES = re.compile(
 """Matches errors of registries, name servers and engines that may be gone at the next try."""
 
 
-def resolve(image: str, say: Callable[[str], None]) -> str:
+def resolve(image: str, say: Callable[[str], None], anonymous: bool = False) -> str:
     """The digest of an image, which is pulled first when the engine does not have it.
 
+    `anonymous`: its registry gets none of this machine's credentials.
     Raises RunnerError IMAGE_NOT_FOUND naming image, cause and the next command.
     """
     if not image:
@@ -35,7 +36,7 @@ def resolve(image: str, say: Callable[[str], None]) -> str:
         )
     found = _inspect(image)
     if found is None:
-        _pull(image, say)
+        _pull(image, say, anonymous)
         found = _inspect(image)
     if found is None:
         raise _no_image(image, "it was pulled and is still not there", f"docker pull {image}")
@@ -47,6 +48,19 @@ def resolve(image: str, say: Callable[[str], None]) -> str:
 def is_temporary(cause: str) -> bool:
     """Whether an error of a registry, in its or the engine's words, may be gone at the next try."""
     return _PASSES.search(cause) is not None
+
+
+def registry(image: str) -> str:
+    """The registry that an image comes from, as `docker login` names it."""
+    from docker.auth import resolve_index_name, split_repo_name
+
+    return str(resolve_index_name(split_repo_name(image)[0]))
+
+
+def triggers(image: str) -> str:
+    """What an image that is there does in each Dockerfile that begins with it: its ONBUILD instructions."""
+    found = _inspect(image) or {}
+    return "\n".join(map(str, (found.get("Config") or {}).get("OnBuild") or ()))
 
 
 def is_present(image: str) -> bool:
@@ -83,7 +97,7 @@ def _pulling() -> "APIClient":
     return Impatient(**docker.address(), version="auto")
 
 
-def _pull(image: str, say: Callable[[str], None]) -> None:
+def _pull(image: str, say: Callable[[str], None], anonymous: bool) -> None:
     import requests
     import urllib3
     from docker.errors import APIError
@@ -94,7 +108,9 @@ def _pull(image: str, say: Callable[[str], None]) -> None:
     failure, until = "", time.monotonic() + PULL_TIMEOUT
     try:
         with closing(_pulling()) as engine:
-            lines = engine.pull(name, tag=tag, stream=True, decode=True)
+            lines = engine.pull(
+                name, tag=tag, stream=True, decode=True, auth_config={} if anonymous else None
+            )
             for line in lines:
                 failure = failure or str(line.get("error", ""))  # read on: it frees the connection
                 status = str(line.get("status", ""))

@@ -50,6 +50,8 @@ def _build(context: RunContext, path: str, folder: str = "") -> str:
         key=found.key,
         name=path,
         dockerfile=DOCKERFILE,
+        text=found.dockerfile.decode(errors="replace"),
+        registries=context.options.build_registries,
         write=found.write,
         resources=spec.environment.resources,
         timeout=spec.environment.build_timeout,

@@ -27,7 +27,9 @@ LOOKUP = 'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.do
 def test_a_registry_that_cannot_be_reached_may_be_there_at_the_next_try(cause: str) -> None:
     error = images._no_image("python:3", cause, "docker pull python:3")
     assert (error.reason, error.retryable) == (Reason.IMAGE_NOT_FOUND, True)
-    wanted = build.Build(key="a", name="D", dockerfile="D", write=len, resources=Resources(), timeout=1)
+    wanted = build.Build(
+        key="a", name="D", dockerfile="D", text="", write=len, resources=Resources(), timeout=1
+    )
     if "/v2/" in cause:
         assert build._failed(wanted, f"Step 1/2 : FROM python:3\n{cause}").retryable
 
@@ -47,6 +49,8 @@ def test_a_registry_that_refuses_is_not_asked_again(cause: str) -> None:
 
 @pytest.mark.parametrize("output", ["could not resolve host: pypi.org", "lookup x on 1.1.1.1: no such host"])
 def test_what_a_command_of_a_build_says_is_no_word_of_a_registry(output: str) -> None:
-    wanted = build.Build(key="a", name="D", dockerfile="D", write=len, resources=Resources(), timeout=1)
+    wanted = build.Build(
+        key="a", name="D", dockerfile="D", text="", write=len, resources=Resources(), timeout=1
+    )
     said = f"Step 2/2 : RUN get\n{output}\nThe command '/bin/sh -c get' returned a non-zero code: 6"
     assert not build._failed(wanted, said).retryable

@@ -1,12 +1,15 @@
 """An environment is made of a commit's files, by the engine that runs the sandbox."""
 
+import base64
 import io
+import json
 import tarfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -117,9 +120,11 @@ def wanted(tmp_path: Path, local_image: str) -> Iterator[Any]:
     made: list[Build] = []
 
     def want(script: str, **options: Any) -> Build:
+        # A layer of its own, or a test that removes its image takes away what another builds upon.
+        text = f"FROM {local_image}\nENV OF_THE_TEST={tmp_path}\n{script}\n"
+
         def write(file: Any) -> None:
-            # A layer of its own, or a test that removes its image takes away what another builds upon.
-            content = f"FROM {local_image}\nENV OF_THE_TEST={tmp_path}\n{script}\n".encode()
+            content = text.encode()
             with tarfile.open(fileobj=file, mode="w") as tar:
                 info = tarfile.TarInfo("Dockerfile")
                 info.size = len(content)
@@ -127,7 +132,8 @@ def wanted(tmp_path: Path, local_image: str) -> Iterator[Any]:
 
         said = {"timeout": 120.0, "resources": Resources(), **options}
         key = f"test-{abs(hash(tmp_path)):x}"
-        made.append(Build(key=key, name="env/Dockerfile", dockerfile="Dockerfile", write=write, **said))
+        said = {"text": text, "write": write, **said}
+        made.append(Build(key=key, name="env/Dockerfile", dockerfile="Dockerfile", **said))
         return made[-1]
 
     yield want
@@ -237,3 +243,125 @@ def test_a_build_ends_when_the_run_has_to_stop(wanted: Any) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         build.build(wanted("RUN sleep 600", stop=stop), lambda _: begun.set(), lambda _: None)
+
+
+@pytest.fixture
+def host_service() -> Iterator[tuple[str, list[str]]]:
+    """A service on the host's loopback address, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Secrets(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"of the host")
+
+        def log_message(self, *args: object) -> None:
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Secrets) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("script", ["ADD {url}/add /stolen", "ARG U={url}/arg\nADD $U /stolen"])
+def test_a_build_does_not_read_the_hosts_loopback(
+    wanted: Any, host_service: tuple[str, list[str]], script: str
+) -> None:
+    """The engine fetches what ADD names, and its network is the host's."""
+    url, asked = host_service
+    with pytest.raises(RunnerError) as caught:
+        build.build(wanted(script.format(url=url)), print, print)
+    assert (caught.value.reason, asked) == (Reason.IMAGE_BUILD_FAILED, [])
+    assert "has the engine fetch" in caught.value.message
+
+
+@pytest.mark.docker
+def test_a_base_image_has_the_engine_fetch_nothing_either(
+    wanted: Any, local_image: str, host_service: tuple[str, list[str]]
+) -> None:
+    url, asked = host_service
+    base = f"skillrunner/onbuild-{uuid.uuid4().hex[:12]}"
+    made = engine.client().create_container(local_image, ["true"])["Id"]
+    engine.client().commit(made, base, "test", changes=f"ONBUILD ADD {url}/onbuild /stolen")
+    try:
+        text = f"ARG TAG=test\nFROM {base}:${{TAG}}\n"
+        with pytest.raises(RunnerError) as caught:
+            build.build(replace(wanted(""), text=text), print, print)
+        assert f"the image {base}:test, from which env/Dockerfile begins" in caught.value.message
+        assert asked == []
+    finally:
+        engine.remove(made)
+        engine.client().remove_image(f"{base}:test", force=True)
+
+
+@pytest.mark.docker
+def test_a_sealed_build_has_no_network(wanted: Any) -> None:
+    log: list[str] = []
+    build.build(wanted("RUN ls /sys/class/net | xargs echo devices:", network=False), print, log.append)
+    assert "devices: lo" in log
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(("registries", "expected"), [((), []), (("PLACE",), ["ann"])])
+def test_registries_get_the_credentials_that_the_operator_names(
+    wanted: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    registries: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    """A registry that wants to know who asks, and is told so by those who may say."""
+    told: list[str] = []
+
+    class Registry(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said = self.headers["Authorization"] or ""
+            if said.startswith("Basic "):
+                told.append(base64.b64decode(said[6:]).decode().partition(":")[0])
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.end_headers()
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *args: object) -> None:
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{server.server_port}"
+        auths = {place: {"auth": base64.b64encode(b"ann:her-password").decode()}}
+        (tmp_path / "config.json").write_text(json.dumps({"auths": auths}))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        named = tuple(one.replace("PLACE", place) for one in registries)
+        one = replace(wanted(""), text=f"FROM {place}/team/secret:1\n", registries=named)
+        with pytest.raises(RunnerError) as caught:
+            build.build(one, print, print)
+        server.shutdown()
+    assert sorted(set(told)) == expected
+    assert (f"builds: {{registries: [{place}]}}" in caught.value.hint) == (not expected)
+
+
+def test_only_named_registries_are_in_the_header() -> None:
+    class Client:
+        def _set_auth_headers(self, headers: dict[str, str]) -> None:
+            known = {
+                "https://index.docker.io/v1/": {"a": "1"},
+                "docker.io": {"a": "1"},
+                "ghcr.io": {"b": "2"},
+            }
+            headers["X-Registry-Config"] = base64.urlsafe_b64encode(json.dumps(known).encode()).decode()
+
+    def sent(*registries: str) -> list[str]:
+        made = build._credentials(Client(), registries)
+        return sorted(json.loads(base64.urlsafe_b64decode(made.get("X-Registry-Config", "e30="))))
+
+    assert sent() == []
+    assert sent("ghcr.io") == ["ghcr.io"]
+    assert sent("docker.io") == ["docker.io", "https://index.docker.io/v1/"]
+    assert sent("example.com") == []
