@@ -14,7 +14,7 @@ CODES = {
     ExitCode.OK: "it succeeded, or there was nothing to do",
     ExitCode.FAILED: "the skill or the agent did not do it",
     ExitCode.USAGE: "the command line was wrong",
-    ExitCode.INVALID: "a skill, a configuration or an input is not valid",
+    ExitCode.INVALID: "a skill, a configuration or an input is not valid, or a secret is missing",
     ExitCode.BLOCKED: "the policy refused, or a person's work goes first",
     ExitCode.TIMED_OUT: "a limit on time was reached",
     ExitCode.ERROR: "the runner or its surroundings broke",

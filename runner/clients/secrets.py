@@ -13,6 +13,7 @@ from runner.clients import oidc, process
 from runner.config.settings import SecretSource
 from runner.core.errors import RunnerError
 from runner.core.model import Caps, Phase, Reason, Stream
+from runner.core.paths import with_home
 
 MAX_VALUE = 64 * 1024
 """The maximum length of a value in bytes."""
@@ -39,7 +40,7 @@ class Secrets:
 
 def _looked_up(name: str, whose: str, source: SecretSource) -> str:
     if source.file:
-        return _from_file(name, whose, Path(source.file).expanduser())
+        return _from_file(name, whose, with_home(source.file))
     if source.command:
         return _from_command(name, whose, tuple(source.command))
     if source.keyring:

@@ -24,6 +24,7 @@ from runner.config.harness import HarnessConfig
 from runner.config.options import Glob, LimitOptions, PriceOptions, ResourceOptions, Variable
 from runner.config.worker import WorkerConfig
 from runner.core.model import Phase, Reason
+from runner.core.paths import with_home
 from runner.core.units import Maybe
 
 FILE = "skillrunner.yaml"
@@ -186,7 +187,7 @@ class Config(Model):
     @property
     def state(self) -> Path:
         """The absolute path of the state directory."""
-        return (self._root / Path(self.state_dir).expanduser()).absolute()
+        return (self._root / with_home(self.state_dir)).absolute()
 
 
 def load_config(

@@ -20,7 +20,6 @@ _STATES = {
             Reason.INVALID_SKILL,
             Reason.SKILL_NOT_FOUND,
             Reason.INVALID_INPUT,
-            Reason.SECRET_MISSING,
             Reason.SETUP_FAILED,
             Reason.IMAGE_BUILD_FAILED,
             Reason.HARNESS_MISSING,
@@ -80,7 +79,7 @@ class ExitCode(IntEnum):
     OK = 0  # it succeeded, or there was nothing to do
     FAILED = 1  # the skill or the agent did not do it
     USAGE = 2  # the command line was wrong
-    INVALID = 3  # a skill file, a configuration or an input is not valid
+    INVALID = 3  # a skill file, a configuration or an input is not valid, or a secret is missing
     BLOCKED = 4  # the policy refused, or a human's work goes first
     TIMED_OUT = 5
     ERROR = 6  # the runner or its surroundings broke
@@ -99,7 +98,13 @@ _BY_STATE = {
 }
 
 _INVALID = frozenset(
-    {Reason.INVALID_SKILL, Reason.SKILL_NOT_FOUND, Reason.INVALID_INPUT, Reason.INVALID_CONFIG}
+    {
+        Reason.INVALID_SKILL,
+        Reason.SKILL_NOT_FOUND,
+        Reason.INVALID_INPUT,
+        Reason.INVALID_CONFIG,
+        Reason.SECRET_MISSING,
+    }
 )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.clients.secrets import Secrets
@@ -13,6 +12,7 @@ from runner.config.harness import HarnessConfig
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
+from runner.core.paths import with_home
 from runner.harnesses import HARNESSES, Harness
 from runner.publish.forges import Forge, ForgeContext, choose_kind
 from runner.publish.outputs import OUTPUTS, BotIdentity
@@ -196,7 +196,7 @@ def _other_remote(place: Place, target: Forge, skill: str, name: str) -> Remote:
         hint = f"whoever runs the worker can allow it: worker.reads: {{'owner/name': [{name}]}}"
         raise RunnerError(Phase.CHECKOUT, Reason.FORGE_DENIED, message, hint=hint)
     if (where := place.config.repositories.get(name)) is not None:
-        return Remote(url=str(Path(where).expanduser()) if where[0] in "/~" else where)
+        return Remote(url=str(with_home(where)) if where[0] in "/~" else where)
     return target.remote_of(
         name, place.token if place.read_token is None else partial(place.read_token, name)
     )
@@ -207,7 +207,7 @@ def _program(configured: str | None, kind: str) -> "Program | None":
 
     if configured is None:
         return None
-    path = Path(configured).expanduser().resolve()
+    path = with_home(configured).resolve()
     if not path.is_file():
         message = f"harnesses.{kind}.binary: there is no file {path}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint="correct it in skillrunner.yaml")

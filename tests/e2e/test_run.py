@@ -66,7 +66,7 @@ def test_a_changed_result_updates_the_same_pull_request(project: Project) -> Non
         ("echo x > docs/a.md; sleep 30", "limits: {timeout: 1s}\n", 5, "timed_out", "wall_clock"),
         ("echo x > docs/a.md; sleep 30", "limits: {idle: 1s}\n", 5, "timed_out", "idle"),
         ("echo x > docs/a.md", "environment: {setup: ['exit 7']}\n", 1, "failed", "setup_failed"),
-        ("echo x > docs/a.md", "environment: {secrets: [NOT_SET_HERE]}\n", 1, "failed", "secret_missing"),
+        ("echo x > docs/a.md", "environment: {secrets: [NOT_SET_HERE]}\n", 3, "error", "secret_missing"),
         ("echo x > src.py", "", 4, "blocked", "policy_refused"),
     ],
 )

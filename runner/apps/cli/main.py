@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import click
 from runner import __version__
 from runner.apps.cli.commands import Options
 from runner.core.errors import ExitCode, RunnerError, exit_code
+from runner.core.paths import with_home
 
 VERBS = {
     "init": "Prepare a repository for skills.",
@@ -107,16 +109,26 @@ def _tell(error: RunnerError) -> None:
         click.echo(f"hint: {error.hint}", err=True)
 
 
+def _reports() -> Path:
+    """The folder of reports. Whatever is wrong with the state directory, a report has a place."""
+    if state := os.environ.get("SKILLRUNNER_STATE_DIR"):
+        return Path(state) / "reports"
+    with suppress(RunnerError):
+        return Path(os.environ.get("XDG_STATE_HOME") or with_home("~/.local/state"), "skillrunner/reports")
+    return Path(tempfile.gettempdir()) / f"skillrunner-{os.getuid()}" / "reports"
+
+
 def _report(error: Exception) -> ExitCode:
     """Write a report for developers, and print one line for the user. It holds no environment variables."""
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-    folder = Path(os.environ.get("SKILLRUNNER_STATE_DIR") or home / "skillrunner") / "reports"
-    path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.txt"
+    path = _reports() / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.txt"
     text = "".join(traceback.format_exception(error))
     versions = f"skillrunner {__version__}, Python {sys.version}, {sys.platform}\n"
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(f"{versions}verb: {' '.join(sys.argv[1:2])}\n\n{text}")
+        report = f"the report to send is {path}"
+    except OSError as refused:
+        report = f"no report of it could be written to {path} ({refused.strerror})"
     click.echo(f"error: {type(error).__name__}: {error}", err=True)
-    click.echo(f"hint: this is a bug in skillrunner; the report to send is {path}", err=True)
+    click.echo(f"hint: this is a bug in skillrunner; {report}", err=True)
     return ExitCode.BUG

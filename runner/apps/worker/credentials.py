@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from runner.apps.worker.lease import uptime
 from runner.clients.github.app import RenewingToken, Token, installation_token, owner_token
@@ -12,6 +11,7 @@ from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.paths import with_home
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
 READ_PERMISSIONS = {"contents": "read", "metadata": "read"}
@@ -64,7 +64,7 @@ class Credentials:
         app = self.config.worker.app
         assert app is not None
         if app.private_key_file is not None:
-            path = Path(app.private_key_file).expanduser()
+            path = with_home(app.private_key_file)
             try:
                 return path.read_text()
             except OSError as error:

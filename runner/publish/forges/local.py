@@ -10,6 +10,7 @@ from runner.clients.git import Git
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
+from runner.core.paths import with_home
 from runner.publish.forges import (
     Forge,
     ForgeContext,
@@ -33,7 +34,7 @@ class LocalKind(ForgeKind):
 
     def locate(self, name: str, config: Config) -> str | None:
         """A path, which begins as no name of a repository does."""
-        return str(Path(name).expanduser().resolve()) if name.startswith((".", "/", "~")) else None
+        return str(with_home(name).resolve()) if name.startswith((".", "/", "~")) else None
 
     def open(self, context: ForgeContext) -> "LocalForge":
         """`origin` where that is a folder of this machine, else the repository itself.
