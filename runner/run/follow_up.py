@@ -57,6 +57,7 @@ def report_end(
         at=now,
         payload={"run": {"id": run.id, "skill": run.skill, "state": end.state.value, "url": url}},
         subject=run.id,
+        subject_key=decision.subject_key if decision is not None else "",
     )
     if not listening_skills(skills, event):
         return FollowUps(event)

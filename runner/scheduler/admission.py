@@ -31,6 +31,7 @@ class WaitingRun:
     skill: str
     priority: int  # a lower one goes first: see `rank`
     since: datetime
+    subject_key: str = ""  # what it is about: one run at a time; empty: the skill itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class RunningRun:
 
     repository: str
     skill: str
+    subject_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,17 +133,22 @@ class _Counts:
     state: QueueState
     limits: AdmissionLimits
     _running: Counter[_Scope] = field(default_factory=Counter)
+    _subjects: set[_Scope] = field(default_factory=set)  # (repository, skill, subject) of running runs
     _starts: dict[_Scope, list[datetime]] = field(default_factory=dict)  # sorted
 
     def __post_init__(self) -> None:
         for one in self.state.running:
-            self._running.update(_scopes(one))
+            self._count(one)
         for begun in self.state.starts:
             self._note(begun, begun.at)
 
     def add(self, one: WaitingRun) -> None:
-        self._running.update(_scopes(one))
+        self._count(one)
         self._note(one, self.state.now)
+
+    def _count(self, one: WaitingRun | RunningRun) -> None:
+        self._running.update(_scopes(one))
+        self._subjects.update({_subject(one)} if one.subject_key else ())
 
     def _note(self, one: WaitingRun | StartedRun, at: datetime) -> None:
         for place in _scopes(one):
@@ -153,6 +160,8 @@ class _Counts:
 
     def run_refusal(self, one: WaitingRun) -> str:
         _, repository, skill = _scopes(one)
+        if one.subject_key and _subject(one) in self._subjects:
+            return f"another run of {one.repository} {one.skill} on {one.subject_key} goes on"
         return self._refusal(skill, self.limits.skill, self.limits.skill_rate) or self._refusal(
             repository, self.limits.repository, self.limits.repository_rate
         )
@@ -172,6 +181,10 @@ class _Counts:
             return ""
         again = f"{begun[last - rate.count] + window:%Y-%m-%d %H:%M:%S} UTC"
         return f"{count} runs{whose} have begun, {rate} may: the next at {again}"
+
+
+def _subject(one: WaitingRun | RunningRun) -> _Scope:
+    return one.repository, one.skill, one.subject_key
 
 
 def _scopes(one: WaitingRun | RunningRun | StartedRun) -> Iterable[_Scope]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from runner.core.errors import RunnerError
-from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
+from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict, subject_name
 from runner.core.units import span_text
 from runner.skills import Skill
 from runner.triggers import TriggerOptions
@@ -37,12 +37,13 @@ class _Decider:
         trigger: str,
         why: str,
         due: datetime | None = None,
-        subject: str = "",
+        event: Event | None = None,
     ) -> Decision:
-        """Start the skill unless it is decided already, paused, over its budget, or has an active run."""
-        decided = self.history.decisions.get(f"{skill.name} {key}")
-        active = self.started.get(skill.name) or getattr(self.history.active.get(skill.name), "run_id", None)
-        made = _DecisionMaker(skill, key, trigger, self.now, due)
+        """Start the skill unless it is decided already, paused, over its budget, or at work on that."""
+        about = event.subject_key if event else ""
+        name, decided = subject_name(skill.name, about), self.history.decisions.get(f"{skill.name} {key}")
+        active = self.started.get(name) or getattr(self.history.active.get(name), "run_id", None)
+        made = _DecisionMaker(skill, key, trigger, self.now, due, about)
         if decided is not None:
             return made.refuse(Cause.DUPLICATE, f"decided before: {decided.message}")
         if paused := _pause_message(skill, self.history):
@@ -50,12 +51,11 @@ class _Decider:
         if empty := self.history.budget.refusal(skill.name):
             return made.refuse(Cause.BUDGET, empty, Verdict.HELD)
         if active and skill.options.overlap == "skip":
-            return made.refuse(
-                Cause.OVERLAP, f"run {active} of {skill.name} has not ended, and `overlap` is skip"
-            )
-        self.started[skill.name] = "that was just started"
-        goes_on = subject and skill.options.continues
-        before = self.history.latest_runs.get(f"{skill.name} {subject}") if goes_on else None
+            whose = f"{skill.name} on {event.subject}" if event and about and event.subject else skill.name
+            return made.refuse(Cause.OVERLAP, f"run {active} of {whose} has not ended, and `overlap` is skip")
+        self.started[name] = "that was just started"
+        goes_on = event and event.subject and skill.options.continues
+        before = self.history.latest_runs.get(f"{skill.name} {event.subject}") if event and goes_on else None
         if before is None:
             return made.start(why)
         return replace(made.start(f"{why}, goes on from run {before}"), continues=before)
@@ -68,6 +68,7 @@ class _DecisionMaker:
     trigger: str
     now: datetime
     due: datetime | None = None
+    subject_key: str = ""
 
     def start(self, message: str) -> Decision:
         limits = self.skill.options.limits
@@ -90,6 +91,7 @@ class _DecisionMaker:
             at=self.now,
             due=self.due,
             expires=expires,
+            subject_key=self.subject_key,
         )
 
 
@@ -143,7 +145,7 @@ def _decide_event(skill: Skill, event: Event, facts: Facts, decider: _Decider) -
             return made.refuse(Cause.ACTOR, refused)
     by = f" by {facts.actor.login}" if facts.actor else ""
     why = f"{event.kind} {event.subject}".rstrip() + by
-    return decider.decide(skill, event.key, event.kind, why, subject=event.subject)
+    return decider.decide(skill, event.key, event.kind, why, event=event)
 
 
 def _mismatch(option: TriggerOptions, event: Event, facts: Facts) -> str:

@@ -179,7 +179,7 @@ def _history(files: Mapping[str, bytes], now: datetime) -> History:
             decision = _decision(line)
             decided[decision.name] = decision
     active = {
-        one.skill: one
+        one.subject_name: one
         for one in decided.values()
         if one.verdict is Verdict.STARTED and one.run_id not in ended and _is_current(one, now)
     }
@@ -229,5 +229,6 @@ def _decision(line: Mapping[str, Any]) -> Decision:
         run_id=line.get("run_id", ""),
         continues=line.get("continues", ""),
         host=line.get("host", ""),
+        subject_key=line.get("subject_key", ""),  # the first programs knew none
     )
     return replace(known, due=times.get("due"), expires=times.get("expires"))

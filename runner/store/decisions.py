@@ -32,7 +32,7 @@ class QueueEntry:
     work: Work
     priority: int = PRIORITIES["normal"]
     not_before: datetime | None = None  # None: at once
-    cancels_others: bool = False  # the skill's other active runs are cancelled
+    cancels_others: bool = False  # the skill's other active runs on the same subject are cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class DecisionStore:
         if decision.due is not None and not decision.key.startswith(PREFIX):
             _note_slot(connection, self.repository, decision)
         if decision.verdict is Verdict.STARTED:
-            _enqueue(connection, entry(decision))
+            _enqueue(connection, entry(decision), decision.subject_key)
 
 
 class _StoredDecisions(Mapping[str, Decision]):
@@ -173,14 +173,15 @@ class _LatestRuns(Mapping[str, str]):
 
 
 def _active(connection: Connection, repository: str) -> dict[str, Decision]:
-    """By skill: the decision that started its active run."""
+    """By skill and subject: the decision that started the active run."""
     query = (
         select(decisions)
         .join(runs, runs.c.id == decisions.c.run_id)
         .where(decisions.c.repository == repository, runs.c.state.in_(ACTIVE), _is_current())
         .order_by(decisions.c.at)
     )
-    return {row["skill"]: _record(row) for row in connection.execute(query).mappings()}
+    found = [_record(row) for row in connection.execute(query).mappings()]
+    return {one.subject_name: one for one in found}
 
 
 def _is_current() -> ColumnElement[bool]:
@@ -212,7 +213,7 @@ def _note_slot(connection: Connection, repository: str, decision: Decision) -> N
         connection.execute(update(schedules).where(where).values(since=due))
 
 
-def _enqueue(connection: Connection, entry: QueueEntry) -> None:
+def _enqueue(connection: Connection, entry: QueueEntry, subject_key: str) -> None:
     connection.execute(insert(runs).values(**rows.run_row(entry.run), spec="{}"))
     connection.execute(
         insert(queue).values(
@@ -226,16 +227,22 @@ def _enqueue(connection: Connection, entry: QueueEntry) -> None:
         )
     )
     if entry.cancels_others:
-        _replace(connection, entry)
+        _replace(connection, entry, subject_key)
 
 
-def _replace(connection: Connection, entry: QueueEntry) -> None:
-    """Request a stop of the skill's other runs; those that no worker has taken end at once."""
+def _replace(connection: Connection, entry: QueueEntry, subject_key: str) -> None:
+    """Request a stop of the skill's other runs on the subject; those that no worker has taken end at once."""
+    same = select(decisions.c.run_id).where(
+        decisions.c.repository == entry.run.repository,
+        decisions.c.skill == entry.run.skill,
+        decisions.c.subject_key == subject_key,
+    )
     why = f"run {entry.run.id} takes its place: `overlap` is cancel_running"
     others = and_(
         queue.c.repository == entry.run.repository,
         queue.c.skill == entry.run.skill,
         queue.c.run_id != entry.run.id,
+        queue.c.run_id.in_(same),
     )
     active = select(runs.c.id).where(runs.c.state.in_(ACTIVE), _is_current())
     connection.execute(update(queue).where(others, queue.c.run_id.in_(active)).values(stop=why))
@@ -266,6 +273,7 @@ def _record(row: Mapping[Any, Any]) -> Decision:
         continues=row["continues"],
         host=row["host"],
         expires=rows.stored_time(row["expires"]),
+        subject_key=row["subject_key"],
     )
 
 

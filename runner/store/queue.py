@@ -14,13 +14,16 @@ from runner.store import rows
 from runner.store.database import database_errors
 from runner.store.records import ACTIVE
 from runner.store.runs import Store
-from runner.store.tables import begun, events, queue, runs, workers
+from runner.store.tables import begun, decisions, events, queue, runs, workers
 from runner.store.work import Work, load
 from runner.store.workers import LIVING
 
 _ADMISSION_LOCK = 0x71756575  # the number of the lock that a PostgreSQL server keeps for whoever admits
 
 _FIRST_PAGE = 50
+
+_DECISION = (decisions, decisions.c.run_id == runs.c.id)
+"""A run's decision knows what the run is about; a run by hand has none."""
 
 Choose = Callable[[QueueState], Sequence[str]]
 
@@ -267,7 +270,8 @@ def _waiting(connection: Connection, now: datetime, most: int | None = None) -> 
     ready = queue.c.not_before <= rows.utc_time(now)
     columns = (queue.c.run_id, queue.c.repository, queue.c.skill, queue.c.priority, runs.c.created_at)
     order = (queue.c.rank, queue.c.run_id)
-    query = select(*columns).join_from(queue, runs).where(_unclaimed(), ready).order_by(*order).limit(most)
+    found = select(*columns, decisions.c.subject_key).join_from(queue, runs).outerjoin(*_DECISION)
+    query = found.where(_unclaimed(), ready).order_by(*order).limit(most)
     return [
         WaitingRun(
             run_id=row["run_id"],
@@ -275,6 +279,7 @@ def _waiting(connection: Connection, now: datetime, most: int | None = None) -> 
             skill=row["skill"],
             priority=row["priority"],
             since=datetime.fromisoformat(row["created_at"]),
+            subject_key=row["subject_key"] or "",
         )
         for row in connection.execute(query).mappings()
     ]
@@ -284,8 +289,11 @@ def _running(connection: Connection) -> list[RunningRun]:
     """The running runs, including those that people started by hand: they count for the limits as well."""
     taken = or_(queue.c.admitted_at.is_not(None), queue.c.run_id.is_(None))
     query = (
-        select(runs.c.repository, runs.c.skill)
-        .select_from(runs.outerjoin(queue))
+        select(runs.c.repository, runs.c.skill, decisions.c.subject_key)
+        .select_from(runs.outerjoin(queue).outerjoin(*_DECISION))
         .where(runs.c.state.in_(ACTIVE), taken)
     )
-    return [RunningRun(repository=repository, skill=skill) for repository, skill in connection.execute(query)]
+    return [
+        RunningRun(repository=repository, skill=skill, subject_key=subject or "")
+        for repository, skill, subject in connection.execute(query)
+    ]

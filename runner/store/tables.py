@@ -178,6 +178,7 @@ decisions = Table(
     Column("continues", String(40), nullable=False, default=""),
     Column("host", Text, nullable=False, default=""),
     Column("expires", String(32)),
+    Column("subject_key", Text, nullable=False, default=""),  # what its run is about; empty: the skill itself
     Index("decisions_newest", "repository", "skill", "at"),
     Index("decisions_of_run", "run_id"),
 )

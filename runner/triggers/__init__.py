@@ -65,6 +65,9 @@ class TriggerKind(Plugin, Protocol):
     subject_path: payloads.Path = ()
     """The path of the event's subject in a payload: a tag, an issue's number. Empty: it has none."""
 
+    subject_noun: str = ""
+    """What such a subject is: triggers with the same noun may have the same subject. Empty: the name."""
+
     key_parts: tuple[KeyPart, ...] = ()
     """The values that distinguish one event from another. Empty: the whole payload does."""
 
@@ -79,6 +82,11 @@ class TriggerKind(Plugin, Protocol):
         value = payloads.scalar_at(payload, *self.subject_path)
         text = "" if value is None else str(value)
         return text.removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+    def subject_key(self, payload: Mapping[str, Any]) -> str:
+        """The event's subject for `overlap`: "issue:7"; empty: the skill itself is all that it is about."""
+        value = payloads.scalar_at(payload, *self.subject_path)
+        return "" if value is None else f"{self.subject_noun or self.name}:{value}"
 
     def key(self, payload: Mapping[str, Any]) -> str:
         """The event key, equal for every delivery of the same event: "release:12:published"."""
@@ -114,6 +122,7 @@ class TriggerKind(Plugin, Protocol):
             at=at,
             payload=payload,
             subject=self.subject(payload),
+            subject_key=self.subject_key(payload),
             delivery=delivery,
         )
 

@@ -53,6 +53,7 @@ class IssueCommentTrigger(GitHubTrigger):
     name = "issue_comment"
     options = IssueComment
     subject_path = ("issue", "number")
+    subject_noun = "issue"  # GitHub numbers issues and pull requests together
     key_parts = (KeyPart(("comment", "id")), KeyPart(("action",)))
     time_path = ("comment", "updated_at")
     time_paths: Mapping[str, tuple[str, ...]] = {"created": (), "deleted": ()}

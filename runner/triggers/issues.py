@@ -67,6 +67,7 @@ class IssuesTrigger(GitHubTrigger):
     name = "issues"
     options = Issues
     subject_path = ("issue", "number")
+    subject_noun = "issue"  # GitHub numbers issues and pull requests together
     key_parts = (KeyPart(("issue", "id")), KeyPart(("action",)), *CONCERNED)
     time_path = ("issue", "updated_at")
     time_paths: Mapping[str, tuple[str, ...]] = {"opened": (), "deleted": ()}

@@ -110,6 +110,7 @@ class PullRequestTrigger(GitHubTrigger):
     name = "pull_request"
     options = PullRequestTriggerOptions
     subject_path = ("pull_request", "number")
+    subject_noun = "issue"  # GitHub numbers issues and pull requests together
     key_parts = (KeyPart(("pull_request", "id")), KeyPart(("action",)), *CONCERNED)
     time_path = ("pull_request", "updated_at")
     time_paths: Mapping[str, tuple[str, ...]] = {

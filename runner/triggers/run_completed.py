@@ -47,5 +47,9 @@ class RunCompletedTrigger(TriggerKind):
     subject_path = ("run", "id")
     key_parts = (KeyPart(("run", "id")),)
 
+    def subject_key(self, payload: Mapping[str, Any]) -> str:
+        """What the run before was about, which its decision knows, and no payload."""
+        return ""
+
 
 PLUGINS = (RunCompletedTrigger,)

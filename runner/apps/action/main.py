@@ -77,7 +77,7 @@ def _step(
         ran = run_all(step, [one for one in decisions if _starts(one)], event)
     presence.write(report.summary(job, trusted, decisions, ran))
     code = max((exit_code(one.end) for one in ran), default=ExitCode.OK)
-    return code, report.outputs(decisions, ran)
+    return code, report.outputs(event, decisions, ran)
 
 
 def _preview(step: ActionStep, decisions: Sequence[Decision], event: Event | None) -> None:

@@ -12,7 +12,7 @@ from runner.apps.action.runs import RunResult
 from runner.apps.action.trusted import TrustedRepository
 from runner.core.errors import RunnerError
 from runner.core.model import Receipt
-from runner.core.model.decision import Decision, Verdict
+from runner.core.model.decision import Decision, Event, Verdict
 from runner.publish.outputs.escape import neutralise, one_line
 
 _WIDEST = 300
@@ -91,7 +91,7 @@ def _cell(text: str) -> str:
     return one_line(text, _WIDEST).replace("|", "\\|")
 
 
-def outputs(decisions: Sequence[Decision], ran: Sequence[RunResult]) -> dict[str, str]:
+def outputs(event: Event | None, decisions: Sequence[Decision], ran: Sequence[RunResult]) -> dict[str, str]:
     """The outputs of `action.yml`; where there were several runs, those of the last one that published."""
     due = [one for one in decisions if one.verdict is Verdict.STARTED]
     by_skill: dict[str, list[str]] = {}
@@ -101,6 +101,7 @@ def outputs(decisions: Sequence[Decision], ran: Sequence[RunResult]) -> dict[str
         "decisions": json.dumps([_as_data(one) for one in decisions]),
         "matrix": json.dumps({"include": [{"skill": one.skill, "key": one.key} for one in due]}),
         "runs": json.dumps(by_skill),
+        "subject": event.subject_key if event else "",
     }
     if not ran:
         return said

@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 class Cause(StrEnum):
     """Why a slot or an event started no run. Closed: tools may switch on it."""
 
-    OVERLAP = "overlap"  # an earlier run of the skill has not ended
+    OVERLAP = "overlap"  # an earlier run of the skill on the same subject has not ended
     FILTER = "filter"  # the skill asks for other events
     ACTOR = "actor"  # the event's actor may not start the skill
     DUPLICATE = "duplicate"  # it was decided before, or one run stands for several slots
@@ -48,11 +48,22 @@ class Decision:
     continues: str = ""  # the id of the run that the started run continues
     host: str = ""  # the store or workflow that decided, and has the run
     expires: datetime | None = None  # a started run without an end counts as ended from then on
+    subject_key: str = ""  # what the run is about: "issue:7"; empty: the skill itself
 
     @property
     def name(self) -> str:
         """The deduplication key."""
         return f"{self.skill} {self.key}"
+
+    @property
+    def subject_name(self) -> str:
+        """The skill and what its run is about: of equal ones, one run at a time goes on."""
+        return subject_name(self.skill, self.subject_key)
+
+
+def subject_name(skill: str, subject_key: str) -> str:
+    """A skill, and one of its subjects where it is not the skill itself."""
+    return f"{skill} {subject_key}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +85,7 @@ class Event:
     at: datetime
     payload: Mapping[str, Any] = field(default_factory=dict)  # untrusted
     subject: str = ""  # the event's subject as people name it
+    subject_key: str = ""  # the same without doubt: "issue:7"; empty: it is about no more than the skill
     only: str = ""  # the only skill to start; empty: every skill that listens for it
     inputs: Mapping[str, Any] = field(default_factory=dict)
     delivery: str = ""  # GitHub's id of the delivery, by which people find it in the webhook's settings
@@ -115,7 +127,7 @@ class History:
     decisions: Mapping[str, Decision] = field(default_factory=dict)  # by deduplication key
     active: Mapping[str, Decision] = field(
         default_factory=dict
-    )  # by skill: the decision that started its active run
+    )  # by skill and subject, see `subject_name`: the decision that started the active run
     decided_until: Mapping[str, datetime] = field(
         default_factory=dict
     )  # by schedule line: the last decided slot

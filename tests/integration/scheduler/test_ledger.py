@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,14 +12,18 @@ import pytest
 
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Remote, RunState
-from runner.core.model.decision import Cause, Decision, History, Verdict
+from runner.core.model.decision import Actor, Cause, Decision, Facts, History, Verdict
+from runner.scheduler.decide import decide_event
 from runner.scheduler.ledger import REF, Ledger
+from runner.skills import load
+from runner.triggers import TRIGGERS
 from runner.workspace.mirror import Mirror
-from tests.parts.cli import Project
+from tests.parts.cli import Project, skill_files
 from tests.parts.github import TOKEN, GitHub
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
+TRIAGE = "on: {issues: {}}\nharness: {kind: command, command: [x]}\noutput: {none: {}}\n"
 END = End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH)
 
 
@@ -46,6 +51,22 @@ def test_a_decision_is_kept_whole(project: Project) -> None:
     assert found.active == {"docs": made[0]}
     assert found.decided_until == {"docs 0 9 * * 1@UTC": due}
     assert project.branches() == ["main"]
+
+
+def test_two_issues_opened_in_the_same_second_are_both_started(project: Project) -> None:
+    """Two Actions, or an Action and a worker: each reads what the other decided, and overlaps it not."""
+    found = load({path: text.encode() for path, text in skill_files("triage", TRIAGE).items()}).skills
+    facts = Facts(actor=Actor(login="ada", bot=False, permission="write"))
+
+    def decide(name: str, number: int) -> list[Decision]:
+        payload = {"action": "opened", "issue": {"id": number, "number": number}}
+        event = TRIGGERS.get("issues").event(payload, NOW)
+        made = ledger(project, name).decide(lambda known: decide_event(found, event, facts, known, NOW), NOW)
+        return [replace(one, run_id=str(number)) for one in made]
+
+    made = [*decide("one", 1), *decide("two", 2)]
+    assert [one.verdict for one in made] == [Verdict.STARTED] * 2
+    assert set(ledger(project, "three").history(NOW).active) == {"triage issue:1", "triage issue:2"}
 
 
 def test_nothing_is_written_where_nothing_was_decided(project: Project) -> None:

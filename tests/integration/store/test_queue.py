@@ -104,6 +104,27 @@ def test_a_run_that_replaces_ends_what_waits_and_stops_what_runs(store: Store) -
     assert [store.run(one).end for one in ("taken", "other", "new")] == [None] * 3
 
 
+def test_cancel_running_ends_the_runs_of_the_same_subject_only(store: Store) -> None:
+    book = DecisionStore(store, "o/r")
+    cases = (("old", "issue:1", False), ("other", "issue:2", False), ("new", "issue:1", True))
+    for run_id, about, cancels in cases:
+        made = QueueEntry(run=run(run_id), work=WORK, cancels_others=cancels)
+        started = decision(run_id, run_id, subject_key=about)
+        book.decide(lambda _, one=started: [one], lambda _, one=made: one)  # type: ignore[misc]
+    assert [store.run(one).end is None for one in ("old", "other", "new")] == [False, True, True]
+
+    def decide(known: History) -> list[Decision]:
+        assert {name: one.run_id for name, one in known.active.items()} == {
+            "docs issue:1": "new",
+            "docs issue:2": "other",
+        }
+        return []
+
+    book.decide(decide, no_work)
+    waiting = {one.run_id: one.subject_key for one in RunQueue(store).state(NOW).waiting}
+    assert waiting == {"other": "issue:2", "new": "issue:1"}
+
+
 def test_search_finds_the_newest_a_slot_or_an_event(store: Store) -> None:
     book = DecisionStore(store, "o/r")
     made = [

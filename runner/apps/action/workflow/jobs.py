@@ -31,6 +31,10 @@ _OVERLAP: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+_SUBJECT = "${{ needs.plan.outputs.subject }}"
+"""What the event is about, so that a run on another issue is no overlap; empty for schedules."""
+
+
 def jobs(skills: Sequence[Skill], use: Use) -> Mapping[str, Any]:
     """The workflow's `jobs:`. Raises RunnerError INVALID_SKILL where a secret cannot be one on GitHub."""
     return {_PLAN: _plan(use), **{_id(skill): _job(skill, chain(skill, skills), use) for skill in skills}}
@@ -66,7 +70,7 @@ def _plan(use: Use) -> Mapping[str, Any]:
         "runs-on": use.runs_on,
         "timeout-minutes": 10,
         "permissions": _RECORD,
-        "outputs": {"runs": "${{ steps.plan.outputs.runs }}"},
+        "outputs": {name: f"${{{{ steps.plan.outputs.{name} }}}}" for name in ("runs", "subject")},
         "steps": _steps(use, {"command": "plan"}, {"id": "plan"}, {}),
     }
 
@@ -89,7 +93,7 @@ def _job(skill: Skill, chained: Sequence[Skill], use: Use) -> Mapping[str, Any]:
         "runs-on": use.runs_on,
         "timeout-minutes": sum(_minutes(one, use) for one in chained),
         "permissions": {**_RECORD, **published, **identity},
-        **({"concurrency": {"group": f"skillrunner-{skill.name}", **overlap}} if overlap else {}),
+        **({"concurrency": {"group": f"skillrunner-{skill.name}/{_SUBJECT}", **overlap}} if overlap else {}),
         "strategy": {"fail-fast": False, "matrix": {"key": f"${{{{ {keys} }}}}"}},
         "steps": _steps(use, {"command": "run", "skill": skill.name, "key": "${{ matrix.key }}"}, {}, env),
     }

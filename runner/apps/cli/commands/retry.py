@@ -42,6 +42,8 @@ def _queue(store: "Store", found: Run, current: bool) -> str:
     work, now = RunQueue(store).work(found.id), datetime.now(UTC)
     if current:
         work = replace(work, commit="")
+    decided = DecisionStore(store, found.repository)
+    earlier = decided.find(found.skill, found.trigger_key)
     decision = Decision(
         key=f"retry:{found.id}:{uuid.uuid4().hex[:8]}",
         skill=found.skill,
@@ -50,9 +52,10 @@ def _queue(store: "Store", found: Run, current: bool) -> str:
         message=f"somebody asked for run {found.id} again",
         at=now,
         run_id=new_run_id(now),
+        subject_key=earlier.subject_key if earlier else "",
     )
     entry = retry_entry(found, work, decision, _urgency(store, found))
-    DecisionStore(store, found.repository).decide(lambda _: [decision], lambda _: entry)
+    decided.decide(lambda _: [decision], lambda _: entry)
     return decision.run_id
 
 

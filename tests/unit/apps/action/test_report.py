@@ -41,7 +41,7 @@ def test_the_summary_links_what_can_be_opened() -> None:
 
 
 def test_the_actions_outputs_name_the_pull_request_among_others() -> None:
-    said = outputs([], [result(FILE, PAGE, PULL)])
+    said = outputs(None, [], [result(FILE, PAGE, PULL)])
     assert (said["pull-request-url"], said["pull-request-number"]) == (PULL.url, "7")
-    said = outputs([], [result(PAGE)])
+    said = outputs(None, [], [result(PAGE)])
     assert (said["pull-request-url"], said["pull-request-number"]) == ("", "")

@@ -60,7 +60,10 @@ def test_a_job_decides_and_the_skills_jobs_wait_for_it() -> None:
     jobs = workflow(docs="on: {release: {}}", tidy="on: {manual: {}}")["jobs"]
     assert list(jobs) == ["plan", "docs", "tidy"]
     assert jobs["plan"]["permissions"] == {"contents": "write"}
-    assert jobs["plan"]["outputs"] == {"runs": "${{ steps.plan.outputs.runs }}"}
+    assert jobs["plan"]["outputs"] == {
+        "runs": "${{ steps.plan.outputs.runs }}",
+        "subject": "${{ steps.plan.outputs.subject }}",
+    }
     (step,) = jobs["plan"]["steps"]
     assert step == {"id": "plan", "uses": ACTION.split(" ")[0], "with": {"command": "plan"}}
     docs = jobs["docs"]
@@ -128,8 +131,10 @@ def test_the_keys_to_the_repository_are_no_skills_secrets(name: str) -> None:
 def test_what_overlap_becomes() -> None:
     jobs = workflow(a="overlap: skip", b="overlap: queue", c="overlap: cancel_running")["jobs"]
     assert "concurrency" not in jobs["a"]
-    assert jobs["b"]["concurrency"] == {"group": "skillrunner-b", "cancel-in-progress": False, "queue": "max"}
-    assert jobs["c"]["concurrency"] == {"group": "skillrunner-c", "cancel-in-progress": True}
+    own = "skillrunner-{}/${{{{ needs.plan.outputs.subject }}}}"  # an issue, a pull request, a branch
+    waits = {"group": own.format("b"), "cancel-in-progress": False, "queue": "max"}
+    assert jobs["b"]["concurrency"] == waits
+    assert jobs["c"]["concurrency"] == {"group": own.format("c"), "cancel-in-progress": True}
 
 
 def test_a_job_lasts_as_long_as_all_attempts_and_some_minutes() -> None:
