@@ -16,7 +16,7 @@ _GLANCE = 0.05  # seconds between two checks whether the program has ended
 _LINGER = 0.2  # seconds without output after which an ended program's output counts as complete
 _TAIL = 4 * 1024**2  # bytes that pipes and the engine may still hold of what an ended program printed
 
-LimitCause = Literal["timeout", "idle", "output"]
+LimitCause = Literal["timeout", "idle", "output", "disk"]
 
 
 class CapReachedError(Exception):

@@ -22,6 +22,11 @@ class ResourceOptions(Model):
         default=None, description="Processes and threads; default 512"
     )
 
+    disk: Maybe[Size] = Field(
+        default=None,
+        description='What the workspace and the home may take, such as "6g", which is the default',
+    )
+
     def merge(self, defaults: model.Resources) -> model.Resources:
         """These resources, completed by `defaults`."""
         return model.Resources(**_over(self, defaults))
@@ -43,6 +48,26 @@ class LimitOptions(Model):
     def merge(self, defaults: model.Limits) -> model.Limits:
         """These limits, completed by `defaults`."""
         return model.Limits(**_over(self, defaults))
+
+
+class MaximaOptions(Model):
+    """What no skill may exceed, whatever it says."""
+
+    cpus: Maybe[Annotated[float, Field(gt=0, le=1024)]] = Field(default=None, description="CPUs")
+    memory: Maybe[Size] = Field(default=None, description="Memory")
+    pids: Maybe[Annotated[int, Field(ge=16, le=1_000_000)]] = Field(
+        default=None, description="Processes and threads"
+    )
+    disk: Maybe[Size] = Field(default=None, description="What the workspace and the home may take")
+    timeout: Maybe[Duration] = Field(default=None, description="Wall-clock time of each command")
+    idle: Maybe[Duration] = Field(default=None, description="Time without output")
+    output: Maybe[Size] = Field(default=None, description="What the harness may print")
+    cost_usd: Maybe[Annotated[float, Field(gt=0)]] = Field(default=None, description="US dollars of a run")
+    attempts: Maybe[Annotated[int, Field(ge=1, le=10)]] = Field(default=None, description="Launches")
+    build_timeout: Maybe[Duration] = Field(default=None, description="How long an image may take to build")
+    run: Maybe[Duration] = Field(
+        default=None, description="Wall-clock time of an attempt, until it publishes"
+    )
 
 
 Usd = Annotated[float, Field(ge=0, le=1_000_000)]

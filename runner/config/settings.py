@@ -21,7 +21,14 @@ from runner.config.documents import (
 )
 from runner.config.documents.yaml import resolve
 from runner.config.harness import HarnessConfig
-from runner.config.options import Glob, LimitOptions, PriceOptions, ResourceOptions, Variable
+from runner.config.options import (
+    Glob,
+    LimitOptions,
+    MaximaOptions,
+    PriceOptions,
+    ResourceOptions,
+    Variable,
+)
 from runner.config.worker import WorkerConfig
 from runner.core.model import Phase, Reason
 from runner.core.paths import with_home
@@ -43,7 +50,10 @@ ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
 class PolicySettings(Model):
     """What is guarded besides the built-in protected paths."""
 
-    protected: Many[Glob] = Field(default=(), description="Further protected paths")
+    protected: Many[Glob] = Field(
+        default=(), description="Further protected paths: refused but for skills that name them"
+    )
+    locked: Many[Glob] = Field(default=(), description="Paths that no skill may change, whatever it names")
 
 
 class GitHubSettings(Model):
@@ -147,6 +157,9 @@ class Config(Model):
     )
     resources: ResourceOptions = Field(
         default=ResourceOptions.model_construct(), description="Resources of skills that state none"
+    )
+    maxima: MaximaOptions = Field(
+        default=MaximaOptions.model_construct(), description="What no skill may exceed"
     )
     repositories: dict[RepositoryName, RepositoryPlace] = Field(
         default={},

@@ -31,6 +31,7 @@ _STATES = {
             Reason.OUTPUT_LIMIT,
             Reason.COST_LIMIT,
             Reason.OUT_OF_MEMORY,
+            Reason.DISK_LIMIT,
             Reason.CONFLICT,
         ),
         RunState.FAILED,

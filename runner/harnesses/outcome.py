@@ -24,6 +24,7 @@ _STOPPED = {
     "idle": (Reason.IDLE, "printed nothing for too long"),
     "output": (Reason.OUTPUT_LIMIT, "printed more than it may"),
     "memory": (Reason.OUT_OF_MEMORY, "needed more memory than it may have"),
+    "disk": (Reason.DISK_LIMIT, "filled more of the disk than `resources.disk` allows"),
     "cancelled": (Reason.CANCELLED, "was cancelled"),
 }
 _NOT_FOUND = (126, 127)  # a shell's exit codes for a program that cannot be run

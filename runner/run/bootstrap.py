@@ -110,6 +110,8 @@ def make_defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
         limits=config.limits.merge(Limits()),
         resources=config.resources.merge(Resources()),
         guarded=(*folders, *config.policy.protected),
+        locked=tuple(config.policy.locked),
+        maxima=config.maxima.model_dump(exclude_none=True, exclude={"run"}),
         routes={kind: tuple(one.route for one in own.routes) for kind, own in config.harnesses.items()},
         **force,
     )
@@ -163,6 +165,7 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
         harness_variables=dict(configured.variables) if configured else {},
         helper_image=gateway.image,
         build_registries=tuple(place.config.builds.registries),
+        max_duration=place.config.maxima.run,
         private_hosts=tuple(gateway.private_hosts),
     )
 

@@ -1,5 +1,6 @@
 """The objects, the options and the state of one attempt at a run."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class RunOptions:
     build_registries: tuple[
         str, ...
     ] = ()  # those that get this machine's credentials for a Dockerfile's FROM
+    max_duration: float | None = None  # seconds that an attempt may take until it publishes
     private_hosts: tuple[str, ...] = ()  # hosts that a skill may name although their addresses are private
     propose_again: bool = False  # propose again what people closed unmerged
     worker: str = ""  # the worker that executes the run
@@ -93,10 +95,20 @@ class RunContext:
         default_factory=dict
     )  # other repositories: folder -> commit
     outbox: Outbox = field(default_factory=Outbox)
+    started_at: float = field(default_factory=time.monotonic)
+
+    def check_time(self) -> None:
+        """Raises RunnerError when somebody stopped the run, or its attempt has taken as long as any may."""
+        self.parts.stop()
+        longest = self.options.max_duration
+        if longest is not None and time.monotonic() - self.started_at >= longest:
+            message = f"it has taken {longest:.0f} s, which is the most that a run may take here (maxima.run)"
+            hint = "make it do less, or ask whoever runs skillrunner for more: maxima.run"
+            raise RunnerError(self.record.phase, Reason.WALL_CLOCK, message, hint=hint)
 
     def check_stop(self) -> None:
         """Raises RunnerError, or StoppedError, when the run has to stop."""
-        self.parts.stop()
+        self.check_time()
         self.account.check()
         self.mailbox.check()
 

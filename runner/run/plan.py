@@ -5,11 +5,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from runner.config.documents import Model, closest
+from runner.config.options import LimitOptions, ResourceOptions
 from runner.core.errors import RunnerError
 from runner.core.model import (
     Allowance,
@@ -55,6 +56,8 @@ class Defaults:
     limits: Limits = Limits()
     resources: Resources = Resources()
     guarded: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
+    maxima: Mapping[str, float] = field(default_factory=dict)  # by option: what no skill may exceed
     verify: tuple[str, ...] = ()  # besides what the skill verifies
     force_sandbox: str | None = None  # the flags of one run go before the skill
     force_image: str | None = None
@@ -83,7 +86,8 @@ def plan(
 ) -> RunSpec:
     """Resolve one run. `commit` is where the skill's text was read, None for files that are not committed.
 
-    Raises RunnerError INVALID_INPUT when an input or a field of the event is missing or wrong.
+    Raises RunnerError INVALID_INPUT when an input or a field of the event is missing or wrong, or when the
+    skill asks for more than it may have.
     """
     trigger = replace(trigger, inputs=resolve_inputs(skill, trigger.inputs))
     reference = SkillRef(
@@ -101,7 +105,7 @@ def plan(
         environment=_environment(skill, defaults),
         harness=harness,
         tools=tuple(dict.fromkeys(skill.options.tools)),
-        limits=skill.options.limits.merge(defaults.limits),
+        limits=_bounded(skill, "limits", skill.options.limits, defaults.limits, defaults),
         allowance=_allowance(skill.outputs.values(), defaults),
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
@@ -176,12 +180,13 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
     sandbox = defaults.force_sandbox or options.sandbox or defaults.sandbox
     dockerfile, devcontainer = options.dockerfile or "", options.devcontainer or ""
     image = defaults.force_image or options.image or defaults.image
+    stated = "build_timeout" in options.model_fields_set
     return Environment(
         sandbox=sandbox,
         image="" if (dockerfile or devcontainer) and not defaults.force_image else image,
         dockerfile="" if defaults.force_image else dockerfile,
         devcontainer=devcontainer,
-        build_timeout=options.build_timeout,
+        build_timeout=_bound(skill, "environment", "build_timeout", options.build_timeout, stated, defaults),
         setup=tuple(options.setup),
         setup_key=tuple(options.setup_key),
         setup_again=options.setup_again,
@@ -191,8 +196,35 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         repositories=dict(options.repositories),
         network=tuple(options.network.allow),
         mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
-        resources=options.resources.merge(defaults.resources),
+        resources=_bounded(skill, "environment.resources", options.resources, defaults.resources, defaults),
     )
+
+
+Bounded = TypeVar("Bounded", Limits, Resources)
+
+
+def _bounded(
+    skill: Skill, section: str, options: LimitOptions | ResourceOptions, usual: Bounded, defaults: Defaults
+) -> Bounded:
+    """What the skill states, and what is usual, within what it may have."""
+    merged = {one.name: getattr(usual, one.name) for one in fields(usual)}
+    said = {name: getattr(options, name) for name in options.model_fields_set}
+    merged |= {name: value for name, value in said.items() if value is not None}
+    return type(usual)(
+        **{name: _bound(skill, section, name, one, name in said, defaults) for name, one in merged.items()}
+    )
+
+
+def _bound(skill: Skill, section: str, name: str, value: Any, stated: bool, defaults: Defaults) -> Any:
+    """The value of an option, within its maximum. Raises RunnerError where the skill states more."""
+    most = defaults.maxima.get(name)
+    if most is None or (value is not None and value <= most):
+        return value
+    if not stated:
+        return type(value)(most) if value is not None else most
+    message = f"{skill.file}: `{section}.{name}` is {value:,}, and no skill may have more than {most:,} here"
+    hint = f"lower it, or ask whoever runs skillrunner for more: maxima.{name}"
+    raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
 
 
 def _server(name: str, server: McpOptions) -> McpServer:
@@ -242,7 +274,9 @@ def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
 def _allowance(outputs: Iterable[Model], defaults: Defaults) -> Allowance:
     """What the output with the changed files allows; where no output publishes files, none may change."""
     stated = [allowance(options) for options in outputs if isinstance(options, AllowanceOptions)]
-    return replace(stated[0] if stated else Allowance(paths=()), guarded=defaults.guarded)
+    return replace(
+        stated[0] if stated else Allowance(paths=()), guarded=defaults.guarded, locked=defaults.locked
+    )
 
 
 def _render_options(skill: Skill, options: Model, context: PromptContext) -> dict[str, Any]:

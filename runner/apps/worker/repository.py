@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.clients.git import files_at
 from runner.clients.github.rate_limit import RateLimiter
-from runner.config.settings import FILE, Config, load_config
+from runner.config.settings import FILE, Config, PolicySettings, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.core.model.decision import Decision, Event
@@ -24,8 +24,9 @@ from runner.store.decisions import QueueEntry
 from runner.triggers.sources import SOURCES, Feed, PollTarget
 from runner.workspace.mirror import Mirror
 
-_OWN = ("image", "skills", "policy", "bot")
-"""The keys that a repository's own file may set. The worker sets its sandbox, limits and programs."""
+_OWN = ("image", "skills", "bot")
+"""The keys that a repository's own file may set, besides a policy of its own. The worker sets its sandbox,
+limits and programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +141,17 @@ def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
         return found
 
     theirs = load_config(Path(), environ={}, read=read)
+    policy = _policy(config.policy, theirs.policy)
     said = {
         key: getattr(theirs, key) for key in _OWN if theirs.origin(key) != "default" or _below(theirs, key)
     }
-    return config.model_copy(update=said)
+    return config.model_copy(update={**said, "policy": policy})
+
+
+def _policy(ours: PolicySettings, theirs: PolicySettings) -> PolicySettings:
+    """A repository's policy adds to the worker's; neither it nor a skill takes any of the worker's away."""
+    locked = (*ours.protected, *ours.locked, *theirs.locked)
+    return PolicySettings(protected=theirs.protected, locked=locked)
 
 
 def _below(config: Config, key: str) -> bool:

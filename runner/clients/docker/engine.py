@@ -144,6 +144,13 @@ def exec_output(container: str, argv: Sequence[str]) -> bytes:
     return bytes(client().exec_start(made["Id"]))
 
 
+def process_ids(container: str) -> list[int]:
+    """The numbers of a container's processes, as the host counts them. Raises RunnerError."""
+    with engine_errors("list the container's processes"):
+        found: Any = client().top(container, "-eo pid")
+    return [int(row[0]) for row in found["Processes"]]
+
+
 def output_of(options: Mapping[str, Any], host: Mapping[str, Any]) -> bytes:
     """The output of a container that is created for this and removed afterwards."""
     container = client().create_container(**options, host_config=client().create_host_config(**host))["Id"]

@@ -69,6 +69,7 @@ class Reason(StrEnum):
     OUTPUT_LIMIT = "output_limit"
     COST_LIMIT = "cost_limit"
     OUT_OF_MEMORY = "out_of_memory"
+    DISK_LIMIT = "disk_limit"
     # the proposal and its publication
     NO_CHANGES = "no_changes"
     UNCHANGED = "unchanged"

@@ -29,7 +29,7 @@ class Places:
 class Exit:
     """How a command ended."""
 
-    cause: Literal["exited", "timeout", "idle", "output", "memory", "cancelled"]
+    cause: Literal["exited", "timeout", "idle", "output", "memory", "disk", "cancelled"]
     code: int | None  # None when it was stopped; negative: died by that signal
     duration: float
     output_bytes: int

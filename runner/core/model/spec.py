@@ -46,6 +46,7 @@ class Resources:
     cpus: float = 2.0
     memory: int = 4 * 1024**3
     pids: int = 512
+    disk: int = 6 * 1024**3  # bytes that the workspace and the home inside may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class Allowance:
     paths: tuple[str, ...] = ("**",)  # globs that a changed path must match
     protected: tuple[str, ...] = ()  # protected paths that the skill names, and so may change
     guarded: tuple[str, ...] = ()  # protected besides what always is: the skills, and what is configured
+    locked: tuple[str, ...] = ()  # what no skill may change, whatever it names
     max_files: int = 100
     max_file_bytes: int = 1024**2
     max_patch_bytes: int = 2 * 1024**2

@@ -252,6 +252,9 @@ def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
             subject=path,
             message="is a protected path: name it under `protected` if this skill may change it",
         )
+    if globs.matches(path, _with_folders(allowance.locked), ignore_case=True):
+        message = "is locked by `policy.locked` of whoever runs skillrunner: no skill may change it"
+        yield Refusal(rule="protected_path", subject=path, message=message)
     if not globs.matches(path, allowance.paths):
         allowed = ", ".join(allowance.paths)
         yield Refusal(

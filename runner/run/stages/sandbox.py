@@ -102,7 +102,7 @@ def open_sandbox(
         variables=environment.variables,
         resources=environment.resources,
         setup_network=bool(environment.setup) and not (kept and kept.exists),
-        stop=context.check_stop if purpose == "run" else context.parts.stop,
+        stop=context.check_stop if purpose == "run" else context.check_time,
         clock=context.mailbox.clock if purpose == "run" else Clock(),
         gateway=gateway.is_needed(context) if purpose == "run" else gateway.is_needed_for_setup(context),
         helper=context.options.helper_image,

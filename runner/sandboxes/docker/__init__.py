@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Caps, DoctorLine, Exit, NextInput, OnOutput, Phase, Places, Reason, Stream
 from runner.sandboxes import Alive, Build, SandboxKind, SandboxSpec, exchange
 from runner.sandboxes.docker import options
+from runner.sandboxes.docker.disk import DiskWatch, watch_disk
 from runner.sandboxes.docker.listener import open_listener
 from runner.sandboxes.docker.options import PLACES, USER
 
@@ -52,6 +54,7 @@ class Container:
     spec: SandboxSpec
     id: str
     open_socket: socket.socket | None
+    disk: DiskWatch
     image_variables: tuple[str, ...] = ()  # NAME=VALUE
     places: Places = PLACES
     dead: bool = False
@@ -132,6 +135,8 @@ class Container:
 
     def _obey(self) -> None:
         self.spec.stop()
+        if self.disk.is_over:
+            raise CapReachedError("disk")
         self._hold(self.spec.clock.is_paused)
 
     def _hold(self, wanted: bool) -> None:
@@ -274,8 +279,12 @@ class DockerKind(SandboxKind):
                 engine.client().start(container)
                 described = engine.client().inspect_container(container)
             # Before anything else runs inside: nothing can then put something of its own in its place.
-            with open_listener(spec, container) if spec.gateway else nullcontext() as opened:
-                yield Container(spec, container, opened, tuple(described["Config"]["Env"] or ()))
+            folders, limit = (spec.workspace, spec.exchange), spec.resources.disk
+            with (
+                open_listener(spec, container) if spec.gateway else nullcontext() as opened,
+                watch_disk(folders, limit, partial(engine.process_ids, container)) as disk,
+            ):
+                yield Container(spec, container, opened, disk, tuple(described["Config"]["Env"] or ()))
         except BaseException:
             with suppress(RunnerError):  # what went wrong first is what people need to hear
                 _remove(container)

@@ -91,6 +91,7 @@ def host_options(spec: SandboxSpec, names: list[str]) -> dict[str, Any]:
         "pids_limit": spec.resources.pids,
         "read_only": True,
         "security_opt": _SECURITY,
+        "ulimits": [{"Name": "fsize", "Soft": spec.resources.disk, "Hard": spec.resources.disk}],
         "tmpfs": {"/tmp": _TMP, "/run": _RUN},  # noqa: S108 - the container's own
     }
 

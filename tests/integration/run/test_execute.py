@@ -119,6 +119,13 @@ def scene(project: Project) -> Iterator[Scene]:
     store.close()
 
 
+def test_a_run_takes_no_longer_than_any_may(scene: Scene) -> None:
+    """Each command has a limit of its own, and a skill may name many."""
+    _, end = scene.run(scene.spec("sleep:60"), max_duration=0.5)
+    assert (end.state, end.reason) == (RunState.TIMED_OUT, Reason.WALL_CLOCK)
+    assert end.hint.endswith("maxima.run")
+
+
 def test_a_good_run_walks_through_all_states(scene: Scene) -> None:
     run_id, end = scene.run(scene.spec("write:docs/a.md:hello", "print:done"))
     assert (end.state, end.phase) == (RunState.SUCCEEDED, Phase.PUBLISH)

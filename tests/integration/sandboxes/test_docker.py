@@ -355,3 +355,34 @@ def test_an_image_without_any_program_is_said_plainly(engine: None, tmp_path: Pa
             assert caught.value.hint == "docker run --rm --entrypoint sh skillrunner/empty:test -c 'sleep 1'"
     finally:
         door.client().remove_image("skillrunner/empty:test", force=True)
+
+
+QUOTA = Resources(disk=64 * 1024**2)
+FILL = "for n in $(seq 20); do head -c 8000000 /dev/zero > $HOME/$n; done; sleep 30"
+HIDE = f"mkdir hidden; cd hidden; {FILL}".replace("$HOME", ".").replace(
+    "; sleep", "; chmod 0 ../hidden; sleep"
+)
+REMOVE = """exec python3 -c 'import os, time
+for n in range(20): f = os.open(str(n), 66); os.unlink(str(n)); os.posix_fallocate(f, 0, 8000000)
+time.sleep(30)'"""
+
+
+@pytest.mark.parametrize("script", [FILL, FILL.replace("$HOME", "."), HIDE, REMOVE])
+def test_what_fills_the_disk_is_ended(container: Rig, script: str) -> None:
+    ended = container.run(container.open(resources=QUOTA), script, caps=Caps(timeout=25))
+    assert (ended.cause, ended.code) == ("disk", None)
+
+
+def test_one_file_has_the_same_limit(container: Rig) -> None:
+    """As the kernel says it, before anything is allocated."""
+    script = "exec python3 -c 'import os; os.posix_fallocate(os.open(\"x\", 66), 0, 8 * 1024**3)'"
+    ended = container.run(container.open(resources=QUOTA), script, caps=Caps(timeout=25))
+    assert ended.code != 0
+    assert b"File too large" in container.printed("stderr")
+    assert (container.folder / "workspace/x").stat().st_blocks == 0
+
+
+def test_a_full_disk_within_the_limit_is_nobodys_business(container: Rig) -> None:
+    script = "for n in 1 2 3 4; do head -c 8000000 /dev/zero > $n; done; ln 1 5; sleep 2; echo done"
+    assert container.run(container.open(resources=QUOTA), script, caps=Caps(timeout=25)).code == 0
+    assert container.printed() == b"done\n"

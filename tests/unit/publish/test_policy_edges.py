@@ -271,6 +271,12 @@ def test_a_skill_may_guard_more() -> None:
     assert place("src/a", guarded=("docs/**",)) == []
 
 
+@pytest.mark.parametrize("path", ["infra/a", "INFRA/a", "infra"])
+def test_no_skill_unlocks_what_is_locked(path: str) -> None:
+    assert place(path, locked=("infra/**",), protected=("**",)) == ["protected_path"]
+    assert place("src/a", locked=("infra/**",), protected=("**",)) == []
+
+
 def test_a_path_that_is_allowed_is_so_in_its_own_case() -> None:
     assert place("docs/a", paths=("docs/**",)) == []
     assert place("Docs/a", paths=("docs/**",)) == ["path_outside"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runner.config.settings import FILE, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.run import bootstrap
@@ -97,6 +98,14 @@ def test_state_lies_where_it_is_said(place: LocalPlace, tmp_path: Path) -> None:
         ".agents/skills/**",
         ".github/skills/**",
     )
+
+
+def test_maxima_and_locked_paths_reach_the_plan(tmp_path: Path) -> None:
+    text = "maxima: {memory: 1g, timeout: 1h, run: 2h}\npolicy: {protected: [a], locked: [b]}\n"
+    (tmp_path / FILE).write_text(text)
+    made = bootstrap.make_defaults(load_config(tmp_path, environ={}), {})
+    assert made.maxima == {"memory": 1024**3, "timeout": 3600}
+    assert (made.guarded[-1], made.locked) == ("a", ("b",))
 
 
 def test_a_run_gets_its_secrets_from_where_the_configuration_says(project: Project, tmp_path: Path) -> None:

@@ -53,6 +53,49 @@ def planned(found: Skill, trigger: Trigger = RELEASE, **changes: Any) -> RunSpec
     return plan(found, "c" * 40, trigger, BASE, "run-1", NOW, replace(DEFAULTS, **changes))
 
 
+MORE = """
+limits: {timeout: 6h, attempts: 3}
+environment: {build_timeout: 2h, resources: {cpus: 8, memory: 16g, pids: 4096, disk: 100g}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "key"),
+    [
+        ("timeout", 7200.0, "limits.timeout"),
+        ("attempts", 2, "limits.attempts"),
+        ("cpus", 4.0, "environment.resources.cpus"),
+        ("memory", 8 * 1024**3, "environment.resources.memory"),
+        ("pids", 512, "environment.resources.pids"),
+        ("disk", 10 * 1024**3, "environment.resources.disk"),
+        ("build_timeout", 60.0, "environment.build_timeout"),
+    ],
+)
+def test_a_skill_cannot_exceed_what_the_operator_allows(name: str, most: float, key: str) -> None:
+    planned(skill(more=MORE))
+    with pytest.raises(RunnerError) as caught:
+        planned(skill(more=MORE), maxima={name: most})
+    assert caught.value.reason is Reason.INVALID_INPUT
+    assert f"skills/docs/skill.yaml: `{key}` is " in caught.value.message
+    assert caught.value.hint.endswith(f"maxima.{name}")
+
+
+def test_what_a_skill_does_not_state_is_within_the_maxima() -> None:
+    most = {"timeout": 60.0, "idle": 5.0, "cost_usd": 2.0, "memory": 1024, "cpus": 0.5, "build_timeout": 9.0}
+    spec = planned(skill(), maxima={**most, "pids": 9999})
+    assert (spec.limits.timeout, spec.limits.idle, spec.limits.cost_usd) == (60, 5, 2)
+    resources = spec.environment.resources
+    assert (resources.memory, resources.cpus, resources.pids) == (1024, 0.5, 512)
+    assert spec.environment.build_timeout == 9
+
+
+def test_as_much_as_is_allowed_is_allowed() -> None:
+    spec = planned(
+        skill(more="limits: {timeout: 6h, cost_usd: 2}\n"), maxima={"timeout": 21600.0, "cost_usd": 2}
+    )
+    assert (spec.limits.timeout, spec.limits.cost_usd) == (21600, 2)
+
+
 def test_everything_is_resolved() -> None:
     spec = planned(skill(more="limits: {idle: 5s}\nverify: [make]\non_verify_failure: draft\n"))
     assert spec.environment.sandbox == "docker"

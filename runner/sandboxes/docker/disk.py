@@ -1,0 +1,98 @@
+"""How much of the host's disk a container fills: its folders are the host's, where no quota holds.
+
+One file is bounded by the kernel (see `options.py`); all of them together are counted now and then, and more
+often while the disk fills. Counted are also files that were removed and are still open.
+"""
+
+import os
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from runner.core.errors import RunnerError
+
+_GLANCE = 0.5  # seconds between two looks at the free space
+_AT_LEAST_EVERY = 30.0  # seconds between two counts
+_PATIENCE = 120.0  # seconds for a count
+_BLOCK = 512  # bytes: the unit of stat(2)
+_SHARE = 10  # of its time that counting may take: one part in so many
+
+
+class DiskWatch:
+    """Counts in a thread what folders take, until it is stopped, or until they take more than they may."""
+
+    def __init__(self, folders: Sequence[Path], limit: int, processes: Callable[[], Sequence[int]]) -> None:
+        self.is_over = False
+        self._folders, self._limit, self._processes = folders, limit, processes
+        self._stopped = threading.Event()
+        self._free_at_start = self._free = _free(folders[0])
+        self._next = 0.0
+
+    def run(self) -> None:
+        while not self.is_over and not self._stopped.wait(_GLANCE):
+            with suppress(OSError, RunnerError, subprocess.SubprocessError):  # looked at again
+                self._look()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _look(self) -> None:
+        free, now = _free(self._folders[0]), time.monotonic()
+        filling = self._free - free > self._limit // 16
+        if now < self._next and not filling:
+            return
+        taken = self._taken()
+        took = time.monotonic() - now
+        self._free, self._next = free, now + max(_AT_LEAST_EVERY, took * _SHARE)
+        self.is_over = taken > self._limit
+        self._stopped.wait(took * _SHARE if filling else 0)
+
+    def _taken(self) -> int:
+        """Bytes. What nobody but the container's user may read counts as what the disk has lost."""
+        command = ["du", "-skxc", "--", *map(str, self._folders)]
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+        counted = int(done.stdout.splitlines()[-1].split()[0]) * 1024
+        counted += removed_bytes(self._processes(), self._folders[0].stat().st_dev)
+        lost = self._free_at_start - _free(self._folders[0]) if done.returncode else 0
+        return max(counted, lost)
+
+
+@contextmanager
+def watch_disk(
+    folders: Sequence[Path], limit: int, processes: Callable[[], Sequence[int]]
+) -> Iterator[DiskWatch]:
+    """Watch for as long as the context lasts. `processes` are the container's, as numbered by the host."""
+    watch = DiskWatch(folders, limit, processes)
+    thread = threading.Thread(target=watch.run, name="disk", daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+        thread.join()
+
+
+def removed_bytes(processes: Sequence[int], device: int) -> int:
+    """What plain files of a device take that are in no folder any more, and that processes hold open."""
+    found: dict[int, int] = {}
+    for process in processes:
+        for one in _open_files(process):
+            if stat.S_ISREG(one.st_mode) and not one.st_nlink and one.st_dev == device:
+                found[one.st_ino] = one.st_blocks * _BLOCK
+    return sum(found.values())
+
+
+def _open_files(process: int) -> Iterator[os.stat_result]:
+    with suppress(OSError):  # it has ended, or is another user's
+        for opened in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):
+                yield opened.stat()
+
+
+def _free(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
