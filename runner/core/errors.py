@@ -27,6 +27,7 @@ _STATES = {
             Reason.NO_END_MARKER,
             Reason.NO_EVIDENCE,
             Reason.PROVIDER_ERROR,
+            Reason.REFUSED,
             Reason.VERIFICATION_FAILED,
             Reason.OUTPUT_LIMIT,
             Reason.COST_LIMIT,

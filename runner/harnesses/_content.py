@@ -8,19 +8,21 @@ from runner.core.model import Message, Reasoning, ToolCall, ToolResult, Transcri
 from runner.harnesses._fields import text, unknown_event
 
 
-def content_block(part: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+def content_block(part: Mapping[str, Any], parent: str) -> Iterator[TranscriptEvent]:
+    """`parent`: the call of the tool that began the sub-agent which says it; empty: the agent itself."""
     match part.get("type"):
         case "text":
-            yield Message(text=text(part, "text"))
+            yield Message(text=text(part, "text"), parent=parent)
         case "thinking":
-            yield Reasoning(text=text(part, "thinking"))
+            yield Reasoning(text=text(part, "thinking"), parent=parent)
         case "tool_use" | "server_tool_use":
-            yield ToolCall(call_id=text(part, "id"), tool=text(part, "name"), arguments=part.get("input"))
+            call, tool = text(part, "id"), text(part, "name")
+            yield ToolCall(call_id=call, tool=tool, arguments=part.get("input"), parent=parent)
         case _:
             yield Unknown(text=unknown_event(part))
 
 
-def tool_result(part: Mapping[str, Any], exit_code: re.Pattern[str]) -> ToolResult:
+def tool_result(part: Mapping[str, Any], exit_code: re.Pattern[str], parent: str) -> ToolResult:
     """`exit_code` finds the code of a shell command in its result."""
     output = _flat(part.get("content"))
     code = exit_code.search(output)
@@ -29,6 +31,7 @@ def tool_result(part: Mapping[str, Any], exit_code: re.Pattern[str]) -> ToolResu
         ok=part.get("is_error") is not True,
         output=output,
         exit_code=int(code[1]) if code else None,
+        parent=parent,
     )
 
 

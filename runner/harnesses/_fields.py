@@ -2,36 +2,21 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from runner.core.jsonl import json_object
-from runner.core.model import Message, Stream, TranscriptEvent, Unknown
-
-_SHOWN = 2_000
+SHOWN = 2_000  # characters of a line that are kept where no rule reads it
 _ABSURD = 1e12  # no run has so many tokens or costs so much
-
-
-def parse_line(
-    stream: Stream, line: bytes, rules: Callable[[Mapping[str, Any]], Iterable[TranscriptEvent]]
-) -> Iterable[TranscriptEvent]:
-    """What `rules` make of a line's object; complaints and noise are kept as they stand."""
-    if not line.strip():
-        return []
-    if stream == "stderr":
-        return [Message(role="system", text=beginning(line))]
-    data = json_object(line)
-    return [Unknown(text=beginning(line))] if data is None else rules(data)
 
 
 def beginning(line: bytes) -> str:
     """The beginning of a line as text."""
-    return line[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
+    return line[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
 
 
 def unknown_event(data: Mapping[str, Any]) -> str:
     """The beginning of an object that no rule reads."""
-    return json.dumps(data)[:_SHOWN]
+    return json.dumps(data)[:SHOWN]
 
 
 def text(data: Mapping[str, Any], key: str) -> str:
@@ -56,6 +41,13 @@ def number(data: Mapping[str, Any], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
     return value if math.isfinite(value) and 0 <= value < _ABSURD else 0
+
+
+def maybe_number(data: Mapping[str, Any], key: str) -> float | None:
+    """A number from 0 up; None when nobody told one."""
+    value = data.get(key)
+    told = isinstance(value, int | float) and not isinstance(value, bool)
+    return number(data, key) if told else None
 
 
 def count(data: Mapping[str, Any], key: str) -> int:

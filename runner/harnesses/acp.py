@@ -5,7 +5,7 @@ OpenCode 1.18 and claude-agent-acp 0.100.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -22,7 +22,6 @@ from runner.core.model import (
     Problem,
     Reasoning,
     SessionStart,
-    Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
@@ -33,11 +32,12 @@ from runner.core.model import (
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
 from runner.harnesses._acp import Conversation
-from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
+from runner.harnesses._fields import count, mapping, mappings, number, status, text, unknown_event
+from runner.harnesses._json_reader import JsonReader
 from runner.harnesses.claude_code import ClaudeCode
 from runner.harnesses.codex import Codex
 from runner.harnesses.gemini import Gemini
-from runner.harnesses.outcome import Tally, judge
+from runner.harnesses.outcome import judge
 
 
 class AcpOptions(Model):
@@ -73,6 +73,13 @@ _SILENT = frozenset(  # updates that tell nothing of the work
         "session_info_update",
     }
 )
+_STOPS = {
+    "max_tokens": "the model's answer was cut at its token limit, or its context window is full",
+    "max_turn_requests": "it reached its limit of requests, or found itself in a loop",
+    "refusal": "the model will not do what was asked",
+    "cancelled": "its turn was cancelled",
+}
+"""What `stopReason` means where it is no good end."""
 _MARKS = {"completed": "x", "in_progress": "~"}
 
 
@@ -106,11 +113,11 @@ class _Call:
     ended: bool = False
 
 
-class AcpReader(Reader):
+class AcpReader(JsonReader):
     """Messages of the protocol to events; and what is answered to them."""
 
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
         self._talk = Conversation()
         self._version: str | None = None
         self._calls: dict[str, _Call] = {}
@@ -122,9 +129,6 @@ class AcpReader(Reader):
 
     def speaker(self) -> Speaker:
         return self._talk
-
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parse_line(stream, line, self._events))
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         return judge(self._tally, self._talk.agent, ended, changed)
@@ -174,9 +178,22 @@ class AcpReader(Reader):
         reason = text(result, "stopReason")
         self._talk.next_turn()
         if self._talk.over:
-            ok = reason == "end_turn"
+            problem = self._given_up(reason)
+            if problem is not None:
+                yield problem
             words = self._last.strip()
-            yield Finish(ok=ok, text=words if ok else f"it stopped for the reason {reason}. {words}".strip())
+            yield Finish(ok=problem is None, text=words if problem is None else problem.message)
+
+    def _given_up(self, reason: str) -> Problem | None:
+        """Why the last turn is no good end. Gemini CLI calls a blocked, cut or empty one good."""
+        if reason != "end_turn":
+            why = _STOPS.get(reason, "it stopped for a reason that the protocol does not know")
+            message = f"{why} ({reason})" if reason else "it does not say why it stopped"
+            return Problem(message=message, refusal=reason == "refusal", fatal=True)
+        if not self._last.strip() and (self._version or "").startswith("gemini"):
+            message = "its last answer was empty, cut or blocked: it does not say which"
+            return Problem(message=message, fatal=True)
+        return None
 
     def _usage(self, result: Mapping[str, Any]) -> Usage:
         """Of one turn. Gemini CLI tells it in a place of its own."""

@@ -5,7 +5,7 @@ Source: Claude Code docs, "Run Claude Code programmatically" and "CLI reference"
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -20,7 +20,6 @@ from runner.core.model import (
     Problem,
     Reason,
     SessionStart,
-    Stream,
     TranscriptEvent,
     Unknown,
     Usage,
@@ -30,10 +29,10 @@ from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Sessions, Speaker, Task
 from runner.harnesses._claude_input import UserLines
 from runner.harnesses._content import content_block, tool_result
-from runner.harnesses._fields import count, mapping, mappings, number, parse_line, status, text, unknown_event
+from runner.harnesses._fields import count, mapping, mappings, maybe_number, status, text, unknown_event
+from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
 from runner.harnesses._session_paths import project_files
-from runner.harnesses.outcome import Tally, judge
 
 SYSTEM_PROMPT = "system-prompt.md"
 SERVERS = "mcp.json"
@@ -138,11 +137,21 @@ def _flags(task: Task) -> Iterator[str]:
         yield "--dangerously-skip-permissions"
 
 
-class ClaudeCodeReader(Reader):
+_CUT: Mapping[str, str] = {
+    "max_tokens": "the model's answer was cut at its token limit",
+    "model_context_window_exceeded": "the model's context window is full",
+    "refusal": "the model will not do what was asked",
+}
+"""Why an answer is not whole, by its `stop_reason`; another one, known or not, says nothing against it."""
+
+
+class ClaudeCodeReader(JsonReader):
     """Lines of `stream-json` to events."""
 
+    program = ClaudeCode.program
+
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
         self._metered: set[str] = set()  # messages whose tokens are counted: one message spans many lines
         self._subtype = ""
         self._talk = UserLines()
@@ -150,11 +159,8 @@ class ClaudeCodeReader(Reader):
     def speaker(self) -> Speaker:
         return self._talk
 
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parse_line(stream, line, self._events))
-
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        outcome = judge(self._tally, ClaudeCode.program, ended, changed)
+        outcome = super().outcome(ended, changed)
         if outcome.reason is Reason.HARNESS_FAILED and self._subtype == "error_max_budget_usd":
             return replace(outcome, reason=Reason.COST_LIMIT)
         return outcome
@@ -164,7 +170,7 @@ class ClaudeCodeReader(Reader):
             case "system":
                 yield from _system(data)
             case "assistant":
-                yield from self._assistant(mapping(data, "message"))
+                yield from self._assistant(mapping(data, "message"), text(data, "parent_tool_use_id"))
             case "user":
                 yield from _results(data)
             case "result":
@@ -181,9 +187,9 @@ class ClaudeCodeReader(Reader):
             self._subtype = text(data, "subtype")
             yield from _result(data)
 
-    def _assistant(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    def _assistant(self, message: Mapping[str, Any], parent: str) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):
-            yield from content_block(part)
+            yield from content_block(part, parent)
         known = text(message, "id")
         if known not in self._metered and (usage := _usage(mapping(message, "usage"))) != Usage():
             self._metered.add(known)
@@ -210,7 +216,7 @@ def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
 def _results(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     for part in mappings(mapping(data, "message"), "content"):
         if part.get("type") == "tool_result":
-            yield tool_result(part, _EXIT_CODE)
+            yield tool_result(part, _EXIT_CODE, text(data, "parent_tool_use_id"))
     edit = mapping(data, "tool_use_result")
     if path := text(edit, "filePath"):
         yield FileEdit(path=path, kind="add" if text(edit, "type") == "create" else "update")
@@ -219,19 +225,36 @@ def _results(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
 def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     """The last line. Its `subtype` says "success" after a provider's error too: `is_error` decides."""
     models = mapping(data, "modelUsage")
-    cost = number(data, "total_cost_usd")
+    cost = maybe_number(data, "total_cost_usd")
     yield UsageReport(
         usage=_total(models, cost) if models else _usage(mapping(data, "usage"), cost), total=True
     )
     for denied in mappings(data, "permission_denials"):
         yield Problem(message=f"the tool {text(denied, 'tool_name')} was denied")
     words = text(data, "result") or _errors(data) or text(data, "subtype")
-    failed = data.get("is_error") is not False or text(data, "subtype") != "success"
-    if failed:
-        code = status(data, "api_error_status")
-        provider = code is not None or text(data, "terminal_reason") == "api_error"
-        yield Problem(message=words, status=code, provider=provider, fatal=True)
-    yield Finish(ok=not failed, text=words)
+    problem = _failed(data, words) or _given_up(data)
+    if problem is not None:
+        yield problem
+    yield Finish(ok=problem is None, text=words)
+
+
+def _failed(data: Mapping[str, Any], words: str) -> Problem | None:
+    if data.get("is_error") is False and text(data, "subtype") == "success":
+        return None
+    code = status(data, "api_error_status")
+    provider = code is not None or text(data, "terminal_reason") == "api_error"
+    refusal = text(data, "stop_reason") == "refusal"
+    return Problem(message=words, status=code, provider=provider, refusal=refusal, fatal=True)
+
+
+def _given_up(data: Mapping[str, Any]) -> Problem | None:
+    """An end that is called a success, and is none: the turn or the last answer was cut."""
+    ended, stopped = text(data, "terminal_reason"), text(data, "stop_reason")
+    if stopped in _CUT:
+        return Problem(message=_CUT[stopped], refusal=stopped == "refusal", fatal=True)
+    if ended not in ("", "completed"):
+        return Problem(message=f"it did not complete its work, and ended for the reason {ended}", fatal=True)
+    return None
 
 
 def _errors(data: Mapping[str, Any]) -> str:
@@ -249,7 +272,7 @@ def _usage(usage: Mapping[str, Any], cost: float | None = None) -> Usage:
     )
 
 
-def _total(models: Mapping[str, Any], cost: float) -> Usage:
+def _total(models: Mapping[str, Any], cost: float | None) -> Usage:
     """Over all models: `usage` beside it leaves out what helper models used."""
     each = [mapping(models, name) for name in models]
     cached = sum(count(one, "cacheReadInputTokens") for one in each)

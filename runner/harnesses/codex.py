@@ -13,16 +13,13 @@ from pydantic import Field
 from runner.config.documents import Model, Text
 from runner.core.jsonl import json_object
 from runner.core.model import (
-    Exit,
     FileEdit,
     Finish,
     McpServer,
     Message,
-    Outcome,
     Problem,
     Reasoning,
     SessionStart,
-    Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
@@ -32,8 +29,8 @@ from runner.core.model import (
 )
 from runner.core.units import Maybe
 from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
-from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
-from runner.harnesses.outcome import Tally, judge
+from runner.harnesses._fields import count, mapping, mappings, text, unknown_event
+from runner.harnesses._json_reader import JsonReader
 
 
 class CodexOptions(Model):
@@ -71,6 +68,7 @@ _HEAD = 300  # bytes of a line in which its type is told
 CONFIGURATION = ".codex/config.toml"
 _TOKEN = "SKILLRUNNER_MODEL_TOKEN"  # noqa: S105 - a variable's name
 _STATUS = re.compile(r"\bstatus(?: code)?:? (\d{3})\b")
+_INCOMPLETE = re.compile(r"Incomplete response returned, reason: (\w+)")
 _NETWORK = re.compile(r"network|connection|disconnected|timed? ?out|overloaded|high demand", re.IGNORECASE)
 _PACKAGE = Package(
     name="@openai/codex",
@@ -167,18 +165,14 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-class CodexReader(Reader):
+class CodexReader(JsonReader):
     """Lines of `--json` to events."""
 
+    program = Codex.program
+
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
         self._said = ""  # the last message: there is no other summary
-
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parse_line(stream, line, self._events))
-
-    def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, Codex.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         match data.get("type"):
@@ -263,6 +257,9 @@ def _problem(message: str, fatal: bool = False) -> Problem:
     if refused is not None:
         said = text(mapping(refused, "error"), "message") or message
         return Problem(message=said, status=400, provider=True, fatal=fatal)
+    if (cut := _INCOMPLETE.search(message)) is not None:
+        refusal = cut[1] == "content_filter"
+        return Problem(message=f"the model's answer is not whole: {cut[1]}", refusal=refusal, fatal=fatal)
     found = _STATUS.search(message)
     status = int(found[1]) if found else None
     provider = status is not None or _NETWORK.search(message) is not None

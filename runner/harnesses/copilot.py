@@ -5,7 +5,7 @@ prints it. Source: `copilot help` and `copilot help environment`; the shapes are
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,25 +14,24 @@ from pydantic import Field
 from runner.config.documents import Model, Text
 from runner.core.jsonl import json_object
 from runner.core.model import (
-    Exit,
     FileEdit,
     Finish,
     Message,
-    Outcome,
     Problem,
     Reasoning,
     SessionStart,
-    Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
     Unknown,
+    Usage,
+    UsageReport,
 )
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
-from runner.harnesses._fields import count, mapping, mappings, parse_line, status, text, unknown_event
+from runner.harnesses._fields import count, mapping, mappings, status, text, unknown_event
+from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
-from runner.harnesses.outcome import Tally, judge
 
 INSTRUCTIONS = ".copilot/copilot-instructions.md"
 SERVERS = "mcp.json"
@@ -110,40 +109,42 @@ def _access(task: Task) -> dict[str, str]:
     }
 
 
-class CopilotReader(Reader):
-    """Lines of `--output-format json` to events. They tell no tokens and no cost."""
+class CopilotReader(JsonReader):
+    """Lines of `--output-format json` to events. They tell no cost, and tokens only with GitHub's models."""
+
+    program = Copilot.program
 
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
+        self._model: str | None = None
         self._said = ""  # the last message: there is no other summary
         self._refused: Problem | None = None  # the last call of the model that failed
 
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parse_line(stream, line, self._events))
-
-    def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, Copilot.program, ended, changed)
-
     def _events(self, line: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         kind, data = text(line, "type"), mapping(line, "data")
+        self._model = text(data, "model") or self._model
         match kind:
             case "assistant.message":
-                self._said = text(data, "content") or self._said
+                own = not text(data, "parentToolCallId")
+                self._said = (text(data, "content") if own else "") or self._said
                 yield from _message(data)
             case "assistant.reasoning":
                 yield Reasoning(text=text(data, "content"))
             case "tool.execution_start":
                 call, tool = text(data, "toolCallId"), text(data, "toolName")
-                yield ToolCall(call_id=call, tool=tool, arguments=data.get("arguments"))
+                parent = text(data, "parentToolCallId")
+                yield ToolCall(call_id=call, tool=tool, arguments=data.get("arguments"), parent=parent)
             case "tool.execution_complete":
                 yield from _completed(data)
             case "model.call_failure":
                 self._refused = _refusal(data)
                 yield self._refused
-            case "session.error":
+            case "session.error" | "abort":
                 yield self._error(data)
+            case "assistant.usage":
+                yield UsageReport(usage=_usage(data))
             case "result":
-                yield SessionStart(session_id=text(line, "sessionId"))
+                yield SessionStart(session_id=text(line, "sessionId"), model=self._model)
                 yield Finish(ok=line.get("exitCode") == 0, text=self._said)
             case _ if not kind.startswith(_STATES):
                 yield Unknown(text=unknown_event(line))
@@ -152,18 +153,19 @@ class CopilotReader(Reader):
         """The end of a session. The provider's words tell more than its advice for people at a terminal."""
         if self._refused is not None:
             return replace(self._refused, fatal=True)
-        code = status(data, "statusCode")
-        return Problem(message=text(data, "message"), status=code, provider=code is not None, fatal=True)
+        code, words = status(data, "statusCode"), text(data, "message") or text(data, "reason")
+        return Problem(message=words or "it was aborted", status=code, provider=code is not None, fatal=True)
 
 
 _STATES = ("session.", "assistant.", "model.", "tool.", "user.")  # what its screen shows besides
 
 
 def _message(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    parent = text(data, "parentToolCallId")
     if thought := text(data, "reasoningText"):
-        yield Reasoning(text=thought)
+        yield Reasoning(text=thought, parent=parent)
     if said := text(data, "content"):
-        yield Message(text=said)
+        yield Message(text=said, parent=parent)
 
 
 def _completed(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
@@ -172,10 +174,20 @@ def _completed(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         call_id=text(data, "toolCallId"),
         ok=data.get("success") is True,
         output=text(result, "content") or text(mapping(data, "error"), "message"),
+        parent=text(data, "parentToolCallId"),
         exit_code=count(shell, "exitCode") if isinstance(shell.get("exitCode"), int) else None,
     )
     for edit in mappings(data, "fileEdits"):
         yield FileEdit(path=text(edit, "path"), kind="add" if text(edit, "kind") == "create" else "update")
+
+
+def _usage(data: Mapping[str, Any]) -> Usage:
+    """Of one call; those from a cache are among the input's."""
+    return Usage(
+        tokens_in=count(data, "inputTokens"),
+        tokens_out=count(data, "outputTokens"),
+        tokens_cached=count(data, "cacheReadTokens"),
+    )
 
 
 def _refusal(data: Mapping[str, Any]) -> Problem:

@@ -5,7 +5,7 @@ Source: Gemini CLI docs, "Headless mode" and "Configuration"; the shapes are tho
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,14 +13,11 @@ from pydantic import Field
 from runner.config.documents import Model, Text
 from runner.core.jsonl import json_object
 from runner.core.model import (
-    Exit,
     FileEdit,
     Finish,
     Message,
-    Outcome,
     Problem,
     SessionStart,
-    Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
@@ -30,14 +27,17 @@ from runner.core.model import (
 )
 from runner.core.units import Maybe
 from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
-from runner.harnesses._fields import count, mapping, parse_line, text, unknown_event
+from runner.harnesses._fields import count, mapping, text, unknown_event
 from runner.harnesses._fields import status as told_status
+from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
-from runner.harnesses.outcome import Tally, judge
 
 SETTINGS = ".gemini/settings.json"
 INSTRUCTIONS = ".gemini/GEMINI.md"
 _REFUSED = re.compile(rb"^Attempt \d+ failed with status (\d{3})\b")  # on standard error
+_STOPPED = re.compile(
+    r"loop detected|stopping execution|max(imum)? session turns|execution (stopped|blocked)", re.I
+)
 _API_ERROR = re.compile(r"\[API Error: (.*)\]", re.DOTALL)
 
 
@@ -136,35 +136,38 @@ def _settings(task: Task) -> dict[str, Any]:
     return settings
 
 
-class GeminiReader(Reader):
+class GeminiReader(JsonReader):
     """Lines of `stream-json` to events."""
 
+    program = Gemini.program
+
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
         self._said = ""  # the message that is being told, piece by piece
         self._told = 0  # how much of it became events
         self._edits: dict[str, str] = {}  # calls that edit a file -> its path
+        self._warned = ""  # its last warning, if it did nothing since
+        self._stopped = ""  # its warning that it stops its work
         self._status: int | None = None  # with which the model refused last
 
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        events = parse_line(stream, line, self._events)
-        if stream == "stderr" and (refused := _REFUSED.search(line)):
+    def _complaint(self, line: bytes) -> Iterator[TranscriptEvent]:
+        yield from super()._complaint(line)
+        if refused := _REFUSED.search(line):
             self._status = int(refused[1])
             message = f"the model's provider answered {self._status}: it is asked again"
-            events = [*events, Problem(message=message, status=self._status, provider=True)]
-        return self._tally.count(events)
-
-    def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, Gemini.program, ended, changed)
+            yield Problem(message=message, status=self._status, provider=True)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         kind = data.get("type")
+        if kind in ("tool_use", "tool_result") or text(data, "role") == "assistant":
+            self._warned = ""
         if kind == "message":
             yield from self._message(data)
             return
         yield from self._spoken(len(self._said))
         match kind:
             case "init":
+                self._warned = self._stopped = ""
                 yield SessionStart(session_id=text(data, "session_id"), model=text(data, "model") or None)
             case "tool_use":
                 self._said, self._told = "", 0
@@ -172,7 +175,7 @@ class GeminiReader(Reader):
             case "tool_result":
                 yield from self._tool_result(data)
             case "error":
-                yield Problem(message=text(data, "message"))
+                yield self._warning(text(data, "message"))
             case "result":
                 yield from self._result(data)
             case _:
@@ -189,6 +192,11 @@ class GeminiReader(Reader):
             yield Message(text=words)
         self._told = max(self._told, end)
 
+    def _warning(self, message: str) -> Problem:
+        self._warned = message
+        self._stopped = message if _STOPPED.search(message) else self._stopped
+        return Problem(message=message)
+
     def _call(self, data: Mapping[str, Any]) -> ToolCall:
         call, tool = text(data, "tool_id"), text(data, "tool_name")
         if tool in _EDITORS:
@@ -203,10 +211,12 @@ class GeminiReader(Reader):
             yield FileEdit(path=path)
 
     def _result(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+        """It calls it a success too when it stopped after a warning: in a loop, or blocked, or at a limit."""
+        given_up, words = self._stopped or self._warned, self._said.strip()
+        ok = text(data, "status") == "success" and not given_up
         yield UsageReport(usage=_usage(mapping(data, "stats")), total=True)
-        ok, words = text(data, "status") == "success", self._said.strip()
         if not ok:
-            problem = _problem(text(mapping(data, "error"), "message"), self._status)
+            problem = _problem(text(mapping(data, "error"), "message") or given_up, self._status)
             yield problem
             words = problem.message
         yield Finish(ok=ok, text=words)
@@ -229,7 +239,7 @@ def _problem(message: str, status: int | None) -> Problem:
     """The provider's answer is told as JSON, as its message alone, or as what the network said."""
     refused = _API_ERROR.match(message)
     if refused is None:
-        return Problem(message=message, fatal=True)
+        return Problem(message=message, provider="empty response" in message, fatal=True)
     answer = mapping(json_object(refused[1].encode()) or {}, "error")
     said = text(answer, "message") or refused[1]
     return Problem(message=said, status=told_status(answer, "code") or status, provider=True, fatal=True)

@@ -4,23 +4,20 @@ Source: OpenCode docs, "CLI" and "Config"; the shapes are those of 1.18.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
 
 from runner.config.documents import Model, Text
 from runner.core.model import (
-    Exit,
     FileEdit,
     Finish,
     McpServer,
     Message,
-    Outcome,
     Problem,
     Reasoning,
     SessionStart,
-    Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
@@ -30,8 +27,8 @@ from runner.core.model import (
 )
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
-from runner.harnesses._fields import count, mapping, parse_line, status, text, unknown_event
-from runner.harnesses.outcome import Tally, judge
+from runner.harnesses._fields import count, mapping, status, text, unknown_event
+from runner.harnesses._json_reader import JsonReader
 
 INSTRUCTIONS = "opencode-instructions.md"
 
@@ -126,19 +123,23 @@ def _provider(task: Task, model: str) -> dict[str, Any]:
     }
 
 
-class OpencodeReader(Reader):
+_ENDS: Mapping[str, str] = {
+    "length": "it was cut at its token limit",
+    "content-filter": "the provider's content filter stopped it",
+    "error": "with an error",
+}
+"""Why the last answer is not whole, by the reason with which its step ended."""
+
+
+class OpencodeReader(JsonReader):
     """Lines of `--format json` to events."""
 
+    program = Opencode.program
+
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
         self._begun = False
         self._said = ""  # the last message: there is no other summary
-
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parse_line(stream, line, self._events))
-
-    def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, Opencode.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         session, part = text(data, "sessionID"), mapping(data, "part")
@@ -164,11 +165,16 @@ class OpencodeReader(Reader):
                 yield Unknown(text=unknown_event(data))
 
     def _step(self, reason: str) -> Iterator[TranscriptEvent]:
-        """A step that did not end for tools was the last one."""
+        """A step that did not end for tools was the last one. OpenCode says so too where the stream broke off
+        without a reason, and where the reason is new to it: whether the answer is whole is then unknown.
+        """
         if reason == "stop":
             yield Finish(ok=True, text=self._said)
         elif reason != "tool-calls":
-            yield Finish(ok=False, text=f"the model's answer ended early: {reason}")
+            why = _ENDS.get(reason, "whether it is whole is unknown")
+            message = f"the model's answer ended early: {reason or 'no reason'} ({why})"
+            yield Problem(message=message, refusal=reason == "content-filter", fatal=True)
+            yield Finish(ok=False, text=message)
 
 
 def _tool(part: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[TranscriptEvent]:

@@ -1,5 +1,7 @@
 """What exit code, end marker and evidence of work together mean. Exit 0 alone proves nothing."""
 
+import json
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -11,6 +13,7 @@ from runner.core.model import (
     Outcome,
     Problem,
     Reason,
+    Reasoning,
     SessionStart,
     ToolCall,
     ToolResult,
@@ -29,6 +32,13 @@ _STOPPED = {
 }
 _NOT_FOUND = (126, 127)  # a shell's exit codes for a program that cannot be run
 _LONGEST = 500  # characters of a message
+_REFUSAL = re.compile(
+    r"usage polic|content[-_ ]?(filter|policy|management)|safety (settings|system|filter)|recitation"
+    r"|prohibited[-_ ]content|violat\w+ .{0,60}polic|cyber_policy|invalid_prompt"
+    r"|blocked (by|due to) .{0,60}(polic|safety|filter)",
+    re.IGNORECASE,
+)
+_QUOTED = 300  # characters of an agent's words in a message
 
 
 @dataclass(slots=True)
@@ -41,6 +51,10 @@ class Tally:
     finish: Finish | None = None
     problem: Problem | None = None  # the last one; a fatal one stays
     stuck: Problem | None = None  # the last one, if nothing else came after it
+    given_up: Problem | None = None  # the fatal one after which the agent did nothing more
+    open_calls: dict[str, ToolCall] = field(default_factory=dict)  # without a result, the oldest first
+    _is_told: bool = False  # an end marker has followed `given_up`: a further one is another end
+    asked_model: bool = False  # what came last is something on which the model has the next word
     metered: Usage = Usage()  # the sum of single calls
     total: Usage | None = None  # what the harness itself says of the whole
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=10))  # the end of standard error
@@ -54,6 +68,7 @@ class Tally:
 
     def _add(self, event: TranscriptEvent) -> None:
         self.stuck = event if isinstance(event, Problem) else None
+        self._note_course(event)
         match event:
             case SessionStart():
                 self.session_id = event.session_id or self.session_id
@@ -74,10 +89,35 @@ class Tally:
             case _:
                 pass
 
+    def _note_course(self, event: TranscriptEvent) -> None:
+        """Note what the agent waits for, and whether it goes on after what looked like its end."""
+        match event:
+            case SessionStart() | Message(role="user"):
+                self.asked_model = True
+            case Message(role="assistant") | Reasoning():
+                self.given_up = None
+            case ToolCall():
+                self.open_calls[event.call_id] = event
+                self.given_up, self.asked_model = None, False
+            case ToolResult():
+                self.open_calls.pop(event.call_id, None)
+                self.given_up, self.asked_model = None, True
+            case Problem(fatal=True):
+                self.given_up, self._is_told = event, False
+            case Finish():
+                self.given_up = None if self._is_told else self.given_up
+                self._is_told, self.asked_model = True, False
+            case _:
+                pass
+
     @property
     def usage(self) -> Usage:
-        """Tokens and cost; of a harness that was killed, what its single calls add up to."""
-        return self.total or self.metered
+        """Tokens and cost; of a harness that does not tell the whole, what its single calls add up to."""
+        if self.total is None:
+            return self.metered
+        told = self.total if self.total.tokens_in or self.total.tokens_out else self.metered
+        cost = self.total.cost_usd if self.total.cost_usd is not None else self.metered.cost_usd
+        return replace(told, cost_usd=cost)
 
 
 def add_usage(one: Usage, other: Usage) -> Usage:
@@ -96,8 +136,8 @@ def judge(tally: Tally, program: str, ended: Exit, changed: bool) -> Outcome:
     `changed`: it left a changed tree, or declared an output.
     """
     if (stopped := outcome_of_stop(program, ended)) is not None:
-        return _made(tally, _explained(stopped, tally.stuck))
-    if tally.finish is None or not tally.finish.ok or ended.code != 0:
+        return _made(tally, _explained(stopped, tally))
+    if tally.finish is None or not tally.finish.ok or tally.given_up is not None or ended.code != 0:
         return _made(tally, _failure(tally, program, ended.code))
     return _made(tally, Outcome(ok=True) if changed else _nothing(tally, program))
 
@@ -117,19 +157,41 @@ def outcome_of_exit(program: str, code: int | None, complaint: str) -> Outcome:
     return Outcome(ok=False, reason=Reason.HARNESS_FAILED, message=message[:_LONGEST])
 
 
-def _explained(stopped: Outcome, stuck: Problem | None) -> Outcome:
-    """An agent that waited in vain for its model is worth another attempt."""
-    if stuck is None or not stuck.provider or stopped.reason not in (Reason.IDLE, Reason.WALL_CLOCK):
+def _explained(stopped: Outcome, tally: Tally) -> Outcome:
+    """What it waited for. An agent that waited in vain for its model is worth another attempt."""
+    if stopped.reason not in (Reason.IDLE, Reason.WALL_CLOCK):
         return stopped
-    message = f"{stopped.message}; its last words: {stuck.message}"[:_LONGEST]
-    return replace(stopped, message=message, retryable=worth_retrying(stuck.status))
+    if (stuck := tally.stuck) is not None and stuck.provider:
+        message = f"{stopped.message}; its last words: {stuck.message}"[:_LONGEST]
+        return replace(stopped, message=message, retryable=worth_retrying(stuck.status), status=stuck.status)
+    return replace(stopped, message=f"{stopped.message}{_waited(tally)}"[:_LONGEST])
+
+
+def _waited(tally: Tally) -> str:
+    if tally.open_calls:
+        each = [_call_text(call) for call in tally.open_calls.values()]
+        more = f" and {len(each) - 1} more" if len(each) > 1 else ""
+        return f": its tool {each[0]}{more} had not ended"
+    return ": it waited for an answer of its model" if tally.asked_model else ""
+
+
+def _call_text(call: ToolCall) -> str:
+    if call.arguments in (None, {}, ""):
+        return call.tool
+    given = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments, default=str)
+    return f"{call.tool} {_shortened(given, _QUOTED)}"
+
+
+def _shortened(text: str, longest: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[:longest]}…"
 
 
 def _failure(tally: Tally, program: str, code: int | None) -> Outcome:
-    problem, finish = tally.problem, tally.finish
+    problem, finish = tally.given_up or tally.problem, tally.finish
     complaint = "\n".join(tally.complaints)[-_LONGEST:]
     if problem is not None and problem.fatal:
-        return _provider(problem) if problem.provider else _told(program, problem.message)
+        return _fatal(program, problem)
     if finish is not None and not finish.ok:
         return _told(program, finish.text or complaint)
     if code in _NOT_FOUND and tally.session_id is None:
@@ -141,16 +203,30 @@ def _failure(tally: Tally, program: str, code: int | None) -> Outcome:
     return Outcome(ok=False, reason=Reason.NO_END_MARKER, message=message)
 
 
+def _fatal(program: str, problem: Problem) -> Outcome:
+    if problem.refusal or (problem.status in (None, 400) and _REFUSAL.search(problem.message)):
+        message = f"the model refused: {problem.message}"[:_LONGEST]
+        return Outcome(ok=False, reason=Reason.REFUSED, message=message)
+    return _provider(problem) if problem.provider else _told(program, problem.message)
+
+
 def _told(program: str, words: str) -> Outcome:
     message = f"{program} says that it failed" + (f": {words}" if words else "")
     return Outcome(ok=False, reason=Reason.HARNESS_FAILED, message=message[:_LONGEST])
 
 
 def _provider(problem: Problem) -> Outcome:
-    what = f"answered {problem.status}" if problem.status else "could not be reached"
+    silent = "gave an empty answer" if "empty response" in problem.message else "could not be reached"
+    what = f"answered {problem.status}" if problem.status else silent
     message = f"the model's provider {what}: {problem.message}"[:_LONGEST]
     retryable = worth_retrying(problem.status)
-    return Outcome(ok=False, reason=Reason.PROVIDER_ERROR, message=message, retryable=retryable)
+    return Outcome(
+        ok=False,
+        reason=Reason.PROVIDER_ERROR,
+        message=message,
+        retryable=retryable,
+        status=problem.status,
+    )
 
 
 def worth_retrying(status: int | None) -> bool:
@@ -159,13 +235,23 @@ def worth_retrying(status: int | None) -> bool:
 
 
 def _nothing(tally: Tally, program: str) -> Outcome:
+    """Nothing came of it: what the agent said last is why, a question perhaps that nobody answers."""
+    said = tally.finish.text if tally.finish else ""
     if tally.completed_calls:
-        return Outcome(
-            ok=False, reason=Reason.NO_CHANGES, message=f"{program} worked and found nothing to change"
-        )
+        message = f"{program} worked and found nothing to change{_quote(said)}"
+        return Outcome(ok=False, reason=Reason.NO_CHANGES, message=message)
     why = f"all of its {tally.calls} tool calls failed" if tally.calls else "it called no tool"
-    message = f"{program} says that it is done, but nothing changed and {why}"
+    message = f"{program} says that it is done, but nothing changed and {why}{_quote(said)}"
     return Outcome(ok=False, reason=Reason.NO_EVIDENCE, message=message)
+
+
+def _quote(words: str) -> str:
+    """The agent's last words; of a question, its own words rather than what stood before it."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    asked = next((line for line in reversed(lines) if line.endswith("?")), "")
+    if asked:
+        return f'; it asked: "{_shortened(asked, _QUOTED)}"'
+    return f'; it said: "{_shortened(words, _QUOTED)}"' if lines else ""
 
 
 def _made(tally: Tally, verdict: Outcome) -> Outcome:

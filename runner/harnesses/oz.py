@@ -10,7 +10,7 @@ prints when the key is refused, and with which codes it exits.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -24,7 +24,6 @@ from runner.core.model import (
     Outcome,
     Reasoning,
     SessionStart,
-    Stream,
     ToolCall,
     ToolResult,
     TranscriptEvent,
@@ -32,8 +31,8 @@ from runner.core.model import (
 )
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, Reader, Task
-from runner.harnesses._fields import count, parse_line, text, unknown_event
-from runner.harnesses.outcome import Tally, judge
+from runner.harnesses._fields import count, text, unknown_event
+from runner.harnesses._json_reader import JsonReader
 
 PROMPT = "oz-prompt.md"
 
@@ -68,22 +67,21 @@ class Oz(Harness):
         return OzReader()
 
 
-class OzReader(Reader):
+class OzReader(JsonReader):
     """JSON lines to events. Calls have no ids: results come in the order of their calls."""
 
+    program = Oz.program
+
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
         self._calls: deque[ToolCall] = deque()  # without a result until now
         self._last = ""  # what kind of line came last
         self._said = ""
 
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parse_line(stream, line, self._events))
-
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
         if ended.code == 0 and self._last == "agent":
             self._tally.count([Finish(ok=True, text=self._said)])
-        return judge(self._tally, Oz.program, ended, changed)
+        return super().outcome(ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         self._last = text(data, "type")

@@ -5,20 +5,17 @@ Source: Qwen Code docs, "Headless mode" and "Configuration"; the shapes are thos
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from runner.config.documents import Model, Text
 from runner.core.model import (
-    Exit,
     FileEdit,
     Finish,
-    Outcome,
     Problem,
     SessionStart,
-    Stream,
     TranscriptEvent,
     Unknown,
     Usage,
@@ -27,10 +24,10 @@ from runner.core.model import (
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
 from runner.harnesses._content import content_block, tool_result
-from runner.harnesses._fields import count, mapping, mappings, parse_line, text, unknown_event
+from runner.harnesses._fields import count, mapping, mappings, text, unknown_event
+from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
 from runner.harnesses._session_paths import project_files
-from runner.harnesses.outcome import Tally, judge
 
 SETTINGS = "qwen-settings.json"
 _EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the result of a failed shell command
@@ -122,27 +119,23 @@ def _flags(task: Task) -> Iterator[str]:
         yield from ("--append-system-prompt", system)
 
 
-class QwenReader(Reader):
+class QwenReader(JsonReader):
     """Lines of `stream-json` to events."""
 
+    program = Qwen.program
+
     def __init__(self) -> None:
-        self._tally = Tally()
+        super().__init__()
         self._edits: dict[str, str] = {}  # calls that edit a file -> its path
-
-    def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
-        return self._tally.count(parse_line(stream, line, self._events))
-
-    def outcome(self, ended: Exit, changed: bool) -> Outcome:
-        return judge(self._tally, Qwen.program, ended, changed)
 
     def _events(self, data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         match data.get("type"):
             case "system":
                 yield from _system(data)
             case "assistant":
-                yield from self._assistant(mapping(data, "message"))
+                yield from self._assistant(mapping(data, "message"), text(data, "parent_tool_use_id"))
             case "user":
-                yield from self._results(mapping(data, "message"))
+                yield from self._results(mapping(data, "message"), text(data, "parent_tool_use_id"))
             case "result":
                 yield from _result(data)
             case "stream_event":
@@ -150,17 +143,17 @@ class QwenReader(Reader):
             case _:
                 yield Unknown(text=unknown_event(data))
 
-    def _assistant(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    def _assistant(self, message: Mapping[str, Any], parent: str) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):
             if text(part, "name") in _EDITORS:
                 self._edits[text(part, "id")] = text(mapping(part, "input"), "file_path")
-            yield from content_block(part)
+            yield from content_block(part, parent)
         if (usage := _usage(mapping(message, "usage"))) != Usage():
             yield UsageReport(usage=usage)
 
-    def _results(self, message: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
+    def _results(self, message: Mapping[str, Any], parent: str) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):
-            result = tool_result(part, _EXIT_CODE)
+            result = tool_result(part, _EXIT_CODE, parent)
             yield result
             if result.ok and (path := self._edits.get(result.call_id)):
                 yield FileEdit(path=path)
@@ -186,9 +179,9 @@ def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
 def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     yield UsageReport(usage=_usage(mapping(data, "usage")), total=True)
     words = text(data, "result") or text(mapping(data, "error"), "message") or text(data, "subtype")
-    ok = data.get("is_error") is False and text(data, "subtype") == "success"
+    refused = _API_ERROR.match(words)
+    ok = data.get("is_error") is False and text(data, "subtype") == "success" and refused is None
     if not ok:
-        refused = _API_ERROR.match(words)
         status = int(refused[1]) if refused and refused[1] else None
         said = refused[2] if refused else words
         yield Problem(message=said, status=status, provider=refused is not None, fatal=True)

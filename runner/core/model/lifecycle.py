@@ -62,6 +62,7 @@ class Reason(StrEnum):
     NO_END_MARKER = "no_end_marker"
     NO_EVIDENCE = "no_evidence"
     PROVIDER_ERROR = "provider_error"
+    REFUSED = "refused"
     VERIFICATION_FAILED = "verification_failed"
     # limits
     WALL_CLOCK = "wall_clock"

@@ -41,12 +41,14 @@ class Message:
     type: Literal["message"] = "message"
     role: Literal["assistant", "user", "system"] = "assistant"
     text: str
+    parent: str = ""  # the call of the tool that began the sub-agent which says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reasoning:
     type: Literal["reasoning"] = "reasoning"
     text: str
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class ToolCall:
     call_id: str
     tool: str
     arguments: Any = None
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ class ToolResult:
     ok: bool
     output: str = ""
     exit_code: int | None = None  # of a command that ran, however it ended
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,8 @@ class Problem:
     message: str
     status: int | None = None  # the model provider's HTTP status, where there is one
     provider: bool = False  # the model's provider is the cause
-    fatal: bool = False
+    refusal: bool = False  # the model, or a filter of its provider, will not do what was asked
+    fatal: bool = False  # it ends the session, unless the agent goes on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +140,4 @@ class Outcome:
     summary: str = ""  # the harness's final words; untrusted
     session_id: str | None = None
     usage: Usage = Usage()
+    status: int | None = None  # with which the model's provider answered last, where that is the cause

@@ -63,7 +63,15 @@ def drive(
     variables = _put(sandbox, task, launch)
     caps = task.limits.caps
     reader = harness.reader()
-    with TranscriptLog(folder, reader, masked, observe, task.limits.idle, mail.clock) as log:
+    idle = task.limits.idle
+
+    def note_end(is_last: bool) -> None:
+        if is_last:
+            mail.note_last_word(idle)
+        else:
+            mail.note_work()
+
+    with TranscriptLog(folder, reader, masked, observe, idle, mail.clock, note_end) as log:
         stdin: bytes | NextInput = launch.stdin
         if (speaker := reader.speaker()) is not None:
             speaker.begin(task)
@@ -71,6 +79,7 @@ def drive(
         try:
             ended = sandbox.exec(launch.argv, on_output=log.feed, stdin=stdin, variables=variables, caps=caps)
             while (after := _continue_session(harness, reader, task, ended, mail, log)) is not None:
+                mail.note_work()
                 left = replace(caps, timeout=max(1.0, task.limits.timeout - log.age))
                 ended = sandbox.exec(
                     after.argv, on_output=log.feed, stdin=after.stdin, variables=variables, caps=left
@@ -83,8 +92,11 @@ def drive(
             mail.is_interrupted = isinstance(cause, KeyboardInterrupt)
             ended = log.exit_of_stop("cancelled")  # why is told when the work until now is judged
         except FinishedError:
+            log.add_problem("it did not exit after its last word, and was ended")
             ended = replace(log.exit_of_stop("exited"), code=0)
         log.flush()
+        if log.has_ended and ended.cause in ("idle", "timeout"):
+            ended = replace(ended, cause="exited", code=0)  # it had said its last word before
         declared = tuple(parse_file(sandbox.get(OUTPUTS, MAX_BYTES + 1) or b"", log.add_problem))
     return HarnessResult(
         exit=ended,

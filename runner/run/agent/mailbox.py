@@ -19,6 +19,7 @@ DeliveryCallback = Callable[[Sequence[UserMessage], bool], None]
 
 _FETCH_INTERVAL = 0.5  # seconds between two looks for new messages
 _GRACE = 15.0  # seconds that an agent has to stop where it is, before it is ended
+_LAST_WORD_GRACE = 10.0  # seconds that it has to exit after its last word
 
 
 class StoppedError(Exception):
@@ -45,6 +46,7 @@ class Mailbox:
         self._seen: set[int] = set()
         self._until: float | None = None  # when the agent is ended if it has not ended by then
         self._finished = False  # no more messages are taken
+        self._exit_by: float | None = None  # its last word is said: when it is ended if it has not exited
 
     def take(self) -> list[UserMessage]:
         """Take the new messages; while the agent waits for an answer, only requests to stop."""
@@ -84,8 +86,18 @@ class Mailbox:
         self._finished = True
         self._until = self._until or time.monotonic() + _GRACE
 
+    def note_last_word(self, idle: float) -> None:
+        """The agent has said its last word: it gets a short while to exit, shorter than `idle`."""
+        self._exit_by = self._exit_by or time.monotonic() + min(_LAST_WORD_GRACE, idle / 2)
+
+    def note_work(self) -> None:
+        """The agent works: what it said last was not its last word."""
+        self._exit_by = None
+
     def check(self) -> None:
         """Raises StoppedError, or FinishedError, when the agent has to be ended."""
+        if self._exit_by is not None and time.monotonic() > self._exit_by and not self.stop_reason:
+            raise FinishedError
         if self._until is not None and time.monotonic() > self._until:
             raise FinishedError if self._finished and not self.stop_reason else StoppedError
 

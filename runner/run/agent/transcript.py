@@ -10,7 +10,17 @@ from time import monotonic
 from typing import IO, Any, Literal, Self
 
 from runner.core.jsonl import LineSplitter
-from runner.core.model import Exit, Finish, Message, Problem, Stream, TranscriptEvent
+from runner.core.model import (
+    Exit,
+    Finish,
+    Message,
+    Problem,
+    Reasoning,
+    Stream,
+    ToolCall,
+    ToolResult,
+    TranscriptEvent,
+)
 from runner.core.redact import Redactor, escape_invisible
 from runner.harnesses import Reader
 
@@ -44,13 +54,17 @@ class TranscriptLog:
         observe: ObserveTranscript,
         idle: float,
         clock: Callable[[], float] = monotonic,
+        note_end: Callable[[bool], None] = lambda is_last: None,
     ) -> None:
+        """`note_end` is told when the agent says its last word (True), and when it works on (False)."""
         self.reader = reader
+        self.has_ended = False  # nothing but noise came after the agent's end marker
         self.events = 0
         self.files = tuple(folder / name for name in (RAW, COMPLAINTS, TRANSCRIPT))
         self._observe = observe
         self._idle = idle
         self._clock = clock
+        self._note_end = note_end
         self._began = self._progress = clock()
         self._taken = 0
         self._mask = Redactor(secrets)
@@ -120,7 +134,18 @@ class TranscriptLog:
         for event in self.reader.read(stream, line):
             if not isinstance(event, Problem):
                 self._progress = self._clock()
+            self._follow(event)
             self._write(event, _SPARE_BYTES if isinstance(event, Finish) else 0)
+
+    def _follow(self, event: TranscriptEvent) -> None:
+        """Note whether the agent has said its last word."""
+        if isinstance(event, Finish):
+            self.has_ended = True
+            if event.ok:  # after a bad end an agent may try once more, in silence
+                self._note_end(True)
+        elif self.has_ended and _is_work(event):
+            self.has_ended = False
+            self._note_end(False)
 
     def _write(self, event: TranscriptEvent, spare: int = 0) -> None:
         self.events += 1
@@ -178,6 +203,13 @@ class HeadAndTail:
         spare = max(0, len(self._tail) - _RAW_TAIL)
         self._missing += spare
         del self._tail[:spare]
+
+
+def _is_work(event: TranscriptEvent) -> bool:
+    """Whether an agent that tells this still works."""
+    if isinstance(event, Message):
+        return event.role == "assistant"
+    return isinstance(event, Reasoning | ToolCall | ToolResult)
 
 
 def _now() -> str:

@@ -30,15 +30,27 @@ def test_a_line_of_many_kilobytes_is_whole() -> None:
     assert all_lines(LineSplitter(), line[:100_000], line[100_000:], b"\nnext\n") == [line, b"next"]
 
 
-def test_only_the_beginning_of_an_endless_line_is_kept() -> None:
+def test_the_beginning_and_the_end_of_a_long_line_are_kept() -> None:
     lines = LineSplitter(max_bytes=4)
     assert all_lines(lines, b"abc", b"defg", b"hij\nkl\n", b"12345\n1234\n") == [
-        b"abcd",
+        b"abcd ... (5 bytes are left out) ... j",
         b"kl",
-        b"1234",
+        b"12345",
         b"1234",
     ]
-    assert lines.truncated_lines == 2
+    assert lines.truncated_lines == 1
+
+
+@pytest.mark.parametrize("fill", [b"x", b"\\\\", b'\\"', b"\\u00e9", "é".encode()])
+def test_a_long_line_stays_an_object_where_its_middle_is_one_text(fill: bytes) -> None:
+    for extra in range(12):
+        line = b'{"a": "' + b"y" * extra + fill * 5_000 + b'", "b": 1}'
+        (cut,) = all_lines(LineSplitter(max_bytes=1_000), line)
+        assert len(cut) < 1_300
+        data = json_object(cut.decode(errors="replace").encode())
+        assert data is not None
+        assert data["b"] == 1
+        assert "bytes are left out" in data["a"]
 
 
 def test_memory_is_bounded_without_a_line_feed() -> None:

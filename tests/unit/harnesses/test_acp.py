@@ -235,7 +235,8 @@ def test_cost_is_told_of_the_whole_session(talk: Talk) -> None:
 def test_another_reason_to_stop_is_no_good_end(talk: Talk, reason: str) -> None:
     talk.end(talk.open(), reason)
     outcome = talk.reader.outcome(exited(), True)
-    assert (outcome.ok, outcome.reason) == (False, Reason.HARNESS_FAILED)
+    reasons = {"refusal": Reason.REFUSED}
+    assert (outcome.ok, outcome.reason) == (False, reasons.get(reason, Reason.HARNESS_FAILED))
     assert reason in outcome.message
 
 

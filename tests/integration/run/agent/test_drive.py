@@ -16,8 +16,10 @@ from runner.harnesses.claude_code import ClaudeCode
 from runner.harnesses.codex import Codex
 from runner.harnesses.command import Command
 from runner.harnesses.gemini import Gemini
+from runner.run.agent import mailbox
 from runner.run.agent import transcript as logs
 from runner.run.agent.drive import HarnessResult, drive
+from runner.run.agent.mailbox import Mailbox
 from runner.sandboxes import SandboxSpec
 from runner.sandboxes.process import ProcessKind
 from tests.parts.recordings import FOLDER
@@ -48,7 +50,8 @@ class Bench:
         program = self.workspace.parent / "program"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
-        spec = SandboxSpec(run_id="r1", workspace=self.workspace, exchange=self.exchange)
+        mail = Mailbox()
+        spec = SandboxSpec(run_id="r1", workspace=self.workspace, exchange=self.exchange, stop=mail.check)
         with ProcessKind().open(spec) as sandbox:
             task = Task(
                 spec=HarnessSpec(kind="x", options={"command": [str(program)], **(options or {})}),
@@ -58,7 +61,7 @@ class Bench:
                 program=str(program),
                 **more,
             )
-            return drive(sandbox, harness, task, self.kept, [SECRET], self.seen.append)
+            return drive(sandbox, harness, task, self.kept, [SECRET], self.seen.append, mail)
 
     def texts(self) -> list[str]:
         return [event.text for event in self.seen if isinstance(event, Message)]
@@ -220,6 +223,46 @@ def test_problems_alone_are_no_progress(bench: Bench) -> None:
     assert driven.exit.output_bytes > 0
 
 
+CODEX_END = '{"type":"turn.completed","usage":{}}'
+CODEX_FAILED = '{"type":"turn.failed","error":{"message":"no more room"}}'
+CODEX_SAID = '{"type":"item.completed","item":{"type":"agent_message","text":"One more thing."}}'
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "_LAST_WORD_GRACE", 0.2)
+
+
+@pytest.mark.usefixtures("short_grace")
+@pytest.mark.parametrize("noise", ["", "while true; do echo still here >&2; sleep 0.05; done;"])
+def test_an_agent_that_does_not_exit_after_its_last_word_is_ended_and_its_work_counts(
+    bench: Bench, noise: str
+) -> None:
+    driven = bench.drive(f"echo made > file; echo '{CODEX_END}'; {noise} exec sleep 20", harness=Codex())
+    assert driven.outcome(changed=True).ok
+    assert driven.exit.duration < 10
+    assert "it did not exit after its last word, and was ended" in bench.problems()
+
+
+@pytest.mark.usefixtures("short_grace")
+def test_what_an_agent_said_last_is_not_its_last_word_while_it_works(bench: Bench) -> None:
+    script = f"echo '{CODEX_END}'; echo '{CODEX_SAID}'; sleep 0.6; touch late; echo '{CODEX_END}'"
+    driven = bench.drive(script, harness=Codex())
+    assert driven.outcome(changed=True).ok
+    assert (bench.workspace / "late").exists()
+
+
+@pytest.mark.parametrize(("end", "ok"), [(CODEX_END, True), (CODEX_FAILED, False)])
+@pytest.mark.parametrize("limits", [Limits(timeout=0.5), Limits(idle=0.3)])
+def test_a_limit_that_is_reached_after_the_last_word_does_not_count(
+    bench: Bench, limits: Limits, end: str, ok: bool
+) -> None:
+    driven = bench.drive(f"echo '{end}'; exec sleep 20", harness=Codex(), limits=limits)
+    found = driven.outcome(changed=True)
+    assert found.ok is ok
+    assert found.reason is (None if ok else Reason.HARNESS_FAILED)
+
+
 def test_what_a_harness_prints_is_kept_from_both_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_RAW_TAIL", 1000)
     monkeypatch.setattr(logs, "_RAW_HEAD", 2000)
@@ -264,7 +307,7 @@ def test_long_lists_nested_too_deeply(bench: Bench) -> None:
 def test_a_line_without_end_is_cut_and_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "LineSplitter", lambda: LineSplitter(max_bytes=1000))
     bench.drive("head -c 5000 /dev/zero | tr '\\0' x; echo; echo next")
-    assert bench.texts() == ["x" * 1000, "next"]
+    assert bench.texts() == [f"{'x' * 1000} ... (3875 bytes are left out) ... {'x' * 125}", "next"]
     assert bench.problems() == ["1 lines of stdout were longer than 1000 bytes"]
 
 
