@@ -5,18 +5,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-SHOWN = 2_000  # characters of a line that are kept where no rule reads it
+MAX_TEXT = 2_000  # characters of a line that are kept where no rule reads it
 _ABSURD = 1e12  # no run has so many tokens or costs so much
 
 
 def beginning(line: bytes) -> str:
     """The beginning of a line as text."""
-    return line[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
+    return line[: 4 * MAX_TEXT].decode("utf-8", "replace")[:MAX_TEXT]
 
 
 def unknown_event(data: Mapping[str, Any]) -> str:
     """The beginning of an object that no rule reads."""
-    return json.dumps(data)[:SHOWN]
+    return json.dumps(data)[:MAX_TEXT]
 
 
 def text(data: Mapping[str, Any], key: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from runner.core.jsonl import json_object
 from runner.core.model import Exit, Message, Outcome, Stream, TranscriptEvent, Unknown
 from runner.harnesses import Reader
-from runner.harnesses._fields import SHOWN, beginning
-from runner.harnesses._torn import Torn, joined, parts, without_terminal_codes
+from runner.harnesses._fields import MAX_TEXT, beginning
+from runner.harnesses._partial_json import PartialObject, join_lines, parts, strip_terminal_codes
 from runner.harnesses.outcome import Tally, judge
 
 _LONGEST = 256 * 1024  # characters of a torn object that later lines may complete
@@ -47,8 +47,8 @@ class JsonReader(Reader):
             self._torn = ""
             yield from self._events(data)
             return
-        text = without_terminal_codes(line)
-        if self._torn and (found := joined(self._torn, text)) is not None:
+        text = strip_terminal_codes(line)
+        if self._torn and (found := join_lines(self._torn, text)) is not None:
             self._torn = ""
             data, text = found
             yield from self._events(data)
@@ -58,14 +58,14 @@ class JsonReader(Reader):
         found = list(parts(text))
         for part in found:
             if isinstance(part, str):
-                yield Unknown(text=part[:SHOWN])
+                yield Unknown(text=part[:MAX_TEXT])
             else:
-                yield from self._events(part.data if isinstance(part, Torn) else part)
+                yield from self._events(part.data if isinstance(part, PartialObject) else part)
         self._remember(found[-1] if found else "", text)
 
     def _remember(self, last: object, text: str) -> None:
         """Keep what the next line may complete: an object that is torn, or printed on several lines."""
-        if isinstance(last, Torn):
+        if isinstance(last, PartialObject):
             self._torn = last.text
         elif isinstance(last, str):
             opened = text.lstrip() if text.lstrip().startswith("{") else ""

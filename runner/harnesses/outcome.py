@@ -51,10 +51,10 @@ class Tally:
     finish: Finish | None = None
     problem: Problem | None = None  # the last one; a fatal one stays
     stuck: Problem | None = None  # the last one, if nothing else came after it
-    given_up: Problem | None = None  # the fatal one after which the agent did nothing more
+    last_fatal: Problem | None = None  # the fatal one after which the agent did nothing more
     open_calls: dict[str, ToolCall] = field(default_factory=dict)  # without a result, the oldest first
-    _is_told: bool = False  # an end marker has followed `given_up`: a further one is another end
-    asked_model: bool = False  # what came last is something on which the model has the next word
+    _is_told: bool = False  # an end marker has followed `last_fatal`: a further one is another end
+    awaits_model: bool = False  # what came last is something on which the model has the next word
     metered: Usage = Usage()  # the sum of single calls
     total: Usage | None = None  # what the harness itself says of the whole
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=10))  # the end of standard error
@@ -93,20 +93,20 @@ class Tally:
         """Note what the agent waits for, and whether it goes on after what looked like its end."""
         match event:
             case SessionStart() | Message(role="user"):
-                self.asked_model = True
+                self.awaits_model = True
             case Message(role="assistant") | Reasoning():
-                self.given_up = None
+                self.last_fatal = None
             case ToolCall():
                 self.open_calls[event.call_id] = event
-                self.given_up, self.asked_model = None, False
+                self.last_fatal, self.awaits_model = None, False
             case ToolResult():
                 self.open_calls.pop(event.call_id, None)
-                self.given_up, self.asked_model = None, True
+                self.last_fatal, self.awaits_model = None, True
             case Problem(fatal=True):
-                self.given_up, self._is_told = event, False
+                self.last_fatal, self._is_told = event, False
             case Finish():
-                self.given_up = None if self._is_told else self.given_up
-                self._is_told, self.asked_model = True, False
+                self.last_fatal = None if self._is_told else self.last_fatal
+                self._is_told, self.awaits_model = True, False
             case _:
                 pass
 
@@ -137,7 +137,7 @@ def judge(tally: Tally, program: str, ended: Exit, changed: bool) -> Outcome:
     """
     if (stopped := outcome_of_stop(program, ended)) is not None:
         return _made(tally, _explained(stopped, tally))
-    if tally.finish is None or not tally.finish.ok or tally.given_up is not None or ended.code != 0:
+    if tally.finish is None or not tally.finish.ok or tally.last_fatal is not None or ended.code != 0:
         return _made(tally, _failure(tally, program, ended.code))
     return _made(tally, Outcome(ok=True) if changed else _nothing(tally, program))
 
@@ -172,7 +172,7 @@ def _waited(tally: Tally) -> str:
         each = [_call_text(call) for call in tally.open_calls.values()]
         more = f" and {len(each) - 1} more" if len(each) > 1 else ""
         return f": its tool {each[0]}{more} had not ended"
-    return ": it waited for an answer of its model" if tally.asked_model else ""
+    return ": it waited for an answer of its model" if tally.awaits_model else ""
 
 
 def _call_text(call: ToolCall) -> str:
@@ -188,7 +188,7 @@ def _shortened(text: str, longest: int) -> str:
 
 
 def _failure(tally: Tally, program: str, code: int | None) -> Outcome:
-    problem, finish = tally.given_up or tally.problem, tally.finish
+    problem, finish = tally.last_fatal or tally.problem, tally.finish
     complaint = "\n".join(tally.complaints)[-_LONGEST:]
     if problem is not None and problem.fatal:
         return _fatal(program, problem)

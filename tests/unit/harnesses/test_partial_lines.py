@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runner.core.jsonl import MAX_LINE
 from runner.core.model import Finish, Message, TranscriptEvent, Unknown
 from runner.harnesses import HARNESSES
-from runner.harnesses._torn import Torn, mend, parts, without_terminal_codes
+from runner.harnesses._partial_json import PartialObject, parts, repair_object, strip_terminal_codes
 from runner.harnesses.claude_code import ClaudeCodeReader
 from tests.parts.recordings import exited, read
 
@@ -120,13 +120,13 @@ def test_half_a_surrogate_and_numbers_out_of_range_are_read() -> None:
 def test_an_object_is_found_between_any_texts(before: str, after: str) -> None:
     found = list(
         parts(
-            without_terminal_codes(
+            strip_terminal_codes(
                 f'{before} {{"type": "x", "n": [1, {{}}]}} {after}'.encode("utf-8", "replace")
             )
         )
     )
     wanted = {"type": "x", "n": [1, {}]}
-    assert wanted in found or any(isinstance(part, Torn) for part in found) or '{"' in before
+    assert wanted in found or any(isinstance(part, PartialObject) for part in found) or '{"' in before
 
 
 @given(
@@ -135,7 +135,7 @@ def test_an_object_is_found_between_any_texts(before: str, after: str) -> None:
 def test_a_mended_object_never_tells_what_was_not_there(data: dict[str, Any]) -> None:
     text = json.dumps(data)
     for end in range(1, len(text)):
-        for key, value in (mend(text[:end]) or {}).items():
+        for key, value in (repair_object(text[:end]) or {}).items():
             whole = data[key]
             cut = isinstance(value, str | list) and len(value) <= len(whole)
             assert value == whole or cut

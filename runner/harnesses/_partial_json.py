@@ -27,17 +27,17 @@ _DEEPEST = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Torn:
+class PartialObject:
     """An object whose end is missing. `data` has the fields that are whole; the last text may be cut."""
 
     text: str
     data: Mapping[str, Any]
 
 
-Part = str | Mapping[str, Any] | Torn
+Part = str | Mapping[str, Any] | PartialObject
 
 
-def without_terminal_codes(line: bytes) -> str:
+def strip_terminal_codes(line: bytes) -> str:
     """The text of a line without what moves a cursor or colours a text, NUL bytes and byte order marks."""
     return _TERMINAL.sub("", line.decode("utf-8", "replace"))
 
@@ -61,7 +61,7 @@ def parts(line: str) -> Iterator[Part]:
     yield from _rest(line[done:], None if torn is None else torn - done)
 
 
-def joined(torn: str, line: str) -> tuple[Mapping[str, Any], str] | None:
+def join_lines(torn: str, line: str) -> tuple[Mapping[str, Any], str] | None:
     """The object that a torn one and a later line are together, and what follows it."""
     text = torn + line
     found = _whole(text, 0)
@@ -78,15 +78,15 @@ def _whole(text: str, begin: int) -> tuple[Mapping[str, Any], int] | None:
 
 def _rest(text: str, torn: int | None) -> Iterator[Part]:
     """Text that holds no whole object; from the index `torn` on it is an object without its end."""
-    data = mend(text[torn:]) if torn is not None else None
+    data = repair_object(text[torn:]) if torn is not None else None
     before = text[:torn] if data else text
     if before.strip():
         yield before.strip()
     if data and torn is not None:
-        yield Torn(text[torn:], data)
+        yield PartialObject(text[torn:], data)
 
 
-def mend(text: str) -> Mapping[str, Any] | None:
+def repair_object(text: str) -> Mapping[str, Any] | None:
     """What can be read of an object whose end is missing; None: nothing."""
     text = text[:_LONGEST]
     for candidate in _candidates(text):
