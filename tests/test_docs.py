@@ -16,6 +16,7 @@ from runner.apps.families import FAMILIES
 from runner.config.settings import Config, config_faults
 from runner.core.plugins import Family, Plugin
 from runner.run.testing import case as cases
+from runner.run.testing.case_file import FILE
 from runner.skills import load
 from tests.parts import plugins
 
@@ -64,11 +65,13 @@ def test_skills_in_the_docs_are_valid(path: Path) -> None:
 
 
 def test_the_case_in_the_docs_is_valid(tmp_path: Path) -> None:
-    (example,) = blocks((ROOT / "docs/testing-skills.md").read_text(), "yaml")
+    example, filters = blocks((ROOT / "docs/testing-skills.md").read_text(), "yaml")
     for step in ("before", "after"):
         (tmp_path / step).mkdir()
-    (tmp_path / cases.FILE).write_text(example)
-    assert cases.read("example", tmp_path).options.expect is not None
+    (tmp_path / FILE).write_text(example + filters)
+    options = cases.read("example", tmp_path).options
+    assert options.expect is not None
+    assert len(options.filters) == 2
 
 
 def test_the_configuration_in_the_docs_is_valid_and_whole() -> None:

@@ -71,6 +71,7 @@ class RunOptions:
     propose_again: bool = False  # propose again what people closed unmerged
     worker: str = ""  # the worker that executes the run
     earlier_run: EarlierRun | None = None  # the run that this one continues
+    file_time: int | None = None  # when the files of its workspace were last changed; None: when it began
 
     @property
     def confidential(self) -> set[str]:

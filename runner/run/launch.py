@@ -1,5 +1,6 @@
 """From a skill and its trigger to a run that has ended: the same for a person, the Action and a worker."""
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 RequeueRun = Callable[[End, int, int, Usage], bool]
 """Gets the end of an attempt, its number, how many there may be, and the usage so far: see `execute`."""
+
+
+EVENT_ARTIFACT = "event.json"
+"""The artifact with the payload that started a run; a run that no event started has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +94,9 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
             runs.create_run(run_record(spec, start.run_id), stored)
         record = RunRecorder(runs, start.run_id, folder, observe, usage=runs.run(start.run_id).usage)
         record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
+        if spec.trigger.event:
+            event = json.dumps(spec.trigger.event, indent=2).encode()
+            record.save_artifact(EVENT_ARTIFACT, event, "application/json")
         try:
             parts = bootstrap.make_parts(host, spec, start.mirror, watch, start.stop)
             options = bootstrap.make_options(place, spec)

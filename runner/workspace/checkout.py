@@ -71,15 +71,17 @@ def open_workspace(
     change: Path | None = None,
     keep: bool = False,
     layered: bool = True,
+    file_time: int | None = None,
 ) -> Iterator[Workspace]:
     """Open a workspace at `sha`, to be filled once by the caller; it is removed at the end unless `keep`.
 
     `name` is the run's and no other's; `url` is what the workspace calls its origin; `owner` (uid, gid)
     will own the files, for the superuser; `change` is a further folder of objects, of a change that is put on
-    top of the base later. `layered` allows overlayfs where it is possible. Raises RunnerError, and so does
-    filling it.
+    top of the base later. `layered` allows overlayfs where it is possible. With `file_time`, in seconds since
+    1970, every file was last changed then, and not now. Raises RunnerError, and so does filling it.
     """
-    job = _Job(mirror, sha, url or mirror.url, owner, change)
+    job = _Job(mirror, sha, url or mirror.url, owner, change, file_time)
+    layered = layered and file_time is None
     with ExitStack() as stack:
         with _speaking(mirror):
             place = stack.enter_context(_place(mirror, name, keep))
@@ -103,6 +105,7 @@ class _Job:
     url: str
     owner: tuple[int, int] | None
     change: Path | None
+    file_time: int | None
 
 
 def _layers(stack: ExitStack, job: _Job, place: Path) -> Path | None:
@@ -180,8 +183,21 @@ def _check_out(job: _Job, path: Path, git: Path) -> None:
     Git(path).run(*_FAST, "read-tree", "--reset", "-u", job.sha)
     if job.owner is not None:
         safe_fs.change_owner(path, job.owner)
+    if job.file_time is not None:
+        _set_times(path, job.file_time)
+    if job.owner is not None or job.file_time is not None:
         Git(path).run(*_FAST, "update-index", "-q", "--refresh", ok=(0, 1))
+    if job.owner is not None:
         os.chown(git / "index", *job.owner)
+
+
+def _set_times(path: Path, second: int) -> None:
+    """Every file, link and folder but git's own was last changed at this second."""
+    os.utime(path, (second, second))
+    for parent, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if parent != str(path) or name != ".git"]
+        for name in (*folders, *names):
+            os.utime(Path(parent, name), (second, second), follow_symlinks=False)
 
 
 @contextmanager

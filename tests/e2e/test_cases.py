@@ -1,6 +1,8 @@
 """A skill's own tests: recorded once, replayed with no model, and failing for the right reason."""
 
 import json
+import re
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -164,3 +166,98 @@ def test_a_skill_without_cases(project: Project) -> None:
     project.commit(page())
     done = project.skillrunner("test")
     assert (done.code, "no cases found" in done.out) == (0, True)
+
+
+CLOCK = (
+    "{ cat; ls -la --full-time docs; stat -c '%Y %n' docs/guide.md; date; date +%s; date +%H:%M:%S.%N;"
+    " echo $TZ $SOURCE_DATE_EPOCH $GIT_COMMITTER_DATE; mktemp -u; } > docs/new.md"
+)
+
+
+def test_times_and_temporary_names_may_differ_from_one_replay_to_the_next(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit(page(CLOCK, "Today is {{ now.date() }}.\n"))
+    assert project.skillrunner("record", "page", "--input", "page=x").code == 0
+    case, patch = project.root / CASE / "case.yaml", project.root / CASE / "expected.patch"
+    now = re.search(r"now: '(.*)'", case.read_text())
+    assert now is not None
+    second = int(datetime.fromisoformat(now[1]).timestamp())
+    assert f"+{second} docs/guide.md" in patch.read_text()  # files are as old as the case
+    assert f"+UTC {second} @{second} +0000" in patch.read_text()
+    done = project.skillrunner("test", "page")
+    assert done.code == 0, done.out + done.err
+
+    # Where nobody knows when it was recorded, a time is a text like others.
+    case.write_text(re.sub(r"recorded:\n.*\n.*\n", "", case.read_text()))
+    done = project.skillrunner("test", "page")
+    assert done.code == 1
+    assert f"if that is chance, accept it in {case}:" in done.out
+
+
+def test_what_differs_by_chance_is_accepted_by_the_lines_that_are_shown(recorded: Project) -> None:
+    recorded.write(page("cat > docs/new.md; echo id $$ >> docs/new.md"))
+    assert recorded.skillrunner("test", "--update").code == 0
+    done = recorded.skillrunner("test")
+    assert done.code == 1
+    shown = done.out.partition("filters:\n")[2].splitlines()[:2]
+    assert shown == [r"      - pattern: '\+id \d+'", "        where: patch"]
+    case = recorded.root / CASE / "case.yaml"
+    case.write_text(case.read_text() + "filters:\n" + "\n".join(line[4:] for line in shown) + "\n")
+    done = recorded.skillrunner("test")
+    assert done.code == 0, done.out
+    recorded.write(page("cat > docs/new.md; echo it $$ >> docs/new.md"))
+    assert recorded.skillrunner("test").code == 1
+
+
+def test_a_case_is_recorded_from_a_run_that_was_started_by_hand(recorded: Project) -> None:
+    event = {
+        "action": "published",
+        "release": {"tag_name": "v2", "id": 7},
+        "repository": {"full_name": "o/r"},
+    }
+    recorded.write({"event.json": json.dumps(event)})
+    recorded.commit(page("cat > docs/new.md", "For {{ event.release.tag_name }}: {{ inputs.page }}.\n"))
+    ran = recorded.skillrunner(
+        "run", "page", "--event", "event.json", "--input", "page=more", "--json"
+    ).json()
+    (recorded.root / "event.json").unlink()
+    recorded.commit({"docs/guide.md": "# Another guide\n"}, "The repository moves on")
+
+    done = recorded.skillrunner("record", "page", "--case", "kept", "--from-run", ran["id"])
+    assert done.code == 0, done.out + done.err
+    folder = recorded.root / "skills/page/cases/kept"
+    assert json.loads((folder / "event.json").read_text()) == event
+    assert "Old text." in (folder / "tree/docs/guide.md").read_text()
+    told = (folder / "case.yaml").read_text()
+    assert "trigger: release\ninputs:\n  page: more\n" in told
+    assert ">v2</untrusted" in (folder / "expected.patch").read_text()
+    assert recorded.skillrunner("test", "--case", "kept").code == 0
+
+    for args, said in (
+        (("--from-run", "none"), "there is no run"),
+        (("--from-run", ran["id"], "--input", "page=x"), "--from-run says what --input would"),
+    ):
+        done = recorded.skillrunner("record", "page", "--case", "other", *args)
+        assert (done.code, said in done.err) == (3, True), done.err
+
+
+def test_a_run_by_hand_without_an_event_is_recorded_too(recorded: Project) -> None:
+    ran = recorded.skillrunner("run", "page", "--input", "page=less", "--json").json()
+    done = recorded.skillrunner("record", "page", "--case", "kept", "--from-run", ran["id"])
+    assert done.code == 0, done.out + done.err
+    assert "+Write less in" in (recorded.root / "skills/page/cases/kept/expected.patch").read_text()
+
+
+def test_a_recording_names_no_run_that_nobody_finds(recorded: Project) -> None:
+    done = recorded.skillrunner("record", "page")
+    assert done.out.splitlines()[0] == "succeeded: nothing was published; a run would publish: pull request"
+
+
+def test_a_case_that_cannot_run_here_says_why_and_nothing_else(recorded: Project) -> None:
+    recorded.variables["SKILLRUNNER_SANDBOX"] = "docker"
+    recorded.variables["DOCKER_HOST"] = "unix:///nowhere.sock"
+    done = recorded.skillrunner("test")
+    assert done.code == 1
+    assert "the run ended error:" in done.out
+    assert "differs" not in done.out
+    assert "never came" not in done.out

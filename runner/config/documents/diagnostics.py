@@ -64,7 +64,9 @@ def closest(word: str, known: Iterable[str]) -> str:
     )
 
 
-def raise_faults(faults: Sequence[Fault], phase: Phase, reason: Reason) -> NoReturn:
+def raise_faults(
+    faults: Sequence[Fault], phase: Phase, reason: Reason, hint: str = "skillrunner validate"
+) -> NoReturn:
     """Stop with all of `faults` in one error."""
     lines = [f"{fault}\n  {fault.hint}" if fault.hint else str(fault) for fault in sorted(faults)]
-    raise RunnerError(phase, reason, "\n".join(lines), hint="skillrunner validate")
+    raise RunnerError(phase, reason, "\n".join(lines), hint=hint)

@@ -4,7 +4,6 @@ Of a request the model's name, the instructions, the messages and the names of t
 text; what depends on the machine, the moment or chance is replaced by names. An answer is kept as it came.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from runner.core.errors import RunnerError
 from runner.core.jsonl import json_object
 from runner.core.model import Phase, Reason
+from runner.gateway.model.nondeterminism import name_shapes
 
 _SAID = (
     *("model", "tools", "system", "instructions", "systemInstruction", "system_instruction"),
@@ -23,23 +23,6 @@ _SAID = (
 """What is compared, in this order: what grows from request to request comes last."""
 
 _UNSAID = frozenset({"cache_control", "signature", "thoughtSignature", "encrypted_content"})
-_WIDE = 120  # characters of a line in a difference
-_TOLD = 40  # lines of a difference
-
-_CHANCE: Sequence[tuple[re.Pattern[str], str]] = (
-    (re.compile(r"(\b|(?<=_))[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE), "<uuid>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?"), "<time>"),
-    (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), "<address>"),
-    (re.compile(r"\buntrusted-[0-9a-f]{20}\b"), "untrusted-<chance>"),
-    # Claude Code names its build and a digest of the request in its instructions, and the user and the
-    # workspace in paths.
-    (re.compile(r"\b(cc_version|cch)=[\w.]+"), r"\1=<build>"),
-    (re.compile(r"/tmp/claude-\d+/[\w-]+"), "/tmp/claude-<user>"),  # noqa: S108 - a name in a text
-    (re.compile(r"\.claude/projects/[\w-]+"), ".claude/projects/<workspace>"),
-    # Codex says of a command which piece of its output this is, and how long it took.
-    (re.compile(r"\bChunk ID: [0-9a-f]{6}\b"), "Chunk ID: <chance>"),
-    (re.compile(r"\bWall time: \d+\.\d+ seconds"), "Wall time: <time> seconds"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +41,8 @@ class Exchange:
 class Placeholders:
     """Names for what differs from one machine and one run to the next.
 
-    `places` are also put back, when an answer is replayed: a model repeats the paths that it was told.
+    Clock and chance are named by their shapes; see `nondeterminism`. `places` are also put back, when an
+    answer is replayed: a model repeats the paths that it was told.
     """
 
     places: Mapping[str, str] = field(default_factory=dict)  # value -> name
@@ -66,9 +50,7 @@ class Placeholders:
 
     def generalize(self, text: str) -> str:
         """The text with names in place of what differs."""
-        text = self.generalize_paths(text)
-        for pattern, name in _CHANCE:
-            text = pattern.sub(name, text)
+        text = name_shapes(self.generalize_paths(text))
         for value, name in _longest(self.others):
             text = text.replace(value, f"<{name}>")
         return text
@@ -147,21 +129,6 @@ def _flat(at: str, value: Any, names: Placeholders) -> Iterator[str]:
         yield f"{at}: {names.generalize(value) if isinstance(value, str) else json.dumps(value)}"
 
 
-def difference(
-    recorded: Sequence[str], asked: Sequence[str], titles: tuple[str, str] = ("recorded", "asked now")
-) -> str:
-    """A short unified diff from what was recorded to what is asked; empty: they are equal."""
-    before, now = _narrow(recorded), _narrow(asked)
-    lines = list(difflib.unified_diff(before, now, *titles, n=1, lineterm=""))
-    more = [f"... and {len(lines) - _TOLD} more lines"] if len(lines) > _TOLD else []
-    return "\n".join((*lines[:_TOLD], *more))
-
-
-def _narrow(lines: Sequence[str]) -> list[str]:
-    """Long lines in pieces, so that a difference far to the right is seen."""
-    return [line[at : at + _WIDE] for line in lines for at in range(0, max(len(line), 1), _WIDE)]
-
-
 def dump(exchanges: Sequence[Exchange]) -> bytes:
     """A cassette's file: a line of JSON for each exchange, with what is new since the one before."""
     before: tuple[str, ...] = ()
@@ -190,7 +157,7 @@ def load(raw: bytes, file: str) -> tuple[Exchange, ...]:
     for number, line in enumerate(raw.splitlines(), 1):
         try:
             found.append(_exchange(json.loads(line), before))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             message = f"{file}:{number}: this is no exchange of a cassette: {error!r}"
             hint = "record the case again: skillrunner record SKILL --case NAME"
             raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint) from error

@@ -8,10 +8,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.gateway.model.cassette import Exchange, Placeholders, comparable_lines, difference
+from runner.gateway.model.cassette import Exchange, Placeholders, comparable_lines
+from runner.gateway.model.matching import Lines, Matching, rename_temporaries
+from runner.gateway.model.nondeterminism import Span
 from runner.gateway.model.proxy import NoModel
 from runner.gateway.server import GatewayHandlers, GatewayRequest, serve_gateway
 
@@ -27,26 +30,32 @@ class Replay:
     exchanges: Sequence[Exchange]
     names: Placeholders = field(default_factory=Placeholders)
     strict: bool = True
+    matching: Matching = field(default_factory=Matching)
+    begin: datetime = field(default_factory=lambda: datetime.now(UTC))
     problems: list[str] = field(default_factory=list)  # how requests differ
+    _recorded: Sequence[Lines] = field(init=False)
     _left: list[int] = field(init=False)  # positions of the exchanges that were not used yet
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        self._recorded = [Lines(one.asked, self.matching.patterns) for one in self.exchanges]
         self._left = list(range(len(self.exchanges)))
 
     def serve(self, request: GatewayRequest) -> None:
         body = request.read_body()
         path = "/" + request.path.removeprefix("/").partition("/")[2]
-        found = self._take(request.command, path, comparable_lines(body, self.names))
-        if found is None:
-            request.send_error_answer(
-                400 if request.command == "POST" else 404, "the cassette holds no such request"
-            )
-        elif found.status == 0:
+        asked = Lines(comparable_lines(body, self.names), self.matching.patterns)
+        at = self._take(request.command, path, asked)
+        if at is None:
+            status = 400 if request.command == "POST" else 404
+            request.send_error_answer(status, "the cassette holds no such request")
+            return
+        found = self.exchanges[at]
+        if found.status == 0:
             request.send_error_answer(502, "there was no answer when this was recorded")
-        else:
-            content = self.names.restore(found.answer).encode("utf-8", "surrogateescape")
-            request.send_content(found.status, found.content_type, content)
+            return
+        answer = rename_temporaries(self.names.restore(found.answer), self._recorded[at], asked)
+        request.send_content(found.status, found.content_type, answer.encode("utf-8", "surrogateescape"))
 
     def check(self) -> None:
         """Raises RunnerError when a request differed from the recording."""
@@ -61,27 +70,25 @@ class Replay:
         which = f"request {missing[0]}" if len(missing) == 1 else f"requests {_listed(missing)}"
         return f"{which} of {len(self.exchanges)} in the cassette never came"
 
-    def _take(self, method: str, path: str, asked: tuple[str, ...]) -> Exchange | None:
+    def _take(self, method: str, path: str, asked: Lines) -> int | None:
         """Take the first unused exchange that fits; clients may send requests at once and in any order."""
         with self._lock:
             alike = [at for at in self._left if _place(self.exchanges[at]) == (method, path)]
-            same = [at for at in alike if self.exchanges[at].asked == asked]
-            fits = same or ([] if self.strict else alike)
-            if fits:
-                self._left.remove(fits[0])
-                return self.exchanges[fits[0]]
-            if method == "POST":
-                self.problems.append(self._describe_difference(alike, path, asked))
-            return None
+            now = Span(self.begin, datetime.now(UTC))
+            same = (at for at in alike if self.matching.equal(self._recorded[at], asked, now))
+            found = next(same, None if self.strict or not alike else alike[0])
+            if found is not None:
+                self._left.remove(found)
+            elif method == "POST":
+                self.problems.append(self._describe_difference(alike, path, asked, now))
+            return found
 
-    def _describe_difference(self, alike: Sequence[int], path: str, asked: tuple[str, ...]) -> str:
+    def _describe_difference(self, alike: Sequence[int], path: str, asked: Lines, now: Span) -> str:
         if not alike:
             number = len(self.exchanges) - len(self._left) + 1
             return f"request {number} ({path}) is one more than was recorded"
-        recorded = self.exchanges[alike[0]]
-        return f"request {alike[0] + 1} ({path}) differs from what was recorded:\n" + difference(
-            recorded.asked, asked
-        )
+        told = self.matching.describe_difference(self._recorded[alike[0]], asked, now)
+        return f"request {alike[0] + 1} ({path}) differs from what was recorded:\n{told}"
 
 
 def _place(one: Exchange) -> tuple[str, str]:

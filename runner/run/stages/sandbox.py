@@ -66,6 +66,7 @@ def open_workspace(context: RunContext, change: Path | None = None) -> Iterator[
         url=spec.repository.url,
         owner=context.parts.sandbox.owner,
         change=change,
+        file_time=context.options.file_time,
     )
     message = f"{spec.base_ref} at {spec.base_sha[:12]}"
     with ExitStack() as stack:

@@ -6,76 +6,34 @@ with the model, and the expected patch.
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from runner.clients.git import Git
-from runner.config.documents import (
-    Data,
-    Document,
-    Many,
-    Model,
-    Text,
-    check,
-    closest,
-    parse,
-    raise_faults,
-)
-from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason
-from runner.core.units import Maybe, parse_time
+from runner.config.documents import Data, closest
+from runner.core.model import Phase
 from runner.gateway.model.cassette import Exchange, dump, load
+from runner.gateway.model.matching import Matching
+from runner.gateway.model.nondeterminism import Span
+from runner.run.testing.case_file import (
+    FILE,
+    MAX_TRAFFIC,
+    CaseFile,
+    CaseStep,
+    bad,
+    read_case_file,
+    read_event,
+    read_file,
+    time_of,
+)
 
-FILE, EVENT, TRAFFIC, PATCH, TREE = "case.yaml", "event.json", "traffic.jsonl", "expected.patch", "tree"
+EVENT, TRAFFIC, PATCH, TREE = "event.json", "traffic.jsonl", "expected.patch", "tree"
 FOLDER = "cases"
-_MAX_FILE = 256 * 1024
-_NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-class CaseStep(Model):
-    """One commit of the base: the files of a folder of the case, put over those of the step before."""
-
-    files: _NAME
-    tags: Many[Text] = ()
-    at: Maybe[Text] = None  # ISO 8601; default: a day before the next step
-
-
-class ExpectedCheck(Model):
-    """One verification command and its exit code."""
-
-    command: Text
-    exit_code: Maybe[int]
-
-
-class ExpectedResult(Model):
-    """The expected result, besides the patch."""
-
-    state: Text
-    reason: Maybe[Text] = None
-    refused: Many[Text] = ()  # "rule: subject"
-    declared: Many[dict[str, Any]] = ()
-    verify: Many[ExpectedCheck] = ()
-
-
-class CaseFile(Model):
-    """The model of `case.yaml`."""
-
-    version: Literal[1]
-    description: str = ""
-    repository: Text = "example/repository"
-    branch: _NAME = "main"
-    now: Text
-    trigger: Text = "manual"
-    inputs: dict[str, str] = Field(default={})
-    base: Annotated[Many[CaseStep], Field(min_length=1)]
-    harness: str = ""  # and its version, when it was recorded
-    expect: Maybe[ExpectedResult] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +53,24 @@ class Case:
     def traffic(self) -> tuple[Exchange, ...]:
         """The recorded traffic; empty when there is none. Raises RunnerError when it cannot be read."""
         path = self.folder / TRAFFIC
-        return load(path.read_bytes(), str(path)) if path.exists() else ()
+        return load(read_file(path, MAX_TRAFFIC, self._hint), str(path)) if path.exists() else ()
 
     def patch(self) -> str:
+        """The expected patch; empty where nothing changes. Raises RunnerError when it cannot be read."""
         path = self.folder / PATCH
-        return path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+        raw = read_file(path, MAX_TRAFFIC, self._hint) if path.exists() else b""
+        return raw.decode("utf-8", "surrogateescape")
+
+    def matching(self, where: str) -> Matching:
+        """How requests are compared, or the patch."""
+        patterns = [re.compile(one.pattern) for one in self.options.filters if one.where == where]
+        times = [time_of(one) for one in self.options.recorded]
+        recorded = Span(*times) if times else None
+        return Matching(patterns=patterns, recorded=recorded, file=str(self.folder / FILE))
+
+    @property
+    def _hint(self) -> str:
+        return f"record it again: skillrunner record {self.skill} --case {self.name}"
 
 
 def find_cases(skill: str, folder: Path, name: str | None = None) -> list[Case]:
@@ -111,44 +82,15 @@ def find_cases(skill: str, folder: Path, name: str | None = None) -> list[Case]:
         names = [one.name for one in known]
         hint = closest(name, names) if names else f"skillrunner record {skill} --case {name}"
         message = f"the skill {skill} has no case {name!r}"
-        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)
+        raise bad(message, hint)
     return [read(skill, folder / FOLDER / name)]
 
 
 def read(skill: str, folder: Path) -> Case:
     """Read the case in a folder. Raises RunnerError INVALID_INPUT with every fault of its file."""
-    document = parse(
-        str(folder / FILE), (folder / FILE).read_bytes().replace(b"\r\n", b"\n"), limit=_MAX_FILE
-    )
-    options = None if document.is_broken else check(CaseFile, document)
-    now = _instant(document, ("now",), options.now) if options else None
-    for number, step in enumerate(options.base if options else ()):
-        if not (folder / step.files).is_dir():
-            place = document.value(("base", number, "files"))
-            document.fault(place, "there is no such folder beside it", step.files, "make it, or correct it")
-    if options is None or now is None or document.faults:
-        raise_faults(document.faults, Phase.LOAD, Reason.INVALID_INPUT)
-    return Case(skill=skill, folder=folder, options=options, event=_event(folder / EVENT), now=now)
-
-
-def _instant(document: Document, path: tuple[str | int, ...], text: str) -> datetime | None:
-    try:
-        return parse_time(text)
-    except ValueError:
-        document.fault(document.value(path), "is no time", text, "write 2026-01-05T09:00:00Z")
-        return None
-
-
-def _event(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        event = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, f"{path} is not JSON: {error}") from error
-    if not isinstance(event, dict):
-        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, f"{path} holds no object")
-    return event
+    options = read_case_file(folder)
+    event = read_event(folder / EVENT)
+    return Case(skill=skill, folder=folder, options=options, event=event, now=time_of(options.now))
 
 
 # --- the base ------------------------------------------------------------------------------------
@@ -204,11 +146,7 @@ def build(
 
 
 def _commit_head(case: Case, step: CaseStep, number: int, branch: str) -> bytes:
-    try:
-        at = parse_time(step.at) if step.at else case.now - timedelta(days=len(case.options.base) - number)
-    except ValueError as error:
-        message = f"{case.folder / FILE}: base[{number}].at is no time: {step.at}"
-        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message) from error
+    at = time_of(step.at) if step.at else case.now - timedelta(days=len(case.options.base) - number)
     title = (step.tags[0] if step.tags else step.files).encode()
     who = f"committer Skillrunner <skillrunner@localhost> {int(at.timestamp())} +0000\n"
     return f"commit {branch}\n{who}data {len(title)}\n".encode() + title + b"\n"
@@ -240,11 +178,17 @@ def create(folder: Path, told: Mapping[str, Any], event: Mapping[str, Any], file
 
 
 def write_expected(
-    case: Case, harness: str, expected: Mapping[str, Any], patch: str, traffic: Sequence[Exchange]
+    case: Case,
+    harness: str,
+    recorded: Span,
+    expected: Mapping[str, Any],
+    patch: str,
+    traffic: Sequence[Exchange],
 ) -> None:
     """Write a result to the case as the expected one. Comments of the file stay."""
     data = _yaml().load((case.folder / FILE).read_bytes())
     data["harness"] = harness
+    data["recorded"] = [one.isoformat(timespec="seconds") for one in (recorded.begin, recorded.end)]
     data["expect"] = dict(expected)
     _write(case.folder / FILE, data)
     _put(case.folder / PATCH, patch.encode("utf-8", "surrogateescape"))

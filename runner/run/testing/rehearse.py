@@ -6,18 +6,30 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from runner.core.errors import RunnerError
-from runner.core.model import Artifact, End, Phase, Places, Reason, RunSpec, SessionStart, Trigger
+from runner.core.model import (
+    Artifact,
+    End,
+    Phase,
+    Places,
+    Reason,
+    Receipt,
+    RunSpec,
+    RunState,
+    SessionStart,
+    Trigger,
+)
 from runner.gateway.factory import ModelRouteOptions
 from runner.gateway.model.cassette import Exchange, Placeholders, commit_names, from_traffic
+from runner.gateway.model.matching import RESULTS
+from runner.gateway.model.nondeterminism import Span
 from runner.gateway.model.replay import Replay, serve_replay
 from runner.publish.outputs import Offer, Output
-from runner.publish.outputs.none import NoneOutput
 from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
@@ -33,7 +45,7 @@ from runner.store.specs import StoredSpec
 from runner.triggers import TRIGGERS, actor
 
 if TYPE_CHECKING:
-    from runner.core.model import Receipt, TranscriptEvent
+    from runner.core.model import TranscriptEvent
     from runner.publish.forges import Forge
     from runner.run.context import Parts, RunOptions
     from runner.workspace.changeset import Changeset
@@ -88,10 +100,12 @@ class CaseRun:
     run_id: str
     end: End
     harness: str  # and its version, where that is told
+    is_worth_keeping: bool  # whether its end says something about the skill
     expected: Mapping[str, Any]  # in the form of `expect:` in case.yaml
     patch: str
     problems: tuple[str, ...]  # how it differed from what was recorded
     traffic: tuple[Exchange, ...]
+    span: Span  # when it was
 
 
 @dataclass(slots=True)
@@ -99,8 +113,10 @@ class _Observations:
     """The facts that become known while the case runs."""
 
     names: Placeholders
+    begin: datetime = field(default_factory=lambda: datetime.now(UTC))
     offer: Offer | None = None
     version: str = ""
+    unpublished: list[str] = field(default_factory=list)  # kinds of outputs
 
     def watch(self, event: "TranscriptEvent") -> None:
         if isinstance(event, SessionStart) and event.version:
@@ -112,11 +128,15 @@ class _Unpublished(Output):
 
     def __init__(self, real: Output, observations: _Observations) -> None:
         self.name, self.options, self.declares = real.name, real.options, real.declares
+        self.files = real.files
         self.observations = observations
 
-    def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> "Receipt":
+    def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
         self.observations.offer = offer
-        return NoneOutput().publish(offer, forge, changeset)
+        if self.files and not offer.proposal.changes:
+            raise RunnerError(Phase.PUBLISH, Reason.NO_CHANGES, "no file has changed")
+        self.observations.unpublished.append(self.name)
+        return Receipt(kind=self.name, key=offer.spec.trigger.key, action="created", url="")
 
 
 def run_case(bench: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> CaseRun:
@@ -134,7 +154,7 @@ def run_case(bench: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
     if mode != "record":
         spec = replace(spec, environment=replace(spec.environment, network=()))
     observations = _Observations(Placeholders(others=_names(bench, run_id, repository, commits)))
-    replay = None if mode == "record" else Replay(case.traffic(), observations.names, strict=mode == "test")
+    replay = None if mode == "record" else _replay(case, observations, strict=mode == "test")
     record = RunRecorder(bench.store, run_id, bench.store.run_folder(run_id), _ignore_event)
     with hold_lock(record.folder):
         bench.store.create_run(run_record(spec, run_id), StoredSpec(spec=spec))
@@ -142,8 +162,22 @@ def run_case(bench: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
         parts = replace(parts, model_substitute=_model_end(observations, replay))
         if replay is not None:
             parts = replace(parts, stop=replay.check)
-        end = execute(spec, record, parts, replace(options, record_traffic=mode != "test"))
+        options = replace(options, record_traffic=mode != "test", file_time=int(case.now.timestamp()))
+        end = execute(spec, record, parts, options)
+    if end.state is RunState.SUCCEEDED:
+        kinds = ", ".join(kind.replace("_", " ") for kind in observations.unpublished)
+        end = replace(end, message=f"nothing was published; a run would publish: {kinds}" if kinds else "")
     return _case_run(bench, spec, observations, replay, run_id, end)
+
+
+def _replay(case: cases.Case, observations: _Observations, strict: bool) -> Replay:
+    return Replay(
+        case.traffic(),
+        observations.names,
+        strict=strict,
+        matching=case.matching(RESULTS),
+        begin=observations.begin,
+    )
 
 
 def _ignore_event(_: object) -> None:
@@ -160,8 +194,7 @@ def _plan_case(
     base = replace(base, repository=replace(base.repository, name=case.options.repository))
     defaults = bootstrap.make_defaults(bench.place.config, bench.force)
     spec = plan(skill, None, _trigger(case, run_id), base, run_id, case.now, defaults)
-    clock = {"SOURCE_DATE_EPOCH": str(int(case.now.timestamp()))}
-    environment = replace(spec.environment, variables={**clock, **spec.environment.variables})
+    environment = replace(spec.environment, variables={**_clock(case), **spec.environment.variables})
     spec = replace(spec, environment=environment, limits=replace(spec.limits, attempts=1))
 
     def make(spec: RunSpec, observations: _Observations, mode: Mode) -> "tuple[Parts, RunOptions]":
@@ -172,6 +205,18 @@ def _plan_case(
         return replace(parts, outputs=outputs, install=install), bootstrap.make_options(place, spec, find)
 
     return spec, make
+
+
+def _clock(case: cases.Case) -> dict[str, str]:
+    """Variables by which programs go that can: the case's time, and no chance."""
+    second = int(case.now.timestamp())
+    return {
+        "SOURCE_DATE_EPOCH": str(second),
+        "GIT_AUTHOR_DATE": f"@{second} +0000",
+        "GIT_COMMITTER_DATE": f"@{second} +0000",
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+    }
 
 
 def _no_secret(name: str, _: str) -> str:
@@ -196,8 +241,6 @@ def _names(bench: TestBench, run_id: str, repository: Path, commits: tuple[str, 
         run_id: "run",
         str(repository): "repository",
         str(bench.folder): "state",
-        datetime.now(UTC).date().isoformat(): "today",
-        datetime.now().astimezone().date().isoformat(): "today",
         os.uname().release: "kernel",
     }
     return {**known, **commit_names(commits)}
@@ -226,13 +269,15 @@ def _case_run(
 ) -> CaseRun:
     kept = {one.name: one for one in bench.store.artifacts(run_id)}
     traffic = _content(kept.get(TRAFFIC))
-    problems = (
-        [*replay.problems, *filter(None, [replay.unused_exchanges()])] if replay and replay.strict else []
-    )
+    problems = list(replay.problems) if replay and replay.strict else []
+    if replay and replay.strict and end.reason in _WORTH_KEEPING:
+        problems += filter(None, [replay.unused_exchanges()])
     return CaseRun(
         run_id=run_id,
         end=end,
         harness=f"{spec.harness.kind} {observations.version}".rstrip(),
+        is_worth_keeping=end.reason in _WORTH_KEEPING,
+        span=Span(observations.begin, datetime.now(UTC)),
         expected=_expected(bench, run_id, observations, end),
         patch=_patch(_content(kept.get("patch")), observations.names),
         problems=tuple(problems[:1]),
@@ -260,16 +305,30 @@ def _expected(bench: TestBench, run_id: str, observations: _Observations, end: E
     if refused:
         told["refused"] = refused
     if declared:
-        told["declared"] = [{"kind": one.kind, **one.fields} for one in declared]
+        told["declared"] = [
+            {"kind": one.kind, **_general(one.fields, observations.names)} for one in declared
+        ]
     if checks:
         told["verify"] = checks
     return told
 
 
+def _general(value: Any, names: Placeholders) -> Any:
+    """A value with names in place of what differs in its texts."""
+    match value:
+        case str():
+            return names.generalize(value)
+        case Mapping():
+            return {key: _general(one, names) for key, one in value.items()}
+        case list() | tuple():
+            return [_general(one, names) for one in value]
+    return value
+
+
 def accept_result(case: cases.Case, came: CaseRun) -> None:
     """Make the result the expected one. Raises RunnerError when it would be no good case."""
     end = came.end
-    if end.reason not in _WORTH_KEEPING:
+    if not came.is_worth_keeping:
         message = f"nothing was recorded, the run ended {end.state}: {end.message}"
         raise RunnerError(end.phase, end.reason or Reason.ENGINE_FAILED, message)
-    cases.write_expected(case, came.harness, came.expected, came.patch, came.traffic)
+    cases.write_expected(case, came.harness, came.span, came.expected, came.patch, came.traffic)

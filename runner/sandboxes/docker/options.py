@@ -23,6 +23,7 @@ _NAP = 15  # seconds
 _IDLE = 'n=$1; while [ "$n" -gt 0 ]; do sleep "$2"; n=$((n - 1)); done'
 _TMP = "rw,exec,nosuid,nodev,size=1g,mode=1777"
 _RUN = "rw,nosuid,nodev,size=16m,mode=1777"
+_HOST = "skillrunner"  # the same for every run: an agent prints it, and a case compares that
 _SECURITY = ["no-new-privileges", f"seccomp={seccomp.profile()}"]
 
 
@@ -55,6 +56,7 @@ def options(spec: SandboxSpec) -> dict[str, Any]:
         # sleeps, because the time of one goes on while the container is held.
         "command": ["sh", "-c", _IDLE, "sh", str(ceil(spec.lifetime / nap)), str(nap)],
         "entrypoint": "",
+        "hostname": _HOST,
         "user": f"{USER[0]}:{USER[1]}",
         "working_dir": PLACES.workspace,
         "labels": labels(spec),
@@ -100,7 +102,7 @@ def helper_options(
     spec: SandboxSpec, container: str, command: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same two for a helper that shares a container's network and exchange folder, for one command."""
-    mine = {"image": spec.helper, "command": list(command), "working_dir": "/"}
+    mine: dict[str, Any] = {"image": spec.helper, "command": list(command), "working_dir": "/"}
     host = {
         "cap_drop": ["ALL"],
         "mounts": [_mount(str(spec.exchange), PLACES.exchange, False)],
@@ -108,7 +110,8 @@ def helper_options(
         "read_only": True,
         "security_opt": _SECURITY,
     }
-    return options(spec) | mine, host
+    own = {name: value for name, value in options(spec).items() if name != "hostname"}
+    return own | mine, host  # the name of the host is the other container's
 
 
 def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:

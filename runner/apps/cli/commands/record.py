@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,14 @@ from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
+    from runner.core.model import Trigger
     from runner.run.place import LocalPlace
     from runner.run.testing.case import Case, Plain
     from runner.run.testing.rehearse import CaseRun
     from runner.skills import Skill
+    from runner.store import Store
 
+_FLAGS = {"inputs": "--input", "from_run": "--from-run"}
 _MOST_FILES, _MOST_BYTES = 1000, 4 * 1024**2
 
 
@@ -30,6 +34,7 @@ _MOST_FILES, _MOST_BYTES = 1000, 4 * 1024**2
 @click.option(
     "--event", type=click.Path(path_type=Path, allow_dash=True), help="The payload of an event, as JSON."
 )
+@click.option("--from-run", metavar="RUN", help="What started this run, on the commit that it started from.")
 @click.option("--trigger", help="The event's kind, where the payload does not tell.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="A value for one of its inputs.")
 @click.option("--base", help="The branch whose files are the case's; default: the default branch.")
@@ -43,6 +48,9 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
 
     A new case starts from the files of the base branch's head, without skills. One that is there keeps what
     it starts from, and is recorded again: change its files and its case.yaml by hand as you like.
+
+    With --from-run it starts from what a run of SKILL started from: its event and inputs, its time and its
+    commit. That may be any run in the run store, one that was started by hand as well.
     """
     forced = {key: given.pop(key) for key in ("sandbox", "image")}
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
@@ -77,16 +85,17 @@ def _tell(case: "Case", came: "CaseRun", as_json: bool, quiet: bool) -> None:
 def _case(place: "LocalPlace", skill: "Skill", name: str, given: Mapping[str, Any]) -> "Iterator[Case]":
     """The case to record. A new one goes again when that fails."""
     from runner.run.testing import case as cases
+    from runner.run.testing.case_file import FILE
 
     folder = place.local.root / skill.path / cases.FOLDER / name
     if Path(name).name != name or name.startswith("."):
         raise _bad(f"{name!r} is no name of a case", "use letters, digits, dots and hyphens")
-    if (folder / cases.FILE).exists():
-        _check_free(folder / cases.FILE, given)
+    if (folder / FILE).exists():
+        _check_free(folder / FILE, given)
         yield cases.read(skill.name, folder)
         return
     if folder.exists():
-        raise _bad(f"{folder} is there, and holds no {cases.FILE}", "record another: --case NAME")
+        raise _bad(f"{folder} is there, and holds no {FILE}", "record another: --case NAME")
     try:
         _create(place, skill, folder, given)
         yield cases.read(skill.name, folder)
@@ -97,32 +106,74 @@ def _case(place: "LocalPlace", skill: "Skill", name: str, given: Mapping[str, An
 
 def _check_free(file: Path, given: Mapping[str, Any]) -> None:
     """A case that is there says itself what it starts from."""
-    if said := [f"--{'input' if key == 'inputs' else key}" for key, one in given.items() if one]:
+    if said := [_FLAGS.get(name, f"--{name}") for name, one in given.items() if one]:
         message = f"{file} is there, and says what {', '.join(said)} would"
         raise _bad(message, "change it, or record another: --case NAME")
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a new case starts from."""
+
+    trigger: "Trigger"
+    now: datetime
+    branch: str | None = None
+    sha: str = ""  # empty: the branch's head
+
+
 def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[str, Any]) -> None:
-    from runner.apps.cli import inputs
     from runner.run import bootstrap
     from runner.run.testing import case as cases
 
-    trigger = inputs.read_trigger(skill, given["event"], given["trigger"], given["inputs"], "case")
     with bootstrap.open_store(place.config) as runs:
+        start = _start(runs, skill, given)
         target = bootstrap.make_forge(place, runs)
-        base, mirror = bootstrap.find_base(place, target, given["base"] or skill.base_branch)
-    files = _files(mirror.directory, base.sha, place.config.skills, given["files"])
-    tags = mirror.git.output("tag", "--points-at", base.sha).split()
+        base, mirror = bootstrap.find_base(place, target, start.branch or skill.base_branch)
+        sha = mirror.resolve(start.sha or base.sha)
+    files = _files(mirror.directory, sha, place.config.skills, given["files"])
+    tags = mirror.git.output("tag", "--points-at", sha).split()
     told: dict[str, Any] = {
         "version": 1,
         "repository": base.repository.name,
         "branch": base.ref,
-        "now": datetime.now(UTC).isoformat(timespec="seconds"),
-        "trigger": trigger.kind,
-        **({"inputs": dict(trigger.inputs)} if trigger.inputs else {}),
+        "now": start.now.isoformat(timespec="seconds"),
+        "trigger": start.trigger.kind,
+        **({"inputs": dict(start.trigger.inputs)} if start.trigger.inputs else {}),
         "base": [{"files": cases.TREE, **({"tags": tags} if tags else {})}],
     }
-    cases.create(folder, told, trigger.event, files)
+    cases.create(folder, told, start.trigger.event, files)
+
+
+def _start(runs: "Store", skill: "Skill", given: Mapping[str, Any]) -> _Start:
+    from runner.apps.cli import inputs
+
+    if given["from_run"] is None:
+        trigger = inputs.read_trigger(skill, given["event"], given["trigger"], given["inputs"], "case")
+        return _Start(trigger, datetime.now(UTC), given["base"])
+    if said := [
+        _FLAGS.get(name, f"--{name}") for name in ("event", "trigger", "inputs", "base") if given[name]
+    ]:
+        raise _bad(f"--from-run says what {', '.join(said)} would", "leave one of them out")
+    return _start_of_run(runs, skill, given["from_run"])
+
+
+def _start_of_run(runs: "Store", skill: "Skill", name: str) -> _Start:
+    """What started a run. Raises RunnerError when it was another skill's, or its event was not kept."""
+    from runner.run.agent.resume import planned_spec
+    from runner.run.launch import EVENT_ARTIFACT
+    from runner.run.testing.case_file import read_event
+
+    run = runs.run(name)
+    if run.skill != skill.name:
+        raise _bad(
+            f"run {run.id} is of the skill {run.skill}", f"skillrunner record {run.skill} --from-run {run.id}"
+        )
+    spec = planned_spec(runs, run)
+    kept = next((Path(one.path) for one in runs.artifacts(run.id) if one.name == EVENT_ARTIFACT), None)
+    if kept is None and run.trigger not in ("manual", "schedule"):
+        raise _bad(f"the event that started run {run.id} was not kept", "give it: --event FILE")
+    trigger = replace(spec.trigger, event=read_event(kept) if kept else {})
+    return _Start(trigger, spec.trigger.at, spec.base_ref, spec.base_sha)
 
 
 def _files(mirror: Path, sha: str, skills: tuple[str, ...], globs: tuple[str, ...]) -> "list[Plain]":

@@ -7,6 +7,7 @@ import pytest
 
 from runner.clients.git import Git
 from runner.core.errors import RunnerError
+from runner.core.model import Reason
 from runner.run.testing import case as cases
 
 YAML = """\
@@ -101,7 +102,76 @@ def test_a_faulty_event_is_named(folder: Path, text: str) -> None:
         cases.read("page", folder)
 
 
-def test_a_time_of_a_step_that_is_none(folder: Path, tmp_path: Path) -> None:
-    (folder / "case.yaml").write_text(YAML.replace("2025-01-01", "then"))
-    with pytest.raises(RunnerError, match=r"base\[0\]\.at is no time"):
-        built(folder, tmp_path / "one.git")
+LONG = "x" * 300_000
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("2025-01-01", "then", "case.yaml:6:9: is no time"),
+        ("2026-01-05T09:00:00Z", "0001-01-01", "case.yaml:2:6: is no time between 1980"),
+        ("2026-01-05T09:00:00Z", "1960-01-01", "is no time between 1980"),
+        ("version: 1", f"version: 1 # {LONG}", "case.yaml: has more than 262,144 bytes"),
+        ("version: 1", f"version: {DEEP}", "case.yaml:1:"),
+        ("[v1, stable]", "[v 1]", "case.yaml:5:12: is no name that git takes for a branch or tag"),
+        ("[v1, stable]", "[v1..v2]", "is no name that git takes"),
+        ("version: 1", "version: 1\nbranch: -x", "case.yaml:2:9: is no name that git takes"),
+        ("version: 1", "version: 1\nbranch: a.lock", "is no name that git takes"),
+        ("version: 1", "version: 1\nrecorded: [2026-01-05]", "case.yaml:2:11: should hold two times"),
+        ("version: 1", "version: 1\nrecorded: [soon, later]", "case.yaml:2:12: is no time"),
+        ("version: 1", "version: 1\nfilters: [{pattern: '('}]", "case.yaml:2:21: is no regular expression"),
+        ("version: 1", "version: 1\nfilters: [{pattern: '.*'}]", "matches the empty text"),
+        ("version: 1", "version: 1\nfilters: [{pattern: x, where: prompt}]", "case.yaml:2:31: should be"),
+        ("version: 1", "version: 1\nfilters: x", "case.yaml:2:10: should be a list"),
+        ("files: second", "files: a/b", "case.yaml:7:12"),
+        ("version: 1", "<<<<<<< HEAD", "case.yaml:2:"),
+    ],
+)
+def test_a_damaged_or_oversized_case_names_file_line_and_what_to_write(
+    folder: Path, before: str, after: str, said: str
+) -> None:
+    (folder / "case.yaml").write_text(YAML.replace(before, after))
+    with pytest.raises(RunnerError) as caught:
+        cases.read("page", folder)
+    assert said in caught.value.message
+    assert caught.value.reason is Reason.INVALID_INPUT
+    assert "validate" not in caught.value.hint  # which does not read cases
+    assert len(caught.value.message) < 2000
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"version: \x00", b"", b"- a\n"])
+def test_a_case_of_odd_bytes_is_named(folder: Path, content: bytes) -> None:
+    (folder / "case.yaml").write_bytes(content)
+    with pytest.raises(RunnerError, match=r"case\.yaml:1:"):
+        cases.read("page", folder)
+
+
+def test_what_is_no_plain_file_is_named_and_not_waited_for(folder: Path) -> None:
+    for name in ("case.yaml", "event.json"):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+        with pytest.raises(RunnerError, match=name.replace(".", r"\.")):
+            cases.read("page", folder)
+        (folder / name).unlink()
+        (folder / "case.yaml").write_text(YAML)
+    (folder / "case.yaml").unlink()
+    (folder / "case.yaml").mkdir()
+    with pytest.raises(RunnerError, match=r"case\.yaml"):
+        cases.read("page", folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"a": NaN}', b"\xff", b'{"a": ' + b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"]
+)
+def test_an_event_that_no_forge_sends_is_named(folder: Path, content: bytes) -> None:
+    (folder / "event.json").write_bytes(content)
+    with pytest.raises(RunnerError, match=r"event\.json is no JSON object"):
+        cases.read("page", folder)
+
+
+@pytest.mark.parametrize("content", [b'{"same": ' + b"[" * 100_000, b'{"status": 1e999}', b"\x00", b"[]"])
+def test_a_cassette_that_is_damaged_is_named(folder: Path, content: bytes) -> None:
+    (folder / "traffic.jsonl").write_bytes(content)
+    with pytest.raises(RunnerError, match=r"traffic\.jsonl:1: this is no exchange"):
+        cases.read("page", folder).traffic()
