@@ -35,6 +35,7 @@ _WIDE = 120  # characters of a line in a difference
 _TOLD = 40  # lines of a difference
 _CONTEXT = 24  # characters of a line around what differs, in a pattern
 _ADVICE = 5  # patterns that are suggested at once
+_ONE_WORD = (r"\d+", "[0-9a-f]{4,}", r"\w+")
 _TOKEN = re.compile(r"\w+|\s+|.", re.DOTALL)
 
 
@@ -177,9 +178,11 @@ def suggest_pattern(one: str, other: str) -> str:
     ]
     pattern = "".join(parts)
     shared = "".join("".join(first[a:b]) for kind, a, b, _, _ in steps if kind == "equal")
-    pattern = pattern if re.search(r"\w", shared) else f"^{pattern}$"
-    works = re.search(pattern, "") is None and re.sub(pattern, ANY, one) == re.sub(pattern, ANY, other)
-    return pattern if works else ""
+    if not re.search(r"\w", shared):  # lines that have nothing in common are other lines
+        pattern = f"^{pattern}$" if pattern in _ONE_WORD else ""
+    if not pattern or re.search(pattern, ""):
+        return ""
+    return pattern if re.sub(pattern, ANY, one) == re.sub(pattern, ANY, other) else ""
 
 
 def _literal(text: str, first: bool, last: bool) -> str:
