@@ -98,8 +98,7 @@ class _DecisionMaker:
 def _pause_message(skill: Skill, history: History) -> str:
     if not skill.options.enabled:
         return f"{skill.file} says `enabled: false`"
-    paused = {skill.name, "*"} & history.paused_skills
-    return "somebody paused it: `skillrunner worker resume` goes on" if paused else ""
+    return history.pauses.get(skill.name) or history.pauses.get("*", "")
 
 
 # --- events -----------------------------------------------------------------------------------------

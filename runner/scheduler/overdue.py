@@ -16,6 +16,10 @@ class AlertKind(StrEnum):
     OVERDUE = "overdue"  # a slot of a skill was not decided
     CIRCUIT = "circuit"  # a skill failed so often that it is paused
     UNREADABLE = "unread"  # a repository cannot be read
+    DISK = "disk"  # a machine has too little room to start anything
+    ENGINE = "engine"  # a machine's sandbox engine cannot be used
+    INVALID_SKILL = "invalid skill"  # a skill of the default branch has faults
+    UNHEARD_LIST = "unheard list"  # a list of events, or of repositories, cannot be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +28,23 @@ class Alert:
 
     kind: AlertKind
     repository: str  # empty: any
-    skill: str = ""  # empty: the repository
+    skill: str = ""  # or the name of a list; empty: the repository
+    host: str = ""  # empty: no single machine has it
     message: str  # one sentence with the facts
     since: datetime
 
     @property
-    def name(self) -> tuple[str, str, str]:
+    def name(self) -> tuple[str, str, str, str]:
         """Identifies the alert for as long as the problem lasts."""
-        return self.kind.value, self.repository, self.skill
+        return self.kind.value, self.repository, self.skill, self.host
+
+    @property
+    def has_grace(self) -> bool:
+        """Whether it may be over by itself so soon that it is not worth a word before `grace`."""
+        return self.kind in _PASSING
+
+
+_PASSING = frozenset({AlertKind.OVERDUE, AlertKind.UNREADABLE, AlertKind.UNHEARD_LIST})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,10 @@ from runner.scheduler.overdue import (
 )
 from runner.store import rows
 from runner.store.database import database_errors
+from runner.store.pauses import pauses_in
 from runner.store.runs import Store
-from runner.store.tables import alerts, awaited, pauses, watched, workers
+from runner.store.tables import alerts, awaited, watched, workers
+from runner.store.troubles import forget_unserved, present_troubles
 from runner.store.workers import LIVING
 
 
@@ -89,6 +91,7 @@ class AlertStore:
             connection.execute(delete(watched).where(gone))
             known = select(watched.c.repository)
             connection.execute(delete(awaited).where(awaited.c.repository.not_in(known)))
+            forget_unserved(connection)
 
     def alerts(self, now: datetime, grace: timedelta) -> list[Alert]:
         """Every present alert, computed from the store alone."""
@@ -98,6 +101,11 @@ class AlertStore:
                 *overdue_alerts(_undecided(connection, late), now, grace),
                 *unreadable_alerts(_unreadable(connection), now, grace),
                 *_circuits(connection),
+                *(
+                    one
+                    for one in present_troubles(connection)
+                    if not one.has_grace or now - one.since > grace
+                ),
             ]
 
     def unreadable(self) -> list[UnreadableRepository]:
@@ -127,6 +135,7 @@ class AlertStore:
                     kind=AlertKind(row.kind),
                     repository=row.repository,
                     skill=row.skill,
+                    host=row.host,
                     message=row.message,
                     since=datetime.fromisoformat(row.since),
                 )
@@ -151,7 +160,7 @@ class AlertStore:
 
 
 def _key(one: Alert) -> dict[str, str]:
-    return dict(zip(("kind", "repository", "skill"), one.name, strict=True))
+    return dict(zip(("kind", "repository", "skill", "host"), one.name, strict=True))
 
 
 def _note_failure(connection: Connection, name: str, result: ReadResult, worker: str, at: str | None) -> None:
@@ -193,14 +202,14 @@ def _unreadable(connection: Connection) -> list[UnreadableRepository]:
 
 def _circuits(connection: Connection) -> list[Alert]:
     """An alert for each skill that its circuit breaker paused."""
-    held = and_(pauses.c.circuit == 1, pauses.c.resumed_at.is_(None))
     return [
         Alert(
             kind=AlertKind.CIRCUIT,
-            repository=row.repository,
-            skill=row.skill,
-            message=f"{row.repository} {row.skill} is paused: {row.reason}",
-            since=datetime.fromisoformat(row.at),
+            repository=one.repository,
+            skill=one.skill,
+            message=f"{one.repository} {one.skill}: {one.message}",
+            since=one.at,
         )
-        for row in connection.execute(select(pauses).where(held))
+        for one in pauses_in(connection)
+        if one.circuit
     ]

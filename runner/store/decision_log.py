@@ -43,7 +43,7 @@ class DecisionLog:
 
         def both(known: History) -> list[Decision]:
             active = {**known.active, **before.active}
-            merged = replace(known, active=active, paused_skills=before.paused_skills)
+            merged = replace(known, active=active, pauses=before.pauses)
             made = with_ids(replace(merged, latest_runs=before.latest_runs))
             told.update((one.name, known.decisions[one.name]) for one in made if one.name in known.decisions)
             return made

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, literal, or_, select, text, update
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run
@@ -18,9 +18,10 @@ from runner.scheduler.admission import PRIORITIES, rank
 from runner.scheduler.backfill import PREFIX
 from runner.store import rows
 from runner.store.database import database_errors
+from runner.store.pauses import pause_messages
 from runner.store.records import ACTIVE
 from runner.store.runs import Store
-from runner.store.tables import decisions, pauses, queue, runs, schedules
+from runner.store.tables import decisions, queue, runs, schedules
 from runner.store.work import Work, dump
 
 
@@ -58,7 +59,7 @@ class DecisionStore:
                 decisions=known,
                 active=_active(connection, self.repository),
                 decided_until=_decided_until(connection, self.repository),
-                paused_skills=_paused_skills(connection, self.repository),
+                pauses=pause_messages(connection, self.repository),
                 latest_runs=_LatestRuns(self.store, self.repository),
             )
             settled = list(decide(history))
@@ -73,7 +74,7 @@ class DecisionStore:
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return History(
                 active=_active(connection, self.repository),
-                paused_skills=_paused_skills(connection, self.repository),
+                pauses=pause_messages(connection, self.repository),
                 latest_runs=_LatestRuns(self.store, self.repository),
             )
 
@@ -194,13 +195,6 @@ def _decided_until(connection: Connection, repository: str) -> dict[str, datetim
     return {line: datetime.fromisoformat(since) for line, since in connection.execute(query)}
 
 
-def _paused_skills(connection: Connection, repository: str) -> frozenset[str]:
-    """The skills that are paused; "*" where all of the repository are."""
-    here = pauses.c.repository.in_(("", repository))
-    query = select(pauses.c.skill).where(here, pauses.c.resumed_at.is_(None))
-    return frozenset(skill or "*" for (skill,) in connection.execute(query))
-
-
 def _note_slot(connection: Connection, repository: str, decision: Decision) -> None:
     """Store that the slot's schedule line is decided up to this slot."""
     line = f"{decision.skill} {decision.key.removeprefix('schedule:').split(':', 1)[0]}"
@@ -280,16 +274,35 @@ def _record(row: Mapping[Any, Any]) -> Decision:
 def find_newest(
     store: Store, skill: str, repository: str | None, at: datetime | None, event: str | None
 ) -> tuple[str, Decision] | None:
-    """The newest decision for a skill, with its repository; `at` and `event` narrow the search."""
-    query = select(decisions).where(decisions.c.skill == skill)
+    """The newest decision for a skill, with its repository; `at` and `event` narrow the search.
+
+    `event` is an event's id or subject (a tag, an issue); one that has it as a part comes after those.
+    """
+    query = (
+        select(decisions).outerjoin(runs, runs.c.id == decisions.c.run_id).where(decisions.c.skill == skill)
+    )
     if repository is not None:
         query = query.where(decisions.c.repository == repository)
-    if event is not None:
-        query = query.where(decisions.c.key.contains(event, autoescape=True))
     order = [decisions.c.at.desc(), decisions.c.due.desc()]
     if at is not None:
         query, order = query.where(decisions.c.due <= rows.utc_time(at)), order[::-1]
     newest = query.order_by(*order, decisions.c.key.desc()).limit(1)
+    searches = [newest] if event is None else [newest.where(one) for one in _mentions(event)]
     with database_errors(store.database), store.engine.connect() as connection:
-        found = connection.execute(newest).mappings().first()
-    return (found["repository"], _record(found)) if found else None
+        for search in searches:
+            if found := connection.execute(search).mappings().first():
+                return found["repository"], _record(found)
+    return None
+
+
+def _mentions(event: str) -> tuple[ColumnElement[bool], ...]:
+    """Which decisions are about an event: first by its whole id or subject, then by a part of them."""
+    key, about = literal(":") + decisions.c.key + ":", decisions.c.subject_key
+    # A decision that started nothing has no run, and an older one no key of its subject.
+    texts = (decisions.c.key, runs.c.subject, about, decisions.c.message)
+    whole = (runs.c.subject == event, about == event, about.endswith(f":{event}", autoescape=True))
+    words = (literal(" ") + decisions.c.message + " ").contains(f" {event} ", autoescape=True)
+    return (
+        or_(*whole, key.contains(f":{event}:", autoescape=True), words),
+        or_(*(one.contains(event, autoescape=True) for one in texts)),
+    )

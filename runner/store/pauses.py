@@ -1,27 +1,21 @@
 """Pauses: a skill, a repository, or everything, until a human resumes it."""
 
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, insert, select, true, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, true, update
 
+from runner.scheduler.obstacles import Pause
 from runner.store import rows
 from runner.store.database import database_errors
 from runner.store.runs import Store
 from runner.store.tables import pauses
 
 
-def pause(
-    store: Store, repository: str, skill: str, reason: str, at: datetime, *, circuit: bool = False
-) -> None:
-    """Pause a skill; an empty repository or skill means all. `circuit`: the circuit breaker did it."""
-    here = and_(pauses.c.repository == repository, pauses.c.skill == skill)
-    values: dict[str, object] = {
-        "repository": repository,
-        "skill": skill,
-        "reason": reason,
-        "at": rows.utc_time(at),
-    }
-    values["circuit"] = int(circuit)
+def pause(store: Store, one: Pause) -> None:
+    """Pause a skill, a repository or everything; a pause of the same is replaced."""
+    here = and_(pauses.c.repository == one.repository, pauses.c.skill == one.skill)
+    values = asdict(one) | {"at": rows.utc_time(one.at), "circuit": int(one.circuit)}
     with database_errors(store.database), store.engine.begin() as connection:
         connection.execute(delete(pauses).where(here))
         connection.execute(insert(pauses).values(**values))
@@ -44,9 +38,30 @@ def resumed_at(store: Store, repository: str, skill: str) -> datetime | None:
         return rows.stored_time(connection.execute(query).scalar())
 
 
-def list_pauses(store: Store) -> list[dict[str, str]]:
-    """The present pauses: repository and skill (empty: all), reason, and since when."""
-    columns = (pauses.c.repository, pauses.c.skill, pauses.c.reason, pauses.c.at)
-    query = select(*columns).where(pauses.c.resumed_at.is_(None)).order_by(pauses.c.at)
+def present_pauses(store: Store) -> list[Pause]:
+    """The present pauses, oldest first."""
     with database_errors(store.database), store.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        return pauses_in(connection)
+
+
+def pause_messages(connection: Connection, repository: str) -> dict[str, str]:
+    """By skill of a repository, "*" for all of them: what its pause is, in a sentence."""
+    found = [one for one in pauses_in(connection) if one.repository in ("", repository)]
+    # What holds this repository alone says more than what holds all of them.
+    return {one.skill or "*": one.message for one in sorted(found, key=lambda one: one.repository != "")}
+
+
+def pauses_in(connection: Connection) -> list[Pause]:
+    """The present pauses, oldest first."""
+    query = select(pauses).where(pauses.c.resumed_at.is_(None)).order_by(pauses.c.at)
+    return [
+        Pause(
+            repository=row.repository,
+            skill=row.skill,
+            reason=row.reason,
+            at=datetime.fromisoformat(row.at),
+            who=row.who,
+            circuit=bool(row.circuit),
+        )
+        for row in connection.execute(query)
+    ]

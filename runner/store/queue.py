@@ -5,11 +5,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, literal, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    delete,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, RunEvent, RunState, Usage
 from runner.scheduler.admission import QueueState, RunningRun, StartedRun, WaitingRun
+from runner.scheduler.obstacles import QueuedRun
 from runner.store import rows
 from runner.store.database import database_errors
 from runner.store.records import ACTIVE
@@ -83,6 +96,11 @@ class RunQueue:
         """The waiting runs, the running ones and the recent starts, read without a lock."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return _state(connection, _waiting(connection, now), now, rate_window)
+
+    def waiting(self) -> list[tuple[WaitingRun, QueuedRun]]:
+        """Every run that no worker has taken, in the order of `admission.rank`."""
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
+            return [(_waiting_run(row), _queued_run(row)) for row in _unclaimed_rows(connection)]
 
     def forget_starts(self, before: datetime) -> None:
         """Delete starts from before then, which no rate needs."""
@@ -266,23 +284,40 @@ def _note_starts(connection: Connection, which: ColumnElement[bool], now: dateti
 
 
 def _waiting(connection: Connection, now: datetime, most: int | None = None) -> list[WaitingRun]:
-    """The waiting runs in the order of `admission.rank`."""
+    """The waiting runs that may begin now, in the order of `admission.rank`."""
     ready = queue.c.not_before <= rows.utc_time(now)
-    columns = (queue.c.run_id, queue.c.repository, queue.c.skill, queue.c.priority, runs.c.created_at)
+    return [_waiting_run(row) for row in _unclaimed_rows(connection, ready, most=most)]
+
+
+def _unclaimed_rows(
+    connection: Connection, *where: ColumnElement[bool], most: int | None = None
+) -> Sequence[RowMapping]:
+    mine = (queue.c.run_id, queue.c.repository, queue.c.skill, queue.c.priority, queue.c.not_before)
+    rest = (runs.c.created_at, runs.c.attempt, decisions.c.subject_key)
+    query = select(*mine, *rest).join_from(queue, runs).outerjoin(*_DECISION)
     order = (queue.c.rank, queue.c.run_id)
-    found = select(*columns, decisions.c.subject_key).join_from(queue, runs).outerjoin(*_DECISION)
-    query = found.where(_unclaimed(), ready).order_by(*order).limit(most)
-    return [
-        WaitingRun(
-            run_id=row["run_id"],
-            repository=row["repository"],
-            skill=row["skill"],
-            priority=row["priority"],
-            since=datetime.fromisoformat(row["created_at"]),
-            subject_key=row["subject_key"] or "",
-        )
-        for row in connection.execute(query).mappings()
-    ]
+    return connection.execute(query.where(_unclaimed(), *where).order_by(*order).limit(most)).mappings().all()
+
+
+def _waiting_run(row: RowMapping) -> WaitingRun:
+    return WaitingRun(
+        run_id=row["run_id"],
+        repository=row["repository"],
+        skill=row["skill"],
+        priority=row["priority"],
+        since=datetime.fromisoformat(row["created_at"]),
+        subject_key=row["subject_key"] or "",
+    )
+
+
+def _queued_run(row: RowMapping) -> QueuedRun:
+    return QueuedRun(
+        run_id=row["run_id"],
+        repository=row["repository"],
+        skill=row["skill"],
+        not_before=rows.stored_time(row["not_before"]),
+        is_retry=row["attempt"] > 1,
+    )
 
 
 def _running(connection: Connection) -> list[RunningRun]:

@@ -238,12 +238,34 @@ awaited = Table(
     Column("due", String(32), nullable=False, index=True),
 )
 
+skills = Table(
+    "skills",  # the valid skills that workers have seen on the default branches
+    metadata,
+    Column("repository", Text, primary_key=True),
+    Column("skill", String(64), primary_key=True),
+    Column("triggers", Text, nullable=False, default=""),  # their names, with spaces between
+    Column("enabled", Integer, nullable=False, default=1),
+)
+
+troubles = Table(
+    "troubles",  # what keeps runs from starting, or events from being heard
+    metadata,
+    Column("kind", String(20), primary_key=True),
+    Column("place", String(40), primary_key=True),  # of the worker's state directory; empty: everywhere
+    Column("repository", Text, primary_key=True),  # empty: any
+    Column("subject", Text, primary_key=True),  # a skill or a list; empty: none
+    Column("host", Text, nullable=False, default=""),
+    Column("message", Text, nullable=False),
+    Column("since", String(32), nullable=False),
+)
+
 alerts = Table(
     "alerts",  # what is wrong and was told
     metadata,
     Column("kind", String(20), primary_key=True),
     Column("repository", Text, primary_key=True),
-    Column("skill", String(64), primary_key=True),  # empty: the repository
+    Column("skill", Text, primary_key=True),  # empty: the repository
+    Column("host", Text, primary_key=True),  # empty: no single machine has it
     Column("message", Text, nullable=False),
     Column("since", String(32), nullable=False),
 )
@@ -255,6 +277,7 @@ pauses = Table(
     Column("skill", String(64), primary_key=True),  # empty: all of them
     Column("reason", Text, nullable=False, default=""),
     Column("circuit", Integer, nullable=False, default=0),  # no human did it: the skill failed too often
+    Column("who", Text, nullable=False, default=""),  # the human, as their machine calls them
     Column("at", String(32), nullable=False),
     Column("resumed_at", String(32)),  # set: it is held no longer
 )

@@ -22,7 +22,7 @@ from tests.migration.old import NEWEST, STORED, Place, Rows, Shape
 from tests.parts.plans import WORK
 from tests.parts.racer import NOW, enqueue, run, worker
 
-GIVEN = {"decisions": {"continues": ""}, "workers": {"asked": 0}}
+GIVEN = {"decisions": {"continues": ""}, "workers": {"asked": 0}, "pauses": {"who": ""}}
 """What rows hold in a column that their program did not know, where all of them hold the same."""
 
 

@@ -2,20 +2,23 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from runner.apps.worker.repository import RepositorySnapshot
 from runner.clients.http_post import post
+from runner.config.documents import Fault
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.scheduler.overdue import Alert, AlertKind, first_due
-from runner.store import Store
+from runner.store import Store, state_dir_id
 from runner.store.alerts import AlertStore, ReadResult
+from runner.store.troubles import KnownSkill, TroubleScope, TroubleStore
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -37,6 +40,9 @@ class Alerts:
     _due: dict[str, dict[str, datetime]] = field(default_factory=dict)  # by repository and skill
     _unsaved: set[str] = field(default_factory=set)  # repositories whose slots the store does not hold yet
     _undecided: set[str] = field(default_factory=set)  # repositories that changed and were not decided since
+    _troubles: dict[TroubleScope, dict[str, str]] = field(default_factory=dict)  # message by subject
+    _stored_troubles: dict[TroubleScope, dict[str, str]] = field(default_factory=dict)
+    _known: dict[str, list[KnownSkill]] = field(default_factory=dict)  # what the store does not hold yet
     _last_send: datetime | None = None  # when `send` last ran
     _regular_since: datetime | None = None  # since when `send` has run without a gap
     _sender: ThreadPoolExecutor | None = None
@@ -49,15 +55,38 @@ class Alerts:
             del self._due[gone]
             self._unsaved.discard(gone)
             self._undecided.discard(gone)
+        for scope in [one for one in self._troubles if one.repository not in ("", *names)]:
+            del self._troubles[scope]
+            self._stored_troubles.pop(scope, None)
 
     def note_read(self, name: str, fault: str, next_try: datetime | None = None) -> None:
         self._reads[name] = ReadResult(fault.removeprefix(f"{name}: "), next_try)
+
+    def note_machine(self, kind: AlertKind, fault: str) -> None:
+        """Note what keeps this machine from starting anything; empty: nothing of this kind does."""
+        place, host = state_dir_id(self.store.folder), os.uname().nodename
+        self._troubles[TroubleScope(kind=kind, place=place, host=host)] = {"": fault} if fault else {}
+
+    def note_lists(self, name: str, faults: Mapping[str, str]) -> None:
+        """Note the lists of a repository whose events cannot be heard."""
+        said = {one: f"{name}: its {one} could not be read: {fault}" for one, fault in faults.items()}
+        self._troubles[TroubleScope(kind=AlertKind.UNHEARD_LIST, repository=name)] = said
+
+    def note_globs(self, faults: Mapping[str, str]) -> None:
+        """Note the globs under `worker.repositories` whose repositories cannot be listed."""
+        self._troubles[TroubleScope(kind=AlertKind.UNHEARD_LIST)] = dict(faults)
 
     def note_skills(self, snapshot: RepositorySnapshot) -> None:
         """Note the new skills of a repository. Slots expected before stay expected until they are decided."""
         self._due[snapshot.name] = self._expected(snapshot, {}, self.now())
         self._undecided.add(snapshot.name)
         self._unsaved.add(snapshot.name)
+        invalid = TroubleScope(kind=AlertKind.INVALID_SKILL, repository=snapshot.name)
+        self._troubles[invalid] = fault_messages(snapshot.name, snapshot.skill_set.faults)
+        self._known[snapshot.name] = [
+            KnownSkill(name=one.name, triggers=tuple(one.triggers), enabled=one.options.enabled)
+            for one in snapshot.skills.values()
+        ]
 
     def note_decided_until(self, snapshot: RepositorySnapshot, until: datetime) -> None:
         """Note that all slots of a repository are decided up to `until`."""
@@ -94,6 +123,17 @@ class Alerts:
         if self._served is not None and self._served != self._stored_served:
             watching.set_served(me, self._served)
             self._stored_served = self._served
+        self._save_troubles()
+
+    def _save_troubles(self) -> None:
+        troubles = TroubleStore(self.store)
+        for scope, present in list(self._troubles.items()):
+            if self._stored_troubles.get(scope) != present:
+                troubles.replace(scope, present, self.now())
+                self._stored_troubles[scope] = present
+        for name in list(self._known):
+            troubles.set_known(name, self._known[name])
+            del self._known[name]
 
     def send(self) -> None:
         """Send new alerts, and the end of old ones. Raises RunnerError when the store cannot be reached."""
@@ -116,9 +156,7 @@ class Alerts:
 
     def _may_claim(self, one: Alert, now: datetime, grace: timedelta) -> bool:
         """Whether this worker had `grace` to repair it: what began while no worker ran is no alert yet."""
-        return one.kind is AlertKind.CIRCUIT or (
-            self._regular_since is not None and now - self._regular_since > grace
-        )
+        return not one.has_grace or (self._regular_since is not None and now - self._regular_since > grace)
 
     # --- webhook --------------------------------------------------------------------------------
 
@@ -135,6 +173,7 @@ class Alerts:
             "state": what,
             "repository": one.repository,
             "skill": one.skill,
+            "host": one.host,
             "message": one.message,
             "since": one.since.isoformat(),
         }
@@ -144,6 +183,19 @@ class Alerts:
         """Stop sending, without waiting for alerts that are on their way."""
         if self._sender is not None:
             self._sender.shutdown(wait=False)
+
+
+def fault_messages(repository: str, faults: Iterable[Fault]) -> dict[str, str]:
+    """By invalid skill: its first fault, in a sentence, and how many more there are."""
+    by_skill: dict[str, list[Fault]] = {}
+    for one in sorted(faults):
+        folder = PurePosixPath(one.file).parent
+        by_skill.setdefault(folder.name or str(folder), []).append(one)
+    return {
+        skill: f"{repository} {skill} is not valid: {found[0]}"
+        + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+        for skill, found in by_skill.items()
+    }
 
 
 def _send(url: str, variable: str, data: Mapping[str, str]) -> None:

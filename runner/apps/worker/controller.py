@@ -20,6 +20,7 @@ from runner.scheduler.backoff import Backoffs
 from runner.scheduler.circuit_breaker import has_failed, is_open
 from runner.scheduler.decide import decide_event, decide_slots
 from runner.scheduler.ledger import DecideFunction, Ledger
+from runner.scheduler.obstacles import Pause
 from runner.scheduler.timetable import Timetable
 from runner.skills import Skill
 from runner.store import Store
@@ -27,7 +28,7 @@ from runner.store.decision_log import DecisionLog
 from runner.store.decisions import DecisionStore
 from runner.store.pauses import pause, resumed_at
 from runner.store.queue import RunQueue
-from runner.store.spending import spending_since
+from runner.store.spending import budget_of
 
 log = logging.getLogger("skillrunner.worker")
 
@@ -52,7 +53,7 @@ class Controller:
     _to_decide: set[str] = field(default_factory=set)  # repositories with slots to decide
 
     def __post_init__(self) -> None:
-        self.event_sources = EventSources(self.store, self.now, self.wake)
+        self.event_sources = EventSources(self.store, self.now, self.wake, self.error_log)
         self.alerts = Alerts(self.config, self.store, self.now)
         self._backoffs = Backoffs(timedelta(seconds=self.config.worker.poll))
 
@@ -75,6 +76,7 @@ class Controller:
         """Take over the results of finished polls; return whether every poll has finished."""
         if self._list_future is not None and self._list_future.done():
             names, self._list_future = self._list_future.result(), None
+            self.alerts.note_globs(self.repository_list.faults)
             self._poll_all(names, pool)
         for name in self._backoffs.retries(self.now()):
             self._start_poll(name, pool)
@@ -83,6 +85,7 @@ class Controller:
                 del self._polls[name]
                 found = future.result()
                 self.alerts.note_read(name, self._fault(name), self._backoffs.next_try(name))
+                self.alerts.note_lists(name, self.event_sources.list_faults.get(name, {}))
                 if found is not None and found is not self.snapshots.get(name):
                     self._update(name, found)
         return not self._polls and self._list_future is None
@@ -136,8 +139,10 @@ class Controller:
 
     def _update(self, name: str, found: RepositorySnapshot) -> None:
         log.info("%s: %d skills at %s", name, len(found.skills), found.base.sha[:12])
+        known = self.snapshots[name].skill_set.faults if name in self.snapshots else ()
         for fault in found.skill_set.faults:
-            log.error("%s: %s", name, fault)
+            if fault not in known:  # each push reads them all again
+                log.error("%s: %s", name, fault)
         for gone in set(self._skills(name)) - set(found.skills):
             self.timetable.remove((name, gone))
         is_new = name not in self.snapshots
@@ -214,17 +219,7 @@ class Controller:
 
     def budget(self, repository: str) -> Budget:
         """What the skills of a repository may spend today."""
-        limits = self.config.worker.budget
-        if limits.daily_usd is None and limits.skill_daily_usd is None:
-            return Budget()
-        day = self.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        costs = spending_since(self.store, day)
-        return Budget(
-            daily=limits.daily_usd,
-            skill_daily=limits.skill_daily_usd,
-            spent=sum(costs.values()),
-            spent_by_skill={skill: cost for (where, skill), cost in costs.items() if where == repository},
-        )
+        return budget_of(self.store, self.config.worker.budget, repository, self.now())
 
     # --- ends -----------------------------------------------------------------------------------
 
@@ -263,10 +258,11 @@ class Controller:
         since = resumed_at(self.store, name, skill)
         last = self.store.runs(limit=most * 3, skill=skill, repository=name, ended=True)
         fresh = [run for run in last if since is None or (run.ended_at is not None and run.ended_at > since)]
-        if is_open(fresh, most) and skill not in DecisionStore(self.store, name).history().paused_skills:
+        if is_open(fresh, most) and skill not in DecisionStore(self.store, name).history().pauses:
             reason = f"it failed {most} times in a row, the last time: {message}"
-            pause(self.store, name, skill, reason, self.now(), circuit=True)
-            log.error("%s %s is paused: %s", name, skill, reason)
+            opened = Pause(repository=name, skill=skill, reason=reason, at=self.now(), circuit=True)
+            pause(self.store, opened)
+            log.error("%s %s: %s", name, skill, opened.message)
 
 
 @contextmanager

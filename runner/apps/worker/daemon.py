@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 
 from runner import __version__
@@ -24,6 +24,7 @@ from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.store import Store, hold_lock, state_dir_id
+from runner.store.alerts import AlertStore
 from runner.store.engine import Engine, open_engine
 from runner.store.workers import Worker, WorkerStore
 
@@ -53,6 +54,7 @@ class Daemon:
     id: str = field(default_factory=lambda: f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}")
     signals: int = 0  # how often a signal asked this process to stop
     stored_stop_level: int = 0  # the stop level that the store holds
+    faults: list[str] = field(default_factory=list)  # what was wrong when `run(once=True)` had ended
     notifier: SystemdNotifier = field(default_factory=supervisor)
     controller: Controller = field(init=False)
     lease: Lease = field(init=False)
@@ -68,6 +70,13 @@ class Daemon:
     def stop_level(self) -> int:
         """0: go on; 1: stop when the runs have ended; 2: stop now. A second signal means 2."""
         return max(self.signals, self.stored_stop_level)
+
+    def present_faults(self) -> list[str]:
+        """What is wrong now, without any grace: of our repositories, of this machine, and of our work."""
+        host, now = os.uname().nodename, self.now()
+        found = AlertStore(self.store).alerts(now, timedelta())
+        ours = [one.message for one in found if one.host in ("", host)]
+        return list(dict.fromkeys([*ours, *self.error_log.errors.values()]))
 
     @property
     def error_log(self) -> ErrorLog:
@@ -101,6 +110,7 @@ class Daemon:
     def run(self, *, once: bool = False) -> None:
         """Work until somebody stops the worker; with `once`, until everything that is due now has ended.
 
+        `faults` then holds what was wrong at the end.
         Raises RunnerError WORKER_LOST when other workers marked this one dead and took over its runs.
         """
         with ExitStack() as stack:
@@ -109,14 +119,16 @@ class Daemon:
             self.recovery.find_dead()
             stack.enter_context(self.lease.renewal_thread(self.recovery.find_dead))
             engine = stack.enter_context(open_engine(self.store.database.url, self.id, self.executor.handle))
-            self.recovery.clear_sandboxes()
+            self._clear_sandboxes()
             lookers = stack.enter_context(_pool(POLL_THREADS, "look"))
             beginners = stack.enter_context(_pool(2, "begin"))
             if self.config.worker.listen is not None:
                 stack.enter_context(self._webhooks(self.config.worker.listen))
-            self._loop(engine, lookers, beginners, once)
+            with self._runs_stopped():
+                self._loop(engine, lookers, beginners, once)
             with self.error_log.report_once("watch"):
                 self.controller.alerts.send()
+            self.faults = self.present_faults() if once else []
             self._drain()
             self.controller.alerts.close()
         self.lease.check()
@@ -151,9 +163,22 @@ class Daemon:
             )
         )
         self.lease.renew()
-        yield
-        with self.error_log.report_once("leave"):
-            workers.mark_ended(self.id, self.now())
+        try:
+            yield
+        finally:  # also after an error: nobody is to wait until we count as dead
+            with self.error_log.report_once("leave"):
+                workers.mark_ended(self.id, self.now())
+
+    @contextmanager
+    def _runs_stopped(self) -> Iterator[None]:
+        """Stop the runs when an error ends the loop: nobody else may take them over while they go on here."""
+        try:
+            yield
+        except BaseException:
+            message = "its worker ended by an error"
+            self.stop_signals.all_runs = RunnerError(Phase.HARNESS, Reason.WORKER_LOST, message)
+            self._wait_for_ends(_STOP_TIMEOUT)
+            raise
 
     def _loop(
         self, engine: Engine, lookers: ThreadPoolExecutor, beginners: ThreadPoolExecutor, once: bool
@@ -285,7 +310,14 @@ class Daemon:
         """Remove sandboxes that a failed engine kept, in a thread of its own: the engine may hang."""
         self.executor.needs_sweep = False
         with self.error_log.report_once("sweep"):
-            self.executor.needs_sweep = not self.recovery.clear_sandboxes()
+            self._clear_sandboxes()
+            self.wake()
+
+    def _clear_sandboxes(self) -> None:
+        """Remove old sandboxes; while our own engine refuses, nothing is started, and that is tried again."""
+        faults = self.recovery.clear_sandboxes()
+        self.executor.engine_fault = faults.get(self.config.sandbox, "")
+        self.executor.needs_sweep = bool(self.executor.engine_fault)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from operator import itemgetter
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from runner.apps.worker.error_log import ErrorLog
 from runner.apps.worker.repository import RepositorySnapshot, is_repository_failure
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
@@ -37,7 +38,9 @@ class EventSources:
     store: Store
     now: Callable[[], datetime]
     wake: Callable[[], None] = lambda: None  # wakes the worker's loop
+    error_log: ErrorLog = field(default_factory=ErrorLog)
     login: str = ""  # of our GitHub App
+    list_faults: dict[str, dict[str, str]] = field(default_factory=dict)  # by repository and list
     _lookups: "dict[str, Future[list[_EventWithFacts]]]" = field(default_factory=dict)  # by repository
     _backoffs: Backoffs = field(default_factory=lambda: Backoffs(_LOOKUP_DELAY))  # by repository
 
@@ -51,23 +54,41 @@ class EventSources:
         Raises RunnerError of the first source that cannot be polled, after all were.
         """
         wanted = {kind for skill in repository.skills.values() for kind in skill.triggers}
-        new, errors = 0, []
+        new, errors, faults = 0, [], dict[str, str]()
         for source, feed in repository.feeds.items():
             try:
-                new += self._poll(repository.name, source, feed, wanted, now)
+                new += self._poll(repository.name, source, feed, wanted, now, faults)
             except RunnerError as error:
                 errors.append(error)
+        self._note_lists(repository.name, faults)
         if errors:
             raise errors[0]
         return new
 
-    def _poll(self, repository: str, source: str, feed: Feed, wanted: set[str], now: datetime) -> int:
+    def _poll(
+        self,
+        repository: str,
+        source: str,
+        feed: Feed,
+        wanted: set[str],
+        now: datetime,
+        faults: dict[str, str],
+    ) -> int:
         result = feed.poll(self.inbox.cursor(repository, source), wanted, now)
         if result is None:
             return 0
-        for name, error in result.faults.items():
-            log.warning("%s: its %s could not be read: %s", repository, name, error.message)
+        faults.update((name, error.message) for name, error in result.faults.items())
         return self.inbox.put(repository, result.events, "poll", result.cursor, source)
+
+    def _note_lists(self, repository: str, faults: dict[str, str]) -> None:
+        """Say once of each list that it cannot be read, and once that it can again."""
+        for name in self.list_faults.get(repository, {}):
+            if name not in faults:
+                self.error_log.resolve(f"{repository} list {name}")
+        for name, fault in faults.items():
+            message = f"{repository}: its {name} could not be read: {fault}"
+            self.error_log.report(f"{repository} list {name}", message)
+        self.list_faults[repository] = faults
 
     def deliver(self, event: Event, repository: str) -> bool:
         """Store an event from a webhook; return False when it was stored before."""
@@ -147,10 +168,12 @@ class EventSources:
             except RunnerError as error:
                 if _is_temporary(error):
                     self._note_failure(name, error)
-                    log.warning("%s: %s waits in the inbox: %s", name, one.event.key, error.message)
+                    message = f"{name}: {one.event.key} waits in the inbox: {error.message}"
+                    self.error_log.report(f"{name} inbox", message)
                     return
                 log.error("%s: %s could not be decided: %s", name, one.event.key, error.message)
             self.inbox.mark_decided(one.number)
+        self.error_log.resolve(f"{name} inbox")
         self._backoffs.reset(name)
 
     def _note_failure(self, name: str, error: RunnerError) -> None:

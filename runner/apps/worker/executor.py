@@ -1,5 +1,6 @@
 """Takes runs from the queue, starts them in the engine, and executes them."""
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from runner.apps.worker.run_job import RunFunction, RunJob, StopSignals, cancell
 from runner.config.settings import Config
 from runner.core.model import End, Reason
 from runner.scheduler.admission import QueueState, WaitingRun, admit, limits_of
+from runner.scheduler.obstacles import disk_message, engine_message
+from runner.scheduler.overdue import AlertKind
 from runner.store import Store
 from runner.store.engine import Engine
 from runner.store.queue import ClaimedRun, RunQueue
@@ -34,6 +37,8 @@ class Executor:
     wake: Callable[[], None]
     running: dict[str, int] = field(default_factory=dict)  # run id -> turn
     needs_sweep: bool = False  # a sandbox engine failed, and may hold containers of our runs
+    disk_fault: str = ""  # why the disk has no room for another run; empty: it has
+    engine_fault: str = ""  # why our sandbox engine cannot be used; empty: nothing says so
     _threads: dict[str, object] = field(
         default_factory=dict
     )  # run id -> the call of `handle` that executes it
@@ -41,7 +46,8 @@ class Executor:
     def take(self, engine: Engine, starters: ThreadPoolExecutor) -> None:
         """Take as many waiting runs as the limits allow, and start them."""
         room = self.config.worker.concurrency.worker - len(self.running)
-        if room <= 0 or not self.controller.snapshots or not self._has_room_on_disk():
+        self._look_at_machine()
+        if room <= 0 or not self.controller.snapshots or self.disk_fault or self.engine_fault:
             return
         bounds = limits_of(self.config.worker)
 
@@ -60,7 +66,7 @@ class Executor:
         bounds = replace(limits_of(self.config.worker), total=None, repository=None, skill=None)
         scene = RunQueue(self.store).state(self.now(), bounds.rate_window)
         scene = replace(scene, waiting=self._within_budget(scene.waiting))
-        return not (self._has_room_on_disk() and admit(scene, 1, bounds))
+        return bool(self.disk_fault or self.engine_fault) or not admit(scene, 1, bounds)
 
     def _within_budget(self, waiting: Sequence[WaitingRun]) -> list[WaitingRun]:
         """The waiting runs of our repositories whose skills have budget left today."""
@@ -82,14 +88,18 @@ class Executor:
         for run_id, why in RunQueue(self.store).stop_requests(self.worker).items():
             self.stop_signals.by_run.setdefault(run_id, cancellation(why))
 
-    def _has_room_on_disk(self) -> bool:
+    def _look_at_machine(self) -> None:
+        """Find out whether disk and engine let anything start, and note it where people ask for it."""
         free, least = shutil.disk_usage(self.store.folder).free, self.config.worker.free_disk
-        if free < least:
-            message = f"{self.store.folder}: less than {least:,} bytes are free: nothing is started"
-            self.error_log.report("disk", message)
-            return False
-        self.error_log.resolve("disk")
-        return True
+        folder, host = str(self.store.folder), os.uname().nodename
+        self.disk_fault = disk_message(folder, host, least) if free < least else ""
+        engine = self.engine_fault and engine_message(self.config.sandbox, host, self.engine_fault)
+        for kind, fault in ((AlertKind.DISK, self.disk_fault), (AlertKind.ENGINE, engine)):
+            self.controller.alerts.note_machine(kind, fault)
+            if fault:
+                self.error_log.report(kind.value, fault)
+            else:
+                self.error_log.resolve(kind.value)
 
     def handle(self, run_id: str, turn: int) -> None:
         """Execute one turn of a run, in a thread of the engine. A turn that is not ours is ignored."""
@@ -120,7 +130,8 @@ class Executor:
                 retries_lost=self.config.worker.on_worker_lost == "retry",
             )
         )
-        self.needs_sweep = self.needs_sweep or end.reason in _ENGINE_REASONS
+        if end.reason in _ENGINE_REASONS:
+            self.needs_sweep, self.engine_fault = True, end.message.partition("\n")[0]
         if self.store.run(run.id).end is not None:
             self._report_end(run.id, end)
 

@@ -1,7 +1,7 @@
 """Takes over the runs of dead workers, and removes old runs, sandboxes and images."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -99,12 +99,12 @@ class Recovery:
         while engine.recover(dead):
             pass
 
-    def clear_sandboxes(self) -> bool:
+    def clear_sandboxes(self) -> Mapping[str, str]:
         """Remove workspaces and sandboxes that ended runs of this store left on this machine.
 
-        Returns False when a sandbox engine could not be reached; its sandboxes end by their own timeout.
+        Returns by kind of sandbox why its engine could not do it; those sandboxes end by their own timeout.
         """
-        cleared = True
+        faults: dict[str, str] = {}
         rooms = self.config.state / "workspaces"
         if rooms.is_dir():
             checkout.remove_dead_workspaces(rooms)
@@ -112,9 +112,9 @@ class Recovery:
             try:
                 for run_id in kind.sweep(self._is_alive):
                     log.info("run %s left a %s sandbox, which is removed", run_id, kind.name)
-            except RunnerError:
-                cleared = False
-        return cleared
+            except RunnerError as error:
+                faults[kind.name] = error.message
+        return faults
 
     def _is_alive(self, origin: Origin) -> bool:
         if not origin.worker:

@@ -77,9 +77,17 @@ class RepositoryList:
         return self._last_names.get(pattern, ())
 
     @property
+    def faults(self) -> dict[str, str]:
+        """By glob: why its repositories could not be listed the last time."""
+        errors = self.error_log.errors.items()
+        return {
+            subject.removeprefix(_LISTING): fault for subject, fault in errors if subject.startswith(_LISTING)
+        }
+
+    @property
     def is_complete(self) -> bool:
         """Whether every glob was listed the last time: then unlisted repositories are not served."""
-        return not any(subject.startswith(_LISTING) for subject in self.error_log.errors)
+        return not self.faults
 
     def place(self, name: str) -> Place:
         """The place of a repository, with its credentials."""

@@ -131,7 +131,9 @@ class History:
     decided_until: Mapping[str, datetime] = field(
         default_factory=dict
     )  # by schedule line: the last decided slot
-    paused_skills: frozenset[str] = frozenset()  # names of skills; "*": all of them
+    pauses: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by skill, "*" for all of them: who paused it, when and why, in a sentence
     latest_runs: Mapping[str, str] = field(
         default_factory=dict
     )  # by "SKILL SUBJECT": the id of the run that started last

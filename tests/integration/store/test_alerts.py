@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import DatabaseError
 
+from runner.scheduler.obstacles import Pause
 from runner.scheduler.overdue import Alert, AlertKind, UnreadableRepository
 from runner.store import Store
 from runner.store.alerts import AlertStore, ReadResult
@@ -26,7 +27,7 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
 
 
 def names(watching: AlertStore, after: int) -> list[tuple[str, str, str]]:
-    return [one.name for one in watching.alerts(NOW + after * MINUTE, 10 * MINUTE)]
+    return [one.name[:3] for one in watching.alerts(NOW + after * MINUTE, 10 * MINUTE)]
 
 
 def test_what_is_awaited_stays_until_it_is_decided(store: Store) -> None:
@@ -71,10 +72,15 @@ def test_the_next_try_of_an_unread_repository_is_kept_until_it_is_read(store: St
 
 
 def test_a_broken_circuit_is_wrong_until_somebody_resumes(store: Store) -> None:
-    pause(store, "o/r", "a", "it failed 5 times", NOW, circuit=True)
-    pause(store, "o/r", "b", "holidays", NOW)
+    pause(store, Pause(repository="o/r", skill="a", reason="it failed 5 times", at=NOW, circuit=True))
+    pause(store, Pause(repository="o/r", skill="b", reason="holidays", at=NOW))
     (found,) = AlertStore(store).alerts(NOW, MINUTE)
-    assert (found.name, found.message) == (("circuit", "o/r", "a"), "o/r a is paused: it failed 5 times")
+    assert found.name == ("circuit", "o/r", "a", "")
+    since = f"{NOW:%Y-%m-%d %H:%M} UTC"
+    assert found.message == (
+        f"o/r a: its circuit is open since {since}: it failed 5 times; "
+        "`skillrunner worker resume a --repository o/r` closes it"
+    )
     resume(store, "o/r", "a", NOW)
     assert AlertStore(store).alerts(NOW, MINUTE) == []
 

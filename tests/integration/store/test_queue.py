@@ -11,9 +11,10 @@ from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Check, End, Phase, Reason, Receipt, Refusal, RunState, Usage
 from runner.core.model.decision import Decision, History
 from runner.scheduler.admission import AdmissionLimits, admit
+from runner.scheduler.obstacles import Pause
 from runner.store import Store, retention, tables
 from runner.store.decisions import DecisionStore, QueueEntry, find_newest
-from runner.store.pauses import list_pauses, pause, resume, resumed_at
+from runner.store.pauses import pause, present_pauses, resume, resumed_at
 from runner.store.queue import RunQueue
 from runner.store.spending import spending_since
 from runner.store.workers import WorkerStore
@@ -77,17 +78,17 @@ def test_history_tells_what_stands_in_the_way(store: Store) -> None:
     book = DecisionStore(store, "o/r")
     book.decide(lambda _: slots, no_work)
     enqueue(store, "run-1")
-    pause(store, "", "other", "r", NOW)
+    pause(store, Pause(repository="", skill="other", reason="r", at=NOW))
 
     def decide(known: History) -> list[Decision]:
         assert known.decided_until == {"docs * * * * *@UTC": NOW + MINUTE}
-        assert (known.paused_skills, set(known.active)) == ({"other"}, {"docs"})
+        assert (set(known.pauses), set(known.active)) == ({"other"}, {"docs"})
         assert set(known.decisions) == {"docs run-1", f"docs {key}1", f"docs {key}2"}
         assert len(known.decisions) == 3
         return []
 
     assert book.decide(decide, no_work) == []
-    assert DecisionStore(store, "elsewhere").history() == History(paused_skills=frozenset({"other"}))
+    assert set(DecisionStore(store, "elsewhere").history().pauses) == {"other"}
 
 
 def test_a_run_that_replaces_ends_what_waits_and_stops_what_runs(store: Store) -> None:
@@ -382,10 +383,10 @@ def test_a_worker_with_runs_on_record_is_not_forgotten(store: Store) -> None:
 
 
 def test_what_is_paused_goes_on_when_a_human_says_so(store: Store) -> None:
-    pause(store, "o/r", "docs", "it failed", NOW)
-    pause(store, "o/r", "docs", "it failed again", NOW)
-    pause(store, "", "", "all", NOW)
-    assert [(one["skill"], one["reason"]) for one in list_pauses(store)] == [
+    pause(store, Pause(repository="o/r", skill="docs", reason="it failed", at=NOW))
+    pause(store, Pause(repository="o/r", skill="docs", reason="it failed again", at=NOW))
+    pause(store, Pause(repository="", skill="", reason="all", at=NOW))
+    assert [(one.skill, one.reason) for one in present_pauses(store)] == [
         ("docs", "it failed again"),
         ("", "all"),
     ]
@@ -393,11 +394,11 @@ def test_what_is_paused_goes_on_when_a_human_says_so(store: Store) -> None:
     assert resume(store, "", "docs", NOW + MINUTE), "whatever its repository"
     assert not resume(store, "", "docs", NOW + MINUTE)
     assert resumed_at(store, "o/r", "docs") == NOW + MINUTE
-    assert DecisionStore(store, "o/r").history().paused_skills == {"*"}
+    assert set(DecisionStore(store, "o/r").history().pauses) == {"*"}
     assert resume(store, "", "", NOW)
     assert not resume(store, "o/r", "other", NOW)
-    pause(store, "o/r", "docs", "it failed", NOW)
-    assert DecisionStore(store, "o/r").history().paused_skills == {"docs"}
+    pause(store, Pause(repository="o/r", skill="docs", reason="it failed", at=NOW))
+    assert set(DecisionStore(store, "o/r").history().pauses) == {"docs"}
 
 
 def test_what_was_spent_counts_from_a_moment_on(store: Store) -> None:

@@ -219,7 +219,7 @@ def test_overlap(overlap: str, starts: bool) -> None:
 
 def test_a_pause_holds() -> None:
     found = skills(off="on: {release: {}}\nenabled: false\n", paused="on: {release: {}}\n")
-    decisions = decide_event(found, released(), ADA, History(paused_skills=frozenset({"paused"})), NOW)
+    decisions = decide_event(found, released(), ADA, History(pauses={"paused": "held"}), NOW)
     assert {(each.verdict, each.cause) for each in decisions} == {(Verdict.HELD, Cause.PAUSED)}
     assert "skills/off/skill.yaml says `enabled: false`" in decisions[0].message
 

@@ -122,7 +122,7 @@ def test_the_reasons_against_it_have_an_order() -> None:
     running = replace(first, run_id="r1")
     history = History(
         decisions={first.name: first},
-        paused_skills=frozenset({"it"}),
+        pauses={"it": "held"},
         budget=Budget(daily=1, spent=1),
         active={"it": running},
     )
@@ -130,8 +130,8 @@ def test_the_reasons_against_it_have_an_order() -> None:
     for change in (
         {},
         {"decisions": {}},
-        {"decisions": {}, "paused_skills": frozenset()},
-        {"decisions": {}, "paused_skills": frozenset(), "budget": Budget()},
+        {"decisions": {}, "pauses": {}},
+        {"decisions": {}, "pauses": {}, "budget": Budget()},
     ):
         decision = decided(text, Facts(), replace(history, **change))  # type: ignore[arg-type]
         said.append((decision.verdict, decision.cause, decision.expires))
@@ -148,9 +148,9 @@ def test_the_reasons_against_it_have_an_order() -> None:
     [({"it"}, True), ({"*"}, True), ({"it", "*"}, True), ({"other"}, False), (set(), False)],
 )
 def test_what_is_paused(paused: set[str], held: bool) -> None:
-    decision = decided("on: {release: {}}\n", Facts(), History(paused_skills=frozenset(paused)))
+    decision = decided("on: {release: {}}\n", Facts(), History(pauses=dict.fromkeys(paused, "ada paused it")))
     assert (decision.verdict is Verdict.HELD) is held
-    assert (decision.message == "somebody paused it: `skillrunner worker resume` goes on") is held
+    assert (decision.message == "ada paused it") is held
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_slot_is_overdue_when_its_grace_is_over(late: int, told: str) -> None:
     found = list(overdue_alerts([one], NOW, GRACE))
     assert bool(found) == bool(told)
     for trouble in found:
-        assert trouble.name == ("overdue", "o/r", "s")
+        assert trouble.name == ("overdue", "o/r", "s", "")
         assert trouble.since == one.due
         assert trouble.message.startswith("o/r s: the slot of 2026-11-21 ")
         assert trouble.message.endswith(f" UTC has no decision after {told}")

@@ -1,5 +1,6 @@
 """The commands of the command line, one file each, and the options that all of them get."""
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +53,12 @@ def settings(options: Options) -> "Config":
         if error.reason is not Reason.NOT_A_REPOSITORY or not is_workers:
             raise
     return load_config(options.root, file=options.config, flags=state_dir(options))
+
+
+def who_am_i() -> str:
+    """The person at this command line, as their machine calls them: "ada@box"."""
+    name = os.environ.get("SUDO_USER") or os.environ.get("USER") or os.environ.get("LOGNAME")
+    return f"{name or f'user {os.getuid()}'}@{os.uname().nodename}"
 
 
 def state_dir(options: Options) -> dict[str, str | None]:

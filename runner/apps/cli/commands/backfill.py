@@ -187,9 +187,9 @@ def _shared(place: "RepositorySnapshot", now: datetime) -> "History | None":
 
 
 def _check_pause(skill: str, known: "History") -> None:
-    if {skill, "*"} & known.paused_skills:
-        message, hint = f"{skill} is paused", f"skillrunner worker resume {skill}"
-        raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+    if paused := known.pauses.get(skill) or known.pauses.get("*"):
+        hint = f"resume it first, and then backfill {skill}"
+        raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, f"{skill} is paused: {paused}", hint=hint)
 
 
 def _decision(skill: "Skill", one: "BackfillSlot", at: datetime) -> "Decision":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import state_dir
+from runner.apps.cli.commands import state_dir, who_am_i
 from runner.apps.cli.commands.worker_drain import drain
 from runner.apps.cli.commands.worker_status import pause_text, status
 from runner.core.errors import ExitCode, RunnerError, exit_code
@@ -30,7 +30,11 @@ _GRACE = 5.0  # seconds that threads have to end once all work is done
 
 @click.group(invoke_without_command=True)
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
-@click.option("--once", is_flag=True, help="Do what is due now, and end: for cron and Kubernetes jobs.")
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Do what is due now, and end: for cron and Kubernetes jobs. 6 if something is wrong.",
+)
 @click.pass_context
 def command(context: click.Context, /, config: Path | None, once: bool) -> None:
     """Poll repositories, decide on everything that is due, and run it, until SIGTERM.
@@ -62,6 +66,7 @@ command.add_command(drain)
 
 def work(config: "Config", once: bool, **parts: Any) -> None:
     """Run a worker until somebody stops it; `parts` replace parts of the daemon."""
+    from runner.apps.console import one_line
     from runner.apps.families import check_families
     from runner.apps.worker.alerts import check_alert
     from runner.apps.worker.credentials import Credentials
@@ -85,7 +90,12 @@ def work(config: "Config", once: bool, **parts: Any) -> None:
         except RunnerError as error:
             _end_in_any_case(exit_code(error.end))
             raise
-        _end_in_any_case(ExitCode.ERROR if daemon.executor.running else ExitCode.OK)
+        code = ExitCode.ERROR if daemon.executor.running or daemon.faults else ExitCode.OK
+        _end_in_any_case(code)
+        for fault in daemon.faults:
+            click.echo(f"not well: {one_line(fault, 1000)}", err=True)
+        if code is not ExitCode.OK:
+            raise click.exceptions.Exit(code)
 
 
 def _end_in_any_case(code: ExitCode) -> None:
@@ -137,15 +147,17 @@ def _signals(daemon: "Daemon") -> Iterator[None]:
 @command.command()
 @click.argument("skill", default="")
 @click.option("--repository", default="", help="Only there.")
-@click.option("--reason", default="somebody paused it", help="Why, for those who ask.")
+@click.option("--reason", default="", help="Why, for those who ask.")
 @click.pass_obj
 def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, reason: str) -> None:
     """Hold SKILL, or everything: what is due is decided as held."""
     from runner.run.bootstrap import open_worker_store
+    from runner.scheduler.obstacles import Pause
     from runner.store.pauses import pause as hold
 
+    now, who = datetime.now(UTC), who_am_i()
     with open_worker_store(given[1]) as store:
-        hold(store, repository, skill, reason, datetime.now(UTC))
+        hold(store, Pause(repository=repository, skill=skill, reason=reason, at=now, who=who))
     click.echo(f"paused: {pause_text(repository, skill)}")
 
 

@@ -24,7 +24,7 @@ _RECENT = timedelta(days=1)  # workers that were seen since then are shown
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @click.option(
-    "--healthy", is_flag=True, help="Exit with 1 unless a worker of this host lives, and no skill is overdue."
+    "--healthy", is_flag=True, help="Exit with 1 unless a worker of this host lives, and nothing is wrong."
 )
 @click.option("--anywhere", is_flag=True, help="With --healthy: a worker of any host will do.")
 @click.option("--alive", is_flag=True, help="Exit with 1 unless a worker of this host lives.")
@@ -40,7 +40,7 @@ def status(
         if healthy or alive:
             well = _say_who_lives(store, now, "" if anywhere else os.uname().nodename)
             if healthy:
-                well = _say_what_is_overdue(store, config, now) and well
+                well = _say_what_is_wrong(store, config, now) and well
             if not well:
                 raise click.exceptions.Exit(ExitCode.FAILED)
         elif as_json:
@@ -51,19 +51,15 @@ def status(
 
 
 def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
-    from runner.scheduler.admission import limits_of, waiting_reasons
     from runner.store.alerts import AlertStore
-    from runner.store.pauses import list_pauses
-    from runner.store.queue import RunQueue
+    from runner.store.obstacles import held_runs
+    from runner.store.pauses import present_pauses
     from runner.store.workers import WorkerStore
 
-    bounds = limits_of(config.worker)
-    scene = RunQueue(store).state(now, bounds.rate_window)
-    why = waiting_reasons(scene, bounds)
     return {
         "workers": [asdict(one) for one in WorkerStore(store).all(now - _RECENT)],
-        "waiting": [{**asdict(one), "why": why.get(one.run_id, "")} for one in scene.waiting],
-        "paused": list_pauses(store),
+        "waiting": [one.document() for one in held_runs(store, config.worker, now)],
+        "paused": [{**asdict(one), "message": one.message} for one in present_pauses(store)],
         "unread": [asdict(one) for one in AlertStore(store).unreadable()],
         "troubles": [asdict(one) for one in _troubles(store, config, now)],
     }
@@ -84,16 +80,16 @@ def _lines(found: dict[str, Any], now: datetime) -> Iterator[str]:
     ]
     yield from table(rows, heads=("WORKER", "STATE", "RUNS", "SEEN"))
     yield f"{len(found['waiting'])} waiting"
-    reasons = Counter(one["why"] for one in found["waiting"] if one["why"])
-    for reason, count in reasons.items():
-        yield f"  {count} wait: {reason}"
+    reasons = Counter((one["kind"], one["why"]) for one in found["waiting"])
+    for (kind, reason), count in reasons.items():
+        yield f"  {count} wait: {kind}: {one_line(reason, 300)}"
     for one in found["paused"]:
-        yield f"paused: {pause_text(one['repository'], one['skill'])}: {one['reason']}"
+        yield f"paused: {pause_text(one['repository'], one['skill'])}: {one_line(one['message'], 300)}"
     for one in found["unread"]:
         since, again = span_text(now - one["read_at"]), _next_try_text(one["next_try"], now)
         yield f"unread: {one['repository']} for {since}: {one_line(one['fault'], 300)}; {again}"
     for one in found["troubles"]:
-        if one["kind"] == "overdue":
+        if one["kind"] not in ("unread", "circuit"):  # which the lines above say
             yield f"{one['kind']}: {one_line(one['message'], 300)}"
 
 
@@ -125,12 +121,11 @@ def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
     return lives
 
 
-def _say_what_is_overdue(store: "Store", config: "Config", now: datetime) -> bool:
-    """Print overdue skills; return whether there are none. This reads the store, and needs no worker."""
+def _say_what_is_wrong(store: "Store", config: "Config", now: datetime) -> bool:
+    """Print the present troubles; return whether there are none. Only the store is read."""
     from runner.apps.console import one_line
-    from runner.scheduler.overdue import AlertKind
 
-    late = [one for one in _troubles(store, config, now) if one.kind is AlertKind.OVERDUE]
-    for one in late:
-        click.echo(f"overdue: {one_line(one.message, 300)}")
-    return not late
+    found = _troubles(store, config, now)
+    for one in found:
+        click.echo(f"{one.kind}: {one_line(one.message, 300)}")
+    return not found

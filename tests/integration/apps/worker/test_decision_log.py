@@ -8,6 +8,7 @@ import pytest
 from runner.core.model import End, Phase, Remote, RunState
 from runner.core.model.decision import Budget, Cause, Decision, History, Verdict
 from runner.scheduler.ledger import Ledger
+from runner.scheduler.obstacles import Pause
 from runner.store import Store
 from runner.store.decision_log import DecisionLog
 from runner.store.decisions import DecisionStore, QueueEntry
@@ -111,7 +112,7 @@ def test_what_another_host_started_is_no_run_of_ours(project: Project, store: St
 def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: Store) -> None:
     own = DecisionStore(store, "o/r")
     own.decide(lambda _: [decision("x", "run-x")], work)
-    pause(store, "o/r", "other", "r", NOW)
+    pause(store, Pause(repository="o/r", skill="other", reason="r", at=NOW))
     seen: list[History] = []
 
     def decide(known: History) -> list[Decision]:
@@ -121,4 +122,4 @@ def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: S
     purse = Budget(daily=1.0, spent=2.0)
     for shared in (None, ledger(project)):
         DecisionLog(own, shared, "h", lambda: purse).decide(decide, work, NOW)
-        assert (seen[-1].budget, seen[-1].paused_skills, set(seen[-1].active)) == (purse, {"other"}, {"docs"})
+        assert (seen[-1].budget, set(seen[-1].pauses), set(seen[-1].active)) == (purse, {"other"}, {"docs"})

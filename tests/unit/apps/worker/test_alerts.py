@@ -13,6 +13,7 @@ from runner.apps.worker.alerts import Alerts, check_alert
 from runner.config.settings import Config, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
+from runner.scheduler.obstacles import Pause
 from runner.skills import load
 from runner.store import Store
 from runner.store.alerts import AlertStore
@@ -35,7 +36,12 @@ def repository(**crons: str) -> Any:
     for name, cron in crons.items():
         made = skill_files(name, f"on: {{schedule: [{{cron: '{cron}'}}]}}\n{REST}")
         files |= {path: text.encode() for path, text in made.items()}
-    return SimpleNamespace(name="o/r", skills=load(files).skills)
+    loaded = load(files)
+    return SimpleNamespace(name="o/r", skills=loaded.skills, skill_set=loaded)
+
+
+def broken(reason: str) -> Pause:
+    return Pause(repository="o/r", skill="docs", reason=reason, at=NOW, circuit=True)
 
 
 class Days:
@@ -140,7 +146,7 @@ def test_what_is_decided_at_the_second_try_is_decided(days: Days, listener: List
 
 
 def test_circuits_and_repositories_out_of_reach_are_told(days: Days, listener: Listener) -> None:
-    pause(days.store, "o/r", "docs", "it failed 5 times in a row", NOW, circuit=True)
+    pause(days.store, broken("it failed 5 times in a row"))
     for _ in range(20):
         days.watchman.note_read("o/r", "o/r: the token expired")
         days.pass_by(1)
@@ -167,19 +173,19 @@ def test_a_url_that_does_not_take_it_is_told_in_the_log_without_itself(
     told: str,
 ) -> None:
     listener.answers = list(answers)
-    pause(days.store, "o/r", "docs", "it failed", NOW, circuit=True)
+    pause(days.store, broken("it failed"))
     days.pass_by(1)
     days.close()
     assert listener.paths == ["/secret-hook"] * len(answers)
     said = [one.getMessage() for one in caplog.records if "HOOK" in one.getMessage()]
-    alert = "skillrunner: o/r docs is paused: it failed"
+    alert = f"skillrunner: o/r docs: {broken('it failed').message}"
     assert said == [f"the URL in HOOK did not take the alert: it answered {told}: {alert}"]
     assert "secret-hook" not in caplog.text
 
 
 def test_a_url_that_is_busy_for_a_moment_is_told_again(days: Days, listener: Listener) -> None:
     listener.answers = [503]
-    pause(days.store, "o/r", "docs", "it failed", NOW, circuit=True)
+    pause(days.store, broken("it failed"))
     days.pass_by(1)
     days.close()
     assert len(listener.heard) == 2
@@ -189,7 +195,7 @@ def test_a_url_that_nobody_answers_holds_up_nothing(
     days: Days, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HOOK", "http://127.0.0.1:9/secret-hook")
-    pause(days.store, "o/r", "docs", "it failed", NOW, circuit=True)
+    pause(days.store, broken("it failed"))
     days.pass_by(1)
     days.close()
     assert "the URL in HOOK did not take the alert: ConnectionError" in caplog.text
