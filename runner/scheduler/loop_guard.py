@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner.clients.github.api import INSIDERS, is_own_branch
 from runner.core.payload import text_at
 from runner.publish.outputs import _marker
 
@@ -24,17 +25,32 @@ def own_cause(payload: Mapping[str, Any], identity: OwnIdentity) -> str:
         return f"{sender} did it, which is us"
     if identity.workflow and text_at(payload, "workflow_run", "path").split("@")[0] == identity.workflow:
         return "the workflow that runs skillrunner went on"
-    if "<!-- skillrunner" in text_at(payload, "comment", "body"):
+    if _is_our_comment(payload, identity):
         return "skillrunner wrote the comment"
     if identity.email and text_at(payload, "head_commit", "author", "email") == identity.email:
         return "skillrunner pushed it"
     return _our_pull_request(payload, sender)
 
 
+def _is_our_comment(payload: Mapping[str, Any], identity: OwnIdentity) -> bool:
+    """A mark alone says nothing, as anybody can write one: the author has to be us, or might be."""
+    if "<!-- skillrunner" not in text_at(payload, "comment", "body"):
+        return False
+    if identity.login:
+        return text_at(payload, "comment", "user", "login") == identity.login
+    return text_at(payload, "comment", "author_association") in INSIDERS
+
+
 def _our_pull_request(payload: Mapping[str, Any], sender: str) -> str:
-    """The cause where only the marker can tell, as with a person's token: we pushed the head commit."""
-    found = _marker.read(text_at(payload, "pull_request", "body"))
-    ours = found is not None and found.head == text_at(payload, "pull_request", "head", "sha")
-    if ours and sender == text_at(payload, "pull_request", "user", "login"):
+    """The cause where only the marker can tell, as with a person's token: we pushed the head commit.
+
+    A stranger can copy a marker, and cannot push the branch that it is bound to: that is in no fork.
+    """
+    pull = payload.get("pull_request")
+    if not isinstance(pull, Mapping) or not is_own_branch(pull):
+        return ""
+    found = _marker.of_branch(text_at(pull, "body"), text_at(pull, "head", "ref"))
+    ours = found is not None and found.head == text_at(pull, "head", "sha")
+    if ours and sender == text_at(pull, "user", "login"):
         return "skillrunner proposed the pull request"
     return ""

@@ -73,13 +73,24 @@ class LocalPullRequests:
         return found[0]
 
     def update(self, number: int, **fields: Any) -> None:
-        """Change `title`, `body`, `state`, `draft`, `labels` or `reviewers`."""
+        """Change `title`, `body`, `base`, `state`, `draft`, `labels` or `reviewers`."""
         changes = {name: _stored(value) for name, value in fields.items()}
         if fields.get("state", "open") != "open":
             changes["open_branch"] = None
         where = (self._here(), pull_requests.c.number == number)
         with database_errors(self.database), self.engine.begin() as connection:
             connection.execute(update(pull_requests).where(*where).values(**changes))
+
+    def reopen(self, number: int) -> bool:
+        """Open a closed one again; return False where its branch has another open one."""
+        values = {"state": "open", "open_branch": pull_requests.c.branch}
+        where = (self._here(), pull_requests.c.number == number)
+        try:
+            with database_errors(self.database), self.engine.begin() as connection:
+                connection.execute(update(pull_requests).where(*where).values(**values))
+        except IntegrityError:
+            return False
+        return True
 
     def comment(self, number: int, body: str, marker: str) -> bool:
         """Add a comment unless one has this marker; return whether it was added."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from runner.clients.git import Git, blobs
@@ -22,6 +23,7 @@ from runner.core.retrying import retry
 _SYNTHETIC = ("skillrunner", "skillrunner@localhost", datetime(2000, 1, 1, tzinfo=UTC))
 _FILES = (0o100644, 0o100755, 0o120000)  # plain, executable, a symbolic link
 _PUSH_DELAYS = (2.0, 5.0)  # seconds before a push is repeated whose answer was lost
+_UPDATE_INSTEAD = "git -c receive.denyCurrentBranch=updateInstead receive-pack"
 _FORMAT = "%H%x00%P%x00%T%x00%an%x00%ae%x00%cn%x00%ce%x00%B"
 
 
@@ -190,17 +192,32 @@ class Changeset:
 
     def commits(self, base: str, tip: str) -> list[Commit]:
         """The commits of `tip` that `base` does not have, oldest first."""
-        args = (
-            "--topo-order",
-            "--reverse",
-            "-z",
-            f"--format={_FORMAT}",
-            "--end-of-options",
-            f"{base}..{tip}",
-        )
-        out = self._git.run("log", *args).stdout.decode(errors="replace")
+        return self._log("--topo-order", "--reverse", "--end-of-options", f"{base}..{tip}")
+
+    def first_parents(self, tip: str, *without: str, limit: int = 1000) -> list[Commit]:
+        """`tip` and its first parents, newest first, without those that `without` have."""
+        excluded = [f"^{one}" for one in without]
+        return self._log("--first-parent", f"--max-count={limit}", "--end-of-options", tip, *excluded)
+
+    def _log(self, *args: str) -> list[Commit]:
+        out = self._git.run("log", "-z", f"--format={_FORMAT}", *args).stdout.decode(errors="replace")
         fields = out.removesuffix("\0").split("\0") if out else []
         return [_commit(fields[at : at + 8]) for at in range(0, len(fields), 8)]
+
+    def has(self, commit: str) -> bool:
+        return self._git.run("cat-file", "-e", f"{commit}^{{commit}}", ok=(0, 1, 128)).code == 0
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        return self._git.run("merge-base", "--is-ancestor", old, new, ok=(0, 1)).code == 0
+
+    def merge_commits(self, one: str, other: str) -> str | Conflict:
+        """The tree that git makes of two commits by itself; a conflict too where they share no history."""
+        flags = ("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z")
+        done = self._git.run("-c", "merge.renames=true", *flags, one, other, ok=(0, 1, 128, 129))
+        if done.code == 129:
+            raise self._too_old()
+        tree, *paths = done.stdout.decode(errors="surrogateescape").rstrip("\0").split("\0")
+        return Conflict(tuple(sorted(set(filter(None, paths))))) if done.code else tree
 
     def fetch(self, remote: Remote, *refspecs: str) -> None:
         """Fetch refspecs of `remote`: `+refs/heads/x:refs/heads/x`, or a commit's name."""
@@ -215,18 +232,23 @@ class Changeset:
         found = {ref: sha for sha, _, ref in pairs}
         return [found.get(ref) for ref in refs]
 
-    def push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
+    def push(
+        self, remote: Remote, sha: str, branch: str, expected: str | None, *, checked_out: bool = False
+    ) -> None:
         """Push `sha` to `branch` of `remote`, if the branch still is at `expected` (None: does not exist).
 
-        A repeated push does nothing, so one whose answer was lost is repeated. Raises RunnerError:
+        A repeated push does nothing, so one whose answer was lost is repeated. `checked_out`: where the
+        branch is checked out there, its files come along, if none of them was changed. Raises RunnerError:
         BRANCH_MOVED, FORGE_DENIED, FORGE_REJECTED, or another error of the git client.
         """
-        retry(lambda: self._push(remote, sha, branch, expected), RunnerError, _is_away, _PUSH_DELAYS)
+        taken = [f"--receive-pack={_UPDATE_INSTEAD}"] if checked_out else []
+        push = partial(self._push, remote, sha, branch, expected, taken)
+        retry(push, RunnerError, _is_away, _PUSH_DELAYS)
 
-    def _push(self, remote: Remote, sha: str, branch: str, expected: str | None) -> None:
+    def _push(self, remote: Remote, sha: str, branch: str, expected: str | None, flags: list[str]) -> None:
         ref = f"refs/heads/{branch}"
         lease = f"--force-with-lease={ref}:{expected or ''}"
-        args = ("push", "--porcelain", "--no-verify", lease, "--", remote.url, f"{sha}:{ref}")
+        args = ("push", "--porcelain", "--no-verify", lease, *flags, "--", remote.url, f"{sha}:{ref}")
         done = self._git.run(*args, ok=(0, 1), variables=remote.variables)
         if done.code == 0:
             return
@@ -234,6 +256,10 @@ class Changeset:
         if error.reason is Reason.FORGE_UNAVAILABLE and not re.search(rb"^!", done.stdout, re.MULTILINE):
             raise error
         raise _not_pushed(branch, remote, f"{done.stdout.decode(errors='replace')}\n{done.stderr}")
+
+    def delete(self, remote: Remote, branch: str, expected: str) -> None:
+        """Delete a branch of `remote`, if it still is at `expected`. Raises RunnerError as `push` does."""
+        self.push(remote, "", branch, expected)
 
     @contextmanager
     def _index(self, base: str) -> Iterator[dict[str, str]]:

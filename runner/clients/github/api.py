@@ -15,6 +15,7 @@ from runner import __version__
 from runner.clients.github.rate_limit import RateLimiter, RequestKind
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.payload import scalar_at
 from runner.core.retrying import chance, delay
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _TIMEOUT = (10, 60)  # seconds: to connect, between bytes
 _TRIES = 4
 _SECONDARY = 60.0
+INSIDERS = ("OWNER", "MEMBER", "COLLABORATOR")
+"""What GitHub says of who wrote something, `author_association`, where they belong to the repository."""
+
 _SAFE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})  # methods that are safe to repeat
 
 
@@ -124,6 +128,18 @@ class GitHubApi:
                 self.sleep(asked)
         raise AssertionError("counting never ends")
 
+    def graphql(self, query: str, **variables: str) -> Any:
+        """The data of a query that says the same when it comes twice. Raises RunnerError as `call` does."""
+        base = self.api_url.rstrip("/").removesuffix("/v3")
+        answer = self.call(
+            "POST", f"{base}/graphql", {"query": query, "variables": variables}, repeatable=True
+        )
+        found = answer.json()
+        if errors := found.get("errors"):
+            said = "; ".join(str(one.get("message")) for one in errors)[:500]
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, f"GitHub said: {said}")
+        return found["data"]
+
     def _url(self, path: str) -> str:
         below = f"/repos/{self.repository}" if path.startswith("/") or not path else "/"
         return f"{self.api_url.rstrip('/')}{below}{path}"
@@ -213,6 +229,12 @@ def failure(method: str, url: str, response: "Response") -> RunnerError:
         hint = "GitHub has trouble: run it again later, nothing is published twice"
         return RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, message, hint=hint, retryable=True)
     return RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, message, hint="skillrunner doctor")
+
+
+def is_own_branch(pull: Mapping[str, Any]) -> bool:
+    """Whether the head of a pull request is a branch of the repository itself, and of no fork."""
+    head, base = (scalar_at(pull, side, "repo", "id") for side in ("head", "base"))
+    return head is not None and head == base
 
 
 def _error_details(response: "Response") -> str:

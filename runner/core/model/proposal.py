@@ -71,7 +71,7 @@ class Receipt:
 
     kind: str  # "pull_request"
     key: str
-    action: Literal["created", "updated", "adopted", "unchanged"]
+    action: Literal["created", "updated", "adopted", "unchanged", "closed"]
     url: str
     number: int | None = None
     sha: str = ""

@@ -46,6 +46,14 @@ class NewPullRequest:
     draft: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """What somebody said on a pull request."""
+
+    author: str
+    body: str
+
+
 class PullRequestTable(Protocol):
     """Pull requests of one repository that the runner keeps itself, for a forge that has no other place."""
 
@@ -54,6 +62,7 @@ class PullRequestTable(Protocol):
     def all(self, state: str | None = None) -> Sequence[PullRequest]: ...
     def get(self, number: int) -> PullRequest: ...
     def update(self, number: int, **fields: Any) -> None: ...
+    def reopen(self, number: int) -> bool: ...
     def comment(self, number: int, body: str, marker: str) -> bool: ...
     def comments(self, number: int) -> Sequence[str]: ...
 
@@ -71,6 +80,14 @@ class PullRequestCommands(Protocol):
 
     def close_pull_request(self, number: int) -> PullRequest:
         """Close it unmerged."""
+        ...
+
+    def reopen_pull_request(self, number: int) -> PullRequest:
+        """Open a closed one again."""
+        ...
+
+    def label_pull_request(self, number: int, label: str) -> PullRequest:
+        """Set a label."""
         ...
 
     def merge_pull_request(self, number: int, changeset: "Changeset") -> PullRequest:
@@ -123,6 +140,32 @@ class Forge(Protocol):
     @abstractmethod
     def comment_once(self, number: int, body: str, marker: str) -> None:
         """Comment, unless a comment of ours with this hidden marker is there already."""
+
+    def set_base(self, number: int, base: str) -> None:
+        """Have a pull request go to another branch."""
+        raise self._unsupported("give a pull request another base")
+
+    def set_draft(self, number: int, draft: bool) -> None:
+        """Make a pull request a draft, or have it ready for review."""
+        raise self._unsupported("make a draft ready, or a draft of what is ready")
+
+    def close(self, number: int, body: str) -> None:
+        """Close a pull request unmerged and change its text, both or neither."""
+        raise self._unsupported("close a pull request")
+
+    def remove_label(self, number: int, label: str) -> None:
+        """Take a label away; nothing happens where it is not set."""
+        raise self._unsupported("take a label away")
+
+    def comments(self, number: int) -> Sequence[Comment]:
+        """What was said on a pull request, oldest first."""
+        return ()
+
+    def _unsupported(self, what: str) -> RunnerError:
+        message = f"{self.name} cannot {what}"
+        return RunnerError(
+            Phase.PUBLISH, Reason.UNSUPPORTED, message, hint=f"do it by hand in {self.repository}"
+        )
 
     def permission(self, login: str) -> str:
         """What `login` may do here: "none", "read", "triage", "write", "maintain" or "admin".

@@ -3,18 +3,20 @@
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from runner.clients.git import address
-from runner.clients.github.api import GitHubApi
+from runner.clients.github.api import INSIDERS, GitHubApi, is_own_branch
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
 from runner.core.retrying import retry
 from runner.publish.forges import (
+    Comment,
     Forge,
     ForgeContext,
     ForgeKind,
@@ -140,7 +142,9 @@ class GitHubForge(Forge):
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
         owner = self.api.repository.split("/")[0]
         found = self.api.pages("/pulls", head=f"{owner}:{branch}", state="all")
-        pulls = [_pull_request(item) for item in found if item["head"]["ref"] == branch]
+        pulls = [
+            _pull_request(item) for item in found if item["head"]["ref"] == branch and is_own_branch(item)
+        ]
         return sorted(pulls, key=lambda pull: pull.number, reverse=True)
 
     def create(self, new: NewPullRequest) -> tuple[PullRequest, bool]:
@@ -167,10 +171,30 @@ class GitHubForge(Forge):
     def update(self, number: int, *, title: str, body: str) -> None:
         self.api.call("PATCH", f"/pulls/{number}", {"title": title, "body": body})
 
+    def set_base(self, number: int, base: str) -> None:
+        self.api.call("PATCH", f"/pulls/{number}", {"base": base})
+
+    def set_draft(self, number: int, draft: bool) -> None:
+        """REST cannot change it."""
+        change = "convertPullRequestToDraft" if draft else "markPullRequestReadyForReview"
+        node = self.api.get(f"/pulls/{number}")["node_id"]
+        query = f"mutation($id: ID!) {{ {change}(input: {{pullRequestId: $id}}) {{ clientMutationId }} }}"
+        self.api.graphql(query, id=node)
+
+    def close(self, number: int, body: str) -> None:
+        self.api.call("PATCH", f"/pulls/{number}", {"state": "closed", "body": body})
+
     def add_labels(self, number: int, labels: Sequence[str]) -> None:
         if labels:
             path, data = f"/issues/{number}/labels", {"labels": list(labels)}
             self._settled(partial(self.api.call, "POST", path, data, repeatable=True))
+
+    def remove_label(self, number: int, label: str) -> None:
+        try:
+            self.api.call("DELETE", f"/issues/{number}/labels/{quote(label, safe='')}")
+        except RunnerError as error:
+            if error.reason is not Reason.FORGE_NOT_FOUND:
+                raise
 
     def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
         """One request each, so that a reviewer who cannot review keeps no other one away."""
@@ -185,16 +209,39 @@ class GitHubForge(Forge):
                 warnings.append(f"{reviewer} was not asked for a review: {error.message}")
         return warnings
 
+    def comments(self, number: int) -> Sequence[Comment]:
+        found = self.api.pages(f"/issues/{number}/comments")
+        return [Comment(author=_login(item), body=item.get("body") or "") for item in found]
+
     def comment_once(self, number: int, body: str, marker: str) -> None:
-        """Add a comment unless one has this marker. A lost answer is looked for before the next try."""
+        """Add a comment unless one of ours has this marker: anybody may write a marker.
+
+        A lost answer is looked for before the next try.
+        """
         path = f"/issues/{number}/comments"
 
         def post() -> None:
-            if not any(marker in (item["body"] or "") for item in self.api.pages(path)):
+            there = [item for item in self.api.pages(path) if marker in (item.get("body") or "")]
+            if not any(self._is_by_us(item) for item in there):
                 self.api.call("POST", path, {"body": f"{body}\n\n{marker}"})
 
         lost = Reason.FORGE_UNAVAILABLE
         retry(post, RunnerError, lambda error: error.reason is lost, _SETTLING, self.api.sleep)
+
+    def _is_by_us(self, item: Mapping[str, Any]) -> bool:
+        """Whether we wrote a comment; where nobody tells who we are, whether one with rights here did."""
+        login = self._own_login()
+        if login:
+            return _login(item).casefold() == login.casefold()
+        return item.get("author_association") in INSIDERS
+
+    def _own_login(self) -> str:
+        """The login of the token; empty: GitHub does not tell. REST knows people, GraphQL Apps as well."""
+        with suppress(RunnerError, KeyError):
+            return str(self.api.get("user")["login"])
+        with suppress(RunnerError, KeyError, TypeError):
+            return str(self.api.graphql("query { viewer { login } }")["viewer"]["login"])
+        return ""
 
     def permission(self, login: str) -> str:
         """What `login` may do on the repository: "none", "read", "triage", "write", "maintain" or "admin".
@@ -252,6 +299,11 @@ def _permissions(repository: str, found: Mapping[str, Any]) -> Sequence[DoctorLi
     return [seen, can]
 
 
+def _login(item: Mapping[str, Any]) -> str:
+    """Who wrote it; empty: the account is gone."""
+    return str((item.get("user") or {}).get("login") or "")
+
+
 def _pull_request(item: Mapping[str, Any]) -> PullRequest:
     return PullRequest(
         number=item["number"],
@@ -263,5 +315,5 @@ def _pull_request(item: Mapping[str, Any]) -> PullRequest:
         body=item.get("body") or "",
         draft=bool(item.get("draft")),
         labels=tuple(label["name"] for label in item.get("labels", ())),
-        author=(item.get("user") or {}).get("login", ""),
+        author=_login(item),
     )

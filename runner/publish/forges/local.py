@@ -55,6 +55,8 @@ class LocalKind(ForgeKind):
 
 PLUGINS = (LocalKind,)
 
+_NOT_CLEAN = r"working (?:directory|tree)|unstaged|staged|untracked|checked out"
+
 
 @dataclass(frozen=True, slots=True)
 class LocalForge(Forge):
@@ -100,6 +102,19 @@ class LocalForge(Forge):
             self.table.update(number, reviewers=list(reviewers))
         return []
 
+    def set_base(self, number: int, base: str) -> None:
+        self.table.update(number, base=base)
+
+    def set_draft(self, number: int, draft: bool) -> None:
+        self.table.update(number, draft=draft)
+
+    def close(self, number: int, body: str) -> None:
+        self.table.update(number, state="closed", body=body)
+
+    def remove_label(self, number: int, label: str) -> None:
+        known = self.table.get(number).labels
+        self.table.update(number, labels=[one for one in known if one.casefold() != label.casefold()])
+
     def comment_once(self, number: int, body: str, marker: str) -> None:
         self.table.comment(number, f"{body}\n\n{marker}", marker)
 
@@ -124,10 +139,7 @@ class LocalForge(Forge):
         try:
             return self.table.get(number)
         except KeyError:
-            message = f"there is no pull request {number} here"
-            raise RunnerError(
-                Phase.LOAD, Reason.INVALID_INPUT, message, hint="skillrunner pr list --all"
-            ) from None
+            raise _invalid(f"there is no pull request {number} here", "skillrunner pr list --all") from None
 
     def close_pull_request(self, number: int) -> PullRequest:
         """Close it unmerged. Raises RunnerError when it is not open."""
@@ -135,8 +147,30 @@ class LocalForge(Forge):
         self.table.update(number, state="closed")
         return self._get(number)
 
+    def reopen_pull_request(self, number: int) -> PullRequest:
+        """Open a closed one again. Raises RunnerError: it is not closed, or its branch is taken or gone."""
+        pull = self._get(number)
+        if pull.state != "closed":
+            raise _invalid(f"pull request {number} is {pull.state}", f"skillrunner pr show {number}")
+        git = Git(self.path, phase=Phase.LOAD)
+        if git.run("rev-parse", "--verify", "-q", f"refs/heads/{pull.branch}", ok=(0, 1)).code:
+            hint = "run the skill with --again: it opens a new one"
+            raise _invalid(f"the branch {pull.branch} of pull request {number} is gone", hint)
+        if not self.table.reopen(number):
+            hint = "close that one first: skillrunner pr list"
+            raise _invalid(f"{pull.branch} has another open pull request", hint)
+        return self._get(number)
+
+    def label_pull_request(self, number: int, label: str) -> PullRequest:
+        self._open(number)
+        self.add_labels(number, [label])
+        return self._get(number)
+
     def merge_pull_request(self, number: int, changeset: Changeset) -> PullRequest:
-        """Merge it into its base with a merge commit. Raises RunnerError: CONFLICT, REF_NOT_FOUND."""
+        """Merge it into its base with a merge commit; what is checked out there follows, if it is clean.
+
+        Raises RunnerError: CONFLICT, REF_NOT_FOUND, FORGE_REJECTED.
+        """
         pull = self._open(number)
         remote = self.remote()
         base, head = changeset.remote_heads(remote, pull.base, pull.branch)
@@ -149,34 +183,39 @@ class LocalForge(Forge):
                 hint=f"skillrunner pr close {number}",
             )
         changeset.fetch(remote, base, head)
-        (start, *_) = changeset.commits(base, head)[0].parents
-        tree = changeset.merge(start, base, changeset.tree_of(head))
-        if isinstance(tree, Conflict):
-            message = f"{pull.branch} and {pull.base} both changed {', '.join(tree.paths)}"
-            raise RunnerError(Phase.PUBLISH, Reason.CONFLICT, message, hint="run the skill again")
-        text = f"Merge pull request {number}: {pull.title}\n"
-        email = re.sub(r"[^\w.-]", "", self.author) + "@localhost"
-        sha = changeset.commit(tree, [base, head], text, self.author, email, datetime.now(UTC))
-        self._push(pull, changeset, sha, base)
+        if not changeset.is_ancestor(head, base):  # or a person has merged it, and it is told here
+            self._merge(pull, changeset, base, head)
         self.table.update(number, state="merged")
         return self._get(number)
 
-    def _push(self, pull: PullRequest, changeset: Changeset, sha: str, base: str) -> None:
+    def _merge(self, pull: PullRequest, changeset: Changeset, base: str, head: str) -> None:
+        tree = changeset.merge_commits(base, head)
+        if isinstance(tree, Conflict):
+            message = f"{pull.branch} and {pull.base} both changed {', '.join(tree.paths)}"
+            hint = "run the skill again, or merge by hand and then: "
+            hint += f"skillrunner pr merge {pull.number}"
+            raise RunnerError(Phase.PUBLISH, Reason.CONFLICT, message, hint=hint)
+        text = f"Merge pull request {pull.number}: {pull.title}\n"
+        email = re.sub(r"[^\w.-]", "", self.author) + "@localhost"
+        sha = changeset.commit(tree, [base, head], text, self.author, email, datetime.now(UTC))
         try:
-            changeset.push(self.remote(), sha, pull.base, base)
+            changeset.push(self.remote(), sha, pull.base, base, checked_out=True)
         except RunnerError as error:
-            if "checked out" not in error.message:
+            if not re.search(_NOT_CLEAN, error.message, re.IGNORECASE):
                 raise
             raise RunnerError(
                 Phase.PUBLISH,
                 Reason.FORGE_REJECTED,
-                f"{pull.base} is checked out in {self.path}, and git does not change it under you",
-                hint=f"git -C {self.path} merge {pull.branch} && skillrunner pr close {pull.number}",
+                f"{pull.base} is checked out in {self.path}, with changes that are not committed",
+                hint=f"commit or stash them, then: skillrunner pr merge {pull.number}",
             ) from error
 
     def _open(self, number: int) -> PullRequest:
         pull = self._get(number)
         if pull.state != "open":
-            message = f"pull request {number} is {pull.state} already"
-            raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=f"skillrunner pr show {number}")
+            raise _invalid(f"pull request {number} is {pull.state} already", f"skillrunner pr show {number}")
         return pull
+
+
+def _invalid(message: str, hint: str) -> RunnerError:
+    return RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)

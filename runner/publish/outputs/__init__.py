@@ -98,6 +98,13 @@ class Output(Plugin, Protocol):
         """
         ...
 
+    def withdraw(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt | None:
+        """Take back what earlier runs published, as this one found nothing to do; None: there is nothing.
+
+        Safe to repeat. Raises RunnerError as `publish` does.
+        """
+        return None
+
 
 OUTPUTS: Family[Output] = Family("outputs", "runner.publish.outputs", Output)
 

@@ -1,9 +1,11 @@
 """The body of a pull request: why, what, evidence, cost, and how to steer. Pure."""
 
+from dataclasses import replace
 from typing import Any
 
 from runner.core.model import Check, FileChange, Trigger
-from runner.publish.outputs import Offer, _marker
+from runner.publish.outputs import Offer, _edits, _marker
+from runner.publish.outputs._edits import STEER, WARNING
 from runner.publish.outputs._marker import Marker
 from runner.publish.outputs.escape import fence, neutralise
 
@@ -16,24 +18,41 @@ _FILES = 50
 _CHECKS = 50
 
 
-def body(offer: Offer, found: Marker) -> str:
-    """All sections in order, and the marker at the end. What others wrote takes the room that ours leave."""
-    end = f"\n\n{_footer(offer)}\n\n{_marker.write(found)}"
+def body(offer: Offer, found: Marker, before: str = "") -> str:
+    """All sections in order, and the marker at the end. What others wrote takes the room that ours leave.
+
+    `before` is the body that stands there now: what a person wrote into it, or changed in our words, stays.
+    """
+    theirs, footer = _edits.read(before), _footer(offer)
+    end = _marker.write(replace(found, sections=dict.fromkeys(_edits.OURS, "x" * 12)))
+    sections = _sections(offer, LIMIT - theirs.size - len(footer) - len(end))
+    written = {name: _marker.digest(text) for name, text in sections.items() if name}
+    marker = replace(found, sections={**written, **theirs.kept()})
+    text = "\n\n".join(filter(None, (*theirs.combine(sections), footer, _marker.write(marker))))
+    return text + theirs.below
+
+
+def _sections(offer: Offer, room: int) -> dict[str, str]:
+    """Our sections by their headings, in so many characters; what is least needed goes first."""
     ours = (_warning(offer), _why(offer), _files(offer.proposal.changes), _evidence(offer, _OUTPUT))
-    if sum(map(len, ours)) > LIMIT - len(end) - _LEAST:
+    if sum(map(len, ours)) > room - _LEAST:
         ours = (*ours[:3], _evidence(offer, 0))
-    room = LIMIT - len(end) - sum(map(len, ours)) - 200  # and what stands between
-    lead = neutralise(str(offer.output.options.get("body") or ""), min(_LEAD, room // 2))
-    said = neutralise(_said(offer), min(_SUMMARY, room - len(lead)))
-    what = f"### What\n\nIn the agent's words:\n\n{said}" if said else ""
+    room -= sum(map(len, ours)) + 200  # and what stands between
+    lead = neutralise(str(offer.output.options.get("body") or ""), max(0, min(_LEAD, room // 2)))
+    said = neutralise(_said(offer), max(0, min(_SUMMARY, room - len(lead))))
     warning, why, files, evidence = ours
-    return "\n\n".join(filter(None, (warning, why, lead, what, files, evidence))) + end
+    found = {
+        "": warning,
+        "Why": f"{why}\n\n{lead}" if lead else why,
+        "What": f"### What\n\nIn the agent's words:\n\n{said}" if said else "",
+        "Files": files if room > 0 else "",
+        "Evidence": evidence,
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def _warning(offer: Offer) -> str:
-    if offer.verified:
-        return ""
-    return "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
+    return "" if offer.verified else WARNING
 
 
 def _why(offer: Offer) -> str:
@@ -87,11 +106,7 @@ def _footer(offer: Offer) -> str:
     cost = f" · ${usage.cost_usd:.4f}" if usage.cost_usd is not None else ""
     tokens = f" · {usage.tokens_in:,} tokens in, {usage.tokens_out:,} out" if usage.tokens_in else ""
     facts = f"run {offer.run_id} · skill {spec.skill.name}@{commit} · {spec.harness.kind}{cost}{tokens}"
-    steer = (
-        "Push a commit here and it is left alone from then on. Close it, and it is not proposed again;"
-        " reopen it to have it kept up to date again."
-    )
-    return f"---\n{facts}\n\n{steer}"
+    return f"---\n{facts}\n\n{STEER}"
 
 
 def _code(text: str) -> str:

@@ -1,22 +1,56 @@
-"""The hidden line in a pull request's body by which any machine can tell what it is about."""
+"""The hidden line in a pull request's body by which any machine can tell what it is about.
 
+Nobody outside can make one that counts: it is read from the end of our own footer, below all that others
+wrote, and only together with the branch of its skill and key, which a stranger cannot push.
+"""
+
+import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
-_FOUND = re.compile(r"^<!-- skillrunner: (\{[^\n]*\}) -->$", re.MULTILINE)
+_SLUG = 80  # characters of a key in a branch's name
+_FOOTER = re.compile(
+    r"^---\nrun [^\n]* · skill [^\n]*\n(?:(?!---$|<!-- skillrunner: )[^\n]*\n){0,8}"
+    r"(?P<line><!-- skillrunner: (\{[^\n]*\}) -->)$",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """What a pull request was made from."""
+    """What a pull request was made from, and what we said of it: what differs now, a person has changed."""
 
     skill: str
     key: str
     cause: str  # the trigger's key
     head: str  # the commit that was pushed
     patch: str  # sha256 of the patch
-    version: int = 1
+    verified: bool = True
+    title: str = ""  # digest of the title that we gave it; empty: not known
+    sections: Mapping[str, str] = field(default_factory=dict)  # digests of what we wrote, by heading
+    draft: bool | None = None  # whether we made it a draft; None: not known
+    labels: tuple[str, ...] = ()  # that we have set: what is gone of them, a person has taken away
+    reviewers: tuple[str, ...] = ()  # who were asked
+    ended: bool = False  # we closed it, as it was needed no more
+    version: int = 2
+
+
+def branch(skill: str, key: str) -> str:
+    """The stable branch of a skill and key. A digest tells keys apart that the name alone would not."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", key).replace("..", "-").strip("-.")[:_SLUG]
+    slug = slug.rstrip("-.").removesuffix(".lock") or "default"
+    if key not in (slug, ""):
+        slug += f"-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return f"skillrunner/{skill}/{slug}"
+
+
+def digest(text: str) -> str:
+    """A short digest of a text, whatever its line ends: a forge's editor changes them."""
+    plain = "\n".join(line.rstrip() for line in text.strip().splitlines())
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def write(marker: Marker) -> str:
@@ -26,14 +60,53 @@ def write(marker: Marker) -> str:
 
 
 def read(body: str) -> Marker | None:
-    """The marker in a body: the last one, which stands below all that others wrote; None: there is none.
-
-    People may edit bodies.
-    """
-    found = _FOUND.findall(body)
-    if not found:
+    """The marker at the end of our footer; None: there is none, as people may edit bodies."""
+    found = _find(unix_lines(body))
+    if found is None:
         return None
     try:
-        return Marker(**json.loads(found[-1]))
-    except (TypeError, ValueError):
+        return _made(json.loads(found[2]))
+    except (TypeError, ValueError, AttributeError):
         return None
+
+
+def of_branch(body: str, name: str) -> Marker | None:
+    """The marker of a pull request whose head is the branch `name`, if it is the one of its skill and key."""
+    found = read(body)
+    return found if found is not None and branch(found.skill, found.key) == name else None
+
+
+def replace_in(body: str, marker: Marker) -> str:
+    """The body with this marker in the place of the one that is read from it."""
+    body = unix_lines(body)
+    if (found := _find(body)) is None:
+        return body
+    return f"{body[: found.start('line')]}{write(marker)}{body[found.end('line') :]}"
+
+
+def around(body: str) -> tuple[str, str]:
+    """What stands above our marker, all of it where there is none, and below it."""
+    body = unix_lines(body)
+    found = _find(body)
+    return (body[: found.start("line")], body[found.end("line") :]) if found else (body, "")
+
+
+def unix_lines(body: str) -> str:
+    return body.replace("\r\n", "\n")
+
+
+def _find(body: str) -> re.Match[str] | None:
+    """The last one: others' text stands above our footer, and holds no comment."""
+    return next(reversed(list(_FOOTER.finditer(body))), None)
+
+
+def _made(data: Mapping[str, Any]) -> Marker:
+    """The marker of what JSON holds; what a newer version says besides is left out."""
+    known = {one.name: data[one.name] for one in fields(Marker) if one.name in data}
+    lists = {name: tuple(map(str, known.get(name, ()))) for name in ("labels", "reviewers")}
+    sections = {str(name): str(text) for name, text in known.get("sections", {}).items()}
+    made = Marker(**{**known, **lists, "sections": sections})
+    texts = (made.skill, made.key, made.cause, made.head, made.patch, made.title)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a marker holds texts")
+    return made

@@ -1,12 +1,10 @@
 """One pull request for each skill and key, kept up to date. Every step is safe to repeat.
 
 Killed between any two steps and started again, it finds what it left: a pushed branch by its tree, a pull
-request by its branch, and what was proposed by the hidden marker in the body.
+request by its branch, and by the hidden marker in the body what was proposed and what hangs on it.
 """
 
-import hashlib
-import re
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -14,23 +12,24 @@ from pydantic import Field
 
 from runner.config.documents import Many, Model, Text
 from runner.core.errors import RunnerError
-from runner.core.model import OutputSpec, Phase, Reason, Receipt, Remote, RunSpec
+from runner.core.model import OutputSpec, Phase, Reason, Receipt, RunSpec
 from runner.core.units import Maybe
-from runner.publish.outputs import BotIdentity, Offer, Output, _marker
+from runner.publish.outputs import Offer, Output, _marker, _people
+from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
-from runner.publish.outputs._marker import Marker
+from runner.publish.outputs._commits import RUN, BranchCommits
+from runner.publish.outputs._marker import Marker, branch
+from runner.publish.outputs._place import Place, key_of, look
 from runner.publish.outputs.escape import one_line
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runner.publish.forges import Forge, PullRequest
-    from runner.workspace.changeset import Changeset, Commit, Conflict
+    from runner.workspace.changeset import Changeset, Conflict
 
-_RUN = "Skillrunner-Run"
 _SKILL = "Skillrunner-Skill"
 _TITLE = 200
-_SLUG = 80  # characters of a key in a branch's name
 
 
 class PullRequestOptions(Model):
@@ -58,35 +57,6 @@ class Declaration(Model):
     body: Text = Field(description="your words to the reviewer, in Markdown: what you did, and why")
 
 
-def branch(skill: str, key: str) -> str:
-    """The stable branch of a skill and key. A digest tells keys apart that the name alone would not."""
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", key).replace("..", "-").strip("-.")[:_SLUG]
-    slug = slug.rstrip("-.").removesuffix(".lock") or "default"
-    if key not in (slug, ""):
-        slug += f"-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-    return f"skillrunner/{skill}/{slug}"
-
-
-def key_of(spec: RunSpec, output: OutputSpec) -> str:
-    """What tells this pull request from the others of its skill."""
-    return str(output.options.get("key") or spec.trigger.subject or "default")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """The target branch, and its present state."""
-
-    remote: Remote
-    branch: str
-    head: str | None  # of the branch on the remote
-    base: str  # the commit that the change is put on
-    pulls: "Sequence[PullRequest]"  # of the branch, newest first
-
-    @property
-    def open(self) -> "PullRequest | None":
-        return next((pull for pull in self.pulls if pull.state == "open"), None)
-
-
 class PullRequestOutput(Output):
     name = "pull_request"
     options = PullRequestOptions
@@ -108,7 +78,7 @@ class PullRequestOutput(Output):
         """Push the change and open the pull request, or update the one that is there.
 
         Raises RunnerError where nothing is published: NO_CHANGES, CONFLICT, HUMAN_COMMIT, CLOSED_BY_HUMAN,
-        BRANCH_MOVED, or what git or the forge said.
+        VERIFICATION_FAILED, BRANCH_MOVED, or what git or the forge said.
         """
         try:
             return _publish(offer, forge, changeset)
@@ -118,62 +88,33 @@ class PullRequestOutput(Output):
             offer.say(f"{error.message}; looking at what is there now")
         return _publish(offer, forge, changeset)
 
+    def withdraw(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt | None:
+        return _withdraw(offer, look(offer, forge, changeset), forge, changeset)
+
 
 PLUGINS = (PullRequestOutput,)
 
 
 def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
-    place = _look(offer, forge, changeset)
+    place = look(offer, forge, changeset)
     tree = _tree(offer, place, changeset)
-    _respect_a_closed_one(offer, place)
-    _respect_another_key(offer, place)
-    _respect_human_commits(offer, place, forge, changeset)
-    if place.open is not None and _is_proposed(offer, place):
-        _label(offer, place.open, forge)
+    _people.respect_a_closed_one(offer, place)
+    _people.respect_another_key(offer, place)
+    commits = place.commits(offer, changeset)
+    _people.respect_commits(offer, place, forge, commits)
+    _people.respect_readiness(offer, place)
+    if place.open is not None and place.marker is not None and _is_proposed(offer, place, commits):
         action = "adopted" if _is_of_this_run(offer, place, changeset) else "unchanged"
+        _attach(offer, place.open, place.marker, place.open.body, forge)
         return _receipt(offer, place, place.open, place.head or "", action)
     offer.stop()
-    sha = _push(offer, place, tree, changeset)
+    sha = _push(offer, place, tree, commits, changeset)
     offer.stop()
     pull, action = _open_or_update(offer, place, sha, forge)
-    _label(offer, pull, forge)
-    if action == "created":
-        reviewers = list(offer.output.options.get("reviewers", ()))
-        for warning in forge.request_reviewers(pull.number, reviewers):
-            offer.say(warning)
     return _receipt(offer, place, pull, sha, action)
 
 
-def _label(offer: Offer, pull: "PullRequest", forge: "Forge") -> None:
-    """The pull request is there: a label that cannot be set, as nobody made it perhaps, fails nothing."""
-    labels = _missing_labels(offer, pull)
-    try:
-        forge.add_labels(pull.number, labels)
-    except RunnerError as error:
-        if error.reason not in (Reason.FORGE_DENIED, Reason.FORGE_REJECTED, Reason.FORGE_NOT_FOUND):
-            raise
-        offer.say(
-            f"the labels {', '.join(labels)} were not set: {error.message}; make them in the repository"
-        )
-
-
-def _look(offer: Offer, forge: "Forge", changeset: "Changeset") -> _Place:
-    remote, name = forge.remote(), branch(offer.spec.skill.name, key_of(offer.spec, offer.output))
-    base, head = changeset.remote_heads(remote, offer.spec.base_ref, name)
-    if base is None:
-        raise RunnerError(
-            Phase.PUBLISH,
-            Reason.REF_NOT_FOUND,
-            f"the base branch {offer.spec.base_ref} is gone from {remote.url}",
-            hint="name the branch in `output.pull_request.base`, or run it again if it was renamed",
-        )
-    unknown = [*([offer.spec.base_ref] if base != offer.spec.base_sha else []), *([name] if head else [])]
-    if unknown:  # the pinned commit is borrowed from the mirror
-        changeset.fetch(remote, *(f"+refs/heads/{one}:refs/looked/{one}" for one in unknown))
-    return _Place(remote=remote, branch=name, head=head, base=base, pulls=forge.pull_requests(name))
-
-
-def _tree(offer: Offer, place: _Place, changeset: "Changeset") -> str:
+def _tree(offer: Offer, place: Place, changeset: "Changeset") -> str:
     """The tree to publish: the patch on the pinned base, taken over onto the base as it is now."""
     pinned = offer.spec.base_sha
     tree: str | Conflict = changeset.apply(pinned, offer.patch)
@@ -194,77 +135,45 @@ def _tree(offer: Offer, place: _Place, changeset: "Changeset") -> str:
     return tree
 
 
-def _respect_a_closed_one(offer: Offer, place: _Place) -> None:
-    """Closed unmerged means no to the key, whatever the change looks like the next time."""
-    last = place.pulls[0] if place.pulls else None
-    if last is not None and last.state == "closed" and not offer.again:
-        raise RunnerError(
-            Phase.PUBLISH,
-            Reason.CLOSED_BY_HUMAN,
-            f"{last.url} proposed this and was closed unmerged, so it is not proposed again",
-            hint="to have it proposed again, reopen it where the forge can, or add --again to one run",
-        )
-
-
-def _respect_another_key(offer: Offer, place: _Place) -> None:
-    """A branch is its key's own: what is open there for another key is not written over."""
-    found = _marker.read(place.open.body) if place.open else None
-    key = key_of(offer.spec, offer.output)
-    if (
-        place.open is not None
-        and found is not None
-        and (found.skill, found.key) != (offer.spec.skill.name, key)
-    ):
-        raise RunnerError(
-            Phase.PUBLISH,
-            Reason.CONFLICT,
-            f"{place.branch} holds {place.open.url}, of the skill {found.skill} and the key {found.key!r}",
-            hint="merge or close it, or choose another `output.pull_request.key`",
-        )
-
-
-def _respect_human_commits(offer: Offer, place: _Place, forge: "Forge", changeset: "Changeset") -> None:
-    """A commit by anybody else on the branch means hands off."""
-    if place.head is None:
-        return
-    theirs = [one for one in changeset.commits(place.base, place.head) if not _is_ours(one, offer.bot)]
-    if not theirs:
-        return
-    who = f"{theirs[-1].author_name} ({theirs[-1].sha[:12]})"
-    if place.open is not None:
-        note = f"Somebody else has committed here, so {offer.bot.name} leaves this branch alone from now on."
-        forge.comment_once(place.open.number, note, "<!-- skillrunner: hands-off -->")
-    raise RunnerError(
-        Phase.PUBLISH,
-        Reason.HUMAN_COMMIT,
-        f"{place.branch} has a commit by {who}: hands off",
-        hint=f"merge or close its pull request, then delete the branch {place.branch} to begin anew",
+def _is_same_change(offer: Offer, place: Place, commits: BranchCommits) -> bool:
+    return (
+        commits.as_pushed and place.marker is not None and place.marker.patch == offer.proposal.patch_sha256
     )
 
 
-def _is_ours(commit: "Commit", bot: BotIdentity) -> bool:
-    return commit.committer_email == bot.email and f"\n{_RUN}: " in commit.message
-
-
-def _is_proposed(offer: Offer, place: _Place) -> bool:
-    """Whether the open pull request has exactly this change, and so is left as it is."""
-    found = _marker.read(place.open.body) if place.open else None
+def _is_proposed(offer: Offer, place: Place, commits: BranchCommits) -> bool:
+    """Whether the open pull request says all of this already, and so is left as it is."""
+    found, pull = place.marker, place.open
     return (
         found is not None
-        and found.head == place.head
-        and found.patch == offer.proposal.patch_sha256
-        and (place.open is not None and (place.open.draft or offer.verified))
+        and pull is not None
+        and _is_same_change(offer, place, commits)
+        and found.verified == offer.verified
+        and (not _is_draft_as_told(pull, found) or pull.draft == _is_draft(offer))
+        and pull.base == place.base_ref
+        and not _people.is_labelled(pull)
     )
 
 
-def _is_of_this_run(offer: Offer, place: _Place, changeset: "Changeset") -> bool:
+def _is_of_this_run(offer: Offer, place: Place, changeset: "Changeset") -> bool:
     """Whether an attempt of the same run pushed it, and was killed before it could tell."""
-    trailer = f"\n{_RUN}: {offer.run_id}\n"
+    trailer = f"\n{RUN}: {offer.run_id}\n"
     return any(trailer in one.message for one in changeset.commits(place.base, place.head or place.base))
 
 
-def _push(offer: Offer, place: _Place, tree: str, changeset: "Changeset") -> str:
+def _is_draft(offer: Offer) -> bool:
+    return bool(offer.output.options.get("draft", True)) or not offer.verified
+
+
+def _is_draft_as_told(pull: "PullRequest", found: Marker | None) -> bool:
+    """Whether it is a draft, or ready, as we made it; otherwise a person has changed that."""
+    return found is None or found.draft in (None, pull.draft)
+
+
+def _push(offer: Offer, place: Place, tree: str, commits: BranchCommits, changeset: "Changeset") -> str:
     """The commit that the branch is on afterwards; nothing is pushed that is there already."""
+    if place.head is not None and _is_same_change(offer, place, commits):
+        return place.head
     if place.head is not None and changeset.tree_of(place.head) == tree:
         ours = changeset.commits(place.base, place.head)
         if len(ours) == 1 and ours[0].parents == (place.base,):
@@ -273,13 +182,14 @@ def _push(offer: Offer, place: _Place, tree: str, changeset: "Changeset") -> str
         tree, [place.base], _message(offer), offer.bot.name, offer.bot.email, datetime.now(UTC)
     )
     changeset.push(place.remote, sha, place.branch, place.head)
+    offer.say(f"pushed {sha[:12]} to {place.branch}")
     return sha
 
 
 def _message(offer: Offer) -> str:
     spec = offer.spec
     version = spec.skill.commit or spec.skill.digest
-    trailers = f"{_SKILL}: {spec.skill.name}@{version[:12]}\n{_RUN}: {offer.run_id}"
+    trailers = f"{_SKILL}: {spec.skill.name}@{version[:12]}\n{RUN}: {offer.run_id}"
     return f"{_title(offer)}\n\n{one_line(spec.skill.description, 400)}\n\n{trailers}\n"
 
 
@@ -287,38 +197,109 @@ def _title(offer: Offer) -> str:
     return one_line(str(offer.output.options["title"]), _TITLE)
 
 
-def _open_or_update(offer: Offer, place: _Place, sha: str, forge: "Forge") -> "tuple[PullRequest, str]":
-    found = Marker(
+def _open_or_update(offer: Offer, place: Place, sha: str, forge: "Forge") -> "tuple[PullRequest, str]":
+    if place.open is not None:
+        _update(offer, place, place.open, sha, forge)
+        return place.open, "updated"
+    from runner.publish.forges import NewPullRequest
+
+    made = _new_marker(offer, sha)
+    text = body(offer, made)
+    new = NewPullRequest(
+        branch=place.branch, base=place.base_ref, title=_title(offer), body=text, draft=_is_draft(offer)
+    )
+    pull, created = forge.create(new)
+    if not created:
+        _update(offer, place, pull, sha, forge)
+        return pull, "adopted"
+    _attach(offer, pull, made, text, forge)
+    return pull, "created"
+
+
+def _new_marker(offer: Offer, sha: str) -> Marker:
+    return Marker(
         skill=offer.spec.skill.name,
         key=key_of(offer.spec, offer.output),
         cause=offer.spec.trigger.key,
         head=sha,
         patch=offer.proposal.patch_sha256,
+        verified=offer.verified,
+        title=_marker.digest(_title(offer)),
+        draft=_is_draft(offer),
     )
-    text = body(offer, found)
-    if place.open is not None:
-        forge.update(place.open.number, title=_title(offer), body=text)
-        return place.open, "updated"
-    draft = bool(offer.output.options.get("draft", True)) or not offer.verified
-    from runner.publish.forges import NewPullRequest
 
-    new = NewPullRequest(
-        branch=place.branch, base=offer.spec.base_ref, title=_title(offer), body=text, draft=draft
+
+def _update(offer: Offer, place: Place, pull: "PullRequest", sha: str, forge: "Forge") -> None:
+    """Bring an open pull request up to date, but for what a person has changed in it."""
+    made, found = _new_marker(offer, sha), _marker.of_branch(pull.body, place.branch)
+    title = _title(offer)
+    if found is not None:
+        made = replace(made, labels=found.labels, reviewers=found.reviewers)
+        if found.title and _marker.digest(pull.title) != found.title:
+            title, made = pull.title, replace(made, title=found.title)
+    if pull.base != place.base_ref:
+        _try(offer, lambda: forge.set_base(pull.number, place.base_ref))
+    if not _is_draft_as_told(pull, found):  # a person decided
+        made = replace(made, draft=found.draft if found else None)
+    elif pull.draft != made.draft and not _try(offer, lambda: forge.set_draft(pull.number, not pull.draft)):
+        made = replace(made, draft=pull.draft)
+    text = body(offer, made, pull.body)
+    forge.update(pull.number, title=title, body=text)
+    _attach(offer, replace(pull, title=title), made, text, forge)
+
+
+def _try(offer: Offer, change: "Callable[[], None]") -> bool:
+    """Change something of a pull request; where that does not go, it is told and fails nothing."""
+    try:
+        change()
+    except RunnerError as error:
+        offer.say(f"{error.message}: {error.hint}" if error.hint else error.message)
+        return False
+    return True
+
+
+def _attach(offer: Offer, pull: "PullRequest", marker: Marker, text: str, forge: "Forge") -> None:
+    """Labels and reviewers; then the body says which of them were set, so that no run sets them twice."""
+    if _people.is_labelled(pull):
+        _try(offer, lambda: forge.remove_label(pull.number, _people.TAKE_OVER))
+    written = _marker.read(text) or marker
+    made = attach(offer, pull, written, forge)
+    if made != written:
+        _try(offer, lambda: forge.update(pull.number, title=pull.title, body=_marker.replace_in(text, made)))
+
+
+def _withdraw(offer: Offer, place: Place, forge: "Forge", changeset: "Changeset") -> Receipt | None:
+    """Close what is open and needed no more, with the reason; None: there is nothing, or it is a person's."""
+    pull, found = place.open, place.marker
+    if pull is None or found is None or found.key != key_of(offer.spec, offer.output):
+        return None
+    if found.ended:
+        offer.say(f"{pull.url} is needed no more, and stays open, as somebody has opened it again")
+        return None
+    if place.commits(offer, changeset).others:
+        offer.say(f"{pull.url} is needed no more, and stays open, as others have committed there")
+        return None
+    offer.stop()
+    why = _why_needed_no_more(offer, place, changeset)
+    text = (
+        f"{why} This pull request is needed no more, so it is closed. Another is opened when one is needed."
     )
-    pull, created = forge.create(new)
-    if created:
-        return pull, "created"
-    forge.update(pull.number, title=_title(offer), body=text)
-    return pull, "adopted"
+    _try(offer, lambda: forge.comment_once(pull.number, text, f"<!-- skillrunner: ended {place.head} -->"))
+    forge.close(pull.number, _marker.replace_in(pull.body, replace(found, ended=True)))
+    if place.head is not None:
+        head = place.head
+        _try(offer, lambda: changeset.delete(place.remote, place.branch, head))
+    return _receipt(offer, place, pull, place.head or "", "closed")
 
 
-def _missing_labels(offer: Offer, pull: "PullRequest") -> list[str]:
-    """Labels are the same in capitals and small letters, as on GitHub."""
-    there = {label.casefold() for label in pull.labels}
-    return [label for label in offer.output.options.get("labels", ()) if label.casefold() not in there]
+def _why_needed_no_more(offer: Offer, place: Place, changeset: "Changeset") -> str:
+    base = f"`{place.base_ref}` ({place.base[:12]})"
+    if place.head and changeset.merge_commits(place.base, place.head) == changeset.tree_of(place.base):
+        return f"{base} holds this change now."
+    return f"The run {offer.run_id} looked at {base} again and found nothing to change."
 
 
-def _receipt(offer: Offer, place: _Place, pull: "PullRequest", sha: str, action: str) -> Receipt:
+def _receipt(offer: Offer, place: Place, pull: "PullRequest", sha: str, action: str) -> Receipt:
     return Receipt(
         kind=offer.output.kind,
         key=f"{offer.spec.skill.name}/{key_of(offer.spec, offer.output)}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -30,7 +30,7 @@ from runner.core.model import (
     SkillRef,
     Trigger,
 )
-from runner.publish.forges import PullRequest
+from runner.publish.forges import Comment, PullRequest
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, BotIdentity, Offer
 from runner.publish.outputs import _marker as marker
@@ -191,8 +191,18 @@ def test_it_is_opened_with_all_that_the_skill_asks_for(here: Here) -> None:
     assert (pull.title, pull.base, pull.state, pull.draft) == ("docs: update", "main", "open", True)
     assert pull.labels == ("documentation", "bot")
     assert "Look." in pull.body
-    assert marker.read(pull.body) == Marker(
-        skill="docs", key="v1", cause="release:1", head=here.head(), patch=offer.proposal.patch_sha256
+    found = marker.read(pull.body)
+    assert found is not None
+    assert replace(found, sections={}) == Marker(
+        skill="docs",
+        key="v1",
+        cause="release:1",
+        head=here.head(),
+        patch=offer.proposal.patch_sha256,
+        title=marker.digest("docs: update"),
+        draft=True,
+        labels=("documentation", "bot"),
+        reviewers=("ada",),
     )
     assert git(here.scene.source, "show", f"{BRANCH}:docs/a.md") == "new"
 
@@ -339,20 +349,82 @@ def test_a_marker_of_another_head_or_another_patch_is_written_again(here: Here) 
     found = marker.read(pull.body)
     assert found is not None
     for other in (replace(found, head="e" * 40), replace(found, patch="e" * 64)):
-        here.forge.update(pull.number, title="t", body=marker.write(other))
+        here.forge.update(pull.number, title=pull.title, body=marker.replace_in(pull.body, other))
         assert here.publish(here.offer(run_id="run-2")).action == "updated"
         assert marker.read(here.pulls()[0].body) == found
     assert here.head() == first.sha
 
 
-def test_what_is_ready_and_could_not_be_verified_is_written_again(here: Here) -> None:
-    """Its body has to say that the checks fail now; a draft says that nobody vouches for it yet."""
-    good, bad = (Check(command="make", exit_code=code, duration=1, output="", ok=not code) for code in (0, 1))
+def verdict(ok: bool) -> tuple[Check, ...]:
+    return (Check(command="make", exit_code=0 if ok else 1, duration=1, output="", ok=ok),)
+
+
+@pytest.mark.parametrize("files", [{"docs/a.md": b"new\n"}, {"docs/a.md": b"worse\n"}])
+def test_a_run_that_failed_verification_never_replaces_what_is_ready(
+    here: Here, files: dict[str, bytes]
+) -> None:
     ready = {"draft": False}
-    assert here.publish(here.offer(options=ready, checks=(good,))).action == "created"
-    assert not here.pulls()[0].draft
-    assert here.publish(here.offer(run_id="run-2", options=ready, checks=(good,))).action == "unchanged"
-    assert here.publish(here.offer(run_id="run-3", options=ready, checks=(bad,))).action == "updated"
+    first = here.publish(here.offer(options=ready, checks=verdict(True)))
+    (before,) = here.pulls()
+    assert not before.draft
+    assert here.publish(here.offer(run_id="run-2", options=ready, checks=verdict(True))).action == "unchanged"
+    bad = here.offer(files, run_id="run-3", options=ready, checks=verdict(False))
+    error = refused(lambda: here.publish(bad))
+    assert (error.phase, error.reason) == (Phase.VERIFY, Reason.VERIFICATION_FAILED)
+    assert error.message == f"verification failed, and {first.url} is ready for review: it is left as it is"
+    assert (here.head(), here.pulls()) == (first.sha, [before])
+
+
+def test_what_a_person_made_ready_is_not_replaced_by_what_failed_verification(here: Here) -> None:
+    first = here.publish(here.offer(checks=verdict(True)))
+    here.forge.set_draft(first.number or 0, False)
+    bad = here.offer({"docs/a.md": b"worse\n"}, run_id="run-2", checks=verdict(False))
+    assert refused(lambda: here.publish(bad)).reason is Reason.VERIFICATION_FAILED
+    assert here.head() == first.sha
+
+
+def test_a_draft_for_failed_verification_gets_ready_once_it_is_verified(here: Here) -> None:
+    """The same change, and nothing is pushed: what the pull request claims is what changes."""
+    first = here.publish(here.offer(options={"draft": False}, checks=verdict(False)))
+    (failed,) = here.pulls()
+    assert failed.draft
+    assert failed.body.startswith("> [!WARNING]")
+    again = here.publish(here.offer(run_id="run-2", options={"draft": False}, checks=verdict(True)))
+    (passed,) = here.pulls()
+    assert (again.action, again.sha, passed.draft) == ("updated", first.sha, False)
+    assert "[!WARNING]" not in passed.body
+    assert "✅ `make`" in passed.body
+    third = here.publish(here.offer(run_id="run-3", options={"draft": False}, checks=verdict(True)))
+    assert third.action == "unchanged"
+
+
+@pytest.mark.parametrize(("skill", "person"), [(True, False), (False, True)])
+def test_whether_it_is_a_draft_is_a_persons_once_they_changed_it(
+    here: Here, skill: bool, person: bool
+) -> None:
+    here.publish(here.offer(options={"draft": skill}))
+    here.forge.set_draft(1, person)
+    for number, wanted in ((2, skill), (3, not skill)):
+        files = {"docs/a.md": b"version %d\n" % number}
+        changed = here.offer(files, run_id=f"run-{number}", options={"draft": wanted})
+        assert here.publish(changed).action == "updated"
+        assert here.pulls()[0].draft is person
+
+
+def test_a_skill_that_wants_no_draft_any_more_is_followed(here: Here) -> None:
+    first = here.publish(here.offer(options={"draft": True}))
+    again = here.publish(here.offer(run_id="run-2", options={"draft": False}))
+    assert (again.action, again.sha, here.pulls()[0].draft) == ("updated", first.sha, False)
+
+
+def test_the_base_is_updated_as_it_is_claimed(here: Here) -> None:
+    here.publish(here.offer())
+    git(here.scene.source, "branch", "next", "main")
+    offer = here.offer(run_id="run-2")
+    moved = replace(offer, spec=replace(offer.spec, base_ref="next"))
+    again = here.publish(moved)
+    assert (again.action, again.number, here.pulls()[0].base) == ("updated", 1, "next")
+    assert here.publish(replace(moved, run_id="run-3")).action == "unchanged"
 
 
 def test_a_draft_that_could_not_be_verified_is_not_touched(here: Here) -> None:
@@ -481,6 +553,8 @@ def test_a_branch_that_moved_between_look_and_push_is_looked_at_once_more(here: 
     if times == 1:
         assert publish(offer, here.forge, racing).action == "created"
         assert git(here.scene.source, "show", f"{BRANCH}:docs/a.md") == "new"
+        pushed = here.said.pop()
+        assert pushed == f"pushed {here.head()[:12]} to {BRANCH}"
     else:
         assert refused(lambda: publish(offer, here.forge, racing)).reason is Reason.BRANCH_MOVED
         assert here.pulls() == []
@@ -541,8 +615,8 @@ def test_what_is_open_for_another_key_is_not_written_over(here: Here, field: str
     (pull,) = here.pulls()
     found = marker.read(pull.body)
     assert found is not None
-    theirs = marker.write(replace(found, **{field: "theirs"}))  # type: ignore[arg-type]
-    here.forge.update(pull.number, title="t", body=theirs)
+    theirs = replace(found, **{field: "theirs"})  # type: ignore[arg-type]
+    here.forge.update(pull.number, title="t", body=marker.replace_in(pull.body, theirs))
     error = refused(lambda: here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")))
     assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.CONFLICT)
     skill, key = ("theirs", "v1") if field == "skill" else ("docs", "theirs")
@@ -594,8 +668,10 @@ def test_a_persons_commit_means_hands_off(here: Here, email: str, message: str) 
         assert error.message == f"{BRANCH} has a commit by Ada ({theirs[:12]}): hands off"
     (comment,) = here.forge.table.comments(first.number or 0)
     assert comment == (
-        "Somebody else has committed here, so bot leaves this branch alone from now on."
-        "\n\n<!-- skillrunner: hands-off -->"
+        "Somebody else has committed here, so bot leaves this branch alone from now on.\n\nTo give it back,"
+        " so that the next run replaces these commits, set the label `skillrunner:take-over`,"
+        " or write a comment with one line that names the newest commit of the branch:"
+        f" `/skillrunner take-over {theirs[:12]}`\n\n<!-- skillrunner: hands-off -->"
     )
     assert here.head() == theirs
 
@@ -651,31 +727,360 @@ class Grumbling(LocalForge):
 
 
 @pytest.mark.parametrize(
-    ("reason", "passes"),
+    ("reason", "advice"),
     [
-        (Reason.FORGE_DENIED, True),
-        (Reason.FORGE_REJECTED, True),
-        (Reason.FORGE_NOT_FOUND, True),
-        (Reason.FORGE_UNAVAILABLE, False),
-        (Reason.BRANCH_MOVED, False),
+        (Reason.FORGE_DENIED, "make them in the repository"),
+        (Reason.FORGE_REJECTED, "make them in the repository"),
+        (Reason.FORGE_NOT_FOUND, "make them in the repository"),
+        (Reason.FORGE_UNAVAILABLE, "the next run tries it again"),
+        (Reason.FORGE_RATE_LIMITED, "the next run tries it again"),
     ],
 )
-def test_a_label_that_cannot_be_set_fails_nothing_and_is_told(
-    here: Here, reason: Reason, passes: bool, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_attached_fails_nothing_is_told_and_tried_again(
+    here: Here, reason: Reason, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Grumbling, "reason", reason)
     forge = Grumbling(here.forge.path, here.forge.table, "bot")
-    offer = here.offer(options={"labels": ["x", "y"], "reviewers": ["ada", "bob"]})
-    if not passes:
-        assert refused(lambda: publish(offer, forge, here.changeset)).reason is reason
-        return
-    assert publish(offer, forge, here.changeset).action == "created"
-    assert here.said == [
-        "the labels x, y were not set: no label; make them in the repository",
+    wanted = {"labels": ["x", "y"], "reviewers": ["ada", "bob"]}
+    offer = here.offer(options=wanted)
+    receipt = publish(offer, forge, here.changeset)
+    assert receipt.action == "created"
+    told = [
+        f"the labels x, y were not set on {receipt.url}: no label; {advice}",
         "ada is nobody",
         "bob is nobody",
     ]
+    assert here.said[1:] == told
     here.said.clear()
-    second = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2", options={"reviewers": ["ada"]})
-    assert publish(second, forge, here.changeset).action == "updated"
-    assert here.said == []
+    assert publish(replace(offer, run_id="run-2"), forge, here.changeset).action == "unchanged"
+    assert here.said == told
+    assert here.publish(replace(offer, run_id="run-3")).action == "unchanged"
+    (pull,) = here.pulls()
+    assert pull.labels == ("x", "y")
+    found = marker.read(pull.body)
+    assert found is not None
+    assert (found.labels, found.reviewers) == (("x", "y"), ("ada", "bob"))
+
+
+def test_a_forge_that_breaks_when_reviewers_are_asked_fails_nothing(here: Here) -> None:
+    class Broken(LocalForge):
+        def request_reviewers(self, number: int, reviewers: Any) -> list[str]:
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "502")
+
+    forge = Broken(here.forge.path, here.forge.table, "bot")
+    offer = here.offer(options={"reviewers": ["ada"]})
+    assert publish(offer, forge, here.changeset).action == "created"
+    assert here.said[1:] == ["ada was not asked for a review: 502"]
+
+
+# --- what a person changed stays --------------------------------------------------------------------
+
+
+def test_a_label_that_a_person_took_away_is_not_set_again(here: Here) -> None:
+    here.publish(here.offer(options={"labels": ["docs", "bot"]}))
+    here.forge.remove_label(1, "DOCS")
+    here.forge.add_labels(1, ["mine"])
+    for number, files in ((2, {"docs/a.md": b"new\n"}), (3, {"docs/a.md": b"newer\n"})):
+        options = {"labels": ["docs", "bot", "late"]}
+        here.publish(here.offer(files, run_id=f"run-{number}", options=options))
+        assert sorted(here.pulls()[0].labels) == ["bot", "late", "mine"]
+
+
+def test_a_persons_title_survives_and_ours_is_kept_up_to_date_otherwise(here: Here) -> None:
+    here.publish(here.offer())
+    here.publish(here.offer({"docs/a.md": b"2\n"}, run_id="run-2", options={"title": "docs: two"}))
+    assert here.pulls()[0].title == "docs: two"
+    here.forge.update(1, title="A better title", body=here.pulls()[0].body)
+    for number in (3, 4):
+        files, options = {"docs/a.md": b"%d\n" % number}, {"title": f"docs: {number}"}
+        assert here.publish(here.offer(files, run_id=f"run-{number}", options=options)).action == "updated"
+        assert here.pulls()[0].title == "A better title"
+
+
+def test_what_a_person_wrote_into_the_body_survives(here: Here) -> None:
+    here.publish(here.offer(options={"body": "One."}))
+    (pull,) = here.pulls()
+    theirs = "## For QA\n\nTry it.\n\n"
+    body = pull.body.replace("### Files", f"{theirs}### Files").replace("\n", "\r\n")
+    here.forge.update(1, title=pull.title, body=body)
+    for number in (2, 3):
+        files = {"docs/a.md": b"version %d\n" % number}
+        here.publish(here.offer(files, run_id=f"run-{number}", options={"body": f"Lead {number}."}))
+    body = here.pulls()[0].body
+    assert body.startswith(
+        f"### Why\n\nKeep docs\n\nStarted by: release `v1`.\n\nLead 3.\n\n{theirs}### Files"
+    )
+    assert body.count("## For QA") == 1
+
+
+# --- the branch is judged from what we pushed last on ------------------------------------------------
+
+
+def rewrite(here: Here, **changes: Any) -> str:
+    """Our commit written anew by a person, and pushed over it."""
+    (old,) = here.changeset.first_parents(here.head(), limit=1)
+    at = datetime.now(UTC)
+    tree, parents = changes.get("tree", old.tree), changes.get("parents", old.parents)
+    sha = here.changeset.commit(tree, parents, changes.get("message", old.message), "Ada", "ada@x", at)
+    here.changeset.push(here.forge.remote(), sha, BRANCH, old.sha)
+    return sha
+
+
+def merge(here: Here, one: str, other: str, message: str = "", tree: str = "") -> str:
+    """A merge as the button "Update branch" makes it."""
+    made = tree or here.changeset.merge_commits(one, other)
+    assert isinstance(made, str)
+    text = message or f"Merge branch 'main' into {BRANCH}"
+    return here.changeset.commit(made, [one, other], text, "GitHub", "noreply@github.com", datetime.now(UTC))
+
+
+def pushed_over(here: Here) -> str:
+    """The base, pushed over by another history of the same files and one more."""
+    root = git(here.scene.source, "rev-list", "--max-parents=0", "main")
+    tree = here.changeset.write(here.scene.mirror.resolve("main"), [Edit("else.md", 0o100644, b"x\n")])
+    sha = here.changeset.commit(tree, [root], "another history", "Ada", "ada@x", datetime.now(UTC))
+    here.changeset.push(here.forge.remote(), sha, "main", git(here.scene.source, "rev-parse", "main"))
+    here.scene.mirror.fetch(here.scene.remote)
+    return sha
+
+
+def in_history(here: Here) -> None:
+    commit(here.scene.source, {"docs/old.md": b"gone soon\n"}, message="by a person")
+    here.scene.mirror.fetch(here.scene.remote)
+
+
+@pytest.mark.parametrize("files", [{"docs/a.md": b"new\n"}, {"docs/a.md": b"newer\n"}])
+def test_a_base_that_was_pushed_over_is_no_commit_of_a_person(here: Here, files: dict[str, bytes]) -> None:
+    in_history(here)
+    here.publish(here.offer())
+    now = pushed_over(here)
+    again = here.publish(here.offer(files, run_id="run-2"))
+    if again.action == "updated":
+        assert git(here.scene.source, "rev-parse", f"{again.sha}~1") == now
+    assert again.action == ("unchanged" if files["docs/a.md"] == b"new\n" else "updated")
+
+
+def test_a_base_that_was_pushed_over_after_update_branch_is_no_commit_of_a_person(here: Here) -> None:
+    first = here.publish(here.offer())
+    in_history(here)
+    here.changeset.fetch(here.forge.remote(), "+refs/heads/main:refs/looked/main")
+    updated = merge(here, first.sha, git(here.scene.source, "rev-parse", "main"))
+    here.changeset.push(here.forge.remote(), updated, BRANCH, first.sha)
+    pushed_over(here)
+    assert here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")).action == "updated"
+
+
+@pytest.mark.parametrize("message", ["", "Merge remote-tracking branch 'origin/main'", "Bring it up to date"])
+def test_update_branch_is_no_commit_of_a_person(here: Here, message: str) -> None:
+    """The same change is not even pushed again: approvals of it stay."""
+    first = here.publish(here.offer())
+    moved = commit(here.scene.source, {"src/app.py": b"print('moved')\n"})
+    here.changeset.fetch(here.forge.remote(), "+refs/heads/main:refs/looked/main")
+    updated = merge(here, first.sha, moved, message)
+    here.changeset.push(here.forge.remote(), updated, BRANCH, first.sha)
+    here.scene.mirror.fetch(here.scene.remote)
+    assert here.publish(here.offer(run_id="run-2")).action == "unchanged"
+    assert here.head() == updated
+    assert here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-3")).action == "updated"
+    assert git(here.scene.source, "rev-parse", f"{here.head()}~1") == moved
+
+
+def test_update_branch_by_rebase_is_no_commit_of_a_person(here: Here) -> None:
+    first = here.publish(here.offer())
+    moved = commit(here.scene.source, {"src/app.py": b"print('moved')\n"})
+    here.changeset.fetch(here.forge.remote(), "+refs/heads/main:refs/looked/main")
+    tree = here.changeset.merge_commits(moved, first.sha)
+    rebased = rewrite(here, tree=tree, parents=[moved])
+    here.scene.mirror.fetch(here.scene.remote)
+    assert here.publish(here.offer(run_id="run-2")).action == "unchanged"
+    assert here.head() == rebased
+    assert here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-3")).action == "updated"
+
+
+def test_a_reworded_commit_is_no_commit_of_a_person(here: Here) -> None:
+    here.publish(here.offer())
+    reworded = rewrite(here, message="docs: in better words")
+    assert here.publish(here.offer(run_id="run-2")).action == "unchanged"
+    assert here.head() == reworded
+    assert here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-3")).action == "updated"
+
+
+def test_a_reworded_commit_with_another_change_is_a_persons(here: Here) -> None:
+    first = here.publish(here.offer())
+    tree = here.changeset.write(first.sha, [Edit("docs/a.md", 0o100644, b"better\n")])
+    theirs = rewrite(here, tree=tree)
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
+    assert refused(lambda: here.publish(offer)).reason is Reason.HUMAN_COMMIT
+    assert here.head() == theirs
+
+
+def test_a_merge_with_hands_in_it_or_of_another_branch_is_a_persons(here: Here) -> None:
+    first = here.publish(here.offer())
+    moved = commit(here.scene.source, {"src/app.py": b"print('moved')\n"})
+    here.changeset.fetch(here.forge.remote(), "+refs/heads/*:refs/looked/*")
+    tree = here.changeset.write(moved, [Edit("src/topic.py", 0o100644, b"x\n")])
+    topic = here.changeset.commit(tree, [moved], "a topic", "Ada", "ada@x", datetime.now(UTC))
+    evil = here.changeset.write(moved, [Edit("src/app.py", 0o100644, b"print('hand-made')\n")])
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
+    last = first.sha
+    for made in (merge(here, first.sha, moved, tree=evil), merge(here, first.sha, topic, "Merge topic")):
+        here.changeset.push(here.forge.remote(), made, BRANCH, last)
+        assert refused(lambda: here.publish(offer)).reason is Reason.HUMAN_COMMIT
+        last = made
+
+
+def test_an_empty_commit_of_a_person_is_one(here: Here) -> None:
+    first = here.publish(here.offer())
+    tree = here.changeset.tree_of(first.sha)
+    made = here.changeset.commit(tree, [first.sha], "run the tests", "Ada", "ada@x", datetime.now(UTC))
+    here.changeset.push(here.forge.remote(), made, BRANCH, first.sha)
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
+    assert refused(lambda: here.publish(offer)).reason is Reason.HUMAN_COMMIT
+
+
+def test_another_address_of_the_bot_takes_no_branch_from_it(here: Here) -> None:
+    here.publish(here.offer())
+    other = replace(BOT, email="new@example.com")
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2", bot=other)
+    assert here.publish(offer).action == "updated"
+
+
+# --- a way back -------------------------------------------------------------------------------------
+
+
+def test_the_label_gives_a_branch_back_once(here: Here) -> None:
+    here.publish(here.offer())
+    human(here)
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
+    error = refused(lambda: here.publish(offer))
+    assert "set the label skillrunner:take-over" in error.hint
+    here.forge.add_labels(1, ["Skillrunner:Take-Over", "mine"])
+    assert here.publish(offer).action == "updated"
+    assert here.pulls()[0].labels == ("mine",)
+    assert git(here.scene.source, "show", f"{BRANCH}:docs/a.md") == "newer"
+    human(here)
+    assert refused(lambda: here.publish(replace(offer, run_id="run-3"))).reason is Reason.HUMAN_COMMIT
+
+
+class Talking(LocalForge):
+    """A forge where people comment."""
+
+    said: ClassVar[list[Comment]] = []
+
+    def comments(self, number: int) -> list[Comment]:
+        return self.said
+
+    def permission(self, login: str) -> str:
+        return {"ada": "write", "reader": "read"}.get(login, "none")
+
+
+@pytest.mark.parametrize(
+    ("author", "text", "taken"),
+    [
+        ("ada", "/skillrunner take-over {head}", True),
+        ("ada", "Thanks.\r\n/skillrunner take-over {short}\r\nBye.", True),
+        ("ada", "/skillrunner take-over", False),
+        ("ada", "/skillrunner take-over 0123456789ab", False),
+        ("ada", "> /skillrunner take-over {short}", False),
+        ("reader", "/skillrunner take-over {head}", False),
+        ("eve", "/skillrunner take-over {head}", False),
+        ("", "/skillrunner take-over {head}", False),
+    ],
+)
+def test_a_comment_of_who_may_write_gives_back_what_it_names(
+    here: Here, author: str, text: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.publish(here.offer())
+    theirs = human(here)
+    said = Comment(author=author, body=text.format(head=theirs, short=theirs[:12]))
+    monkeypatch.setattr(Talking, "said", [said])
+    forge = Talking(here.forge.path, here.forge.table, "bot")
+    offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
+    if taken:
+        assert publish(offer, forge, here.changeset).action == "updated"
+        human(here)
+    assert refused(lambda: publish(offer, forge, here.changeset)).reason is Reason.HUMAN_COMMIT
+
+
+def test_a_note_that_cannot_be_left_changes_no_verdict(here: Here) -> None:
+    class Mute(LocalForge):
+        def comment_once(self, number: int, body: str, marker: str) -> None:
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "502")
+
+    here.publish(here.offer())
+    human(here)
+    here.said.clear()
+    forge = Mute(here.forge.path, here.forge.table, "bot")
+    assert refused(lambda: publish(here.offer(), forge, here.changeset)).reason is Reason.HUMAN_COMMIT
+    assert here.said == [f"no note was left in {here.pulls()[0].url}: 502"]
+
+
+# --- needed no more ---------------------------------------------------------------------------------
+
+
+def withdraw(here: Here, **changes: Any) -> Receipt | None:
+    return OUTPUTS.get("pull_request").withdraw(here.offer(**changes), here.forge, here.changeset)
+
+
+def branches(here: Here) -> list[str]:
+    return git(here.scene.source, "branch", "--format=%(refname:short)").splitlines()
+
+
+def test_what_the_base_holds_now_is_closed_with_the_reason(here: Here) -> None:
+    first = here.publish(here.offer())
+    now = commit(here.scene.source, {"docs/a.md": b"new\n"}, message="by hand")
+    here.scene.mirror.fetch(here.scene.remote)
+    receipt = withdraw(here, run_id="run-2")
+    assert receipt is not None
+    assert (receipt.action, receipt.url) == ("closed", first.url)
+    (pull,) = here.pulls()
+    assert pull.state == "closed"
+    (comment,) = here.forge.table.comments(1)
+    assert comment.startswith(
+        f"`main` ({now[:12]}) holds this change now. This pull request is needed no more"
+    )
+    assert BRANCH not in branches(here)
+
+
+def test_what_a_later_run_found_needless_is_closed_and_comes_again_when_it_is_needed(here: Here) -> None:
+    here.publish(here.offer())
+    assert withdraw(here, run_id="run-2") is not None
+    base = here.scene.mirror.resolve("main")
+    (comment,) = here.forge.table.comments(1)
+    assert comment.startswith(
+        f"The run run-2 looked at `main` ({base[:12]}) again and found nothing to change."
+    )
+    assert withdraw(here, run_id="run-3") is None
+    again = here.publish(here.offer(run_id="run-4"))
+    assert (again.action, again.number) == ("created", 2)
+
+
+def test_what_was_opened_again_by_a_person_stays_open(here: Here) -> None:
+    here.publish(here.offer())
+    withdraw(here, run_id="run-2")
+    here.forge.table.reopen(1)
+    here.said.clear()
+    assert withdraw(here, run_id="run-3") is None
+    assert here.pulls()[0].state == "open"
+    assert here.said == [
+        f"{here.pulls()[0].url} is needed no more, and stays open, as somebody has opened it again"
+    ]
+
+
+def test_what_a_person_committed_to_is_not_closed(here: Here) -> None:
+    here.publish(here.offer())
+    theirs = human(here)
+    assert withdraw(here, run_id="run-2") is None
+    assert (here.pulls()[0].state, here.head()) == ("open", theirs)
+
+
+def test_a_persons_pull_request_of_our_branch_is_not_closed(here: Here) -> None:
+    here.publish(here.offer())
+    here.forge.update(1, title="t", body="Mine.")
+    assert withdraw(here, run_id="run-2") is None
+    assert here.pulls()[0].state == "open"
+
+
+def test_without_a_pull_request_nothing_is_withdrawn(here: Here) -> None:
+    assert withdraw(here) is None
+    assert here.pulls() == []

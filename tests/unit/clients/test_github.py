@@ -168,8 +168,8 @@ PULL = {
     "number": 3,
     "html_url": "https://x/3",
     "state": "open",
-    "head": {"ref": "b"},
-    "base": {"ref": "main"},
+    "head": {"ref": "b", "repo": {"id": 1}},
+    "base": {"ref": "main", "repo": {"id": 1}},
     "title": "t",
     "body": None,
 }

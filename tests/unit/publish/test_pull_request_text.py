@@ -1,5 +1,6 @@
 """What stands in a pull request says something and does nothing."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,13 +28,26 @@ from runner.core.model import (
     Trigger,
     Usage,
 )
-from runner.publish.outputs import BotIdentity, Offer
+from runner.publish.outputs import BotIdentity, Offer, _marker
 from runner.publish.outputs._body import LIMIT, body
 from runner.publish.outputs._marker import Marker, read, write
 from runner.publish.outputs.escape import fence, neutralise, one_line
 from runner.publish.outputs.pull_request import branch
 
 MARKER = Marker(skill="docs", key="v1 --> x", cause="release:1", head="a" * 40, patch="b" * 64)
+
+
+FOOTER = "---\nrun run-1 · skill docs@c · codex\n\nHow to steer it."
+
+
+def told(text: str) -> Marker | None:
+    """The marker in a body, without what it says of the body itself."""
+    found = read(text)
+    return found and replace(found, sections={})
+
+
+def footed(*markers: Marker) -> str:
+    return "\n\n".join((FOOTER, *map(write, markers)))
 
 
 def offer(**changes: Any) -> Offer:
@@ -86,7 +100,7 @@ def test_body_tells_why_what_evidence_and_cost() -> None:
     ):
         assert expected in text
     assert "````text\nfine\n```\nend\n````" in text
-    assert read(text) == MARKER
+    assert told(text) == MARKER
 
 
 def test_a_failed_verification_is_said_first() -> None:
@@ -119,7 +133,7 @@ def test_body_fits_and_keeps_its_marker() -> None:
     proposal = Proposal(base_sha="b", tree_sha="t", changes=changes, summary="z" * 99_999)
     text = body(offer(checks=checks, proposal=proposal), MARKER)
     assert len(text) <= LIMIT
-    assert read(text) == MARKER
+    assert told(text) == MARKER
 
 
 @pytest.mark.parametrize("text", ["", "<!-- skillrunner: {} -->", "<!-- skillrunner: {bad} -->", "no"])
@@ -137,7 +151,7 @@ def test_two_keys_have_two_branches(one: str, other: str) -> None:
 def test_any_key_survives_in_a_marker(key: str) -> None:
     text = write(replace(MARKER, key=key))
     assert text.count("-->") == 1
-    assert read(f"before\n{text}\nafter") == replace(MARKER, key=key)
+    assert read(f"before\n{footed(replace(MARKER, key=key))}\nafter") == replace(MARKER, key=key)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +241,7 @@ def test_a_long_lead_drops_nothing_of_ours() -> None:
     assert len(text) <= LIMIT
     for part in ("### Why", "### What", "### Files", "### Evidence", "*(cut)*"):
         assert part in text
-    assert read(text) == MARKER
+    assert told(text) == MARKER
 
 
 def test_a_lead_is_neutralised() -> None:
@@ -236,10 +250,43 @@ def test_a_lead_is_neutralised() -> None:
     assert "@all" not in text
 
 
-def test_only_the_last_marker_counts() -> None:
+def test_only_the_last_marker_of_our_own_footer_counts() -> None:
     other = replace(MARKER, key="another")
-    assert read(f"{write(other)}\n\n{write(MARKER)}") == MARKER
-    assert read(f"quoted {write(other)} in a line") is None
+    assert read(f"{write(other)}\n\n{footed(MARKER)}") == MARKER
+    assert read(f"{footed(MARKER)}\n\n{write(other)}") == MARKER
+    assert read(f"{footed(MARKER)}\n\n---\n\n{write(other)}") == MARKER
+    assert read(f"{footed(other)}\n\n{footed(MARKER)}".replace("\n", "\r\n")) == MARKER
+    for alone in (write(other), f"quoted {write(other)} in a line", f"---\n\n{write(other)}"):
+        assert read(alone) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"head": 5},
+        {"key": None},
+        {"labels": 3},
+        {"sections": ["Why"]},
+        {"sections": "Why"},
+        {"reviewers": None},
+    ],
+)
+def test_a_marker_that_somebody_broke_is_none(change: dict[str, Any]) -> None:
+    data = json.loads(write(MARKER)[18:-4]) | change
+    assert read(f"{FOOTER}\n\n<!-- skillrunner: {json.dumps(data)} -->") is None
+
+
+def test_a_marker_of_another_version_says_what_is_known() -> None:
+    data = {"skill": "s", "key": "k", "cause": "c", "head": "h", "patch": "p", "version": 3, "more": 1}
+    found = read(f"{FOOTER}\n\n<!-- skillrunner: {json.dumps(data)} -->")
+    assert found == Marker(skill="s", key="k", cause="c", head="h", patch="p", version=3)
+
+
+@pytest.mark.parametrize("name", ["skillrunner/docs/v2", "skillrunner/other/v1", "work"])
+def test_a_marker_is_bound_to_the_branch_of_its_skill_and_key(name: str) -> None:
+    mine = replace(MARKER, key="v1")
+    assert _marker.of_branch(footed(mine), "skillrunner/docs/v1") == mine
+    assert _marker.of_branch(footed(mine), name) is None
 
 
 def test_ordinary_words_stay() -> None:

@@ -9,15 +9,35 @@ from runner.publish.outputs._marker import Marker
 from runner.scheduler.loop_guard import OwnIdentity, own_cause
 
 ME = OwnIdentity(login="bot[bot]", email="bot@example.com", workflow=".github/workflows/skills.yml")
-BODY = _marker.write(Marker(skill="s", key="k", cause="c", head="abc", patch="p"))
+PERSON = OwnIdentity(email="bot@example.com")  # a person's token: nobody tells the login
+MARK = _marker.write(Marker(skill="s", key="k", cause="c", head="abc", patch="p"))
+BODY = f"---\nrun r · skill s@1\n\n{MARK}"
 
 
-def pull(head: str = "abc", author: str = "ada", sender: str = "ada", body: str = BODY) -> dict[str, Any]:
+def pull(
+    head: str = "abc",
+    author: str = "ada",
+    sender: str = "ada",
+    body: str = BODY,
+    ref: str = "skillrunner/s/k",
+    repository: int | None = 1,
+) -> dict[str, Any]:
+    there = {"sha": head, "ref": ref, "repo": repository and {"id": repository}}
     return {
         "action": "synchronize",
-        "pull_request": {"body": body, "head": {"sha": head}, "user": {"login": author}},
+        "pull_request": {
+            "body": body,
+            "head": there,
+            "base": {"ref": "main", "repo": {"id": 1}},
+            "user": {"login": author},
+        },
         "sender": {"login": sender},
     }
+
+
+def comment(author: str = "ada", association: str = "OWNER", body: str = f"x\n{MARK}") -> dict[str, Any]:
+    said = {"body": body, "user": {"login": author}, "author_association": association}
+    return {"action": "created", "comment": said, "sender": {"login": "ada"}}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +45,7 @@ def pull(head: str = "abc", author: str = "ada", sender: str = "ada", body: str 
     [
         ({"sender": {"login": "bot[bot]"}}, "bot[bot] did it"),
         ({"workflow_run": {"path": ".github/workflows/skills.yml@main"}}, "the workflow that runs"),
-        ({"comment": {"body": f"x\n{BODY}"}}, "wrote the comment"),
+        (comment(author="bot[bot]", association="NONE"), "wrote the comment"),
         ({"head_commit": {"author": {"email": "bot@example.com"}}}, "pushed it"),
         (pull(), "proposed the pull request"),
     ],
@@ -46,6 +66,15 @@ def test_ours(payload: dict[str, Any], words: str) -> None:
         pull(head="a human's commit"),
         pull(sender="bob"),
         pull(body="no marker"),
+        pull(body=MARK),
+        pull(ref="skillrunner/s/other"),
+        pull(ref="main"),
+        pull(repository=2),
+        pull(repository=None),
+        {"pull_request": "x", "sender": {"login": "ada"}},
+        {"pull_request": {"body": BODY, "head": [], "base": 3}, "sender": {"login": ""}},
+        comment(),
+        comment(author="eve", association="NONE"),
     ],
 )
 def test_not_ours(payload: dict[str, Any]) -> None:
@@ -59,3 +88,20 @@ def test_nobody_is_nobodys() -> None:
         "workflow_run": {"path": ""},
     }
     assert own_cause(nameless, OwnIdentity()) == ""
+
+
+@pytest.mark.parametrize("association", ["OWNER", "MEMBER", "COLLABORATOR"])
+def test_with_a_persons_token_a_marked_comment_of_somebody_inside_is_ours(association: str) -> None:
+    assert "wrote the comment" in own_cause(comment(association=association), PERSON)
+
+
+@pytest.mark.parametrize("association", ["NONE", "CONTRIBUTOR", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", ""])
+def test_a_strangers_comment_with_our_mark_is_a_strangers(association: str) -> None:
+    for body in (f"/deploy\n{MARK}", "<!-- skillrunner: hands-off --> please look"):
+        assert own_cause(comment(author="eve", association=association, body=body), PERSON) == ""
+
+
+def test_a_strangers_pull_request_with_our_marker_does_not_pass_for_ours() -> None:
+    """From a fork, whatever its branch is called and whatever its text says."""
+    for identity in (ME, PERSON):
+        assert own_cause(pull(author="eve", sender="eve", repository=2), identity) == ""

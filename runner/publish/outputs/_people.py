@@ -1,0 +1,114 @@
+"""What people said about a pull request goes before what a run wants."""
+
+import re
+from typing import TYPE_CHECKING
+
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
+from runner.publish.outputs import _marker
+from runner.publish.outputs._place import Place, key_of
+
+if TYPE_CHECKING:
+    from runner.publish.forges import Forge, PullRequest
+    from runner.publish.outputs import Offer
+    from runner.publish.outputs._commits import BranchCommits
+
+TAKE_OVER = "skillrunner:take-over"
+"""The label by which a person gives a branch back to us, with what others have committed there."""
+
+_COMMAND = re.compile(r"^/skillrunner take-over ([0-9a-f]{7,64})\s*$", re.MULTILINE)
+_WRITERS = ("write", "maintain", "admin")
+_NOTE = "<!-- skillrunner: hands-off -->"
+
+
+def respect_a_closed_one(offer: "Offer", place: Place) -> None:
+    """Closed unmerged means no to the key, whatever the change looks like the next time."""
+    last = place.last
+    if last is None or last.state != "closed" or offer.again:
+        return
+    found = _marker.of_branch(last.body, place.branch)
+    if found is not None and found.ended:  # that was us, and a change is needed again
+        return
+    raise RunnerError(
+        Phase.PUBLISH,
+        Reason.CLOSED_BY_HUMAN,
+        f"{last.url} proposed this and was closed unmerged, so it is not proposed again",
+        hint="to have it proposed again, reopen it where the forge can, or add --again to one run",
+    )
+
+
+def respect_another_key(offer: "Offer", place: Place) -> None:
+    """A branch is its key's own: what is open there for another key is not written over."""
+    found = _marker.read(place.open.body) if place.open else None
+    key = key_of(offer.spec, offer.output)
+    if (
+        place.open is not None
+        and found is not None
+        and (found.skill, found.key) != (offer.spec.skill.name, key)
+    ):
+        raise RunnerError(
+            Phase.PUBLISH,
+            Reason.CONFLICT,
+            f"{place.branch} holds {place.open.url}, of the skill {found.skill} and the key {found.key!r}",
+            hint="merge or close it, or choose another `output.pull_request.key`",
+        )
+
+
+def respect_commits(offer: "Offer", place: Place, forge: "Forge", commits: "BranchCommits") -> None:
+    """A commit by anybody else on the branch means hands off, until somebody gives it back."""
+    if not commits.others or place.head is None:
+        return
+    if place.open is not None and _is_given_back(place.open, place.head, forge):
+        offer.say(f"{place.open.url} was given back: what others committed there is replaced")
+        return
+    last = commits.others[0]
+    who = f"{last.author_name} ({last.sha[:12]})"
+    if place.open is not None:
+        _leave_a_note(offer, place.open, place.head, forge)
+    hint = f"merge or close its pull request, then delete the branch {place.branch} to begin anew"
+    if place.open is not None:
+        hint = f"to give it back, with their commits, set the label {TAKE_OVER}; or {hint}"
+    raise RunnerError(
+        Phase.PUBLISH, Reason.HUMAN_COMMIT, f"{place.branch} has a commit by {who}: hands off", hint=hint
+    )
+
+
+def respect_readiness(offer: "Offer", place: Place) -> None:
+    """Work that people review is not replaced by work that failed its checks."""
+    if offer.verified or place.open is None or place.open.draft:
+        return
+    raise RunnerError(
+        Phase.VERIFY,
+        Reason.VERIFICATION_FAILED,
+        f"verification failed, and {place.open.url} is ready for review: it is left as it is",
+        hint=f"skillrunner show {offer.run_id}; to see the attempt there, make the pull request a draft",
+    )
+
+
+def _is_given_back(pull: "PullRequest", head: str, forge: "Forge") -> bool:
+    """By the label, which needs rights, or by a comment that names the newest commit, of who may write."""
+    if is_labelled(pull):
+        return True
+    return any(
+        head.startswith(named[-1]) and forge.permission(comment.author) in _WRITERS
+        for comment in forge.comments(pull.number)
+        if (named := _COMMAND.findall(_marker.unix_lines(comment.body)))
+    )
+
+
+def is_labelled(pull: "PullRequest") -> bool:
+    return TAKE_OVER in (label.casefold() for label in pull.labels)
+
+
+def _leave_a_note(offer: "Offer", pull: "PullRequest", head: str, forge: "Forge") -> None:
+    """The note fails nothing: that hands are off is what counts."""
+    note = (
+        f"Somebody else has committed here, so {offer.bot.name} leaves this branch alone from now on.\n\n"
+        f"To give it back, so that the next run replaces these commits, set the label `{TAKE_OVER}`, or write"
+        " a comment with one line that names the newest commit of the branch:"
+        f" `/skillrunner take-over {head[:12]}`"
+    )
+    try:
+        forge.comment_once(pull.number, note, _NOTE)
+    except RunnerError as error:
+        offer.say(f"no note was left in {pull.url}: {error.message}")
