@@ -12,7 +12,7 @@ from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
 from runner.run.stages.judge import judge
-from runner.run.stages.publish import publish
+from runner.run.stages.publish import publish, withdraw
 from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
@@ -98,7 +98,12 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
 
     outcome = gateway.outcome_with_usage(context, driven.outcome(bool(harvested.changes)))
     proposal = harvested.proposal(driven.declared, outcome.summary)
-    judge(context, outcome, proposal, harvested.patch, changeset)
+    try:
+        judge(context, outcome, proposal, harvested.patch, changeset)
+    except RunnerError as error:
+        if error.reason is not Reason.NO_CHANGES:
+            raise
+        raise withdraw(context, error, proposal, outcome, changeset) from error
 
     record.enter_state(RunState.VERIFYING)
     checks = verify(context, harvested.tree_sha, changeset)

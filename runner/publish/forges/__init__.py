@@ -161,6 +161,14 @@ class Forge(Protocol):
         """What was said on a pull request, oldest first."""
         return ()
 
+    def how_to_reopen(self, number: int) -> str:
+        """What a person does to open a closed pull request again, in words for a hint."""
+        return "reopen it"
+
+    def how_to_label(self, number: int, label: str) -> str:
+        """What a person does to set a label, in words for a hint."""
+        return f"set the label {label}"
+
     def _unsupported(self, what: str) -> RunnerError:
         message = f"{self.name} cannot {what}"
         return RunnerError(

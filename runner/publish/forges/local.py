@@ -118,6 +118,12 @@ class LocalForge(Forge):
     def comment_once(self, number: int, body: str, marker: str) -> None:
         self.table.comment(number, f"{body}\n\n{marker}", marker)
 
+    def how_to_reopen(self, number: int) -> str:
+        return f"reopen it (skillrunner pr reopen {number})"
+
+    def how_to_label(self, number: int, label: str) -> str:
+        return f"set a label (skillrunner pr label {number} {label})"
+
     def doctor(self) -> Sequence[DoctorLine]:
         return [
             DoctorLine(ok=True, subject="forge", message=f"local: pull requests to {self.path} are kept here")

@@ -27,7 +27,7 @@ def body(offer: Offer, found: Marker, before: str = "") -> str:
     end = _marker.write(replace(found, sections=dict.fromkeys(_edits.OURS, "x" * 12)))
     sections = _sections(offer, LIMIT - theirs.size - len(footer) - len(end))
     written = {name: _marker.digest(text) for name, text in sections.items() if name}
-    marker = replace(found, sections={**written, **theirs.kept()})
+    marker = replace(found, sections={**written, **theirs.edited_digests()})
     text = "\n\n".join(filter(None, (*theirs.combine(sections), footer, _marker.write(marker))))
     return text + theirs.below
 

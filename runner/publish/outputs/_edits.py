@@ -41,7 +41,7 @@ class Edits:
         kept = (self.above, *self.words.values(), *self.beside.values(), self.below)
         return sum(len(text) + 2 for text in kept)
 
-    def kept(self) -> Mapping[str, str]:
+    def edited_digests(self) -> Mapping[str, str]:
         """The digests of the sections that are not ours any more: they stay as they were."""
         return {name: self.digests[name] for name in self.words if name in self.digests}
 
@@ -76,10 +76,11 @@ def read(body: str) -> Edits:
 def _with_one_of_each(blocks: list[tuple[str, str]], digests: Mapping[str, str]) -> list[tuple[str, str]]:
     """One block counts as ours of several with the same heading: the one that we wrote, else the last."""
     ours: dict[str, int] = {}
-    for at, (name, text) in enumerate(blocks):
+    for at, (name, _) in enumerate(blocks):
         if name not in ours or _marker.digest(blocks[ours[name]][1]) != digests.get(name, ""):
             ours[name] = at
-    return [(name if ours[name] == at else "other", text) for at, (name, text) in enumerate(blocks)]
+    kept = set(ours.values())
+    return [block if at in kept else ("other", block[1]) for at, block in enumerate(blocks)]
 
 
 def _others(blocks: list[tuple[str, str]], digests: Mapping[str, str]) -> tuple[str, Mapping[str, str], str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.publish.outputs import _marker
-from runner.publish.outputs._place import Place, key_of
+from runner.publish.outputs._target import Target, key_of
 
 if TYPE_CHECKING:
     from runner.publish.forges import Forge, PullRequest
@@ -21,66 +21,67 @@ _WRITERS = ("write", "maintain", "admin")
 _NOTE = "<!-- skillrunner: hands-off -->"
 
 
-def respect_a_closed_one(offer: "Offer", place: Place) -> None:
+def respect_a_closed_one(offer: "Offer", target: Target, forge: "Forge") -> None:
     """Closed unmerged means no to the key, whatever the change looks like the next time."""
-    last = place.last
+    last = target.last
     if last is None or last.state != "closed" or offer.again:
         return
-    found = _marker.of_branch(last.body, place.branch)
+    found = _marker.of_branch(last.body, target.branch)
     if found is not None and found.ended:  # that was us, and a change is needed again
         return
     raise RunnerError(
         Phase.PUBLISH,
         Reason.CLOSED_BY_HUMAN,
         f"{last.url} proposed this and was closed unmerged, so it is not proposed again",
-        hint="to have it proposed again, reopen it where the forge can, or add --again to one run",
+        hint=f"to have it proposed again, {forge.how_to_reopen(last.number)}, or add --again to one run",
     )
 
 
-def respect_another_key(offer: "Offer", place: Place) -> None:
+def respect_another_key(offer: "Offer", target: Target) -> None:
     """A branch is its key's own: what is open there for another key is not written over."""
-    found = _marker.read(place.open.body) if place.open else None
+    found = _marker.read(target.open.body) if target.open else None
     key = key_of(offer.spec, offer.output)
     if (
-        place.open is not None
+        target.open is not None
         and found is not None
         and (found.skill, found.key) != (offer.spec.skill.name, key)
     ):
         raise RunnerError(
             Phase.PUBLISH,
             Reason.CONFLICT,
-            f"{place.branch} holds {place.open.url}, of the skill {found.skill} and the key {found.key!r}",
+            f"{target.branch} holds {target.open.url}, of the skill {found.skill} and the key {found.key!r}",
             hint="merge or close it, or choose another `output.pull_request.key`",
         )
 
 
-def respect_commits(offer: "Offer", place: Place, forge: "Forge", commits: "BranchCommits") -> None:
+def respect_commits(offer: "Offer", target: Target, forge: "Forge", commits: "BranchCommits") -> None:
     """A commit by anybody else on the branch means hands off, until somebody gives it back."""
-    if not commits.others or place.head is None:
+    if not commits.others or target.head is None:
         return
-    if place.open is not None and _is_given_back(place.open, place.head, forge):
-        offer.say(f"{place.open.url} was given back: what others committed there is replaced")
+    if target.open is not None and _is_given_back(target.open, target.head, forge):
+        offer.say(f"{target.open.url} was given back: what others committed there is replaced")
         return
     last = commits.others[0]
     who = f"{last.author_name} ({last.sha[:12]})"
-    if place.open is not None:
-        _leave_a_note(offer, place.open, place.head, forge)
-    hint = f"merge or close its pull request, then delete the branch {place.branch} to begin anew"
-    if place.open is not None:
-        hint = f"to give it back, with their commits, set the label {TAKE_OVER}; or {hint}"
+    if target.open is not None:
+        _leave_a_note(offer, target.open, target.head, forge)
+    hint = f"merge or close its pull request, then delete the branch {target.branch} to begin anew"
+    if target.open is not None:
+        how = forge.how_to_label(target.open.number, TAKE_OVER)
+        hint = f"to give it back, with their commits, {how}; or {hint}"
     raise RunnerError(
-        Phase.PUBLISH, Reason.HUMAN_COMMIT, f"{place.branch} has a commit by {who}: hands off", hint=hint
+        Phase.PUBLISH, Reason.HUMAN_COMMIT, f"{target.branch} has a commit by {who}: hands off", hint=hint
     )
 
 
-def respect_readiness(offer: "Offer", place: Place) -> None:
+def respect_readiness(offer: "Offer", target: Target) -> None:
     """Work that people review is not replaced by work that failed its checks."""
-    if offer.verified or place.open is None or place.open.draft:
+    if offer.verified or target.open is None or target.open.draft:
         return
     raise RunnerError(
         Phase.VERIFY,
         Reason.VERIFICATION_FAILED,
-        f"verification failed, and {place.open.url} is ready for review: it is left as it is",
+        f"verification failed, and {target.open.url} is ready for review: it is left as it is",
         hint=f"skillrunner show {offer.run_id}; to see the attempt there, make the pull request a draft",
     )
 

@@ -19,7 +19,7 @@ from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
 from runner.publish.outputs._commits import RUN, BranchCommits
 from runner.publish.outputs._marker import Marker, branch
-from runner.publish.outputs._place import Place, key_of, look
+from runner.publish.outputs._target import Target, find_target, key_of
 from runner.publish.outputs.escape import one_line
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
@@ -89,76 +89,76 @@ class PullRequestOutput(Output):
         return _publish(offer, forge, changeset)
 
     def withdraw(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt | None:
-        return _withdraw(offer, look(offer, forge, changeset), forge, changeset)
+        return _withdraw(offer, find_target(offer, forge, changeset), forge, changeset)
 
 
 PLUGINS = (PullRequestOutput,)
 
 
 def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
-    place = look(offer, forge, changeset)
-    tree = _tree(offer, place, changeset)
-    _people.respect_a_closed_one(offer, place)
-    _people.respect_another_key(offer, place)
-    commits = place.commits(offer, changeset)
-    _people.respect_commits(offer, place, forge, commits)
-    _people.respect_readiness(offer, place)
-    if place.open is not None and place.marker is not None and _is_proposed(offer, place, commits):
-        action = "adopted" if _is_of_this_run(offer, place, changeset) else "unchanged"
-        _attach(offer, place.open, place.marker, place.open.body, forge)
-        return _receipt(offer, place, place.open, place.head or "", action)
+    target = find_target(offer, forge, changeset)
+    tree = _tree(offer, target, changeset)
+    _people.respect_a_closed_one(offer, target, forge)
+    _people.respect_another_key(offer, target)
+    commits = target.commits(offer, changeset)
+    _people.respect_commits(offer, target, forge, commits)
+    _people.respect_readiness(offer, target)
+    if target.open is not None and target.marker is not None and _is_proposed(offer, target, commits):
+        action = "adopted" if _is_of_this_run(offer, target, changeset) else "unchanged"
+        _attach(offer, target.open, target.marker, target.open.body, forge)
+        return _receipt(offer, target, target.open, target.head or "", action)
     offer.stop()
-    sha = _push(offer, place, tree, commits, changeset)
+    sha = _push(offer, target, tree, commits, changeset)
     offer.stop()
-    pull, action = _open_or_update(offer, place, sha, forge)
-    return _receipt(offer, place, pull, sha, action)
+    pull, action = _open_or_update(offer, target, sha, forge)
+    return _receipt(offer, target, pull, sha, action)
 
 
-def _tree(offer: Offer, place: Place, changeset: "Changeset") -> str:
+def _tree(offer: Offer, target: Target, changeset: "Changeset") -> str:
     """The tree to publish: the patch on the pinned base, taken over onto the base as it is now."""
     pinned = offer.spec.base_sha
     tree: str | Conflict = changeset.apply(pinned, offer.patch)
-    if place.base != pinned:
-        tree = changeset.merge(pinned, place.base, str(tree))
+    if target.base != pinned:
+        tree = changeset.merge(pinned, target.base, str(tree))
     if not isinstance(tree, str):
         paths = ", ".join(tree.paths)
         raise RunnerError(
             Phase.PUBLISH,
             Reason.CONFLICT,
-            f"{offer.spec.base_ref} has moved from {pinned[:12]} to {place.base[:12]}; both changed {paths}",
+            f"{offer.spec.base_ref} has moved from {pinned[:12]} to {target.base[:12]}; both changed {paths}",
             hint="run it again: it then starts from the new commit",
             retryable=True,
         )
-    if tree == changeset.tree_of(place.base):
+    if tree == changeset.tree_of(target.base):
         message = f"the change is already in {offer.spec.base_ref}"
         raise RunnerError(Phase.PUBLISH, Reason.NO_CHANGES, message)
     return tree
 
 
-def _is_same_change(offer: Offer, place: Place, commits: BranchCommits) -> bool:
+def _is_same_change(offer: Offer, target: Target, commits: BranchCommits) -> bool:
     return (
-        commits.as_pushed and place.marker is not None and place.marker.patch == offer.proposal.patch_sha256
+        commits.as_pushed and target.marker is not None and target.marker.patch == offer.proposal.patch_sha256
     )
 
 
-def _is_proposed(offer: Offer, place: Place, commits: BranchCommits) -> bool:
+def _is_proposed(offer: Offer, target: Target, commits: BranchCommits) -> bool:
     """Whether the open pull request says all of this already, and so is left as it is."""
-    found, pull = place.marker, place.open
+    found, pull = target.marker, target.open
     return (
         found is not None
         and pull is not None
-        and _is_same_change(offer, place, commits)
+        and _is_same_change(offer, target, commits)
         and found.verified == offer.verified
         and (not _is_draft_as_told(pull, found) or pull.draft == _is_draft(offer))
-        and pull.base == place.base_ref
+        and pull.base == target.base_ref
         and not _people.is_labelled(pull)
     )
 
 
-def _is_of_this_run(offer: Offer, place: Place, changeset: "Changeset") -> bool:
+def _is_of_this_run(offer: Offer, target: Target, changeset: "Changeset") -> bool:
     """Whether an attempt of the same run pushed it, and was killed before it could tell."""
     trailer = f"\n{RUN}: {offer.run_id}\n"
-    return any(trailer in one.message for one in changeset.commits(place.base, place.head or place.base))
+    return any(trailer in one.message for one in changeset.commits(target.base, target.head or target.base))
 
 
 def _is_draft(offer: Offer) -> bool:
@@ -170,19 +170,19 @@ def _is_draft_as_told(pull: "PullRequest", found: Marker | None) -> bool:
     return found is None or found.draft in (None, pull.draft)
 
 
-def _push(offer: Offer, place: Place, tree: str, commits: BranchCommits, changeset: "Changeset") -> str:
+def _push(offer: Offer, target: Target, tree: str, commits: BranchCommits, changeset: "Changeset") -> str:
     """The commit that the branch is on afterwards; nothing is pushed that is there already."""
-    if place.head is not None and _is_same_change(offer, place, commits):
-        return place.head
-    if place.head is not None and changeset.tree_of(place.head) == tree:
-        ours = changeset.commits(place.base, place.head)
-        if len(ours) == 1 and ours[0].parents == (place.base,):
-            return place.head
+    if target.head is not None and _is_same_change(offer, target, commits):
+        return target.head
+    if target.head is not None and changeset.tree_of(target.head) == tree:
+        ours = changeset.commits(target.base, target.head)
+        if len(ours) == 1 and ours[0].parents == (target.base,):
+            return target.head
     sha = changeset.commit(
-        tree, [place.base], _message(offer), offer.bot.name, offer.bot.email, datetime.now(UTC)
+        tree, [target.base], _message(offer), offer.bot.name, offer.bot.email, datetime.now(UTC)
     )
-    changeset.push(place.remote, sha, place.branch, place.head)
-    offer.say(f"pushed {sha[:12]} to {place.branch}")
+    changeset.push(target.remote, sha, target.branch, target.head)
+    offer.say(f"pushed {sha[:12]} to {target.branch}")
     return sha
 
 
@@ -197,20 +197,20 @@ def _title(offer: Offer) -> str:
     return one_line(str(offer.output.options["title"]), _TITLE)
 
 
-def _open_or_update(offer: Offer, place: Place, sha: str, forge: "Forge") -> "tuple[PullRequest, str]":
-    if place.open is not None:
-        _update(offer, place, place.open, sha, forge)
-        return place.open, "updated"
+def _open_or_update(offer: Offer, target: Target, sha: str, forge: "Forge") -> "tuple[PullRequest, str]":
+    if target.open is not None:
+        _update(offer, target, target.open, sha, forge)
+        return target.open, "updated"
     from runner.publish.forges import NewPullRequest
 
     made = _new_marker(offer, sha)
     text = body(offer, made)
     new = NewPullRequest(
-        branch=place.branch, base=place.base_ref, title=_title(offer), body=text, draft=_is_draft(offer)
+        branch=target.branch, base=target.base_ref, title=_title(offer), body=text, draft=_is_draft(offer)
     )
     pull, created = forge.create(new)
     if not created:
-        _update(offer, place, pull, sha, forge)
+        _update(offer, target, pull, sha, forge)
         return pull, "adopted"
     _attach(offer, pull, made, text, forge)
     return pull, "created"
@@ -229,16 +229,16 @@ def _new_marker(offer: Offer, sha: str) -> Marker:
     )
 
 
-def _update(offer: Offer, place: Place, pull: "PullRequest", sha: str, forge: "Forge") -> None:
+def _update(offer: Offer, target: Target, pull: "PullRequest", sha: str, forge: "Forge") -> None:
     """Bring an open pull request up to date, but for what a person has changed in it."""
-    made, found = _new_marker(offer, sha), _marker.of_branch(pull.body, place.branch)
+    made, found = _new_marker(offer, sha), _marker.of_branch(pull.body, target.branch)
     title = _title(offer)
     if found is not None:
         made = replace(made, labels=found.labels, reviewers=found.reviewers)
         if found.title and _marker.digest(pull.title) != found.title:
             title, made = pull.title, replace(made, title=found.title)
-    if pull.base != place.base_ref:
-        _try(offer, lambda: forge.set_base(pull.number, place.base_ref))
+    if pull.base != target.base_ref:
+        _try(offer, lambda: forge.set_base(pull.number, target.base_ref))
     if not _is_draft_as_told(pull, found):  # a person decided
         made = replace(made, draft=found.draft if found else None)
     elif pull.draft != made.draft and not _try(offer, lambda: forge.set_draft(pull.number, not pull.draft)):
@@ -268,38 +268,38 @@ def _attach(offer: Offer, pull: "PullRequest", marker: Marker, text: str, forge:
         _try(offer, lambda: forge.update(pull.number, title=pull.title, body=_marker.replace_in(text, made)))
 
 
-def _withdraw(offer: Offer, place: Place, forge: "Forge", changeset: "Changeset") -> Receipt | None:
+def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changeset") -> Receipt | None:
     """Close what is open and needed no more, with the reason; None: there is nothing, or it is a person's."""
-    pull, found = place.open, place.marker
+    pull, found = target.open, target.marker
     if pull is None or found is None or found.key != key_of(offer.spec, offer.output):
         return None
     if found.ended:
         offer.say(f"{pull.url} is needed no more, and stays open, as somebody has opened it again")
         return None
-    if place.commits(offer, changeset).others:
+    if target.commits(offer, changeset).others:
         offer.say(f"{pull.url} is needed no more, and stays open, as others have committed there")
         return None
     offer.stop()
-    why = _why_needed_no_more(offer, place, changeset)
+    why = _why_needed_no_more(offer, target, changeset)
     text = (
         f"{why} This pull request is needed no more, so it is closed. Another is opened when one is needed."
     )
-    _try(offer, lambda: forge.comment_once(pull.number, text, f"<!-- skillrunner: ended {place.head} -->"))
+    _try(offer, lambda: forge.comment_once(pull.number, text, f"<!-- skillrunner: ended {target.head} -->"))
     forge.close(pull.number, _marker.replace_in(pull.body, replace(found, ended=True)))
-    if place.head is not None:
-        head = place.head
-        _try(offer, lambda: changeset.delete(place.remote, place.branch, head))
-    return _receipt(offer, place, pull, place.head or "", "closed")
+    if target.head is not None:
+        head = target.head
+        _try(offer, lambda: changeset.delete(target.remote, target.branch, head))
+    return _receipt(offer, target, pull, target.head or "", "closed")
 
 
-def _why_needed_no_more(offer: Offer, place: Place, changeset: "Changeset") -> str:
-    base = f"`{place.base_ref}` ({place.base[:12]})"
-    if place.head and changeset.merge_commits(place.base, place.head) == changeset.tree_of(place.base):
+def _why_needed_no_more(offer: Offer, target: Target, changeset: "Changeset") -> str:
+    base = f"`{target.base_ref}` ({target.base[:12]})"
+    if target.head and changeset.merge_commits(target.base, target.head) == changeset.tree_of(target.base):
         return f"{base} holds this change now."
     return f"The run {offer.run_id} looked at {base} again and found nothing to change."
 
 
-def _receipt(offer: Offer, place: Place, pull: "PullRequest", sha: str, action: str) -> Receipt:
+def _receipt(offer: Offer, target: Target, pull: "PullRequest", sha: str, action: str) -> Receipt:
     return Receipt(
         kind=offer.output.kind,
         key=f"{offer.spec.skill.name}/{key_of(offer.spec, offer.output)}",
@@ -307,5 +307,5 @@ def _receipt(offer: Offer, place: Place, pull: "PullRequest", sha: str, action: 
         url=pull.url,
         number=pull.number,
         sha=sha,
-        branch=place.branch,
+        branch=target.branch,
     )

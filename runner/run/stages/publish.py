@@ -21,7 +21,43 @@ def publish(
 
     Raises RunnerError of the first output that fails, or NO_CHANGES when none had anything to publish.
     """
-    offer = Offer(
+    offer = _offer(context, proposal, patch, outcome, checks)
+    receipts: list[Receipt] = []
+    nothing: list[RunnerError] = []
+    with context.record.stage(Phase.PUBLISH):
+        for output in context.spec.outputs:
+            context.parts.stop()
+            own = replace(offer, output=output, receipts=tuple(receipts))
+            try:
+                receipt = context.parts.outputs[output.kind].publish(own, context.parts.forge, changeset)
+            except RunnerError as error:
+                if error.reason is not Reason.NO_CHANGES:
+                    raise
+                context.record.add_event(f"no {output.kind.replace('_', ' ')}: {error.message}")
+                nothing.append(_told(error, _withdraw(context, own, changeset)))
+            else:
+                context.record.add_receipt(receipt)
+                receipts.append(receipt)
+        if nothing and not receipts:
+            raise nothing[0]
+    return tuple(receipts)
+
+
+def withdraw(
+    context: RunContext, error: RunnerError, proposal: Proposal, outcome: Outcome, changeset: Changeset
+) -> RunnerError:
+    """Take back what earlier runs published, as this one found nothing to do; the error that says so."""
+    offer = _offer(context, proposal, b"", outcome, ())
+    with context.record.stage(Phase.PUBLISH):
+        for output in context.spec.outputs:
+            error = _told(error, _withdraw(context, replace(offer, output=output), changeset))
+    return error
+
+
+def _offer(
+    context: RunContext, proposal: Proposal, patch: bytes, outcome: Outcome, checks: tuple[Check, ...]
+) -> Offer:
+    return Offer(
         spec=context.spec,
         output=context.spec.outputs[0],
         run_id=context.record.run_id,
@@ -34,22 +70,26 @@ def publish(
         say=context.record.add_event,
         stop=context.parts.stop,
     )
-    receipts: list[Receipt] = []
-    nothing: RunnerError | None = None
-    with context.record.stage(Phase.PUBLISH):
-        for output in context.spec.outputs:
-            context.parts.stop()
-            own = replace(offer, output=output, receipts=tuple(receipts))
-            try:
-                receipt = context.parts.outputs[output.kind].publish(own, context.parts.forge, changeset)
-            except RunnerError as error:
-                if error.reason is not Reason.NO_CHANGES:
-                    raise
-                nothing = nothing or error
-                context.record.add_event(f"no {output.kind.replace('_', ' ')}: {error.message}")
-            else:
-                context.record.add_receipt(receipt)
-                receipts.append(receipt)
-        if nothing and not receipts:
-            raise nothing
-    return tuple(receipts)
+
+
+def _withdraw(context: RunContext, offer: Offer, changeset: Changeset) -> Receipt | None:
+    """What cannot be taken back now is told, and tried again by the next run that finds nothing to do."""
+    kind = offer.output.kind
+    try:
+        receipt = context.parts.outputs[kind].withdraw(offer, context.parts.forge, changeset)
+    except RunnerError as error:
+        if error.reason is Reason.CANCELLED:
+            raise
+        context.record.add_event(f"the {kind.replace('_', ' ')} is needed no more, but: {error.message}")
+        return None
+    if receipt is not None:
+        context.record.add_receipt(receipt)
+    return receipt
+
+
+def _told(error: RunnerError, receipt: Receipt | None) -> RunnerError:
+    """The error, with what was taken back in its message."""
+    if receipt is None:
+        return error
+    what = f"{receipt.kind.replace('_', ' ')} {receipt.action}: {receipt.url}"
+    return RunnerError(error.phase, Reason.NO_CHANGES, f"{error.message}; {what}", hint=error.hint)

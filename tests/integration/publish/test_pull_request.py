@@ -589,7 +589,8 @@ def test_closed_unmerged_means_no_to_the_key(here: Here, files: dict[str, bytes]
     error = refused(lambda: here.publish(offer))
     assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.CLOSED_BY_HUMAN)
     assert error.message == f"{first.url} proposed this and was closed unmerged, so it is not proposed again"
-    assert error.hint == "to have it proposed again, reopen it where the forge can, or add --again to one run"
+    way = "reopen it (skillrunner pr reopen 1), or add --again to one run"
+    assert error.hint == f"to have it proposed again, {way}"
     elsewhere = here.offer(files, trigger={"key": cause, "subject": "v2"}, run_id="run-2")
     assert here.publish(elsewhere).action == "created"
 
@@ -953,7 +954,7 @@ def test_the_label_gives_a_branch_back_once(here: Here) -> None:
     human(here)
     offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
     error = refused(lambda: here.publish(offer))
-    assert "set the label skillrunner:take-over" in error.hint
+    assert "skillrunner pr label 1 skillrunner:take-over" in error.hint
     here.forge.add_labels(1, ["Skillrunner:Take-Over", "mine"])
     assert here.publish(offer).action == "updated"
     assert here.pulls()[0].labels == ("mine",)

@@ -264,6 +264,32 @@ def test_an_output_with_nothing_to_publish_holds_no_other_up(scene: Scene) -> No
     assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
 
 
+def test_a_run_that_finds_nothing_to_do_closes_what_is_needed_no_more(scene: Scene) -> None:
+    """The end stays what it is, and says what was closed; the receipt is on the record."""
+    assert scene.run(scene.spec("write:a:x"))[1].state is RunState.SUCCEEDED
+    run_id, end = scene.run(scene.spec("exit:0"))
+    assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
+    assert "; pull request closed: local:" in end.message
+    assert [(one.action, one.number) for one in scene.store.receipts(run_id)] == [("closed", 1)]
+    pulls = LocalPullRequests(scene.store.engine, scene.store.path, "demo")
+    assert [pull.state for pull in pulls.all()] == ["closed"]
+    assert scene.run(scene.spec("exit:0"))[1].message.count("closed") == 0
+    assert scene.run(scene.spec("write:a:x"))[1].message.startswith("pull request created: local:")
+
+
+def test_what_cannot_be_closed_is_told_and_changes_no_end(scene: Scene) -> None:
+    class Away(LocalForge):
+        def close(self, number: int, body: str) -> None:
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "502")
+
+    scene.run(scene.spec("write:a:x"))
+    table = LocalPullRequests(scene.store.engine, scene.store.path, "demo")
+    _, end = scene.run(scene.spec("exit:0"), forge=Away(scene.project.origin, table, "bot"))
+    assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
+    assert "the pull request is needed no more, but: 502" in [event.message for event in scene.events]
+    assert [pull.state for pull in table.all()] == ["open"]
+
+
 class Flaky:
     """A forge door that breaks so many times, and then works."""
 

@@ -36,10 +36,12 @@ class Script:
         self.answers = list(answers)
         self.asked: list[tuple[str, str]] = []
         self.headers: list[Mapping[str, str]] = []
+        self.data: list[Any] = []
 
     def request(self, method: str, url: str, **given: Any) -> Response:
         self.asked.append((method, url))
         self.headers.append(given["headers"] or {})
+        self.data.append(given["json"])
         found = self.answers.pop(0)
         if isinstance(found, Exception):
             raise found
@@ -311,10 +313,98 @@ def test_a_post_that_does_nothing_more_when_sent_twice_is_repeated(trouble: Resp
 
 
 def test_a_comment_whose_answer_was_lost_is_looked_for_before_it_is_written_again() -> None:
-    there = [{"body": "text\n\n<!-- mark -->"}]
-    made, script, _ = door(answer(200, []), answer(502), answer(200, there))
+    there = [{"body": "text\n\n<!-- mark -->", "user": {"login": "Bot"}}]
+    made, script, _ = door(answer(200, []), answer(502), answer(200, there), answer(200, {"login": "bot"}))
     Forge(made, "https://g", "T").comment_once(7, "text", "<!-- mark -->")
-    assert [method for method, _ in script.asked] == ["GET", "POST", "GET"]
+    assert [method for method, _ in script.asked] == ["GET", "POST", "GET", "GET"]
     made, script, _ = door(answer(200, []), answer(502), answer(200, []), answer(201, {}))
     Forge(made, "https://g", "T").comment_once(7, "text", "<!-- mark -->")
     assert [method for method, _ in script.asked] == ["GET", "POST", "GET", "POST"]
+
+
+VIEWER = {"data": {"viewer": {"login": "app[bot]"}}}
+
+
+@pytest.mark.parametrize(
+    ("who", "author", "association", "ours"),
+    [
+        ([answer(200, {"login": "ada"})], "ada", "OWNER", True),
+        ([answer(200, {"login": "ada"})], "eve", "NONE", False),
+        ([answer(200, {"login": "ada"})], "bob", "OWNER", False),
+        ([answer(403), answer(200, VIEWER)], "app[bot]", "NONE", True),
+        ([answer(403), answer(200, VIEWER)], "eve", "NONE", False),
+        ([answer(403), answer(403)], "eve", "NONE", False),
+        ([answer(403), answer(403)], "eve", "CONTRIBUTOR", False),
+        ([answer(403), answer(200, {"errors": [{"message": "no"}]})], "ada", "MEMBER", True),
+        ([answer(200, {"login": "ada"})], None, "NONE", False),
+    ],
+)
+def test_a_comment_with_our_mark_suppresses_ours_only_if_we_wrote_it(
+    who: list[Response], author: str | None, association: str, ours: bool
+) -> None:
+    user = author and {"login": author}
+    there = [{"body": "> <!-- mark -->", "user": user, "author_association": association}, {"body": None}]
+    made, script, _ = door(answer(200, there), *who, *([] if ours else [answer(201, {})]))
+    Forge(made, "https://g", "T").comment_once(7, "text", "<!-- mark -->")
+    assert ("POST", "https://api.example.com/repos/o/r/issues/7/comments") in script.asked or ours
+    assert script.answers == []
+
+
+def test_a_forks_pull_request_whose_branch_has_the_same_name_is_none_of_ours() -> None:
+    of_a_fork = {**PULL, "number": 4, "head": {"ref": "b", "repo": {"id": 2}}}
+    of_a_gone_fork = {**PULL, "number": 5, "head": {"ref": "b", "repo": None}}
+    made, _, _ = forge(answer(200, [of_a_gone_fork, of_a_fork, PULL]))
+    assert [pull.number for pull in made.pull_requests("b")] == [3]
+
+
+@pytest.mark.parametrize(
+    ("api_url", "graphql"),
+    [
+        ("https://api.github.com", "https://api.github.com/graphql"),
+        ("https://ghe.example.com/api/v3", "https://ghe.example.com/api/graphql"),
+        ("https://ghe.example.com/api/v3/", "https://ghe.example.com/api/graphql"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("draft", "change"), [(True, "convertPullRequestToDraft"), (False, "markPullRequestReadyForReview")]
+)
+def test_the_draft_state_is_changed_where_rest_cannot(
+    api_url: str, graphql: str, draft: bool, change: str
+) -> None:
+    made, script, _ = door(answer(200, {"node_id": "PR_1"}), answer(502), answer(200, {"data": {}}))
+    made.api_url = api_url
+    Forge(made, "https://g", "T").set_draft(7, draft)
+    assert script.asked[1:] == [("POST", graphql)] * 2
+    assert change in script.data[-1]["query"]
+    assert script.data[-1]["variables"] == {"id": "PR_1"}
+
+
+def test_what_graphql_refuses_is_an_error() -> None:
+    said = {"errors": [{"message": "Draft pull requests are not supported in this repository."}]}
+    made, _, _ = door(answer(200, {"node_id": "PR_1"}), answer(200, said))
+    with pytest.raises(RunnerError, match="Draft pull requests are not supported"):
+        Forge(made, "https://g", "T").set_draft(7, True)
+
+
+def test_base_state_and_labels_of_a_pull_request_are_changed() -> None:
+    made, script, _ = door(answer(200), answer(200), answer(200), answer(404))
+    forge = Forge(made, "https://g", "T")
+    forge.set_base(7, "next")
+    forge.close(7, "text")
+    forge.remove_label(7, "skillrunner:take-over")
+    forge.remove_label(7, "a/b c")
+    pull, issue = (f"https://api.example.com/repos/o/r/{kind}/7" for kind in ("pulls", "issues"))
+    assert script.asked == [
+        ("PATCH", pull),
+        ("PATCH", pull),
+        ("DELETE", f"{issue}/labels/skillrunner%3Atake-over"),
+        ("DELETE", f"{issue}/labels/a%2Fb%20c"),
+    ]
+    assert script.data[:2] == [{"base": "next"}, {"state": "closed", "body": "text"}]
+
+
+def test_comments_are_read_with_their_authors() -> None:
+    there = [{"body": "one", "user": {"login": "ada"}}, {"body": None, "user": None}]
+    made, _, _ = door(answer(200, there))
+    found = [(one.author, one.body) for one in Forge(made, "https://g", "T").comments(7)]
+    assert found == [("ada", "one"), ("", "")]

@@ -85,7 +85,10 @@ def show(options: "Options", number: int, as_json: bool) -> None:
 @click.argument("number", type=int)
 @click.pass_obj
 def merge(options: "Options", number: int) -> None:
-    """Merge pull request NUMBER into its base."""
+    """Merge pull request NUMBER into its base; a base that is checked out is brought along.
+
+    What you have merged by hand is only noted as merged.
+    """
     import tempfile
     from pathlib import Path
 
@@ -107,3 +110,25 @@ def close(options: "Options", number: int) -> None:
     """Close pull request NUMBER unmerged: what it proposed is not proposed again."""
     with _forge(options) as (_, forge):
         click.echo(f"#{number} {forge.commands().close_pull_request(number).state}")
+
+
+@command.command()
+@click.argument("number", type=int)
+@click.pass_obj
+def reopen(options: "Options", number: int) -> None:
+    """Open the closed pull request NUMBER again: it is kept up to date from then on."""
+    with _forge(options) as (_, forge):
+        click.echo(f"#{number} {forge.commands().reopen_pull_request(number).state}")
+
+
+@command.command()
+@click.argument("number", type=int)
+@click.argument("label")
+@click.pass_obj
+def label(options: "Options", number: int, label: str) -> None:
+    """Set LABEL on pull request NUMBER: skillrunner:take-over gives a branch back after others' commits."""
+    from runner.apps.console import one_line
+
+    with _forge(options) as (_, forge):
+        labels = forge.commands().label_pull_request(number, label).labels
+    click.echo(one_line(f"#{number} {', '.join(labels)}"))

@@ -194,9 +194,88 @@ def test_a_repository_without_remotes_is_its_own_forge(tmp_path: Path, project: 
     done = project.skillrunner("run", "touch")
     assert done.code == 0, done.err
     assert "skillrunner/touch/default" in project.git("branch", "--all")
-    refused = project.skillrunner("pr", "merge", "1")
-    assert "is checked out" in refused.err
-    assert f"git -C {project.root} merge skillrunner/touch/default" in refused.err
+
+
+@pytest.fixture
+def alone(project: Project) -> Project:
+    """What a newcomer has: no remote, the base checked out, and one pull request."""
+    project.commit(skill_files("touch", YAML))
+    project.git("remote", "remove", "origin")
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    done = project.skillrunner("run", "touch")
+    assert done.code == 0, done.err
+    return project
+
+
+def test_a_newcomers_pull_request_is_merged_into_the_base_that_is_checked_out(alone: Project) -> None:
+    (alone.root / "mine.txt").write_text("not tracked\n")
+    merged = alone.skillrunner("pr", "merge", "1")
+    assert merged.out == "#1 merged into main\n", merged.err
+    assert (alone.root / "docs/new.md").read_text().strip() == "Do the work."
+    assert alone.git("status", "--porcelain") == "?? mine.txt"
+    assert alone.git("log", "-1", "--format=%s") == "Merge pull request 1: docs: touch"
+
+
+@pytest.mark.parametrize(
+    ("file", "staged"), [("README.md", False), ("README.md", True), ("docs/new.md", False)]
+)
+def test_a_merge_changes_no_file_that_is_not_committed_and_its_hint_works(
+    alone: Project, file: str, staged: bool
+) -> None:
+    before = alone.git("rev-parse", "HEAD")
+    alone.write({file: "my own words\n"})
+    if staged:
+        alone.git("add", "-A")
+    refused = alone.skillrunner("pr", "merge", "1")
+    assert refused.code == 6
+    assert f"main is checked out in {alone.root}, with changes that are not committed" in refused.err
+    assert "commit or stash them, then: skillrunner pr merge 1" in refused.err
+    assert (alone.root / file).read_text() == "my own words\n"
+    assert alone.git("rev-parse", "HEAD") == before
+    alone.git("stash", "--include-untracked")
+    assert alone.skillrunner("pr", "merge", "1").out == "#1 merged into main\n"
+
+
+def test_what_was_merged_by_hand_is_merged(alone: Project) -> None:
+    """Closed it would be a no to the skill, and it was a yes."""
+    alone.git("merge", "-q", "skillrunner/touch/default")
+    assert alone.skillrunner("pr", "merge", "1").out == "#1 merged into main\n"
+    assert alone.skillrunner("pr", "show", "1", "--json").json()["state"] == "merged"
+
+
+def test_a_closed_pull_request_is_opened_again_and_kept_up_to_date(ran: Project) -> None:
+    assert "is open" in ran.skillrunner("pr", "reopen", "1").err
+    ran.skillrunner("pr", "close", "1")
+    ran.commit(skill_files("touch", YAML, "Do other work."), "Ask for other work")
+    refused = ran.skillrunner("run", "touch").out
+    assert "skillrunner pr reopen" in ran.skillrunner("show", "latest").out + refused
+    assert ran.skillrunner("pr", "reopen", "1").out == "#1 open\n"
+    assert "pull request updated" in ran.skillrunner("run", "touch").out
+    assert ran.git("show", "skillrunner/touch/default:docs/new.md", cwd=ran.origin) == "Do other work."
+
+
+def test_what_cannot_be_opened_again_says_why(ran: Project) -> None:
+    ran.skillrunner("pr", "close", "1")
+    ran.skillrunner("run", "touch", "--again")
+    assert "has another open pull request" in ran.skillrunner("pr", "reopen", "1").err
+    ran.skillrunner("pr", "close", "2")
+    ran.git("push", "-q", "origin", ":skillrunner/touch/default")
+    gone = ran.skillrunner("pr", "reopen", "2")
+    assert (gone.code, "is gone" in gone.err, "--again" in gone.err) == (3, True, True)
+
+
+def test_a_label_gives_a_branch_back(ran: Project) -> None:
+    ran.git("fetch", "-q", "origin")
+    ran.git("checkout", "-q", "skillrunner/touch/default")
+    ran.commit({"docs/new.md": "by hand\n"}, "Mine")
+    ran.git("checkout", "-q", "main")
+    ran.commit(skill_files("touch", YAML, "Do other work."), "Ask for other work")
+    refused = ran.skillrunner("run", "touch")
+    assert (refused.code, "hands off" in refused.out) == (4, True)
+    labelled = ran.skillrunner("pr", "label", "1", "skillrunner:take-over")
+    assert labelled.out == "#1 skillrunner:take-over\n"
+    assert "pull request updated" in ran.skillrunner("run", "touch").out
+    assert ran.skillrunner("pr", "show", "1", "--json").json()["labels"] == []
 
 
 def test_doctor_names_what_fails(project: Project) -> None:

@@ -24,7 +24,7 @@ def key_of(spec: RunSpec, output: OutputSpec) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Target:
     """The target branch, and its present state."""
 
     remote: Remote
@@ -67,7 +67,7 @@ class Place:
         return reader.read(self.marker)
 
 
-def look(offer: "Offer", forge: "Forge", changeset: "Changeset") -> Place:
+def find_target(offer: "Offer", forge: "Forge", changeset: "Changeset") -> Target:
     """What is there now. Raises RunnerError REF_NOT_FOUND where the base is gone."""
     remote, name = forge.remote(), branch(offer.spec.skill.name, key_of(offer.spec, offer.output))
     base, head = changeset.remote_heads(remote, offer.spec.base_ref, name)
@@ -81,7 +81,7 @@ def look(offer: "Offer", forge: "Forge", changeset: "Changeset") -> Place:
     unknown = [*([offer.spec.base_ref] if base != offer.spec.base_sha else []), *([name] if head else [])]
     if unknown:  # the pinned commit is borrowed from the mirror
         changeset.fetch(remote, *(f"+refs/heads/{one}:refs/looked/{one}" for one in unknown))
-    return Place(
+    return Target(
         remote=remote,
         branch=name,
         head=head,
