@@ -1,16 +1,40 @@
 """Options of both skill files and the configuration: limits, resources, names and paths."""
 
+import re
 from dataclasses import fields
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from runner.config.documents import Model
 from runner.core import model
 from runner.core.units import Duration, Maybe, Size
 
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-Glob = Annotated[str, Field(pattern=r"^[^/\\\s]([^\\]*\S)?$", max_length=500)]
+GLOB = r"^(?!!)(?!(.*/)?\.{0,2}/)(?!(.*/)?\.{1,2}$)(?!(.*/)?\.git(/|$))[^\\\s]([^\\]*[^\\\s])?$"
+
+
+def _check_glob(text: str) -> str:
+    """The glob itself. Raises ValueError where no path of a repository could match it."""
+    if re.search(GLOB, text) and not text.endswith("\n"):
+        return text
+    if text.startswith("!"):
+        raise ValueError("begins with `!`, which excludes nothing here: name what is meant")
+    if "\\" in text:
+        raise ValueError("has a backslash: write `/` between folders")
+    if text.startswith("/"):
+        raise ValueError("begins with `/`: write it as it lies below the repository's root")
+    raise ValueError(
+        "matches no path of a repository: it has an empty part, `.`, `..`, `.git`, or a space at an end"
+    )
+
+
+Glob = Annotated[
+    str,
+    Field(max_length=500),
+    AfterValidator(_check_glob),
+    WithJsonSchema({"type": "string", "pattern": GLOB, "maxLength": 500}),
+]
 
 
 class ResourceOptions(Model):

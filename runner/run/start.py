@@ -121,7 +121,7 @@ class SkillSource:
         """The skill at a commit. Raises RunnerError SKILL_NOT_FOUND."""
         if commit == self.head and name in self.skills:
             return self.skills[name]
-        found = load(files_at(self.mirror.directory, commit, [path])).skills
+        found = load(files_at(self.mirror.directory, commit, [path]), plain=True).skills
         if name not in found:
             message = f"{self.mirror.url} has no valid skill {name} at {commit[:12]} any more"
             raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint="skillrunner validate")

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from runner.config.documents import Fault
-from runner.skills.loader import PROMPT_FILE, SKILL_FILE
+from runner.skills.loader import PROMPT_FILE, SKILL_FILE, is_skill_file
 
 FOLDERS = ("skills", ".agents/skills", ".github/skills")
 """Where skills are looked for, beside the repository's root."""
 
 MAX_FOLDER = 16 * 1024**2
 MAX_FILES = 2_000
-_IGNORED = frozenset({"__pycache__", ".git", ".DS_Store"})
+_IGNORED = frozenset({"__pycache__", ".git", ".DS_Store", "node_modules"})
+_DEPTH = 4  # folders in one another, in which skills are looked for
 
 
 @dataclass(slots=True)
@@ -25,11 +26,21 @@ class SkillFolders:
 
 
 def discover(root: Path, folders: Sequence[str] = FOLDERS) -> SkillFolders:
-    """Every skill of a working tree: the folders with a `skill.yaml` directly below one of `folders`."""
+    """Every skill of a working tree: the folders with skill files below one of `folders`."""
     found = SkillFolders()
     for folder in folders:
-        _collect(_inside(root / folder), str(PurePosixPath(folder)), found)
+        label = str(PurePosixPath(folder))
+        _collect(root / folder, _inside(root / folder), label, found)
+        found.faults.extend(_links(root / folder, label))
     return found
+
+
+def _links(folder: Path, label: str) -> Iterator[Fault]:
+    """The faults of skills behind a link."""
+    for child in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if child.is_symlink() and _is_skill(child):
+            message = "is a symbolic link, which is not followed"
+            yield Fault(f"{label}/{child.name}", 1, 1, message, "", "copy the folder")
 
 
 def skills_of_paths(paths: Iterable[Path], folders: Sequence[str] = FOLDERS) -> SkillFolders:
@@ -42,7 +53,7 @@ def skills_of_paths(paths: Iterable[Path], folders: Sequence[str] = FOLDERS) -> 
         elif _is_skill(start):
             _read_folder(start, str(start), found)
         elif children := list(_inside(start)):
-            _collect(children, str(start), found)
+            _collect(start, children, str(start), found)
         elif path.is_dir():
             below = discover(start, folders)
             found.faults.extend(_below(start, fault) for fault in below.faults)
@@ -54,19 +65,27 @@ def _below(start: Path, fault: Fault) -> Fault:
     return Fault(str(start / fault.file), fault.line, fault.column, fault.message, fault.value, fault.hint)
 
 
-def _inside(folder: Path) -> Iterator[Path]:
-    """The skill folders directly below `folder`, sorted."""
-    if folder.is_dir():
-        yield from sorted(child for child in folder.iterdir() if _is_skill(child))
+def _inside(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """The skill folders below `folder`, sorted; what lies in one is its own."""
+    for child in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if child.name in _IGNORED or child.is_symlink() or not child.is_dir():
+            continue
+        if _is_skill(child):
+            yield child
+        elif depth > 1:
+            yield from _inside(child, depth - 1)
 
 
 def _is_skill(folder: Path) -> bool:
-    return any(os.path.lexists(folder / name) for name in (SKILL_FILE, "skill.yml"))
+    try:
+        return folder.is_dir() and any(is_skill_file(child.name) for child in folder.iterdir())
+    except OSError:  # a folder that nobody may look into
+        return False
 
 
-def _collect(children: Iterable[Path], label: str, found: SkillFolders) -> None:
-    for child in children:
-        _read_folder(child, str(PurePosixPath(label) / child.name), found)
+def _collect(above: Path, skills: Iterable[Path], label: str, found: SkillFolders) -> None:
+    for folder in skills:
+        _read_folder(folder, f"{label}/{folder.relative_to(above).as_posix()}", found)
 
 
 def _read_folder(folder: Path, label: str, found: SkillFolders) -> None:
@@ -96,6 +115,15 @@ def _link(path: Path, name: str, found: SkillFolders) -> None:
         found.faults.append(
             Fault(name, 1, 1, "is a symbolic link, which is not followed", "", "copy the file")
         )
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Git's mode of each plain file of a skill's folder, by its path inside."""
+    return {
+        path.relative_to(folder).as_posix(): 0o100755 if os.access(path, os.X_OK) else 0o100644
+        for path in _files(folder)
+        if path.is_file() and not path.is_symlink()
+    }
 
 
 def _files(folder: Path) -> Iterator[Path]:

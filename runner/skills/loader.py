@@ -3,9 +3,10 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from runner.config.documents import Document, Fault, Model, check, parse
 from runner.publish.outputs import OUTPUTS, publishing_order
@@ -15,10 +16,12 @@ from runner.skills.mcp_rules import check_servers
 from runner.skills.models import SkillFile, present_kinds
 from runner.skills.prompt import Template
 from runner.triggers import TriggerOptions
+from runner.triggers.cron import surprises
 from runner.triggers.run_completed import RunCompleted
 from runner.triggers.schedule import Schedule, Schedules
 
 MAX_FILE = 256 * 1024
+CASES, CASE_FILE = "cases", "case.yaml"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SKILL_FILE = "skill.yaml"
 PROMPT_FILE = "SKILL.md"
@@ -34,10 +37,12 @@ class Skill:
     description: str
     options: SkillFile
     prompt: Template
+    has_files: bool = False  # whether its folder has more for the agent than its instructions
+    is_plain: bool = False  # whether it is a SKILL.md alone, which is run by hand
 
     @property
     def file(self) -> str:
-        return f"{self.path}/{SKILL_FILE}"
+        return f"{self.path}/{PROMPT_FILE if self.is_plain else SKILL_FILE}"
 
     @property
     def triggers(self) -> Mapping[str, TriggerOptions]:
@@ -80,27 +85,41 @@ class SkillSet:
 
     skills: Mapping[str, Skill]
     faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...] = ()  # what is read, and probably not meant so
 
 
-def load(files: Mapping[str, bytes]) -> SkillSet:
-    """Load every folder among `files` (path -> content) that has a `skill.yaml`."""
+def load(files: Mapping[str, bytes], *, plain: bool = False) -> SkillSet:
+    """Load every folder among `files` (path -> content) that has a `skill.yaml`.
+
+    With `plain` also those with a SKILL.md alone, as other clients know them: skills to be run by hand.
+    """
     skills: dict[str, Skill] = {}
     faults: list[Fault] = []
-    for path, inside in sorted(_folders(files).items()):
-        skill, found = _load_one(path, inside)
+    warnings: list[Fault] = []
+    folders = _folders(files, plain)
+    for path, inside in sorted(folders.items()):
+        skill, found, doubts = _load_one(path, inside)
+        found.extend(_case_twins(path, folders))
+        warnings.extend(sorted(set(doubts)))
         if skill is not None and skill.name in skills:
             message = f"a skill of this name is there already, in {skills[skill.name].path}"
             found.append(Fault(skill.file, 1, 1, message, skill.name, "rename one of the folders"))
         elif skill is not None:
             skills[skill.name] = skill
         faults.extend(sorted(set(found)))
-    return SkillSet(skills=skills, faults=tuple(faults))
+    return SkillSet(skills=skills, faults=tuple(faults), warnings=tuple(warnings))
 
 
-def _folders(files: Mapping[str, bytes]) -> Mapping[str, dict[str, bytes]]:
-    """The skill folders, each with the files below it by their path inside."""
+def _folders(files: Mapping[str, bytes], plain: bool) -> Mapping[str, dict[str, bytes]]:
+    """The skill folders, each with the files below it by their path inside.
+
+    A skill may lie in another one's folder; a SKILL.md alone in there is one of that one's files.
+    """
     split = [path.rpartition("/") for path in files]
-    roots = {parent or "." for parent, _, name in split if name in (SKILL_FILE, "skill.yml")}
+    roots = {parent or "." for parent, _, name in split if is_skill_file(name, plain=False)}
+    if plain:
+        alone = {parent or "." for parent, _, name in split if is_skill_file(name)} - roots
+        roots |= {path for path in alone if not _is_below(path, roots | alone)}
     folders: dict[str, dict[str, bytes]] = defaultdict(dict)
     for path, content in files.items():
         parent = path.rpartition("/")[0]
@@ -109,6 +128,47 @@ def _folders(files: Mapping[str, bytes]) -> Mapping[str, dict[str, bytes]]:
         if (parent or ".") in roots:
             folders[parent or "."][path.removeprefix(f"{parent}/")] = content
     return folders
+
+
+def _is_below(path: str, others: Collection[str]) -> bool:
+    return any(str(above) in others for above in PurePosixPath(path).parents)
+
+
+def is_skill_file(name: str, plain: bool = True) -> bool:
+    """Whether a file of this name makes a folder a skill's, in whatever case it is written."""
+    return name.lower() in _SPELLINGS and (plain or name.lower() != PROMPT_FILE.lower())
+
+
+_SPELLINGS = {"skill.yaml": SKILL_FILE, "skill.yml": SKILL_FILE, "skill.md": PROMPT_FILE}
+"""By the name in lower case: how it is to be written."""
+
+
+def _misspelt(path: str, inside: Collection[str], *, twins: bool) -> Iterator[Fault]:
+    """The files that are not read because of how their names are written; `twins`: beside the right one."""
+    for name in inside:
+        right = _SPELLINGS.get(name.lower(), name)
+        if name != right and (right in inside) is twins:
+            hint = f"remove it: {right} is there too" if twins else f"rename it to {right}"
+            yield Fault(f"{path}/{name}", 1, 1, "this file is not read", name, hint)
+
+
+def _case_twins(path: str, folders: Collection[str]) -> Iterator[Fault]:
+    """The fault of a folder that is the same as another one where case does not count."""
+    twin = next((one for one in sorted(folders) if one != path and one.lower() == path.lower()), None)
+    if twin is not None:
+        message = f"differs from {twin} only in case: where case does not count they are one folder"
+        yield Fault(f"{path}/{SKILL_FILE}", 1, 1, message, PurePosixPath(path).name, "rename one of them")
+
+
+def _left_out(path: str, inside: Collection[str]) -> Iterator[Fault]:
+    """What lies in a skill's folder and looks as if it were read."""
+    yield from _misspelt(path, inside, twins=True)
+    cases = {name.split("/")[1] for name in inside if name.startswith(f"{CASES}/") and name.count("/") > 1}
+    for case in sorted(cases):
+        if f"{CASES}/{case}/{CASE_FILE}" not in inside:
+            file, message = f"{path}/{CASES}/{case}", f"has no {CASE_FILE}: no test runs it"
+            hint = f"skillrunner record {PurePosixPath(path).name} --case {case}, or remove the folder"
+            yield Fault(file, 1, 1, message, "", hint)
 
 
 def digest(inside: Mapping[str, bytes]) -> str:
@@ -120,13 +180,13 @@ def digest(inside: Mapping[str, bytes]) -> str:
     return total.hexdigest()
 
 
-def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, list[Fault]]:
-    file = f"{path}/{SKILL_FILE}"
+def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, list[Fault], list[Fault]]:
+    """(the skill, its faults, its warnings); no skill where there is a fault"""
+    file, misspelt = f"{path}/{SKILL_FILE}", list(_misspelt(path, inside, twins=False))
     if SKILL_FILE not in inside:
-        wrong = Fault(
-            f"{path}/skill.yml", 1, 1, "this file is not read", "skill.yml", f"rename it to {SKILL_FILE}"
-        )
-        return None, [wrong]
+        if misspelt or PROMPT_FILE not in inside:
+            return None, misspelt, []
+        return _load_plain(path, inside)
     document = parse(file, inside[SKILL_FILE].replace(b"\r\n", b"\n"), limit=MAX_FILE)
     options = None if document.is_broken else check(skill_model(), document)
     name = _name(document, path)
@@ -138,13 +198,73 @@ def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, lis
         skill_md.check_templates(document, data, prompt)
     if options is not None:
         check_servers(document, options)
-    faults = [*document.faults, *instructions.faults]
+        _warn(document, data, options, instructions)
+    faults = [*document.faults, *instructions.faults, *misspelt]
+    warnings = [*document.warnings, *instructions.warnings, *_left_out(path, inside)]
     if options is None or faults or prompt is None:
-        return None, faults
+        return None, faults, warnings
     loaded = Skill(
-        name=name, path=path, digest=digest(inside), description=description, options=options, prompt=prompt
+        name=name,
+        path=path,
+        digest=digest(inside),
+        description=description,
+        options=options,
+        prompt=prompt,
+        has_files=has_files(inside),
     )
-    return loaded, faults
+    return loaded, faults, warnings
+
+
+def has_files(inside: Collection[str]) -> bool:
+    """Whether a folder has more for the agent than its instructions: cases are for tests."""
+    return any(name not in (SKILL_FILE, PROMPT_FILE) and not name.startswith(f"{CASES}/") for name in inside)
+
+
+def _load_plain(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, list[Fault], list[Fault]]:
+    """A SKILL.md alone: nothing starts it but a person, and what it changes is proposed as a draft."""
+    document = Document(f"{path}/{PROMPT_FILE}")
+    name = _name(document, path)
+    found = skill_md.read(document.file, inside[PROMPT_FILE], name)
+    faults = [*document.faults, *found.faults]
+    if faults or found.template is None:
+        return None, faults, found.warnings
+    prompt = replace(found.template, is_literal=True)
+    skill_md.check_templates(document, {}, prompt)
+    if document.faults:
+        return None, document.faults, found.warnings
+    said = {
+        "version": 1,
+        "harness": {"kind": PLAIN_HARNESS},
+        "output": {"pull_request": {"title": f"{name}: what it changed"}},
+    }
+    loaded = Skill(
+        name=name,
+        path=path,
+        digest=digest(inside),
+        description=found.description,
+        options=skill_model().model_validate(said),
+        prompt=prompt,
+        has_files=has_files(inside),
+        is_plain=True,
+    )
+    return loaded, [], found.warnings
+
+
+PLAIN_HARNESS = "claude-code"
+
+
+def _warn(
+    document: Document, data: Mapping[str, Any], options: SkillFile, found: skill_md.Instructions
+) -> None:
+    """Tell of what is valid, and may not mean what its writer expects."""
+    if "prompt" in data and found.template is not None:
+        message = f"`prompt` is read in place of the instructions in {PROMPT_FILE}"
+        document.warn(document.key(("prompt",)), message, None, "keep one of them")
+    schedules = present_kinds(options.on).get("schedule")
+    for number, line in enumerate(schedules.root if isinstance(schedules, Schedules) else ()):
+        for message, hint in surprises(line.cron):
+            place = document.value(("on", "schedule", number, "cron"))
+            document.warn(place, message, line.cron, hint)
 
 
 def _name(document: Document, path: str) -> str:
@@ -165,7 +285,9 @@ def _prompt(document: Document, instructions: skill_md.Instructions) -> Template
     if not instructions.is_present and not document.is_broken:
         hint = f"write the instructions into {PROMPT_FILE} beside it, or under `prompt:`"
         document.fault((1, 1), "the skill has no instructions", None, hint)
-    return instructions.template
+    if instructions.template is None or data.get("template") is True:
+        return instructions.template
+    return replace(instructions.template, is_literal=True)
 
 
 def _description(document: Document, instructions: skill_md.Instructions) -> str:

@@ -31,16 +31,16 @@ class Network(Model):
     )
 
 
-_MCP_NAME = r"^(?!skillrunner$)[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
+MCP_NAME = r"^(?!skillrunner$)[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 
 
 def _mcp_name(name: str) -> str:
-    if re.search(_MCP_NAME, name) is None or name.endswith("\n"):
+    if re.search(MCP_NAME, name) is None or name.endswith("\n"):
         raise ValueError("should be 1-32 characters of a-z, 0-9 and hyphens, and not `skillrunner`")
     return name
 
 
-McpName = Annotated[str, AfterValidator(_mcp_name), WithJsonSchema({"type": "string", "pattern": _MCP_NAME})]
+McpName = Annotated[str, AfterValidator(_mcp_name), WithJsonSchema({"type": "string", "pattern": MCP_NAME})]
 _URL = r"^https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[!-~]*)?$"
 _ONE_WAY: JsonValue = [
     {"required": ["command"], "not": {"required": ["url"]}},
@@ -251,7 +251,12 @@ class SkillFile(Model):
         default=(), description="Tools of the run itself that the agent may call; default: none"
     )
     limits: LimitOptions = Field(default=LimitOptions.model_construct(), description="When a run is stopped")
-    prompt: Maybe[Text] = Field(default=None, description="The instructions, in place of SKILL.md")
+    prompt: Maybe[Text] = Field(
+        default=None, description="The instructions, in place of SKILL.md; always a template"
+    )
+    template: bool = Field(
+        default=False, description="Whether SKILL.md is a template, in which `{{ ... }}` is filled in"
+    )
     verify: Many[Text] = Field(
         default=(), description="Shell commands that must pass on a clean tree with the patch"
     )

@@ -27,6 +27,7 @@ class Template:
     text: str
     file: str
     first_line: int = 1
+    is_literal: bool = False  # no template at all: a text that is taken as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def render_body(template: Template, context: PromptContext) -> str:
 
 
 def _render(template: Template, context: PromptContext, show: Show, limit: int) -> str:
-    if "{{" not in template.text and "{%" not in template.text and "{#" not in template.text:
+    if template.is_literal or not any(mark in template.text for mark in ("{{", "{%", "{#")):
         return _capped(template, [template.text], limit)
     from jinja2 import TemplateError
 

@@ -8,17 +8,20 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from runner.config.documents import Data, Document, Fault, Model, Text, check, parse, value_text
-from runner.config.documents.yaml import DocumentPath
-from runner.core.units import Maybe
+from runner.config.documents.yaml import CONFLICT_HINT, DocumentPath, conflict_lines
 from runner.skills.models import AllowanceOptions
 from runner.skills.names import has_only_known_names
 from runner.skills.prompt import Template
 
 MAX_TEXT = 256 * 1024
+MAX_DESCRIPTION = 1024  # characters, in the Agent Skills specification
 
 # What makes a text read differently than it looks: bidirectional controls and Unicode tags.
 _DECEIVING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 _BRACKETS = re.compile(r"\{[{%].*?[}%]\}")
+_OURS = re.compile(
+    r"(?<!\$)\{\{-?\s*(skill|event|repository|run|inputs)\.[a-z_]+.*?\}\}|\{%-?\s*(if|for) .*?\bevent\..*?%\}"
+)
 _TEMPLATE = re.compile(r"\{[{%#]")
 
 
@@ -28,10 +31,7 @@ class FrontMatter(Model):
     model_config = ConfigDict(extra="ignore")
 
     name: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-    description: Annotated[Text, Field(max_length=1024)]
-    license: Maybe[str] = None
-    compatibility: Maybe[Annotated[Text, Field(max_length=500)]] = None
-    metadata: dict[str, Any] = Field(default={})
+    description: Text
 
 
 @dataclass(slots=True)
@@ -42,6 +42,7 @@ class Instructions:
     template: Template | None = None
     description: str = ""
     faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
 
 
 def read(file: str, raw: bytes | None, folder: str) -> Instructions:
@@ -61,8 +62,12 @@ def read(file: str, raw: bytes | None, folder: str) -> Instructions:
         hint = f"write `name: {folder}`, or rename the folder"
         document.fault(document.value(("name",)), "is not the folder's name", front.name, hint)
     found.description = front.description if front is not None else ""
+    if len(found.description) > MAX_DESCRIPTION:
+        said = f"has {len(found.description)} characters, more than the {MAX_DESCRIPTION} that others read"
+        document.warn(document.value(("description",)), said, found.description, "say it shorter")
     found.template = _body(document, body, line)
     found.faults.extend(document.faults)
+    found.warnings.extend(document.warnings)
     return found
 
 
@@ -98,6 +103,8 @@ def _body(document: Document, body: bytes, line: int) -> Template | None:
             (line, 1), "the prompt is empty", None, "write below the front matter what the agent should do"
         )
         return None
+    for at in conflict_lines(text)[:1]:
+        document.warn((line + at - 1, 1), "a conflict mark of git", text.split("\n")[at - 1], CONFLICT_HINT)
     return Template(text=text, file=document.file, first_line=line)
 
 
@@ -131,6 +138,9 @@ def _check(document: Document, template: Template, inputs: tuple[str, ...], colu
             position = (template.first_line + number, match.start() + 1)
             message = "a character that changes how the text around it looks"
             document.faults.append(Fault(template.file, *position, message, _escape(match[0]), "remove it"))
+    if template.is_literal:
+        _warn_of_template(document, template, lines)
+        return
     if has_only_known_names(template.text, inputs):
         return
     from runner.skills.templates import problems
@@ -142,6 +152,17 @@ def _check(document: Document, template: Template, inputs: tuple[str, ...], colu
         place = (template.first_line + line - 1, at + (found.start() if found else 0))
         value = _expression(text, found.start() if found else 0)
         document.faults.append(Fault(template.file, *place, message, value, hint))
+
+
+def _warn_of_template(document: Document, template: Template, lines: list[str]) -> None:
+    """Tell of what looks as if it were to be filled in, in a text that is taken as it is."""
+    for number, text in enumerate(lines):
+        if found := _OURS.search(text):
+            place = (template.first_line + number, found.start() + 1)
+            hint = f"write `template: true` in {document.file} if SKILL.md is a template"
+            value = value_text(found[0])
+            document.warnings.append(Fault(template.file, *place, "this is not filled in", value, hint))
+            return
 
 
 def _expression(text: str, index: int) -> str:

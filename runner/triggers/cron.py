@@ -1,11 +1,13 @@
 """Cron expressions: five fields, or a macro, in a named time zone.
 
 The five fields are those of POSIX `crontab`, with names, ranges, lists and steps, and `7` for Sunday. Where
-both day fields are restricted, either one makes a day due, as in every cron; a field that leaves nothing out
-(`*`, `*/1`, `0-6`) restricts nothing. Which instants that makes stands in `slots.py`.
+both day fields are restricted, either one makes a day due; where one of them begins with `*` (`*/5`), a day
+has to be in both, as in Debian's cron and in cronsim. A field that leaves nothing out (`*`, `*/1`, `0-6`)
+restricts nothing. Which instants that makes stands in `slots.py`.
 """
 
 import re
+from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
@@ -36,6 +38,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
 _LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 _PART = re.compile(r"(?:(\*)|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?")
 
+_NO_PLACE = r"(localtime|posixrules|Factory)$|(posix|right)/"
 CRON = r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9A-Za-z*,/-]+( +[0-9A-Za-z*,/-]+){4})$"
 ZONE = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$"
 
@@ -48,6 +51,12 @@ class Fields(NamedTuple):
     days: tuple[int, ...]
     months: tuple[int, ...]
     weekdays: tuple[int, ...]
+    star: bool  # whether a day field begins with `*`
+
+    @property
+    def both(self) -> bool:
+        """Whether a day has to be in both day fields, not in one of them, where both are restricted."""
+        return self.star and not self.every_day and not self.every_weekday
 
     @property
     def every_day(self) -> bool:
@@ -72,17 +81,39 @@ def fields(text: str) -> Fields:
     minutes, hours, days, months, weekdays = (
         _values(field, *known) for field, known in zip(written, _FIELDS, strict=True)
     )
-    named = (minutes, hours, days, months, {day % 7 for day in weekdays})
-    return Fields(*(tuple(sorted(values)) for values in named))
+    numbers = [sorted(values) for values in (minutes, hours, days, months, {day % 7 for day in weekdays})]
+    star = any(field.startswith("*") for field in (written[2], written[4]))
+    first, second, third, fourth, fifth = map(tuple, numbers)
+    return Fields(first, second, third, fourth, fifth, star)
 
 
 def check_cron(text: str) -> str:
     """The expression itself. Raises ValueError where it is not one, or names a day that never comes."""
     named = fields(text)
     comes = any(day <= _LONGEST.get(month, 31) for day, month in product(named.days, named.months))
-    if named.every_weekday and not comes:
+    if (named.every_weekday or named.both) and not comes:
         raise ValueError("cron names a date that never comes")
     return text
+
+
+_UNEVEN = {0: ("minutes", "hour", 60), 1: ("hours", "day", 24), 3: ("months", "year", 12)}
+
+
+def surprises(text: str) -> Iterator[tuple[str, str]]:
+    """(message, hint) for what an expression means that its writer may not expect. It has to be valid."""
+    named, written = fields(text), parts(text)
+    for at, (unit, whole, size) in _UNEVEN.items():
+        found = re.fullmatch(r"\*/([0-9]{1,2})", written[at])
+        if found and size % int(found[1]):
+            times = ",".join(map(str, (named.minutes, named.hours, named.days, named.months)[at]))
+            message = f"cron's `{written[at]}` is not every {found[1]} {unit}: it begins anew each {whole}"
+            yield message, f"it means `{times}`: write that if it is meant"
+    if not named.every_day and not named.every_weekday:
+        days = f"day of month `{written[2]}` and day of week `{written[4]}`"
+        how = (
+            "a day has to be in both, as one begins with `*`" if named.both else "a day in either one is due"
+        )
+        yield f"cron restricts {days}: {how}", "write `*` in one of them if that is not meant"
 
 
 def _values(field: str, name: str, low: int, high: int, names: dict[str, int]) -> set[int]:
@@ -120,6 +151,8 @@ def check_zone(text: str) -> str:
         zone = ZoneInfo(text) if re.fullmatch(ZONE, text) else None
     except (OSError, ValueError, KeyError):  # a folder of the database, or no zone at all
         zone = None
+    if zone is not None and re.match(_NO_PLACE, text):
+        raise ValueError("is another zone on each machine, or none: name a place, such as Europe/Berlin")
     if zone is None:
         near = closest(text, sorted(available_timezones()))
         raise ValueError(

@@ -1,16 +1,36 @@
 """What a trigger's options in `skill.yaml` may say, and the filters that several triggers share."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from runner.config.documents import Many, Model, Text
+from runner.config.options import Glob
 from runner.core.globs import matches
 from runner.core.payload import text_at, value_at
 from runner.core.units import Maybe
 
-Globs = Annotated[Many[Text], Field(min_length=1)]
+REF = r"^(?!!)(?!refs/)(?!/)(?!.*(\.\.|//))[^\s~^:\\]+$"
+
+
+def _check_ref(text: str) -> str:
+    """The glob itself. Raises ValueError where no branch or tag could match it."""
+    if re.search(REF, text) and not text.endswith("\n"):
+        return text
+    if text.startswith("!"):
+        raise ValueError("begins with `!`, which excludes nothing here: use the option that ends in _ignore")
+    if text.startswith("refs/"):
+        raise ValueError("begins with `refs/`: write the short name, such as main or v1.*")
+    raise ValueError(
+        "matches no branch or tag: no name has a space, `..`, `//`, `~`, `^`, `:` or a backslash"
+    )
+
+
+RefGlob = Annotated[str, AfterValidator(_check_ref), WithJsonSchema({"type": "string", "pattern": REF})]
+Globs = Annotated[Many[RefGlob], Field(min_length=1)]
+PathGlobs = Annotated[Many[Glob], Field(min_length=1)]
 Names = Annotated[Many[Text], Field(min_length=1)]
 Bot = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}\[bot\]$")]
 Conclusion = Literal[
@@ -100,8 +120,8 @@ class ChangeOptions(EventOptions):
 
     branches: Maybe[Globs] = Field(default=None, description="Only these branches")
     branches_ignore: Maybe[Globs] = Field(default=None, description="Not these branches")
-    paths: Maybe[Globs] = Field(default=None, description="Only if one of these paths changed")
-    paths_ignore: Maybe[Globs] = Field(default=None, description="Not if only these paths changed")
+    paths: Maybe[PathGlobs] = Field(default=None, description="Only if one of these paths changed")
+    paths_ignore: Maybe[PathGlobs] = Field(default=None, description="Not if only these paths changed")
 
     @property
     def has_path_filter(self) -> bool:

@@ -89,6 +89,7 @@ class _Rule:
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
     days: str  # the other three fields as plain numbers, or `*`
+    both: bool  # whether a day has to be in both day fields
 
 
 @lru_cache(_REMEMBERED)
@@ -105,6 +106,7 @@ def _rule(cron: str) -> _Rule:
         minutes=named.minutes,
         hours=named.hours,
         days=f"{days} {','.join(map(str, named.months))} {weekdays}",
+        both=named.both,
     )
 
 
@@ -185,7 +187,7 @@ def _change(info: ZoneInfo, low: datetime, high: datetime) -> datetime:
 
 def _walls(rule: _Rule, begin: datetime) -> Iterator[datetime]:
     """Each wall time that the expression names, from `begin` on, as if no clock ever changed."""
-    for day in _days(rule.days, begin):
+    for day in _days(rule, begin):
         for hour in rule.hours:
             start = day.replace(hour=hour)
             if start + _HOUR > begin:
@@ -194,21 +196,21 @@ def _walls(rule: _Rule, begin: datetime) -> Iterator[datetime]:
                 yield from (wall for wall in walls if wall >= begin)
 
 
-def _days(days: str, begin: datetime) -> Iterator[datetime]:
+def _days(rule: _Rule, begin: datetime) -> Iterator[datetime]:
     today = begin.replace(hour=0, minute=0, second=0, microsecond=0)
     month = today.replace(day=1)
     while True:
-        due = _month(days, month)
+        due = _month(rule.days, rule.both, month)
         yield from (day for day in due if day >= today)
         month = (due[0].replace(day=28) + 4 * _DAY).replace(day=1)
 
 
 @lru_cache(_REMEMBERED)
-def _month(days: str, first: datetime) -> tuple[datetime, ...]:
+def _month(days: str, both: bool, first: datetime) -> tuple[datetime, ...]:
     """The due days of the first month, from the one that begins at `first` on, that has any."""
     from croniter import croniter
 
-    calendar = croniter(f"0 0 {days}", first - timedelta(minutes=1))
+    calendar = croniter(f"0 0 {days}", first - timedelta(minutes=1), day_or=not both)
     found: list[datetime] = [calendar.get_next(datetime)]
     while (day := calendar.get_next(datetime)).replace(day=1) == found[0].replace(day=1):
         found.append(day)

@@ -129,9 +129,10 @@ def make_project(folder: Path, files: Mapping[str, str | bytes]) -> Project:
 
 def skill_files(name: str, yaml: str, prompt: str = "Do the work.\n") -> dict[str, str]:
     """The two files of a skill."""
+    template = "template: true\n" if "{{" in prompt or "{%" in prompt else ""
     front = f"---\nname: {name}\ndescription: A skill for tests\n---\n\n"
     return {
-        f"skills/{name}/skill.yaml": "version: 1\n" + textwrap.dedent(yaml),
+        f"skills/{name}/skill.yaml": f"version: 1\n{template}" + textwrap.dedent(yaml),
         f"skills/{name}/SKILL.md": front + prompt,
     }
 

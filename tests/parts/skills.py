@@ -36,6 +36,7 @@ output:
     paths: ["docs/**", "README.md"]
     labels: [documentation]
     draft: true
+template: true
 """
 
 TEXT = """\

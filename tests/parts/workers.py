@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 90.0
 SILENCE = 6  # seconds after which workers of one database take each other for dead
 YAML = """
+template: true
 on: {on}
 overlap: {overlap}
 harness: {{kind: command, command: [sh, -c, {command!r}]}}

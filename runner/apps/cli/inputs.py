@@ -21,7 +21,7 @@ from runner.triggers import TRIGGERS, actor, kind_of
 def read_skill(place: LocalPlace, name: str) -> Skill:
     """The skill in the working tree. Raises RunnerError with all its faults, or when there is none."""
     found = discover(place.local.root, place.config.skills)
-    loaded = load(found.files)
+    loaded = load(found.files, plain=True)
     if name in loaded.skills:
         return loaded.skills[name]
     faults = [fault for fault in (*found.faults, *loaded.faults) if f"/{name}/" in f"/{fault.file}"]
@@ -44,7 +44,8 @@ def read_skills(place: LocalPlace) -> list[Skill]:
 
 def commit_of(place: LocalPlace, skill: Skill) -> str | None:
     """The commit whose version of the skill equals the working tree's; None: it is not committed so."""
-    committed = load(files_at(place.local.root, place.local.head_sha, [skill.path])).skills.get(skill.name)
+    files = files_at(place.local.root, place.local.head_sha, [skill.path])
+    committed = load(files, plain=True).skills.get(skill.name)
     return place.local.head_sha if committed is not None and committed.digest == skill.digest else None
 
 

@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from runner.core.errors import RunnerError
@@ -27,6 +27,10 @@ class Fault:
     @property
     def line_column(self) -> tuple[int, int]:
         return self.line, self.column
+
+    def as_warning(self) -> str:
+        """The same in one line, for what is read and probably not meant so."""
+        return str(replace(self, message=f"warning: {self.message}"))
 
     def __str__(self) -> str:
         value = f" (value: {self.value})" if self.value else ""

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, RootModel, Strict, StringConstraints, ValidationError
 
 from runner.config.documents.diagnostics import closest
+from runner.config.documents.wording import should
 from runner.config.documents.yaml import Data, Document, DocumentPath
 
 # Pydantic would import and search all installed packages for plugins of its own, which takes longer than
@@ -86,9 +87,9 @@ def _fault(model: type[BaseModel], document: Document, problem: Data) -> None:
         hint = closest(problem["ctx"]["tag"], _expected(problem["ctx"]["expected_tags"]))
         document.fault(document.value((*path, name)), f"unknown {name}", value[name], hint)
     elif loc and loc[-1] == "[key]":
-        document.fault(document.key(path), _message(problem), path[-1], _hint(problem, value))
+        document.fault(document.key(path), _message(problem), path[-1], _hint(model, problem, value))
     else:
-        document.fault(document.value(path), _message(problem), value, _hint(problem, value))
+        document.fault(document.value(path), _message(problem), value, _hint(model, problem, value))
 
 
 def _locate(data: Data, loc: tuple[str | int, ...]) -> tuple[DocumentPath, Data]:
@@ -104,48 +105,55 @@ def _locate(data: Data, loc: tuple[str | int, ...]) -> tuple[DocumentPath, Data]
     return tuple(path), data
 
 
-_PLAIN: dict[str, str] = {
-    "string_type": "should be text",
-    "int_type": "should be a whole number",
-    "int_from_float": "should be a whole number",
-    "float_type": "should be a number",
-    "bool_type": "should be true or false",
-    "list_type": "should be a list",
-    "tuple_type": "should be a list",
-    "dict_type": "should be a mapping",
-    "model_type": "should be a mapping",
-    "model_attributes_type": "should be a mapping",
-    "nullable": "should have a value",
-}
-
-
 def _message(problem: Data) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
-    if kind == "literal_error":
-        return f"should be {context['expected']}"
-    if kind in ("string_too_short", "string_pattern_mismatch") and context.get("pattern", r"\S") == r"\S":
-        return "should not be empty"
-    if kind == "string_pattern_mismatch":
-        return f"should match {context['pattern']}"
+    if words := should(kind, context):
+        return f"should {words}"
     text = str(problem["msg"])
-    return _PLAIN.get(kind) or text[:1].lower() + text[1:]
+    return text[:1].lower() + text[1:]
 
 
-def _hint(problem: Data, value: Data) -> str:
-    kind = problem["type"]
+def _hint(model: type[BaseModel], problem: Data, value: Data) -> str:
+    kind, loc = problem["type"], problem["loc"]
     if kind == "literal_error" and isinstance(value, str):
         return closest(value, _expected(problem["ctx"]["expected"]))
     if kind == "string_type" and isinstance(value, (int, float, bool)):
         return "put it in quotes"
     if kind == "bool_type" and isinstance(value, str):
         return "write true or false, without quotes"
-    if kind in ("list_type", "tuple_type") and isinstance(value, str):
-        return f"write [{value}]" if len(value) <= 40 else "write a list: one `- item` a line"
     if kind in ("int_type", "float_type") and isinstance(value, str):
         return "write a number, without quotes"
+    if kind in ("list_type", "tuple_type"):
+        return _list_hint(model, loc, value)
+    if kind in ("model_type", "model_attributes_type", "dict_type") and isinstance(value, (str, list)):
+        return _mapping_hint(model, loc, value)
     return ""
+
+
+def _list_hint(model: type[BaseModel], loc: DocumentPath, value: Data) -> str:
+    """How one value becomes a list of one: of a mapping, where the items are mappings."""
+    items = [one for one in _owners(model, loc) if one not in _owners(model, loc[:-1])]
+    needed = (name for one in items for name, field in one.model_fields.items() if field.is_required())
+    first = next(needed, "")
+    if isinstance(value, dict) and items:
+        return "write `- ` before its first line, and indent the others"
+    if first and isinstance(value, str):
+        return f"write a list: `- {first}: {json.dumps(value, ensure_ascii=False)}`"
+    if isinstance(value, (str, int, float)) and not items:
+        text = json.dumps(value, ensure_ascii=False)
+        return f"write [{text}]" if len(text) <= 40 else "write a list: one `- item` a line"
+    return "write a list: one `- item` a line"
+
+
+def _mapping_hint(model: type[BaseModel], loc: DocumentPath, value: Data) -> str:
+    """How names become the keys that they were meant as."""
+    names = [value] if isinstance(value, str) else value
+    known = known_keys(model, loc)
+    if loc and names and all(isinstance(name, str) and name in known for name in names):
+        return f"write `{loc[-1]}: {{{', '.join(f'{name}: {{}}' for name in names)}}}`"
+    return f"write a mapping; known here: {', '.join(known[:12])}" if known and loc else ""
 
 
 def _expected(text: str) -> list[str]:

@@ -31,6 +31,8 @@ YamlEvent = Any
 """An event of the YAML parser, which has no types."""
 
 MAX_DEPTH = 32
+CONFLICT_HINT = "settle the conflict, and remove the marks: git status"
+_ALIAS_HINT = "write the value out: aliases are not read; text that begins with `*` stands in quotes"
 _MERGE = "<<"
 _BOM = "\ufeff"
 _WORDS = {
@@ -52,6 +54,7 @@ class Document:
     values: dict[DocumentPath, LineColumn] = field(default_factory=dict)
     blocks: set[DocumentPath] = field(default_factory=set)  # values that begin on the line after their mark
     faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)  # what is read, and probably not meant so
     is_broken: bool = False  # the text could not be read to its end: `data` is incomplete
 
     def key(self, path: DocumentPath) -> LineColumn:
@@ -67,6 +70,10 @@ class Document:
         text = "" if value is None else value_text(value)
         self.faults.append(Fault(self.file, *position, message, text, hint))
 
+    def warn(self, position: LineColumn, message: str, value: object = None, hint: str = "") -> None:
+        text = "" if value is None else value_text(value)
+        self.warnings.append(Fault(self.file, *position, message, text, hint))
+
 
 class _StopReading(Exception):  # noqa: N818 - not an error but a way out
     """The rest of the text cannot be read."""
@@ -79,7 +86,7 @@ def parse(file: str, raw: bytes, *, limit: int, first_line: int = 1) -> Document
     """
     document = Document(file)
     text = _decoded(document, raw, limit, first_line)
-    if text is not None:
+    if text is not None and not _has_conflict(document, text, first_line):
         _compose(document, text, first_line - 1)
     return document
 
@@ -101,15 +108,33 @@ def _decoded(document: Document, raw: bytes, limit: int, first_line: int) -> str
         return None
 
 
+def conflict_lines(text: str) -> list[int]:
+    """The lines, from 1 on, with marks that git leaves where a merge did not settle by itself."""
+    lines = text.split("\n")
+    found = [at for at, line in enumerate(lines, 1) if line.startswith(("<<<<<<< ", ">>>>>>> "))]
+    return found if any(line.rstrip() == "=======" for line in lines) else []
+
+
+def _has_conflict(document: Document, text: str, first_line: int) -> bool:
+    for line in conflict_lines(text)[:1]:
+        value = text.split("\n")[line - 1]
+        document.fault((line + first_line - 1, 1), "a conflict mark of git", value, CONFLICT_HINT)
+        return True
+    return False
+
+
 def _compose(document: Document, text: str, offset: int) -> None:
     try:
-        _Composer(document, _events(text), offset).document()
+        _Composer(document, text, offset).document()
         document.is_broken = False
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = (mark.line + offset + 1, mark.column + 1) if mark else (1, 1)
         document.fault(
-            position, f"not valid YAML: {error.problem or error.context}", None, _syntax_hint(str(error))
+            position,
+            f"not valid YAML: {error.problem or error.context}",
+            None,
+            _syntax_hint(str(error), _around(text, mark)),
         )
     except YAMLError as error:
         position = _character(text, getattr(error, "position", 0), offset)
@@ -123,7 +148,24 @@ def _character(text: str, index: object, offset: int) -> LineColumn:
     return head.count("\n") + offset + 1, len(head) - head.rfind("\n")
 
 
-def _syntax_hint(problem: str) -> str:
+def _around(text: str, mark: YamlEvent) -> list[str]:
+    """The line of a mark, and the one before."""
+    lines = text.split("\n")
+    return lines[max(0, mark.line - 1) : mark.line + 1][::-1] if mark else []
+
+
+def _unquoted(line: str) -> str:
+    """The hint for a line whose value has to stand in quotes; empty: it is not such a line."""
+    found = re.match(r"\s*(?:- )?\s*([\w-]+):\s+([^\"'\s|>].*)", line)
+    if found and ("{{" in found[2] or "{%" in found[2] or found[2][0] in "*@`%"):
+        value = found[2].strip().replace('"', "'")
+        return f'put it in quotes: {found[1]}: "{value}"'
+    return ""
+
+
+def _syntax_hint(problem: str, lines: list[str]) -> str:
+    if unquoted := next(filter(None, map(_unquoted, lines)), ""):
+        return unquoted
     if "\\t" in problem or "cannot start any token" in problem:
         return "indent with spaces, not tabs, and put text that begins with @, `, % or { in quotes"
     if "mapping values are not allowed" in problem:
@@ -145,9 +187,10 @@ def _events(text: str) -> Callable[[], YamlEvent]:
 class _Composer:
     """Builds plain data from the parser's events, and notes where each part of it stands."""
 
-    def __init__(self, document: Document, following: Callable[[], YamlEvent], offset: int) -> None:
+    def __init__(self, document: Document, text: str, offset: int) -> None:
         self.into = document
-        self.next = following
+        self.text = text
+        self.next = _events(text)
         self.line = offset + 1
 
     def document(self) -> None:
@@ -173,7 +216,8 @@ class _Composer:
             if isinstance(event, ScalarEvent):
                 return self.scalar(event, path)
             return self.mapping(path) if isinstance(event, MappingStartEvent) else self.sequence(path)
-        hint = "write the value out: aliases are not read"
+        written = f"*{event.anchor}"
+        hint = f'put it in quotes: "{written} ..."' if path[-1:] == ("cron",) else _ALIAS_HINT
         self.into.fault(self.mark(event), "an alias", f"*{event.anchor}", hint)
         return None
 
@@ -216,7 +260,9 @@ class _Composer:
 
     def name(self, event: YamlEvent, path: DocumentPath) -> str:
         if not isinstance(event, ScalarEvent):
-            self.into.fault(self.mark(event), "a key that is not text", None, "write keys as plain words")
+            line = self.text.split("\n")[event.start_mark.line]
+            hint = _unquoted(line) or "write keys as plain words"
+            self.into.fault(self.mark(event), "a key that is not text", None, hint)
             raise _StopReading
         if event.anchor is not None or event.tag is not None:
             self.decorated(event)

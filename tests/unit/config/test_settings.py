@@ -67,7 +67,9 @@ def test_what_only_the_file_can_say(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["latest", "1", "../x"])
 def test_a_harness_has_a_version_that_says_which(tmp_path: Path, version: str) -> None:
-    assert "should match" in refused(tmp_path, f"harnesses: {{codex: {{version: '{version}'}}}}\n")
+    assert "should be `tested`, or a version" in refused(
+        tmp_path, f"harnesses: {{codex: {{version: '{version}'}}}}\n"
+    )
 
 
 def test_a_harness_has_one_program(tmp_path: Path) -> None:
@@ -93,8 +95,8 @@ def test_every_fault_of_every_layer_is_told_with_its_place(tmp_path: Path) -> No
     file = tmp_path / FILE
     for place in (
         f"{file}:1:1: unknown key `sandbx`",
-        f"{file}:2:19: should match",
-        "--forge:1:1: should match",
+        f"{file}:2:19: should ",
+        "--forge:1:1: should be a name",
         "SKILLRUNNER_LIMITS_TIMEOUT:1:1: should be a duration",
         "SKILLRUNNER_SANBOX:1:1: is not a variable that is read\n  did you mean `SKILLRUNNER_SANDBOX`?",
     ):
@@ -116,7 +118,7 @@ def test_an_empty_file_says_nothing(tmp_path: Path, text: str) -> None:
     [
         (b"- a\n", "file is not a mapping"),
         (b"a: [\n", "not valid YAML"),
-        (b"harnesses: {Codex: {}}\n", "should match"),
+        (b"harnesses: {Codex: {}}\n", "should be a name"),
         (b"\xff", "file is not UTF-8"),
     ],
 )

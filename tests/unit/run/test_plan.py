@@ -41,7 +41,7 @@ RELEASE = Trigger(
 def skill(yaml: str = YAML, prompt: str = "Update {{ event.release.tag_name }}.\n", more: str = "") -> Skill:
     front = "---\nname: docs\ndescription: Docs\n---\n"
     files = {
-        "skills/docs/skill.yaml": (yaml + more).encode(),
+        "skills/docs/skill.yaml": (yaml + more + "template: true\n").encode(),
         "skills/docs/SKILL.md": (front + prompt).encode(),
     }
     loaded = load(files)

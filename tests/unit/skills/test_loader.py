@@ -261,9 +261,14 @@ def test_what_is_no_skill_file_is_told(yaml: bytes, place: tuple[int, int], mess
         ("pids: 512", 'pids: "512"', "should be a whole number", "write a number, without quotes"),
         ("image: python:3.12-slim", "image: 3.12", "should be text", "put it in quotes"),
         ("memory: 4g", "memory: 4GB", 'should be a size such as "64k", "512m" or "4g"', ""),
-        ("DOCS_TOKEN", "DOCS-TOKEN", "should match ^[A-Za-z_][A-Za-z0-9_]{0,127}$", ""),
+        ("DOCS_TOKEN", "DOCS-TOKEN", "should be a variable's name, such as API_KEY", ""),
         ("default: dry", "default: wet", "default `wet` is not one of the options", ""),
-        ("  depth:", "  Depth:", "should match ^[a-z_][a-z0-9_]{0,63}$", ""),
+        (
+            "  depth:",
+            "  Depth:",
+            "should be a name of a-z, 0-9 and underscores that begins with no digit",
+            "",
+        ),
         ("kind: claude-code, ", "", "`kind` is missing", "add `kind:`"),
         ('["make docs"]', '[""]', "should not be empty", ""),
         ("catch_up: 6h", "catch_up: ", 'should be a duration such as "90s", "45m", "6h" or "1h30m"', ""),
@@ -276,7 +281,7 @@ def test_a_fault_says_what_to_write(old: str, new: str, message: str, hint: str)
 
 
 def test_what_publishes_nothing_stands_alone() -> None:
-    fault = fault_of(YAML + "  none: {}\n")
+    fault = fault_of(YAML.replace("template: true\n", "  none: {}\n"))
     assert fault.message == "names `none`, which publishes nothing, beside others: keep one of them"
 
 

@@ -2,9 +2,8 @@
 
 cronsim means what Debian's cron means. That differs from ours where clocks change: a `*` at the start of the
 minute field is enough for real time there, so that `*/15 2 * * *` comes in both passes of an hour; several
-slots of one gap fire each, all at its end; an hour field counts as a star only where it begins with one. It
-differs as well where a day field is a star with a step: `*/2` restricts ours. So cronsim is asked about
-expressions without that, for all days but those of a change; on those the clock is read minute by minute.
+slots of one gap fire each, all at its end; an hour field counts as a star only where it begins with one. So
+cronsim is asked about all days but those of a change; on those the clock is read minute by minute.
 """
 
 from collections.abc import Iterator
@@ -74,6 +73,7 @@ class Named:
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]  # 1 to 7
+    both: bool
 
     def __contains__(self, wall: datetime) -> bool:
         return (  # the cheapest first: nearly every minute ends here
@@ -86,7 +86,7 @@ class Named:
     def _names_day(self, wall: datetime) -> bool:
         day, weekday = wall.day in self.days, wall.isoweekday() in self.weekdays
         restricted = len(self.days) < 31 and len(self.weekdays) < 7
-        return day or weekday if restricted else day and weekday
+        return day or weekday if restricted and not self.both else day and weekday
 
 
 @cache
@@ -94,7 +94,7 @@ def named(cron: str) -> Named:
     asked = CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC))
     weekdays = frozenset(day % 7 or 7 for day in asked.weekdays)
     fields = (frozenset(found) for found in (asked.minutes, asked.hours, asked.days, asked.months))
-    return Named(*fields, weekdays)
+    return Named(*fields, weekdays, asked.day_and)
 
 
 def read_off(cron: str, clock: list[Reading]) -> list[datetime]:
@@ -160,7 +160,8 @@ def test_berlin(cron: str, spring: list[str], autumn: list[str]) -> None:
         ("*/1 * 1", [2, 9, 16, 23]),
         ("2 * 0-6", [2]),
         ("*/14 * 0-6", [1, 15]),
-        ("*/14 * 1", [1, 2, 9, 15, 16, 23]),
+        ("*/14 * 1", []),
+        ("*/8 * 1", [9]),
         ("31 2 1", [2, 9, 16, 23]),
         ("* * 4/3", [1, 5, 8, 12, 15, 19, 22, 26]),
     ],
@@ -224,6 +225,8 @@ SPARSE = [
     "59 23 31 * *",
     "0 12 29 2 *",
     "30 2 13 * 5",
+    "0 6 */5 * 1",
+    "0 6 13 * */2",
     "17 */5 1,15 * *",
 ]
 DENSE = ["* * * * *", "*/20 * * * *", "*/10 0-4 * * *", "7 */2 * * *", "* 2 * * 0"]
@@ -400,3 +403,21 @@ def test_the_window_may_be_told_in_any_zone(cron: str) -> None:
     there = ZoneInfo("Asia/Kolkata")
     elsewhere = due(cron, "Europe/Berlin", after.astimezone(there), until.astimezone(there))
     assert elsewhere == due(cron, "Europe/Berlin", after, until)
+
+
+# --- both day fields restricted --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cron", "days"),
+    [
+        ("0 0 1,15 * 1", [1, 2, 9, 15, 16, 23, 30]),  # either
+        ("0 0 */5 * 1", [16]),  # both, as in Debian's cron
+        ("0 0 */1 * 1", [2, 9, 16, 23, 30]),  # `*/1` restricts nothing
+        ("0 0 13 * */3", []),  # Sunday, Wednesday or Saturday, and the 13th: a Friday
+        ("0 0 1-31 * 1", [2, 9, 16, 23, 30]),  # neither does `1-31`
+    ],
+)
+def test_two_day_fields_mean_either_unless_one_begins_with_a_star(cron: str, days: list[int]) -> None:
+    found = due(cron, "UTC", instant("2026-10-31T12:00Z"), instant("2026-11-30T12:00Z"))
+    assert [moment.day for moment in found] == days

@@ -275,7 +275,7 @@ TAG = {"ref": "refs/tags/v1"}
         ({}, {**push("main"), "deleted": True}, "refs/heads/main was deleted"),
         ({"tags": ["v*"]}, {**TAG, "deleted": True}, "refs/tags/v1 was deleted"),
         ({}, {**push("main"), "deleted": False}, ""),
-        ({"branches": ["refs/tags/*"]}, {"ref": "refs/heads/refs/tags/x"}, ""),
+        ({"branches": ["re*/tags/*"]}, {"ref": "refs/heads/refs/tags/x"}, ""),
     ],
 )
 def test_tags_and_deletions(options: dict[str, Any], payload: dict[str, Any], said: str) -> None:

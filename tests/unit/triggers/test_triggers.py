@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from runner.triggers import TRIGGERS, kind_of
-from runner.triggers.cron import MACROS, check_cron, check_zone
+from runner.triggers.cron import MACROS, check_cron, check_zone, surprises
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import next_due
 
@@ -275,3 +275,40 @@ def test_two_labels_in_one_second_are_two_events() -> None:
         for node in ("A", "B")
     }
     assert len(keys) == 2
+
+
+MONDAYS = "day of month `*/5` and day of week `mon`"
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("*/15 * * * *", []),
+        ("0 9 * * 1", []),
+        ("0 0 */1 * 1", []),
+        ("*/45 * * * *", ["cron's `*/45` is not every 45 minutes: it begins anew each hour"]),
+        ("0 */9 * * *", ["cron's `*/9` is not every 9 hours: it begins anew each day"]),
+        ("0 0 1 */5 *", ["cron's `*/5` is not every 5 months: it begins anew each year"]),
+        (
+            "0 0 1 * 1",
+            ["cron restricts day of month `1` and day of week `1`: a day in either one is due"],
+        ),
+        (
+            "0 0 */5 * mon",
+            [f"cron restricts {MONDAYS}: a day has to be in both, as one begins with `*`"],
+        ),
+    ],
+)
+def test_what_an_expression_means_unlike_it_looks_is_said(text: str, messages: list[str]) -> None:
+    assert [message for message, _ in surprises(text)] == messages
+
+
+@pytest.mark.parametrize("name", ["localtime", "posixrules", "Factory", "posix/Europe/Berlin", "right/UTC"])
+def test_a_zone_that_depends_on_the_machine_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"zone"):
+        check_zone(name)
+
+
+def test_a_date_that_both_fields_never_meet_is_refused() -> None:
+    with pytest.raises(ValueError, match="never comes"):
+        check_cron("0 0 30 2 */2")

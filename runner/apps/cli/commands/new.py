@@ -35,6 +35,7 @@ _YAML = """\
 # yaml-language-server: $schema=https://raw.githubusercontent.com/skillrunner/skillrunner/main/schemas/skill.schema.json
 version: 1
 description: Say in one line what NAME is for
+template: true   # SKILL.md may hold {{ event.x }} and {{ inputs.x }}; without this it is taken as it is
 on:
   TRIGGER
 harness: HARNESS

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, config: Path | None) -> None:
     """Check skill files.
 
+    A skill is a folder with a `skill.yaml`, or with a SKILL.md alone as other clients know it, which people
+    run by hand. What is valid but may not mean what it looks like is a warning.
+
     PATHS are skills, their files, folders of skills or repositories; without any, the skills and the
     configuration of the repository around the current folder, or of the one that -C names. Exits with 3
     where there are faults.
@@ -34,13 +37,14 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
     from runner.skills.discover import skills_of_paths
 
     found = skills_of_paths(paths) if paths else _here(context.obj.root, config)
-    loaded = load(found.files)
-    faults = sorted({*found.faults, *loaded.faults})
+    loaded = load(found.files, plain=True)
+    faults, warnings = sorted({*found.faults, *loaded.faults}), sorted(set(loaded.warnings))
     if as_json:
         skills = [{"name": skill.name, "file": skill.file} for skill in loaded.skills.values()]
-        click.echo(json.dumps({"skills": skills, "faults": [asdict(fault) for fault in faults]}))
+        told = {"faults": [asdict(one) for one in faults], "warnings": [asdict(one) for one in warnings]}
+        click.echo(json.dumps({"skills": skills, **told}))
     else:
-        _print(faults, len(loaded.skills))
+        _print(faults, warnings, len(loaded.skills))
     if faults:
         context.exit(ExitCode.INVALID)
 
@@ -68,13 +72,19 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def _print(faults: Sequence[Fault], valid: int) -> None:
-    for fault in faults:
-        click.echo(str(fault))
+def _print(faults: Sequence[Fault], warnings: Sequence[Fault], valid: int) -> None:
+    for fault in sorted((*faults, *warnings)):
+        click.echo(fault.as_warning() if fault in warnings else str(fault))
         if fault.hint:
             click.echo(f"    {fault.hint}")
-    if not faults and not valid:
+    if not faults and not warnings and not valid:
         click.echo("no skills found: `skillrunner new NAME` makes one")
         return
-    count = "no faults" if not faults else "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    click.echo(f"{count}, {valid} valid skill{'' if valid == 1 else 's'}")
+    counts = [_count(len(faults), "fault"), *([_count(len(warnings), "warning")] if warnings else [])]
+    click.echo(f"{', '.join(counts)}, {_count(valid, 'valid skill')}")
+
+
+def _count(number: int, what: str) -> str:
+    return (
+        f"{number or 'no'} {what}{'' if number == 1 else 's'}" if number or what == "fault" else f"0 {what}s"
+    )

@@ -106,12 +106,12 @@ def test_rules_are_configured(tmp_path: Path) -> None:
         ("routes: [{model: a}, {model: b}]", "rule 1 has no `when`"),
         ("routes: [{when: {}, model: a}, {model: b}]", "at least one condition"),
         ("routes: [{when: {tool: false}, model: a}, {model: b}]", "did you mean `tools`?"),
-        ("routes: [{when: {spent_over: 50}, model: a}, {model: b}]", "less than or equal to 1"),
+        ("routes: [{when: {spent_over: 50}, model: a}, {model: b}]", "should be at most 1"),
         ("routes: [{when: {tools: false}}, {model: b}]", "`model` is missing"),
-        ("fallback: [{upstream: 'http://models.example.com', key: K}]", "should match ^(https://"),
-        ("fallback: [{upstream: 'https://u:p@models.example.com', key: K}]", "should match ^(https://"),
+        ("fallback: [{upstream: 'http://models.example.com', key: K}]", "should be an https address"),
+        ("fallback: [{upstream: 'https://u:p@models.example.com', key: K}]", "should be an https address"),
         ("fallback: [{upstream: 'https://models.example.com'}]", "`key` is missing"),
-        ("fallback: [{upstream: 'https://models.example.com', key: sk-real}]", "should match ^[A-Za-z_]"),
+        ("fallback: [{upstream: 'https://models.example.com', key: sk-real}]", "should be a variable's name"),
     ],
 )
 def test_faults_are_told_with_their_place(tmp_path: Path, text: str, fault: str) -> None:
