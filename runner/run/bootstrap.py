@@ -7,14 +7,15 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from runner.clients.git import remote_host
 from runner.clients.secrets import Secrets
 from runner.config.harness import HarnessConfig
-from runner.config.settings import Config
+from runner.config.settings import FILE, Config
 from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
 from runner.core.paths import with_home
 from runner.harnesses import HARNESSES, Harness
-from runner.publish.forges import Forge, ForgeContext, choose_kind
+from runner.publish.forges import AUTO, Forge, ForgeContext, choose_kind, token_variables
 from runner.publish.outputs import OUTPUTS, BotIdentity
 from runner.run.place import Host, Place, SecretLookup
 from runner.run.plan import Base, Defaults
@@ -71,7 +72,13 @@ def _sweep(lost: set[str]) -> None:
 
 
 def make_forge(place: Place, runs: "Store") -> Forge:
-    """Where pull requests go. Raises RunnerError when the kind is unknown, or `origin` is not on it."""
+    """Where pull requests go. Raises RunnerError when the kind is unknown, or `origin` is not on it.
+
+    A remote on a host that no forge knows is never left aside silently: with a token at hand, it was meant.
+    """
+    kind = choose_kind(place.origin, place.config)
+    if place.config.forge == AUTO and kind.fallback and not kind.serves(place.origin, place.config):
+        _refuse_unknown_host(place)
     context = ForgeContext(
         config=place.config,
         root=place.root,
@@ -81,7 +88,22 @@ def make_forge(place: Place, runs: "Store") -> Forge:
         pacer=place.rate_limiter,
         pull_requests=partial(_pull_requests, runs),
     )
-    return choose_kind(place.origin, place.config).open(context)
+    return kind.open(context)
+
+
+def _refuse_unknown_host(place: Place) -> None:
+    host = remote_host(place.origin)
+    token = next((one for one in token_variables(place.config) if os.environ.get(one)), "")
+    if not host or not token:
+        return
+    message = f"the remote is on {host}, which no forge here serves, and {token} is set: {place.origin}"
+    known = place.config.github.git_url
+    hint = (
+        f'if it is a GitHub server, write in {FILE}: github: {{git_url: "https://{host}", api_url:'
+        f' "https://{host}/api/v3"}}; if it is another name of {known}: git remote set-url origin'
+        f" {known}/OWNER/NAME; to keep pull requests on this machine: SKILLRUNNER_FORGE=local"
+    )
+    raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
 
 
 def _pull_requests(runs: "Store", repository: str) -> "LocalPullRequests":

@@ -93,6 +93,8 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
         else:
             runs.create_run(run_record(spec, start.run_id), stored)
         record = RunRecorder(runs, start.run_id, folder, observe, usage=runs.run(start.run_id).usage)
+        if host.forge.notice:
+            record.add_event(host.forge.notice)
         record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
         if spec.trigger.event:
             event = json.dumps(spec.trigger.event, indent=2).encode()

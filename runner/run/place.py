@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.clients.git import LocalRepository, discover
+from runner.clients.git import LocalRepository, discover, remote_host, ssh_url
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import Config, load_config
-from runner.publish.forges import Forge, choose_kind
+from runner.publish.forges import Forge, choose_kind, is_served
 
 if TYPE_CHECKING:
     from runner.store import Store
@@ -61,7 +61,7 @@ def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Lo
     """The place at `root`. `flags` are dotted configuration keys; None: not given. Raises RunnerError."""
     local = discover(root)
     loaded = load_config(local.root, file=config, flags=flags)
-    origin = local.remotes.get("origin", "")
+    origin = _origin(local.remotes, loaded)
     return LocalPlace(
         config=loaded,
         root=local.root,
@@ -70,6 +70,16 @@ def local_place(root: Path, config: Path | None, flags: Mapping[str, Any]) -> Lo
         token=partial(_token, loaded, origin),
         local=local,
     )
+
+
+def _origin(remotes: Mapping[str, str], config: Config) -> str:
+    """The remote `origin`, or the only one there is, by the host's own name where ssh knows another."""
+    only = next(iter(remotes.values())) if len(remotes) == 1 else ""
+    origin = remotes.get("origin", only)
+    if remote_host(origin) and not is_served(origin, config):
+        meant = ssh_url(origin)
+        return meant if is_served(meant, config) else origin
+    return origin
 
 
 def _token(config: Config, origin: str) -> str:

@@ -3,7 +3,7 @@
 from runner.clients.git.call import Git
 from runner.clients.git.failures import GitResult
 from runner.clients.git.history import last_changes
-from runner.clients.git.local import LocalRepository, address, discover
+from runner.clients.git.local import LocalRepository, address, discover, remote_host, ssh_url
 from runner.clients.git.objects import Entry, blobs, entries, files_at
 
 __all__ = [
@@ -17,4 +17,6 @@ __all__ = [
     "entries",
     "files_at",
     "last_changes",
+    "remote_host",
+    "ssh_url",
 ]

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 _HEADS, _ORIGIN = "refs/heads/", "refs/remotes/origin/"
 _NO_COMMITS = ("has no commits yet", "commit something first: git add -A && git commit")
-_URL = re.compile(r"(?:https?|ssh|git)://(?:[^/@]*@)?(?P<host>[^/:]+)(?::\d+)?/(?P<path>.+)")
-_SCP = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/:@]+):(?!//)(?P<path>[^/].*)")
+_URL = re.compile(
+    r"(?:https?|ssh|git|git\+ssh|ssh\+git)://(?:[^/@]*@)?(?P<host>[^/:@]+)(?::\d*)?/(?P<path>.+)",
+    re.IGNORECASE,
+)
+_SCP = re.compile(r"(?:[^/@:]+@)?(?P<host>[^/:@]+):(?!//)/?(?P<path>[^/].*)")
+_SSH = re.compile(r"(?:ssh|git\+ssh|ssh\+git)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ def _read(path: Path, repo: "Repo") -> LocalRepository:
         head=head,
         branch=branch,
         default_branch=_default_branch(repo, heads, branch),
-        remotes={remote.name: _bare(remote.url) for remote in repo.remotes},
+        remotes=_remotes(_said(repo, "remote", "--verbose")),
         no_head=_no_head(repo, heads, branch) if not head else _NO_COMMITS,
     )
 
@@ -124,6 +128,12 @@ def _unreadable(path: Path) -> RunnerError:
     return _not_one(path, f"git cannot read {found}: {why}", "mend that, or clone the repository anew")
 
 
+def _remotes(listing: str) -> Mapping[str, str]:
+    """The URLs that git fetches from: what `insteadOf` makes of those in the configuration."""
+    rows = re.findall(r"^(\S+)\t(.+) \(fetch\)", listing, re.MULTILINE)
+    return {name: _bare(url) for name, url in rows}
+
+
 def _bare(url: str) -> str:
     """The URL without a user and password; over ssh the user's name is part of the address."""
     return re.sub(r"^(https?://)[^/@]+@", r"\1", url)
@@ -150,4 +160,31 @@ def address(url: str) -> tuple[str, str] | None:
     path = found["path"].strip("/").removesuffix(".git")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", path):
         return None
-    return found["host"].lower(), path
+    return _name(found["host"]), path
+
+
+def remote_host(url: str) -> str:
+    """The host of a remote, whatever its path looks like; empty: it is on this machine."""
+    found = _URL.fullmatch(url) or _SCP.fullmatch(url)
+    return _name(found["host"]) if found and not Path(url).exists() else ""
+
+
+def ssh_url(url: str) -> str:
+    """The URL with the host that ssh connects to, where its own is a name of the user's ssh configuration."""
+    found = _URL.fullmatch(url) if _SSH.match(url) else None if "://" in url else _SCP.fullmatch(url)
+    host = found["host"] if found else ""
+    if not found or host.startswith("-"):
+        return url
+    try:
+        asked = ["ssh", "-G", host]
+        done = subprocess.run(
+            asked, capture_output=True, text=True, errors="replace", check=False, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return url
+    named = re.search(r"^hostname (\S+)$", done.stdout, re.MULTILINE)
+    return f"ssh://git@{named[1]}/{found['path'].strip('/')}" if named else url
+
+
+def _name(host: str) -> str:
+    return host.lower().rstrip(".")

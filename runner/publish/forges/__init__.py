@@ -101,6 +101,9 @@ class Forge(Protocol):
     name: str
     """The kind's name."""
 
+    notice: str = ""
+    """What a person should know before something is published there; empty: nothing."""
+
     holds_ledger: bool = False
     """Whether decisions are kept in a git ref of the repository, as several hosts may decide for it."""
 
@@ -256,6 +259,16 @@ def choose_kind(origin: str, config: Config) -> ForgeKind:
     if config.forge != AUTO:
         return FORGES.get(config.forge)
     return next(kind for kind in _kinds() if kind.fallback or kind.serves(origin, config))
+
+
+def is_served(origin: str, config: Config) -> bool:
+    """Whether a kind says that a repository with this origin is on its forge."""
+    return any(kind.serves(origin, config) for kind in _kinds())
+
+
+def token_variables(config: Config) -> Sequence[str]:
+    """The environment variables that hold tokens for forges."""
+    return [variable for kind in _kinds() if (variable := kind.token_variable(config))]
 
 
 def locate_repository(name: str, config: Config) -> tuple[ForgeKind, str]:

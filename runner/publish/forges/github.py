@@ -68,7 +68,7 @@ def _slug(origin: str, config: Config) -> str | None:
     """The "owner/name" of an origin that is on the configured GitHub."""
     found = address(origin)
     host = urlsplit(config.github.git_url).hostname
-    return found[1] if found and found[0] in (host, f"ssh.{host}") else None
+    return found[1] if found and found[0] in (host, f"ssh.{host}", f"www.{host}") else None
 
 
 @dataclass(frozen=True, slots=True)

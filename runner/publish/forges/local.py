@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.clients.git import Git
+from runner.clients.git import Git, remote_host
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
@@ -50,6 +50,7 @@ class LocalKind(ForgeKind):
             table=context.pull_requests(str(path)),
             author=context.config.bot.name,
             branch=context.default_branch if path == context.root else "",
+            notice=_notice(context.origin, context.root),
         )
 
 
@@ -68,6 +69,7 @@ class LocalForge(Forge):
     table: PullRequestTable
     author: str
     branch: str = ""  # the default branch, where it is known
+    notice: str = ""
 
     @property
     def repository(self) -> str:
@@ -125,9 +127,9 @@ class LocalForge(Forge):
         return f"set a label (skillrunner pr label {number} {label})"
 
     def doctor(self) -> Sequence[DoctorLine]:
-        return [
-            DoctorLine(ok=True, subject="forge", message=f"local: pull requests to {self.path} are kept here")
-        ]
+        said = f"local: pull requests to {self.path} are kept here"
+        message = f"{said}; {self.notice}" if self.notice else said
+        return [DoctorLine(ok=True, subject="forge", message=message)]
 
     # --- what a person does with a pull request -------------------------------------------------
 
@@ -225,3 +227,9 @@ class LocalForge(Forge):
 
 def _invalid(message: str, hint: str) -> RunnerError:
     return RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)
+
+
+def _notice(origin: str, root: Path) -> str:
+    """That a remote plays no part, where there is one."""
+    host = remote_host(origin)
+    return f"nothing goes to {host}: branches and pull requests stay in {root}" if host else ""

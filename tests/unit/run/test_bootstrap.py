@@ -1,5 +1,6 @@
 """The parts are chosen in one place, and what cannot be chosen is named with the way out."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ def with_origin(place: LocalPlace, url: str) -> LocalPlace:
         ("https://github.com/o/r.git", "auto", "github"),
         ("git@github.com:o/r.git", "auto", "github"),
         ("ssh://git@ssh.github.com:443/o/r.git", "auto", "github"),
+        ("git@ssh.github.com:o/r.git", "auto", "github"),
+        ("https://www.github.com/o/r", "auto", "github"),
+        ("https://user@WWW.GitHub.com/o/r.git/", "auto", "github"),
+        ("git+ssh://git@github.com/o/r.git", "auto", "github"),
+        ("ssh://git@github.com:/o/r.git", "auto", "github"),
+        ("git@github.com:/o/r.git", "auto", "github"),
+        ("https://github.com./o/r", "auto", "github"),
         ("https://elsewhere.example/o/r", "auto", "local"),
         ("https://github.com/o/r.git", "local", "local"),
     ],
@@ -122,3 +130,119 @@ def test_a_run_gets_its_secrets_from_where_the_configuration_says(project: Proje
     done = project.skillrunner("run", "s")
     assert done.code == 0, done.out + done.err
     assert project.git("show", "skillrunner/s/default:docs/n", cwd=project.origin).strip() == "13"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("git@work:o/r.git", "work"),
+        ("https://elsewhere.example/o/r", "elsewhere.example"),
+        ("git@gitlab.example:group/below/r.git", "gitlab.example"),
+        ("ssh://git@ghe.example:2222/o/r", "ghe.example"),
+        ("git://git.example/r", "git.example"),
+    ],
+)
+def test_with_a_token_a_host_that_no_forge_knows_is_refused_with_what_to_write(
+    place: LocalPlace, url: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = with_origin(place, url)
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    with bootstrap.open_store(found.config) as runs:
+        forge = bootstrap.make_forge(found, runs)
+        assert forge.notice == f"nothing goes to {host}: branches and pull requests stay in {place.root}"
+        assert forge.notice in forge.doctor()[0].message
+        monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+        with pytest.raises(RunnerError) as caught:
+            bootstrap.make_forge(found, runs)
+        local = replace(found, config=found.config.model_copy(update={"forge": "local"}))
+        assert bootstrap.make_forge(local, runs).name == "local"
+    assert caught.value.reason is Reason.INVALID_CONFIG
+    assert (
+        f"the remote is on {host}, which no forge here serves, and GITHUB_TOKEN is set"
+        in caught.value.message
+    )
+    for way in (
+        f'github: {{git_url: "https://{host}", api_url: "https://{host}/api/v3"}}',
+        "git remote set-url origin https://github.com/OWNER/NAME",
+        "SKILLRUNNER_FORGE=local",
+    ):
+        assert way in caught.value.hint
+
+
+def test_what_the_hint_says_to_write_works(place: LocalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+    found = with_origin(place, "git@ghe.example:o/r.git")
+    with bootstrap.open_store(place.config) as runs:
+        with pytest.raises(RunnerError) as caught:
+            bootstrap.make_forge(found, runs)
+        written = caught.value.hint.partition(f"write in {FILE}: ")[2].partition(";")[0]
+        (place.root / FILE).write_text(written)
+        found = replace(found, config=load_config(place.root))
+        assert bootstrap.make_forge(found, runs).name == "github"
+
+
+def test_a_repository_without_a_remote_is_local_with_a_token_too(
+    place: LocalPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+    with bootstrap.open_store(place.config) as runs:
+        for origin in ("", place.origin, f"file://{place.origin}"):
+            forge = bootstrap.make_forge(with_origin(place, origin), runs)
+            assert (forge.name, forge.notice) == ("local", "")
+
+
+SSH = """#!/bin/sh
+[ "$1" = -G ] || exit 1
+case "$2" in
+  work) echo "user git"; echo "hostname github.com";;
+  port) echo "hostname ssh.github.com";;
+  *) echo "hostname $2";;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "name"),
+    [
+        ("git@work:o/r.git", {}, "github"),
+        ("work:o/r", {}, "github"),
+        ("ssh://git@port/o/r.git", {}, "github"),
+        ("gh:o/r", {"url.https://github.com/.insteadOf": "gh:"}, "github"),
+        ("https://mirror.example/o/r", {"url.git@work:.insteadOf": "https://mirror.example/"}, "github"),
+        ("git@other:o/r.git", {}, "local"),
+        ("git@-oProxyCommand=x:o/r.git", {}, "local"),
+    ],
+)
+def test_names_of_the_users_own_ssh_and_git_are_followed(
+    project: Project,
+    tmp_path: Path,
+    url: str,
+    settings: dict[str, str],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(SSH)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SKILLRUNNER_STATE_DIR", str(project.state))
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    for key, value in settings.items():
+        project.git("config", key, value)
+    project.git("remote", "set-url", "origin", url)
+    found = local_place(project.root, None, {})
+    with bootstrap.open_store(found.config) as runs:
+        forge = bootstrap.make_forge(found, runs)
+    assert forge.name == name
+    if name == "github":
+        assert (forge.repository, forge.remote().url) == ("o/r", "https://github.com/o/r.git")
+
+
+def test_the_only_remote_is_the_one_that_is_meant(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKILLRUNNER_STATE_DIR", str(project.state))
+    project.git("remote", "set-url", "origin", "https://github.com/o/r")
+    project.git("remote", "rename", "origin", "upstream")
+    assert local_place(project.root, None, {}).origin == "https://github.com/o/r"
+    project.git("remote", "add", "fork", "https://github.com/me/r")
+    assert local_place(project.root, None, {}).origin == ""
