@@ -22,7 +22,14 @@ from sqlalchemy import (
     inspect,
     make_url,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
@@ -123,13 +130,28 @@ def database_errors(database: Database) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except (DatabaseError, sqlite3.DatabaseError) as error:
-        raise _store_error(database, str(getattr(error, "orig", error)).strip()) from error
+    except (DBAPIError, sqlite3.DatabaseError) as error:
+        message = str(getattr(error, "orig", error)).strip()
+        raise _store_error(database, message, passes=_may_pass(error, message)) from error
     except OSError as error:
         raise _store_error(database, error.strerror or str(error)) from error
 
 
-def _store_error(database: Database, message: str) -> RunnerError:
+_REFUSED = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba\.conf entry|permission denied"
+    r'|(role|database|user) "[^"]*" (does not exist|is not permitted)|invalid (connection option|port|dsn)'
+)
+"""Matches a server's answers that stay the same until a human changes something."""
+
+
+def _may_pass(error: Exception, message: str) -> bool:
+    """Whether the database may do it at the next try: it is away, starts, is busy, or fails over."""
+    kinds = (OperationalError, InterfaceError, sqlite3.OperationalError)
+    passing = isinstance(error, kinds) or getattr(error, "connection_invalidated", False)
+    return (passing or "read-only transaction" in message) and _REFUSED.search(message) is None
+
+
+def _store_error(database: Database, message: str, *, passes: bool = True) -> RunnerError:
     where = database.place
     if "full" in message or "No space" in message:
         hint = "free some space, or move state_dir in skillrunner.yaml to a larger disk"
@@ -143,7 +165,8 @@ def _store_error(database: Database, message: str) -> RunnerError:
     hint = "check that the server runs, and that this user may use the database"
     if database.is_file:
         hint = f"check that {Path(where).parent} can be written, and that no other program locks the file"
-    return RunnerError(Phase.STORE, Reason.STORE_FAILED, f"{where}: {message}", hint=hint, retryable=True)
+    said = f"{where}: {message}"
+    return RunnerError(Phase.STORE, Reason.STORE_FAILED, said, hint=hint, retryable=passes)
 
 
 def _prepare(connection: "DBAPIConnection", _: "ConnectionPoolEntry") -> None:

@@ -5,10 +5,13 @@ is how often the run was given to a worker. SQLite serves one worker process, Po
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from runner.store.database import Database, database_errors
 
 if TYPE_CHECKING:
     from dbos import DBOS
@@ -24,12 +27,15 @@ Handler = Callable[[str, int], None]
 
 
 @contextmanager
-def open_engine(url: str, worker: str, handler: Handler) -> Iterator["Engine"]:
+def open_engine(
+    url: str, worker: str, handler: Handler, tell: Callable[[str], None] = lambda _: None
+) -> Iterator["Engine"]:
     """An engine on the database `url`, as the executor `worker`, for as long as the context lasts.
 
     `worker` is new at each start of a process: two processes of one name would take each other's runs.
     `handler` is called with a run's id and the turn's number, in a thread of its own, and returns when the
-    turn has ended. Leaving the context waits for nothing.
+    turn has ended. Leaving the context waits for nothing. `tell` gets what the engine complains of, a line
+    each; while the database is away that is the same again and again. Raises RunnerError STORE_FAILED.
     """
     from dbos import DBOS, DBOSConfig
 
@@ -40,7 +46,7 @@ def open_engine(url: str, worker: str, handler: Handler) -> Iterator["Engine"]:
         "executor_id": worker,
         "log_level": "WARNING",
     }
-    logging.getLogger("dbos").setLevel(logging.WARNING)
+    _redirect_log(tell)
     engine = DBOS(config=config)
 
     @DBOS.workflow(name=_WORKFLOW)
@@ -48,10 +54,32 @@ def open_engine(url: str, worker: str, handler: Handler) -> Iterator["Engine"]:
         handler(run_id, turn)
 
     try:
-        DBOS.launch()
+        with database_errors(Database(url)):
+            DBOS.launch()
         yield Engine(engine, run)
     finally:
         DBOS.destroy(destroy_registry=True)
+
+
+class _Complaints(logging.Handler):
+    """Hands each record on as one line, without the traceback that its text may hold."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said, _, trace = record.getMessage().partition("Traceback (most recent call last):")
+        raised = re.findall(r"^[\w.]+(?:Error|Exception)\b.*$", trace, re.MULTILINE)
+        self._tell(" ".join([*said.partition("\n")[0].split(), *raised[-1:]]))
+
+
+def _redirect_log(tell: Callable[[str], None]) -> None:
+    """Take the engine's log over: it writes a traceback for each try to reach a database that is away."""
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    logger.handlers[:] = [_Complaints(tell)]
 
 
 @dataclass(frozen=True, slots=True)

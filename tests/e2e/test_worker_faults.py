@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -21,12 +22,13 @@ from runner.store.pauses import resume
 from runner.store.queue import RunQueue
 from runner.store.tables import decisions
 from runner.store.workers import WorkerStore
-from tests.parts.cli import Project, skill_files
+from tests.parts.cli import Project, make_project, skill_files
 from tests.parts.engine import OwnEngine
 from tests.parts.need import require
 from tests.parts.postgres import Server, server
 from tests.parts.workers import SILENCE, Team, Worker, long_ago, made, processes
 
+QUIET = "harness: {kind: command, command: [x]}\noutput: {none: {}}\n"
 NONE = "{{none: {{}}}}"
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -530,10 +532,11 @@ def test_a_run_outlives_a_database_that_is_away_for_a_moment(
     team.until(lambda: begun(scratch))
     (scratch / "go").touch()
     database.stop()
-    team.until(lambda: "heartbeat could not be stored" in worker.said())
+    team.until(lambda: "the database does not answer, and is waited for" in worker.said())
     database.start()
     team.until(lambda: team.are_ended())
     assert team.states() == ["succeeded"]
+    team.until(lambda: "the database answers again" in worker.said())
     team.commit("later", "cat > docs/later.md")
     team.until(lambda: team.are_ended(1, "later"))
     worker.signal(signal.SIGTERM)
@@ -551,15 +554,61 @@ def test_a_worker_that_is_cut_off_for_too_long_gives_up_what_it_runs(
     worker = team.start(machine="a")
     team.until(lambda: begun(scratch))
     database.stop()
-    assert worker.wait() == 6
+    team.until(lambda: "goes on under a new name when its database answers" in worker.said())
     assert not hangs()
     database.start()
     assert team.states() == ["running"], "nobody could write down what became of it"
-    team.start(machine="b")
     team.until(lambda: team.are_ended())
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert worker.said().count("the database does not answer") == 1
+    assert "Traceback" not in worker.said()
     assert [(run.state, run.attempt) for run in team.runs()] == [(RunState.SUCCEEDED, 2)]
     assert one_pull_request(team, "slow")
     assert not (scratch / "together").exists()
+
+
+@pytest.mark.parametrize("outage", ["silence: 20s"], indirect=True)
+def test_a_database_that_starts_later_than_its_worker_is_waited_for(outage: tuple[Team, Server]) -> None:
+    team, database = outage
+    team.commit("docs", "cat > docs/new.md")
+    database.stop()
+    worker = team.start(machine="a")
+    team.until(lambda: "the database does not answer, and is waited for" in worker.said())
+    database.start()
+    team.until(lambda: team.are_ended())
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    lines = worker.said().splitlines()
+    assert sum("the database does not answer" in line for line in lines) == 1
+    assert [line for line in lines if not re.match(r"\d{4}-\d\d-\d\d \S+ [A-Z]+ ", line)] == []
+
+
+# --- the configuration ------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_hung_up_reads_its_configuration_again_and_its_runs_go_on(
+    team: Team, scratch: Path
+) -> None:
+    team.commit("slow", waits(scratch))
+    worker = team.start()
+    file = team.folder / "skillrunner.yaml"
+    team.until(lambda: begun(scratch))
+    before = file.read_text()
+    file.write_text("nonsense: true\n")
+    worker.signal(signal.SIGHUP)
+    team.until(lambda: "the configuration stays as it was: " in worker.said())
+    other = make_project(scratch / "other", skill_files("tidy", "on: {manual: {}}\n" + QUIET))
+    file.write_text(
+        before.replace(f"['{team.project.origin}']", f"['{team.project.origin}', '{other.origin}']")
+    )
+    worker.signal(signal.SIGHUP)
+    team.until(lambda: f"{other.origin}: 1 skills at" in worker.said())
+    (scratch / "go").touch()
+    team.until(lambda: team.are_ended())
+    assert team.states() == ["succeeded"]
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
 
 
 # --- containers -------------------------------------------------------------------------------------

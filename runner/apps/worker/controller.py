@@ -51,11 +51,19 @@ class Controller:
     _backoffs: Backoffs = field(init=False)  # of polls, by repository
     _polls: dict[str, "Future[RepositorySnapshot | None]"] = field(default_factory=dict)
     _to_decide: set[str] = field(default_factory=set)  # repositories with slots to decide
+    _stale: set[str] = field(default_factory=set)  # repositories read with an earlier configuration
 
     def __post_init__(self) -> None:
         self.event_sources = EventSources(self.store, self.now, self.wake, self.error_log)
         self.alerts = Alerts(self.config, self.store, self.now)
         self._backoffs = Backoffs(timedelta(seconds=self.config.worker.poll))
+
+    def configure(self, config: Config) -> None:
+        """Work with another configuration: every repository is read with it at its next poll."""
+        self.config = self.alerts.config = config
+        self._backoffs.usual = timedelta(seconds=config.worker.poll)
+        self.repository_list.configure(config)
+        self._stale = set(self.snapshots)
 
     # --- repositories ---------------------------------------------------------------------------
 
@@ -110,11 +118,15 @@ class Controller:
             self._polls[name].add_done_callback(lambda _: self.wake())
 
     def _poll(self, name: str) -> RepositorySnapshot | None:
-        seen = [before := self.snapshots.get(name)]
+        seen = [known := self.snapshots.get(name)]
+        is_stale = name in self._stale
+        before = None if is_stale else known
         failures: list[Exception] = []
         with self.error_log.report_once(name, f"{name}: "), _collect(failures):
             place = before.place if before else self.repository_list.place(name)
             seen.append(read_repository(name, place, self.store, before))
+            if is_stale:
+                self._stale.discard(name)
             self.event_sources.login = self.repository_list.credentials.login
         if (found := seen[-1]) is not None:
             subject, words = f"{name} events", f"{name}: its events could not be read: "

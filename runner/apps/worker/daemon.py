@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 
 from runner import __version__
+from runner.apps.worker.alerts import check_alert
 from runner.apps.worker.controller import Controller
-from runner.apps.worker.error_log import ErrorLog
+from runner.apps.worker.error_log import ErrorLog, is_outage
 from runner.apps.worker.events import serve_webhooks
 from runner.apps.worker.executor import Executor
 from runner.apps.worker.lease import Lease, lease_lost_error, uptime
@@ -54,6 +55,8 @@ class Daemon:
     id: str = field(default_factory=lambda: f"{os.uname().nodename}-{uuid.uuid4().hex[:12]}")
     signals: int = 0  # how often a signal asked this process to stop
     stored_stop_level: int = 0  # the stop level that the store holds
+    reload_config: Callable[[], Config] | None = None  # reads the configuration again
+    has_to_reload: bool = False  # a signal asked for that
     faults: list[str] = field(default_factory=list)  # what was wrong when `run(once=True)` had ended
     notifier: SystemdNotifier = field(default_factory=supervisor)
     controller: Controller = field(init=False)
@@ -64,6 +67,8 @@ class Daemon:
     # A queue, because a signal handler may write to it at any moment: an Event has a lock.
     _wake_queue: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
     _sweep_future: "Future[None] | None" = None
+    _last_complaint: str = ""
+    _webhook_secrets: dict[str, list[str]] = field(default_factory=dict)  # by event source
     _next_times: dict[str, float] = field(default_factory=dict)  # by task: when it is due again
 
     @property
@@ -117,8 +122,10 @@ class Daemon:
             stack.enter_context(hold_lock(self.store.folder / "workers" / self.id))
             stack.enter_context(self._registered())
             self.recovery.find_dead()
-            stack.enter_context(self.lease.renewal_thread(self.recovery.find_dead))
-            engine = stack.enter_context(open_engine(self.store.database.url, self.id, self.executor.handle))
+            stack.enter_context(self.lease.renewal_thread(self._after_heartbeat, self._heartbeat_failed))
+            engine = stack.enter_context(
+                open_engine(self.store.database.url, self.id, self.executor.handle, self._engine_complains)
+            )
             self._clear_sandboxes()
             lookers = stack.enter_context(_pool(POLL_THREADS, "look"))
             beginners = stack.enter_context(_pool(2, "begin"))
@@ -134,16 +141,9 @@ class Daemon:
         self.lease.check()
 
     def _webhooks(self, listen: str) -> AbstractContextManager[None]:
-        names = self.config.worker.secret_names()
-        secrets = {source: [os.environ.get(name, "") for name in some] for source, some in names.items()}
-        values = [value for some in secrets.values() for value in some]
-        if not all(values) or not values:
-            message = "worker.listen needs worker.webhook_secrets, and their variables set"
-            hint = "export WEBHOOK_SECRET=..., and write `webhook_secrets: [WEBHOOK_SECRET]`"
-            raise RunnerError(Phase.LOAD, Reason.SECRET_MISSING, message, hint=hint)
-        return serve_webhooks(
-            listen, self.controller.event_sources, secrets, self.controller.own_name, self.wake
-        )
+        self._webhook_secrets.update(_webhook_secrets(self.config))
+        secrets, own_name = self._webhook_secrets, self.controller.own_name
+        return serve_webhooks(listen, self.controller.event_sources, secrets, own_name, self.wake)
 
     @contextmanager
     def _registered(self) -> Iterator[None]:
@@ -169,6 +169,24 @@ class Daemon:
             with self.error_log.report_once("leave"):
                 workers.mark_ended(self.id, self.now())
 
+    def _after_heartbeat(self) -> None:
+        self.error_log.note_answer()
+        self.recovery.find_dead()
+
+    def _heartbeat_failed(self, error: RunnerError) -> None:
+        if is_outage(error):
+            self.error_log.note_outage(error.message)
+        else:
+            log.warning("this worker's heartbeat could not be stored: %s", error.message)
+
+    def _engine_complains(self, line: str) -> None:
+        """Log what the engine of the queue complains of, unless the database is away, which says it all."""
+        if "OperationalError" in line or "onnection" in line:
+            self.error_log.note_outage(line)
+        elif line != self._last_complaint:
+            self._last_complaint = line
+            log.warning("the queue's engine: %s", line)
+
     @contextmanager
     def _runs_stopped(self) -> Iterator[None]:
         """Stop the runs when an error ends the loop: nobody else may take them over while they go on here."""
@@ -184,6 +202,8 @@ class Daemon:
         self, engine: Engine, lookers: ThreadPoolExecutor, beginners: ThreadPoolExecutor, once: bool
     ) -> None:
         while not self.stop_level and self.lease.is_held():
+            if self.has_to_reload:
+                self._reload()
             if self._is_due("look", self.config.worker.poll):
                 self.controller.start_polls(lookers)
             if self.controller.collect_polls(lookers):
@@ -242,6 +262,30 @@ class Daemon:
         """Take no more runs; a second call stops the running ones. A signal handler may call this."""
         self.signals += 1
         self.wake()
+
+    # --- configuration --------------------------------------------------------------------------
+
+    def request_reload(self) -> None:
+        """Read the configuration again. A signal handler may call this."""
+        self.has_to_reload = True
+        self.wake()
+
+    def _reload(self) -> None:
+        """Work with the configuration as it is now; one that is not valid changes nothing. Runs go on."""
+        self.has_to_reload = False
+        with self.error_log.report_once("reload", "the configuration stays as it was: "):
+            if self.reload_config is not None:
+                self._configure(_without_fixed_keys(self.reload_config(), self.config))
+                log.info("the configuration was read again")
+
+    def _configure(self, config: Config) -> None:
+        check_alert(config)
+        secrets = _webhook_secrets(config) if config.worker.listen is not None else {}
+        self.config = self.executor.config = self.recovery.config = config
+        self.controller.configure(config)
+        self._webhook_secrets.clear()
+        self._webhook_secrets.update(secrets)
+        self._next_times.clear()
 
     def _read_stop_requests(self) -> None:
         """Read from the store which runs have to stop, and whether this worker has to."""
@@ -318,6 +362,33 @@ class Daemon:
         faults = self.recovery.clear_sandboxes()
         self.executor.engine_fault = faults.get(self.config.sandbox, "")
         self.executor.needs_sweep = bool(self.executor.engine_fault)
+
+
+_FIXED = ("database", "listen", "silence")
+"""Keys under `worker` that a running worker keeps: others know it by them."""
+
+
+def _without_fixed_keys(new: Config, old: Config) -> Config:
+    """The new configuration, with the old values of what only a restart changes."""
+    kept = {key: getattr(old.worker, key) for key in _FIXED}
+    changed = [f"worker.{key}" for key in _FIXED if getattr(new.worker, key) != kept[key]]
+    changed += ["state_dir"] if new.state != old.state else []
+    for key in changed:
+        log.warning("%s changed: that needs a restart", key)
+    same = {"worker": new.worker.model_copy(update=kept), "state_dir": str(old.state)}
+    return new.model_copy(update=same)
+
+
+def _webhook_secrets(config: Config) -> dict[str, list[str]]:
+    """The secrets of webhooks, by event source. Raises RunnerError SECRET_MISSING."""
+    names = config.worker.secret_names()
+    secrets = {source: [os.environ.get(name, "") for name in some] for source, some in names.items()}
+    values = [value for some in secrets.values() for value in some]
+    if not all(values) or not values:
+        message = "worker.listen needs worker.webhook_secrets, and their variables set"
+        hint = "export WEBHOOK_SECRET=..., and write `webhook_secrets: [WEBHOOK_SECRET]`"
+        raise RunnerError(Phase.LOAD, Reason.SECRET_MISSING, message, hint=hint)
+    return secrets
 
 
 @contextmanager

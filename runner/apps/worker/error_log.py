@@ -6,8 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from runner.core.errors import RunnerError
+from runner.core.model import Reason
 
 log = logging.getLogger("skillrunner.worker")
+
+OUTAGE = "database"
+"""The subject of a database that does not answer."""
+
+
+def is_outage(error: RunnerError) -> bool:
+    """Whether the database did not answer, which passes by itself: it is waited for."""
+    return error.reason is Reason.STORE_FAILED and error.retryable
 
 
 @dataclass(slots=True)
@@ -15,6 +24,7 @@ class ErrorLog:
     """The present errors, by subject."""
 
     errors: dict[str, str] = field(default_factory=dict)
+    _unsaid: set[str] = field(default_factory=set)  # those that an outage of the database explains
 
     @contextmanager
     def report_once(self, subject: str, prefix: str = "") -> Iterator[None]:
@@ -25,7 +35,12 @@ class ErrorLog:
         try:
             yield
         except RunnerError as error:
-            self.report(subject, f"{prefix}{error.message}")
+            if is_outage(error):
+                self.errors[subject] = f"{prefix}{error.message}"
+                self._unsaid.add(subject)
+                self.note_outage(error.message)
+            else:
+                self.report(subject, f"{prefix}{error.message}")
         except Exception as error:  # noqa: BLE001 - see above
             message = f"{prefix}{type(error).__name__}: {error}; this is a bug in skillrunner"
             self.report(subject, message, bug=True)
@@ -38,5 +53,18 @@ class ErrorLog:
             log.error("%s", message, exc_info=bug)
 
     def resolve(self, subject: str) -> None:
-        if self.errors.pop(subject, None) is not None:
+        is_told = subject not in self._unsaid
+        self._unsaid.discard(subject)
+        if self.errors.pop(subject, None) is not None and is_told:
             log.info("%s: it works again", subject)
+
+    def note_outage(self, message: str) -> None:
+        """Log once for each outage that the database does not answer, whoever meets it in whatever words."""
+        if OUTAGE not in self.errors:
+            self.errors[OUTAGE] = message
+            log.error("the database does not answer, and is waited for: %s", " ".join(message.split()))
+
+    def note_answer(self) -> None:
+        """Log that an outage is over."""
+        if self.errors.pop(OUTAGE, None) is not None:
+            log.info("the database answers again")

@@ -45,6 +45,7 @@ class Lease:
     state: str = "running"
     is_lost: bool = False
     clock: Callable[[], float] = uptime
+    is_cut_off: bool = False  # the last heartbeat could not be stored
     _until: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,14 +64,24 @@ class Lease:
     def renew(self) -> None:
         """Send a heartbeat. Raises RunnerError when the database cannot be reached."""
         began = self.clock()
-        if self.is_held() and self.workers.renew(self.id, self.now(), self.state):
+        if not self.is_held():
+            return
+        self.is_cut_off = True
+        lives = self.workers.renew(self.id, self.now(), self.state)
+        self.is_cut_off = False
+        if lives:
             self._until = began + self.silence
         else:
             self.is_lost = True
 
     @contextmanager
-    def renewal_thread(self, after_renewal: Callable[[], None]) -> Iterator[None]:
-        """Renew the lease in a thread for as long as the context lasts; call `after_renewal` each time."""
+    def renewal_thread(
+        self, after_renewal: Callable[[], None], on_failure: Callable[[RunnerError], None]
+    ) -> Iterator[None]:
+        """Renew the lease in a thread for as long as the context lasts.
+
+        Calls `after_renewal` each time, and `on_failure` when the database cannot be reached.
+        """
         done = threading.Event()
 
         def keep() -> None:
@@ -79,7 +90,7 @@ class Lease:
                     self.renew()
                     after_renewal()
                 except RunnerError as error:
-                    log.warning("this worker's heartbeat could not be stored: %s", error.message)
+                    on_failure(error)
 
         thread = threading.Thread(target=keep, name="beat", daemon=True)
         thread.start()

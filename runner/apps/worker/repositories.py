@@ -38,6 +38,13 @@ class RepositoryList:
     def __post_init__(self) -> None:
         self._listing = Repositories(self._api, log.warning)
 
+    def configure(self, config: Config) -> None:
+        """Work with another configuration from now on, and with tokens that are asked for anew."""
+        self.config, self.credentials = config, Credentials(config)
+        self._listing = Repositories(self._api, log.warning)
+        for pattern in set(self.faults) - set(config.worker.repositories):
+            self.error_log.resolve(f"{_LISTING}{pattern}")
+
     def _api(self, owner: str) -> Door:
         """A client that can list the repositories of `owner`."""
         token = partial(self.credentials.list_token, owner)

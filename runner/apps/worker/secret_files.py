@@ -4,7 +4,8 @@ That is how containers and systemd hand secrets over, so that no environment tha
 Only the variables that the configuration names, and the keys of models, are looked for.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from runner.config.settings import Config
@@ -12,6 +13,22 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.harnesses import HARNESSES
 from runner.publish.forges import FORGES
+
+
+class Variables:
+    """The secrets of NAME_FILE variables in this process's environment, which change with their files."""
+
+    def __init__(self) -> None:
+        self._set: set[str] = set()
+
+    def replace(self, read: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+        """Set what `read` finds in the environment as it was at the start. Raises RunnerError of `read`."""
+        given = {name: value for name, value in os.environ.items() if name not in self._set}
+        found = read(given)
+        for gone in self._set - set(found):
+            os.environ.pop(gone, None)
+        os.environ.update(found)
+        self._set = set(found)
 
 
 def from_files(config: Config, environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,11 +2,8 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +17,11 @@ from runner.core.errors import ExitCode, RunnerError, exit_code
 from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runner.apps.cli.commands import Options
-    from runner.apps.worker.daemon import Daemon
+    from runner.apps.worker.secret_files import Variables
     from runner.config.settings import Config
-    from runner.store import Store
 
 _GRACE = 5.0  # seconds that threads have to end once all work is done
 
@@ -40,23 +38,32 @@ def command(context: click.Context, /, config: Path | None, once: bool) -> None:
     """Poll repositories, decide on everything that is due, and run it, until SIGTERM.
 
     The first SIGTERM takes nothing more and waits for what runs, as long as `worker.drain` says; a second
-    one stops what runs.
+    one stops what runs. SIGHUP has it read its configuration again.
     """
     options: Options = context.obj
-    loaded = config_of(options, config)
+    from runner.apps.worker.secret_files import Variables
+
+    variables = Variables()
+    loaded = config_of(options, config, variables)
     context.obj = (options, loaded)
     if context.invoked_subcommand is None:
         _log(options.quiet)
-        work(loaded, once)
+        work(loaded, once, lambda: _load_again(options, config, variables))
 
 
-def config_of(options: "Options", file: Path | None) -> "Config":
+def _load_again(options: "Options", file: Path | None, variables: "Variables") -> "Config":
+    loaded = config_of(options, file, variables)
+    check_repositories(loaded)
+    return loaded
+
+
+def config_of(options: "Options", file: Path | None, variables: "Variables | None" = None) -> "Config":
     """The worker's configuration, read without a repository, with the secrets of NAME_FILE variables."""
-    from runner.apps.worker.secret_files import from_files
+    from runner.apps.worker.secret_files import Variables, from_files
     from runner.config.settings import load_config
 
     loaded = load_config(Path.cwd(), file=file or options.config, flags=state_dir(options))
-    os.environ.update(from_files(loaded, os.environ))
+    (variables or Variables()).replace(lambda environ: from_files(loaded, environ))
     return loaded
 
 
@@ -64,38 +71,40 @@ command.add_command(status)
 command.add_command(drain)
 
 
-def work(config: "Config", once: bool, **parts: Any) -> None:
-    """Run a worker until somebody stops it; `parts` replace parts of the daemon."""
+def work(config: "Config", once: bool, load: "Callable[[], Config] | None" = None, **parts: Any) -> None:
+    """Run a worker until somebody stops it.
+
+    `load` reads its configuration again, and `parts` replace parts of the daemon.
+    """
     from runner.apps.console import one_line
     from runner.apps.families import check_families
     from runner.apps.worker.alerts import check_alert
-    from runner.apps.worker.credentials import Credentials
-    from runner.apps.worker.daemon import Daemon
-    from runner.apps.worker.error_log import ErrorLog
-    from runner.apps.worker.repositories import RepositoryList
-    from runner.run.bootstrap import open_worker_store
+    from runner.apps.worker.service import Service
 
     check_families()
+    check_repositories(config)
+    check_alert(config)
+    service = Service(config, load or (lambda: config), once, parts)
+    try:
+        daemon = service.run()
+    except RunnerError as error:
+        _end_in_any_case(exit_code(error.end))
+        raise
+    faults = daemon.faults if daemon else []
+    code = ExitCode.ERROR if faults or (daemon and daemon.executor.running) else ExitCode.OK
+    _end_in_any_case(code)
+    for fault in faults:
+        click.echo(f"not well: {one_line(fault, 1000)}", err=True)
+    if code is not ExitCode.OK:
+        raise click.exceptions.Exit(code)
+
+
+def check_repositories(config: "Config") -> None:
+    """Raises RunnerError INVALID_CONFIG where there is nothing to work for."""
     if not config.worker.repositories:
         hint = "write `worker: {repositories: [owner/name]}` into skillrunner.yaml"
         message = "worker.repositories is empty: there is nothing to work for"
         raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
-    check_alert(config)
-    with open_worker_store(config) as store, _alone(store):
-        roster = RepositoryList(config, Credentials(config), ErrorLog())
-        daemon = Daemon(config=config, store=store, repository_list=roster, **parts)
-        try:
-            with _signals(daemon):
-                daemon.run(once=once)
-        except RunnerError as error:
-            _end_in_any_case(exit_code(error.end))
-            raise
-        code = ExitCode.ERROR if daemon.executor.running or daemon.faults else ExitCode.OK
-        _end_in_any_case(code)
-        for fault in daemon.faults:
-            click.echo(f"not well: {one_line(fault, 1000)}", err=True)
-        if code is not ExitCode.OK:
-            raise click.exceptions.Exit(code)
 
 
 def _end_in_any_case(code: ExitCode) -> None:
@@ -112,36 +121,6 @@ def _log(quiet: bool) -> None:
         format="%(asctime)s %(levelname)-7s %(message)s",
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-@contextmanager
-def _alone(store: "Store") -> Iterator[None]:
-    """Raises RunnerError when another worker uses the same file database, which serves only one."""
-    from runner.core.locks import lock
-
-    if not store.database.is_file:
-        yield
-        return
-    with ExitStack() as held:
-        try:
-            held.enter_context(lock(store.folder / "worker.lock", wait=False))
-        except BlockingIOError as error:
-            message = f"another worker uses {store.database.place}, and a file serves only one"
-            hint = "give this one another state_dir, or let both share PostgreSQL: worker.database"
-            raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint) from error
-        yield
-
-
-@contextmanager
-def _signals(daemon: "Daemon") -> Iterator[None]:
-    before = {
-        one: signal.signal(one, lambda *_: daemon.request_stop()) for one in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 @command.command()

@@ -111,7 +111,7 @@ def test_a_lease_is_kept_in_a_thread(tmp_path: Path) -> None:
     WorkerStore(store).register(worker("w"))
     held = Lease(WorkerStore(store), "w", 0.3, lambda: NOW)
     heard: list[int] = []
-    with held.renewal_thread(lambda: heard.append(1)):
+    with held.renewal_thread(lambda: heard.append(1), lambda error: pytest.fail(error.message)):
         until = time.monotonic() + 30
         while len(heard) < 5 and time.monotonic() < until:
             time.sleep(0.01)

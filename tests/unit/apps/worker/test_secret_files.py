@@ -1,10 +1,12 @@
 """Secrets that lie in files."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from runner.apps.worker.secret_files import from_files
+from runner.apps.worker.secret_files import Variables, from_files
 from runner.config.settings import load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
@@ -63,3 +65,21 @@ def test_a_file_that_holds_no_secret_is_told(tmp_path: Path, content: bytes | No
     said = refused(tmp_path, {"GITHUB_TOKEN_FILE": str(file)})
     assert str(file) in said
     assert cause in said
+
+
+def test_a_secret_is_read_again_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stood in for a variable the first time is not taken for one that somebody set."""
+    file, variables = tmp_path / "token", Variables()
+    monkeypatch.setattr("os.environ", {"TOKEN_FILE": str(file)})
+
+    def read(environ: Mapping[str, str]) -> Mapping[str, str]:
+        assert "TOKEN" not in environ
+        return {"TOKEN": file.read_text()} if "TOKEN_FILE" in environ else {}
+
+    for value in ("first", "second"):
+        file.write_text(value)
+        variables.replace(read)
+        assert os.environ["TOKEN"] == value
+    del os.environ["TOKEN_FILE"]
+    variables.replace(read)
+    assert "TOKEN" not in os.environ
