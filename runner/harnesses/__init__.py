@@ -48,13 +48,15 @@ class ModelAccess:
 class Package:
     """A package of the npm registry that holds a harness's program, and needs no other package.
 
-    In its texts `{machine}` stands for "x64" or "arm64", `{arch}` for "x86_64" or "aarch64".
+    A sandbox is shown the whole of it. In its texts `{machine}` stands for "x64" or "arm64", `{arch}` for
+    "x86_64" or "aarch64".
     """
 
     name: str
     version: str  # with which the harness is tested
     release: str = "{version}"  # what the registry calls a version
     program: str  # its path in the package
+    needs: str = ""  # its folder without which `program` does not work; empty: none
     node: bool = False  # the program is a script for the image's Node.js
     sha512: Mapping[str, str] = field(default_factory=dict)  # of the tested version, in base64, by machine
 

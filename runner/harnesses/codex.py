@@ -75,6 +75,7 @@ _PACKAGE = Package(
     version="0.169.0",
     release="{version}-linux-{machine}",
     program="vendor/{arch}-unknown-linux-musl/bin/codex",
+    needs="vendor/{arch}-unknown-linux-musl",
     sha512={
         "x64": "o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww==",
         "arm64": "NZ/DaQUpcQmxmqee7Z9uC1rzw3GhSbooawcaTe1LN5Yk+WlinUKGdTXJgClRT/9ogQEEM9TWxYzvxPfj5G/xFg==",

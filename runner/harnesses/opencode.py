@@ -4,8 +4,9 @@ Source: OpenCode docs, "CLI" and "Config"; the shapes are those of 1.18.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -177,6 +178,14 @@ class OpencodeReader(JsonReader):
             yield Finish(ok=False, text=message)
 
 
+_PATCHED = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$", re.MULTILINE)
+_KINDS: Mapping[str, Literal["add", "update", "delete"]] = {
+    "Add": "add",
+    "Update": "update",
+    "Delete": "delete",
+}
+
+
 def _tool(part: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     """A call is told once, when it has ended."""
     call, tool = text(part, "callID"), text(part, "tool")
@@ -192,6 +201,9 @@ def _tool(part: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[Transcr
         output=text(state, "output") or text(state, "error"),
         exit_code=count(metadata, "exit") if isinstance(metadata.get("exit"), int) else None,
     )
+    if ok and tool == "apply_patch":
+        for verb, path in _PATCHED.findall(text(given, "patchText")):
+            yield FileEdit(path=path.strip(), kind=_KINDS[verb])
     if ok and tool in ("write", "edit"):
         yield FileEdit(
             path=text(given, "filePath"), kind="add" if metadata.get("exists") is False else "update"

@@ -241,6 +241,8 @@ def _nothing(tally: Tally, program: str) -> Outcome:
         message = f"{program} worked and found nothing to change{_quote(said)}"
         return Outcome(ok=False, reason=Reason.NO_CHANGES, message=message)
     why = f"all of its {tally.calls} tool calls failed" if tally.calls else "it called no tool"
+    if tally.problem is not None:
+        why += f" ({_shortened(tally.problem.message, _QUOTED)})"
     message = f"{program} says that it is done, but nothing changed and {why}{_quote(said)}"
     return Outcome(ok=False, reason=Reason.NO_EVIDENCE, message=message)
 

@@ -183,7 +183,7 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
         fallback=_fallback(configured, kind, find) if model else (),
         prices=configured_prices(place.config.prices),
         record_traffic=gateway.record,
-        program=_program(configured.binary if configured else None, kind),
+        program=_program(place, configured.binary if configured else None, kind),
         harness_variables=dict(configured.variables) if configured else {},
         helper_image=gateway.image,
         build_registries=tuple(place.config.builds.registries),
@@ -227,8 +227,8 @@ def _other_remote(place: Place, target: Forge, skill: str, name: str) -> Remote:
     )
 
 
-def _program(configured: str | None, kind: str) -> "Program | None":
-    from runner.run.environment.install import Program
+def _program(place: Place, configured: str | None, kind: str) -> "Program | None":
+    from runner.run.environment.install import FOLDER, configured_program
 
     if configured is None:
         return None
@@ -236,7 +236,8 @@ def _program(configured: str | None, kind: str) -> "Program | None":
     if not path.is_file():
         message = f"harnesses.{kind}.binary: there is no file {path}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint="correct it in skillrunner.yaml")
-    return Program(file=path)
+    harness = HARNESSES.get(kind)
+    return configured_program(path, harness.program or kind, harness.package, place.config.state / FOLDER)
 
 
 def _install(place: Place, harness: Harness, kind: str) -> "Install | None":

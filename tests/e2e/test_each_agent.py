@@ -1,13 +1,15 @@
-"""Each real agent makes one change in the real sandbox, through the gateway, as a model's script says."""
+"""Each real agent with its default model makes one change in the real sandbox, through the gateway."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.core.model import FileEdit, Limits, SessionStart, ToolCall, Usage
 from tests.parts import agents
 from tests.parts.model_server import ModelServer
+from tests.parts.protocols import responses
 from tests.parts.sessions import KEY, PROMPT, WRITE, run_agent
 
 pytestmark = [pytest.mark.docker, pytest.mark.real_cli]
@@ -17,15 +19,19 @@ SCRIPT = [WRITE, [{"shell": LOOK}], [{"say": "Done."}]]
 TOLD = Usage(tokens_in=3600, tokens_out=102)
 HEADERS = {"claude": ("x-api-key", KEY), "gemini": ("x-goog-api-key", KEY)}
 USAGE = {
-    "claude": Usage(tokens_in=3600, tokens_out=102, cost_usd=0.01233),
+    "claude": Usage(tokens_in=3600, tokens_out=102, cost_usd=0.01644),
     "codex": TOLD,
     "copilot": Usage(),
-    "gemini": TOLD,
+    "gemini": Usage(tokens_in=4800, tokens_out=136),  # it asks first which model shall do it
     "opencode": TOLD,
     "qwen": TOLD,
 }
 LATE = ("copilot", "gemini", "qwen")  # they print something before they name their session
 INSTRUCTIONS = 'Say "please".\nAlways.'
+
+
+def _tools_of_codex(body: Any) -> bool:
+    return bool(isinstance(body.get("input"), list) and responses.tools(body))
 
 
 @pytest.mark.parametrize("agent", agents.AGENTS)
@@ -36,7 +42,9 @@ def test_a_change_is_made_with_a_key_that_only_the_gateway_holds(
     options = {"append_system_prompt": INSTRUCTIONS}
     upstream = model_server.url(name, SCRIPT)
     limits = Limits(timeout=200)
-    ran = run_agent(agent, agents.AGENTS[agent](), local_image, tmp_path, upstream, limits, options)
+    ran = run_agent(
+        agent, agents.AGENTS[agent](), local_image, tmp_path, upstream, limits, options, names_model=False
+    )
 
     assert ran.outcome.ok, (ran.outcome, ran.seen)
     assert (ran.workspace / "hello.txt").read_text() == "hello\n"
@@ -55,7 +63,7 @@ def test_a_change_is_made_with_a_key_that_only_the_gateway_holds(
     assert PROMPT.strip().encode() not in seen
 
     header, value = HEADERS.get(agent, ("authorization", f"Bearer {KEY}"))
-    work = [one for one in model_server.asked(name) if one.body.get("tools")]
+    work = [one for one in model_server.asked(name) if one.body.get("tools") or _tools_of_codex(one.body)]
     assert len(work) == 3
     for request in work:
         body = json.dumps(request.body)

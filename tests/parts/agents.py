@@ -1,6 +1,7 @@
 """The real agent CLIs, in the versions with which their harnesses are tested; a sandbox mounts them."""
 
 import fcntl
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -28,16 +29,22 @@ class Agent:
     program: Path
     needs: tuple[Path, ...] = ()  # the folder of its package, and Node.js
     script: str = ""  # in that folder
+    shown: Program | None = None  # as a run shows it to its sandbox, where it needs no Node.js
 
 
 def claude() -> Path:
     """Claude Code's own program; it needs glibc and no Node.js."""
-    return _installed("claude-code").file
+    return _agent("claude-code").program
 
 
 def _agent(kind: str) -> Agent:
-    program = _installed(kind)
-    return Agent(program.file) if program.lib is None else _on_node(kind, program.lib)
+    program, package = _installed(kind), HARNESSES.get(kind).package
+    assert package is not None
+    assert program.lib is not None
+    if package.node:
+        return _on_node(kind, program.lib)
+    arch = platform.machine()
+    return Agent(program.lib / package.program.format(arch=arch), shown=program)
 
 
 AGENTS: Mapping[str, Callable[[], Agent]] = {

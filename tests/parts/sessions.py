@@ -71,6 +71,19 @@ class Ran:
         return [event for event in self.seen if isinstance(event, kind)]
 
 
+def _mounts(installed: Agent, name: str) -> tuple[Mount, ...]:
+    if installed.shown is not None:
+        return tuple(installed.shown.mounts(name, _tools()))
+    return (
+        Mount(source=installed.program, target=f"{_tools()}/{name}"),
+        *(Mount(source=path, target=str(path)) for path in installed.needs),
+    )
+
+
+def _tools() -> str:
+    return SANDBOXES.get("docker").tools
+
+
 def run_agent(
     agent: str,
     installed: Agent,
@@ -82,12 +95,13 @@ def run_agent(
     mcp: Sequence[McpServer] = (),
     variables: Mapping[str, str] | None = None,
     opened: Callable[..., AbstractContextManager[GatewayAddress]] = open_gateway,
+    names_model: bool = True,
 ) -> Ran:
     """Let `agent` do what the model at `upstream` says, in new folders below `folder`.
 
-    `opened` makes another gateway than the usual one.
+    `opened` makes another gateway than the usual one; without `names_model` the agent has its default model.
     """
-    harness, model = AGENTS[agent]
+    harness, model = AGENTS[agent][0], AGENTS[agent][1] if names_model else None
     asked = HarnessSpec(kind=agent, model=model, options={**OPTIONS.get(agent, {}), **(options or {})})
     name = harness.program or asked.options["command"][0]
     workspace, exchange, kept = (folder / name for name in ("workspace", "exchange", "kept"))
@@ -101,10 +115,7 @@ def run_agent(
         image=image,
         workspace=workspace,
         exchange=exchange,
-        mounts=(
-            Mount(source=installed.program, target=f"/opt/skillrunner/bin/{name}"),
-            *(Mount(source=path, target=str(path)) for path in installed.needs),
-        ),
+        mounts=_mounts(installed, name),
         gateway=True,
     )
     seen: list[TranscriptEvent] = []

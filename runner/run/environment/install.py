@@ -27,14 +27,15 @@ _BIN, _LIB = "bin", "lib"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """An executable. A script finds the rest of its package at `../lib/<name>` from itself."""
+    """An executable. What it needs stands at `../lib/<name>` in a sandbox, where a script starts it."""
 
     file: Path
-    lib: Path | None = None  # the folder with the rest of its package
+    lib: Path | None = None  # the folder with all that it needs
+    launcher: Path | None = None  # starts it from there; None: `file` does so itself
 
     def mounts(self, name: str, tools: str) -> Iterator[Mount]:
         """The mounts with which a sandbox has the program in `tools`, a folder of its path."""
-        yield Mount(source=self.file, target=f"{tools}/{name}")
+        yield Mount(source=self.launcher or self.file, target=f"{tools}/{name}")
         if self.lib is not None:
             yield Mount(source=self.lib, target=f"{Path(tools).parent}/{_LIB}/{name}")
 
@@ -61,7 +62,9 @@ class Install:
                 if not place.is_dir():
                     say(f"{self.name} {version} is installed from {self.registry}")
                     self._fetch(place, names, version, machine)
-        return _program(place, self.name, package)
+                file = place / _BIN / self.name
+                _write_launcher(file, self.name, package.program.format(**names), package.node)
+        return Program(file=file, lib=place / _LIB / self.name)
 
     def _fetch(self, place: Path, names: dict[str, str], version: str, machine: str) -> None:
         package = self.package
@@ -73,29 +76,51 @@ class Install:
             inside = aside / _LIB / self.name
             inside.mkdir(parents=True)
             npm.unpack(self.registry, package.name.format(**names), release, known, inside)
-            _expose(aside / _BIN / self.name, inside / package.program.format(**names), package.node)
+            _check(inside / package.program.format(**names))
             aside.rename(place)
         finally:
             safe_fs.remove(aside)
 
 
-def _expose(link: Path, program: Path, node: bool) -> None:
-    """Link the program under its own name in a folder of its own."""
+def configured_program(path: Path, name: str, package: Package | None, folder: Path) -> Program:
+    """A program of this machine; where it stands in its package, with what that says it needs."""
+    root = _root(path, package) if package is not None else None
+    if root is None:
+        return Program(file=path)
+    launcher = folder / f"{name}.launcher"
+    with safe_fs.os_errors(Phase.SANDBOX):
+        _write_launcher(launcher, name, path.relative_to(root).as_posix())
+    return Program(file=path, lib=root, launcher=launcher)
+
+
+def _root(path: Path, package: Package) -> Path | None:
+    """The folder that a program needs; None: it needs none, or is not where its package has it."""
+    machine = _MACHINES.get(platform.machine().lower(), "")
+    names = {"machine": machine, "arch": _ARCHES.get(machine, "")}
+    inside = Path(package.program.format(**names))
+    if not package.needs or path.parts[-len(inside.parts) :] != inside.parts:
+        return None
+    return path.parents[len(inside.parts) - 1] / package.needs.format(**names)
+
+
+def _check(program: Path) -> None:
     if not program.is_file():
         message = f"the package holds no {program.name} where it was expected"
         hint = "name another version under `harnesses`, or a program of your own: `binary`"
         raise RunnerError(Phase.SANDBOX, Reason.HARNESS_MISSING, message, hint=hint)
-    link.parent.mkdir()
-    if node:
-        path = f"{_LIB}/{link.name}/{program.relative_to(link.parents[1] / _LIB / link.name)}"
-        link.write_text(f'#!/bin/sh\nexec node "${{0%/*}}/../{path}" "$@"\n')
-    else:
-        os.link(program, link)
-    link.chmod(0o755)
+    program.chmod(0o755)
 
 
-def _program(place: Path, name: str, package: Package) -> Program:
-    return Program(file=place / _BIN / name, lib=place / _LIB / name if package.node else None)
+def _write_launcher(file: Path, name: str, program: str, node: bool = False) -> None:
+    """Write the script that starts a program from its own folder: it looks for its parts beside itself."""
+    text = f'#!/bin/sh\nexec {"node " if node else ""}"${{0%/*}}/../{_LIB}/{name}/{program}" "$@"\n'
+    if file.is_file() and file.stat().st_size == len(text) and file.read_text() == text:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.write_text(text)
+    aside.chmod(0o755)
+    aside.replace(file)
 
 
 def _machine() -> str:

@@ -1,5 +1,6 @@
 """Gemini. Source: Google's API reference, "Generating content" (`generateContent` and its stream)."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -46,7 +47,14 @@ def _parts(body: Any, steps: Steps) -> Iterator[dict[str, Any]]:
             schema = tool.get("parametersJsonSchema") or tool.get("parameters") or {}
             yield {"functionCall": {"name": tool["name"], "args": arguments(schema, call, value)}}
         if "say" in step:
-            yield {"text": step["say"]}
+            yield {"text": _routed(body) or step["say"]}
+
+
+def _routed(body: Any) -> str:
+    """The answer to Gemini CLI's question which model shall do the work; empty: it asks something else."""
+    asked = body.get("generationConfig", {}).get("responseJsonSchema", {}).get("properties", {})
+    known = {"complexity_reasoning": "It is simple.", "complexity_score": 1}
+    return json.dumps(known) if known.keys() == asked.keys() else ""
 
 
 def events(made: Mapping[str, Any]) -> Iterator[bytes]:

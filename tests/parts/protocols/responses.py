@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT, Steps, arguments, chosen, frame, runs
+from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT, Steps, arguments, chosen, frame, patch, runs
 
 
 def turn(body: Any) -> int:
@@ -41,10 +41,21 @@ def answer(body: Any, steps: Steps, serial: int) -> dict[str, Any]:
     }
 
 
+def tools(body: Any) -> list[Mapping[str, Any]]:
+    """Those that a request offers; Codex's newer models are told of theirs in the conversation."""
+    told = [one for item in body["input"] if isinstance(item, dict) for one in item.get("tools", ())]
+    return [*body.get("tools", ()), *(one for space in told for one in space.get("tools", ()))]
+
+
 def _output(body: Any, steps: Steps, serial: int) -> Iterator[dict[str, Any]]:
+    offered = tools(body)
+    scripted = any(one["type"] == "custom" and one["name"] == "exec" for one in offered)
     for index, step in enumerate(steps):
-        for tool, call, value in chosen(body.get("tools", ()), step):
-            yield _call(tool, call, value, f"{serial}_{index}")
+        key = f"{serial}_{index}"
+        if scripted and ("write" in step or "shell" in step):
+            yield _script(step, key)
+        else:
+            yield from (_call(tool, call, value, key) for tool, call, value in chosen(offered, step))
         if "say" in step:
             text = {"type": "output_text", "text": step["say"], "annotations": []}
             yield {"type": "message", "id": f"msg_{serial}_{index}", "role": "assistant", "content": [text]}
@@ -57,11 +68,19 @@ def _call(tool: Mapping[str, Any], call: str, value: Any, key: str) -> dict[str,
         own = {"namespace": space, "name": tool["name"].removeprefix(f"{space}__")}
         return {"type": "function_call", "arguments": json.dumps(value), **common, **own}
     if tool["type"] == "custom":
-        lines = "".join(f"+{line}\n" for line in value["content"].splitlines())
-        patch = f"*** Begin Patch\n*** Add File: {value['path']}\n{lines}*** End Patch\n"
-        return {"type": "custom_tool_call", "input": patch, **common}
+        return {"type": "custom_tool_call", "input": patch(value), **common}
     filled = arguments(tool["parameters"], call, value)
     return {"type": "function_call", "arguments": json.dumps(filled), **common}
+
+
+def _script(step: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A call of the tool that runs JavaScript, in which all others are functions."""
+    if "write" in step:
+        code = f"text(await tools.applypatch({json.dumps(patch(step['write']))}))"
+    else:
+        code = f"text(await tools.exec_command({json.dumps({'cmd': step['shell']})}))"
+    common = {"id": f"fc_{key}", "call_id": f"call_{key}", "status": "completed"}
+    return {"type": "custom_tool_call", "name": "exec", "namespace": "functions", "input": code, **common}
 
 
 def events(made: Mapping[str, Any]) -> Iterator[bytes]:

@@ -60,7 +60,7 @@ def arguments(schema: Mapping[str, Any], call: str, value: Any) -> dict[str, Any
     """What the tool's schema wants, filled with what the step says."""
     if call == "tool":
         return dict(value)
-    known = _FILE if call == "write" else _COMMAND
+    known = _FILE | {"patchText"} if call == "write" else _COMMAND
     filled = {}
     for name, rule in schema.get("properties", {}).items():
         if name in known:
@@ -74,9 +74,17 @@ def _filled(name: str, rule: Mapping[str, Any], value: Any) -> Any:
     if not isinstance(value, str):
         if name in _CONTENT:
             return value["content"]
+        if name == "patchText":
+            return patch(value)
         absolute = "absolute" in rule.get("description", "").lower()
         return f"{_WORKSPACE}/{value['path']}" if absolute else value["path"]
     return ["sh", "-c", value] if rule.get("type") == "array" else value
+
+
+def patch(value: Mapping[str, str]) -> str:
+    """What adds a file, in the language that OpenAI's models are taught."""
+    lines = "".join(f"+{line}\n" for line in value["content"].splitlines())
+    return f"*** Begin Patch\n*** Add File: {value['path']}\n{lines}*** End Patch\n"
 
 
 def _default(rule: Mapping[str, Any]) -> Any:

@@ -185,6 +185,15 @@ def test_the_agents_question_is_quoted() -> None:
     assert found.message.endswith('; it asked: "Which one do you mean, a.md or b.md?"')
 
 
+def test_why_an_agent_had_no_tool_is_told() -> None:
+    problem = "Code Mode is unavailable because codex-code-mode-host was not found"
+    told = [
+        {"type": "item.completed", "item": {"type": "error", "message": problem}},
+        {"type": "turn.completed"},
+    ]
+    assert f"it called no tool ({problem})" in unchanged("codex", told).message
+
+
 def test_the_agents_last_words_are_quoted_where_nothing_changed() -> None:
     told = claude(result="All is up to\ndate.")
     told[1:1] = [call("Bash", command="ls"), RESULT]

@@ -155,3 +155,17 @@ def test_other_lines() -> None:
 )
 def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
     assert not judged(Opencode(), lines(data), exited(0), True).ok
+
+
+def test_files_of_a_patch_are_edits() -> None:
+    patch = (
+        "*** Begin Patch\n*** Add File: a.md\n+x\n*** Update File: b.md\n*** Delete File: c.md\n*** End Patch"
+    )
+    state = {"status": "completed", "input": {"patchText": patch}, "output": "ok"}
+    part = {"callID": "1", "tool": "apply_patch", "state": state}
+    events = read(OpencodeReader(), lines({"type": "tool_use", "part": part}))
+    assert [event for event in events if isinstance(event, FileEdit)] == [
+        FileEdit(path="a.md", kind="add"),
+        FileEdit(path="b.md", kind="update"),
+        FileEdit(path="c.md", kind="delete"),
+    ]

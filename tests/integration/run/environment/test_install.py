@@ -1,6 +1,8 @@
 """Programs of harnesses that are installed, from a registry of this machine."""
 
+import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.harnesses import Package
-from runner.run.environment.install import Install, Program
+from runner.run.environment.install import Install, Program, configured_program
 from tests.parts.npm import Registry, packed, registry, sha512
 
 MACHINE = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
@@ -64,6 +66,79 @@ def test_a_script_finds_its_package(published: Registry, tmp_path: Path) -> None
     assert said_by(program, "two words") == "script two words { a: 1 }"
     mounts = {mount.target: mount.source for mount in program.mounts("agent", "/opt/tools/bin")}
     assert mounts == {"/opt/tools/bin/agent": program.file, "/opt/tools/lib/agent": program.lib}
+
+
+NEEDY = Package(
+    name="agent",
+    version="1.2.3",
+    program="vendor/{arch}/bin/agent",
+    needs="vendor/{arch}",
+)
+ARCH = f"vendor/{platform.machine()}"
+WHOLE = packed(
+    {
+        f"{ARCH}/bin/agent": b"#!/bin/sh\ncat ${0%/*}/beside ${0%/*}/../more/other\n",
+        f"{ARCH}/bin/beside": b"beside ",
+        f"{ARCH}/more/other": b"and more",
+        "secret": b"x",
+    }
+)
+
+
+def shown(program: Program, folder: Path) -> Path:
+    """The program where a sandbox that mounts it has it."""
+    for mount in program.mounts("agent", str(folder / "bin")):
+        target = Path(mount.target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if mount.source.is_dir():
+            shutil.copytree(mount.source, target)
+        else:
+            shutil.copy(mount.source, target)
+    return folder / "bin/agent"
+
+
+def test_a_program_finds_what_stands_beside_it(published: Registry, tmp_path: Path) -> None:
+    published.publish("agent", "1.2.3", WHOLE)
+    program = install(NEEDY, published, tmp_path / "state")
+    assert said_by(program) == "beside and more"
+    there = shown(program, tmp_path / "sandbox")
+    assert said_by(Program(file=there)) == "beside and more"
+
+
+def test_a_program_of_an_older_release_gets_what_stands_beside_it(
+    published: Registry, tmp_path: Path
+) -> None:
+    """It was a link to the program alone."""
+    published.publish("agent", "1.2.3", WHOLE)
+    program = install(NEEDY, published, tmp_path)
+    assert program.lib is not None
+    program.file.unlink()
+    os.link(program.lib / ARCH / "bin/agent", program.file)
+    again = install(NEEDY, published, tmp_path)
+    assert said_by(again) == "beside and more"
+    assert (program.lib / ARCH / "bin/agent").read_bytes().startswith(b"#!/bin/sh\ncat ")
+
+
+def test_a_configured_program_is_shown_with_what_its_package_needs(tmp_path: Path) -> None:
+    own = tmp_path / "node_modules" / ARCH / "bin/agent"
+    own.parent.mkdir(parents=True)
+    own.write_text("#!/bin/sh\ncat ${0%/*}/beside\n")
+    own.chmod(0o755)
+    (own.parent / "beside").write_text("beside")
+    (tmp_path / "node_modules/private").write_text("x")
+    program = configured_program(own, "agent", NEEDY, tmp_path / "state")
+    assert program.file == own
+    there = shown(program, tmp_path / "sandbox")
+    assert said_by(Program(file=there)) == "beside"
+    assert not list((tmp_path / "sandbox").rglob("private"))
+
+
+@pytest.mark.parametrize("package", [None, NATIVE, NEEDY])
+def test_of_a_configured_program_elsewhere_nothing_else_is_shown(
+    tmp_path: Path, package: Package | None
+) -> None:
+    own = tmp_path / "bin/agent"
+    assert configured_program(own, "agent", package, tmp_path) == Program(file=own)
 
 
 def test_another_version_is_the_registrys_word(published: Registry, tmp_path: Path) -> None:
