@@ -112,14 +112,19 @@ def _pull_requests(runs: "Store", repository: str) -> "LocalPullRequests":
     return LocalPullRequests(runs.engine, runs.database, repository)
 
 
-def find_base(place: Place, target: Forge, wanted: str | None) -> tuple[Base, Mirror]:
-    """The commit that the work starts from: the head of the branch `wanted`, or of the default branch."""
+def find_base(
+    place: Place, target: Forge, wanted: str | Callable[[Repository], str | None] | None
+) -> tuple[Base, Mirror]:
+    """The commit that the work starts from: the head of the branch `wanted`, or of the default branch.
+
+    A function tells which is wanted in a repository.
+    """
     remote = target.remote()
     mirror = Mirror(place.config.state, remote.url)
     mirror.fetch(remote)
     default = target.default_branch()
     repository = Repository(name=target.repository, url=remote.url, default_branch=default)
-    ref = wanted or default
+    ref = (wanted(repository) if callable(wanted) else wanted) or default
     return Base(repository=repository, ref=ref, sha=mirror.resolve(f"refs/heads/{ref}")), mirror
 
 

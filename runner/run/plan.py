@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -115,6 +116,33 @@ def plan(
         ),
     )
     return replace(spec, digest=digest_of(spec))
+
+
+_NO_BRANCH = re.compile(
+    r"^[-/.]|[\x00-\x20~^:?*\[\\\x7f]|\.\.|@\{|//|/\.|[/.]$|\.lock(/|$)"
+)  # git-check-ref-format(1)
+
+
+def base_branch(
+    skill: Skill, trigger: Trigger, repository: Repository, run_id: str, now: datetime
+) -> str | None:
+    """The branch that the skill's outputs ask to start from, rendered; None: the default branch.
+
+    Raises RunnerError INVALID_INPUT where the template gives no branch's name.
+    """
+    template = skill.base_branch
+    if template is None:
+        return None
+    trigger = replace(trigger, inputs=resolve_inputs(skill, trigger.inputs))
+    reference = SkillRef(
+        name=skill.name, path=skill.path, commit=None, digest=skill.digest, description=skill.description
+    )
+    context = _context(reference, trigger, Base(repository=repository, ref="", sha=""), run_id, now)
+    name = render_key(Template(text=template, file=skill.file), context)
+    if not name or name == "@" or _NO_BRANCH.search(name):
+        hint = f"see `base` in {skill.file}: {template}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, f"{name!r} is no branch's name", hint=hint)
+    return name
 
 
 def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ becomes a new run. A person at the command line gives the skill and the trigger 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from runner.clients.git import files_at, last_changes
@@ -17,6 +18,7 @@ from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
 from runner.run.launch import ContinuedRun, NewRun, continuation_spec
 from runner.run.place import Host
+from runner.run.plan import base_branch
 from runner.scheduler.admission import PRIORITIES
 from runner.skills import Skill, load
 from runner.store import Store, new_run_id
@@ -145,7 +147,9 @@ def new_run(
     `commit` is where the skill's text was read, None for files that are not committed. Raises RunnerError of
     the forge.
     """
-    base, mirror = bootstrap.find_base(host.place, host.forge, branch or skill.base_branch)
+    now = datetime.now(UTC)
+    wanted = partial(base_branch, skill, trigger, run_id=run_id, now=now)
+    base, mirror = bootstrap.find_base(host.place, host.forge, branch or wanted)
     return NewRun(
         run_id=run_id,
         skill=skill,

@@ -78,7 +78,7 @@ class Output(Plugin, Protocol):
     """What GitHub's token must be allowed for it, in the words of a workflow's `permissions:`."""
 
     def base_branch(self, options: Model) -> str | None:
-        """The branch that the work has to start from; None: the default branch."""
+        """The branch that the work has to start from, as the file says it: a template; None: the default."""
         return None
 
     def labels(self, options: Model) -> Sequence[str]:

@@ -42,7 +42,8 @@ class PullRequestOptions(Model):
         description="Template: runs of equal keys share one pull request; default: what the event is about",
     )
     base: Maybe[Text] = Field(
-        default=None, description="The branch that it goes to; default: the default branch"
+        default=None,
+        description="Template: the branch that it goes to and starts from; default: the default branch",
     )
     labels: Annotated[Many[Text], Field(max_length=100)] = Field(default=(), description="Labels")
     reviewers: Annotated[Many[Text], Field(max_length=30)] = Field(

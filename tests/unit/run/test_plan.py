@@ -1,5 +1,6 @@
 """A plan resolves everything: defaults, inputs, templates, flags; equal work has equal digests."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import HarnessSpec, Limits, McpServer, Reason, Repository, Route, RunSpec, Trigger
 from runner.harnesses import HARNESSES
 from runner.run.dry_run import preview_lines
-from runner.run.plan import Base, Defaults, plan
+from runner.run.plan import Base, Defaults, base_branch, plan
 from runner.skills import Skill, load
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -254,3 +255,57 @@ def test_nothing_is_cut_off_a_key() -> None:
     (output,) = planned(keyed, replace(RELEASE, event={"release": {"tag_name": tag}})).outputs
     assert output.options["key"] == f"t/{tag}"
     assert len(output.options["title"]) == 200
+
+
+def base_of(template: str, tag: str = "v1", **inputs: Any) -> str | None:
+    declared = "inputs: {line: {type: string, default: lts}}\n"
+    found = skill(YAML + f"    base: {json.dumps(template)}\n" + declared)
+    trigger = replace(RELEASE, event={"release": {"tag_name": tag}}, inputs=inputs)
+    return base_branch(found, trigger, BASE.repository, "run-1", NOW)
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("dev", "dev"),
+        ("release/{{ event.release.tag_name }}", "release/v1"),
+        ("{{ inputs.line }}", "lts"),
+        ("{{ repository.default_branch }}-next", "main-next"),
+        ("{{ skill.name }}-{{ now.year }}", "docs-2026"),
+        ("{% if event.release.tag_name == 'v1' %}one{% else %}two{% endif %}", "one"),
+    ],
+)
+def test_the_base_is_a_template(template: str, name: str) -> None:
+    assert base_of(template) == name
+
+
+def test_without_a_base_it_is_the_default_branch() -> None:
+    assert base_branch(skill(), RELEASE, BASE.repository, "run-1", NOW) is None
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "main~1",
+        "a b",
+        "-f",
+        "a..b",
+        "x.lock",
+        "@{-1}",
+        "a//b",
+        "/a",
+        "a/",
+        "a:b",
+        "",
+        "@",
+        "a\x7f",
+        "a^{tree}",
+    ],
+)
+def test_a_base_that_is_no_branchs_name_is_refused_with_its_template(tag: str) -> None:
+    """The event may say what it likes: what is resolved is a branch, and no expression of git's."""
+    with pytest.raises(RunnerError) as caught:
+        base_of("{{ event.release.tag_name }}", tag)
+    assert caught.value.reason is Reason.INVALID_INPUT
+    assert "is no branch's name" in caught.value.message
+    assert "{{ event.release.tag_name }}" in caught.value.hint

@@ -30,7 +30,7 @@ def comment(action: str, at: str | None = AT) -> dict[str, Any]:
     ("payload", "kind"),
     [
         ({"comment": {}, "issue": {}}, "issue_comment"),
-        ({"comment": {}, "pull_request": {}}, "pull_request"),
+        ({"comment": {}, "pull_request": {}}, None),
         ({"comment": {}}, None),
         ({"issue": {}}, "issues"),
         ({"issue": "text"}, None),

@@ -241,6 +241,26 @@ def test_an_event_tells_its_kind_subject_and_key(kind: str) -> None:
 
 def test_an_event_of_no_known_kind() -> None:
     assert kind_of({"zen": "Keep it logically awesome."}) is None
+
+
+_PULL = {"id": 6, "number": 4, "head": {"sha": "abc"}, "base": {"ref": "main"}}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"action": "submitted", "review": {"id": 1}, "pull_request": _PULL},
+        {"action": "dismissed", "review": None, "pull_request": _PULL},
+        {"action": "created", "comment": {"id": 1}, "pull_request": _PULL},
+        {"action": "resolved", "thread": {"comments": []}, "pull_request": _PULL},
+        {"action": "created", "deployment": {"id": 1}, "workflow_run": {"id": 2}},
+        {"action": "created", "deployment_status": {"id": 1}, "deployment": {}, "check_run": {"id": 2}},
+        {"action": "created", "comment": {"commit_id": "abc"}},
+    ],
+)
+def test_an_event_that_shows_the_object_of_another_is_not_that_other(payload: dict[str, Any]) -> None:
+    """A review, a comment on code and a thread show their pull request; a deployment its workflow run."""
+    assert kind_of({**payload, "sender": {"login": "ada"}}) is None
     assert TRIGGERS.get("webhook").subject({"a": 1}) == ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,12 +124,14 @@ class _Start:
 
 def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[str, Any]) -> None:
     from runner.run import bootstrap
+    from runner.run.plan import base_branch
     from runner.run.testing import case as cases
 
     with bootstrap.open_store(place.config) as runs:
         start = _start(runs, skill, given)
         target = bootstrap.make_forge(place, runs)
-        base, mirror = bootstrap.find_base(place, target, start.branch or skill.base_branch)
+        wanted = partial(base_branch, skill, start.trigger, run_id="", now=start.now)
+        base, mirror = bootstrap.find_base(place, target, start.branch or wanted)
         sha = mirror.resolve(start.sha or base.sha)
     files = _files(mirror.directory, sha, place.config.skills, given["files"])
     tags = mirror.git.output("tag", "--points-at", sha).split()

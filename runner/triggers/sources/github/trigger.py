@@ -9,6 +9,9 @@ from runner.triggers._event_key import minute_keys
 from runner.triggers.sources.github.event_list import EventList
 from runner.triggers.sources.github.workflow_filters import union
 
+_OF_OTHERS = frozenset({"review", "comment", "thread", "deployment", "deployment_status"})
+"""Objects of events that show what they are about as another event does: a review its pull request."""
+
 
 class GitHubTrigger(TriggerKind):
     """An event of GitHub's; `name` is GitHub's own name of it, in `X-GitHub-Event` as under `on:`.
@@ -27,7 +30,7 @@ class GitHubTrigger(TriggerKind):
     """Other workflow events of GitHub's that tell the same, under other rights."""
 
     def recognizes(self, payload: Mapping[str, Any]) -> bool:
-        return isinstance(payload.get(self.name), Mapping)
+        return isinstance(payload.get(self.name), Mapping) and not _OF_OTHERS & payload.keys()
 
     def other_keys(self, payload: Mapping[str, Any]) -> tuple[str, ...]:
         path = self.time_of(payload)
