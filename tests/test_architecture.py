@@ -195,6 +195,24 @@ def test_functions_stay_short() -> None:
     assert measured[int(len(measured) * 0.9)] <= 30
 
 
+def test_programs_print_through_one_door() -> None:
+    """What others wrote is made harmless there, and nowhere has to be thought of."""
+    prints = re.compile(r"\bprint\(|click\.s?echo|sys\.(stdout|stderr)\.write|logging\.basicConfig|Console\(")
+    doors = {"runner.apps.terminal", "runner.apps.console", "runner.apps.action.job_output"}
+    found = {
+        name
+        for name, file in modules().items()
+        if name.startswith("runner.") and prints.search(file.read_text()) and name not in doors
+    }
+    assert found == set()
+
+
+def test_json_is_read_in_one_place() -> None:
+    """It refuses what is nested so deeply that whoever walks through it fails."""
+    readers = {"runner.core.payload", "runner.store.migrations.versions.0003_reconcile"}
+    assert {name for name, file in modules().items() if "json.loads(" in file.read_text()} <= readers
+
+
 def test_what_decides_does_not_act() -> None:
     """No process, network or database is opened in pure modules."""
     wrong = []

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from runner.apps.terminal import print_to
 from runner.core.model import Message, RunEvent, ToolCall, TranscriptEvent, Usage, UsageReport
 from runner.core.redact import escape_invisible
 from runner.core.units import span_text
@@ -75,7 +76,7 @@ class Progress:
 
     def _print(self, text: str, bold: bool) -> None:
         if self._live is None:
-            print(text, file=self._stream, flush=True)
+            print_to(self._stream, text)
             return
         from rich.text import Text
 

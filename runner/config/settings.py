@@ -47,6 +47,10 @@ RepositoryPlace = Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+|/[^\n]*|~/
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
 
 
+ImageName = Annotated[str, Field(pattern=r"^[^\s@]+$", max_length=300)]
+ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
 class PolicySettings(Model):
     """What is guarded besides the built-in protected paths."""
 
@@ -169,6 +173,11 @@ class Config(Model):
     secrets: dict[Variable, SecretSource] = Field(
         default={},
         description="Where secrets come from, by name; default: the environment variable of that name",
+    )
+    digests: dict[ImageName, ImageDigest] = Field(
+        default={},
+        description="By image: the content that runs use, so that a tag that moves changes nothing",
+        examples=[{"python:3.12-slim": "sha256:" + "0" * 64}],
     )
     policy: PolicySettings = Field(default=PolicySettings.model_construct(), description="What is guarded")
     github: GitHubSettings = Field(default=GitHubSettings.model_construct(), description="The forge")

@@ -1,9 +1,10 @@
 """Splits a stream of bytes into lines in bounded memory, and reads a line's JSON object."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+
+from runner.core.payload import parse_json
 
 MAX_LINE = 8 * 1024**2
 _TAIL = 8  # of a line over the limit, its last eighth of that is kept as well
@@ -94,8 +95,8 @@ def _without_cut_escape(line: bytes) -> bytes:
 def json_object(line: bytes) -> Mapping[str, Any] | None:
     """The line's JSON object; None when it is anything else, nested too deeply, or not JSON at all."""
     try:
-        data = json.loads(line, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        data = parse_json(line, parse_constant=_no_constant)
+    except ValueError:
         return None
     return data if isinstance(data, dict) else None
 

@@ -18,14 +18,32 @@ MIN_LENGTH = 6  # bytes; a shorter value occurs by chance, and masking it would 
 
 _PICTURES = 0x2400  # where Unicode has a visible picture of each control character
 _UNSAFE = re.compile(
-    "\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff"
-    "\U000e0000-\U000e007f]"
+    "\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e0fff]"
 )
+"""Control characters, and what Unicode shows as nothing or uses to turn text around; emoji need U+FE0F."""
 
 
 def escape_invisible(text: str) -> str:
     """`text` with terminal control sequences, invisible and bidirectional characters made visible."""
-    return text if text.isprintable() else _UNSAFE.sub(_shown, text)
+    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_shown, text)
+
+
+_COMMAND = re.compile(r"^(\s*):(?=:)|(?<=#)#(?=\[)", re.MULTILINE)
+
+
+def escape_output(text: str) -> str:
+    """`text` in which neither a terminal nor GitHub's runner finds anything to do.
+
+    That runner acts on lines that begin with `::` and on `##[...]` anywhere in a line ("Workflow commands for
+    GitHub Actions").
+    """
+    return _COMMAND.sub(_broken, escape_invisible(text))
+
+
+def _broken(found: re.Match[str]) -> str:
+    return f"{found[1] or ''}\u2236" if found[0].endswith(":") else "\u266f"
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -7,7 +7,6 @@ Source: modelcontextprotocol.io, "Specification", revisions 2025-03-26 to 2026-0
 "Versioning" and "Tools"; and JSON-RPC 2.0.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from runner import __version__
+from runner.core.payload import parse_json
 from runner.gateway.server import GatewayRequest
 
 PATH = "mcp"
@@ -156,8 +156,8 @@ class ToolHandler:
 def _message(body: bytes) -> Mapping[str, Any]:
     """The request's JSON-RPC message. Raises ProtocolError when it is not exactly one."""
     try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
+        message = parse_json(body)
+    except ValueError:
         raise ProtocolError(_PARSE, "the body is not JSON") from None
     if isinstance(message, list):
         raise ProtocolError(_INVALID, "send each message by itself: there are no batches")

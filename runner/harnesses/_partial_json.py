@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner.core.payload import is_deep
+
 _TERMINAL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # ECMA-48: control sequences
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # and operating system commands
@@ -73,7 +75,7 @@ def _whole(text: str, begin: int) -> tuple[Mapping[str, Any], int] | None:
         data, end = _DECODER.raw_decode(text, begin)
     except (ValueError, RecursionError):
         return None
-    return data, end
+    return None if is_deep(text[begin:end]) else (data, end)
 
 
 def _rest(text: str, torn: int | None) -> Iterator[Part]:

@@ -192,6 +192,7 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
         harness_variables=dict(configured.variables) if configured else {},
         helper_image=gateway.image,
         build_registries=tuple(place.config.builds.registries),
+        image_digests=dict(place.config.digests),
         max_duration=place.config.maxima.run,
         private_hosts=tuple(gateway.private_hosts),
     )

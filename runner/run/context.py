@@ -66,6 +66,7 @@ class RunOptions:
     build_registries: tuple[
         str, ...
     ] = ()  # those that get this machine's credentials for a Dockerfile's FROM
+    image_digests: Mapping[str, str] = field(default_factory=dict)  # by image: the content to use
     max_duration: float | None = None  # seconds that an attempt may take until it publishes
     private_hosts: tuple[str, ...] = ()  # hosts that a skill may name although their addresses are private
     propose_again: bool = False  # propose again what people closed unmerged

@@ -16,6 +16,7 @@ from runner.clients.git import blobs, entries
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Remote
 from runner.core.model.decision import Cause, Decision, History, Verdict
+from runner.core.payload import parse_json
 from runner.core.retrying import chance, delay
 from runner.workspace.mirror import Mirror
 
@@ -196,7 +197,7 @@ def _lines(files: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:
 def _parse(path: str, text: bytes) -> Any:
     """The JSON of a file of the ledger. Anybody who may push to the repository may have broken it."""
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
         message = f"{path} in {REF} is damaged: {error}"
         hint = f"repair it, or begin anew, forgetting what was decided: git push origin :{REF}"

@@ -14,6 +14,7 @@ from runner.store import rows
 from runner.store.database import database_errors
 from runner.store.event_tables import cursors, heard, inbox
 from runner.store.runs import Store
+from runner.store.versions import stored_json
 
 Source = Literal["webhook", "poll"]
 """The way on which an event came."""
@@ -57,7 +58,9 @@ class Inbox:
         """The cursor of an outside system's last poll for a repository; empty before the first."""
         query = select(cursors.c.data).where(cursors.c.repository == _cursor_row(repository, system))
         with database_errors(self.store.database), self.store.engine.connect() as connection:
-            found: Mapping[str, Any] = json.loads(connection.execute(query).scalar() or "{}")
+            found: Mapping[str, Any] = stored_json(
+                connection.execute(query).scalar() or "{}", repository, "cursor"
+            )
         return found
 
     def waiting(self, repositories: Sequence[str], limit: int = 100) -> list[tuple[int, str, Event]]:
@@ -65,7 +68,14 @@ class Inbox:
         query = select(inbox).where(inbox.c.repository.in_(repositories)).order_by(inbox.c.id).limit(limit)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             found = connection.execute(query).mappings().all()
-        return [(row["id"], row["repository"], _event(json.loads(row["event"]))) for row in found]
+        return [
+            (
+                row["id"],
+                row["repository"],
+                _event(stored_json(row["event"], row["repository"], "event in the inbox")),
+            )
+            for row in found
+        ]
 
     def mark_decided(self, number: int) -> None:
         """Remove an event whose decisions are stored."""

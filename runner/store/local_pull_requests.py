@@ -13,6 +13,7 @@ from runner.publish.forges import NewPullRequest, PullRequest
 from runner.store import rows
 from runner.store.database import Database, database_errors
 from runner.store.tables import comments, pull_requests
+from runner.store.versions import stored_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,6 @@ def _record(row: Any) -> PullRequest:
         title=row["title"],
         body=row["body"],
         draft=bool(row["draft"]),
-        labels=tuple(json.loads(row["labels"])),
+        labels=tuple(stored_json(row["labels"], f"pull request {row['number']}", "labels")),
         author=row["author"],
     )

@@ -1,7 +1,6 @@
 """Reads runs and what belongs to them from the store."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,11 @@ from sqlalchemy import Engine, Select, and_, or_, select
 
 from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Check, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
+from runner.core.private_folder import make_private
 from runner.store import rows, tables
 from runner.store.database import FILE, connect, database_errors, file_database, server_database
 from runner.store.specs import StoredSpec, load
+from runner.store.versions import stored_json
 
 ACTIVE = [state for state in RunState if not state.is_end]
 
@@ -25,6 +26,8 @@ class Records:
         """`server` is the URL of a PostgreSQL database; empty: a file in the folder holds the rows."""
         self.folder = folder
         self.database = server_database(server) if server else file_database(folder / FILE)
+        with database_errors(self.database):
+            make_private(folder)
         self.engine: Engine = connect(self.database)
 
     @property
@@ -92,6 +95,16 @@ class Records:
             query = query.where(or_(runs.c.created_at < at, same))
         return [rows.run_record(row) for row in self._read(query)]
 
+    def last_image(self, repository: str, skill: str) -> tuple[str, str] | None:
+        """The image that the last run of a skill named, and its digest; None: no run had any."""
+        runs = tables.runs
+        query = select(runs.c.id, runs.c.image_digest).order_by(runs.c.created_at.desc()).limit(1)
+        query = query.where(runs.c.repository == repository, runs.c.skill == skill, runs.c.image_digest != "")
+        for row in self._read(query):
+            environment = self.spec_document(row["id"]).get("environment", {})
+            return str(environment.get("image", "")), row["image_digest"]
+        return None
+
     def spec(self, run_id: str) -> StoredSpec | None:
         """What the run was to do; None: it was never planned. Raises RunnerError when it cannot be read."""
         return load(run_id, self.spec_document(run_id))
@@ -99,7 +112,7 @@ class Records:
     def spec_document(self, run_id: str) -> Mapping[str, Any]:
         """The same as the JSON that is stored, of whichever version; empty: it was never planned."""
         (row,) = self._read(select(tables.runs.c.spec).where(tables.runs.c.id == run_id))
-        document: Mapping[str, Any] = json.loads(row["spec"])
+        document: Mapping[str, Any] = stored_json(row["spec"], f"run {run_id}", "spec")
         return document
 
     def events(self, run_id: str, after: int = 0) -> list[tuple[int, RunEvent]]:

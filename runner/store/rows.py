@@ -21,6 +21,7 @@ from runner.core.model import (
     RunState,
     Usage,
 )
+from runner.store.versions import stored_json
 
 _TIMES = ("created_at", "started_at", "ended_at")
 _END = ("end_phase", "end_reason", "end_message", "end_hint", "end_retryable")
@@ -77,7 +78,7 @@ def event_record(row: RowMapping) -> RunEvent:
         phase=Phase(row["phase"]),
         state=RunState(row["state"]) if row["state"] else None,
         message=row["message"],
-        data=json.loads(row["data"]),
+        data=stored_json(row["data"], f"run {row['run_id']}", "event"),
     )
 
 

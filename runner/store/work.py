@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from runner.core.payload import parse_json
 from runner.store.versions import damaged_error, version_of
 
 VERSION = 1
@@ -37,7 +38,7 @@ def dump(work: Work) -> str:
 def load(run_id: str, text: str) -> Work:
     """The work as it was stored. Raises RunnerError STORE_FAILED: of an unknown version, or damaged."""
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         version_of(document, run_id, _NAME, VERSION)
         return Work(
             commit=document["commit"],

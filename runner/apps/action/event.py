@@ -1,6 +1,5 @@
 """Turns what started the workflow into an event, or into None for a wake-up that only decides slots. Pure."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +9,7 @@ from runner.apps.action.job_input import JobInput
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.core.model.decision import Event
-from runner.core.payload import mapping_at
+from runner.core.payload import mapping_at, parse_json
 from runner.triggers import action_triggers
 
 
@@ -48,7 +47,7 @@ def _asked_for(job: JobInput, now: datetime) -> Event | None:
 
 def _inputs(text: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(text) if text.strip() else {}
+        found = parse_json(text) if text.strip() else {}
     except ValueError as error:
         raise _wrong(f"the input `inputs` is not JSON: {error}") from error
     if not isinstance(found, dict):

@@ -3,7 +3,6 @@
 The variables are those of GitHub's "Variables reference"; inputs come as `INPUT_*` from `action.yml`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.payload import parse_json
 
 INPUTS = (
     "command",
@@ -105,7 +105,7 @@ def _variable(name: str) -> str:
 
 def _payload(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_bytes()) if path.is_file() else {}
+        found = parse_json(path.read_bytes()) if path.is_file() else {}
     except (OSError, ValueError) as error:
         raise _wrong(f"{path} is not an event's payload: {error}", "give one JSON object") from error
     if not isinstance(found, dict):

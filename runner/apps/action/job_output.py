@@ -5,7 +5,6 @@ What an agent or a stranger wrote is shown, and never obeyed. GitHub's runner ac
 ours is printed while commands are stopped, and is made harmless besides.
 """
 
-import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-from runner.core.redact import Redactor, escape_invisible
+from runner.apps.terminal import print_to
+from runner.core.redact import Redactor
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes; GitHub drops a longer summary as a whole ("Step isolation and limits")."""
@@ -22,18 +22,8 @@ _ANNOTATIONS = 10
 """Of each level in one step: GitHub shows no more."""
 
 _CUT = "\n\n… cut here: the whole is in the log of the run.\n"
-_COMMAND = re.compile(r"^(\s*):(?=:)|(?<=#)#(?=\[)", re.MULTILINE)
 
 Level = Literal["error", "warning", "notice"]
-
-
-def escape_commands(text: str) -> str:
-    """`text` changed so that neither GitHub's runner nor a terminal finds a command in it."""
-    return "\n".join(_COMMAND.sub(_break, escape_invisible(line)) for line in text.splitlines())
-
-
-def _break(found: re.Match[str]) -> str:
-    return f"{found[1] or ''}\u2236" if found[0].endswith(":") else "\u266f"
 
 
 @dataclass
@@ -58,7 +48,7 @@ class JobOutput:
 
     def print_line(self, text: str) -> None:
         """Print a line, which may contain untrusted text."""
-        print(escape_commands(self._masks.redact(text)), file=self.log, flush=True)
+        print_to(self.log, self._masks.redact(text))
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:

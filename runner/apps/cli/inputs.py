@@ -1,6 +1,5 @@
 """Reads what a command line names: a skill, and the trigger of its run."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from runner.clients.git import files_at
 from runner.config.documents import closest, raise_faults
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Trigger
+from runner.core.payload import parse_json
 from runner.run.place import LocalPlace
 from runner.skills import Skill, load
 from runner.skills.discover import discover
@@ -86,7 +86,7 @@ def _pair(text: str) -> tuple[str, str]:
 def _payload(path: Path) -> dict[str, Any]:
     try:
         raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        found = json.loads(raw)
+        found = parse_json(raw)
     except OSError as error:
         raise _bad_input(f"{path}: {error.strerror}", "check the path given to --event") from error
     except ValueError as error:

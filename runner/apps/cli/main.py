@@ -1,7 +1,6 @@
 """The command line. Commands are imported when they are asked for, so that `--help` is quick."""
 
 import importlib
-import json
 import os
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import click
 
 from runner import __version__
 from runner.apps.cli.commands import Options
+from runner.apps.terminal import say, say_json, usage_text
 from runner.core.errors import ExitCode, RunnerError, exit_code
 from runner.core.paths import with_home
 
@@ -85,7 +85,7 @@ def main() -> None:
         code = group.main(prog_name="skillrunner", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
     except click.ClickException as error:
-        error.show()
+        say(usage_text(error), err=True)
         sys.exit(ExitCode.USAGE)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(ExitCode.INTERRUPTED)
@@ -103,10 +103,10 @@ def main() -> None:
 def _tell(error: RunnerError) -> None:
     if "--json" in sys.argv:
         told = {"error": error.message, "reason": error.reason, "phase": error.phase, "hint": error.hint}
-        click.echo(json.dumps(told))
-    click.echo(f"error: {error.message}", err=True)
+        say_json(told)
+    say(f"error: {error.message}", err=True)
     if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+        say(f"hint: {error.hint}", err=True)
 
 
 def _reports() -> Path:
@@ -129,6 +129,6 @@ def _report(error: Exception) -> ExitCode:
         report = f"the report to send is {path}"
     except OSError as refused:
         report = f"no report of it could be written to {path} ({refused.strerror})"
-    click.echo(f"error: {type(error).__name__}: {error}", err=True)
-    click.echo(f"hint: this is a bug in skillrunner; {report}", err=True)
+    say(f"error: {type(error).__name__}: {error}", err=True)
+    say(f"hint: this is a bug in skillrunner; {report}", err=True)
     return ExitCode.BUG

@@ -25,7 +25,7 @@ from runner.triggers.sources import SOURCES, Feed, PollTarget
 from runner.workspace.mirror import Mirror
 
 _OWN = ("image", "skills", "bot")
-"""The keys that a repository's own file may set, besides a policy of its own. The worker sets its sandbox,
+"""The keys that a repository's own file may set, besides a policy and digests. The worker sets its sandbox,
 limits and programs."""
 
 
@@ -145,7 +145,8 @@ def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
     said = {
         key: getattr(theirs, key) for key in _OWN if theirs.origin(key) != "default" or _below(theirs, key)
     }
-    return config.model_copy(update={**said, "policy": policy})
+    digests = {**theirs.digests, **config.digests}
+    return config.model_copy(update={**said, "policy": policy, "digests": digests})
 
 
 def _policy(ours: PolicySettings, theirs: PolicySettings) -> PolicySettings:

@@ -18,6 +18,7 @@ from typing import IO, Any
 from runner.clients.docker import dockerfile, engine, images
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Resources
+from runner.core.payload import parse_json
 
 REPOSITORY = "skillrunner/built"
 LABEL = "skillrunner.built"
@@ -175,7 +176,7 @@ def _credentials(api: Any, registries: Collection[str]) -> dict[str, str]:
 
     every: dict[str, str] = {}
     api._set_auth_headers(every)
-    known = json.loads(base64.urlsafe_b64decode(every.get("X-Registry-Config", "e30=")))
+    known = parse_json(base64.urlsafe_b64decode(every.get("X-Registry-Config", "e30=")))
     mine = {name: one for name, one in known.items() if auth.resolve_index_name(name) in registries}
     return {"X-Registry-Config": auth.encode_header(mine).decode()} if mine else {}
 

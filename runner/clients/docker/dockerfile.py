@@ -4,10 +4,11 @@ The engine reads a Dockerfile in its own way, and that changes with its version:
 too much than too little. The format: https://docs.docker.com/reference/dockerfile/
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+
+from runner.core.payload import parse_json
 
 _SPACE = re.compile(r"[\t\v\f\r ]+")
 _ADD = re.compile(r"(?:ONBUILD[\t\v\f\r ]+)*ADD[\t\v\f\r ]+(.*)", re.IGNORECASE | re.DOTALL)
@@ -77,8 +78,8 @@ def _sources(rest: str) -> list[str]:
     rest = re.sub(r"^(--\S*\s+)*", "", rest.strip())
     words = _SPACE.split(rest)
     if rest.startswith("["):
-        with suppress(ValueError, RecursionError):
-            words = [str(word) for word in json.loads(rest)]
+        with suppress(ValueError):
+            words = [str(word) for word in parse_json(rest)]
     return words[:-1] or words  # the last one is where they go
 
 

@@ -1,6 +1,5 @@
 """The Docker engine, through its own SDK. Nothing else in the program calls it."""
 
-import json
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Stream
+from runner.core.payload import parse_json
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -214,7 +214,7 @@ def error_text(error: Exception) -> str:
         explanation = explanation.decode(errors="replace")
     if explanation:
         try:
-            return str(json.loads(explanation)["message"])
+            return str(parse_json(explanation)["message"])
         except (ValueError, KeyError, TypeError):
             return str(explanation)
     return str(error)

@@ -40,9 +40,16 @@ def resolve(image: str, say: Callable[[str], None], anonymous: bool = False) -> 
         found = _inspect(image)
     if found is None:
         raise _no_image(image, "it was pulled and is still not there", f"docker pull {image}")
+    if "@" in image:
+        return pinned(image, image.rpartition("@")[2])
     digests = [str(digest) for digest in found.get("RepoDigests") or ()]
     own = [digest for digest in digests if digest.startswith(f"{_name_and_tag(image)[0]}@")]
     return [*own, *digests, str(found["Id"])][0]
+
+
+def pinned(image: str, digest: str) -> str:
+    """The reference to one content of an image, whatever its tag says meanwhile."""
+    return f"{_name_and_tag(image.partition('@')[0])[0]}@{digest}"
 
 
 def is_temporary(cause: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from runner.core.errors import RunnerError
 from runner.core.jsonl import json_object
 from runner.core.model import Phase, Reason
+from runner.core.payload import parse_json
 from runner.gateway.model.nondeterminism import name_shapes
 
 _SAID = (
@@ -156,7 +157,7 @@ def load(raw: bytes, file: str) -> tuple[Exchange, ...]:
     before: tuple[str, ...] = ()
     for number, line in enumerate(raw.splitlines(), 1):
         try:
-            found.append(_exchange(json.loads(line), before))
+            found.append(_exchange(parse_json(line), before))
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             message = f"{file}:{number}: this is no exchange of a cassette: {error!r}"
             hint = "record the case again: skillrunner record SKILL --case NAME"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from runner.core.jsonl import MAX_LINE, json_object
+from runner.core.payload import is_deep
 
 Dialect = Literal["messages", "responses", "chat", "gemini"]
 
@@ -175,10 +176,11 @@ def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:
             at += 1
             continue
         try:
+            begin = at
             one, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             return
-        if isinstance(one, dict):
+        if isinstance(one, dict) and not is_deep(text[begin:at]):
             yield one
 
 

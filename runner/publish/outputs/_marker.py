@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from runner.core.payload import parse_json
+
 _SLUG = 80  # characters of a key in a branch's name
 _FOOTER = re.compile(
     r"^---\nrun [^\n]* · skill [^\n]*\n(?:(?!---$|<!-- skillrunner: )[^\n]*\n){0,8}"
@@ -65,7 +67,7 @@ def read(body: str) -> Marker | None:
     if found is None:
         return None
     try:
-        return _made(json.loads(found[2]))
+        return _made(parse_json(found[2]))
     except (TypeError, ValueError, AttributeError):
         return None
 

@@ -7,13 +7,13 @@ encoding of an agent's own making, is not found: a secret that must not leave sh
 """
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from runner.core.model import Refusal
+from runner.core.payload import parse_json
 from runner.core.redact import MIN_LENGTH, encodings
 from runner.publish.policy._decode import UnsearchableError, readings
 
@@ -154,8 +154,8 @@ def _pieces(value: str) -> Iterator[str]:
 
 def _leaves(value: str) -> Iterator[str]:
     try:
-        waiting = [json.loads(value)] if value.lstrip().startswith(("{", "[")) else []
-    except (ValueError, RecursionError):
+        waiting = [parse_json(value)] if value.lstrip().startswith(("{", "[")) else []
+    except ValueError:
         return
     while waiting:
         one = waiting.pop()

@@ -18,6 +18,7 @@ from typing import Any
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.payload import parse_json
 from runner.core.redact import Redactor
 from runner.harnesses import Sessions
 
@@ -114,7 +115,7 @@ def read_session(path: Path) -> AgentSession:
     try:
         with tarfile.open(path, "r:") as archive:
             content = {member.name: _content(archive, member) for member in archive}
-        about: Mapping[str, Any] = json.loads(content.pop(_ABOUT))
+        about: Mapping[str, Any] = parse_json(content.pop(_ABOUT))
         files = {name.removeprefix(_HOME): data for name, data in content.items()}
         return AgentSession(
             harness=about["harness"], id=about["session_id"], workspace=about["workspace"], files=files

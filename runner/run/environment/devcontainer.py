@@ -3,7 +3,6 @@
 The format: https://containers.dev/implementors/json_reference/
 """
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.payload import parse_json
 
 REFUSAL_REASONS: Mapping[str, str] = {
     "initializeCommand": "it runs on the host",
@@ -87,8 +87,8 @@ def _parse(path: str, content: bytes) -> dict[str, Any]:
     try:
         text = content.decode("utf-8-sig")
         bare = _TOKEN.sub(lambda found: found[0] if found[0][0] == '"' else " ", text)
-        data = json.loads(_COMMA.sub(lambda found: found[1] or "", bare), object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(_COMMA.sub(lambda found: found[1] or "", bare), object_pairs_hook=_unique_keys)
+    except ValueError as error:
         raise _invalid(path, f"it is no JSON: {error}") from None
     if not isinstance(data, dict):
         raise _invalid(path, "it should be an object")

@@ -3,11 +3,12 @@
 The format: https://docs.docker.com/reference/dockerfile/
 """
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
+
+from runner.core.payload import parse_json
 
 _UNKNOWN = re.compile(r"[$`\\]|<<")  # variables, other escapes, texts in the file: not read here
 _REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://|^git@")
@@ -71,7 +72,7 @@ def _named(rest: str) -> list[str] | None:
 
 def _as_list(rest: str) -> list[str]:
     flags, bracket, listed = rest.partition("[")
-    return [*flags.split(), *map(str, json.loads(bracket + listed))]
+    return [*flags.split(), *map(str, parse_json(bracket + listed))]
 
 
 def _folder(source: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from runner.clients.docker import images
 from runner.clients.docker.build import Build
 from runner.clients.git import Git
 from runner.core.locks import lock
@@ -35,6 +36,24 @@ def resolve_reference(context: RunContext) -> RunContext:
     elif environment.dockerfile:
         environment = replace(environment, image=_build(context, environment.dockerfile))
     return replace(context, spec=replace(context.spec, environment=environment))
+
+
+def pin(context: RunContext) -> str:
+    """The reference to the run's image: to the content that the configuration names, if it names one."""
+    image = context.spec.environment.image
+    digest = context.options.image_digests.get(image)
+    return images.pinned(image, digest) if digest else image
+
+
+def note_move(context: RunContext, image: str, digest: str) -> None:
+    """Say it when an image of this name was another one in the skill's last run: its tag moved."""
+    spec, record = context.spec, context.record
+    before = record.store.last_image(spec.repository.name, spec.skill.name)
+    if before is None or before[0] != image or before[1] == digest:
+        return
+    keep = f"`digests: {{{image!r}: {digest.rpartition('@')[2]}}}` in skillrunner.yaml keeps it as it is"
+    message = f"the image {image} is another one than in the skill's last run: {before[1]} then, {digest} now"
+    record.add_event(f"{message}; {keep}", moved_image=image)
 
 
 def _devcontainer(context: RunContext, path: str) -> Devcontainer:

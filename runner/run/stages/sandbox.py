@@ -24,8 +24,12 @@ _EXTRA_LIFETIME = 15 * 60.0  # seconds that a container may outlive all limits o
 def resolve_image(context: RunContext) -> RunContext:
     """Build or pull the image, and record its digest."""
     with context.record.stage(Phase.SANDBOX):
+        asked = context.spec.environment.image
         context = _with_program(image.resolve_reference(context))
-        digest = context.parts.sandbox.resolve(context.spec.environment.image, context.record.add_event)
+        reference = image.pin(context)
+        digest = context.parts.sandbox.resolve(reference, context.record.add_event)
+        if asked:
+            image.note_move(context, asked, digest)
     context.record.store.set_facts(context.record.run_id, image_digest=digest)
     return replace(context, image_digest=digest)
 
@@ -96,7 +100,7 @@ def open_sandbox(
         attempt=context.attempt,
         worker=context.options.worker,
         purpose=purpose,
-        image=environment.image,
+        image=context.image_digest or environment.image,
         workspace=place.path,
         exchange=exchange,
         mounts=(*borrowed, *context.mounts, *_tools(context, purpose), *(kept.mounts() if kept else ())),

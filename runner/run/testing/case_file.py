@@ -1,7 +1,6 @@
 """`case.yaml` as a model, and the bounded reading of a case's files."""
 
 import errno
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from runner.core import safe_fs
 from runner.core.errors import RunnerError
 from runner.core.jsonl import json_object
 from runner.core.model import Phase, Reason
+from runner.core.payload import parse_json
 from runner.core.units import Maybe, parse_time
 
 FILE = "case.yaml"
@@ -157,9 +157,7 @@ def read_event(path: Path) -> Mapping[str, Any]:
 
 def _json_fault(raw: bytes) -> str:
     try:
-        json.loads(raw)
-    except RecursionError:
-        return ": it is nested too deeply"
+        parse_json(raw)
     except ValueError as error:
         return f": {error}"
     return ""

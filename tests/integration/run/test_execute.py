@@ -43,6 +43,7 @@ from runner.run.recorder import RunRecorder
 from runner.sandboxes import SANDBOXES, SandboxSpec
 from runner.sandboxes.fake import FakeKind, FakeSandbox
 from runner.store import LocalPullRequests, Store, hold_lock, new_run_id
+from runner.store.specs import StoredSpec
 from runner.workspace import checkout
 from runner.workspace.changeset import Changeset
 from runner.workspace.mirror import Mirror
@@ -87,8 +88,9 @@ class Scene:
                     trigger_key="manual:1",
                     base_sha=spec.base_sha,
                     state=RunState.QUEUED,
-                    created_at=NOW,
-                )
+                    created_at=datetime.now(UTC),
+                ),
+                StoredSpec(spec=spec),
             )
             record = RunRecorder(self.store, run_id, self.store.run_folder(run_id), self.events.append)
             own = {name: parts.pop(name) for name in list(parts) if name in RunOptions.__dataclass_fields__}
@@ -117,6 +119,47 @@ def scene(project: Project) -> Iterator[Scene]:
     mirror.fetch(Remote(url=str(project.origin)))
     yield Scene(project, store, mirror)
     store.close()
+
+
+def images_of(monkeypatch: pytest.MonkeyPatch, *digests: str) -> list[str]:
+    """What is asked for, while each resolution finds the next content."""
+    asked, found = list[str](), iter(digests)
+
+    def resolve(_: FakeKind, image: str, say: Any) -> str:
+        asked.append(image)
+        return next(found)
+
+    monkeypatch.setattr(FakeKind, "resolve", resolve)
+    return asked
+
+
+def test_an_image_whose_tag_moved_is_noticed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    images_of(monkeypatch, "x@sha256:1", "x@sha256:1", "x@sha256:2", "y@sha256:3")
+    told = []
+    for image in ("x:1", "x:1", "x:1", "y:1"):
+        spec = scene.spec("print:done")
+        spec = replace(spec, environment=replace(spec.environment, image=image))
+        scene.events.clear()
+        scene.run(spec)
+        told.append([event.message for event in scene.events if event.data.get("moved_image")])
+    assert [len(one) for one in told] == [0, 0, 1, 0]
+    assert "x@sha256:1 then, x@sha256:2 now; `digests: {'x:1': sha256:2}`" in told[2][0]
+
+
+def test_a_locked_image_is_the_one_that_is_named(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = images_of(monkeypatch, "r.example:5000/x@sha256:1")
+    opened: list[str] = []
+    open_it = FakeKind.open
+
+    def watched(kind: FakeKind, spec: SandboxSpec) -> Any:
+        opened.append(spec.image)
+        return open_it(kind, spec)
+
+    monkeypatch.setattr(FakeKind, "open", watched)
+    spec = scene.spec("print:done")
+    spec = replace(spec, environment=replace(spec.environment, image="r.example:5000/x:1"))
+    scene.run(spec, image_digests={"r.example:5000/x:1": "sha256:1", "x:1": "sha256:2"})
+    assert asked == opened == ["r.example:5000/x@sha256:1"]
 
 
 def test_a_run_takes_no_longer_than_any_may(scene: Scene) -> None:

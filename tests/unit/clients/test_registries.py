@@ -54,3 +54,17 @@ def test_what_a_command_of_a_build_says_is_no_word_of_a_registry(output: str) ->
     )
     said = f"Step 2/2 : RUN get\n{output}\nThe command '/bin/sh -c get' returned a non-zero code: 6"
     assert not build._failed(wanted, said).retryable
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("python", "python@sha256:1"),
+        ("python:3.12-slim", "python@sha256:1"),
+        ("r.example:5000/a/b", "r.example:5000/a/b@sha256:1"),
+        ("r.example:5000/a/b:1", "r.example:5000/a/b@sha256:1"),
+        ("python:3@sha256:0", "python@sha256:1"),
+    ],
+)
+def test_an_image_is_named_by_its_content(image: str, expected: str) -> None:
+    assert images.pinned(image, "sha256:1") == expected

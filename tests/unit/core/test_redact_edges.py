@@ -150,7 +150,16 @@ HIDDEN = [
     0xD800,
     0xDFFF,
     0xE0000,
-    0xE007F,
+    0xE0FFF,
+    0xAD,
+    0x34F,
+    0x115F,
+    0x180E,
+    0x206F,
+    0x3164,
+    0xFE00,
+    0xFE0E,
+    0xFFA0,
 ]
 
 
@@ -167,7 +176,7 @@ def test_each_control_character_has_its_picture(code: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["\t", "\n", " ", "~", "\u00a0", "\u061b", "\u061d", "\u200a", "\u2010", "\u2027", "\u202f", "\u205f",
-     "\u206a", "\ufefe", "\ud7ff", "\ue000", "\U000dffff", "\U000e0080"],
+     "\u2070", "\ufefe", "\ud7ff", "\ue000", "\U000dffff", "\U000e1000", "\ufe0f", "\u3163", "\u0350"],
 )  # fmt: skip
 def test_what_stands_beside_them_is_shown_as_it_is(text: str) -> None:
     assert escape_invisible(f"a{text}b\n") == f"a{text}b\n"

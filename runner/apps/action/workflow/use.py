@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason
+from runner.core.payload import parse_json
 
 FILE = ".github/workflows/skillrunner.yml"
 FIND_ACTION = (
@@ -69,7 +70,7 @@ def choices(text: str) -> dict[str, Any]:
 
 def _read(text: str) -> dict[str, Any] | None:
     try:
-        kept = json.loads(text)
+        kept = parse_json(text)
     except ValueError:
         return None
     if not isinstance(kept, dict) or kept.keys() != _KEPT.keys():

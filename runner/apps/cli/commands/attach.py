@@ -17,9 +17,9 @@ import click
 
 from runner.apps.cli.commands import settings
 from runner.apps.cli.commands.logs import event_line
+from runner.apps.terminal import say
 from runner.core.errors import RunnerError, exit_code
 from runner.core.jsonl import LineSplitter, json_object
-from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -46,9 +46,9 @@ def command(context: click.Context, run: str) -> None:
         with _interruptions() as interrupted:
             end = _attached(runs, found.id, interrupted)
     if end is None:
-        click.echo(f"detached: run {found.id} goes on", err=True)
+        say(f"detached: run {found.id} goes on", err=True)
         return
-    click.echo(f"-- {end.state}: {escape_invisible(end.message)}")
+    say(f"-- {end.state}: {end.message}")
     context.exit(exit_code(end))
 
 
@@ -72,7 +72,7 @@ def _attached(runs: "Store", run_id: str, interrupted: Event) -> "End | None":
             run = runs.run(run_id)  # asked before reading, so that the end is read too
             for line in growing.lines(runs.files_of(run)):
                 if text := event_line(json_object(line)):
-                    click.echo(escape_invisible(text))
+                    say(text)
             if run.end is not None:
                 return run.end
             for words in typed.lines():
@@ -87,7 +87,7 @@ def _say(runs: "Store", run_id: str, words: str) -> None:
     try:
         messages.send(runs, run_id, words, datetime.now(UTC))
     except RunnerError as error:  # it has ended meanwhile, which the next look tells
-        click.echo(f"not sent: {error.message}", err=True)
+        say(f"not sent: {error.message}", err=True)
 
 
 @dataclass(slots=True)

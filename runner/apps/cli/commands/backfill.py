@@ -1,6 +1,5 @@
 """`skillrunner backfill`: runs for slots of the past that had none."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import time_option
+from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -65,12 +65,12 @@ def command(
         place = _place(store, config, skill, repository)
         told = _backfill(store, place, _skill(place, skill), _slots(place, skill, span, most), now, dry_run)
     if as_json:
-        click.echo(json.dumps(told))
+        say_json(told)
         return
     for one in told:
-        click.echo(f"{one['due'][:16].replace('T', ' ')} UTC  {one['result']:<15}  {one['run']}".rstrip())
+        say(f"{one['due'][:16].replace('T', ' ')} UTC  {one['result']:<15}  {one['run']}".rstrip())
     if not told:
-        click.echo(f"{skill} has no slot in that time")
+        say(f"{skill} has no slot in that time")
 
 
 def _check(span: tuple[datetime, datetime], now: datetime) -> None:

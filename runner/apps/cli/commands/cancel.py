@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -29,6 +30,6 @@ def command(options: "Options", run: str, reason: str) -> None:
             hint = f"skillrunner show {found.id}"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
         if RunQueue(store).request_stop(found.id, reason, datetime.now(UTC)):
-            click.echo(f"asked to stop: {found.id}")
+            say(f"asked to stop: {found.id}")
         else:
-            click.echo(f"cancelled before it began: {found.id}")
+            say(f"cancelled before it began: {found.id}")

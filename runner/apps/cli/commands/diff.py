@@ -1,16 +1,15 @@
 """`skillrunner diff`: what a run proposed."""
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from runner.apps.cli.commands import settings
+from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -37,9 +36,7 @@ def command(options: "Options", run: str, stat: bool) -> None:
         )
     patch = Path(kept[0].path).read_bytes().decode(errors="replace")
     for line in _stat(patch) if stat else patch.splitlines():
-        click.secho(
-            escape_invisible(line), fg=_COLOURS.get(line[:1]) if sys.stdout.isatty() and not stat else None
-        )
+        say(line, colour=None if stat else _COLOURS.get(line[:1]))
 
 
 def _stat(patch: str) -> list[str]:

@@ -1,6 +1,5 @@
 """`skillrunner doctor`: what a run needs, what is there, and the next command."""
 
-import json
 import os
 import re
 import shutil
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import place_of_options
+from runner.apps.terminal import say, say_json
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import DoctorLine
 from runner.core.plugins import PluginError
-from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -36,12 +35,12 @@ def command(context: click.Context, as_json: bool, action: bool) -> None:
     place = place_of_options(options)
     findings = [finding for look in _looks(action) for finding in _caught(look, place)]
     if as_json:
-        click.echo(json.dumps({"findings": [asdict(one) for one in findings], "config": _config(place)}))
+        say_json({"findings": [asdict(one) for one in findings], "config": _config(place)})
     else:
         for finding in findings:
-            click.echo(escape_invisible(f"{_level(finding):<4}  {finding.subject:<10} {finding.message}"))
+            say(f"{_level(finding):<4}  {finding.subject:<10} {finding.message}")
             if finding.hint:
-                click.echo(escape_invisible(f"      next: {finding.hint}"))
+                say(f"      next: {finding.hint}")
     if not all(finding.ok for finding in findings):
         context.exit(ExitCode.FAILED)
 

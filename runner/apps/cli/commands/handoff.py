@@ -1,6 +1,5 @@
 """`skillrunner handoff`: go on by hand with what a run's agent did."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.apps.cli.commands import settings
+from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -47,10 +46,10 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
         made = hand_off(spec, given, config.state, runs.files_of(found), place)
         refused = [f"{one.subject} {one.message}" for one in runs.refusals(found.id)]
     if as_json:
-        click.echo(json.dumps({**asdict(made), "refused": refused}, default=str))
+        say_json({**asdict(made), "refused": refused})
         return
     for line in _lines(made, refused):
-        click.echo(escape_invisible(line))
+        say(line)
 
 
 def _place(root: Path, wanted: Path | None, name: str) -> Path:

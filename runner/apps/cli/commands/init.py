@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -40,12 +41,12 @@ def command(options: "Options") -> None:
     config, skills = root / FILE, root / "skills"
     with write_errors():
         if config.exists():
-            click.echo(f"{FILE} is there already")
+            say(f"{FILE} is there already")
         else:
             config.write_text(_CONFIG)
-            click.echo(f"wrote {FILE}")
+            say(f"wrote {FILE}")
         skills.mkdir(exist_ok=True)
-    click.echo("next: skillrunner new NAME, and skillrunner doctor")
+    say("next: skillrunner new NAME, and skillrunner doctor")
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """`skillrunner list`: runs, newest first; or the skills of the repository."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.apps.cli.commands import place_of_options, settings
+from runner.apps.terminal import say, say_json
 from runner.core.model import Run, RunState
 
 if TYPE_CHECKING:
@@ -46,19 +46,19 @@ def _list_runs(
     last = runs.run(before) if before else None
     found = runs.runs(limit=limit, before=last, skill=skill, state=RunState(state) if state else None)
     if as_json:
-        click.echo(json.dumps([asdict(run) for run in found], default=str))
+        say_json([asdict(run) for run in found])
         return
     if not found:
-        click.echo("no runs: `skillrunner run SKILL` makes one")
+        say("no runs: `skillrunner run SKILL` makes one")
         return
     rows = [
         (run.id, run.skill, run.state, run.trigger, age_text(run.created_at), one_line(_why(run), 60))
         for run in found
     ]
     for line in table(rows, heads=("RUN", "SKILL", "STATE", "TRIGGER", "WHEN", "END")):
-        click.echo(line)
+        say(line)
     if len(found) == limit:
-        click.echo(f"more: skillrunner list --before {found[-1].id}")
+        say(f"more: skillrunner list --before {found[-1].id}")
 
 
 def _why(run: Run) -> str:
@@ -83,7 +83,7 @@ def _list_skills(place: "LocalPlace", runs: "Store", as_json: bool) -> None:
             }
             for skill in loaded.skills.values()
         ]
-        click.echo(json.dumps(found, default=str))
+        say_json(found)
         return
     rows = [
         (
@@ -95,6 +95,6 @@ def _list_skills(place: "LocalPlace", runs: "Store", as_json: bool) -> None:
         for skill in loaded.skills.values()
     ]
     for line in table(rows, heads=("SKILL", "TRIGGERS", "LAST RUN", "DESCRIPTION")):
-        click.echo(line)
+        say(line)
     if loaded.faults:
-        click.echo(f"{len(loaded.faults)} faults in other skills: skillrunner validate")
+        say(f"{len(loaded.faults)} faults in other skills: skillrunner validate")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import settings
+from runner.apps.terminal import say
 from runner.core.jsonl import json_object
-from runner.core.redact import escape_invisible
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -38,10 +38,10 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
         for line in _lines(path, runs, follow):
             text = line if raw or as_json else event_line(json_object(line.encode()))
             if text:
-                click.echo(escape_invisible(text))
+                say(text)
         end = runs.run(found.id).end
     if end is not None and not raw and not as_json:
-        click.echo(f"-- {end.state}: {escape_invisible(end.message)}")
+        say(f"-- {end.state}: {end.message}")
 
 
 def _lines(path: Path, runs: "Store", follow: bool) -> Iterator[str]:

@@ -6,6 +6,7 @@ import click
 
 from runner.apps.cli.commands import place_of_options
 from runner.apps.cli.commands.init import write_errors
+from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -80,7 +81,5 @@ def command(options: "Options", name: str, trigger: str, harness: str) -> None:
         folder.mkdir(parents=True)
         for file, text in (("skill.yaml", yaml), ("SKILL.md", _PROMPT)):
             (folder / file).write_text(text.replace("NAME", name))
-            click.echo(f"wrote {(folder / file).relative_to(place.local.root)}")
-    click.echo(
-        f"next: write the instructions, then skillrunner validate, then skillrunner run {name} --dry-run"
-    )
+            say(f"wrote {(folder / file).relative_to(place.local.root)}")
+    say(f"next: write the instructions, then skillrunner validate, then skillrunner run {name} --dry-run")

@@ -1,12 +1,12 @@
 """`skillrunner notes`: what agents noted for later runs of a skill."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from runner.apps.cli.commands import settings
+from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Note, Phase, Reason
 from runner.core.redact import escape_invisible
@@ -42,9 +42,9 @@ def command(
         if forget or forget_all:
             _forget(runs, skill, [one.id for one in found], forget)
         elif as_json:
-            click.echo(json.dumps([asdict(one) for one in found], default=str))
+            say_json([asdict(one) for one in found])
         else:
-            click.echo("\n".join(_lines(found)) or f"no notes of {skill}")
+            say("\n".join(_lines(found)) or f"no notes of {skill}")
 
 
 def _forget(runs: "Store", skill: str, known: list[int], named: tuple[int, ...]) -> None:
@@ -57,7 +57,7 @@ def _forget(runs: "Store", skill: str, known: list[int], named: tuple[int, ...])
             Phase.STORE, Reason.INVALID_INPUT, message, hint=f"skillrunner notes {skill} lists them"
         )
     count = memory.remove_notes(runs, skill, named or known)
-    click.echo(f"forgotten: {count} note{'s' * (count != 1)}")
+    say(f"forgotten: {count} note{'s' * (count != 1)}")
 
 
 def _lines(found: list[Note]) -> "Iterator[str]":

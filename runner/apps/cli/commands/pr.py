@@ -1,6 +1,5 @@
 """`skillrunner pr`: the pull requests of the local forge."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.apps.cli.commands import place_of_options
+from runner.apps.terminal import say, say_json
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -41,7 +41,7 @@ def list_(options: "Options", every: bool, as_json: bool) -> None:
     with _forge(options) as (_, forge):
         pulls = forge.commands().list_pull_requests(None if every else "open")
     if as_json:
-        click.echo(json.dumps([asdict(pull) for pull in pulls]))
+        say_json([asdict(pull) for pull in pulls])
         return
     rows = [
         (
@@ -53,7 +53,7 @@ def list_(options: "Options", every: bool, as_json: bool) -> None:
         for pull in pulls
     ]
     for line in table(rows, heads=("NUMBER", "STATE", "BRANCH", "TITLE")) if rows else ("no pull requests",):
-        click.echo(line)
+        say(line)
 
 
 @command.command()
@@ -67,15 +67,13 @@ def show(options: "Options", number: int, as_json: bool) -> None:
     with _forge(options) as (_, forge):
         pull, comments = forge.commands().show_pull_request(number)
     if as_json:
-        click.echo(json.dumps({**asdict(pull), "comments": list(comments)}))
+        say_json({**asdict(pull), "comments": list(comments)})
         return
     draft, labels = (" draft" if pull.draft else ""), ", ".join(pull.labels)
-    click.echo(escape_invisible(pull.title))
-    click.echo(
-        escape_invisible(f"#{number} {pull.state}{draft}: {pull.branch} → {pull.base}  {labels}".rstrip())
-    )
+    say(pull.title)
+    say(f"#{number} {pull.state}{draft}: {pull.branch} → {pull.base}  {labels}".rstrip())
     for text in (pull.body, *comments):
-        click.echo(
+        say(
             "\n"
             + "\n".join(escape_invisible(line) for line in text.splitlines() if not line.startswith("<!--"))
         )
@@ -100,7 +98,7 @@ def merge(options: "Options", number: int) -> None:
         mirror = Mirror(place.config.state, remote.url)
         mirror.fetch(remote)
         merged = commands.merge_pull_request(number, Changeset(Path(scratch) / "merge.git", mirror.objects))
-    click.echo(f"#{number} {merged.state} into {merged.base}")
+    say(f"#{number} {merged.state} into {merged.base}")
 
 
 @command.command()
@@ -109,7 +107,7 @@ def merge(options: "Options", number: int) -> None:
 def close(options: "Options", number: int) -> None:
     """Close pull request NUMBER unmerged: what it proposed is not proposed again."""
     with _forge(options) as (_, forge):
-        click.echo(f"#{number} {forge.commands().close_pull_request(number).state}")
+        say(f"#{number} {forge.commands().close_pull_request(number).state}")
 
 
 @command.command()
@@ -118,7 +116,7 @@ def close(options: "Options", number: int) -> None:
 def reopen(options: "Options", number: int) -> None:
     """Open the closed pull request NUMBER again: it is kept up to date from then on."""
     with _forge(options) as (_, forge):
-        click.echo(f"#{number} {forge.commands().reopen_pull_request(number).state}")
+        say(f"#{number} {forge.commands().reopen_pull_request(number).state}")
 
 
 @command.command()
@@ -131,4 +129,4 @@ def label(options: "Options", number: int, label: str) -> None:
 
     with _forge(options) as (_, forge):
         labels = forge.commands().label_pull_request(number, label).labels
-    click.echo(one_line(f"#{number} {', '.join(labels)}"))
+    say(one_line(f"#{number} {', '.join(labels)}"))

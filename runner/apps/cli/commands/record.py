@@ -1,6 +1,5 @@
 """`skillrunner record`: run a skill with its real model, and keep that as a case."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import place_of_options
+from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -74,12 +74,12 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
 def _tell(case: "Case", came: "CaseRun", as_json: bool, quiet: bool) -> None:
     if as_json:
         told = {"skill": case.skill, "case": case.name, "folder": str(case.folder)}
-        click.echo(json.dumps({**told, "requests": len(came.traffic), "expect": came.expected}))
+        say_json({**told, "requests": len(came.traffic), "expect": came.expected})
         return
-    click.echo(f"{came.end.state}: {came.end.message}" if came.end.message else came.end.state)
-    click.echo(f"recorded: {case.folder} ({len(came.traffic)} requests)")
+    say(f"{came.end.state}: {came.end.message}" if came.end.message else came.end.state)
+    say(f"recorded: {case.folder} ({len(came.traffic)} requests)")
     if not quiet:
-        click.echo(f"  look at it, commit it, and replay it: skillrunner test {case.skill}")
+        say(f"  look at it, commit it, and replay it: skillrunner test {case.skill}")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run
 from runner.core.model.decision import Decision, Verdict
@@ -30,7 +31,7 @@ def command(options: "Options", run: str, current: bool) -> None:
         if found.end is None:
             message, hint = f"run {found.id} has not ended", f"skillrunner cancel {found.id}"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
-        click.echo(f"queued: {_queue(store, found, current)}")
+        say(f"queued: {_queue(store, found, current)}")
 
 
 def _queue(store: "Store", found: Run, current: bool) -> str:

@@ -1,6 +1,5 @@
 """`skillrunner run`: one run of one skill, here and now."""
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import place_of_options
+from runner.apps.terminal import say, say_json
 from runner.core.errors import exit_code
 from runner.core.model import End
 
@@ -142,13 +142,13 @@ def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) 
     if as_json:
         from runner.apps.cli.commands.show import record_json
 
-        click.echo(json.dumps(record_json(runs, run_id), default=str))
+        say_json(record_json(runs, run_id))
         return
-    click.echo(f"{end.state}: {end.message}" if end.message else end.state)
+    say(f"{end.state}: {end.message}" if end.message else end.state)
     if end.hint:
-        click.echo(f"  {end.hint}")
+        say(f"  {end.hint}")
     if not quiet:
-        click.echo(f"  look further: skillrunner show {run_id} | logs {run_id} | diff {run_id}")
+        say(f"  look further: skillrunner show {run_id} | logs {run_id} | diff {run_id}")
 
 
 def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> None:
@@ -161,9 +161,9 @@ def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> None:
     host = Host(place, runs, bootstrap.make_forge(place, runs))
     spec = plan_run(place, _start(host, place, wish, "dry-run"))
     if wish.as_json:
-        click.echo(json.dumps({**dump(StoredSpec(spec=spec)), "prompt": spec.prompt}, default=str))
+        say_json({**dump(StoredSpec(spec=spec)), "prompt": spec.prompt})
         return
-    click.echo(spec.prompt.rstrip())
-    click.echo("\n--- plan " + "-" * 60)
+    say(spec.prompt.rstrip())
+    say("\n--- plan " + "-" * 60)
     for name, value in preview_lines(spec):
-        click.echo(f"{name:<12} {value}")
+        say(f"{name:<12} {value}")

@@ -1,6 +1,5 @@
 """`skillrunner show`: everything that is known of one run."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import settings
-from runner.core.redact import escape_invisible
+from runner.apps.terminal import say, say_json
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -27,10 +26,10 @@ def command(options: "Options", run: str, as_json: bool) -> None:
     with bootstrap.open_store(settings(options)) as runs:
         found = runs.run(run)
         if as_json:
-            click.echo(json.dumps(record_json(runs, found.id), default=str))
+            say_json(record_json(runs, found.id))
             return
         for line in lines(runs, found):
-            click.echo(escape_invisible(line))
+            say(line)
 
 
 def record_json(runs: "Store", run_id: str) -> dict[str, Any]:

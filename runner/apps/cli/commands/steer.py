@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.apps.cli.commands import settings
+from runner.apps.terminal import say
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -34,4 +35,4 @@ def command(options: "Options", run: str, text: str, act: "MessageAction | None"
     with bootstrap.open_store(settings(options)) as runs:
         found = runs.run(run)
         messages.send(runs, found.id, text or _TOLD[act or "say"], datetime.now(UTC), act or "say")
-        click.echo(f"sent: {found.id}")
+        say(f"sent: {found.id}")

@@ -1,6 +1,5 @@
 """`skillrunner test`: replay the cases of skills, with no model, no key and no network."""
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.apps.terminal import say, say_json
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import Reason
 from runner.core.redact import escape_invisible
@@ -61,7 +61,7 @@ def command(
             if not as_json:
                 _print(verdicts[-1])
     if as_json:
-        click.echo(json.dumps({"cases": [{**asdict(one), "ok": one.ok} for one in verdicts]}))
+        say_json({"cases": [{**asdict(one), "ok": one.ok} for one in verdicts]})
     else:
         _sum_up(verdicts, options.quiet)
     if junit is not None:
@@ -104,18 +104,18 @@ def _verdict(stage: "TestBench", skill: "Skill", case: "Case", update: bool) -> 
 
 def _print(verdict: "CaseVerdict") -> None:
     mark = click.style("ok", fg="green") if verdict.ok else click.style("FAILED", fg="red")
-    click.echo(f"{mark} {verdict.skill}/{verdict.case} ({verdict.seconds:.1f} s)")
+    say(f"{mark} {verdict.skill}/{verdict.case} ({verdict.seconds:.1f} s)")
     for text in (*verdict.problems, *(f"warning: {one}" for one in verdict.warnings)):
         for line in escape_invisible(text).splitlines():
-            click.echo(f"    {line}")
+            say(f"    {line}")
 
 
 def _sum_up(verdicts: Sequence["CaseVerdict"], quiet: bool) -> None:
     if not verdicts:
-        click.echo("no cases found: `skillrunner record SKILL` makes one")
+        say("no cases found: `skillrunner record SKILL` makes one")
     elif not quiet:
         failed = sum(not one.ok for one in verdicts)
-        click.echo(f"{len(verdicts)} case{'' if len(verdicts) == 1 else 's'}, {failed or 'none'} failed")
+        say(f"{len(verdicts)} case{'' if len(verdicts) == 1 else 's'}, {failed or 'none'} failed")
 
 
 def _report(verdicts: Sequence["CaseVerdict"]) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from runner.apps.terminal import say, say_json
 from runner.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
     if as_json:
         skills = [{"name": skill.name, "file": skill.file} for skill in loaded.skills.values()]
         told = {"faults": [asdict(one) for one in faults], "warnings": [asdict(one) for one in warnings]}
-        click.echo(json.dumps({"skills": skills, **told}))
+        say_json({"skills": skills, **told})
     else:
         _print(faults, warnings, len(loaded.skills))
     if faults:
@@ -74,14 +74,14 @@ def _shown(path: Path) -> str:
 
 def _print(faults: Sequence[Fault], warnings: Sequence[Fault], valid: int) -> None:
     for fault in sorted((*faults, *warnings)):
-        click.echo(fault.as_warning() if fault in warnings else str(fault))
+        say(fault.as_warning() if fault in warnings else str(fault))
         if fault.hint:
-            click.echo(f"    {fault.hint}")
+            say(f"    {fault.hint}")
     if not faults and not warnings and not valid:
-        click.echo("no skills found: `skillrunner new NAME` makes one")
+        say("no skills found: `skillrunner new NAME` makes one")
         return
     counts = [_count(len(faults), "fault"), *([_count(len(warnings), "warning")] if warnings else [])]
-    click.echo(f"{', '.join(counts)}, {_count(valid, 'valid skill')}")
+    say(f"{', '.join(counts)}, {_count(valid, 'valid skill')}")
 
 
 def _count(number: int, what: str) -> str:

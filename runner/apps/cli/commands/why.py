@@ -1,6 +1,5 @@
 """`skillrunner why`: what became of a slot or an event, and why nothing runs, with the facts."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.apps.cli.commands import time_option
+from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -65,10 +65,10 @@ def command(
     with open_worker_store(config) as store:
         answer = _answer(store, config, asked, datetime.now(UTC))
         if as_json:
-            click.echo(json.dumps(_document(answer), default=str))
+            say_json(_document(answer))
             return
         for line in _lines(store, answer):
-            click.echo(line)
+            say(line)
 
 
 def _answer(store: "Store", config: "Config", asked: _Asked, now: datetime) -> _Answer:

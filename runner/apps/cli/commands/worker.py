@@ -13,6 +13,7 @@ import click
 from runner.apps.cli.commands import state_dir, who_am_i
 from runner.apps.cli.commands.worker_drain import drain
 from runner.apps.cli.commands.worker_status import pause_text, status
+from runner.apps.terminal import log_to, say
 from runner.core.errors import ExitCode, RunnerError, exit_code
 from runner.core.model import Phase, Reason
 
@@ -94,7 +95,7 @@ def work(config: "Config", once: bool, load: "Callable[[], Config] | None" = Non
     code = ExitCode.ERROR if faults or (daemon and daemon.executor.running) else ExitCode.OK
     _end_in_any_case(code)
     for fault in faults:
-        click.echo(f"not well: {one_line(fault, 1000)}", err=True)
+        say(f"not well: {one_line(fault, 1000)}", err=True)
     if code is not ExitCode.OK:
         raise click.exceptions.Exit(code)
 
@@ -115,11 +116,7 @@ def _end_in_any_case(code: ExitCode) -> None:
 
 
 def _log(quiet: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-    )
+    log_to(sys.stderr, logging.WARNING if quiet else logging.INFO)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
@@ -137,7 +134,7 @@ def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, rea
     now, who = datetime.now(UTC), who_am_i()
     with open_worker_store(given[1]) as store:
         hold(store, Pause(repository=repository, skill=skill, reason=reason, at=now, who=who))
-    click.echo(f"paused: {pause_text(repository, skill)}")
+    say(f"paused: {pause_text(repository, skill)}")
 
 
 @command.command()
@@ -153,7 +150,7 @@ def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) ->
         if not go_on(store, repository, skill, datetime.now(UTC)):
             message = f"{pause_text(repository, skill)} was not paused"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner worker status")
-    click.echo(f"resumed: {pause_text(repository, skill)}")
+    say(f"resumed: {pause_text(repository, skill)}")
 
 
 @command.command()
@@ -165,7 +162,7 @@ def backup(given: tuple["Options", "Config"], /, file: Path, force: bool) -> Non
     from runner.store.backup import back_up
 
     size = back_up(_database(given[1], "pg_dump --format=custom --file FILE {0}"), file, force=force)
-    click.echo(f"backed up: {file}, {size:,} bytes")
+    say(f"backed up: {file}, {size:,} bytes")
 
 
 @command.command()
@@ -178,9 +175,9 @@ def restore(given: tuple["Options", "Config"], /, file: Path, force: bool) -> No
 
     place = _database(given[1], "pg_restore --clean --if-exists {0} FILE")
     aside = put_back(file, place, datetime.now(UTC), force=force)
-    click.echo(f"restored: {place}")
+    say(f"restored: {place}")
     if aside is not None:
-        click.echo(f"what was there is now {aside}")
+        say(f"what was there is now {aside}")
 
 
 def _database(config: "Config", instead: str) -> Path:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.apps.terminal import say
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import Phase, Reason
 
@@ -31,9 +32,9 @@ def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bo
         meant = _meant(WorkerStore(store).list_living(), worker)
         WorkerStore(store).request_stop([one.id for one in meant], 2 if now else 1)
         for one in meant:
-            click.echo(f"asked to end: {one.id}")
+            say(f"asked to end: {one.id}")
         if not meant:
-            click.echo("no worker runs")
+            say("no worker runs")
         if wait and _wait(store, {one.id for one in meant}):
             raise click.exceptions.Exit(ExitCode.FAILED)
 
@@ -61,10 +62,10 @@ def _wait(store: "Store", asked: set[str]) -> bool:
         dead += [one.id for one in living.values() if _has_fallen(store, one) and one.id not in dead]
         lost = workers.find_lost(asked)
         for one in sorted({*dead, *lost}):
-            click.echo(f"died: {one}", err=True)
+            say(f"died: {one}", err=True)
             died = True
         for one in sorted(asked - set(living) - set(lost)):
-            click.echo(f"ended: {one}")
+            say(f"ended: {one}")
         asked = set(living) - set(dead)
         if asked:
             time.sleep(_LOOK)

@@ -1,6 +1,5 @@
 """`skillrunner worker status`: who works, what waits, and whether all is well."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.apps.terminal import say, say_json
 from runner.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def status(
             if not well:
                 raise click.exceptions.Exit(ExitCode.FAILED)
         elif as_json:
-            click.echo(json.dumps(_data(store, config, now), default=str))
+            say_json(_data(store, config, now))
         else:
             for line in _lines(_data(store, config, now), now):
-                click.echo(line)
+                say(line)
 
 
 def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
@@ -113,11 +113,11 @@ def _say_who_lives(store: "Store", now: datetime, host: str) -> bool:
     own = [one for one in WorkerStore(store).all(now - _RECENT) if host in ("", one.host) and one.is_alive]
     newest = max(own, key=lambda one: one.seen_at, default=None)
     if newest is None:
-        click.echo(f"not healthy: no worker runs{f' on {host}' if host else ''}")
+        say(f"not healthy: no worker runs{f' on {host}' if host else ''}")
         return False
     lives = now - newest.seen_at <= timedelta(seconds=newest.silence)
     last = f"last heard of {span_text(now - newest.seen_at)} ago"
-    click.echo(f"{'healthy' if lives else 'not healthy'}: {newest.id} is {newest.state}, {last}")
+    say(f"{'healthy' if lives else 'not healthy'}: {newest.id} is {newest.state}, {last}")
     return lives
 
 
@@ -127,5 +127,5 @@ def _say_what_is_wrong(store: "Store", config: "Config", now: datetime) -> bool:
 
     found = _troubles(store, config, now)
     for one in found:
-        click.echo(f"{one.kind}: {one_line(one.message, 300)}")
+        say(f"{one.kind}: {one_line(one.message, 300)}")
     return not found

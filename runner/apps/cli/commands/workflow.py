@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.apps.terminal import say
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import Phase, Reason
 
@@ -46,13 +47,13 @@ def sync(context: click.Context, /, check: bool, **chosen: Any) -> None:
     if check:
         context.exit(_compare(present, text))
     if text == present:
-        click.echo(f"{FILE} is up to date")
+        say(f"{FILE} is up to date")
     else:
         _write(root / FILE, text)
-        click.echo(f"wrote {FILE}")
+        say(f"wrote {FILE}")
         for line in _needs(enabled_skills(skills), use):
-            click.echo(line)
-        click.echo(f"next: git add {FILE} && git commit")
+            say(line)
+        say(f"next: git add {FILE} && git commit")
 
 
 def _present(path: Path) -> str:
@@ -111,16 +112,15 @@ def _skills(root: Path, folders: Sequence[str]) -> Mapping[str, Skill]:
 
 def _compare(present: str, text: str) -> ExitCode:
     from runner.apps.action.workflow import FILE
-    from runner.core.redact import escape_invisible
 
     if present == text:
-        click.echo(f"{FILE} is up to date")
+        say(f"{FILE} is up to date")
         return ExitCode.OK
     before, after = present.splitlines(), text.splitlines()
     for line in difflib.unified_diff(before, after, FILE, "what the skills need", lineterm=""):
-        click.echo(escape_invisible(line))
-    click.echo(f"error: {FILE} is not what the skills need", err=True)
-    click.echo("hint: skillrunner workflow sync", err=True)
+        say(line)
+    say(f"error: {FILE} is not what the skills need", err=True)
+    say("hint: skillrunner workflow sync", err=True)
     return ExitCode.FAILED
 
 

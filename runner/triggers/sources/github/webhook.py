@@ -6,12 +6,11 @@ constant time. GitHub's "Webhook events and payloads": a payload has at most 25 
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from runner.core.payload import text_at
+from runner.core.payload import parse_json, text_at
 from runner.triggers.sources import (
     MAX_BODY,
     Delivery,
@@ -65,7 +64,7 @@ def _signature(secret: str, body: bytes) -> bytes:
 
 def _parsed(body: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        found = parse_json(body)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner.apps.action.job_output import SUMMARY_LIMIT, JobOutput, escape_commands, truncate
+from runner.apps.action.job_output import SUMMARY_LIMIT, JobOutput, truncate
+from runner.core.redact import escape_output
 
 COMMANDS = [
     "::add-mask::x",
@@ -31,12 +32,12 @@ def obeyed(line: str) -> bool:
 
 @pytest.mark.parametrize("text", COMMANDS)
 def test_no_text_is_a_command(text: str) -> None:
-    assert not any(obeyed(line) for line in escape_commands(text).split("\n"))
+    assert not any(obeyed(line) for line in escape_output(text).split("\n"))
 
 
 def test_other_text_stays_as_it_is() -> None:
     text = "std::vector<int> a[2]; # [x] ## Title\n  indented: yes\nhttps://x"
-    assert escape_commands(text) == text
+    assert escape_output(text) == text
 
 
 @pytest.fixture
