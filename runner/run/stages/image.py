@@ -13,11 +13,13 @@ from runner.core.locks import lock
 from runner.core.model import Phase
 from runner.core.redact import escape_invisible
 from runner.run.context import RunContext
-from runner.run.environment.context import DOCKERFILE, build_context, read_committed
+from runner.run.environment.context import DOCKERFILE, BuildContext, build_context, read_committed
 from runner.run.environment.devcontainer import Devcontainer, parse_devcontainer
 from runner.sandboxes.docker.options import PLACES
 
 LOG = "image.log"
+OWN_BRANCHES = "skillrunner/"
+"""How the names of branches begin that agents' proposals are on."""
 _PAUSE = 0.2  # seconds between two checks whether another build of the same image has ended
 
 
@@ -71,6 +73,7 @@ def _build(context: RunContext, path: str, folder: str = "") -> str:
         dockerfile=DOCKERFILE,
         text=found.dockerfile.decode(errors="replace"),
         registries=context.options.build_registries,
+        network=_may_reach_network(context, found, path, folder),
         write=found.write,
         resources=spec.environment.resources,
         timeout=spec.environment.build_timeout,
@@ -83,6 +86,24 @@ def _build(context: RunContext, path: str, folder: str = "") -> str:
         return context.parts.sandbox.build(
             wanted, lambda line: context.record.add_event(escape_invisible(line)), log
         )
+
+
+def _may_reach_network(context: RunContext, found: BuildContext, path: str, folder: str) -> bool:
+    """Whether what a build runs was agreed to: it is on the base's branch, or the same in the skill's commit.
+
+    What an agent or a stranger proposes is built as well, and runs sealed.
+    """
+    spec, mirror = context.spec, context.parts.mirror
+    branch = f"refs/heads/{spec.base_ref}"
+    agreed = not spec.base_ref.startswith(OWN_BRANCHES)
+    merged = mirror.git.run("merge-base", "--is-ancestor", spec.base_sha, branch, ok=(0, 1, 128)).code == 0
+    if (agreed and merged) or not found.files:
+        return True
+    trusted = spec.skill.commit
+    if trusted and build_context(mirror, trusted, trusted, path, folder).key == found.key:
+        return True
+    context.record.add_event(f"{path} is built without a network: its files are proposed, and not merged yet")
+    return False
 
 
 @contextmanager

@@ -162,6 +162,56 @@ def test_a_locked_image_is_the_one_that_is_named(scene: Scene, monkeypatch: pyte
     assert asked == opened == ["r.example:5000/x@sha256:1"]
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "base", "network"),
+    [
+        ("FROM x\nCOPY a.txt /\n", "main", True),
+        ("FROM x\nCOPY a.txt /\n", "earlier", True),
+        ("FROM x\nCOPY a.txt /\n", "proposed", False),
+        ("FROM x\nCOPY docs /\n", "proposed", True),  # what it sees is as it was
+        ("FROM x\nRUN true\n", "proposed", True),
+        ("FROM x\nCOPY . /\n", "proposed", False),
+    ],
+)
+def test_what_is_not_merged_is_built_without_a_network(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, dockerfile: str, base: str, network: bool
+) -> None:
+    """A pull request's files run in the build, and whoever wrote them is anybody, or an agent."""
+    built: list[bool] = []
+    monkeypatch.setattr(FakeKind, "build", lambda _, wanted, *__: built.append(wanted.network) or "x")
+    git, project = scene.project.git, scene.project
+    earlier = project.commit({"Dockerfile": dockerfile, "a.txt": "one\n", "docs/b.md": "b\n"})
+    main = project.commit({"c.txt": "c\n"})
+    git("checkout", "-q", "-b", "theirs")
+    proposed = project.commit({"a.txt": "evil\n"})
+    scene.mirror.fetch(Remote(url=str(project.origin)))
+    spec = scene.spec("print:done")
+    spec = replace(
+        spec,
+        base_sha={"main": main, "earlier": earlier, "proposed": proposed}[base],
+        skill=replace(spec.skill, commit=main),
+        environment=replace(spec.environment, image="", dockerfile="Dockerfile"),
+    )
+    scene.run(spec)
+    assert built == [network]
+
+
+def test_a_branch_of_ours_is_not_merged_by_being_there(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[bool] = []
+    monkeypatch.setattr(FakeKind, "build", lambda _, wanted, *__: built.append(wanted.network) or "x")
+    project = scene.project
+    main = project.commit({"Dockerfile": "FROM x\nCOPY . /\n"})
+    project.git("checkout", "-q", "-b", "skillrunner/s/default")
+    proposed = project.commit({"a.txt": "of an agent\n"})
+    scene.mirror.fetch(Remote(url=str(project.origin)))
+    spec = scene.spec("print:done")
+    environment = replace(spec.environment, image="", dockerfile="Dockerfile")
+    skill = replace(spec.skill, commit=main)
+    changes = {"base_ref": "skillrunner/s/default", "base_sha": proposed}
+    scene.run(replace(spec, skill=skill, environment=environment, **changes))
+    assert built == [False]
+
+
 def test_a_run_takes_no_longer_than_any_may(scene: Scene) -> None:
     """Each command has a limit of its own, and a skill may name many."""
     _, end = scene.run(scene.spec("sleep:60"), max_duration=0.5)

@@ -234,6 +234,38 @@ a/.pre-commit-config.yml .pre-commit-hooks.yml .pre-commit-hooks.yaml a/.pre-com
 .overcommit.yml a/.overcommit.yml .lefthookz.yml .lefthookz.yaml a/.lefthookz.yml lefthookz.yml
 lefthookz.yaml a/lefthookz.yml .lintstagedrcz a/.lintstagedrcz .simple-git-hooks.z a/.simple-git-hooks.z
 simple-git-hooks.z a/simple-git-hooks.z skillrunner.yaml skill.yaml a/skill.yaml SKILL.md a/SKILL.md
+nixpacks.toml railpack.json heroku.yml appspec.yml appspec.yaml amplify.yml firebase.json eas.json
+samconfig.toml .ebextensions/x .platform/x .platform.app.yaml atlantis.yaml .atlantis.yaml .spacelift/x
+.dagger/x dagger.json bitrise.yml codemagic.yaml screwdriver.yaml .buddy/x buddy.yml .vela.yml .vela.yaml
+.onedev-buildspec.yml .rultor.yml .jenkins/x .yamato/x .ado/x .vsts-ci.yml .releasercz a/.releasercz
+.goreleaser.yml .goreleaser.yaml a/.goreleaser.yml goreleaser.yml goreleaser.yaml a/goreleaser.yml
+.pullapprove.yml .pullapprove.yaml a/.pullapprove.yml .policy.yml a/.policy.yml .pr_agent.toml
+a/.pr_agent.toml .coderabbit.yml .coderabbit.yaml a/.coderabbit.yml greptile.json a/greptile.json
+ellipsis.yml ellipsis.yaml a/ellipsis.yml sweep.yml sweep.yaml a/sweep.yml .sourcery.yml .sourcery.yaml
+a/.sourcery.yml AGENTS.local.md a/AGENTS.local.md IFLOW.md a/IFLOW.md KIMI.md a/KIMI.md GROK.md a/GROK.md
+CODEX.md a/CODEX.md COPILOT.md a/COPILOT.md copilot-instructions.md a/copilot-instructions.md DEVIN.md
+a/DEVIN.md JULES.md a/JULES.md replit.md a/replit.md z.instructions.md a/z.instructions.md z.prompt.md
+a/z.prompt.md z.chatmode.md a/z.chatmode.md z.agent.md a/z.agent.md .agentrules a/.agentrules .aiexclude
+a/.aiexclude .aiignore a/.aiignore .cline/x a/.cline/x .claude-plugin/x a/.claude-plugin/x .codebuddy/x
+a/.codebuddy/x .codeium/x a/.codeium/x codebuff.json a/codebuff.json .cody/x a/.cody/x .sourcegraph/x
+a/.sourcegraph/x .cursorindexingignore a/.cursorindexingignore .devin/x a/.devin/x .droid/x a/.droid/x
+.firebender/x a/.firebender/x firebender.json a/firebender.json .forge/x a/.forge/x gemini-extension.json
+a/gemini-extension.json .grok/x a/.grok/x .iflow/x a/.iflow/x .jules/x a/.jules/x .kimi/x a/.kimi/x
+.lingma/x a/.lingma/x .pi/x a/.pi/x .plandexz/x a/.plandexz/x .rooignore a/.rooignore .ruler/x a/.ruler/x
+.rulesync/x a/.rulesync/x .vibe/x a/.vibe/x .void/x a/.void/x .zencoder/x a/.zencoder/x mcp_config.json
+a/mcp_config.json .mcp/x a/.mcp/x .idx/x a/.idx/x .bolt/x a/.bolt/x replit.nix a/replit.nix devenv.yaml
+a/devenv.yaml .flox/x a/.flox/x .direnv/x a/.direnv/x .nvim/x a/.nvim/x .helix/x a/.helix/x .theia/x
+a/.theia/x .settings/x a/.settings/x .vs/x a/.vs/x .run/x a/.run/x .nova/x a/.nova/x .clangd a/.clangd
+.ycm_extra_conf.py a/.ycm_extra_conf.py .rbenv-vars a/.rbenv-vars .pdbrc a/.pdbrc .gdbinit a/.gdbinit
+.lldbinit a/.lldbinit .irbrc a/.irbrc .pryrc a/.pryrc .Rprofile a/.Rprofile .Renviron a/.Renviron .ghci
+a/.ghci .iex.exs a/.iex.exs .erlang a/.erlang .ocamlinit a/.ocamlinit .psqlrc a/.psqlrc .sqliterc
+a/.sqliterc .my.cnf a/.my.cnf .inputrc a/.inputrc .curlrc a/.curlrc .wgetrc a/.wgetrc .tmux.conf
+a/.tmux.conf sitecustomize.py a/sitecustomize.py usercustomize.py a/usercustomize.py ansible.cfg
+a/ansible.cfg .ansible.cfg a/.ansible.cfg .terraformrc a/.terraformrc .tflint.hcl a/.tflint.hcl
+compose.override.yml compose.override.yaml a/compose.override.yml docker-compose.override.yml
+docker-compose.override.yaml a/docker-compose.override.yml rust-toolchain a/rust-toolchain
+rust-toolchain.toml a/rust-toolchain.toml .sdkmanrc a/.sdkmanrc .jvmopts a/.jvmopts .sbtopts a/.sbtopts
+.condarc a/.condarc .corepack.env a/.corepack.env
 """
 
 
