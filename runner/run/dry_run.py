@@ -1,9 +1,87 @@
-"""A description of what a run would do."""
+"""A description of what a run would do, and of what it would be refused for."""
 
-from collections.abc import Iterator
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from runner.core.model import RunSpec
+from runner.clients.git import Git, entries
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, RunSpec
+from runner.harnesses import HARNESSES
 from runner.publish.outputs import OUTPUTS
+from runner.run import bootstrap
+from runner.run.environment.context import read_committed
+from runner.run.launch import NewRun
+from runner.run.place import Host
+from runner.sandboxes import SANDBOXES
+
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
+
+
+def refusals(host: Host, start: NewRun, spec: RunSpec) -> Iterator[RunnerError]:
+    """What would end the run before its agent starts, as far as that can be known without a sandbox."""
+    checks: tuple[Callable[[], object], ...] = (
+        host.forge.check_credential,
+        lambda: bootstrap.make_parts(host, spec, start.mirror, lambda _: None),
+        lambda: bootstrap.make_options(host.place, spec),
+        lambda: _check_sandbox(spec),
+        lambda: _check_program(host, spec),
+        lambda: _check_committed(start, spec),
+    )
+    told: set[str] = set()
+    for check in checks:
+        try:
+            check()
+        except RunnerError as error:
+            if error.message not in told:
+                yield error
+            told.add(error.message)
+
+
+def _check_sandbox(spec: RunSpec) -> None:
+    """Raise RunnerError where the sandbox does not answer, or cannot have the image."""
+    kind, image = SANDBOXES.get(spec.environment.sandbox), spec.environment.image
+    for line in kind.doctor(image):
+        if not line.ok:
+            raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, line.message, hint=line.hint)
+    made_here = spec.environment.dockerfile or spec.environment.devcontainer
+    if kind.tools and not made_here and _IMAGE.fullmatch(image) is None:
+        message = f"{image!r} is not the name of an image" if image else "there is no image"
+        hint = "write `image: python:3.12-slim` in skillrunner.yaml, under `environment`, or --image"
+        raise RunnerError(Phase.SANDBOX, Reason.INVALID_CONFIG, message, hint=hint)
+
+
+def _check_program(host: Host, spec: RunSpec) -> None:
+    """Raise RunnerError HARNESS_MISSING where the program would be looked for on this machine, and is not."""
+    kind, configured = spec.harness.kind, host.place.config.harnesses.get(spec.harness.kind)
+    command = spec.harness.options.get("command") or ()
+    program = HARNESSES.get(kind).program or (command[0] if command else None)
+    is_shown = configured is not None and (configured.binary or configured.version)
+    if SANDBOXES.get(spec.environment.sandbox).tools or program is None or is_shown:
+        return
+    in_workspace = "/" in program and not Path(program).is_absolute()
+    if not in_workspace and shutil.which(program, path=os.environ.get("PATH")) is None:
+        message = f"{program} is not on PATH of this machine, for the harness {kind}"
+        hint = "install it, or choose a sandbox whose image has it: --sandbox docker"
+        raise RunnerError(Phase.HARNESS, Reason.HARNESS_MISSING, message, hint=hint)
+
+
+def _check_committed(start: NewRun, spec: RunSpec) -> None:
+    """Raise RunnerError where a file that the skill names is not in its commit."""
+    commit, environment = spec.skill.commit or spec.base_sha, spec.environment
+    git = Git(start.mirror.directory, phase=Phase.SANDBOX)
+    for key, path in (("dockerfile", environment.dockerfile), ("devcontainer", environment.devcontainer)):
+        if path:
+            read_committed(git, commit, path, f"environment.{key}")
+    above = spec.skill.path.rpartition("/")[0]
+    for name in environment.skills:
+        file = f"{above}/{name}/SKILL.md" if above else f"{name}/SKILL.md"
+        if file not in entries(git, commit, [file]):
+            message = f"`environment.skills` names {name}, and {commit[:12]} has no {file}"
+            hint = "name folders that lie beside the skill's own, with a SKILL.md, and commit them"
+            raise RunnerError(Phase.HARNESS, Reason.SKILL_NOT_FOUND, message, hint=hint)
 
 
 def preview_lines(spec: RunSpec) -> Iterator[tuple[str, str]]:

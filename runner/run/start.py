@@ -13,18 +13,21 @@ from typing import Any
 from runner.clients.git import files_at, last_changes
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run, RunState, Trigger
-from runner.core.model.decision import Decision, Event
+from runner.core.model.decision import Decision, Event, Facts, History, Verdict
 from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
 from runner.run.launch import ContinuedRun, NewRun, continuation_spec
 from runner.run.place import Host
 from runner.run.plan import base_branch
 from runner.scheduler.admission import PRIORITIES
+from runner.scheduler.decide import decide_event
+from runner.scheduler.facts import FactSources, look_up_facts
+from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import Skill, load
 from runner.store import Store, new_run_id
 from runner.store.decisions import QueueEntry
 from runner.store.work import Work
-from runner.triggers import actor
+from runner.triggers import TRIGGERS, actor
 from runner.triggers.slots import Slot, jittered_start, line_of
 from runner.workspace.mirror import Mirror
 
@@ -160,6 +163,32 @@ def new_run(
         force=force or {},
         propose_again=again,
     )
+
+
+def verdict_on_event(host: Host, start: NewRun) -> str:
+    """Whether the event of a run by hand would start its skill by itself, and why or why not."""
+    trigger, skill, target = start.trigger, start.skill, host.forge
+    if trigger.kind == "manual":
+        return "no: the skill is run by hand"
+    event = TRIGGERS.get(trigger.kind).event(trigger.event, trigger.at)
+    repository = start.base.repository
+    sources = FactSources(
+        forge=target,
+        mirror=start.mirror,
+        remote=target.remote(),
+        repository=repository.name,
+        default_branch=repository.default_branch,
+        identity=OwnIdentity(email=host.place.config.bot.email),
+    )
+    skills = {skill.name: skill}
+    try:
+        facts, unknown = look_up_facts(skills, event, sources), ""
+    except RunnerError as error:
+        facts, unknown = Facts(), f"; who may start it is not known: {error.message}"
+    (decision,) = decide_event(skills, event, facts, History(), trigger.at)
+    if decision.verdict is Verdict.STARTED:
+        return f"yes: {decision.message}{unknown}"
+    return f"no ({decision.verdict.replace('_', ' ')}: {decision.cause}): {decision.message}"
 
 
 def run_of_work(

@@ -95,7 +95,7 @@ def _render(template: Template, context: PromptContext, show: Show, limit: int) 
         return _capped(template, [template.text], limit)
     from jinja2 import TemplateError
 
-    from runner.skills.templates import NAME, environment, line_of
+    from runner.skills.templates import NAME, environment, limited_time, line_of
 
     names = {
         "skill": context.skill,
@@ -106,14 +106,19 @@ def _render(template: Template, context: PromptContext, show: Show, limit: int) 
         "event": Untrusted(context.event, show, "event"),
     }
     try:
-        code = environment().compile(template.text, name=NAME, filename=NAME)
-        compiled = environment().template_class.from_code(environment(), code, environment().globals)
-        return _capped(template, compiled.generate(names), limit)
+        with limited_time():
+            code = environment().compile(template.text, name=NAME, filename=NAME)
+            compiled = environment().template_class.from_code(environment(), code, environment().globals)
+            return _capped(template, compiled.generate(names), limit)
     except TemplateError as error:
         line = getattr(error, "lineno", None) or line_of(error.__traceback__)
         raise _error(template, line, str(error.message or error), _FIX) from None
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise _error(template, line_of(error.__traceback__), str(error), _FIX) from None
+    except RecursionError:
+        raise _error(template, 1, "the template calls itself too often", "end the recursion") from None
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, MemoryError) as error:
+        raise _error(
+            template, line_of(error.__traceback__), str(error) or type(error).__name__, _FIX
+        ) from None
 
 
 _FIX = "guard what may be missing with `{% if x is defined %}`; test with `skillrunner run NAME --dry-run`"

@@ -1,7 +1,10 @@
 """The template language: sandboxed Jinja2 without files, in which undefined names are errors."""
 
 import functools
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import cast
 
@@ -14,14 +17,39 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from runner.config.documents import Data, closest
 from runner.skills.fencing import Untrusted, as_text, find_untrusted, unwrap
 from runner.skills.names import FIELDS
+from runner.skills.template_limits import (
+    TemplateLimitError,
+    check_call,
+    check_length,
+    check_operands,
+    check_printed,
+)
 
 _NO_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 NAME = "<skill>"
+MAX_SECONDS = 5
+_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
 Function = Callable[..., Data]
 
 TemplateProblem = tuple[int, str, str, str]
 """Line in the template, the name that is wrong, message, hint."""
+
+
+@contextmanager
+def limited_time() -> Iterator[None]:
+    """Templates that are rendered inside have MAX_SECONDS, all together."""
+    token = _deadline.set(time.monotonic() + MAX_SECONDS)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def check_time() -> None:
+    """Raise TemplateLimitError when the time of the rendering is over."""
+    if time.monotonic() > _deadline.get():
+        raise TemplateLimitError(f"the template takes more than {MAX_SECONDS} seconds")
 
 
 class _Code(CodeGenerator):
@@ -33,6 +61,19 @@ class _Code(CodeGenerator):
             self.visit(part, frame)
             self.write(", ")
         self.write("))")
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:  # noqa: N802 - Jinja2's name
+        node.body.insert(0, _tick())
+        super().visit_For(node, frame)
+
+    def visit_Macro(self, node: nodes.Macro, frame: Frame) -> None:  # noqa: N802 - Jinja2's name
+        node.body.insert(0, _tick())
+        super().visit_Macro(node, frame)
+
+
+def _tick() -> nodes.ExprStmt:
+    """A statement that ends a template which takes too long."""
+    return nodes.ExprStmt(nodes.Call(nodes.EnvironmentAttribute("tick"), [], [], None, None))
 
 
 class Null(Undefined):
@@ -54,7 +95,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
 
     def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+        super().__init__(
+            undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=check_printed
+        )
         self.globals = {"range": self.globals["range"]}
         self.filters = {name: _spreading(function) for name, function in self.filters.items()}
         self.tests = {name: _seeing(cast("Function", test)) for name, test in self.tests.items()}
@@ -67,12 +110,18 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     def getitem(self, obj: Data, argument: Data) -> Data:
         return self._child(obj, argument) if isinstance(obj, Untrusted) else super().getitem(obj, argument)
 
+    def tick(self) -> None:
+        """Called for each turn of a loop. Raises TemplateLimitError when the rendering takes too long."""
+        check_time()
+
     def call_binop(self, context: Context, operator: str, left: Data, right: Data) -> Data:
+        check_operands(operator, unwrap(left), unwrap(right))
         return _spreading(super().call_binop)(context, operator, left, right)
 
     def call(__self, __context: Context, __obj: Function, *args: Data, **kwargs: Data) -> Data:  # noqa: N805
         # The names are Jinja2's, so that a call may have keyword arguments of any name.
         source = find_untrusted((args, kwargs))
+        check_call(__obj, unwrap(args), unwrap(kwargs))
         result = super().call(__context, __obj, *unwrap(args), **unwrap(kwargs))
         return result if source is None else source.derive(result)
 
@@ -80,6 +129,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         """The result of `~` on these operands."""
         source = find_untrusted(parts)
         text = "".join(as_text(unwrap(part)) if isinstance(part, Untrusted) else str(part) for part in parts)
+        check_length(len(text))
         return text if source is None else source.derive(text)
 
     def _child(self, obj: Untrusted, key: Data) -> Data:
@@ -97,6 +147,8 @@ def _as_json(value: Data) -> None:
 def _spreading(function: Function) -> Function:
     @functools.wraps(function)
     def filtered(*args: Data, **kwargs: Data) -> Data:
+        check_time()
+        check_call(function, unwrap(args), unwrap(kwargs))
         source = find_untrusted((args, kwargs))
         if source is None:
             return function(*args, **kwargs)
@@ -130,6 +182,9 @@ def problems(source: str, inputs: tuple[str, ...]) -> tuple[TemplateProblem, ...
 def _problems(source: str, inputs: tuple[str, ...]) -> Iterator[TemplateProblem]:
     try:
         tree = environment().parse(source)
+    except RecursionError:
+        yield 1, "", "not a valid template: nested too deep", "write it in fewer brackets and blocks"
+        return
     except TemplateSyntaxError as error:
         yield (
             error.lineno,
@@ -195,4 +250,12 @@ def line_of(trace: TracebackType | None) -> int:
     return line
 
 
-__all__ = ["NAME", "TemplateEnvironment", "UndefinedError", "environment", "line_of", "problems"]
+__all__ = [
+    "NAME",
+    "TemplateEnvironment",
+    "UndefinedError",
+    "environment",
+    "limited_time",
+    "line_of",
+    "problems",
+]

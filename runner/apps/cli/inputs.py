@@ -55,16 +55,19 @@ def read_trigger(
     """The trigger of the run: an event's payload from a file, or `manual`."""
     given = dict(_pair(text) for text in inputs)
     now = datetime.now(UTC)
+    if kind is not None and kind not in TRIGGERS.names():
+        raise _bad_input(f"there is no trigger {kind!r}", closest(kind, TRIGGERS.names()))
     if event_file is None:
         kind = kind or "manual"
-        return Trigger(kind=kind, key=f"{kind}:{run_id}", at=now, inputs=given, actor=os.environ.get("USER"))
+        _check_trigger(skill, kind)
+        slot = {"schedule": {"due": now.isoformat()}} if kind == "schedule" else {}
+        actor_name = os.environ.get("USER")
+        return Trigger(kind=kind, key=f"{kind}:{run_id}", at=now, event=slot, inputs=given, actor=actor_name)
     event = _payload(event_file)
     kind = kind or kind_of(event) or ""
     if not kind:
         raise _bad_input(f"{event_file}: cannot tell what kind of event this is", "name it with --trigger")
-    if kind not in skill.triggers:
-        names = ", ".join(skill.triggers) or "nothing"
-        raise _bad_input(f"{skill.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
+    _check_trigger(skill, kind)
     return Trigger(
         kind=kind,
         key=TRIGGERS.get(kind).key(event),
@@ -74,6 +77,12 @@ def read_trigger(
         event=event,
         inputs=given,
     )
+
+
+def _check_trigger(skill: Skill, kind: str) -> None:
+    if kind != "manual" and kind not in skill.triggers:
+        names = ", ".join(skill.triggers) or "nothing"
+        raise _bad_input(f"{skill.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
 
 
 def _pair(text: str) -> tuple[str, str]:

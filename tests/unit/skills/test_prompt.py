@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
-from runner.skills import PromptContext, Template, render_body, render_prompt, render_text
+from runner.skills import PromptContext, Template, render_body, render_prompt, render_text, templates
 from runner.skills.fencing import fence, one_line, show_invisible
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -253,3 +253,62 @@ def test_any_event_is_fenced(event: dict[str, Any]) -> None:
     assert body.startswith(f"<untrusted-{mark}>")
     assert body.endswith(f"</untrusted-{mark}>")
     assert body.count(mark) == 2
+
+
+# --- what a template may ask for -------------------------------------------------------------------------
+
+LARGE = [
+    "{{ 'x' * 10**10 }}",
+    "{{ [1] * 10**9 }}",
+    "{{ 9**9999999 }}",
+    "{{ 'x'|center(999999999) }}",
+    "{{ 'x'.ljust(999999999) }}",
+    "{{ 'x'|indent(999999999) }}",
+    "{{ '%0999999999d' % 1 }}",
+    "{{ '%*d' % (999999999, 1) }}",
+    "{{ '%999999999d'|format(1) }}",
+    "{{ '{:>999999999}'.format(1) }}",
+    "{{ ('a' * 1000000).replace('a', 'b' * 1000000) }}",
+    "{{ 'a' * 1000000 | replace('a', 'b' * 1000000) }}",
+    "{{ range(9999)|map('string')|join('x' * 1000000) }}",
+    "{{ 1|round(-999999999) }}",
+    "{{ [[1] * 1000000] * 1000000 }}",
+    "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+]
+
+
+@pytest.mark.parametrize("text", LARGE)
+def test_a_template_that_asks_for_too_much_is_refused(text: str) -> None:
+    with pytest.raises(RunnerError) as caught:
+        render_prompt(template(text), context())
+    assert caught.value.reason is Reason.INVALID_INPUT
+    assert caught.value.message.startswith("skills/docs/SKILL.md:")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+    ],
+)
+def test_a_template_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(templates, "MAX_SECONDS", 0.05)
+    with pytest.raises(RunnerError, match="takes more than"):
+        render_prompt(template(text), context())
+
+
+def test_what_prompts_do_every_day_is_allowed() -> None:
+    text = "{% for x in 'ab' %}{{ x }}{% endfor %} {{ '%05d' % 3 }} {{ 'a'|center(3) }}{{ 2**10 }}"
+    text += " {{ 3 * 'ab' }}"
+    text += (
+        " {{ range(3)|join(', ') }} {{ 1700000000|default(1) }} {{ 'a-b'.replace('-', '+') }} {{ [1, 2] }}"
+    )
+    expected = "ab 00003  a 1024 ababab 0, 1, 2 1700000000 a+b [1, 2]"
+    assert render_prompt(template(text), context()).text == expected
+
+
+def test_validation_survives_a_template_that_is_nested_too_deep() -> None:
+    ((line, _, message, _),) = templates.problems("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", ())
+    assert (line, message) == (1, "not a valid template: nested too deep")

@@ -70,7 +70,7 @@ def _list_skills(place: "LocalPlace", runs: "Store", as_json: bool) -> None:
     from runner.skills import load
     from runner.skills.discover import discover
 
-    loaded = load(discover(place.local.root, place.config.skills).files)
+    loaded = load(discover(place.local.root, place.config.skills).files, plain=True)
     last = {name: next(iter(runs.runs(limit=1, skill=name)), None) for name in loaded.skills}
     if as_json:
         found = [

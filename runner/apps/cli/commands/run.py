@@ -1,7 +1,7 @@
 """`skillrunner run`: one run of one skill, here and now."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +62,9 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     The skill is read as it lies in the working tree; the work starts from the head of the base branch on the
     forge. Ctrl-C ends the run and removes its container.
 
+    With --event it is said whether the event would start the skill by itself, and why not. --dry-run also
+    names what the run would be refused for, and then exits as the run would.
+
     With --from-run SKILL may be left out: then it is that of the earlier run, as it was.
     """
     _check_usage(given)
@@ -76,7 +79,7 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     place = place_of_options(options, forge=forge)
     with bootstrap.open_store(place.config) as runs:
         if dry_run:
-            _preview(place, runs, wish)
+            context.exit(_preview(place, runs, wish))
         else:
             context.exit(_run(place, runs, wish, options.quiet))
 
@@ -100,9 +103,17 @@ def _run(place: "LocalPlace", runs: "Store", wish: RunArguments, quiet: bool) ->
     with Progress(quiet=quiet, stream=sys.stderr) as progress, interrupt_on_sigterm():
         host = Host(place, runs, bootstrap.make_forge(place, runs))
         start = _start(host, place, wish, run_id)
+        if wish.event and not quiet:
+            say(_would_start(host, start), err=True)
         end = launch(host, start, progress.observe, progress.transcript)
     print_end(runs, run_id, end, wish.as_json, quiet)
     return exit_code(end)
+
+
+def _would_start(host: "Host", start: "NewRun") -> str:
+    from runner.run.start import verdict_on_event
+
+    return f"by itself: {verdict_on_event(host, start)}"
 
 
 def _start(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: str) -> "NewRun":
@@ -151,19 +162,33 @@ def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) 
         say(f"  look further: skillrunner show {run_id} | logs {run_id} | diff {run_id}")
 
 
-def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> None:
+def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> int:
+    """Print the plan, and every reason for which the run would be refused before its agent starts."""
     from runner.run import bootstrap
-    from runner.run.dry_run import preview_lines
+    from runner.run.dry_run import preview_lines, refusals
     from runner.run.launch import plan_run
     from runner.run.place import Host
+    from runner.run.start import verdict_on_event
     from runner.store.specs import StoredSpec, dump
 
     host = Host(place, runs, bootstrap.make_forge(place, runs))
-    spec = plan_run(place, _start(host, place, wish, "dry-run"))
+    start = _start(host, place, wish, "dry-run")
+    spec, by_itself = plan_run(place, start), verdict_on_event(host, start) if wish.event else ""
+    refused = list(refusals(host, start, spec))
     if wish.as_json:
-        say_json({**dump(StoredSpec(spec=spec)), "prompt": spec.prompt})
-        return
-    say(spec.prompt.rstrip())
+        told = [{"error": one.message, "reason": one.reason, "hint": one.hint} for one in refused]
+        more = {"prompt": spec.prompt, "by_itself": by_itself, "refused": told}
+        say_json({**dump(StoredSpec(spec=spec)), **more})
+    else:
+        _print_plan(spec.prompt, [*preview_lines(spec), *([("by itself", by_itself)] if by_itself else [])])
+        for one in refused:
+            say(f"error: the run would be refused: {one.message}", err=True)
+            say(f"hint: {one.hint}", err=True)
+    return exit_code(refused[0].end) if refused else 0
+
+
+def _print_plan(prompt: str, lines: "Sequence[tuple[str, str]]") -> None:
+    say(prompt.rstrip())
     say("\n--- plan " + "-" * 60)
-    for name, value in preview_lines(spec):
+    for name, value in lines:
         say(f"{name:<12} {value}")
