@@ -27,7 +27,7 @@ def test_an_engine_that_hangs_is_no_failure_of_the_skill(
     clock.write_text("0")
     team.project.variables.update(SKILLRUNNER_IMAGE=own_engine.image(), DOCKER_HOST=own_engine.host)
     team.commit("slow", "touch docs/begun; exec sleep 3600")
-    driver = ("-m", "tests.parts.worker_driver", "--clock", str(clock), "--engine", "20")
+    driver = ("-m", "tests.parts.worker_driver", "--clock", str(clock), "--engine", "8")
     worker = team.start(*driver, sandbox="docker")
     team.until(lambda: list(team.project.state.glob("workspaces/*/tree/docs/begun")))
     own_engine.freeze()

@@ -12,7 +12,7 @@ from runner.core.errors import RunnerError, exit_code
 from runner.core.plugins import PluginError
 from runner.harnesses import HARNESSES, Harness
 from runner.sandboxes import SANDBOXES
-from tests.parts.plugins import install
+from tests.parts.plugins import unpack
 
 GOOD = """
 from runner.config.documents import Model
@@ -52,7 +52,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Insta
     def add(code: str, name: str = "acme_harness", family: str = "harnesses") -> Path:
         file = tmp_path / f"{name}.py"
         file.write_text(code)
-        monkeypatch.syspath_prepend(str(install(tmp_path / name, file, [family])))
+        monkeypatch.syspath_prepend(str(unpack(tmp_path / name, file, [family])))
         names.append(name)
         _forget()
         return tmp_path / name / f"{name}.py"

@@ -181,7 +181,6 @@ def test_disabled_skills_need_nothing() -> None:
         (["{branches: [main], paths: ['docs/**']}"], {"branches": ["main"]}),
         (["{branches: [release/]}"], {"branches": ["release/**"]}),
         (["{branches: ['v[0-9]?']}"], {"branches": ["**"]}),
-        (["{branches: ['!main']}"], {"branches": ["**"]}),
         (["{branches: ['c++']}"], {"branches": ["**"]}),
     ],
 )

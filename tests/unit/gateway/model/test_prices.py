@@ -147,7 +147,7 @@ def test_prices_are_configured_exactly(tmp_path: Path) -> None:
     ("entry", "fault"),
     [
         ("m: {input: 1, output: 1, cached: 1}", "`cache_written` is missing"),
-        ("m: {input: -1, output: 1, cached: 1, cache_written: 1}", "input"),
+        ("m: {input: -1, output: 1, cached: 1, cache_written: 1}", "should be at least 0 (value: -1)"),
         ('m: {input: "1", output: 1, cached: 1, cache_written: 1}', "should be a number"),
         ("m: {input: 1, output: 1, cached: 1, cache_written: 1, thinking: 2}", "unknown key `thinking`"),
         ('"a b": {input: 1, output: 1, cached: 1, cache_written: 1}', "a b"),
