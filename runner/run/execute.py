@@ -12,6 +12,7 @@ from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
 from runner.run.stages.judge import judge
+from runner.run.stages.publication import Publication, find
 from runner.run.stages.publish import publish, withdraw
 from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
@@ -79,6 +80,8 @@ def _attempt(context: RunContext) -> End:
 
 
 def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
+    if (unpublished := find(context)) is not None:
+        return _publish_kept(*unpublished, stack)
     context.record.enter_state(RunState.PREPARING)
     context = stack.enter_context(check_out_repositories(resolve_image(context)))
     spec, record = context.spec, context.record
@@ -108,8 +111,16 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
     record.enter_state(RunState.VERIFYING)
     checks = verify(context, harvested.tree_sha, changeset)
 
+    ready = Publication(proposal=proposal, patch=harvested.patch, outcome=outcome, checks=checks)
+    ready.save(context)
     record.enter_state(RunState.PUBLISHING)
-    return publish(context, proposal, harvested.patch, outcome, checks, changeset)
+    return publish(context, ready, changeset)
+
+
+def _publish_kept(context: RunContext, ready: Publication, stack: ExitStack) -> tuple[Receipt, ...]:
+    """An earlier attempt did all the work and was stopped while it published: only that is done again."""
+    context.record.enter_state(RunState.PUBLISHING, "what the attempt before has left is published")
+    return publish(context, ready, stack.enter_context(open_changeset(context)))
 
 
 def _end_of(receipts: tuple[Receipt, ...]) -> End:

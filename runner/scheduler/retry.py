@@ -18,7 +18,7 @@ _RATE_LIMIT_WAIT = timedelta(minutes=1)  # GitHub's rule when its answer names n
 def retry_delay(end: End, attempt: int, attempts: int, harness_started: bool = True) -> timedelta | None:
     """How long a run waits for its next attempt; None: it has ended.
 
-    `attempts` is what the skill allows; `harness_started` is whether the harness had started.
+    `attempts` is what the skill allows; `harness_started` is whether the next one needs its harness again.
     """
     free = not harness_started and end.state is RunState.ERROR
     if not end.retryable or attempt >= (max(attempts, FREE_ATTEMPTS) if free else attempts):
@@ -30,3 +30,8 @@ def retry_delay(end: End, attempt: int, attempts: int, harness_started: bool = T
 def may_retry_lost(attempt: int, attempts: int) -> bool:
     """Whether a run whose worker died has attempts left."""
     return attempt < max(attempts, LOST_ATTEMPTS)
+
+
+def may_publish_lost(attempt: int) -> bool:
+    """Whether a run whose worker died while it published may go on with that, which needs no harness."""
+    return attempt < FREE_ATTEMPTS

@@ -11,9 +11,9 @@ from runner.config.settings import Config
 from runner.core import safe_fs
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Run, RunEvent, RunState
-from runner.run.stages import setup
+from runner.run.stages import publication, setup
 from runner.sandboxes import SANDBOXES, Origin
-from runner.scheduler.retry import may_retry_lost
+from runner.scheduler.retry import may_publish_lost, may_retry_lost
 from runner.store import Store, is_held, retention
 from runner.store.engine import Engine
 from runner.store.queue import ClaimedRun, RunQueue
@@ -76,6 +76,9 @@ class Recovery:
                 f"its worker {taken.owner} is gone, and had not begun: it waits again",
                 run.attempt,
             )
+        elif self._may_publish(run):
+            told = f"its worker {taken.owner} is gone while it published: it goes on with that"
+            attempt = run.attempt + 1
         elif retried:
             told, attempt = f"its worker {taken.owner} is gone: it is tried again", run.attempt + 1
         else:
@@ -84,6 +87,11 @@ class Recovery:
             told = "lost"
             self.store.mark_lost(run.id, self.now(), taken.owner)
         log.error("run %s of worker %s: %s", run.id, taken.owner, told)
+
+    def _may_publish(self, run: Run) -> bool:
+        """Whether all is done but the publication, of which a part may be out: it is safe to repeat."""
+        is_ready = run.state is RunState.PUBLISHING and may_publish_lost(run.attempt)
+        return is_ready and publication.is_kept(self.store, run.id)
 
     def _attempts(self, run_id: str) -> int:
         """How many attempts a run may have; one where it was not planned, or its spec cannot be read."""

@@ -12,9 +12,10 @@ from runner.apps.worker.repository import RepositorySnapshot
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Usage
 from runner.run.launch import NewRun, RequeueRun, launch
+from runner.run.stages import publication
 from runner.run.start import run_of_work
 from runner.sandboxes import SANDBOXES
-from runner.scheduler.retry import may_retry_lost, retry_delay
+from runner.scheduler.retry import may_publish_lost, may_retry_lost, retry_delay
 from runner.store import Store
 from runner.store.queue import ClaimedRun, RunQueue
 
@@ -104,9 +105,9 @@ def _requeue_function(job: RunJob) -> RequeueRun:
 
     def requeue(end: End, attempt: int, attempts: int, spent: Usage) -> bool:
         now = job.now()
-        if end.reason is Reason.WORKER_LOST and job.retries_lost and may_retry_lost(attempt, attempts):
+        if end.reason is Reason.WORKER_LOST and _may_go_on(job, attempt, attempts):
             until = now
-        elif (wait := retry_delay(end, attempt, attempts, _has_begun(job))) is not None:
+        elif (wait := retry_delay(end, attempt, attempts, _needs_harness(job))) is not None:
             until = now + wait
         else:
             return False
@@ -118,9 +119,22 @@ def _requeue_function(job: RunJob) -> RequeueRun:
     return requeue
 
 
-def _has_begun(job: RunJob) -> bool:
-    """Whether the harness has started: until then an attempt costs nothing."""
-    return job.store.run(job.run.id).state not in (RunState.QUEUED, RunState.PREPARING)
+def _may_go_on(job: RunJob, attempt: int, attempts: int) -> bool:
+    """Whether a run that its worker gave up is taken up again."""
+    retried = job.retries_lost and may_retry_lost(attempt, attempts)
+    return retried or (_is_ready(job) and may_publish_lost(attempt))
+
+
+def _needs_harness(job: RunJob) -> bool:
+    """Whether another attempt costs something: the harness had started, and what it made is not kept."""
+    has_begun = job.store.run(job.run.id).state not in (RunState.QUEUED, RunState.PREPARING)
+    return has_begun and not _is_ready(job)
+
+
+def _is_ready(job: RunJob) -> bool:
+    """Whether all is done but the publication."""
+    is_publishing = job.store.run(job.run.id).state is RunState.PUBLISHING
+    return is_publishing and publication.is_kept(job.store, job.run.id)
 
 
 def _log_event(event: Any) -> None:

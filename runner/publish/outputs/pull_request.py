@@ -182,8 +182,8 @@ def _push(offer: Offer, target: Target, tree: str, commits: BranchCommits, chang
     sha = changeset.commit(
         tree, [target.base], _message(offer), offer.bot.name, offer.bot.email, datetime.now(UTC)
     )
+    offer.say(f"pushing {sha[:12]} to {target.branch}")  # on the record before it is out
     changeset.push(target.remote, sha, target.branch, target.head)
-    offer.say(f"pushed {sha[:12]} to {target.branch}")
     return sha
 
 

@@ -6,22 +6,24 @@ from runner.core.errors import RunnerError
 from runner.core.model import Check, Outcome, Phase, Proposal, Reason, Receipt
 from runner.publish.outputs import Offer
 from runner.run.context import RunContext
+from runner.run.stages.publication import Publication, discard
 from runner.workspace.changeset import Changeset
 
 
-def publish(
-    context: RunContext,
-    proposal: Proposal,
-    patch: bytes,
-    outcome: Outcome,
-    checks: tuple[Check, ...],
-    changeset: Changeset,
-) -> tuple[Receipt, ...]:
+def publish(context: RunContext, ready: Publication, changeset: Changeset) -> tuple[Receipt, ...]:
     """Publish by every output, in the order of the spec; each receipt is recorded before the next begins.
 
     Raises RunnerError of the first output that fails, or NO_CHANGES when none had anything to publish.
     """
-    offer = _offer(context, proposal, patch, outcome, checks)
+    try:
+        return _publish(context, ready, changeset)
+    except RunnerError as error:
+        discard(context, error)
+        raise
+
+
+def _publish(context: RunContext, ready: Publication, changeset: Changeset) -> tuple[Receipt, ...]:
+    offer = _offer(context, ready.proposal, ready.patch, ready.outcome, ready.checks)
     receipts: list[Receipt] = []
     nothing: list[RunnerError] = []
     with context.record.stage(Phase.PUBLISH):

@@ -405,6 +405,46 @@ def test_what_passes_is_tried_again(scene: Scene, failures: int, state: RunState
     assert scene.store.run(run_id).attempt == 2
 
 
+def test_what_was_ready_is_published_by_the_next_attempt_without_its_agent(scene: Scene) -> None:
+    spec = scene.spec("print:worked", "write:docs/a.md:x", limits=Limits(attempts=2))
+    run_id, end = scene.run(spec, outputs={"pull_request": Flaky(1)})
+    assert end.state is RunState.SUCCEEDED
+    assert scene.store.run(run_id).attempt == 2
+    messages = [event.message for event in scene.events]
+    assert messages.count("command begins") == 1
+    assert "what the attempt before has left is published" in messages
+    (pull,) = LocalPullRequests(scene.store.engine, scene.store.path, "demo").all()
+    assert scene.project.git("show", f"{pull.branch}:docs/a.md", cwd=scene.project.origin) == "x"
+
+
+def test_what_conflicts_is_done_anew_by_the_next_attempt(scene: Scene) -> None:
+    class Conflicting(Flaky):
+        def publish(self, *args: Any) -> Any:
+            if self.failures:
+                self.failures -= 1
+                raise RunnerError(Phase.PUBLISH, Reason.CONFLICT, "both changed it", retryable=True)
+            return self.real.publish(*args)
+
+    spec = scene.spec("write:a:x", limits=Limits(attempts=2))
+    _, end = scene.run(spec, outputs={"pull_request": Conflicting(1)})
+    assert end.state is RunState.SUCCEEDED
+    assert [event.message for event in scene.events].count("command begins") == 2
+
+
+@pytest.mark.parametrize("name", ["publication.json", "patch"])
+def test_what_somebody_damaged_is_done_anew(scene: Scene, name: str) -> None:
+    class Damaging(Flaky):
+        def publish(self, offer: Offer, *rest: Any) -> Any:
+            for file in scene.project.state.glob(f"runs/*/{name}"):
+                file.write_text("{}")
+            return super().publish(offer, *rest)
+
+    spec = scene.spec("write:a:x", limits=Limits(attempts=2))
+    _, end = scene.run(spec, outputs={"pull_request": Damaging(1)})
+    assert end.state is RunState.SUCCEEDED
+    assert [event.message for event in scene.events].count("command begins") == 2
+
+
 def test_an_interruption_is_an_end(scene: Scene) -> None:
     def interrupt(_: object) -> None:
         raise KeyboardInterrupt

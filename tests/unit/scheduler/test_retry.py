@@ -8,7 +8,7 @@ import pytest
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunState
 from runner.scheduler.circuit_breaker import is_open
-from runner.scheduler.retry import FREE_ATTEMPTS, may_retry_lost, retry_delay
+from runner.scheduler.retry import FREE_ATTEMPTS, may_publish_lost, may_retry_lost, retry_delay
 from tests.parts.racer import run
 
 
@@ -117,3 +117,12 @@ def test_a_registry_that_is_away_is_asked_again_and_breaks_no_circuit(reason: Re
     wrong = end(Phase.SANDBOX, reason, retryable=False)
     assert retry_delay(wrong, 1, 1, harness_started=False) is None
     assert is_open(ended(wrong, wrong, wrong), 3)
+
+
+def test_what_only_has_to_be_published_goes_on_for_some_attempts() -> None:
+    """And not for ever: it may be what kills its worker."""
+    assert [may_publish_lost(attempt) for attempt in (1, FREE_ATTEMPTS - 1, FREE_ATTEMPTS)] == [
+        True,
+        True,
+        False,
+    ]

@@ -1,6 +1,8 @@
 """A run that a worker has taken, and cannot read: it ends with the reason, and the worker goes on."""
 
+import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from runner.apps.worker.run_job import RunJob, run_job
-from runner.core.model import Phase, Reason, RunState
+from runner.apps.worker.run_job import RunJob, _requeue_function, run_job
+from runner.core.errors import RunnerError
+from runner.core.model import Artifact, Phase, Proposal, Reason, RunState, Usage
 from runner.store import Store, tables, work
 from runner.store.queue import RunQueue
 from runner.store.workers import WorkerStore
@@ -52,4 +55,60 @@ def test_work_that_cannot_be_read_ends_its_run_with_the_reason(
     assert (end.state, end.phase, end.reason) == (RunState.ERROR, Phase.STORE, Reason.STORE_FAILED)
     assert f"run run-1: {message}" in end.message
     assert store.run("run-1").end == end
+    store.close()
+
+
+def _job(store: Store, state: RunState) -> RunJob:
+    """A run in this state that a worker has taken; its patch and what it was to publish are kept."""
+    WorkerStore(store).register(worker("w"))
+    enqueue(store, "run-1")
+    RunQueue(store).admit("w", 1, lambda state: [one.run_id for one in state.waiting], NOW)
+    (claim,) = RunQueue(store).runs_of("w")
+    store.set_state("run-1", state, NOW)
+    patch = b"the patch"
+    proposal = Proposal(base_sha="b", tree_sha="t", patch_sha256=hashlib.sha256(patch).hexdigest())
+    told = {"proposal": asdict(proposal), "usage": {}, "checks": []}
+    for name, content in (("patch", patch), ("publication.json", json.dumps(told).encode())):
+        file = store.folder / name
+        file.write_bytes(content)
+        made = Artifact(name=name, path=str(file), size=1, sha256="", media_type="x/y")
+        store.add_artifact("run-1", made)
+    anything: Any = None
+    return RunJob(
+        store=store,
+        run=store.run("run-1"),
+        claim=claim,
+        repository=anything,
+        stop_signals=anything,
+        now=lambda: NOW,
+    )
+
+
+@pytest.mark.parametrize("reason", [Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.WORKER_LOST])
+@pytest.mark.parametrize(
+    ("state", "attempt", "again"),
+    [
+        (RunState.PUBLISHING, 1, True),
+        (RunState.PUBLISHING, 4, True),
+        (RunState.PUBLISHING, 5, False),
+        (RunState.RUNNING, 1, False),
+    ],
+)
+def test_a_run_that_only_has_to_publish_is_tried_again_by_default(
+    tmp_path: Path, reason: Reason, state: RunState, attempt: int, again: bool
+) -> None:
+    store = Store(tmp_path / "state")
+    job = _job(store, state)
+    end = RunnerError(Phase.PUBLISH, reason, "away", retryable=True).end
+    assert _requeue_function(job)(end, attempt, 1, Usage()) is again
+    assert store.run("run-1").state is (RunState.QUEUED if again else state)
+    store.close()
+
+
+def test_without_what_was_to_be_published_it_is_not_tried_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    job = _job(store, RunState.PUBLISHING)
+    (store.folder / "patch").unlink()
+    end = RunnerError(Phase.PUBLISH, Reason.WORKER_LOST, "away", retryable=True).end
+    assert not _requeue_function(job)(end, 1, 1, Usage())
     store.close()
