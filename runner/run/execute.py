@@ -17,6 +17,7 @@ from runner.run.stages.publish import publish, withdraw
 from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
+from runner.run.stages.tree import put_tree
 from runner.run.stages.verify import verify
 from runner.workspace.baseline import NO_SETUP, take_baseline
 from runner.workspace.harvest import harvest
@@ -91,6 +92,7 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
         with open_sandbox(context, tree, kept) as box:
             with record.stage(Phase.SETUP):
                 set_up(context, box, kept, tree)
+                tree = put_tree(context, tree, changeset)
                 baseline = take_baseline(tree, changeset) if spec.environment.setup else NO_SETUP
                 restore_changes(context, tree, changeset)
             record.enter_state(RunState.RUNNING)

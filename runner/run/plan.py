@@ -30,6 +30,7 @@ from runner.core.model import (
     Trigger,
 )
 from runner.harnesses import HARNESSES
+from runner.sandboxes import SANDBOXES
 from runner.skills import (
     AllowanceOptions,
     McpOptions,
@@ -74,6 +75,9 @@ class Base:
     repository: Repository
     ref: str
     sha: str
+    tree: str = ""  # what `sha` is, where it is no head of `ref`: "the head of #7"
+    trusted_sha: str = ""  # the head of the branch that set-up comes from; empty: `sha`
+    is_strangers: bool = False
 
 
 def plan(
@@ -96,6 +100,7 @@ def plan(
     )
     context = _context(reference, trigger, base, run_id, now)
     harness = _harness(skill, defaults)
+    outputs = _outputs(skill, base)
     spec = RunSpec(
         repository=base.repository,
         base_ref=base.ref,
@@ -103,17 +108,20 @@ def plan(
         skill=reference,
         trigger=trigger,
         prompt=render_prompt(skill.prompt, context).text,
-        environment=_environment(skill, defaults),
+        environment=_environment(skill, defaults, base),
         harness=harness,
-        tools=tuple(dict.fromkeys(skill.options.tools)),
+        tools=_tools(skill, base),
         limits=_bounded(skill, "limits", skill.options.limits, defaults.limits, defaults),
-        allowance=_allowance(skill.outputs.values(), defaults),
+        allowance=_allowance(outputs.values(), defaults),
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
         outputs=tuple(
             OutputSpec(kind=kind, options=_render_options(skill, options, context))
-            for kind, options in skill.outputs.items()
+            for kind, options in outputs.items()
         ),
+        tree=base.tree,
+        trusted_sha=base.trusted_sha,
+        is_strangers=base.is_strangers,
     )
     return replace(spec, digest=digest_of(spec))
 
@@ -196,14 +204,56 @@ def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: da
             "commit": skill.commit or "",
         },
         repository=asdict(base.repository),
-        run={"id": run_id, "base_ref": base.ref, "base_sha": base.sha},
+        run={"id": run_id, "base_ref": base.ref, "base_sha": base.sha, "tree": base.tree},
         now=now,
         event=trigger.event,
         inputs=trigger.inputs,
     )
 
 
-def _environment(skill: Skill, defaults: Defaults) -> Environment:
+def _outputs(skill: Skill, base: Base) -> Mapping[str, Model]:
+    """What the run publishes: on a stranger's commit what the skill allows for strangers."""
+    if not base.is_strangers or not skill.publishes:
+        return skill.outputs
+    allowed = skill.options.outputs_for_strangers
+    if found := {kind: options for kind, options in skill.outputs.items() if kind in allowed}:
+        return found
+    message = f"{base.tree or 'the event'} is a stranger's, and {skill.name} publishes nothing for strangers"
+    hint = f"write in {skill.file} which outputs may: strangers: [...]"
+    raise RunnerError(Phase.PLAN, Reason.POLICY_REFUSED, message, hint=hint)
+
+
+def _tools(skill: Skill, base: Base) -> tuple[str, ...]:
+    """A stranger leaves no notes for later runs."""
+    refused = ("note",) if base.is_strangers else ()
+    return tuple(one for one in dict.fromkeys(skill.options.tools) if one not in refused)
+
+
+def _sealed(environment: Environment) -> Environment:
+    """The environment of a run on a stranger's commit: without secrets, and with no way out but the model.
+
+    Set-up that saw secrets may have written them into what is kept of it, so that is not used.
+    """
+    if SANDBOXES.get(environment.sandbox).network:
+        message = f"a stranger's commit runs sealed only, and the sandbox {environment.sandbox} seals nothing"
+        raise RunnerError(Phase.PLAN, Reason.UNSUPPORTED, message, hint="use the sandbox docker")
+    return replace(
+        environment,
+        secrets=(),
+        network=(),
+        repositories={},
+        setup_key=() if environment.secrets else environment.setup_key,
+        setup_again=False,
+        mcp=tuple(one for one in environment.mcp if not one.url),
+    )
+
+
+def _environment(skill: Skill, defaults: Defaults, base: Base) -> Environment:
+    made = _stated_environment(skill, defaults)
+    return _sealed(made) if base.is_strangers else made
+
+
+def _stated_environment(skill: Skill, defaults: Defaults) -> Environment:
     options = skill.options.environment
     sandbox = defaults.force_sandbox or options.sandbox or defaults.sandbox
     dockerfile, devcontainer = options.dockerfile or "", options.devcontainer or ""
@@ -222,6 +272,7 @@ def _environment(skill: Skill, defaults: Defaults) -> Environment:
         secrets=tuple(options.secrets),
         skills=tuple(options.skills),
         repositories=dict(options.repositories),
+        fetch=tuple(options.fetch),
         network=tuple(options.network.allow),
         mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
         resources=_bounded(skill, "environment.resources", options.resources, defaults.resources, defaults),

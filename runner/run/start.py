@@ -18,16 +18,17 @@ from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
 from runner.run.launch import ContinuedRun, NewRun, continuation_spec
 from runner.run.place import Host
-from runner.run.plan import base_branch
+from runner.run.plan import Base, base_branch
 from runner.scheduler.admission import PRIORITIES
 from runner.scheduler.decide import decide_event
+from runner.scheduler.event_commit import commit_of, fetch
 from runner.scheduler.facts import FactSources, look_up_facts
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import Skill, load
 from runner.store import Store, new_run_id
 from runner.store.decisions import QueueEntry
 from runner.store.work import Work
-from runner.triggers import TRIGGERS, actor
+from runner.triggers import TRIGGERS, EventCommit, actor
 from runner.triggers.slots import Slot, jittered_start, line_of
 from runner.workspace.mirror import Mirror
 
@@ -145,20 +146,27 @@ def new_run(
     force: Mapping[str, Any] | None = None,
     again: bool = False,
 ) -> NewRun:
-    """A run of a skill that starts from the head of `branch`, or of the skill's own base; or from `sha`.
+    """A run that stands on the event's commit, or the head of `branch`, or of the skill's own base.
 
+    `sha` is another commit to stand on. A branch that somebody asks for goes before what the event says.
     `commit` is where the skill's text was read, None for files that are not committed. Raises RunnerError of
     the forge.
     """
     now = datetime.now(UTC)
     wanted = partial(base_branch, skill, trigger, run_id=run_id, now=now)
     base, mirror = bootstrap.find_base(host.place, host.forge, branch or wanted)
+    found = event_commit(skill, trigger) if branch is None else None
+    if found is not None:
+        base = _standing_on(base, replace(found, sha=sha or found.sha), mirror, host, skill)
+    elif sha:
+        base = replace(base, sha=mirror.resolve(sha))
+    is_fork = found is None and branch is None and _is_from_fork(trigger, host)
     return NewRun(
         run_id=run_id,
         skill=skill,
         commit=commit,
         trigger=trigger,
-        base=replace(base, sha=mirror.resolve(sha)) if sha else base,
+        base=replace(base, is_strangers=True) if is_fork else base,
         mirror=mirror,
         force=force or {},
         propose_again=again,
@@ -191,6 +199,31 @@ def verdict_on_event(host: Host, start: NewRun) -> str:
     return f"no ({decision.verdict.replace('_', ' ')}: {decision.cause}): {decision.message}"
 
 
+def event_commit(skill: Skill, trigger: Trigger) -> EventCommit | None:
+    """The commit that a run of the skill stands on because of its event; None: the head of a branch."""
+    return commit_of(trigger.kind, trigger.event, skill.triggers.get(trigger.kind))
+
+
+def _standing_on(base: Base, found: EventCommit, mirror: Mirror, host: Host, skill: Skill) -> Base:
+    """The base at the event's commit; set-up and the harness's settings are those of the default branch."""
+    fetched = fetch(mirror, host.forge.remote(), found)
+    ours = not fetched.is_strangers
+    known = ours and skill.base_branch is None and mirror.has_branch(found.branch)
+    return replace(
+        base,
+        sha=fetched.sha,
+        ref=found.branch if known else base.ref,
+        tree=found.name,
+        trusted_sha=mirror.resolve(f"refs/heads/{base.repository.default_branch}"),
+        is_strangers=not ours,
+    )
+
+
+def _is_from_fork(trigger: Trigger, host: Host) -> bool:
+    kind = TRIGGERS.all().get(trigger.kind)
+    return kind is not None and kind.from_fork(trigger.event, host.forge.repository)
+
+
 def run_of_work(
     host: Host, run_id: str, name: str, work: Work, source: SkillSource, force: Mapping[str, Any]
 ) -> NewRun:
@@ -198,8 +231,11 @@ def run_of_work(
     commit = work.commit or source.head
     skill = source.find(name, work.path, commit)
     earlier = _earlier_run(host.store, work)
-    start = earlier.base_sha if earlier else ""
-    made = new_run(host, run_id, skill, commit, trigger_of(work), sha=start, force=force)
+    trigger = trigger_of(work)
+    start = earlier.base_sha if earlier and event_commit(skill, trigger) is None else ""
+    made = new_run(host, run_id, skill, commit, trigger, sha=start, force=force)
+    if earlier is not None and earlier.base_sha != made.base.sha:
+        earlier = replace(earlier, patch=b"")  # it was made on another commit
     return replace(made, earlier=earlier)
 
 

@@ -169,9 +169,9 @@ def _actor_refusal(skill: Skill, option: TriggerOptions | None, facts: Facts) ->
         return f"{who.login} is a bot: allow it with `actor: {{bots: ['{who.login}']}}`"
     if not who.bot and _RANKS.get(who.permission, 0) < _RANKS[wanted.permission]:
         return f"{who.login} has the permission `{who.permission}`, and `{wanted.permission}` is needed"
-    if facts.is_fork and skill.publishes:
+    if facts.is_fork and skill.publishes and not {*skill.outputs} & {*skill.options.outputs_for_strangers}:
         outputs = " and ".join(skill.outputs)
-        return f"the pull request comes from a fork: its runs may only read, and the output is {outputs}"
+        return f"the commit comes from a fork: its runs may only read, and the output is {outputs}"
     return ""
 
 
@@ -228,6 +228,15 @@ def _decide_slot(skill: Skill, slot: Slot, is_last: bool, decider: _Decider) -> 
         return made.refuse(Cause.DUPLICATE, f"{at} was missed, and the one after it runs in its place")
     why = f"{at}, {span_text(late)} late" if late > timedelta(minutes=1) else at
     return decider.decide(skill, slot.key, "schedule", why, slot.due)
+
+
+def decide_slot_again(
+    skill: Skill, decision: Decision, key: str, history: History, now: datetime
+) -> Decision:
+    """The decision on a slot that was started before, and that somebody asks for again."""
+    at = f"{decision.due:%Y-%m-%d %H:%M} UTC" if decision.due else decision.key
+    why = f"the slot of {at}, which somebody asked for again"
+    return _Decider(history, now).decide(skill, key, decision.trigger, why, decision.due)
 
 
 def window_of(schedule: Schedule) -> timedelta:

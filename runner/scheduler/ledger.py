@@ -39,6 +39,11 @@ _LOST_RACE = (
     "incorrect old value",
 )
 
+
+class ReadOnlyTokenError(RunnerError):
+    """The forge lets this token read, and write nothing at all."""
+
+
 DecideFunction = Callable[[History], Sequence[Decision]]
 
 
@@ -49,6 +54,7 @@ class Ledger:
     mirror: Mirror
     remote: Remote
     sleep: Callable[[float], None] = time.sleep
+    read_only: bool = False  # decide, and record nothing
     _commit: str = ""
     _shas: dict[str, str] = field(default_factory=dict)  # by path
     _files: dict[str, bytes] = field(default_factory=dict)  # by path
@@ -89,7 +95,7 @@ class Ledger:
         for attempt in range(1, 1_000_000):
             self._read()
             files = change(self._files)
-            if files == self._files or self._push(files):
+            if self.read_only or files == self._files or self._push(files):
                 return
             if time.monotonic() > until:
                 break
@@ -120,7 +126,13 @@ class Ledger:
         commit = git.output("commit-tree", tree, "-m", "Decisions of skillrunner", variables=_IDENTITY)
         lease = f"--force-with-lease={REF}:{self._commit}"
         args = ("push", "--porcelain", "--no-verify", lease, "--", remote.url, f"{commit}:{REF}")
-        done = git.run(*args, ok=(0, 1), variables=remote.variables)
+        try:
+            done = git.run(*args, ok=(0, 1), variables=remote.variables)
+        except RunnerError as error:
+            if error.reason is not Reason.FORGE_DENIED:
+                raise
+            denied = _push_error(remote, error.message)
+            raise ReadOnlyTokenError(denied.phase, denied.reason, denied.message, hint=denied.hint) from error
         said = f"{done.stdout.decode(errors='replace')}\n{done.stderr}"
         if done.code == 0:
             self._commit, self._shas, self._files = commit, shas, dict(files)

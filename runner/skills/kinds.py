@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, RootModel, create_model
 
-from runner.config.documents import Model, Text
+from runner.config.documents import Many, Model, Text
 from runner.core.units import Absent
 from runner.harnesses import HARNESSES
 from runner.publish.outputs import OUTPUTS
@@ -42,6 +42,13 @@ def skill_model() -> type[SkillFile]:
             _harness(),
             Field(description="The agent CLI that does the work", examples=[{"kind": "claude-code"}]),
         ),
+        "strangers": (
+            Many[_kinds_for_strangers()],  # type: ignore[misc]
+            Field(
+                default=(),
+                description="The outputs that runs on a stranger's pull request may publish; default: none",
+            ),
+        ),
         "output": (
             Annotated[outputs, AfterValidator(_fit_together)],
             Field(description="What is published: one kind, or several", examples=[_OUTPUT_EXAMPLE]),
@@ -63,6 +70,11 @@ def _fit_together(output: Model) -> Model:
     if len(files := [kind for kind, one in named.items() if one.files]) > 1:
         raise ValueError(f"publishes the changed files by {' and '.join(files)}: keep one of them")
     return output
+
+
+def _kinds_for_strangers() -> TypeForm:
+    """The outputs that publish no files: a stranger's files in a branch of ours would run with our rights."""
+    return Literal[tuple(kind for kind, one in OUTPUTS.all().items() if not (one.publishes and one.files))]
 
 
 def _output_rules() -> dict[str, Any]:

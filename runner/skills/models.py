@@ -23,6 +23,9 @@ OtherRepository = Annotated[
 ]
 
 
+Head = Annotated[str, Field(pattern=r"^[^\s~^:\\?-][^\s~^:\\]{0,199}$")]
+
+
 class Network(Model):
     """What the sandbox reaches besides the harness's model."""
 
@@ -118,6 +121,11 @@ class EnvironmentOptions(Model):
         default={},
         description="Other repositories to read, by the folder below /repositories that each gets",
         examples=[{"docs": "acme/docs", "api": "acme/api@v2"}],
+    )
+    fetch: Annotated[Many[Head], Field(max_length=20)] = Field(
+        default=(),
+        description="Further heads for git in the workspace: globs of branches, or `own_pull_requests`",
+        examples=[["own_pull_requests", "release/*"]],
     )
     network: Network = Field(default=Network.model_construct(), description="What may be reached")
     mcp: dict[McpName, McpOptions] = Field(
@@ -269,6 +277,11 @@ class SkillFile(Model):
     def continues(self) -> bool:
         """What the file says under `continue`, which is no name in Python; `runner.skills.kinds` adds it."""
         return bool(getattr(self, "continue", False))
+
+    @property
+    def outputs_for_strangers(self) -> tuple[str, ...]:
+        """What the file says under `strangers`, whose choices are the installed outputs."""
+        return tuple(getattr(self, "strangers", ()))
 
 
 def present_kinds(choice: Model) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 FIELDS: Mapping[str, tuple[str, ...] | None] = {
     "skill": ("name", "description", "path", "commit"),
     "repository": ("name", "url", "default_branch"),
-    "run": ("id", "base_ref", "base_sha"),
+    "run": ("id", "base_ref", "base_sha", "tree"),
     "event": None,  # as the payload has it
     "now": None,  # an aware UTC datetime
     "inputs": None,  # as the skill declares them

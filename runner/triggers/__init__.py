@@ -16,11 +16,12 @@ from runner.core.model.decision import Event
 from runner.core.plugins import Family, Plugin
 from runner.triggers import _event_key
 from runner.triggers._event_key import KeyPart
-from runner.triggers.options import TriggerOptions
+from runner.triggers.options import Tree, TriggerOptions
 
 __all__ = [
     "TRIGGERS",
     "CommitRange",
+    "EventCommit",
     "KeyPart",
     "SkillTrigger",
     "TriggerKind",
@@ -48,6 +49,17 @@ class CommitRange:
     head: str
     from_fork_point: bool  # compare with where `head` left `base`, as a pull request shows it
     refs: tuple[str, ...] = ()  # that bring the commits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventCommit:
+    """The commit that an event is about: its run stands there, and not on the default branch."""
+
+    name: str  # as people name it: "the head of #7"
+    sha: str = ""  # empty: whatever `ref` names when the run starts
+    ref: str = ""  # brings the commit; empty: its own name does
+    branch: str = ""  # that it is the head of; empty: none is known
+    is_merge: bool = False  # the forge itself merged the head with its base: it is as its parents are
 
 
 class TriggerKind(Plugin, Protocol):
@@ -134,6 +146,10 @@ class TriggerKind(Plugin, Protocol):
 
     def commits(self, payload: Mapping[str, Any], default_branch: str) -> CommitRange | None:
         """The range of commits whose paths the event changed; None: there is none."""
+        return None
+
+    def commit(self, payload: Mapping[str, Any], tree: Tree) -> EventCommit | None:
+        """The commit that the runs of the event stand on; None: the default branch. `tree` is not "base"."""
         return None
 
     # --- in GitHub Actions --------------------------------------------------------------------------

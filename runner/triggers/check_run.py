@@ -8,14 +8,22 @@ from pydantic import Field
 from runner.config.documents import Many
 from runner.core.payload import value_at
 from runner.core.units import Maybe
-from runner.triggers import KeyPart
-from runner.triggers.options import ActivityOptions, Conclusion, Names, name_mismatch
+from runner.triggers import EventCommit, KeyPart
+from runner.triggers._commits import checked_commit
+from runner.triggers.options import (
+    ActivityOptions,
+    CommitOptions,
+    Conclusion,
+    Names,
+    Tree,
+    name_mismatch,
+)
 from runner.triggers.sources.github.trigger import GitHubTrigger
 
 CheckRunType = Literal["created", "rerequested", "completed", "requested_action"]
 
 
-class CheckRun(ActivityOptions):
+class CheckRun(CommitOptions, ActivityOptions):
     """A check went on."""
 
     types: Annotated[Many[CheckRunType], Field(min_length=1)] = ("completed",)
@@ -35,6 +43,11 @@ class CheckRunTrigger(GitHubTrigger):
     options = CheckRun
     subject_path = ("check_run", "id")
     key_parts = (KeyPart(("check_run", "id")), KeyPart(("action",)))
+    time_path = ("check_run", "completed_at")  # the same check may run, and be asked for, again
+    time_paths: Mapping[str, tuple[str, ...]] = {"created": ()}
+
+    def commit(self, payload: Mapping[str, Any], tree: Tree) -> EventCommit | None:
+        return checked_commit(payload, "check_run")
 
 
 PLUGINS = (CheckRunTrigger,)

@@ -6,10 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from runner.config.documents import Many
-from runner.core.payload import text_at
+from runner.core.payload import text_at, value_at
 from runner.core.units import Maybe
-from runner.triggers import KeyPart
-from runner.triggers.options import ActivityOptions, Names, label_mismatch
+from runner.triggers import EventCommit, KeyPart
+from runner.triggers._commits import pull_request_commit
+from runner.triggers.options import (
+    ActivityOptions,
+    Names,
+    PullRequestTreeOptions,
+    Tree,
+    label_mismatch,
+)
 from runner.triggers.sources.github.cursor import Position
 from runner.triggers.sources.github.event_list import EventList, PolledEvent, Read, latest, sender, times
 from runner.triggers.sources.github.lists import Lists, PollSession
@@ -19,7 +26,7 @@ CommentType = Literal["created", "edited", "deleted"]
 Command = Annotated[str, Field(pattern=r"^/[a-z0-9][a-z0-9-]{0,38}$")]
 
 
-class IssueComment(ActivityOptions):
+class IssueComment(PullRequestTreeOptions, ActivityOptions):
     """Someone commented on an issue or a pull request."""
 
     types: Annotated[Many[CommentType], Field(min_length=1)] = ("created",)
@@ -60,6 +67,12 @@ class IssueCommentTrigger(GitHubTrigger):
     lists = (EventList(name="comments", read=_read, follows=True),)
     polled = frozenset({"created"})
     is_privileged = True
+
+    def commit(self, payload: Mapping[str, Any], tree: Tree) -> EventCommit | None:
+        """The payload of a comment on a pull request tells its number and no more."""
+        if not isinstance(value_at(payload, "issue", "pull_request"), Mapping):
+            return None
+        return pull_request_commit(value_at(payload, "issue", "number"), tree)
 
     def recognizes(self, payload: Mapping[str, Any]) -> bool:
         return "comment" in payload and "issue" in payload

@@ -58,6 +58,10 @@ class ActorOptions(Model):
     )
 
 
+Tree = Literal["head", "merge", "base"]
+"""Where a run stands: on the event's commit, on its merge with the base, or on the default branch."""
+
+
 class TriggerOptions(BaseModel):
     """The options of one trigger: which of its events the skill asks for. Every method has a default."""
 
@@ -71,6 +75,11 @@ class TriggerOptions(BaseModel):
     def actor_rule(self) -> ActorOptions | None:
         """Who may start the skill; None: whoever can cause the event."""
         return None
+
+    @property
+    def stands_on(self) -> Tree:
+        """The tree that the skill's runs stand on, where the event has a commit of its own."""
+        return "head"
 
     @property
     def has_path_filter(self) -> bool:
@@ -113,6 +122,31 @@ class ActivityOptions(EventOptions):
 
     def workflow_filters(self) -> Mapping[str, Sequence[str]]:
         return {"types": self.types}
+
+
+class CommitOptions(Model):
+    """Options of an event that is about a commit."""
+
+    tree: Literal["head", "base"] = Field(
+        default="head", description="Whether runs stand on the event's commit or on the default branch"
+    )
+
+    @property
+    def stands_on(self) -> Tree:
+        return self.tree
+
+
+class PullRequestTreeOptions(Model):
+    """Options of an event that is about a pull request."""
+
+    tree: Tree = Field(
+        default="head",
+        description="Whether runs stand on the head of the pull request, its merge or the default branch",
+    )
+
+    @property
+    def stands_on(self) -> Tree:
+        return self.tree
 
 
 class ChangeOptions(EventOptions):

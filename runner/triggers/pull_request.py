@@ -8,9 +8,16 @@ from pydantic import Field
 from runner.config.documents import Many
 from runner.core.payload import text_at, value_at
 from runner.core.units import Maybe
-from runner.triggers import CommitRange, KeyPart
-from runner.triggers._commits import are_commits
-from runner.triggers.options import ActivityOptions, ChangeOptions, Names, label_mismatch
+from runner.triggers import CommitRange, EventCommit, KeyPart
+from runner.triggers._commits import are_commits, pull_request_commit
+from runner.triggers.options import (
+    ActivityOptions,
+    ChangeOptions,
+    Names,
+    PullRequestTreeOptions,
+    Tree,
+    label_mismatch,
+)
 from runner.triggers.sources.github.cursor import Position
 from runner.triggers.sources.github.event_list import EventList, PolledEvent, Read, latest, sender, times
 from runner.triggers.sources.github.issue_events import CONCERNED, ISSUE_EVENTS, OF_PULL_REQUESTS
@@ -43,7 +50,7 @@ PullRequestType = Literal[
 ]
 
 
-class PullRequestTriggerOptions(ActivityOptions, ChangeOptions):
+class PullRequestTriggerOptions(PullRequestTreeOptions, ActivityOptions, ChangeOptions):
     """Something happened to a pull request; `branches` are those that it would go to."""
 
     types: Annotated[Many[PullRequestType], Field(min_length=1)] = ("opened", "synchronize", "reopened")
@@ -124,6 +131,16 @@ class PullRequestTrigger(GitHubTrigger):
     def from_fork(self, payload: Mapping[str, Any], repository: str) -> bool:
         head = text_at(payload, "pull_request", "head", "repo", "full_name")  # none where the fork is gone
         return isinstance(payload.get("pull_request"), Mapping) and head.lower() != repository.lower()
+
+    def commit(self, payload: Mapping[str, Any], tree: Tree) -> EventCommit | None:
+        """Once it is merged its base holds it, and its branch may be gone."""
+        if payload.get("action") == "closed" and value_at(payload, "pull_request", "merged") is True:
+            return None
+        head = ("pull_request", "head")
+        number = value_at(payload, "pull_request", "number")
+        return pull_request_commit(
+            number, tree, text_at(payload, *head, "sha"), text_at(payload, *head, "ref")
+        )
 
     def commits(self, payload: Mapping[str, Any], default_branch: str) -> CommitRange | None:
         number = value_at(payload, "pull_request", "number")

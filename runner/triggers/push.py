@@ -88,7 +88,7 @@ class PushTrigger(GitHubTrigger):
     name = "push"
     options = Push
     subject_path = ("ref",)
-    key_parts = (KeyPart(("ref",)), KeyPart(("after",)))
+    key_parts = (KeyPart(("ref",)), KeyPart(("before",), optional=True), KeyPart(("after",)))
     lists = (EventList(name="pushes", read=_read),)
     polled = frozenset({""})  # to branches: no list tells of tags
 

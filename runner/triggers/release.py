@@ -49,6 +49,10 @@ class ReleaseTrigger(GitHubTrigger):
     options = Release
     subject_path = ("release", "tag_name")
     key_parts = (KeyPart(("release", "id")), KeyPart(("action",)))
+    time_paths: Mapping[str, tuple[str, ...]] = {
+        **dict.fromkeys(("published", "released", "prereleased"), ("release", "published_at")),
+        "unpublished": ("release", "updated_at"),
+    }
     lists = (EventList(name="releases", read=_read),)
     polled = frozenset({"published"})
 

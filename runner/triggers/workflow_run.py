@@ -8,14 +8,17 @@ from pydantic import Field
 from runner.config.documents import Many
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.payload import value_at
+from runner.core.payload import text_at, value_at
 from runner.core.units import Maybe
-from runner.triggers import KeyPart, SkillTrigger
+from runner.triggers import EventCommit, KeyPart, SkillTrigger
+from runner.triggers._commits import checked_commit
 from runner.triggers.options import (
     ActivityOptions,
+    CommitOptions,
     Conclusion,
     Globs,
     Names,
+    Tree,
     glob_mismatch,
     name_mismatch,
 )
@@ -27,7 +30,7 @@ from runner.triggers.sources.github.trigger import GitHubTrigger
 WorkflowRunType = Literal["completed", "requested", "in_progress"]
 
 
-class WorkflowRun(ActivityOptions):
+class WorkflowRun(CommitOptions, ActivityOptions):
     """A run of a GitHub Actions workflow went on."""
 
     types: Annotated[Many[WorkflowRunType], Field(min_length=1)] = ("completed",)
@@ -130,6 +133,13 @@ class WorkflowRunTrigger(GitHubTrigger):
     lists = (EventList(name="runs", begin=_begin, read=_read),)
     polled = frozenset({"requested", "completed"})
     is_privileged = True
+
+    def from_fork(self, payload: Mapping[str, Any], repository: str) -> bool:
+        head = text_at(payload, "workflow_run", "head_repository", "full_name")
+        return bool(head) and head.lower() != repository.lower()
+
+    def commit(self, payload: Mapping[str, Any], tree: Tree) -> EventCommit | None:
+        return checked_commit(payload, "workflow_run")
 
     def workflow_events(self, skills: Sequence[SkillTrigger]) -> Mapping[str, Any]:
         for one in skills:

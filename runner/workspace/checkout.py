@@ -9,7 +9,7 @@ each file looked; `harvest` compares against it. After that we never run git in 
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,15 +72,17 @@ def open_workspace(
     keep: bool = False,
     layered: bool = True,
     file_time: int | None = None,
+    heads: Mapping[str, str] | None = None,
 ) -> Iterator[Workspace]:
     """Open a workspace at `sha`, to be filled once by the caller; it is removed at the end unless `keep`.
 
     `name` is the run's and no other's; `url` is what the workspace calls its origin; `owner` (uid, gid)
     will own the files, for the superuser; `change` is a further folder of objects, of a change that is put on
     top of the base later. `layered` allows overlayfs where it is possible. With `file_time`, in seconds since
-    1970, every file was last changed then, and not now. Raises RunnerError, and so does filling it.
+    1970, every file was last changed then, and not now. `heads` are further ones that git in the workspace
+    knows, by their name below `origin/`. Raises RunnerError, and so does filling it.
     """
-    job = _Job(mirror, sha, url or mirror.url, owner, change, file_time)
+    job = _Job(mirror, sha, url or mirror.url, owner, change, file_time, heads or {})
     layered = layered and file_time is None
     with ExitStack() as stack:
         with _speaking(mirror):
@@ -106,6 +108,7 @@ class _Job:
     owner: tuple[int, int] | None
     change: Path | None
     file_time: int | None
+    heads: Mapping[str, str]
 
 
 def _layers(stack: ExitStack, job: _Job, place: Path) -> Path | None:
@@ -176,6 +179,9 @@ def _branches(job: _Job, path: Path) -> None:
     head = (job.mirror.directory / "HEAD").read_text().strip().removeprefix("ref: ")
     own = [line for line in lines if line.endswith(f" {head}\n")]  # the branch that a clone makes
     known = [line.replace(f" {_THEIRS}", f" {_KNOWN}", 1) for line in lines]
+    there = {line.rstrip("\n").partition(" ")[2] for line in known}
+    more = {f"{_KNOWN}{name}": sha for name, sha in job.heads.items()}
+    known += [f"{sha} {ref}\n" for ref, sha in more.items() if ref not in there]
     (git / "packed-refs").write_bytes(os.fsencode("".join((*own, *known))))
 
 
@@ -184,14 +190,14 @@ def _check_out(job: _Job, path: Path, git: Path) -> None:
     if job.owner is not None:
         safe_fs.change_owner(path, job.owner)
     if job.file_time is not None:
-        _set_times(path, job.file_time)
+        set_times(path, job.file_time)
     if job.owner is not None or job.file_time is not None:
         Git(path).run(*_FAST, "update-index", "-q", "--refresh", ok=(0, 1))
     if job.owner is not None:
         os.chown(git / "index", *job.owner)
 
 
-def _set_times(path: Path, second: int) -> None:
+def set_times(path: Path, second: int) -> None:
     """Every file, link and folder but git's own was last changed at this second."""
     os.utime(path, (second, second))
     for parent, folders, names in os.walk(path):

@@ -7,9 +7,11 @@ import hashlib
 import os
 import stat
 import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.core import safe_fs
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -40,6 +42,10 @@ class IndexEntry:
             and self.mode == git_mode(now.st_mode)
         )
 
+    @property
+    def facts(self) -> tuple[int, ...]:
+        return self.ctime, self.mtime, self.inode, self.size
+
 
 def git_mode(mode: int) -> int:
     """Git's mode of a file or link; 0 for what git cannot store."""
@@ -58,13 +64,48 @@ def blob_hasher(sha: str, size: int) -> "hashlib._Hash":
 
 def read(path: Path, commit: str) -> dict[str, IndexEntry]:
     """The entries of the index by path. Raises RunnerError for an unknown version."""
-    data = path.read_bytes()
+    return {name: entry for name, entry, _ in _entries(path.read_bytes(), commit)}
+
+
+def with_facts(data: bytes, commit: str, root: Path, known: Mapping[str, IndexEntry]) -> bytes:
+    """An index that knows how each file below `root` looks now: as `known` says, else as the system does."""
+    out, top = bytearray(data), safe_fs.open_root(root)
+    try:
+        for path, _, at in _entries(data, commit):
+            facts = known[path].facts if path in known else _facts(top, path)
+            if facts is not None:
+                ctime, mtime, inode, size = facts
+                struct.pack_into(">4I", out, at, *divmod(ctime, 10**9), *divmod(mtime, 10**9))
+                struct.pack_into(">I", out, at + 20, inode & _32_BITS)
+                struct.pack_into(">I", out, at + 36, size & _32_BITS)
+    finally:
+        os.close(top)
+    kind = hashlib.sha256 if len(commit) == 64 else hashlib.sha1
+    end = len(out) - len(commit) // 2
+    out[end:] = kind(out[:end], usedforsecurity=False).digest()
+    return bytes(out)
+
+
+def _facts(top: int, path: str) -> tuple[int, ...] | None:
+    folder, name = os.path.split(path)
+    try:
+        here = safe_fs.open_folder(top, folder.split("/") if folder else [])
+        try:
+            now = os.stat(name, dir_fd=here, follow_symlinks=False)
+        finally:
+            os.close(here)
+    except OSError:
+        return None
+    return now.st_ctime_ns, now.st_mtime_ns, now.st_ino, now.st_size
+
+
+def _entries(data: bytes, commit: str) -> Iterator[tuple[str, IndexEntry, int]]:
+    """(path, entry, where it stands) for each entry."""
     signature, version, count = struct.unpack_from(">4sII", data)
     if signature != b"DIRC" or version not in (2, 3):
-        message = f"{path} is no git index of version 2 or 3"
+        message = "what should be a git index is none of version 2 or 3"
         raise RunnerError(Phase.PROPOSAL, Reason.GIT_FAILED, message)
     record = struct.Struct(f">10I{len(commit) // 2}sH")
-    found: dict[str, IndexEntry] = {}
     at = 12
     for _ in range(count):
         ctime, ctime_ns, mtime, mtime_ns, _, inode, mode, _, _, size, sha, flags = record.unpack_from(
@@ -72,8 +113,6 @@ def read(path: Path, commit: str) -> dict[str, IndexEntry]:
         )
         start = at + record.size + (2 if flags & _EXTENDED else 0)
         end = data.index(b"\0", start)
-        found[os.fsdecode(data[start:end])] = IndexEntry(
-            mode, sha.hex(), size, inode, ctime * 10**9 + ctime_ns, mtime * 10**9 + mtime_ns
-        )
+        times = (ctime * 10**9 + ctime_ns, mtime * 10**9 + mtime_ns)
+        yield os.fsdecode(data[start:end]), IndexEntry(mode, sha.hex(), size, inode, *times), at
         at += (end - at + 8) & ~7  # padded with one to eight NULs
-    return found

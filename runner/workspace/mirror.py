@@ -69,6 +69,38 @@ class Mirror:
             self.git.run("fetch", *flags, "--", remote.url, f"+{ref}:{ref}", variables=remote.variables)
             return self.git.output("rev-parse", ref)
 
+    def fetch_commit(self, remote: Remote, ref: str, sha: str = "") -> str:
+        """Fetch the commit `sha`, by `ref` where that brings it; or what `ref` names, without `sha`.
+
+        Raises RunnerError REF_NOT_FOUND when the remote has it no more.
+        """
+        if sha and _has(self.git, sha):
+            return sha
+        try:
+            found = self.fetch_ref(remote, ref) if ref else ""
+            if sha and not _has(self.git, sha):
+                self.fetch(remote, sha)
+        except RunnerError as error:
+            if error.reason not in (Reason.GIT_FAILED, Reason.REF_NOT_FOUND):
+                raise
+            message = f"{self.url} has no {sha[:12] or ref} any more: {error.message}"
+            hint = "it moved on, or is gone; `tree: base` under the trigger stands on the default branch"
+            raise RunnerError(Phase.CHECKOUT, Reason.REF_NOT_FOUND, message, hint=hint) from error
+        return sha or found
+
+    def has_branch(self, name: str) -> bool:
+        """Whether the repository has a branch of this name, as of the last fetch."""
+        args = ("show-ref", "--verify", "--quiet", f"refs/heads/{name}")
+        return bool(name) and self.git.run(*args, ok=(0, 1, 128)).code == 0
+
+    def parents(self, sha: str) -> list[str]:
+        return self.git.output("rev-list", "--parents", "--max-count=1", sha).split()[1:]
+
+    def is_ours(self, sha: str) -> bool:
+        """Whether a branch holds the commit: then somebody who may write here has pushed it."""
+        held = ("for-each-ref", "--count=1", f"--contains={sha}", "--format=%(refname)", "refs/heads/")
+        return bool(self.git.output(*held))
+
     def resolve(self, ref: str) -> str:
         """The commit that a branch, tag, full ref or commit name means. Raises RunnerError REF_NOT_FOUND."""
         short = () if ref.startswith("refs/") else (f"refs/heads/{ref}", f"refs/tags/{ref}")
@@ -80,6 +112,18 @@ class Mirror:
         message = f"{self.url} has no branch, tag or commit {ref!r}"
         hint = f"see what it has: git ls-remote {self.url}"
         raise RunnerError(Phase.CHECKOUT, Reason.REF_NOT_FOUND, message, hint=hint)
+
+    def own_pull_requests(self, remote: Remote) -> dict[str, str]:
+        """By number: the heads of pull requests that are heads of branches here: open ones, and no fork's."""
+        listing = ("refs/heads/*", "refs/pull/*/head")
+        there = _refs(self.git.output("ls-remote", "--", remote.url, *listing, variables=remote.variables))
+        tips = {sha for ref, sha in there.items() if ref.startswith("refs/heads/")}
+        found = {ref.split("/")[2]: sha for ref, sha in there.items() if ref.startswith("refs/pull/")}
+        return {number: sha for number, sha in found.items() if sha in tips and _has(self.git, sha)}
+
+    def branches(self) -> list[str]:
+        """The names of all branches, as of the last fetch."""
+        return self.git.output("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").split("\n")
 
     def default_branch(self, remote: Remote) -> str:
         """The full name of the remote's default branch. Raises RunnerError REF_NOT_FOUND."""

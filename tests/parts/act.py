@@ -36,9 +36,14 @@ def example(event: str, activity: str | None = None) -> dict[str, Any]:
 
 def happened_in(payload: dict[str, Any], project: Project, sender: str = OWNER) -> dict[str, Any]:
     """A published example as it would have come from the project's own repository."""
-    name = repository(project)
-    text = json.dumps(payload).replace(payload["repository"]["full_name"], name)
+    name_of = repository(project)
+    text = json.dumps(payload).replace(payload["repository"]["full_name"], name_of)
     moved: dict[str, Any] = json.loads(text)
+    for commit in (moved.get("pull_request", {}).get("head", {}), moved.get("workflow_run", {})):
+        for name in {"sha", "head_sha"} & commit.keys():  # one that is there
+            commit[name] = project.git("rev-parse", "HEAD")
+        if "head_repository" in commit:
+            commit["head_repository"]["full_name"] = name_of
     moved["sender"] = {**payload["sender"], "login": sender, "type": "User"}
     return moved
 

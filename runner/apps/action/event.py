@@ -75,3 +75,10 @@ def _dispatched(job: JobInput, now: datetime) -> Event:
 def _again(job: JobInput, key: str) -> str:
     """The event's key; a re-run of the workflow has a key of its own, as the first is decided already."""
     return key if job.attempt == 1 else f"{key}#{job.attempt}"
+
+
+def first_key(job: JobInput, key: str) -> str:
+    """The key of the first attempt: a job that runs again has the key of the attempt that planned it."""
+    stem, _, number = key.rpartition("#")
+    is_earlier = stem and number.isdecimal() and 1 < int(number) <= job.attempt
+    return stem if is_earlier else key

@@ -45,6 +45,7 @@ class JobInput:
     workspace: Path
     temp: Path
     run_id: str  # of the workflow run
+    actor: str  # who GitHub says started it
     attempt: int  # above 1: somebody asked GitHub to run it again
     workflow: str  # the path of the workflow's file
     workflow_sha: str
@@ -85,6 +86,7 @@ def read_job_input(environ: Mapping[str, str]) -> JobInput:
         workspace=Path(environ.get("GITHUB_WORKSPACE") or "."),
         temp=Path(environ.get("RUNNER_TEMP") or "/tmp"),  # noqa: S108 - what a workflow without one has
         run_id=environ.get("GITHUB_RUN_ID", "0"),
+        actor=environ.get("GITHUB_ACTOR", ""),
         attempt=int(environ.get("GITHUB_RUN_ATTEMPT") or 1),
         workflow="/".join(reference.split("/")[2:]),
         workflow_sha=environ.get("GITHUB_WORKFLOW_SHA", ""),

@@ -6,10 +6,12 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from runner.apps.action import report
-from runner.apps.action.event import read_event
+from runner.apps.action.attempts import decide_again, host_of, without_attempts
+from runner.apps.action.event import first_key, read_event
 from runner.apps.action.job_input import JobInput, read_job_input
 from runner.apps.action.job_output import JobOutput
 from runner.apps.action.preflight import dangers, overrides, refuse, unreadable_danger
+from runner.apps.action.read_only import READ_ONLY, gets_read_only_token, without_publishing
 from runner.apps.action.runs import (
     ActionStep,
     RunResult,
@@ -26,7 +28,7 @@ from runner.run import dry_run
 from runner.run.launch import plan_run
 from runner.scheduler.decide import decide_event, decide_slots
 from runner.scheduler.facts import FactSources, look_up_facts
-from runner.scheduler.ledger import DecideFunction, Ledger
+from runner.scheduler.ledger import DecideFunction, Ledger, ReadOnlyTokenError
 from runner.skills import Skill
 
 
@@ -66,10 +68,14 @@ def _step(
     decide = _asked_only(job, _deciding(job, trusted, event, now))
     step = ActionStep(job, presence, trusted, Ledger(trusted.mirror, trusted.remote))
     ran: list[RunResult] = []
-    if command == "plan" or job.flag("dry-run"):
-        decisions = _planned(step.ledger, decide, now, keep=not job.flag("dry-run"))
-    else:
-        decisions = step.ledger.decide(lambda history: assign_run_ids(decide(history), now), now)
+    try:
+        decisions = _decided(step, command, decide, now)
+    except ReadOnlyTokenError:
+        if not gets_read_only_token(job):
+            raise
+        presence.annotate("notice", READ_ONLY)
+        step.ledger.read_only = True
+        decisions = _decided(step, command, without_publishing(decide, trusted.skill_set.skills), now)
     report.log_decisions(presence, job, decisions)
     if job.flag("dry-run"):
         _preview(step, decisions, event)
@@ -78,6 +84,13 @@ def _step(
     presence.write(report.summary(job, trusted, decisions, ran))
     code = max((exit_code(one.end) for one in ran), default=ExitCode.OK)
     return code, report.outputs(event, decisions, ran)
+
+
+def _decided(step: ActionStep, command: str, decide: DecideFunction, now: datetime) -> list[Decision]:
+    job = step.job
+    if command == "plan" or job.flag("dry-run"):
+        return _planned(step.ledger, decide, now, keep=not job.flag("dry-run"))
+    return step.ledger.decide(lambda history: assign_run_ids(decide(history), now, host_of(job)), now)
 
 
 def _preview(step: ActionStep, decisions: Sequence[Decision], event: Event | None) -> None:
@@ -126,7 +139,10 @@ def _deciding(
     skills = _chosen(job, trusted.skill_set.skills)
     if event is None:
         introduced = trusted.introduction_times()
-        return lambda history: decide_slots(skills, introduced, history, now)
+        return lambda history: [
+            *decide_again(job, skills, history, now),
+            *decide_slots(skills, introduced, history, now),
+        ]
     if event.kind == "manual" and event.only not in skills:
         raise _no_such_skill(event.only, trusted.skill_set.skills)
     sources = FactSources(
@@ -138,7 +154,7 @@ def _deciding(
         identity=trusted.identity,
     )
     found = look_up_facts(skills, event, sources)
-    return lambda history: decide_event(skills, event, found, history, now)
+    return lambda history: decide_event(skills, event, found, without_attempts(job, history), now)
 
 
 def _chosen(job: JobInput, skills: Mapping[str, Skill]) -> Mapping[str, Skill]:
@@ -154,8 +170,28 @@ def _no_such_skill(name: str, skills: Mapping[str, Skill]) -> RunnerError:
 
 
 def _asked_only(job: JobInput, decide: DecideFunction) -> DecideFunction:
+    """Only the decision that a step which planned asked for. Raises RunnerError where there is none."""
     key = job.inputs["key"]
-    return lambda history: [one for one in decide(history) if key in ("", one.key)]
+    if not key:
+        return decide
+
+    def asked(history: History) -> list[Decision]:
+        wanted = first_key(job, key)
+        found = [one for one in decide(history) if first_key(job, one.key) == wanted]
+        if not found:
+            raise _nothing_asked(job)
+        return found
+
+    return asked
+
+
+def _nothing_asked(job: JobInput) -> RunnerError:
+    skill = job.inputs["skill"] or "any skill"
+    message = (
+        f"nothing has the key {job.inputs['key']!r} for {skill}: this job was to run it, and runs nothing"
+    )
+    hint = "is the skill still there, and enabled? run all jobs of the workflow again: that plans anew"
+    return RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
 
 
 def _starts(decision: Decision) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from runner.apps.action.attempts import host_of
 from runner.apps.action.job_input import JobInput
 from runner.apps.action.job_output import JobOutput
 from runner.apps.action.trusted import TrustedRepository
@@ -117,14 +118,15 @@ def _follow_ups(step: ActionStep, done: RunResult) -> list[_Due]:
     runs, skills, now = step.repository.runs, step.repository.skill_set.skills, _now()
 
     def decide(_: Event, decide: DecideFunction) -> list[Decision]:
-        return step.ledger.decide(lambda history: assign_run_ids(decide(history), now), now)
+        host = host_of(step.job)
+        return step.ledger.decide(lambda history: assign_run_ids(decide(history), now, host), now)
 
     run = runs.run(decision.run_id)
     told = report_end(runs, run, done.end, decision, step.ledger, skills, decide, now)
     return [_Due(one, told.event) for one in told.decisions if one.verdict is Verdict.STARTED]
 
 
-def assign_run_ids(decisions: Sequence[Decision], now: datetime, host: str = "action") -> list[Decision]:
+def assign_run_ids(decisions: Sequence[Decision], now: datetime, host: str) -> list[Decision]:
     """Give every decision to start a run id."""
     return [
         replace(one, run_id=new_run_id(now), host=host) if one.verdict is Verdict.STARTED else one

@@ -97,7 +97,7 @@ class Facts:
 
     actor: Actor | None = None  # None: nobody whose permission counts
     own_cause: str = ""  # why skillrunner itself caused the event; empty: it did not
-    is_fork: bool = False  # whether it is a pull request from another repository
+    is_fork: bool = False  # whether another repository's commit is what it is about, or one nobody finds
     paths: tuple[str, ...] | None = None  # the changed paths; None: not known
 
 

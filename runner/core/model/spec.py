@@ -75,6 +75,7 @@ class Environment:
     secrets: tuple[str, ...] = ()  # names; values never enter a record
     skills: tuple[str, ...] = ()  # names of further skills that the agent can use
     repositories: Mapping[str, str] = field(default_factory=dict)  # others: folder -> "owner/name@ref"
+    fetch: tuple[str, ...] = ()  # further heads: globs of branches, or `own_pull_requests`
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through
     mcp: tuple[McpServer, ...] = ()
     resources: Resources = Resources()
@@ -146,7 +147,7 @@ class RunSpec:
 
     repository: Repository
     base_ref: str  # the branch that a pull request goes to
-    base_sha: str
+    base_sha: str  # the tree that the run stands on
     skill: SkillRef
     trigger: Trigger
     prompt: str
@@ -158,4 +159,12 @@ class RunSpec:
     verify: tuple[str, ...] = ()
     draft_on_failed_verify: bool = False
     outputs: tuple[OutputSpec, ...]  # in the order in which they are published; at least one
+    tree: str = ""  # what `base_sha` is, as people name it; empty: the head of `base_ref`
+    trusted_sha: str = ""  # where set-up, image and the harness's settings come from; empty: `base_sha`
+    is_strangers: bool = False  # the tree, or the event, is of somebody who may not write here
     digest: str = ""  # sha256 over all of the above
+
+    @property
+    def setup_sha(self) -> str:
+        """The commit whose files set-up and builds may run: a branch's of ours, never an event's."""
+        return self.trusted_sha or self.base_sha

@@ -32,14 +32,14 @@ def refusals(changes: Sequence[FileChange], allowance: Allowance) -> Iterator[Re
 
 def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
     # Case is ignored where that refuses more: on many machines ".GITHUB" is ".github".
-    guarded = globs.matches(path, _with_folders((*PROTECTED, *allowance.guarded)), ignore_case=True)
+    guarded = globs.matches(path, with_folders((*PROTECTED, *allowance.guarded)), ignore_case=True)
     if guarded and not globs.matches(path, allowance.protected):
         yield Refusal(
             rule="protected_path",
             subject=path,
             message="is a protected path: name it under `protected` if this skill may change it",
         )
-    if globs.matches(path, _with_folders(allowance.locked), ignore_case=True):
+    if globs.matches(path, with_folders(allowance.locked), ignore_case=True):
         message = "is locked by `policy.locked` of whoever runs skillrunner: no skill may change it"
         yield Refusal(rule="protected_path", subject=path, message=message)
     if not globs.matches(path, allowance.paths):
@@ -51,7 +51,7 @@ def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
         )
 
 
-def _with_folders(patterns: Iterable[str]) -> Iterator[str]:
+def with_folders(patterns: Iterable[str]) -> Iterator[str]:
     """The patterns, and the folder of each that means all in one: a link may stand in its place."""
     for pattern in patterns:
         yield pattern

@@ -25,7 +25,10 @@ def install_skills(context: RunContext, box: Sandbox) -> None:
     spec = context.spec
     if not spec.environment.skills:
         return
-    git, commit = Git(context.parts.mirror.directory, phase=Phase.HARNESS), spec.skill.commit or spec.base_sha
+    git, commit = (
+        Git(context.parts.mirror.directory, phase=Phase.HARNESS),
+        spec.skill.commit or spec.setup_sha,
+    )
     above = PurePosixPath(spec.skill.path).parent
     for name in spec.environment.skills:
         _put(git, commit, above / name, box)

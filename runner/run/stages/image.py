@@ -60,13 +60,13 @@ def note_move(context: RunContext, image: str, digest: str) -> None:
 
 def _devcontainer(context: RunContext, path: str) -> Devcontainer:
     spec, git = context.spec, Git(context.parts.mirror.directory, phase=Phase.SANDBOX)
-    content = read_committed(git, spec.skill.commit or spec.base_sha, path, "environment.devcontainer")
+    content = read_committed(git, spec.skill.commit or spec.setup_sha, path, "environment.devcontainer")
     return parse_devcontainer(path, content, PLACES.workspace)
 
 
 def _build(context: RunContext, path: str, folder: str = "") -> str:
     spec, mirror = context.spec, context.parts.mirror
-    found = build_context(mirror, spec.skill.commit or spec.base_sha, spec.base_sha, path, folder)
+    found = build_context(mirror, spec.skill.commit or spec.setup_sha, spec.setup_sha, path, folder)
     wanted = Build(
         key=found.key,
         name=path,

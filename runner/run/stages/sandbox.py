@@ -9,6 +9,7 @@ from typing import Literal
 
 from runner.clients.stdio import Clock
 from runner.core import safe_fs
+from runner.core.globs import matches
 from runner.core.model import Phase
 from runner.run.context import RunContext
 from runner.run.stages import gateway, image
@@ -17,6 +18,9 @@ from runner.sandboxes import Mount, Sandbox, SandboxSpec
 from runner.workspace.changeset import Changeset
 from runner.workspace.checkout import Workspace
 from runner.workspace.checkout import open_workspace as prepared_workspace
+
+OWN_PULL_REQUESTS = "own_pull_requests"
+"""In place of a branch: the pull requests whose heads are branches of the repository."""
 
 _EXTRA_LIFETIME = 15 * 60.0  # seconds that a container may outlive all limits of what runs in it
 
@@ -45,7 +49,7 @@ def _with_program(context: RunContext) -> RunContext:
 def find_setup(context: RunContext) -> SetupResult | None:
     """The result of an earlier set-up for the base's files, if it is kept."""
     with context.record.stage(Phase.SETUP):
-        return find_setup_result(context, context.parts.mirror.git, context.spec.base_sha)
+        return find_setup_result(context, context.parts.mirror.git, context.spec.setup_sha)
 
 
 @contextmanager
@@ -65,18 +69,35 @@ def open_workspace(context: RunContext, change: Path | None = None) -> Iterator[
     spec, name = context.spec, context.name + ("-verify" if change else "")
     done = prepared_workspace(
         context.parts.mirror,
-        spec.base_sha,
+        spec.setup_sha,
         name,
         url=spec.repository.url,
         owner=context.parts.sandbox.owner,
         change=change,
         file_time=context.options.file_time,
+        heads={} if change else _further_heads(context),
     )
-    message = f"{spec.base_ref} at {spec.base_sha[:12]}"
+    message = f"{spec.tree or spec.base_ref} at {spec.base_sha[:12]}"
     with ExitStack() as stack:
         with context.record.stage(Phase.CHECKOUT, message):
             opened = stack.enter_context(done)
         yield opened
+
+
+def _further_heads(context: RunContext) -> dict[str, str]:
+    """What `environment.fetch` names besides branches, which git in the workspace knows all."""
+    wanted, mirror = context.spec.environment.fetch, context.parts.mirror
+    heads: dict[str, str] = {}
+    for one in wanted:
+        if one == OWN_PULL_REQUESTS:
+            found = mirror.own_pull_requests(context.parts.forge.remote())
+            heads |= {f"pull/{number}": sha for number, sha in found.items()}
+            context.record.add_event(
+                f"git knows {len(found)} pull requests of this repository, as origin/pull/N"
+            )
+        elif not any(matches(branch, (one,)) for branch in mirror.branches()):
+            context.record.add_event(f"`environment.fetch` names {one}, and no branch is called so")
+    return heads
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def verify(context: RunContext, tree: str, changeset: Changeset) -> tuple[Check,
     spec = context.spec
     if not spec.verify:
         return ()
-    kept = find_setup_result(context, context.parts.mirror.git, spec.base_sha)
+    kept = find_setup_result(context, context.parts.mirror.git, spec.setup_sha)
     with (
         open_workspace(context, changeset.objects) as clean,
         context.record.stage(Phase.VERIFY),

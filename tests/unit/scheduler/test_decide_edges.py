@@ -229,7 +229,7 @@ def test_each_refusal_says_why() -> None:
         "ci[bot] is a bot: allow it with `actor: {bots: ['ci[bot]']}`"
     )
     assert decided(text, Facts(actor=ADA, is_fork=True)).message == (
-        "the pull request comes from a fork: its runs may only read, and the output is pull_request"
+        "the commit comes from a fork: its runs may only read, and the output is pull_request"
     )
     assert decided(text, Facts(actor=ADA, own_cause="we did it")).message == (
         "we did it: what skillrunner does starts no skill (`run_completed` chains them)"

@@ -194,3 +194,40 @@ def test_at_most_half_a_minute_apart_is_one_happening(second: int, apart: int, o
 )
 def test_what_happens_once_or_has_no_time_has_no_other_key(kind: str, payload: dict[str, Any]) -> None:
     assert TRIGGERS.get(kind).other_keys(payload) == ()
+
+
+# --- what happens again -----------------------------------------------------------------------------
+
+
+def released(action: str, at: str) -> dict[str, Any]:
+    return {"action": action, "release": {"id": 12, "tag_name": "v1", "published_at": at, "updated_at": at}}
+
+
+def checked(action: str, at: str) -> dict[str, Any]:
+    return {"action": action, "check_run": {"id": 7, "completed_at": at}}
+
+
+def pushed(before: str, after: str) -> dict[str, Any]:
+    return {"ref": "refs/heads/main", "before": before * 40, "after": after * 40}
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "again"),
+    [
+        *(("release", released(one, AT), released(one, "2026-11-22T12:00:00Z"))
+          for one in ("published", "released", "prereleased", "unpublished")),
+        *(("check_run", checked(one, AT), checked(one, "2026-11-22T12:00:00Z"))
+          for one in ("completed", "rerequested", "requested_action")),
+        ("push", pushed("a", "b"), pushed("c", "b")),  # back by force
+        ("push", pushed("0", "b"), pushed("a", "b")),
+    ],
+)  # fmt: skip
+def test_what_happens_again_is_another_event(kind: str, first: dict[str, Any], again: dict[str, Any]) -> None:
+    trigger = TRIGGERS.get(kind)
+    assert trigger.key(first) == trigger.key({**first, "sender": {"login": "ada"}})  # delivered again
+    assert trigger.key(first) != trigger.key(again)
+
+
+def test_a_check_is_created_once() -> None:
+    trigger = TRIGGERS.get("check_run")
+    assert trigger.key(checked("created", AT)) == trigger.key(checked("created", "later"))

@@ -92,6 +92,9 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     if before := spec.get("continues"):
         yield f"goes on     from run {before}"
     yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
+    if tree := spec.get("tree"):
+        whose = ", a stranger's" if spec.get("is_strangers") else ""
+        yield f"tree        {one_line(tree)}{whose}; set-up ran on {spec.get('trusted_sha', '')[:12]}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"
     if run.tokens_in or run.cost_usd is not None:

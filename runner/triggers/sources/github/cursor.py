@@ -22,8 +22,10 @@ class Position:
     known: Mapping[str, str] = field(default_factory=dict)  # what the list itself must remember
 
     def news(self, item: object, at: str | None) -> bool:
-        """Whether an item with this id and time is new."""
-        return at is not None and str(item) not in self.seen and parse_time(at) >= parse_time(self.floor)
+        """Whether an item with this id and time is new; the same release may be published twice."""
+        before = self.seen.get(str(item))
+        again = before is None or (at is not None and parse_time(at) > parse_time(before))
+        return at is not None and again and parse_time(at) >= parse_time(self.floor)
 
     def after(
         self,

@@ -44,6 +44,7 @@ def job(event: str, payload: dict[str, Any]) -> JobInput:
         workspace=Path(),
         temp=Path(),
         run_id="1",
+        actor="octocat",
         attempt=1,
         workflow=".github/workflows/skillrunner.yml",
         workflow_sha="",
