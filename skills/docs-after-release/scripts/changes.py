@@ -36,13 +36,59 @@ def git(*args: str) -> str:
     return done.stdout
 
 
-def tags() -> list[str]:
-    """Tags that HEAD holds, newest first: by version where they are versions."""
-    return git("tag", "--merged", "HEAD", "--sort=-version:refname").split()
+class Version(NamedTuple):
+    """A tag as a version; versions of one prefix ("v", "client-v") are compared."""
+
+    numbers: tuple[int, ...]
+    stage: int  # 0: before the release (rc, beta, ...), 1: the release, 2: after it (post, -1)
+    rest: tuple[tuple[int, str], ...]  # what follows the numbers, its numbers by their value
 
 
-def show(tag: str, path: str) -> str | None:
-    done = subprocess.run(["git", "show", f"{tag}:{path}"], capture_output=True, text=True, errors="replace")
+VERSION = re.compile(r"(.*?)(?<![0-9.])([0-9]+(?:\.[0-9]+)*)((?:[-._+]?[A-Za-z].*|[-_+].*)?)")
+
+
+def version(tag: str) -> "tuple[str, Version] | None":
+    """The prefix and the version of a tag; None: it is no version."""
+    found = VERSION.fullmatch(tag)
+    if found is None:
+        return None
+    prefix, numbers, rest = found.groups()
+    words = rest.partition("+")[0].lower()
+    after = re.match(r"[-._]?(post|p[0-9]|r[0-9]|[0-9])", words)
+    parts = [(int(part), "") if part.isdigit() else (0, part) for part in re.findall(r"[0-9]+|[a-z]+", words)]
+    named = tuple(int(number) for number in numbers.split("."))
+    while len(named) > 1 and named[-1] == 0:
+        named = named[:-1]
+    return prefix, Version(named, 2 if after else 0 if words else 1, tuple(parts))
+
+
+def tags(holder: str) -> list[str]:
+    """The tags that a commit holds, newest first: by version where they are versions."""
+    listed = git("tag", "--merged", holder, "--sort=-version:refname").split()
+    known = {tag: found[1] for tag in listed if (found := version(tag)) is not None}
+    plain = {tag for tag in known if (found := version(tag)) and found[0] in ("", "v", "V")}
+    versions = sorted(known, key=lambda tag: (tag in plain, known[tag]), reverse=True)
+    return versions + [tag for tag in listed if tag not in known]
+
+
+def before(new: str) -> "str | None":
+    """The tag to compare `new` with: the highest lower version that it grew from.
+
+    A release is compared with the release before it, not with its own candidates; on a maintenance branch
+    that is the one before on this branch.
+    """
+    older = [tag for tag in tags(f"refs/tags/{new}") if tag != new]
+    found = version(new)
+    if found is None:
+        return older[0] if older else None
+    lower = [tag for tag in older if (one := version(tag)) and one[0] == found[0] and one[1] < found[1]]
+    whole = [tag for tag in lower if (one := version(tag)) and one[1].stage > 0]
+    return next(iter(whole if found[1].stage > 0 and whole else lower), None)
+
+
+def show(tag: str, path: str) -> "bytes | None":
+    """A file of a commit; Python itself reads its encoding, or a mark at its beginning."""
+    done = subprocess.run(["git", "show", f"{tag}:{path}"], capture_output=True)
     return done.stdout if done.returncode == 0 else None
 
 
@@ -50,7 +96,7 @@ def changed_files(old: str, new: str) -> list[str]:
     return sorted(filter(None, git("diff", "--name-only", "-z", "--no-renames", old, new).split("\0")))
 
 
-def facts(source: str | None) -> Facts:
+def facts(source: "bytes | None") -> Facts:
     """What one file offers to its users. Raises SyntaxError."""
     if source is None:
         return {}
@@ -176,10 +222,10 @@ def main() -> int:
     parser.add_argument("--docs", default="docs", help="the folder of the docs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
-    known = tags()
+    known = tags("HEAD")
     new = given.new or (known[0] if known else None)
-    older = known[known.index(new) + 1 :] if new in known else []
-    old = given.old or (older[0] if older else None)
+    is_tag = new is not None and new in git("tag").split()
+    old = given.old or (before(new) if new is not None and is_tag else None)
     if new is None or old is None:
         print(f"there are not two tags to compare here: {', '.join(known) or 'none'}", file=sys.stderr)
         return 2

@@ -16,13 +16,13 @@ from runner.skills.discover import discover
 
 ROOT = Path(__file__).parents[3]
 SKILLS = ROOT / "skills"
+SCRIPTS = ROOT / "tests/fixtures/scripts"
 
 
 def cases(skill: str) -> list[Any]:
-    return [
-        pytest.param(path.parent, id=path.parent.name)
-        for path in sorted(SKILLS.glob(f"{skill}/cases/*/scripts.yaml"))
-    ]
+    """The skill's own cases, and those that are for its scripts alone."""
+    found = [*SKILLS.glob(f"{skill}/cases/*/scripts.yaml"), *SCRIPTS.glob(f"{skill}/*/scripts.yaml")]
+    return [pytest.param(path.parent, id=path.parent.name) for path in sorted(found)]
 
 
 def read(case: Path) -> Any:
@@ -53,7 +53,7 @@ def script(where: Path, skill: str, name: str, *args: str) -> "subprocess.Comple
 
 def test_shipped_skills_are_valid() -> None:
     loaded = load(discover(ROOT).files)
-    assert loaded.faults == ()
+    assert (loaded.faults, loaded.warnings) == ((), ())
     assert set(loaded.skills) == {"docs-after-release", "dead-feature-flags"}
 
 
@@ -143,3 +143,68 @@ def test_a_flag_that_is_not_decided_stays(tmp_path: Path) -> None:
     done = script(tmp_path, "dead-feature-flags", "remove_flag.py", "f")
     assert (done.returncode, "not decided" in done.stderr) == (2, True)
     assert script(tmp_path, "dead-feature-flags", "find_flags.py", "--registry", "none.json").returncode == 2
+
+
+# --- which tags are compared -----------------------------------------------------------------------------
+
+
+def history(where: Path, *steps: str) -> None:
+    """Commits and tags: "v1" tags a new commit, "on BRANCH" and "from TAG BRANCH" go elsewhere."""
+    git(where, "init", "-q", "-b", "main")
+    for step in steps:
+        match step.split():
+            case ["on", branch]:
+                git(where, "checkout", "-q", branch)
+            case ["from", tag, branch]:
+                git(where, "checkout", "-q", "-b", branch, tag)
+            case ["merge", branch]:
+                git(where, "merge", "-q", "--no-ff", "-m", "merge", branch)
+            case [tag]:
+                git(where, "commit", "-q", "--allow-empty", "-m", tag)
+                git(where, "tag", tag)
+
+
+MAINTENANCE = ("v1.0.0", "v2.0.0", "from v1.0.0 1.x", "v1.0.1", "v1.0.2", "on main")
+
+
+@pytest.mark.parametrize(
+    ("steps", "arguments", "expected"),
+    [
+        (("v1.0.0", "v1.1.0-rc.1", "v1.1.0"), (), ("v1.0.0", "v1.1.0")),
+        (("v1.0.0", "v1.1.0-rc.1", "v1.1.0-rc.2"), (), ("v1.1.0-rc.1", "v1.1.0-rc.2")),
+        (("v1.0.0", "v1.1.0-rc.1"), (), ("v1.0.0", "v1.1.0-rc.1")),
+        (("1.0", "1.1a1", "1.1b2", "1.1rc1", "1.1"), (), ("1.0", "1.1")),
+        (("1.0", "1.1", "1.1.post1"), (), ("1.1", "1.1.post1")),
+        (("v1.9.0", "v1.10.0"), (), ("v1.9.0", "v1.10.0")),
+        (("v1.0.0-beta", "v1.0.0"), (), ("v1.0.0-beta", "v1.0.0")),
+        (("v1.0.0", "v1.0.1+build.5"), (), ("v1.0.0", "v1.0.1+build.5")),
+        (MAINTENANCE, (), ("v1.0.0", "v2.0.0")),
+        (MAINTENANCE, ("--to", "v1.0.2"), ("v1.0.1", "v1.0.2")),
+        ((*MAINTENANCE, "on 1.x"), (), ("v1.0.1", "v1.0.2")),
+        ((*MAINTENANCE, "merge 1.x"), (), ("v1.0.0", "v2.0.0")),
+        ((*MAINTENANCE, "merge 1.x", "v2.0.1"), (), ("v2.0.0", "v2.0.1")),
+        (("api-v1.0.0", "web-v3.0.0", "api-v1.1.0"), ("--to", "api-v1.1.0"), ("api-v1.0.0", "api-v1.1.0")),
+        (("v1.0.0", "nightly-2026-01-05", "v1.1.0"), (), ("v1.0.0", "v1.1.0")),
+    ],
+)
+def test_a_release_is_compared_with_the_one_before_it(
+    tmp_path: Path, steps: tuple[str, ...], arguments: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    history(tmp_path, *steps)
+    done = script(tmp_path, "docs-after-release", "changes.py", "--json", *arguments)
+    report = json.loads(done.stdout)
+    assert (report["from"], report["to"]) == expected
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xef\xbb\xbfdef f(a, b):\n    pass\n", b"# -*- coding: latin-1 -*-\n# \xe9\ndef f(a, b): 1\n"]
+)
+def test_a_source_that_python_runs_is_read(tmp_path: Path, text: bytes) -> None:
+    git(tmp_path, "init", "-q")
+    for tag, content in (("v1", b"def f(a):\n    pass\n"), ("v2", text)):
+        (tmp_path / "m.py").write_bytes(content)
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-q", "-m", tag)
+        git(tmp_path, "tag", tag)
+    report = json.loads(script(tmp_path, "docs-after-release", "changes.py", "--json").stdout)
+    assert (report["unread"], [one["after"] for one in report["changes"]]) == ([], ["f(a, b)"])
