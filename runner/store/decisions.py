@@ -254,21 +254,22 @@ def _row(decision: Decision) -> dict[str, Any]:
 
 
 def _record(row: Mapping[Any, Any]) -> Decision:
-    return Decision(
-        key=row["key"],
-        skill=row["skill"],
-        trigger=row["trigger"],
-        verdict=Verdict(row["verdict"]),
-        cause=Cause(row["cause"]) if row["cause"] else None,
-        message=row["message"],
-        at=datetime.fromisoformat(row["at"]),
-        due=rows.stored_time(row["due"]),
-        run_id=row["run_id"],
-        continues=row["continues"],
-        host=row["host"],
-        expires=rows.stored_time(row["expires"]),
-        subject_key=row["subject_key"],
-    )
+    with rows.row_errors("decisions", repository=row["repository"], skill=row["skill"], key=row["key"]):
+        return Decision(
+            key=row["key"],
+            skill=row["skill"],
+            trigger=row["trigger"],
+            verdict=Verdict(row["verdict"]),
+            cause=Cause(row["cause"]) if row["cause"] else None,
+            message=row["message"],
+            at=datetime.fromisoformat(row["at"]),
+            due=rows.stored_time(row["due"]),
+            run_id=row["run_id"],
+            continues=row["continues"],
+            host=row["host"],
+            expires=rows.stored_time(row["expires"]),
+            subject_key=row["subject_key"],
+        )
 
 
 def find_newest(

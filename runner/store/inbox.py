@@ -14,7 +14,6 @@ from runner.store import rows
 from runner.store.database import database_errors
 from runner.store.event_tables import cursors, heard, inbox
 from runner.store.runs import Store
-from runner.store.versions import stored_json
 
 Source = Literal["webhook", "poll"]
 """The way on which an event came."""
@@ -58,24 +57,16 @@ class Inbox:
         """The cursor of an outside system's last poll for a repository; empty before the first."""
         query = select(cursors.c.data).where(cursors.c.repository == _cursor_row(repository, system))
         with database_errors(self.store.database), self.store.engine.connect() as connection:
-            found: Mapping[str, Any] = stored_json(
-                connection.execute(query).scalar() or "{}", repository, "cursor"
-            )
-        return found
+            found = connection.execute(query).scalar() or "{}"
+        with rows.row_errors("cursors", repository=_cursor_row(repository, system)):
+            return rows.json_object(found)
 
     def waiting(self, repositories: Sequence[str], limit: int = 100) -> list[tuple[int, str, Event]]:
         """Events without a decision as (number, repository, event), oldest first."""
         query = select(inbox).where(inbox.c.repository.in_(repositories)).order_by(inbox.c.id).limit(limit)
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             found = connection.execute(query).mappings().all()
-        return [
-            (
-                row["id"],
-                row["repository"],
-                _event(stored_json(row["event"], row["repository"], "event in the inbox")),
-            )
-            for row in found
-        ]
+        return [(row["id"], row["repository"], _event(row)) for row in found]
 
     def mark_decided(self, number: int) -> None:
         """Remove an event whose decisions are stored."""
@@ -111,6 +102,8 @@ def _is_new(connection: Connection, repository: str, event: Event, source: Sourc
     return True
 
 
-def _event(data: Mapping[str, Any]) -> Event:
-    times = {"at": datetime.fromisoformat(data["at"]), "other_keys": tuple(data["other_keys"])}
-    return Event(**{**data, **times})
+def _event(row: Mapping[Any, Any]) -> Event:
+    with rows.row_errors("inbox", id=row["id"]):
+        data = rows.json_object(row["event"])
+        times = {"at": datetime.fromisoformat(data["at"]), "other_keys": tuple(data["other_keys"])}
+        return Event(**{**data, **times})

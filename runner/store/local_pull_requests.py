@@ -13,7 +13,6 @@ from runner.publish.forges import NewPullRequest, PullRequest
 from runner.store import rows
 from runner.store.database import Database, database_errors
 from runner.store.tables import comments, pull_requests
-from runner.store.versions import stored_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +129,16 @@ def _stored(value: Any) -> Any:
 
 
 def _record(row: Any) -> PullRequest:
-    return PullRequest(
-        number=row["number"],
-        url=f"local:{row['repository']}#{row['number']}",
-        state=row["state"],
-        branch=row["branch"],
-        base=row["base"],
-        title=row["title"],
-        body=row["body"],
-        draft=bool(row["draft"]),
-        labels=tuple(stored_json(row["labels"], f"pull request {row['number']}", "labels")),
-        author=row["author"],
-    )
+    with rows.row_errors("pull_requests", repository=row["repository"], number=row["number"]):
+        return PullRequest(
+            number=row["number"],
+            url=f"local:{row['repository']}#{row['number']}",
+            state=row["state"],
+            branch=row["branch"],
+            base=row["base"],
+            title=row["title"],
+            body=row["body"],
+            draft=bool(row["draft"]),
+            labels=tuple(rows.json_texts(row["labels"])),
+            author=row["author"],
+        )

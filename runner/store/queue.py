@@ -300,24 +300,26 @@ def _unclaimed_rows(
 
 
 def _waiting_run(row: RowMapping) -> WaitingRun:
-    return WaitingRun(
-        run_id=row["run_id"],
-        repository=row["repository"],
-        skill=row["skill"],
-        priority=row["priority"],
-        since=datetime.fromisoformat(row["created_at"]),
-        subject_key=row["subject_key"] or "",
-    )
+    with rows.row_errors("queue", run_id=row["run_id"]):
+        return WaitingRun(
+            run_id=row["run_id"],
+            repository=row["repository"],
+            skill=row["skill"],
+            priority=row["priority"],
+            since=datetime.fromisoformat(row["created_at"]),
+            subject_key=row["subject_key"] or "",
+        )
 
 
 def _queued_run(row: RowMapping) -> QueuedRun:
-    return QueuedRun(
-        run_id=row["run_id"],
-        repository=row["repository"],
-        skill=row["skill"],
-        not_before=rows.stored_time(row["not_before"]),
-        is_retry=row["attempt"] > 1,
-    )
+    with rows.row_errors("queue", run_id=row["run_id"]):
+        return QueuedRun(
+            run_id=row["run_id"],
+            repository=row["repository"],
+            skill=row["skill"],
+            not_before=rows.stored_time(row["not_before"]),
+            is_retry=row["attempt"] > 1,
+        )
 
 
 def _running(connection: Connection) -> list[RunningRun]:

@@ -1,12 +1,14 @@
 """Reads runs and what belongs to them from the store."""
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, false, func, or_, select
 
 from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Check, Phase, Reason, Receipt, Refusal, Run, RunEvent, RunState
@@ -14,9 +16,31 @@ from runner.core.private_folder import make_private
 from runner.store import rows, tables
 from runner.store.database import FILE, connect, database_errors, file_database, server_database
 from runner.store.specs import StoredSpec, load
-from runner.store.versions import stored_json
 
 ACTIVE = [state for state in RunState if not state.is_end]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScope:
+    """The runs of one repository, as a person means it who stands in a checkout of it.
+
+    Several folders of a machine may have the same name, so the runs of a folder are known by its path.
+    """
+
+    name: str = ""  # "owner/name" on a forge; empty: it is on none
+    folders: tuple[str, ...] = ()  # the paths of the repository, and of its origin where that is a folder
+
+    def condition(self) -> ColumnElement[bool]:
+        runs = tables.runs
+        found = [func.lower(runs.c.repository) == self.name.lower()] if self.name else []
+        for folder in self.folders:
+            url = f'"url": {json.dumps(folder)}'
+            base = folder.rstrip("/").rpartition("/")[2]
+            found.append(runs.c.repository == folder)
+            found.append(runs.c.spec.contains(url, autoescape=True))
+            # What never was planned has no spec, and its folder's name alone.
+            found.append(and_(runs.c.spec == "{}", runs.c.repository.in_((base, base.removesuffix(".git")))))
+        return or_(false(), *found)
 
 
 class Records:
@@ -56,17 +80,30 @@ class Records:
         folder = self.run_folder(run.id, run.attempt)
         return folder if folder.is_dir() else self.run_folder(run.id)
 
-    def run(self, name: str) -> Run:
-        """The run with this id, with an id that begins so, or the `latest`. Raises RunnerError otherwise."""
+    def run(self, name: str, scope: RunScope | None = None) -> Run:
+        """The run with this id, with an id that begins so, or the `latest`. Raises RunnerError otherwise.
+
+        `latest` is that of `scope`; an id may be of any repository, and one of the scope comes first.
+        """
         if name == "latest":
-            found = self.runs(limit=1)
+            found = self.runs(limit=1, scope=scope)
         else:
-            query = select(tables.runs).where(tables.runs.c.id.startswith(name, autoescape=True)).limit(2)
-            found = [rows.run_record(row) for row in self._read(query)]
+            found = self._named(name, scope) if scope else []
+            found = found if len(found) == 1 else self._named(name, None)
         if len(found) != 1:
             several = f"several runs begin with {name!r}" if found else f"there is no run {name!r}"
-            raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, several, hint="skillrunner list")
+            where = " of this repository" if scope and name == "latest" else ""
+            hint = "skillrunner list --all" if scope else "skillrunner list"
+            raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, several + where, hint=hint)
         return found[0]
+
+    def _named(self, name: str, scope: RunScope | None) -> list[Run]:
+        """At most two runs whose ids begin so; one whose id is just that is the only one."""
+        runs = tables.runs
+        query = select(runs).where(runs.c.id.startswith(name, autoescape=True)).limit(2)
+        query = query.where(scope.condition()) if scope else query
+        found = [rows.run_record(row) for row in self._read(query.order_by(runs.c.id))]
+        return found[:1] if found and found[0].id == name else found
 
     def runs(
         self,
@@ -77,6 +114,7 @@ class Records:
         repository: str | None = None,
         state: RunState | None = None,
         ended: bool = False,
+        scope: RunScope | None = None,
     ) -> list[Run]:
         """Runs, newest first. For the next page, pass this page's last run as `before`."""
         runs = tables.runs
@@ -85,6 +123,8 @@ class Records:
             query = query.where(runs.c.skill == skill)
         if repository is not None:
             query = query.where(runs.c.repository == repository)
+        if scope is not None:
+            query = query.where(scope.condition())
         if state is not None:
             query = query.where(runs.c.state == state)
         if ended:
@@ -112,8 +152,8 @@ class Records:
     def spec_document(self, run_id: str) -> Mapping[str, Any]:
         """The same as the JSON that is stored, of whichever version; empty: it was never planned."""
         (row,) = self._read(select(tables.runs.c.spec).where(tables.runs.c.id == run_id))
-        document: Mapping[str, Any] = stored_json(row["spec"], f"run {run_id}", "spec")
-        return document
+        with rows.row_errors("runs", id=run_id):
+            return rows.json_object(row["spec"])
 
     def events(self, run_id: str, after: int = 0) -> list[tuple[int, RunEvent]]:
         """The events of a run with numbers above `after`, each as (number, event)."""

@@ -5,7 +5,6 @@ from typing import Any
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.core.payload import parse_json
 
 
 def version_of(document: Mapping[str, Any], run_id: str, name: str, newest: int) -> int:
@@ -27,13 +26,3 @@ def damaged_error(run_id: str, name: str, fault: object) -> RunnerError:
     message = f"run {run_id}: its {name} is damaged: {fault}"
     hint = f"start its skill anew: `skillrunner show {run_id}` names it"
     return RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint)
-
-
-def stored_json(text: str, owner: str, name: str) -> Any:
-    """The JSON in a column. Raises RunnerError STORE_FAILED where it is damaged, or nested too deeply."""
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        message = f"{owner}: its {name} cannot be read: {error}"
-        hint = "restore the database from a backup (skillrunner worker restore), or remove that row"
-        raise RunnerError(Phase.STORE, Reason.STORE_FAILED, message, hint=hint) from error

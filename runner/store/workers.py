@@ -114,5 +114,6 @@ class WorkerStore:
 
 
 def _record(row: Any) -> Worker:
-    times = {name: datetime.fromisoformat(row[name]) for name in ("started_at", "seen_at")}
-    return Worker(**{**row, **times})
+    with rows.row_errors("workers", id=row["id"]):
+        times = {name: datetime.fromisoformat(row[name]) for name in ("started_at", "seen_at")}
+        return Worker(**{**row, **times})

@@ -152,6 +152,22 @@ def _default_branch(repo: "Repo", heads: Sequence[str], branch: str | None) -> s
     return [*usual, *([branch] if branch else []), *heads, "main"][0]
 
 
+def find_root(path: Path) -> Path | None:
+    """The root of the checkout that holds `path`, found without git: many commands need no more of it."""
+    here = path.absolute()
+    return next((one.resolve() for one in (here, *here.parents) if (one / ".git").exists()), None)
+
+
+def origin_of(root: Path) -> str:
+    """The URL of a repository's `origin`, as git rewrites it; empty: it has none, or git cannot read it."""
+    asked = ["git", "-C", str(root), "remote", "get-url", "origin"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, errors="replace", check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def address(url: str) -> tuple[str, str] | None:
     """The host and "owner/name" that an https, ssh or scp-like URL points at; None for anything else."""
     found = _URL.fullmatch(url) or _SCP.fullmatch(url)

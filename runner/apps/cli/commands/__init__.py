@@ -12,6 +12,7 @@ from runner.core.model import Phase, Reason
 if TYPE_CHECKING:
     from runner.config.settings import Config
     from runner.run.place import LocalPlace
+    from runner.store.records import RunScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +45,40 @@ def place_of_options(options: Options, **flags: str | None) -> "LocalPlace":
 
 def settings(options: Options) -> "Config":
     """The configuration that the options name: of a repository, or of the folder that a worker stands in."""
-    from runner.config.settings import FILE, load_config
+    from runner.clients.git.local import find_root
+    from runner.config.settings import load_config
 
-    try:
+    root = find_root(options.root)
+    if root is None and not is_worker_folder(options):
         return place_of_options(options).config
-    except RunnerError as error:
-        is_workers = options.config is not None or (options.root / FILE).is_file()
-        if error.reason is not Reason.NOT_A_REPOSITORY or not is_workers:
-            raise
-    return load_config(options.root, file=options.config, flags=state_dir(options))
+    return load_config(root or options.root, file=options.config, flags=state_dir(options))
+
+
+def is_worker_folder(options: Options) -> bool:
+    """Whether the options name a configuration, or a folder that holds one, as that of a worker does."""
+    from runner.config.settings import FILE
+
+    return options.config is not None or (options.root / FILE).is_file()
+
+
+def scope_of(options: Options) -> "RunScope | None":
+    """The runs of the repository in which one stands; None: one stands in none, and all are meant."""
+    return scope_at(options.root)
+
+
+def scope_at(folder: Path) -> "RunScope | None":
+    """The runs of the repository that holds a folder; None: there is none."""
+    from runner.clients.git.local import address, find_root, origin_of
+    from runner.store.records import RunScope
+
+    root = find_root(folder)
+    if root is None:
+        return None
+    origin = origin_of(root)
+    found = address(origin)
+    local = "" if found else origin.removeprefix("file://")
+    folders = [root, *([(root / local).resolve()] if local else [])]
+    return RunScope(name=found[1] if found else "", folders=tuple(map(str, folders)))
 
 
 def who_am_i() -> str:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import settings
+from runner.apps.cli.commands import scope_of, settings
 from runner.apps.cli.commands.logs import event_line
 from runner.apps.terminal import say
 from runner.core.errors import RunnerError, exit_code
@@ -42,7 +42,7 @@ def command(context: click.Context, run: str) -> None:
 
     options: Options = context.obj
     with bootstrap.open_store(settings(options)) as runs:
-        found = runs.run(run)
+        found = runs.run(run, scope_of(options))
         with _interruptions() as interrupted:
             end = _attached(runs, found.id, interrupted)
     if end is None:

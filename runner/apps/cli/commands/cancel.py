@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.apps.cli.commands import scope_of
 from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
@@ -24,7 +25,7 @@ def command(options: "Options", run: str, reason: str) -> None:
     from runner.store.queue import RunQueue
 
     with open_worker_store(config_of(options, None)) as store:
-        found = store.run(run)
+        found = store.run(run, scope_of(options))
         if found.end is not None:
             message = f"run {found.id} has ended: {found.end.state}"
             hint = f"skillrunner show {found.id}"

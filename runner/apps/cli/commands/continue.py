@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import place_of_options
+from runner.apps.cli.commands import place_of_options, scope_of
 from runner.core.errors import exit_code
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def command(
     with bootstrap.open_store(place.config) as runs:
         with Progress(quiet=options.quiet, stream=sys.stderr) as progress, interrupt_on_sigterm():
             host = Host(place, runs, bootstrap.make_forge(place, runs))
-            wanted = continued_run(host, runs.run(run), text, again)
+            wanted = continued_run(host, runs.run(run, scope_of(options)), text, again)
             end = launch(host, wanted, progress.observe, progress.transcript)
         print_end(runs, wanted.run_id, end, as_json, options.quiet)
     context.exit(exit_code(end))

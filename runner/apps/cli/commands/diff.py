@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import settings
+from runner.apps.cli.commands import scope_of, settings
 from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
@@ -26,7 +26,7 @@ def command(options: "Options", run: str, stat: bool) -> None:
     from runner.run import bootstrap
 
     with bootstrap.open_store(settings(options)) as runs:
-        found = runs.run(run)
+        found = runs.run(run, scope_of(options))
         kept = [artifact for artifact in runs.artifacts(found.id) if artifact.name == "patch"]
     if not kept:
         why = "it holds a secret, or the run ended before there was one"

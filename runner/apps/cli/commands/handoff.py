@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import settings
+from runner.apps.cli.commands import scope_of, settings
 from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
@@ -40,7 +40,7 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
 
     config = settings(options)
     with bootstrap.open_store(config) as runs:
-        found = runs.run(run)
+        found = runs.run(run, scope_of(options))
         given, spec = read_earlier_run(runs, found), planned_spec(runs, found)
         place = _place(options.root, folder, f"{found.skill}-{found.id}")
         made = hand_off(spec, given, config.state, runs.files_of(found), place)

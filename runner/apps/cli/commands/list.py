@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import place_of_options, settings
+from runner.apps.cli.commands import place_of_options, scope_of, settings
 from runner.apps.terminal import say, say_json
 from runner.core.model import Run, RunState
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.run.place import LocalPlace
     from runner.store import Store
+    from runner.store.records import RunScope
 
 
 @click.command()
@@ -23,55 +24,73 @@ if TYPE_CHECKING:
 )
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many runs.")
 @click.option("--before", metavar="RUN", help="The page that follows after this run.")
+@click.option("--all", "everywhere", is_flag=True, help="Runs of all repositories, not of this one alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.pass_obj
-def command(options: "Options", /, skills: bool, as_json: bool, **wanted: Any) -> None:
-    """List runs, newest first, or skills."""
+def command(options: "Options", /, skills: bool, as_json: bool, everywhere: bool, **wanted: Any) -> None:
+    """List the runs of this repository, newest first, or its skills; outside of one, all runs."""
     from runner.run import bootstrap
 
     if skills:
         place = place_of_options(options)
         with bootstrap.open_store(place.config) as runs:
-            _list_skills(place, runs, as_json)
+            _list_skills(place, runs, scope_of(options), as_json)
         return
     with bootstrap.open_store(settings(options)) as runs:
-        _list_runs(runs, as_json, **wanted)
+        _list_runs(runs, as_json, None if everywhere else scope_of(options), **wanted)
 
 
 def _list_runs(
-    runs: "Store", as_json: bool, skill: str | None, state: str | None, limit: int, before: str | None
+    runs: "Store",
+    as_json: bool,
+    scope: "RunScope | None",
+    skill: str | None,
+    state: str | None,
+    limit: int,
+    before: str | None,
 ) -> None:
     from runner.apps.console import age_text, one_line, table
 
     last = runs.run(before) if before else None
-    found = runs.runs(limit=limit, before=last, skill=skill, state=RunState(state) if state else None)
+    wanted = RunState(state) if state else None
+    found = runs.runs(limit=limit, before=last, skill=skill, state=wanted, scope=scope)
     if as_json:
         say_json([asdict(run) for run in found])
         return
     if not found:
-        say("no runs: `skillrunner run SKILL` makes one")
+        none = "no runs of this repository (--all lists others')" if scope else "no runs"
+        say(f"{none}: `skillrunner run SKILL` makes one")
         return
     rows = [
-        (run.id, run.skill, run.state, run.trigger, age_text(run.created_at), one_line(_why(run), 60))
+        (
+            run.id,
+            *(() if scope else (one_line(run.repository, 40),)),
+            run.skill,
+            run.state,
+            run.trigger,
+            age_text(run.created_at),
+            one_line(_why(run), 60),
+        )
         for run in found
     ]
-    for line in table(rows, heads=("RUN", "SKILL", "STATE", "TRIGGER", "WHEN", "END")):
+    where = () if scope else ("REPOSITORY",)
+    for line in table(rows, heads=("RUN", *where, "SKILL", "STATE", "TRIGGER", "WHEN", "END")):
         say(line)
     if len(found) == limit:
-        say(f"more: skillrunner list --before {found[-1].id}")
+        say(f"more: skillrunner list{'' if scope else ' --all'} --before {found[-1].id}")
 
 
 def _why(run: Run) -> str:
     return run.end.message if run.end else ""
 
 
-def _list_skills(place: "LocalPlace", runs: "Store", as_json: bool) -> None:
+def _list_skills(place: "LocalPlace", runs: "Store", scope: "RunScope | None", as_json: bool) -> None:
     from runner.apps.console import age_text, one_line, table
     from runner.skills import load
     from runner.skills.discover import discover
 
     loaded = load(discover(place.local.root, place.config.skills).files, plain=True)
-    last = {name: next(iter(runs.runs(limit=1, skill=name)), None) for name in loaded.skills}
+    last = {name: next(iter(runs.runs(limit=1, skill=name, scope=scope)), None) for name in loaded.skills}
     if as_json:
         found = [
             {

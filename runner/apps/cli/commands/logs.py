@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import settings
+from runner.apps.cli.commands import scope_of, settings
 from runner.apps.terminal import say
 from runner.core.jsonl import json_object
 
@@ -33,7 +33,7 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
     from runner.run.agent.transcript import RAW, TRANSCRIPT
 
     with bootstrap.open_store(settings(options)) as runs, interruptible():
-        found = runs.run(run)
+        found = runs.run(run, scope_of(options))
         path = runs.files_of(found) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):
             text = line if raw or as_json else event_line(json_object(line.encode()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.apps.cli.commands import scope_of
 from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run
@@ -27,7 +28,7 @@ def command(options: "Options", run: str, current: bool) -> None:
     from runner.run.bootstrap import open_worker_store
 
     with open_worker_store(config_of(options, None)) as store:
-        found = store.run(run)
+        found = store.run(run, scope_of(options))
         if found.end is None:
             message, hint = f"run {found.id} has not ended", f"skillrunner cancel {found.id}"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)

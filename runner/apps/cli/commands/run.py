@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import place_of_options
+from runner.apps.cli.commands import place_of_options, scope_at
 from runner.apps.terminal import say, say_json
 from runner.core.errors import exit_code
 from runner.core.model import End
@@ -135,7 +135,7 @@ def _start_again(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: 
     from runner.run.start import SkillSource, new_run, trigger_of
     from runner.store.queue import RunQueue
 
-    earlier = host.store.run(wish.from_run or "")
+    earlier = host.store.run(wish.from_run or "", scope_at(place.local.root))
     work = RunQueue(host.store).work(earlier.id)
     if wish.skill:
         skill = inputs.read_skill(place, wish.skill)

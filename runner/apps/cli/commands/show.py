@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import settings
+from runner.apps.cli.commands import scope_of, settings
 from runner.apps.terminal import say, say_json
+from runner.core.payload import text_at
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -24,7 +25,7 @@ def command(options: "Options", run: str, as_json: bool) -> None:
     from runner.run import bootstrap
 
     with bootstrap.open_store(settings(options)) as runs:
-        found = runs.run(run)
+        found = runs.run(run, scope_of(options))
         if as_json:
             say_json(record_json(runs, found.id))
             return
@@ -53,8 +54,9 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
     if run.end is not None:
         reason = f" ({run.end.phase}: {run.end.reason})" if run.end.reason else ""
         yield f"  {one_line(run.end.message, 1000)}{reason}"
-        if run.end.hint:
-            yield f"  next: {one_line(run.end.hint, 300)}"
+        if run.end.hint:  # one that leads here leads no further
+            hint = run.end.hint.replace(f"skillrunner show {run.id}", f"skillrunner logs {run.id}")
+            yield f"  next: {one_line(hint, 300)}"
     yield ""
     yield from _facts(runs, run)
     yield f"started     {age_text(run.started_at)}, attempt {run.attempt}"
@@ -85,16 +87,15 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     from runner.apps.console import one_line
 
     spec = runs.spec_document(run.id)
-    skill = spec.get("skill", {})
-    commit = skill.get("commit")
+    commit = text_at(spec, "skill", "commit")
     yield f"skill       {run.skill}@{commit[:12]}" if commit else f"skill       {run.skill}, not committed"
-    yield f"started by  {run.trigger} {one_line(spec.get('trigger', {}).get('subject', ''))}".rstrip()
-    if before := spec.get("continues"):
+    yield f"started by  {run.trigger} {one_line(text_at(spec, 'trigger', 'subject'))}".rstrip()
+    if before := text_at(spec, "continues"):
         yield f"goes on     from run {before}"
-    yield f"base        {spec.get('base_ref', '')} at {run.base_sha[:12]} of {run.repository}"
-    if tree := spec.get("tree"):
+    yield f"base        {text_at(spec, 'base_ref')} at {run.base_sha[:12]} of {run.repository}"
+    if tree := text_at(spec, "tree"):
         whose = ", a stranger's" if spec.get("is_strangers") else ""
-        yield f"tree        {one_line(tree)}{whose}; set-up ran on {spec.get('trusted_sha', '')[:12]}"
+        yield f"tree        {one_line(tree)}{whose}; set-up ran on {text_at(spec, 'trusted_sha')[:12]}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"
     if run.tokens_in or run.cost_usd is not None:
@@ -115,7 +116,8 @@ def _paused(events: Sequence["RunEvent"], run: "Run") -> str:
 def _states(events: Sequence["RunEvent"], run: "Run") -> Iterator[str]:
     entered = [(event.at, event.state) for event in events if event.state]
     steps = []
-    for (at, state), (after, _) in zip(entered, [*entered[1:], (run.ended_at, None)], strict=True):
+    following = [*(at for at, _ in entered[1:]), run.ended_at][: len(entered)]
+    for (at, state), after in zip(entered, following, strict=True):
         took = f" {(after - at).total_seconds():.1f} s" if after and not state.is_end else ""
         steps.append(f"{state}{took}")
     if steps:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import settings
+from runner.apps.cli.commands import scope_of, settings
 from runner.apps.terminal import say
 
 if TYPE_CHECKING:
@@ -33,6 +33,6 @@ def command(options: "Options", run: str, text: str, act: "MessageAction | None"
     if not text.strip() and act is None:
         raise click.UsageError("say something: skillrunner steer RUN TEXT, or --stop, --pause, --resume")
     with bootstrap.open_store(settings(options)) as runs:
-        found = runs.run(run)
+        found = runs.run(run, scope_of(options))
         messages.send(runs, found.id, text or _TOLD[act or "say"], datetime.now(UTC), act or "say")
         say(f"sent: {found.id}")

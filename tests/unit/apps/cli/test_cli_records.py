@@ -71,7 +71,7 @@ def blocked_run(store: Store) -> None:
     """A run in which everything that is not ours holds something evil."""
     run = Run(
         id=RUN,
-        repository="o/r",
+        repository=str(store.folder.parent.parent / "clone"),
         skill="touch",
         trigger="release",
         trigger_key="release:1",
@@ -171,7 +171,7 @@ def test_a_run_without_files_has_no_log_and_says_why_there_is_no_patch(store: St
     assert typed("logs", "--raw").output == ""
     other = Run(
         id="261121-bbbbbbbb",
-        repository="o/r",
+        repository=str(store.folder.parent.parent / "clone"),
         skill="touch",
         trigger="manual",
         trigger_key="m",
