@@ -131,8 +131,8 @@ def serve_gateway(model: str, site: str) -> None:
     from runner.gateway.server import GatewayHandlers, serve_gateway
     from runner.harnesses.claude_code import ClaudeCode
 
-    sizes = tuple(f"/{size}" for size in range(1001))
-    access = replace(ClaudeCode.model, upstream=f"http://127.0.0.1:{model}", paths=("/slow", *sizes))
+    endpoints = tuple(f"POST /{what}/v1/messages" for what in ("slow", *range(1001)))
+    access = replace(ClaudeCode.model, upstream=f"http://127.0.0.1:{model}", endpoints=endpoints)
 
     def doors(token: str) -> GatewayHandlers:
         egress = EgressHandler(
@@ -142,7 +142,7 @@ def serve_gateway(model: str, site: str) -> None:
             resolve=lambda _: ["127.0.0.1"],
         )
         providers = (primary_provider(access, "sk-key", ""),)
-        proxy = ModelProxy(providers=providers, paths=access.paths, token=token, account=Account())
+        proxy = ModelProxy(providers=providers, endpoints=access.endpoints, token=token, account=Account())
         return GatewayHandlers(model=proxy, egress=egress)
 
     with serve_gateway(socket.create_server(("127.0.0.1", 0), backlog=256), doors) as gateway:

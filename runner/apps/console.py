@@ -10,7 +10,6 @@ from runner.apps.terminal import print_to
 from runner.core.model import Message, RunEvent, ToolCall, TranscriptEvent, Usage, UsageReport
 from runner.core.redact import escape_invisible
 from runner.core.units import span_text
-from runner.harnesses.outcome import add_usage
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -72,7 +71,7 @@ class Progress:
         """Show an event of the transcript."""
         self._doing = activity_text(event) or self._doing
         if isinstance(event, UsageReport):
-            self._usage = event.usage if event.total else add_usage(self._usage, event.usage)
+            self._usage = event.usage.completed(self._usage) if event.total else self._usage + event.usage
 
     def _print(self, text: str, bold: bool) -> None:
         if self._live is None:
@@ -94,6 +93,8 @@ def cost_text(usage: Usage) -> str:
     """Tokens in and out and US dollars, as far as they are known, as a suffix of a line."""
     known = usage.tokens_in or usage.tokens_out
     tokens = f" {usage.tokens_in:,} in, {usage.tokens_out:,} out" if known else ""
+    if usage.cost_usd is None and usage.cost_at_least is not None:
+        return f"{tokens} at least ${usage.cost_at_least:.2f}"
     return tokens + (f" ${usage.cost_usd:.2f}" if usage.cost_usd is not None else "")
 
 

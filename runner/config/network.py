@@ -25,6 +25,17 @@ ECOSYSTEMS: Mapping[str, tuple[str, ...]] = {
     "ubuntu": ("archive.ubuntu.com", "ports.ubuntu.com", "security.ubuntu.com"),
 }
 
+PROVIDER_USES: Mapping[str, str] = {
+    "web_search": "searches the web",
+    "web_fetch": "fetches the pages that the agent names",
+    "urls": "fetches pictures and documents by their addresses",
+    "mcp": "speaks with MCP servers",
+    "code": "runs code in containers of its own",
+    "images": "makes pictures",
+    "stored": "reads what is stored with it: files, answers, conversations, prompts, caches",
+}
+"""What a model's provider can do for an agent besides answering; `network.provider` allows it by name."""
+
 REPOSITORIES: Mapping[str, tuple[str, ...]] = {"github-read": ("github.com",)}
 """The forges whose repositories git may read through the gateway (egress/git.py), by ecosystem."""
 

@@ -104,6 +104,12 @@ class PriceOptions(Model):
     output: Usd = Field(description="Output, with what the model thought")
     cached: Usd = Field(description="Input that was read from a cache")
     cache_written: Usd = Field(description="Input that was written to a cache")
+    cache_written_1h: Maybe[Usd] = Field(
+        default=None, description="Input that was written to a cache for an hour; default: `cache_written`"
+    )
+    search: Maybe[Usd] = Field(
+        default=None, description="A thousand searches of the web by the provider; default: unknown"
+    )
 
 
 def _over(options: Model, defaults: model.Limits | model.Resources) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from runner.gateway.egress.git import GitReadHandler
 from runner.gateway.egress.proxy import Attempt, EgressHandler
 from runner.gateway.mcp import PATH, Tool, ToolHandler
 from runner.gateway.model.budget import Account
+from runner.gateway.model.model_log import ModelLog
 from runner.gateway.model.provider import Fallback, fallback_provider, primary_provider
 from runner.gateway.model.proxy import ModelProxy, NoModel
 from runner.gateway.model.recorder import TrafficRecorder
@@ -35,9 +36,8 @@ class ModelRouteOptions:
     upstream: str = ""  # the model's URL; empty: the provider's usual one
     fallback: Sequence[Fallback] = ()  # the providers that are asked, in order, when those before fail
     routes: Sequence[Route] = ()
-    fallback_counts: Counter[str] = field(
-        default_factory=Counter
-    )  # by host: how many answers came from a fallback
+    allowed_uses: frozenset[str] = frozenset()  # what the provider may do besides answering
+    log: ModelLog = field(default_factory=ModelLog)  # gets what happened besides answers
     account: Account = field(default_factory=Account)  # gets every call
     recorder: TrafficRecorder | None = None  # records the traffic; the caller closes it
 
@@ -82,12 +82,13 @@ def _model_proxy(model: ModelRouteOptions, token: str) -> ModelProxy | None:
             primary_provider(access, model.key, model.upstream),
             *(fallback_provider(access, one) for one in model.fallback),
         ),
-        paths=access.paths,
+        endpoints=access.endpoints,
         token=token,
         account=model.account,
         recorder=model.recorder,
         routes=model.routes,
-        fallback_counts=model.fallback_counts,
+        allowed_uses=model.allowed_uses,
+        log=model.log,
     )
 
 

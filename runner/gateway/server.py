@@ -36,6 +36,14 @@ class AnswerListener(Protocol):
         ...
 
 
+class AnswerFilter(Protocol):
+    """Changes an answer's body while it is relayed, but not its length."""
+
+    def feed(self, piece: bytes) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayAddress:
     """The gateway's address as a sandbox gets it, and the token that stands for the model's key."""
@@ -170,8 +178,17 @@ class GatewayRequest(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
 
-    def relay(self, body: Body, headers: Mapping[str, str], listener: AnswerListener) -> None:
-        """Send an upstream's answer while it comes. Raises OSError, HTTPException when it breaks off."""
+    def relay(
+        self,
+        body: Body,
+        headers: Mapping[str, str],
+        listener: AnswerListener,
+        filters: "AnswerFilter | None" = None,
+    ) -> None:
+        """Send an upstream's answer while it comes, as `filters` changes it.
+
+        Raises OSError, HTTPException when it breaks off.
+        """
         length = body.answer.headers["Content-Length"] or "0" if body.whole else body.length
         chunked = length is None
         framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(length)}
@@ -180,13 +197,18 @@ class GatewayRequest(BaseHTTPRequestHandler):
             listener.feed(piece)
             if body.whole:
                 listener.end(whole=True)  # before the client has everything and sends its next request
-            if chunked:
-                _send(self.connection, b"%x\r\n" % len(piece), piece, b"\r\n")
-            else:
-                self.wfile.write(piece)
+            self._send_piece(piece if filters is None else filters.feed(piece), chunked)
         listener.end(whole=True)
+        if filters is not None:
+            self._send_piece(filters.end(), chunked)
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
+
+    def _send_piece(self, piece: bytes, chunked: bool) -> None:
+        if chunked and piece:  # an empty chunk would be the last
+            _send(self.connection, b"%x\r\n" % len(piece), piece, b"\r\n")
+        elif piece:
+            self.wfile.write(piece)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it overrides has
         """Log nothing: the path holds the token."""

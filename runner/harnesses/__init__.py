@@ -41,7 +41,9 @@ class ModelAccess:
     upstream_variable: str  # on the host: where the model really is, "ANTHROPIC_BASE_URL"
     upstream: str  # when the variable is not set: "https://api.anthropic.com"
     header: str  # how the real key is sent: "x-api-key" or "authorization"
-    paths: tuple[str, ...]  # below the upstream: all that a harness needs of it, and the gateway lets through
+    endpoints: tuple[str, ...]
+    """All that a harness needs of it: each a method and a path below the upstream, "POST /v1/messages", with
+    `*` for a model's name. The gateway lets nothing else through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ class Task:
     program: str = ""  # where `Harness.program` is; empty: on the sandbox's PATH
     variables: Mapping[str, str] = field(default_factory=dict)  # what the skill and the configuration give it
     mcp: tuple[McpServer, ...] = ()
+    provider: tuple[str, ...] = ()  # what the model's provider may do besides answering: "web_search"
     resume: str = ""  # the session that goes on with the prompt; empty: a new one
 
 

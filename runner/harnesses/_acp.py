@@ -4,7 +4,7 @@ Source: agentclientprotocol.com, protocol version 1: JSON-RPC 2.0, one message a
 one `session/prompt`, and there is never more than one; `session/cancel` ends it early.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import count
 from typing import Any
 
@@ -14,6 +14,8 @@ from runner.harnesses._fields import mapping, mappings, text
 from runner.harnesses._turns import Turns
 
 VERSION = 1
+_FREE_MODES = ("full-access", "agent-full-access", "bypassPermissions", "yolo")
+_BOUND_MODES = ("read-only", "plan", "ask", "auto", "agent")  # some bring a sandbox that ours has no room for
 _UNKNOWN_METHOD = -32601  # JSON-RPC 2.0, "Error object"
 
 
@@ -70,8 +72,22 @@ class Conversation(Turns):
                 chosen = {"sessionId": self.session, "configId": text(option, "id"), "value": self._model}
                 if known and option.get("currentValue") != self._model:
                     self._ask("session/set_config_option", chosen)
+        self._leave_bounds(result)
         self.next_turn()
         return known
+
+    def _leave_bounds(self, result: Mapping[str, Any]) -> None:
+        """An agent that begins in a mode in which it may do little gets one in which it may do everything."""
+        modes = mapping(result, "modes")
+        offered = [text(one, "id") for one in mappings(modes, "availableModes")]
+        if (mode := _free(text(modes, "currentModeId"), offered)) is not None:
+            self._ask("session/set_mode", {"sessionId": self.session, "modeId": mode})
+            return
+        for option in mappings(result, "configOptions"):
+            mode = _free(str(option.get("currentValue")), _values(option))
+            if text(option, "category") == "mode" and mode is not None:
+                chosen = {"sessionId": self.session, "configId": text(option, "id"), "value": mode}
+                self._ask("session/set_config_option", chosen)
 
     def next_turn(self) -> None:
         """Begin the next turn, or end it all where there is nothing more to say."""
@@ -119,6 +135,11 @@ def _allowed(options: list[Mapping[str, Any]]) -> Mapping[str, str]:
             if text(option, "kind") == wanted:
                 return {"outcome": "selected", "optionId": text(option, "optionId")}
     return {"outcome": "cancelled"}
+
+
+def _free(current: str, offered: Collection[str]) -> str | None:
+    """The mode to change to; None: none."""
+    return next((one for one in _FREE_MODES if one in offered and current in _BOUND_MODES), None)
 
 
 def _values(option: Mapping[str, Any]) -> set[str]:

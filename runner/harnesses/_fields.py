@@ -35,23 +35,17 @@ def mappings(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def number(data: Mapping[str, Any], key: str) -> float:
-    """A number from 0 up; 0 when it is missing or absurd."""
+def maybe_number(data: Mapping[str, Any], key: str) -> float | None:
+    """A number from 0 up; None when it is missing or absurd: what nobody told is not zero."""
     value = data.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0
-    return value if math.isfinite(value) and 0 <= value < _ABSURD else 0
-
-
-def maybe_number(data: Mapping[str, Any], key: str) -> float | None:
-    """A number from 0 up; None when nobody told one."""
-    value = data.get(key)
-    told = isinstance(value, int | float) and not isinstance(value, bool)
-    return number(data, key) if told else None
+        return None
+    return value if math.isfinite(value) and 0 <= value < _ABSURD else None
 
 
 def count(data: Mapping[str, Any], key: str) -> int:
-    return int(number(data, key))
+    """A whole number from 0 up; 0 when it is missing or absurd."""
+    return int(maybe_number(data, key) or 0)
 
 
 def status(data: Mapping[str, Any], key: str) -> int | None:

@@ -6,7 +6,7 @@ OpenCode 1.18 and claude-agent-acp 0.100.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -32,11 +32,9 @@ from runner.core.model import (
 from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
 from runner.harnesses._acp import Conversation
-from runner.harnesses._fields import count, mapping, mappings, number, status, text, unknown_event
+from runner.harnesses._fields import count, mapping, mappings, maybe_number, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
-from runner.harnesses.claude_code import ClaudeCode
-from runner.harnesses.codex import Codex
-from runner.harnesses.gemini import Gemini
+from runner.harnesses._model_apis import MODELS, model_variables
 from runner.harnesses.outcome import judge
 
 
@@ -54,16 +52,6 @@ class AcpOptions(Model):
     )
 
 
-_MODELS = {
-    "anthropic": ClaudeCode.model,
-    "openai": replace(Codex.model, paths=("/responses", "/chat/completions", "/models")),
-    "gemini": Gemini.model,
-}
-_VARIABLES = {  # of each API: where the model is, the key, the model
-    "anthropic": ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_MODEL"),
-    "openai": ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"),
-    "gemini": ("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY", "GEMINI_MODEL"),
-}
 _SILENT = frozenset(  # updates that tell nothing of the work
     {
         "user_message_chunk",
@@ -86,15 +74,14 @@ _MARKS = {"completed": "x", "in_progress": "~"}
 class Acp(Harness):
     name = "acp"
     options = AcpOptions
-    models = _MODELS
+    models = MODELS
     mcp = "any"
 
     def launch(self, task: Task) -> Launch:
         """The prompt is part of the conversation."""
         variables = {"GEMINI_CLI_NO_RELAUNCH": "true"}  # or a child of Gemini CLI outlives a signal
         if task.model_url and (api := task.spec.options.get("api")):
-            values = (task.model_url, task.model_token, task.spec.model or "")
-            variables |= {name: value for name, value in zip(_VARIABLES[api], values, strict=True) if value}
+            variables |= model_variables(api, task.model_url, task.model_token, task.spec.model)
         return Launch(argv=tuple(task.spec.options["command"]), variables=variables)
 
     def reader(self) -> Reader:
@@ -149,7 +136,7 @@ class AcpReader(JsonReader):
         asked, result = self._talk.method_of_answer(data), mapping(data, "result")
         if not asked:
             yield Unknown(text=unknown_event(data))
-        elif "error" in data and asked != "session/set_config_option":
+        elif "error" in data and asked not in ("session/set_config_option", "session/set_mode"):
             yield from self._refused(asked, mapping(data, "error"))
         elif asked == "initialize":
             self._version = _version(mapping(result, "agentInfo"))
@@ -223,7 +210,7 @@ class AcpReader(JsonReader):
                 yield Reasoning(text=_plan(update))
             case "usage_update":
                 cost = mapping(update, "cost")
-                self._cost = number(cost, "amount") if text(cost, "currency") == "USD" else self._cost
+                self._cost = maybe_number(cost, "amount") if text(cost, "currency") == "USD" else self._cost
             case kind if kind not in _SILENT:
                 yield Unknown(text=unknown_event(update))
 

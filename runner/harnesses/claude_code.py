@@ -26,12 +26,13 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Sessions, Speaker, Task
+from runner.harnesses import Harness, Launch, Package, Reader, Sessions, Speaker, Task
 from runner.harnesses._claude_input import UserLines
 from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, maybe_number, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
+from runner.harnesses._model_apis import ANTHROPIC
 from runner.harnesses._session_paths import project_files
 
 SYSTEM_PROMPT = "system-prompt.md"
@@ -67,6 +68,7 @@ _VARIABLES = {
 }
 
 
+_LONGEST_ANSWER = "CLAUDE_CODE_MAX_OUTPUT_TOKENS"
 _STREAMS = ("--input-format", "stream-json", "--output-format", "stream-json")
 _PACKAGE = Package(
     name="@anthropic-ai/claude-code-linux-{machine}",
@@ -84,13 +86,7 @@ class ClaudeCode(Harness):
     options = ClaudeCodeOptions
     program = "claude"
     package = _PACKAGE
-    model = ModelAccess(
-        key_variable="ANTHROPIC_API_KEY",
-        upstream_variable="ANTHROPIC_BASE_URL",
-        upstream="https://api.anthropic.com",
-        header="x-api-key",
-        paths=("/v1/messages", "/v1/models", "/api/hello"),
-    )
+    model = ANTHROPIC
     mcp = "any"
     sessions = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
 
@@ -103,7 +99,7 @@ class ClaudeCode(Harness):
         system = task.spec.options.get("append_system_prompt")
         return Launch(
             argv=(task.program or self.program, "-p", *_STREAMS, "--verbose", *_flags(task)),
-            variables=_VARIABLES | (access if task.model_url else {}),
+            variables=_VARIABLES | (access if task.model_url else {}) | _answers(task),
             files={
                 **({SYSTEM_PROMPT: system.encode()} if system else {}),
                 **({SERVERS: _servers(task)} if task.mcp else {}),
@@ -112,6 +108,15 @@ class ClaudeCode(Harness):
 
     def reader(self) -> Reader:
         return ClaudeCodeReader()
+
+
+def _answers(task: Task) -> dict[str, str]:
+    """How long an answer may be. What a call may cost at most is held until it ends, and Claude Code asks for
+    so long answers that a small limit would let it make none."""
+    limit = task.limits.cost_usd
+    if limit is None or _LONGEST_ANSWER in task.variables:
+        return {}
+    return {_LONGEST_ANSWER: str(max(4_000, min(32_000, int(8_000 * limit))))}
 
 
 def _servers(task: Task) -> bytes:
@@ -226,9 +231,9 @@ def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     """The last line. Its `subtype` says "success" after a provider's error too: `is_error` decides."""
     models = mapping(data, "modelUsage")
     cost = maybe_number(data, "total_cost_usd")
-    yield UsageReport(
-        usage=_total(models, cost) if models else _usage(mapping(data, "usage"), cost), total=True
-    )
+    told = _total(models, cost) if models else _usage(mapping(data, "usage"), cost)
+    if told != Usage():
+        yield UsageReport(usage=told, total=True)
     for denied in mappings(data, "permission_denials"):
         yield Problem(message=f"the tool {text(denied, 'tool_name')} was denied")
     words = text(data, "result") or _errors(data) or text(data, "subtype")

@@ -28,9 +28,10 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
+from runner.harnesses import Files, Harness, Launch, Package, Reader, Sessions, Task
 from runner.harnesses._fields import count, mapping, mappings, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
+from runner.harnesses._model_apis import OPENAI_RESPONSES
 
 
 class CodexOptions(Model):
@@ -88,13 +89,7 @@ class Codex(Harness):
     options = CodexOptions
     program = "codex"
     package = _PACKAGE
-    model = ModelAccess(
-        key_variable="OPENAI_API_KEY",
-        upstream_variable="OPENAI_BASE_URL",
-        upstream="https://api.openai.com/v1",
-        header="authorization",
-        paths=("/responses", "/models"),
-    )
+    model = OPENAI_RESPONSES
     mcp = "any"
     resumes = True
     sessions = Sessions(folder=".codex/sessions", command=_command, moved=_moved)
@@ -134,6 +129,8 @@ def _settings(task: Task) -> Iterator[tuple[str, str]]:
     options = task.spec.options
     yield "check_for_update_on_startup", "false"
     yield "analytics.enabled", "false"
+    if "web_search" not in task.provider:  # else every request offers it, and the gateway lets none through
+        yield "web_search", '"disabled"'
     if effort := options.get("reasoning_effort"):
         yield "model_reasoning_effort", _toml(effort)
     if instructions := options.get("append_system_prompt"):

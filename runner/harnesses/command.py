@@ -1,14 +1,16 @@
-"""Any program: the prompt on standard input, what it prints as its messages."""
+"""Any program: the prompt on standard input, what it prints as its messages; with `api` it has a model."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from runner.config.documents import Many, Model, Text
 from runner.core.model import Exit, Message, Outcome, Reason, Stream, TranscriptEvent
+from runner.core.units import Maybe
 from runner.harnesses import OURS, Harness, Launch, Reader, Task
 from runner.harnesses._fields import beginning
+from runner.harnesses._model_apis import MODELS, model_variables
 from runner.harnesses.outcome import Tally, outcome_of_exit, outcome_of_stop
 
 
@@ -23,20 +25,29 @@ class CommandOptions(Model):
     command: Annotated[Many[Text], Field(min_length=1)] = Field(
         description="The program and its arguments", examples=['["python3", "scripts/update.py"]']
     )
+    api: Maybe[Literal["anthropic", "openai", "gemini"]] = Field(
+        default=None,
+        description="How it speaks to a model, which the gateway then offers by the usual variables, such as"
+        " OPENAI_BASE_URL and OPENAI_API_KEY; default: it has no model",
+    )
 
 
 class Command(Harness):
     name = "command"
     options = CommandOptions
+    models = MODELS
     mcp = "ours"
 
     def launch(self, task: Task) -> Launch:
         """The skill's own command line, as it stands: no shell reads it."""
         ours = next((server.url for server in task.mcp if server.name == OURS), "")
+        variables = {"SKILLRUNNER_MCP": ours} if ours else {}
+        if task.model_url and (api := task.spec.options.get("api")):
+            variables |= model_variables(api, task.model_url, task.model_token, task.spec.model)
         return Launch(
             argv=tuple(task.spec.options["command"]),
             stdin=task.prompt.encode(),
-            variables={"SKILLRUNNER_MCP": ours} if ours else {},
+            variables=variables,
         )
 
     def reader(self) -> Reader:

@@ -28,10 +28,11 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
+from runner.harnesses import Harness, Launch, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, mappings, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
+from runner.harnesses._model_apis import OPENAI
 
 INSTRUCTIONS = ".copilot/copilot-instructions.md"
 SERVERS = "mcp.json"
@@ -65,13 +66,7 @@ class Copilot(Harness):
     options = CopilotOptions
     program = "copilot"
     package = _PACKAGE
-    model = ModelAccess(
-        key_variable="OPENAI_API_KEY",
-        upstream_variable="OPENAI_BASE_URL",
-        upstream="https://api.openai.com/v1",
-        header="authorization",
-        paths=("/chat/completions", "/responses", "/models"),
-    )
+    model = OPENAI
     mcp = "any"
 
     def launch(self, task: Task) -> Launch:

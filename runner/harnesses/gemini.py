@@ -26,11 +26,12 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Files, Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
+from runner.harnesses import Files, Harness, Launch, Package, Reader, Sessions, Task
 from runner.harnesses._fields import count, mapping, text, unknown_event
 from runner.harnesses._fields import status as told_status
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
+from runner.harnesses._model_apis import GEMINI
 
 SETTINGS = ".gemini/settings.json"
 INSTRUCTIONS = ".gemini/GEMINI.md"
@@ -82,13 +83,7 @@ class Gemini(Harness):
     options = GeminiOptions
     program = "gemini"
     package = _PACKAGE
-    model = ModelAccess(
-        key_variable="GEMINI_API_KEY",
-        upstream_variable="GOOGLE_GEMINI_BASE_URL",
-        upstream="https://generativelanguage.googleapis.com",
-        header="x-goog-api-key",
-        paths=("/v1beta/models",),
-    )
+    model = GEMINI
     mcp = "any"
     resumes = True
     sessions = Sessions(folder=_TMP, command=_command, moved=_moved)

@@ -27,9 +27,10 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Task
+from runner.harnesses import Harness, Launch, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
+from runner.harnesses._model_apis import OPENAI_CHAT
 
 INSTRUCTIONS = "opencode-instructions.md"
 
@@ -60,13 +61,7 @@ class Opencode(Harness):
     options = OpencodeOptions
     program = "opencode"
     package = _PACKAGE
-    model = ModelAccess(
-        key_variable="OPENAI_API_KEY",
-        upstream_variable="OPENAI_BASE_URL",
-        upstream="https://api.openai.com/v1",
-        header="authorization",
-        paths=("/chat/completions", "/models"),
-    )
+    model = OPENAI_CHAT
     mcp = "any"
     resumes = True
 

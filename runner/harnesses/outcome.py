@@ -81,7 +81,7 @@ class Tally:
             case UsageReport(total=True):
                 self.total = event.usage
             case UsageReport():
-                self.metered = add_usage(self.metered, event.usage)
+                self.metered += event.usage
             case Finish():
                 self.finish = event
             case Message(role="system"):
@@ -113,21 +113,7 @@ class Tally:
     @property
     def usage(self) -> Usage:
         """Tokens and cost; of a harness that does not tell the whole, what its single calls add up to."""
-        if self.total is None:
-            return self.metered
-        told = self.total if self.total.tokens_in or self.total.tokens_out else self.metered
-        cost = self.total.cost_usd if self.total.cost_usd is not None else self.metered.cost_usd
-        return replace(told, cost_usd=cost)
-
-
-def add_usage(one: Usage, other: Usage) -> Usage:
-    costs = [usage.cost_usd for usage in (one, other) if usage.cost_usd is not None]
-    return Usage(
-        tokens_in=one.tokens_in + other.tokens_in,
-        tokens_out=one.tokens_out + other.tokens_out,
-        tokens_cached=one.tokens_cached + other.tokens_cached,
-        cost_usd=sum(costs) if costs else None,
-    )
+        return self.metered if self.total is None else self.total.completed(self.metered)
 
 
 def judge(tally: Tally, program: str, ended: Exit, changed: bool) -> Outcome:

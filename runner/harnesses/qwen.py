@@ -22,11 +22,12 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.core.units import Maybe
-from runner.harnesses import Harness, Launch, ModelAccess, Package, Reader, Sessions, Task
+from runner.harnesses import Harness, Launch, Package, Reader, Sessions, Task
 from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
+from runner.harnesses._model_apis import OPENAI_CHAT
 from runner.harnesses._session_paths import project_files
 
 SETTINGS = "qwen-settings.json"
@@ -73,13 +74,7 @@ class Qwen(Harness):
     options = QwenOptions
     program = "qwen"
     package = _PACKAGE
-    model = ModelAccess(
-        key_variable="OPENAI_API_KEY",
-        upstream_variable="OPENAI_BASE_URL",
-        upstream="https://api.openai.com/v1",
-        header="authorization",
-        paths=("/chat/completions", "/models"),
-    )
+    model = OPENAI_CHAT
     mcp = "any"
     sessions = Sessions(folder=_PROJECTS, command=_command, moved=project_files(_PROJECTS))
 

@@ -203,7 +203,10 @@ def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -
 
     return tuple(
         Fallback(
-            upstream=one.upstream, key=find(one.key, f"harnesses.{kind}.fallback"), model=one.model or ""
+            upstream=one.upstream,
+            key=find(one.key, f"harnesses.{kind}.fallback"),
+            key_name=one.key,
+            model=one.model or "",
         )
         for one in (configured.fallback if configured else ())
     )

@@ -9,6 +9,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Places, Reason, Remote, RunSpec
 from runner.gateway.factory import ModelRouteOptions
 from runner.gateway.model.budget import Account
+from runner.gateway.model.model_log import ModelLog
 from runner.gateway.model.prices import Prices
 from runner.gateway.model.provider import Fallback
 from runner.harnesses import Harness
@@ -90,6 +91,7 @@ class RunContext:
     options: RunOptions
     attempt: int
     account: Account
+    model_log: ModelLog = field(default_factory=ModelLog)
     image_digest: str = ""  # once it is known
     mailbox: Mailbox = field(default_factory=Mailbox)
     mounts: tuple[Mount, ...] = ()  # what else its sandboxes see

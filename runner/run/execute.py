@@ -102,6 +102,7 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
             harvested = harvest(tree, spec.allowance, changeset, baseline)
 
     outcome = gateway.outcome_with_usage(context, driven.outcome(bool(harvested.changes)))
+    outcome = gateway.outcome_with_answers(context, outcome)
     proposal = harvested.proposal(driven.declared, outcome.summary)
     try:
         judge(context, outcome, proposal, harvested.patch, changeset)

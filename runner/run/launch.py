@@ -92,7 +92,7 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
             runs.plan_run(start.run_id, stored)
         else:
             runs.create_run(run_record(spec, start.run_id), stored)
-        record = RunRecorder(runs, start.run_id, folder, observe, usage=runs.run(start.run_id).usage)
+        record = RunRecorder(runs, start.run_id, folder, observe, earlier_usage=runs.run(start.run_id).usage)
         if host.forge.notice:
             record.add_event(host.forge.notice)
         record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")

@@ -274,6 +274,7 @@ def _stated_environment(skill: Skill, defaults: Defaults) -> Environment:
         repositories=dict(options.repositories),
         fetch=tuple(options.fetch),
         network=tuple(options.network.allow),
+        provider=tuple(options.network.provider),
         mcp=tuple(_server(name, server) for name, server in options.mcp.items()),
         resources=_bounded(skill, "environment.resources", options.resources, defaults.resources, defaults),
     )

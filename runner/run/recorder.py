@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,18 @@ class RunRecorder:
     folder: Path  # the run's files
     observe: Observe
     phase: Phase = Phase.PLAN
-    usage: Usage = Usage()
+    earlier_usage: Usage = Usage()  # of the attempts before
+    attempt_usage: Usage = Usage()  # of the attempt that is under way, as far as it is known
+    charged: Decimal = Decimal(0)  # what all attempts count for against `limits.cost_usd`, in US dollars
+
+    @property
+    def usage(self) -> Usage:
+        """The usage of all attempts until now."""
+        return self.earlier_usage + self.attempt_usage
+
+    def begin_attempt(self) -> None:
+        """What is known of the usage from now on is that of another attempt."""
+        self.earlier_usage, self.attempt_usage = self.usage, Usage()
 
     def enter_state(self, state: RunState, message: str = "") -> None:
         """The run enters `state`."""

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, WithJsonSchem
 
 from runner.config import network as allow
 from runner.config.documents import Many, Model, Text
+from runner.config.network import PROVIDER_USES
 from runner.config.options import Glob, LimitOptions, ResourceOptions, Variable
 from runner.core import model
 from runner.core.units import Duration, Maybe, Size
@@ -24,6 +25,7 @@ OtherRepository = Annotated[
 
 
 Head = Annotated[str, Field(pattern=r"^[^\s~^:\\?-][^\s~^:\\]{0,199}$")]
+ProviderUse = Literal["web_search", "web_fetch", "urls", "mcp", "code", "images", "stored"]
 
 
 class Network(Model):
@@ -31,6 +33,11 @@ class Network(Model):
 
     allow: Annotated[Many[Host], Field(max_length=200)] = Field(
         default=(), description="Named ecosystems (pypi, npm, ...) or exact host names"
+    )
+    provider: Annotated[Many[ProviderUse], Field(max_length=20)] = Field(
+        default=(),
+        description="What the model's provider may do for the agent besides answering, past the gateway: "
+        + "; ".join(f"{name}: it {does}" for name, does in PROVIDER_USES.items()),
     )
 
 

@@ -72,7 +72,12 @@ def end_row(end: End) -> dict[str, Any]:
 
 
 def usage_row(usage: Usage) -> dict[str, Any]:
-    return {"cost_usd": usage.cost_usd, "tokens_in": usage.tokens_in, "tokens_out": usage.tokens_out}
+    return {
+        "cost_usd": usage.cost_usd,
+        "cost_at_least": usage.cost_at_least,
+        "tokens_in": usage.tokens_in,
+        "tokens_out": usage.tokens_out,
+    }
 
 
 def _end(row: RowMapping) -> End | None:

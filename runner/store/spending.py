@@ -15,9 +15,10 @@ from runner.store.tables import runs
 def spending_since(store: Store, since: datetime) -> dict[tuple[str, str], float]:
     """US dollars by (repository, skill): of runs that ended since then, and of active runs."""
     counted = or_(runs.c.ended_at >= rows.utc_time(since), runs.c.ended_at.is_(None))
+    known = func.coalesce(runs.c.cost_usd, runs.c.cost_at_least)
     query = (
-        select(runs.c.repository, runs.c.skill, func.sum(runs.c.cost_usd))
-        .where(counted, runs.c.cost_usd.is_not(None))
+        select(runs.c.repository, runs.c.skill, func.sum(known))
+        .where(counted, known.is_not(None))
         .group_by(runs.c.repository, runs.c.skill)
     )
     with database_errors(store.database), store.engine.connect() as connection:

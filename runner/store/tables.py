@@ -35,6 +35,7 @@ runs = Table(
     Column("end_hint", Text, nullable=False, default=""),
     Column("end_retryable", Integer, nullable=False, default=0),
     Column("cost_usd", Float),
+    Column("cost_at_least", Float),
     Column("tokens_in", Integer, nullable=False, default=0),
     Column("tokens_out", Integer, nullable=False, default=0),
     Column("worker", Text, nullable=False, default=""),

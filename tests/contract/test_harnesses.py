@@ -4,6 +4,7 @@ One that is installed beside the runner is found as well: `pytest tests/contract
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -72,8 +73,8 @@ def test_it_says_what_it_needs(harness: Harness, kind: str) -> None:
     assert harness.model is None or not harness.models
     for access in filter(None, (harness.model, *harness.models.values())):
         assert access.upstream.startswith("https://")
-        assert access.paths
-        assert all(path.startswith("/") for path in access.paths)
+        assert access.endpoints
+        assert all(re.fullmatch("(GET|HEAD|POST) /[^ ]+", one) for one in access.endpoints)
 
 
 def test_it_is_a_choice_of_the_skill_file(kind: str) -> None:

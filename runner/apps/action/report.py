@@ -61,12 +61,18 @@ def _decisions(job: JobInput, decisions: Sequence[Decision]) -> Iterator[str]:
     yield ""
 
 
+def _cost(one: RunResult) -> str:
+    if one.cost_usd is not None:
+        return f"${one.cost_usd:.2f}"
+    return "" if one.cost_at_least is None else f"at least ${one.cost_at_least:.2f}"
+
+
 def _runs(ran: Sequence[RunResult]) -> Iterator[str]:
     if not ran:
         return
     yield from ("### Runs\n", "| skill | run | end | cost | result |", "|---|---|---|---|---|")
     for one in ran:
-        cost = "" if one.cost_usd is None else f"${one.cost_usd:.2f}"
+        cost = _cost(one)
         links = ", ".join(_link(receipt) for receipt in one.receipts if _OPENS.match(receipt.url))
         result = links or _cell(one.end.message)
         yield f"| {one.decision.skill} | {one.decision.run_id} | {one.end.state} | {cost} | {result} |"
@@ -108,12 +114,13 @@ def outputs(event: Event | None, decisions: Sequence[Decision], ran: Sequence[Ru
     chosen = ([one for one in ran if one.receipts] or list(ran))[-1]
     receipt = next((one for one in chosen.receipts if one.kind == "pull_request"), None)
     costs = [one.cost_usd for one in ran if one.cost_usd is not None]
+    known = len(costs) == len(ran)
     return said | {
         "run-id": chosen.decision.run_id,
         "state": chosen.end.state,
         "pull-request-url": receipt.url if receipt else "",
         "pull-request-number": str(receipt.number) if receipt else "",
-        "cost-usd": f"{sum(costs):.6f}" if costs else "",
+        "cost-usd": f"{sum(costs):.6f}" if known else "",
     }
 
 

@@ -29,6 +29,7 @@ class RunResult:
     end: End
     receipts: tuple[Receipt, ...] = ()
     cost_usd: float | None = None
+    cost_at_least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ def _run(step: ActionStep, due: _Due) -> RunResult:
             return RunResult(decision=failed, end=error.end)
     run = step.repository.runs.run(decision.run_id)
     receipts = tuple(step.repository.runs.receipts(decision.run_id))
-    return RunResult(decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd)
+    return RunResult(
+        decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd, cost_at_least=run.cost_at_least
+    )
 
 
 def _watching(presence: JobOutput) -> tuple[Callable[[RunEvent], None], Callable[[TranscriptEvent], None]]:

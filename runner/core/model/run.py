@@ -26,7 +26,8 @@ class Run:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     end: End | None = None
-    cost_usd: float | None = None
+    cost_usd: float | None = None  # None: unknown
+    cost_at_least: float | None = None  # what is known of an unknown cost
     tokens_in: int = 0
     tokens_out: int = 0
     worker: str = ""
@@ -36,7 +37,12 @@ class Run:
     @property
     def usage(self) -> Usage:
         """The usage of all its attempts until now."""
-        return Usage(tokens_in=self.tokens_in, tokens_out=self.tokens_out, cost_usd=self.cost_usd)
+        return Usage(
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            cost_usd=self.cost_usd,
+            cost_at_least=self.cost_at_least,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

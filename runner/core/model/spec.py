@@ -77,6 +77,7 @@ class Environment:
     repositories: Mapping[str, str] = field(default_factory=dict)  # others: folder -> "owner/name@ref"
     fetch: tuple[str, ...] = ()  # further heads: globs of branches, or `own_pull_requests`
     network: tuple[str, ...] = ()  # hosts and ecosystems that the gateway lets through
+    provider: tuple[str, ...] = ()  # what the model's provider may do besides answering
     mcp: tuple[McpServer, ...] = ()
     resources: Resources = Resources()
 

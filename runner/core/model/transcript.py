@@ -9,20 +9,45 @@ from runner.core.model.lifecycle import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens and cost, as far as the harness reports them."""
+    """Tokens and cost, as far as somebody tells them."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0  # part of tokens_in
-    cost_usd: float | None = None
+    cost_usd: float | None = None  # None: unknown
+    cost_at_least: float | None = None  # what is known of an unknown cost, in US dollars; None: nothing
 
     def __add__(self, other: "Usage") -> "Usage":
-        costs = [Decimal(str(one.cost_usd)) for one in (self, other) if one.cost_usd is not None]
+        """Both together. A cost is known only where both are."""
+        if Usage() in (self, other):
+            return other if self == Usage() else self
+        known = [one.cost_at_least if one.cost_usd is None else one.cost_usd for one in (self, other)]
+        told = [Decimal(str(one)) for one in known if one is not None]
+        total = float(sum(told)) if told else None  # as people add: 0.1 and 0.2 are 0.3
+        whole = None not in (self.cost_usd, other.cost_usd)
         return Usage(
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_out=self.tokens_out + other.tokens_out,
             tokens_cached=self.tokens_cached + other.tokens_cached,
-            cost_usd=float(sum(costs)) if costs else None,  # as people add: 0.1 and 0.2 are 0.3
+            cost_usd=total if whole else None,
+            cost_at_least=None if whole else total or None,
+        )
+
+    @property
+    def cost_text(self) -> str:
+        """The cost for people: what nobody told is unknown, and not zero."""
+        if self.cost_usd is not None:
+            return f"${self.cost_usd:.4f}"
+        return "unknown" if self.cost_at_least is None else f"unknown, at least ${self.cost_at_least:.4f}"
+
+    def completed(self, parts: "Usage") -> "Usage":
+        """A sum that somebody told; what it does not tell is taken from the parts."""
+        return Usage(
+            tokens_in=self.tokens_in or parts.tokens_in,
+            tokens_out=self.tokens_out or parts.tokens_out,
+            tokens_cached=self.tokens_cached or parts.tokens_cached,
+            cost_usd=parts.cost_usd if self.cost_usd is None else self.cost_usd,
+            cost_at_least=parts.cost_at_least if self.cost_usd is None else None,
         )
 
 

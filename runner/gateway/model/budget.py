@@ -1,9 +1,9 @@
-"""A run's account: adds up what it spends on its model, and refuses calls over its limit."""
+"""A run's account: adds up what it spends on its model, and refuses calls that might go over its limit."""
 
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,12 +11,22 @@ from decimal import Decimal
 from http.client import HTTPException
 from typing import Any
 
-from runner.core.errors import RunnerError
-from runner.core.jsonl import json_object
-from runner.core.model import Phase, Reason, Usage
-from runner.gateway.model.prices import Prices, cost, find_price
+from runner.core.model import Usage
+from runner.gateway.model.answer_size import unpriced_parts
+from runner.gateway.model.prices import Prices, cost, find_price, own_price
+from runner.gateway.model.refusals import (
+    BudgetError,
+    BusyError,
+    limit_error,
+    price_error,
+    unpriced_message,
+    usage_error,
+)
+from runner.gateway.model.request import RequestError, write_request
+from runner.gateway.model.reservation import PlannedCall, Reservation, Room, reserve
+from runner.gateway.model.tokens import TokenUsage
 from runner.gateway.model.usage import (
-    TokenUsage,
+    Dialect,
     UsageMeter,
     dialect,
     is_billed,
@@ -24,9 +34,7 @@ from runner.gateway.model.usage import (
     requested_model,
 )
 
-
-class BudgetError(RunnerError):
-    """The run may make no more calls to its model."""
+_UNPRICED_USES = frozenset({"code", "images"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +50,13 @@ class Call:
 
     def line(self) -> bytes:
         """The call as a line of JSON."""
-        tokens = {name: getattr(self.usage, name) for name in ("input", "output", "cached", "cache_written")}
+        names = ("input", "output", "cached", "cache_written")
+        told = self.usage.prompt + self.usage.output > 0 or self.cost is not None
         known = {
             "at": self.at.isoformat(timespec="milliseconds"),
             "provider": self.provider,
             "model": self.usage.model,
-            **tokens,
+            **{name: getattr(self.usage, name) if told else None for name in names},
             "cost_usd": None if self.cost is None else float(self.cost),
             "status": self.status,
             "seconds": round(self.seconds, 3),
@@ -61,8 +70,12 @@ class OpenCall:
 
     account: "Account"
     requested_model: str  # the model's name in the request
+    content: Mapping[str, Any]  # the request that is sent
     provider: str = ""
     status: int = 0
+    reservation: Reservation | None = None  # None: there is no limit
+    unpriced: bool = False  # the request asks for something whose price nobody knows
+    was_sent: bool = False  # although there was no answer, the provider may have had the request
     _meter: UsageMeter = field(default_factory=UsageMeter)
     _at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _began: float = field(default_factory=time.monotonic)
@@ -100,19 +113,26 @@ class OpenCall:
                 return
             self.has_ended = True
             self._used = used = self._meter.end()
-        good = 200 <= self.status < 300
-        silent = good and whole and not (self._meter.has_usage or self._meter.is_error)
-        spent = None if silent else self.account.cost(used, self.requested_model)
-        seconds = time.monotonic() - self._began
         ended = Call(
             at=self._at,
             status=self.status,
-            seconds=seconds,
+            seconds=time.monotonic() - self._began,
             usage=used,
-            cost=spent,
+            cost=self._cost(used),
             provider=self.provider,
         )
-        self.account.add(self, ended)
+        self.account.add(self, ended, whole)
+
+    def _cost(self, used: TokenUsage) -> Decimal | None:
+        """None: nobody told. What did not succeed costs nothing, but for an answer that never came."""
+        if self.status == 0:
+            return None if self.was_sent else Decimal(0)
+        failed = not 200 <= self.status < 300 or self._meter.is_error
+        if failed and not self._meter.has_usage:
+            return Decimal(0)
+        if used.prompt + used.output == 0 or self.unpriced:
+            return None
+        return self.account.cost(used, self.requested_model)
 
     def cost_until_now(self) -> Decimal:
         """The cost in US dollars of the usage that the answer has reported so far."""
@@ -133,7 +153,7 @@ class Account:
         limit: float | None = None,
         own: Prices | None = None,
         *,
-        before: float | None = None,
+        before: Decimal | float | None = None,
         keep: Callable[[Call], None] = lambda _: None,
         shown: Callable[[str], str] = str,
     ) -> None:
@@ -144,79 +164,158 @@ class Account:
         self._keep, self._shown = keep, shown
         self._changed = threading.Condition()
         self._open: list[OpenCall] = []
-        self._error: BudgetError | None = None
-        self._unknown = False  # the cost of some call is unknown
-        self._cost = Decimal(0)
+        self._stop: Callable[[], BudgetError] | None = None
+        self._unknown = 0  # calls whose cost is unknown
+        self._cost = Decimal(0)  # of the others
+        self._charged = Decimal(0)  # and what was reserved for the unknown ones, which they may have cost
         self._used = Usage()
+        self._factor = Decimal(1)
+        self._longest = 0
 
     @property
     def usage(self) -> Usage:
-        """The usage of the finished calls. The cost is None without calls, or when a price is unknown."""
+        """The usage of the finished calls."""
         with self._changed:
-            known = self.calls > 0 and not self._unknown
+            known, cost = self.calls > 0 and not self._unknown, float(self._cost)
             return Usage(
                 tokens_in=self._used.tokens_in,
                 tokens_out=self._used.tokens_out,
                 tokens_cached=self._used.tokens_cached,
-                cost_usd=float(self._cost) if known else None,
+                cost_usd=cost if known else None,
+                cost_at_least=None if known else cost or None,
             )
+
+    @property
+    def charged(self) -> Decimal:
+        """What the finished calls count for against the limit, in US dollars."""
+        with self._changed:
+            return self._charged
 
     @property
     def spent_share(self) -> float:
         """The spent share of the limit: 0.5 is half of it. Without a limit it is 0."""
         with self._changed:
-            return float((self._before + self._cost) / self.limit) if self.limit else 0.0
+            return float((self._before + self._charged) / self.limit) if self.limit else 0.0
 
     def check(self) -> None:
         """Raises BudgetError when the run has to stop: for its cost, or because its cost is unknown."""
-        if self._error is not None:
-            raise self._error
+        if (stop := self._stop) is not None:
+            raise stop()
 
-    def begin(self, method: str, path: str, body: bytes, provider: str = "") -> OpenCall:
-        """Begin a call to a provider's host. Raises BudgetError when the call is not allowed.
+    def begin(
+        self,
+        method: str,
+        path: str,
+        told: Mapping[str, Any] | None,
+        provider: str = "",
+        uses: Collection[str] = (),
+    ) -> OpenCall:
+        """Begin a call to a provider's host, which does `uses` besides answering.
 
-        A request that costs nothing, such as a list of models, is not counted.
+        Raises BudgetError when the run may make no more calls, BusyError when it has to wait, RequestError
+        when this one is refused. A request that costs nothing, such as a list of models, is not counted.
         """
+        told = told or {}
         if method != "POST" or not is_billed(path):
-            return OpenCall(self, "", has_ended=True)
-        asked = json_object(body) or {}
-        model = requested_model(path, asked)
+            return OpenCall(self, "", told, has_ended=True)
+        model, api = requested_model(path, told), dialect(path)
+        unpriced = self._unpriced(api, path, told, uses)
         with self._changed:
-            if self._error is None and self.limit is not None:
-                self._error = self._refusal(model, reports_usage(path, asked), self.limit)
             self.check()
-            call = OpenCall(self, model, provider)
+            call = OpenCall(self, model, told, provider, unpriced=bool(unpriced))
+            if self.limit is not None:
+                if unpriced or api is None:
+                    raise RequestError(400, unpriced_message(unpriced or path, self.limit))
+                call.reservation = self._reserve(api, call, uses, self.limit)
+                call.content = call.reservation.content
             self._open.append(call)
             return call
 
-    def _refusal(self, model: str, tells: bool, limit: Decimal) -> BudgetError | None:
-        """Why a call is not allowed, as far as this is known before it is made."""
-        spent = self._before + self._cost + sum(one.cost_until_now() for one in self._open)
-        if spent >= limit:
-            return _limit_error(spent, limit)
-        if model and find_price(model, self._own) is None:
-            return _price_error(self._shown(model), limit)
-        return None if tells else _usage_error(limit)
+    def _unpriced(
+        self, api: Dialect | None, path: str, told: Mapping[str, Any], uses: Collection[str]
+    ) -> str:
+        """What in a request has no price that is known; empty: nothing."""
+        if api is None:
+            return path
+        if not reports_usage(path, told):
+            return "a background job" if "batch" not in path else "a batch"
+        for use in sorted(uses):
+            if use in _UNPRICED_USES or (use == "web_search" and api != "messages"):
+                return use
+        return next(unpriced_parts(api, told, write_request(told)), "")
+
+    def _reserve(self, api: Dialect, call: OpenCall, uses: Collection[str], limit: Decimal) -> Reservation:
+        """Hold what a call may cost. Raises as `begin` does."""
+        spent = self._before + self._charged
+        if spent + sum(one.cost_until_now() for one in self._open) >= limit:
+            raise self._stopped(self._limit_error)
+        if not (model := call.requested_model):
+            raise RequestError(400, f"the request names no model, so the limit of ${limit} cannot be held")
+        if (price := find_price(model, self._own)) is None:
+            raise self._stopped(lambda: price_error(self._shown(model), limit))
+        room = Room(
+            left=limit - spent,
+            held=sum((one.reservation.amount for one in self._open if one.reservation), Decimal(0)),
+            alone=not self._open,
+            factor=self._factor,
+            longest_answer=self._longest,
+        )
+        planned = PlannedCall(
+            api=api,
+            content=call.content,
+            model=model,
+            host=call.provider,
+            price=price,
+            brought=len(set(uses)),
+            searches="web_search" in uses,
+        )
+        found = reserve(planned, room)
+        if found.fits(room):
+            return found
+        if not room.alone:
+            raise BusyError(f"the rest of the ${limit} that this run may cost is held for calls under way")
+        raise self._stopped(lambda: self._limit_error(found.needed))
+
+    def _stopped(self, error: Callable[[], BudgetError]) -> BudgetError:
+        """From now on every call is refused."""
+        self._stop = self._stop or error
+        return self._stop()
 
     def cost(self, usage: TokenUsage, requested_model: str) -> Decimal | None:
-        """The cost of a call's tokens, by the model that the answer names, else by the requested one."""
-        if usage.prompt + usage.output == 0:
-            return Decimal(0)
-        price = find_price(usage.model, self._own) or find_price(requested_model, self._own)
-        return None if price is None else cost(usage, price)
+        """The cost of a call, by the model that the answer names, else by the requested one; None: unknown.
 
-    def add(self, open_call: OpenCall, call: Call) -> None:
-        """Add a finished call."""
+        The user's own prices go before what the provider says that it cost, and that before the published.
+        """
+        names = (usage.model, requested_model)
+        price = next((one for name in names if (one := find_price(name, self._own)) is not None), None)
+        own = any(own_price(name, self._own) for name in names)
+        if usage.told_cost is not None and not own:
+            return usage.told_cost
+        if price is None or usage.unpriced or (usage.searches and price.search is None):
+            return None if usage.prompt + usage.output + usage.searches or usage.unpriced else Decimal(0)
+        return cost(usage, price)
+
+    def add(self, open_call: OpenCall, call: Call, whole: bool = True) -> None:
+        """Add a finished call; `whole`: its answer was complete."""
         with self._changed:
             self._open.remove(open_call)
             self.calls += 1
-            self._cost += call.cost or 0
-            self._used += Usage(
-                tokens_in=call.usage.prompt, tokens_out=call.usage.output, tokens_cached=call.usage.cached
-            )
-            self._unknown = self._unknown or call.cost is None
-            if self._error is None and self.limit is not None:
-                self._error = self._verdict(call, self.limit)
+            used = call.usage
+            self._used += Usage(tokens_in=used.prompt, tokens_out=used.output, tokens_cached=used.cached)
+            held = open_call.reservation.amount if open_call.reservation else Decimal(0)
+            if call.cost is None:
+                self._unknown += 1
+                self._charged += held
+            else:
+                self._cost += call.cost
+                # Of an answer that broke off the provider may have written more than it could tell.
+                good = 200 <= call.status < 300
+                self._charged += max(call.cost, held) if good and not whole else call.cost
+                if held and call.cost > held:
+                    self._factor *= call.cost / held
+            self._longest = max(self._longest, call.usage.output)
+            if self.limit is not None and (error := self._verdict(call, whole, self.limit)) is not None:
+                self._stopped(error)
             self._changed.notify_all()
             shown = replace(call.usage, model=self._shown(call.usage.model))
             self._keep(replace(call, usage=shown))
@@ -229,46 +328,15 @@ class Account:
         for one in rest:
             one.end()
 
-    def _verdict(self, call: Call, limit: Decimal) -> BudgetError | None:
-        spent = self._before + self._cost
-        if spent > limit:
-            return _limit_error(spent, limit)
-        if call.cost is None and call.usage.prompt + call.usage.output > 0:
-            return _price_error(self._shown(call.usage.model), limit)
-        return _usage_error(limit) if call.cost is None else None
+    def _verdict(self, call: Call, whole: bool, limit: Decimal) -> Callable[[], BudgetError] | None:
+        if self._before + self._charged > limit:
+            return self._limit_error
+        if call.cost is not None or not whole:
+            return None
+        return lambda: usage_error(limit, call.usage.unpriced)
 
-
-def _limit_error(spent: Decimal, limit: Decimal) -> BudgetError:
-    message = f"it has cost ${spent:.4f}, and `limits.cost_usd` allows ${limit}"
-    hint = "raise the limit, or give the skill less to do"
-    return BudgetError(Phase.HARNESS, Reason.COST_LIMIT, message, hint=hint)
-
-
-def _price_error(model: str, limit: Decimal) -> BudgetError:
-    entry = f"prices: {{{json.dumps(model)}: {{input: ..., output: ..., cached: ..., cache_written: ...}}}}"
-    return BudgetError(
-        Phase.HARNESS,
-        Reason.INVALID_CONFIG,
-        f"nobody knows the price of the model {model}, so the limit of ${limit} cannot be held",
-        hint=f"write in skillrunner.yaml, in US dollars per million tokens: {entry}",
-    )
-
-
-def _usage_error(limit: Decimal) -> BudgetError:
-    message = f"an answer of the model does not tell what it used, so the limit of ${limit} cannot be held"
-    hint = (
-        "batches, background jobs and very large answers do not: look at calls.jsonl, or drop limits.cost_usd"
-    )
-    return BudgetError(Phase.HARNESS, Reason.COST_LIMIT, message, hint=hint)
-
-
-def budget_answer(path: str, message: str) -> tuple[int, Mapping[str, Any]]:
-    """(status, JSON) of the answer with which this API's provider says that the budget is used up."""
-    match dialect(path):
-        case "responses" | "chat":
-            code = "insufficient_quota"
-            return 429, {"error": {"message": message, "type": code, "param": None, "code": code}}
-        case "gemini":
-            return 429, {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}}
-        case _:
-            return 402, {"type": "error", "error": {"type": "billing_error", "message": message}}
+    def _limit_error(self, needed: Decimal = Decimal(0)) -> BudgetError:
+        """Tells what all has cost when it is asked: calls under way end after the one that was refused."""
+        told = self._before + sum((one.cost_until_now() for one in tuple(self._open)), Decimal(0))
+        limit = self.limit or Decimal(0)
+        return limit_error(limit, told + self._cost, told + self._charged, needed, self._unknown > 0)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from runner.config.options import PriceOptions
-from runner.gateway.model.usage import TokenUsage
+from runner.gateway.model.tokens import TokenUsage
 
 if TYPE_CHECKING:
     from genai_prices.types import MatchLogic, ModelPrice, TieredPrices
@@ -32,6 +32,7 @@ class Price:
     cached: Decimal
     cache_written: Decimal
     cache_written_1h: Decimal | None = None  # None: as `cache_written`
+    search: Decimal | None = None  # a search of the web, in US dollars per thousand; None: unknown
     above: int | None = None  # prompt tokens beyond which `long` is the price of the whole call
     long: "Price | None" = None
 
@@ -42,8 +43,7 @@ Prices = Mapping[str, Price]
 
 def cost(usage: TokenUsage, price: Price) -> Decimal:
     """The cost of the tokens, without rounding."""
-    if price.long is not None and price.above is not None and usage.prompt > price.above:
-        return cost(usage, price.long)
+    price = tier(price, usage.prompt)
     for_an_hour = price.cache_written if price.cache_written_1h is None else price.cache_written_1h
     dollars = (
         usage.input * price.input
@@ -52,22 +52,40 @@ def cost(usage: TokenUsage, price: Price) -> Decimal:
         + (usage.cache_written - usage.cache_written_1h) * price.cache_written
         + usage.cache_written_1h * for_an_hour
     )
-    return dollars.scaleb(-6)
+    return dollars.scaleb(-6) + (usage.searches * (price.search or Decimal(0))).scaleb(-3)
+
+
+def highest_cost(price: Price, prompt: int, output: int, *, for_an_hour: bool = False) -> Decimal:
+    """The most that so many tokens may cost: all of the prompt may be written to a cache."""
+    now = tier(price, prompt)
+    lasting = now.cache_written_1h if for_an_hour and now.cache_written_1h is not None else now.cache_written
+    return (prompt * max(now.input, now.cached, lasting) + output * now.output).scaleb(-6)
+
+
+def tier(price: Price, prompt: int) -> Price:
+    """The price of calls with so long a prompt."""
+    if price.long is not None and price.above is not None and prompt > price.above:
+        return tier(price.long, prompt)
+    return price
 
 
 def find_price(model: str, configured: Prices) -> Price | None:
-    """The price of a model: from the configuration, else from the table, which does not list snapshots.
+    """The price of a model: from the configuration, else from the table, which does not list snapshots."""
+    return own_price(model, configured) or published_prices().get(_plain(model))
 
-    A name goes before a glob, a longer glob before a shorter one. None: no price is known.
-    """
-    plain = _DATED.sub("", model.removeprefix("models/"))
-    names = (model, plain)
-    globs = sorted(
-        (glob for glob in configured if fnmatchcase(plain, glob) or fnmatchcase(model, glob)), key=len
-    )
-    return next((configured[name] for name in names if name in configured), None) or (
-        configured[globs[-1]] if globs else published_prices().get(plain)
-    )
+
+def own_price(model: str, configured: Prices) -> Price | None:
+    """The price in the configuration: by its exact name, else by the longest glob that fits."""
+    plain = _plain(model)
+    names = [name for name in (model, plain) if name in configured]
+    globs = (glob for glob in configured if fnmatchcase(plain, glob) or fnmatchcase(model, glob))
+    found = names[0] if names else max(globs, key=len, default=None)
+    return None if found is None else configured[found]
+
+
+def _plain(model: str) -> str:
+    """A model's name without the snapshot."""
+    return _DATED.sub("", model.removeprefix("models/"))
 
 
 def published_prices() -> Prices:
@@ -126,6 +144,7 @@ def _published(prices: "ModelPrice") -> Price | None:
             cached=now.get("cache_read_mtok", sent),
             cache_written=now.get("cache_write_mtok", sent),
             cache_written_1h=now.get("cache_write_1h_mtok"),
+            search=now.get("web_searches_kcount"),
             above=above,
             long=found,
         )
@@ -148,4 +167,7 @@ def _price(row: Mapping[str, Any]) -> Price:
 
 def configured_prices(options: Mapping[str, PriceOptions]) -> Prices:
     """The prices in the configuration. A float becomes the decimal number that the file says."""
-    return {model: _price({name: str(value) for name, value in one}) for model, one in options.items()}
+    return {
+        model: _price({name: str(value) for name, value in one if value is not None})
+        for model, one in options.items()
+    }

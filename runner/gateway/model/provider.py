@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from math import inf
 from ssl import SSLError
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.gateway.http_body import Body
+from runner.gateway.model.request import write_request
 from runner.harnesses import ModelAccess
 
 _CONNECT_TIMEOUT = 10.0  # seconds
@@ -28,8 +30,14 @@ class ModelRequest:
     method: str
     path: str  # below the upstream
     query: str
-    body: bytes
+    content: Mapping[str, Any] | None  # what its body says; None: it has none
     headers: Mapping[str, str] = field(repr=False)
+    uses: frozenset[str] = frozenset()  # what it has the provider do besides answering
+
+    @property
+    def body(self) -> bytes:
+        """Written anew, so that the provider reads in it what the gateway has read."""
+        return b"" if self.content is None else write_request(self.content)
 
     @property
     def relative_path(self) -> str:
@@ -42,11 +50,16 @@ class Fallback:
 
     upstream: str
     key: str = field(repr=False)
+    key_name: str = ""  # where the key comes from
     model: str = ""  # the model to request there; empty: the one that the request names
 
 
-class NotConnectedError(OSError):
-    """No connection could be made, so nothing was sent and nothing can have been billed."""
+class NotSentError(OSError):
+    """Nothing was sent, so nothing can have been billed."""
+
+
+class NotConnectedError(NotSentError):
+    """No connection could be made, which may pass."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,11 +68,17 @@ class Provider:
 
     upstream: SplitResult
     credential: tuple[str, str] = field(repr=False)  # the header's name and value
+    key_name: str = ""  # where the key comes from: a variable or a secret
     model: str = ""  # the model to request; empty: the one that the request names
     _idle: list[tuple[float, HTTPConnection]] = field(
         default_factory=list
     )  # (idle since, connection), the newest last
     _failed: float = -inf  # in monotonic seconds
+    _closed: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.credential[1].removeprefix("Bearer ")
 
     @property
     def host(self) -> str:
@@ -74,8 +93,11 @@ class Provider:
         self._failed = time.monotonic()
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop()[1].close()
+        """Close the idle connections; one that is in use is closed when its answer ends."""
+        self._closed = True
+        with suppress(IndexError):  # other threads take connections as well
+            while True:
+                self._idle.pop()[1].close()
 
     @contextmanager
     def answer(self, request: ModelRequest) -> Iterator[Body]:
@@ -91,6 +113,8 @@ class Provider:
             answer.close()
             if body.whole and not answer.will_close:
                 self._idle.append((time.monotonic(), connection))
+                if self._closed:
+                    self.close()
             else:
                 connection.close()
 
@@ -111,9 +135,9 @@ class Provider:
     def _ask(self, connection: HTTPConnection, asked: ModelRequest) -> HTTPResponse:
         name, value = self.credential
         target = self.upstream.path.rstrip("/") + asked.relative_path
-        connection.request(
-            asked.method, target, body=asked.body or None, headers={**asked.headers, name: value}
-        )
+        kind = {} if asked.content is None else {"Content-Type": "application/json"}
+        headers = {**asked.headers, **kind, name: value}
+        connection.request(asked.method, target, body=asked.body or None, headers=headers)
         return connection.getresponse()
 
     def _connected(self) -> HTTPConnection:
@@ -121,8 +145,8 @@ class Provider:
         connection = kind(self.host, self.upstream.port, timeout=_CONNECT_TIMEOUT)
         try:
             connection.connect()
-        except SSLError:
-            raise  # trying again would get the same certificate
+        except SSLError as error:  # trying again would get the same certificate
+            raise NotSentError(error.errno, error.strerror or type(error).__name__) from error
         except OSError as error:
             raise NotConnectedError(error.errno, error.strerror or type(error).__name__) from error
         connection.sock.settimeout(_ANSWER_TIMEOUT)
@@ -145,6 +169,7 @@ def primary_provider(access: ModelAccess, key: str, upstream: str) -> Provider:
     return Provider(
         upstream=_check_upstream(upstream or access.upstream, access.upstream_variable, access),
         credential=_credential(access, key, access.key_variable),
+        key_name=access.key_variable,
     )
 
 
@@ -154,6 +179,7 @@ def fallback_provider(access: ModelAccess, fallback: Fallback) -> Provider:
     return Provider(
         upstream=_check_upstream(fallback.upstream, where, access),
         credential=_credential(access, fallback.key, f"the key of {where}"),
+        key_name=fallback.key_name or f"the key of {where}",
         model=fallback.model,
     )
 

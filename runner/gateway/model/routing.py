@@ -3,15 +3,14 @@
 Pure.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from runner.core.jsonl import json_object
 from runner.core.model import Route
+from runner.gateway.model.request import plain_name
 
 _BYTES = 4  # approximate bytes of a request for each prompt token
 _IN_PATH = re.compile(r"(/models/)[^/:]+(:)")  # how Gemini's API names the model
@@ -40,14 +39,11 @@ def choose_model(routes: Sequence[Route], facts: RequestFacts) -> str:
     return next(one.model for one in routes if one is routes[-1] or _fits(one, facts))
 
 
-def with_model(path: str, body: bytes, model: str) -> tuple[str, bytes]:
+def with_model(path: str, told: Mapping[str, Any], model: str) -> tuple[str, Mapping[str, Any]]:
     """The path and body of a request, changed to this model. A request that names no model stays as it is."""
     if _IN_PATH.search(path):
-        return _IN_PATH.sub(lambda found: f"{found[1]}{model}{found[2]}", path, count=1), body
-    asked = json_object(body)
-    if asked is None or "model" not in asked or asked["model"] == model:
-        return path, body
-    return path, json.dumps({**asked, "model": model}).encode()
+        return _IN_PATH.sub(lambda found: f"{found[1]}{model}{found[2]}", path, count=1), told
+    return path, {key: model if plain_name(key) == "model" else value for key, value in told.items()}
 
 
 def _fits(route: Route, known: RequestFacts) -> bool:

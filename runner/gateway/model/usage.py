@@ -1,7 +1,6 @@
 """Reads the tokens that a call used from its answer while it streams; no byte is changed or delayed.
 
-Sources: Anthropic, "Messages API", "Streaming Messages"; OpenAI, "Responses API", "Chat Completions API",
-"Prompt caching"; Google, "Gemini API: generateContent" (UsageMetadata).
+Sources: Anthropic, "Streaming Messages"; OpenAI, "Streaming API responses"; Google, "Gemini API".
 """
 
 import json
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 from runner.core.jsonl import MAX_LINE, json_object
 from runner.core.payload import is_deep
+from runner.gateway.model.tokens import TokenUsage, part, token_usage
 
 Dialect = Literal["messages", "responses", "chat", "gemini"]
 
@@ -22,7 +22,6 @@ _APIS: Mapping[str, Dialect] = {
 }
 _OF_A_MODEL = re.compile(r"/models/([^/:]+):")  # Gemini's path names the model and the method
 _FREE = ("/count_tokens", "/input_tokens", ":countTokens", "/cancel")
-_ABSURD = 10**12  # no call has so many tokens
 _NAME = 200  # characters of a model's name
 
 
@@ -34,42 +33,21 @@ def dialect(path: str) -> Dialect | None:
 
 
 def is_billed(path: str) -> bool:
-    """Whether a POST to the path costs something, as far as is known."""
-    return dialect(path) is not None and not path.endswith(_FREE)
+    """Whether a POST to the path costs something: all does that is not known to be free."""
+    return not path.endswith(_FREE)
 
 
-def reports_usage(path: str, body: Mapping[str, Any]) -> bool:
+def reports_usage(path: str, told: Mapping[str, Any]) -> bool:
     """Whether the answer to a request reports its usage: answers to batches and background jobs do not."""
-    return not re.search("/batches(/|$)|:batch", path) and body.get("background") is not True
+    background = next((value for key, value in told.items() if key.lower() == "background"), None)
+    return not re.search("/batches(/|$)|:batch", path) and not background
 
 
 def requested_model(path: str, body: Mapping[str, Any]) -> str:
     """The model that a request names; empty: none."""
     found = _OF_A_MODEL.search(path)
-    name = found[1] if found else body.get("model")
+    name = found[1] if found else next((body[key] for key in body if key.lower() == "model"), None)
     return name[:_NAME] if isinstance(name, str) else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenUsage:
-    """The tokens of one call, each counted once, so that a price goes with each number.
-
-    Anthropic's input_tokens leave out what went through the cache, as `input` does. OpenAI's input_tokens
-    and prompt_tokens and Google's promptTokenCount hold it, so it is taken out of them. Google's tokens of
-    tools' results are further input, and its thoughts are output; OpenAI's output holds its reasoning.
-    """
-
-    model: str = ""  # as the answer names it
-    input: int = 0  # neither read from a cache nor written to one
-    output: int = 0
-    cached: int = 0  # read from a cache
-    cache_written: int = 0
-    cache_written_1h: int = 0  # part of `cache_written`: kept for an hour, which costs more
-
-    @property
-    def prompt(self) -> int:
-        """All prompt tokens, which some prices depend on."""
-        return self.input + self.cached + self.cache_written
 
 
 @dataclass(slots=True)
@@ -115,7 +93,7 @@ class UsageMeter:
     @property
     def usage_until_now(self) -> TokenUsage:
         """The usage reported so far; an answer that is no stream reports it at its end."""
-        return _used(self._told)
+        return token_usage(self._told)
 
     def _hold(self, part: bytes) -> None:
         room = self.max_bytes - len(self._held)
@@ -165,6 +143,8 @@ class UsageMeter:
         name = inner.get("model") or inner.get("modelVersion")
         if isinstance(name, str):
             self._told["model"] = name[:_NAME]
+        if isinstance(tier := inner.get("service_tier"), str):
+            self._told["service_tier"] = tier
 
 
 def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:
@@ -184,72 +164,9 @@ def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:
             yield one
 
 
-def _used(told: Mapping[str, Any]) -> TokenUsage:
-    model = told.get("model", "")
-    if "promptTokenCount" in told or "candidatesTokenCount" in told:
-        return _gemini(told, model)
-    if "prompt_tokens" in told or "completion_tokens" in told:
-        return _openai(told, model, "prompt_tokens", "completion_tokens")
-    if "input_tokens_details" in told or "total_tokens" in told:
-        return _openai(told, model, "input_tokens", "output_tokens")
-    return _anthropic(told, model)
-
-
-def _anthropic(told: Mapping[str, Any], model: str) -> TokenUsage:
-    written = _count(told, "cache_creation_input_tokens")
-    return TokenUsage(
-        model=model,
-        input=_count(told, "input_tokens"),
-        output=_count(told, "output_tokens"),
-        cached=_count(told, "cache_read_input_tokens"),
-        cache_written=written,
-        cache_written_1h=min(written, _count(_part(told, "cache_creation"), "ephemeral_1h_input_tokens")),
-    )
-
-
-def _openai(told: Mapping[str, Any], model: str, prompt: str, output: str) -> TokenUsage:
-    details, all_of_it = _part(told, f"{prompt}_details"), _count(told, prompt)
-    cached = min(all_of_it, _count(details, "cached_tokens"))
-    written = min(all_of_it - cached, _count(details, "cache_write_tokens"))
-    return TokenUsage(
-        model=model,
-        input=all_of_it - cached - written,
-        output=_count(told, output),
-        cached=cached,
-        cache_written=written,
-    )
-
-
-def _gemini(told: Mapping[str, Any], model: str) -> TokenUsage:
-    prompt = _count(told, "promptTokenCount")
-    cached = min(prompt, _count(told, "cachedContentTokenCount"))
-    return TokenUsage(
-        model=model,
-        input=prompt - cached + _count(told, "toolUsePromptTokenCount"),
-        output=_count(told, "candidatesTokenCount") + _count(told, "thoughtsTokenCount"),
-        cached=cached,
-    )
-
-
-def _part(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = told.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _count(told: Mapping[str, Any], key: str) -> int:
-    """A number of tokens; 0 when it is missing or absurd."""
-    value = told.get(key)
-    return value if type(value) is int and 0 <= value < _ABSURD else 0
-
-
-def with_usage_requested(path: str, body: bytes) -> bytes:
-    """The body to send: a stream of Chat Completions reports its usage only when the request asks for it."""
-    if dialect(path) != "chat":
-        return body
-    asked = json_object(body)
-    if asked is None or asked.get("stream") is not True:
-        return body
-    options = _part(asked, "stream_options")
-    if options.get("include_usage") is True:
-        return body
-    return json.dumps({**asked, "stream_options": {**options, "include_usage": True}}).encode()
+def with_usage_requested(path: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What to send: a stream of Chat Completions tells its usage only when the request asks for it."""
+    options = part(told, "stream_options")
+    if dialect(path) != "chat" or told.get("stream") is not True or options.get("include_usage") is True:
+        return told
+    return {**told, "stream_options": {**options, "include_usage": True}}

@@ -103,7 +103,9 @@ def _check(check: Check, most: int) -> str:
 def _footer(offer: Offer) -> str:
     spec, usage = offer.spec, offer.outcome.usage
     commit = spec.skill.commit[:12] if spec.skill.commit else f"{spec.skill.digest[:12]} (not committed)"
-    cost = f" · ${usage.cost_usd:.4f}" if usage.cost_usd is not None else ""
+    told = usage.tokens_in or usage.cost_usd is not None or usage.cost_at_least is not None
+    unknown = "" if usage.cost_usd is not None else "cost "
+    cost = f" · {unknown}{usage.cost_text}" if told else ""
     tokens = f" · {usage.tokens_in:,} tokens in, {usage.tokens_out:,} out" if usage.tokens_in else ""
     facts = f"run {offer.run_id} · skill {spec.skill.name}@{commit} · {spec.harness.kind}{cost}{tokens}"
     return f"---\n{facts}\n\n{STEER}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from runner.core.errors import RunnerError
 from runner.core.model import DeclaredOutput, Exit, NextInput, Outcome, Phase, Places, Reason
 from runner.core.redact import Redactor, escape_invisible
-from runner.gateway.model.budget import BudgetError
+from runner.gateway.model.refusals import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
 from runner.run.agent.declared import MAX_BYTES, parse_file
 from runner.run.agent.mailbox import FinishedError, Mailbox, StoppedError

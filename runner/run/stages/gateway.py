@@ -3,17 +3,20 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from decimal import Decimal
 
 from runner.config.network import network_rules
 from runner.core.errors import RunnerError
-from runner.core.model import McpServer, Outcome, Phase, Reason, RunSpec, Usage
+from runner.core.model import McpServer, Outcome, Phase, Reason, RunSpec
 from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.egress import git
 from runner.gateway.factory import EgressLog, ModelRouteOptions, open_gateway
 from runner.gateway.model.budget import Account, Call
+from runner.gateway.model.model_log import FailedAnswer, ModelLog
 from runner.gateway.model.recorder import TrafficRecorder
 from runner.gateway.server import GatewayAddress
 from runner.harnesses import OURS, ModelAccess, Task
+from runner.harnesses.outcome import worth_retrying
 from runner.run.context import RunContext, RunOptions
 from runner.run.recorder import RunRecorder
 from runner.run.stages.tools import tools
@@ -23,12 +26,21 @@ CALLS = "calls.jsonl"
 EGRESS = "egress.jsonl"
 SETUP_EGRESS = "setup-egress.jsonl"
 TRAFFIC = "traffic.jsonl"
+_QUOTES, _QUOTED = 2, 200  # a provider's last answers that are quoted, and how many characters of each
+_OF_THE_MODEL = frozenset(  # ends whose cause may be that the model did not answer
+    {
+        *(Reason.PROVIDER_ERROR, Reason.HARNESS_FAILED, Reason.NO_END_MARKER),
+        *(Reason.IDLE, Reason.WALL_CLOCK),
+    }
+)
 _MAX_REFUSAL_EVENTS = 10  # refused hosts of one run that its events tell of; all are in the file
 
 
 def make_account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Account:
     """The account of what the run may spend on its model, with what earlier attempts spent."""
+    record.begin_attempt()
     masked = Redactor(options.confidential)
+    told = record.usage
 
     def keep(call: Call) -> None:
         with (record.folder / CALLS).open("ab") as file:
@@ -37,7 +49,7 @@ def make_account(spec: RunSpec, record: RunRecorder, options: RunOptions) -> Acc
     return Account(
         spec.limits.cost_usd,
         options.prices,
-        before=record.usage.cost_usd,
+        before=max(record.charged, Decimal(str(told.cost_usd or told.cost_at_least or 0))),
         keep=keep,
         shown=lambda name: escape_invisible(masked.redact(name)),
     )
@@ -70,7 +82,9 @@ def open_run_gateway(context: RunContext, box: Sandbox) -> Iterator[GatewayAddre
         upstream=options.model_upstream,
         fallback=options.fallback,
         routes=context.spec.harness.routes,
+        allowed_uses=frozenset(context.spec.environment.provider),
         account=context.account,
+        log=context.model_log,
         recorder=_traffic_recorder(context),
     )
     allowed = network_rules(context.spec.environment.network, options.private_hosts)
@@ -110,14 +124,26 @@ def egress(context: RunContext, box: Sandbox) -> Iterator[Mapping[str, str]]:
 def _record_traffic(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
     """Record what the closed gateway saw, however the run goes on."""
     record = context.record
-    record.usage += context.account.usage
+    record.charged += context.account.charged
+    record.attempt_usage = context.account.usage
     for path in (record.folder / name for name in (CALLS, TRAFFIC)):
         if path.exists():
             record.register_artifact(path.name, path, "application/jsonl")
-    for host, times in model.fallback_counts.items():
+    _record_requests(record, model.log, Redactor(context.options.confidential))
+    _record_egress(record, log)
+
+
+def _record_requests(record: RunRecorder, log: ModelLog, masked: Redactor) -> None:
+    for host, times in log.fallbacks.items():
         if times:
             record.add_event(f"{times} of the model's answers came from {host}, in place of its own provider")
-    _record_egress(record, log)
+    for told, counted in (
+        ("not passed on to the model", log.refusals),
+        ("left out of requests", log.omissions),
+    ):
+        for what, times in counted.most_common(_MAX_REFUSAL_EVENTS):
+            shown = escape_invisible(masked.redact(what))
+            record.add_event(f"{told}: {shown}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def _record_egress(record: RunRecorder, log: EgressLog) -> None:
@@ -149,12 +175,34 @@ def outcome_with_usage(context: RunContext, outcome: Outcome) -> Outcome:
     """The outcome with the usage that the gateway saw; the harness's own figures fill what it did not see."""
     seen, said = context.account.usage, outcome.usage
     if context.account.calls == 0:
-        context.record.usage += said
+        context.record.attempt_usage = said
         return outcome
-    if seen.cost_usd is None and said.cost_usd is not None:
-        context.record.usage += Usage(cost_usd=said.cost_usd)
-        seen = replace(seen, cost_usd=said.cost_usd)
+    if seen.cost_usd is None and said.cost_usd is not None and said.cost_usd >= (seen.cost_at_least or 0):
+        seen = replace(seen, cost_usd=said.cost_usd, cost_at_least=None)
+    context.record.attempt_usage = seen
     return replace(outcome, usage=seen)
+
+
+def outcome_with_answers(context: RunContext, outcome: Outcome) -> Outcome:
+    """The outcome of a failure, with what the model's provider said last in place of an answer."""
+    failures = tuple(context.model_log.failures)
+    if outcome.ok or not failures or outcome.reason not in _OF_THE_MODEL:
+        return outcome
+    masked = Redactor(context.options.confidential)
+    quotes = dict.fromkeys(_quoted(one, masked) for one in failures)
+    message = f"{outcome.message}; its model: {'; '.join([*quotes][-_QUOTES:])}"
+    if outcome.reason not in (Reason.HARNESS_FAILED, Reason.NO_END_MARKER):
+        return replace(outcome, message=message)
+    retryable = worth_retrying(failures[-1].status or None)
+    return replace(outcome, message=message, reason=Reason.PROVIDER_ERROR, retryable=retryable)
+
+
+def _quoted(failed: FailedAnswer, masked: Redactor) -> str:
+    said = " ".join(escape_invisible(masked.redact(failed.message)).split())[:_QUOTED]
+    if not failed.status:
+        return f"{failed.host}: {said}"
+    key = f" to the key in {failed.key_name}" if failed.status in (401, 403) else ""
+    return f"{failed.host} answered {failed.status}{key}" + (f": {said}" if said else "")
 
 
 def check_cost(context: RunContext, outcome: Outcome) -> None:

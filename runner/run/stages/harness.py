@@ -48,6 +48,7 @@ def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
         program=str(here),
         variables={**options.harness_variables, **options.secrets},
         mcp=with_launch_scripts(box, spec.environment.mcp, spec.environment.variables),
+        provider=spec.environment.provider,
         resume=going_on.id if going_on else "",
     )
     secrets = options.confidential

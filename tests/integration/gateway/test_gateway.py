@@ -63,7 +63,7 @@ def test_the_key_is_put_in_and_the_placeholder_taken_out(
         "x-api-key": gateway.token,
         "Authorization": "Bearer x",
         "Cookie": "a=b",
-        "anthropic-beta": "b",
+        "anthropic-beta": "interleaved-thinking-2025-05-14",
     }
     status, _, body = call(gateway, "POST", "/v1/messages?beta=true", ASK, headers)
     assert status == 200
@@ -72,7 +72,7 @@ def test_the_key_is_put_in_and_the_placeholder_taken_out(
     assert asked.path == "/gateway/v1/messages?beta=true"
     assert asked.body == ASK
     assert asked.headers["x-api-key"] == KEY
-    assert asked.headers["anthropic-beta"] == "b"
+    assert asked.headers["anthropic-beta"] == "interleaved-thinking-2025-05-14"
     assert asked.headers["host"] == urlsplit(model_server.address).netloc
     assert "authorization" not in asked.headers
     assert "cookie" not in asked.headers

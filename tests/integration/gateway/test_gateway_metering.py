@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +15,10 @@ import pytest
 
 from runner.core.model import Reason, Usage
 from runner.gateway import factory
-from runner.gateway.model.budget import Account, BudgetError, Call
+from runner.gateway.model.budget import Account, Call
+from runner.gateway.model.refusals import BudgetError
 from runner.gateway.server import GatewayAddress
+from runner.harnesses._model_apis import OPENAI
 from runner.harnesses.claude_code import ClaudeCode
 from runner.harnesses.codex import Codex
 from tests.parts.gateway import open_gateway
@@ -28,7 +29,7 @@ KEY = "sk-real-key-0123456789"
 MODEL = "claude-sonnet-4-5"
 ONE = 0.00411  # dollars of one scripted answer of it
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
-CHAT = replace(Codex.model, paths=("/chat/completions", "/responses"))
+CHAT = OPENAI
 
 
 def call(
@@ -170,7 +171,7 @@ def test_who_leaves_before_the_end_pays_all_the_same_where_there_is_a_limit(limi
             assert client.recv(1_000)
         told.set()
         account.close(60)
-    assert account.usage == Usage(tokens_in=1_000 if limit else 0, cost_usd=0.002 if limit else 0)
+    assert account.usage == Usage(tokens_in=1_000 if limit else 0, cost_usd=0.002 if limit else None)
 
 
 def test_a_call_under_way_at_the_end_counts_as_far_as_it_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,13 +208,14 @@ def test_calls_side_by_side_all_count(model_server: ModelServer) -> None:
     assert account.usage == Usage(tokens_in=20 * TOKENS_IN, tokens_out=20 * TOKENS_OUT, cost_usd=0.0822)
 
 
-def test_compressed_answers_pass_and_end_a_run_with_a_limit() -> None:
+def test_a_compressed_answer_is_not_passed_on_and_its_cost_is_unknown() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n"
     account = Account(limit=1)
     with (
         answering(head + b"\x1f\x8b\x08\x00") as (address, _),
         open_gateway(ClaudeCode.model, KEY, address, account) as gateway,
     ):
-        assert call(gateway, "/v1/messages", ASK) == (200, b"\x1f\x8b\x08\x00")
-    with pytest.raises(BudgetError, match="does not tell"):
-        account.check()
+        status, told = call(gateway, "/v1/messages", ASK)
+    assert (status, "compresses its answer" in json.loads(told)["error"]["message"]) == (502, True)
+    assert (account.calls, account.usage.cost_usd) == (1, None)
+    assert account.charged > 0

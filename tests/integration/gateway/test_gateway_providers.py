@@ -151,7 +151,7 @@ def test_the_next_provider_answers_with_its_own_key_and_model(model_server: Mode
     assert [one.body["model"] for one in model_server.asked("fall-2")] == [OTHER]
     assert {one.headers["x-api-key"] for one in model_server.asked("fall-1")} == {KEY}
     assert {one.headers["x-api-key"] for one in model_server.asked("fall-2")} == {OTHER_KEY}
-    assert dict(opened.door.fallback_counts) == {"127.0.0.1": 1}
+    assert dict(opened.door.log.fallbacks) == {"127.0.0.1": 1}
     assert opened.calls[-1].cost == Decimal("0.00137")  # a third of the larger one's
 
 

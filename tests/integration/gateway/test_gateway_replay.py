@@ -28,7 +28,7 @@ ACCESS = ModelAccess(
     upstream_variable="URL",
     upstream="https://unused.example",
     header="x-api-key",
-    paths=("/v1/messages", "/v1/models"),
+    endpoints=("POST /v1/messages", "GET /v1/models", "GET /v1/models/*"),
 )
 
 

@@ -294,7 +294,10 @@ def test_cost_over_the_limit_publishes_nothing(
 
 
 def test_costs_of_attempts_add_up_as_people_add() -> None:
-    assert (Usage(cost_usd=0.1) + Usage(cost_usd=0.2) + Usage(tokens_in=1)).cost_usd == 0.3
+    assert Usage(cost_usd=0.1) + Usage(cost_usd=0.2) == Usage(cost_usd=0.3)
+    partly = Usage(cost_usd=0.1) + Usage(tokens_in=1)
+    assert (partly.cost_usd, partly.cost_at_least) == (None, 0.1)
+    assert partly + Usage() == Usage() + partly == partly
 
 
 class Pages(Output):

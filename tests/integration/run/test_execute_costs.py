@@ -122,18 +122,22 @@ def test_where_it_knows_no_price_the_harness_may(costs: Costs) -> None:
 def test_the_harness_is_stopped_when_the_money_is_spent(costs: Costs) -> None:
     run_id, end = costs.run(10_000, limit=0.05)
     assert (end.state, end.reason) == (RunState.FAILED, Reason.COST_LIMIT)
-    assert end.message == "it has cost $0.0534, and `limits.cost_usd` allows $0.05"
-    assert costs.usage(run_id).cost_usd == 0.05343
-    assert len(costs.server.asked(costs.name)) == len(costs.kept(run_id, "calls.jsonl")) == 13
+    assert end.message == (
+        "it has cost $0.0493, the next call may cost $0.0038 more, and `limits.cost_usd` allows $0.05"
+    )
+    assert end.hint == "raise the limit to $0.06 or more, or have the agent ask for shorter answers"
+    assert costs.usage(run_id).cost_usd == 0.04932
+    assert len(costs.server.asked(costs.name)) == len(costs.kept(run_id, "calls.jsonl")) == 12
     names = {one.name for one in costs.scene.store.artifacts(run_id)}
     assert {"patch", "transcript.jsonl", "transcript.raw"} <= names
     assert costs.scene.project.branches() == ["main"]
 
 
 def test_an_end_by_itself_comes_too_late_when_the_last_answer_was_too_dear(costs: Costs) -> None:
-    run_id, end = costs.run(2, limit=0.005)
+    """The scripted provider answers with more tokens than the request could have."""
+    run_id, end = costs.run(1, limit=0.004)
     assert (end.state, end.reason) == (RunState.FAILED, Reason.COST_LIMIT)
-    assert costs.usage(run_id).cost_usd == 2 * ONE
+    assert costs.usage(run_id).cost_usd == ONE
     assert costs.scene.project.branches() == ["main"]
 
 

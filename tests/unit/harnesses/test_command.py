@@ -50,3 +50,25 @@ def test_a_command_that_was_stopped() -> None:
     found = judged(Command(), b"", stopped("timeout"), True)
     assert found.reason is Reason.WALL_CLOCK
     assert found.message == "the command reached its time limit after 60 s"
+
+
+@pytest.mark.parametrize(
+    ("api", "names"),
+    [
+        ("anthropic", ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_MODEL")),
+        ("openai", ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL")),
+        ("gemini", ("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY", "GEMINI_MODEL")),
+    ],
+)
+def test_with_an_api_any_program_has_a_model_and_no_key(api: str, names: tuple[str, str, str]) -> None:
+    asked = task("command", model="m", command=("agent",), api=api)
+    values = ("http://10.0.0.1:4000/token", "placeholder", "m")
+    assert Command().launch(asked).variables == dict(zip(names, values, strict=True))
+    access = Command().model_for({"api": api})
+    assert access is not None
+    assert access.key_variable == names[1]
+
+
+def test_without_an_api_a_program_has_no_model() -> None:
+    assert Command().model_for({}) is None
+    assert Command().launch(task("command", command=("agent",))).variables == {}

@@ -85,6 +85,7 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
 
 def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     from runner.apps.console import one_line
+    from runner.core.model import Usage
 
     spec = runs.spec_document(run.id)
     commit = text_at(spec, "skill", "commit")
@@ -98,9 +99,8 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
         yield f"tree        {one_line(tree)}{whose}; set-up ran on {text_at(spec, 'trusted_sha')[:12]}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"
-    if run.tokens_in or run.cost_usd is not None:
-        cost = "unknown" if run.cost_usd is None else f"${run.cost_usd:.4f}"
-        yield f"cost        {cost}, {run.tokens_in:,} tokens in, {run.tokens_out:,} out"
+    if run.usage != Usage():
+        yield f"cost        {run.usage.cost_text}, {run.tokens_in:,} tokens in, {run.tokens_out:,} out"
 
 
 def _paused(events: Sequence["RunEvent"], run: "Run") -> str:

@@ -103,7 +103,7 @@ def blocked_run(store: Store) -> None:
         message=f"refused {EVIL}",
         hint=f"look {EVIL}",
     )
-    record.usage = Usage(tokens_in=1_500, tokens_out=20)
+    record.attempt_usage = Usage(tokens_in=1_500, tokens_out=20)
     record.finish(end)
 
 

@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from runner.core.model import Reason, Usage
-from runner.gateway.model.budget import Account, BudgetError, Call, OpenCall, budget_answer
+from runner.gateway.model.budget import Account, Call, OpenCall
 from runner.gateway.model.prices import Price
+from runner.gateway.model.refusals import BudgetError, budget_answer
+from runner.gateway.model.request import RequestError
 
 PATH = "/v1/messages"
 MODEL = "claude-sonnet-4-5"  # 3 and 15 dollars
 DEAR = Price(**dict.fromkeys(("input", "output", "cached", "cache_written"), Decimal(1000)))  # type: ignore[arg-type]
 
 
-def asking(model: str = MODEL) -> bytes:
-    return json.dumps({"model": model, "stream": True}).encode()
+def asking(model: str = MODEL) -> dict[str, Any]:
+    return {"model": model, "stream": True, "max_tokens": 10}
 
 
 def answer(tokens: int, model: str = f"{MODEL}-20250929") -> bytes:
@@ -96,9 +99,7 @@ def test_many_threads_lose_nothing() -> None:
 
 def test_the_answer_that_goes_over_the_limit_is_the_last() -> None:
     account = Account(limit=0.05)
-    call(account, answer(16_000))
-    account.check()
-    call(account, answer(1_000))
+    call(account, answer(17_000))
     with stopped(account) as caught:
         account.check()
     assert caught.value.message == "it has cost $0.0510, and `limits.cost_usd` allows $0.05"
@@ -143,15 +144,14 @@ def test_a_model_without_a_price_is_refused_before_it_costs_anything() -> None:
     )
     gemini = Account(limit=1)
     with stopped(gemini, Reason.INVALID_CONFIG):
-        gemini.begin("POST", "/v1beta/models/mystery-1:generateContent", b"{}")
+        gemini.begin("POST", "/v1beta/models/mystery-1:generateContent", {})
 
 
-def test_a_model_that_only_the_answer_names_needs_a_price_too() -> None:
+def test_a_request_that_names_no_model_is_refused_under_a_limit() -> None:
     account = Account(limit=1)
-    call(account, answer(1_000, "mystery-1"), model="")
-    with stopped(account, Reason.INVALID_CONFIG) as caught:
-        account.check()
-    assert "mystery-1" in caught.value.message
+    with pytest.raises(RequestError, match="names no model"):
+        account.begin("POST", PATH, asking(""))
+    account.check()
 
 
 def test_the_name_that_was_asked_for_helps_out() -> None:
@@ -166,11 +166,11 @@ def test_without_a_limit_an_unknown_price_is_an_unknown_cost() -> None:
     call(account, answer(1_000))
     call(account, answer(1_000, "mystery-1"), model="mystery-1")
     account.check()
-    assert account.usage == Usage(tokens_in=2_000, cost_usd=None)
+    assert account.usage == Usage(tokens_in=2_000, cost_usd=None, cost_at_least=0.003)
 
 
 def test_ones_own_prices() -> None:
-    account = Account(limit=0.5, own={"claude-*": DEAR})
+    account = Account(limit=0.7, own={"claude-*": DEAR})
     call(account, answer(1_000))
     with stopped(account):
         account.check()
@@ -199,22 +199,21 @@ def test_a_whole_answer_that_does_not_tell_stops_a_run_with_a_limit(body: bytes)
 )
 def test_what_will_not_tell_is_not_even_asked_under_a_limit(path: str, body: dict[str, object]) -> None:
     account = Account(limit=1)
-    with stopped(account) as caught:
-        account.begin("POST", path, json.dumps(body).encode())
-    assert "does not tell" in caught.value.message
-    Account().begin("POST", path, json.dumps(body).encode())
+    with pytest.raises(RequestError, match=r"nobody knows what a (batch|background job) costs"):
+        account.begin("POST", path, body)
+    account.check()
+    Account().begin("POST", path, body)
 
 
 @pytest.mark.parametrize(
     ("body", "status", "whole"),
     [
-        (b"", 200, False),
         (b'{"error": {"message": "m"}}', 200, True),
         (b"", 401, True),
         (b"<html>", 502, True),
     ],
 )
-def test_a_cut_answer_and_an_error_cost_nothing(body: bytes, status: int, whole: bool) -> None:
+def test_an_error_costs_nothing(body: bytes, status: int, whole: bool) -> None:
     account = Account(limit=1)
     call(account, body, status, whole)
     account.check()

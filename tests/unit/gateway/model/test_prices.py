@@ -14,7 +14,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.gateway.model import prices
 from runner.gateway.model.prices import Price, cost, find_price
-from runner.gateway.model.usage import TokenUsage
+from runner.gateway.model.tokens import TokenUsage
 
 OPUS = Price(
     input=Decimal(5),
@@ -61,9 +61,15 @@ def flat(dollars: int | str) -> Price:
     return Price(**dict.fromkeys(("input", "output", "cached", "cache_written"), Decimal(dollars)))  # type: ignore[arg-type]
 
 
+def _of_tokens(price: Price) -> Price:
+    return replace(price, search=None, long=price.long and _of_tokens(price.long))
+
+
 def test_published_prices_are_those_of_their_day() -> None:
     """As the providers' own pages said on 2026-11-21."""
-    table = prices.published_prices()
+    published = prices.published_prices()
+    assert published["claude-opus-4-5"].search == 10
+    table = {name: _of_tokens(price) for name, price in published.items()}
     assert table["claude-opus-4-5"] == OPUS
     assert table["claude-mythos-5-1"] == table["claude-fable-5-1"]
     assert table["gpt-5"] == replace(flat("1.25"), cached=Decimal("0.125"), output=Decimal(10))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.gateway.model.tokens import TokenUsage
 from runner.gateway.model.usage import (
-    TokenUsage,
     UsageMeter,
     dialect,
     is_billed,
@@ -48,9 +48,12 @@ def used(key: str, **usage: Any) -> TokenUsage:
         ),
         (
             {"cache_creation_input_tokens": 7, "cache_creation": {"ephemeral_1h_input_tokens": 9}},
-            TokenUsage(cache_written=7, cache_written_1h=7),
+            TokenUsage(cache_written=9, cache_written_1h=9),
         ),
-        ({"cache_creation": {"ephemeral_1h_input_tokens": 3}}, TokenUsage()),
+        (
+            {"cache_creation": {"ephemeral_1h_input_tokens": 3}},
+            TokenUsage(cache_written=3, cache_written_1h=3),
+        ),
         ({"cache_creation_input_tokens": 7, "cache_creation": [3]}, TokenUsage(cache_written=7)),
         (
             {"cache_creation_input_tokens": 7, "cache_creation": {"ephemeral_5m_input_tokens": 7}},
@@ -85,7 +88,7 @@ OPENAI = [("prompt_tokens", "completion_tokens"), ("input_tokens", "output_token
             TokenUsage(input=4, output=4, cached=2, cache_written=3),
         ),
         (9, 0, {"cached_tokens": 5, "cache_write_tokens": 6}, TokenUsage(cached=5, cache_written=4)),
-        (9, 0, {"audio_tokens": 2}, TokenUsage(input=9)),
+        (9, 0, {"audio_tokens": 2}, TokenUsage(input=9, unpriced="audio_tokens")),
         (9, 0, None, TokenUsage(input=9)),
         (9, 0, [2], TokenUsage(input=9)),
     ],
@@ -131,7 +134,7 @@ def test_which_of_openais_apis_it_is(usage: dict[str, Any], expected: TokenUsage
             {"promptTokenCount": 9, "cachedContentTokenCount": 10, "toolUsePromptTokenCount": 2},
             TokenUsage(input=2, cached=9),
         ),
-        ({"promptTokenCount": 9, "totalTokenCount": 90}, TokenUsage(input=9)),
+        ({"promptTokenCount": 9, "totalTokenCount": 90}, TokenUsage(input=9, output=81)),
         ({"totalTokenCount": 9}, TokenUsage()),
         ({"candidatesTokenCount": 4, "output_tokens": 8}, TokenUsage(output=4)),
     ],
@@ -259,7 +262,8 @@ def test_the_model_that_is_asked_for(path: str, asked: dict[str, Any], model: st
         ("/v1beta/models/g:generateContent", {}, True),
         ("/responses", {"background": True}, False),
         ("/responses", {"background": False}, True),
-        ("/responses", {"background": "yes"}, True),
+        ("/responses", {"background": "yes"}, False),
+        ("/responses", {"Background": True}, False),
     ],
 )
 def test_what_will_tell_what_it_used(path: str, asked: dict[str, Any], told: bool) -> None:
@@ -275,10 +279,10 @@ def test_what_will_tell_what_it_used(path: str, asked: dict[str, Any], told: boo
         ("/v1/responses/resp_1/cancel", "responses", False),
         ("/v1/responses/resp_1/cancelled", "responses", True),
         ("/v1/chat/completions/chatcmpl-1", "chat", True),
-        ("/v1/chat", None, False),
-        ("/v1/completions", None, False),
-        ("/models/g", None, False),
-        ("/models/a/b:generateContent", None, False),
+        ("/v1/chat", None, True),
+        ("/v1/completions", None, True),
+        ("/models/g", None, True),
+        ("/models/a/b:generateContent", None, True),
     ],
 )
 def test_further_paths(path: str, kind: str | None, paid: bool) -> None:
@@ -385,6 +389,6 @@ def test_a_failure_stays_one_and_does_not_matter_once_it_told() -> None:
     ],
 )
 def test_a_stream_is_asked_for_its_usage(sent: dict[str, Any], options: Any) -> None:
-    found = json.loads(with_usage_requested("/v1/chat/completions", json.dumps(sent).encode()))
+    found = with_usage_requested("/v1/chat/completions", sent)
     assert found.get("stream_options") == options
     assert found["stream"] == sent["stream"]
