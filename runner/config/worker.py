@@ -98,6 +98,10 @@ class WorkerConfig(Model):
         default=None, description="The variable with a URL that is told of what is wrong"
     )
     retention: Duration = Field(default=90 * 86_400.0, description="How long ended runs are kept")
+    runs_size: Size = Field(
+        default=20 * 1024**3,
+        description="How large the files of runs may be together; the oldest runs go first",
+    )
     free_disk: Size = Field(default=2 * 1024**3, description="Nothing is started where less is free")
     secrets: dict[Scope, Many[Variable]] = Field(
         default={},

@@ -342,13 +342,14 @@ class Daemon:
         ):
             self._sweep_future = lookers.submit(self._sweep)
         if self._is_due("unused", _UNUSED_INTERVAL):
-            lookers.submit(self._clear_unused)
+            lookers.submit(self._clear_unused, engine)
         if self._is_due("prune", self.config.worker.poll):
             self.recovery.prune(engine)
 
-    def _clear_unused(self) -> None:
+    def _clear_unused(self, engine: Engine) -> None:
         with self.error_log.report_once("unused"):
             self.recovery.clear_unused()
+            self.recovery.keep_small(engine)
 
     def _sweep(self) -> None:
         """Remove sandboxes that a failed engine kept, in a thread of its own: the engine may hang."""

@@ -142,16 +142,27 @@ class Recovery:
         now = self.now()
         before = now - timedelta(seconds=self.config.worker.retention)
         old = retention.outdated_runs(self.store, before, self.place)
+        self._remove(engine, old, "are past their retention")
+        retention.forget_decisions(self.store, min(before, now - _DECISIONS))
+        RunQueue(self.store).forget_starts(now - _STARTS)
+        for worker in self.workers.forget(now - _WORKERS, self.place):
+            safe_fs.remove(self.store.folder / "workers" / worker)
+
+    def _remove(self, engine: Engine, old: Mapping[str, int], why: str) -> None:
         if old:
             engine.forget(old)
             for run_id in old:
                 safe_fs.remove(self.store.run_folder(run_id))
             retention.remove(self.store, list(old))
-            log.info("%d runs are past their retention, and are removed", len(old))
-        retention.forget_decisions(self.store, min(before, now - _DECISIONS))
-        RunQueue(self.store).forget_starts(now - _STARTS)
-        for worker in self.workers.forget(now - _WORKERS, self.place):
-            safe_fs.remove(self.store.folder / "workers" / worker)
+            log.info("%d runs %s, and are removed", len(old), why)
+
+    def keep_small(self, engine: Engine) -> None:
+        """Remove the oldest runs while the files of all are too large, and shrink the database."""
+        most, now = self.config.worker.runs_size, self.now()
+        while old := retention.runs_over_size(self.store, most, now, self.place):
+            self._remove(engine, old, f"made the files of runs larger than {most:,} bytes")
+        if given_back := retention.shrink(self.store):
+            log.info("the database is smaller by %s bytes", f"{given_back:,}")
 
     def clear_unused(self) -> None:
         """Remove built images and cached set-ups that no run has used for long."""
