@@ -4,15 +4,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from runner.apps.terminal import print_to
-from runner.core.model import Message, RunEvent, ToolCall, TranscriptEvent, Usage, UsageReport
+from runner.core.model import ANSWER, Message, RunEvent, ToolCall, TranscriptEvent, Usage, UsageReport
 from runner.core.redact import escape_invisible
 from runner.core.units import span_text
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+    from runner.store import Store
 
 _WIDTH = 100
 
@@ -96,6 +99,12 @@ def cost_text(usage: Usage) -> str:
     if usage.cost_usd is None and usage.cost_at_least is not None:
         return f"{tokens} at least ${usage.cost_at_least:.2f}"
     return tokens + (f" ${usage.cost_usd:.2f}" if usage.cost_usd is not None else "")
+
+
+def answer_text(runs: "Store", run_id: str) -> str:
+    """What the run's agent said last; empty: nothing, or it is not kept any more."""
+    path = next((Path(one.path) for one in runs.artifacts(run_id) if one.name == ANSWER), None)
+    return path.read_text(errors="replace") if path is not None and path.is_file() else ""
 
 
 def table(rows: Sequence[Sequence[str]], *, heads: Sequence[str]) -> Iterator[str]:

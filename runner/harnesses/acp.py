@@ -161,7 +161,9 @@ class AcpReader(JsonReader):
 
     def _turn_ended(self, result: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
         yield from self._flush()
-        yield UsageReport(usage=self._usage(result))
+        told = mappings(mapping(mapping(result, "_meta"), "quota"), "model_usage")
+        models = dict.fromkeys(text(one, "model") for one in told)
+        yield UsageReport(usage=self._usage(result), model=", ".join(filter(None, models)))
         reason = text(result, "stopReason")
         self._talk.next_turn()
         if self._talk.over:

@@ -198,7 +198,7 @@ class ClaudeCodeReader(JsonReader):
         known = text(message, "id")
         if known not in self._metered and (usage := _usage(mapping(message, "usage"))) != Usage():
             self._metered.add(known)
-            yield UsageReport(usage=usage)
+            yield UsageReport(usage=usage, model=text(message, "model"))
 
 
 def _system(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
@@ -233,7 +233,7 @@ def _result(data: Mapping[str, Any]) -> Iterator[TranscriptEvent]:
     cost = maybe_number(data, "total_cost_usd")
     told = _total(models, cost) if models else _usage(mapping(data, "usage"), cost)
     if told != Usage():
-        yield UsageReport(usage=told, total=True)
+        yield UsageReport(usage=told, total=True, model=", ".join(models))
     for denied in mappings(data, "permission_denials"):
         yield Problem(message=f"the tool {text(denied, 'tool_name')} was denied")
     words = text(data, "result") or _errors(data) or text(data, "subtype")

@@ -1,5 +1,6 @@
 """Any program: the prompt on standard input, what it prints as its messages; with `api` it has a model."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -12,6 +13,8 @@ from runner.harnesses import OURS, Harness, Launch, Reader, Task
 from runner.harnesses._fields import beginning
 from runner.harnesses._model_apis import MODELS, model_variables
 from runner.harnesses.outcome import Tally, outcome_of_exit, outcome_of_stop
+
+_MAX_LINES = 100  # that are its answer, where it changes nothing
 
 
 class CommandOptions(Model):
@@ -59,11 +62,14 @@ class CommandReader(Reader):
 
     def __init__(self) -> None:
         self._tally = Tally()
+        self._printed: deque[str] = deque(maxlen=_MAX_LINES)  # the end of standard output
 
     def read(self, stream: Stream, line: bytes) -> Iterable[TranscriptEvent]:
         if not line.strip():
             return []
         told = Message(role="assistant" if stream == "stdout" else "system", text=beginning(line))
+        if stream == "stdout":
+            self._printed.append(told.text)
         return self._tally.count([told])
 
     def outcome(self, ended: Exit, changed: bool) -> Outcome:
@@ -75,7 +81,8 @@ class CommandReader(Reader):
         if changed:
             return Outcome(ok=True)
         message = "the command changed no file and declared no output"
-        return Outcome(ok=False, reason=Reason.NO_CHANGES, message=message)
+        said = "\n".join(self._printed)
+        return Outcome(ok=False, reason=Reason.NO_CHANGES, message=message, summary=said)
 
 
 PLUGINS = (Command,)

@@ -137,7 +137,7 @@ class CopilotReader(JsonReader):
             case "session.error" | "abort":
                 yield self._error(data)
             case "assistant.usage":
-                yield UsageReport(usage=_usage(data))
+                yield UsageReport(usage=_usage(data), model=text(data, "model"))
             case "result":
                 yield SessionStart(session_id=text(line, "sessionId"), model=self._model)
                 yield Finish(ok=line.get("exitCode") == 0, text=self._said)

@@ -209,7 +209,8 @@ class GeminiReader(JsonReader):
         """It calls it a success too when it stopped after a warning: in a loop, or blocked, or at a limit."""
         given_up, words = self._stopped or self._warned, self._said.strip()
         ok = text(data, "status") == "success" and not given_up
-        yield UsageReport(usage=_usage(mapping(data, "stats")), total=True)
+        stats = mapping(data, "stats")
+        yield UsageReport(usage=_usage(stats), total=True, model=", ".join(mapping(stats, "models")))
         if not ok:
             problem = _problem(text(mapping(data, "error"), "message") or given_up, self._status)
             yield problem

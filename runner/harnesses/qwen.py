@@ -144,7 +144,7 @@ class QwenReader(JsonReader):
                 self._edits[text(part, "id")] = text(mapping(part, "input"), "file_path")
             yield from content_block(part, parent)
         if (usage := _usage(mapping(message, "usage"))) != Usage():
-            yield UsageReport(usage=usage)
+            yield UsageReport(usage=usage, model=text(message, "model"))
 
     def _results(self, message: Mapping[str, Any], parent: str) -> Iterator[TranscriptEvent]:
         for part in mappings(message, "content"):

@@ -11,7 +11,7 @@ from runner.run.context import Parts, RunContext, RunOptions
 from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
-from runner.run.stages.judge import judge
+from runner.run.stages.judge import judge, save_answer
 from runner.run.stages.publication import Publication, find
 from runner.run.stages.publish import publish, withdraw
 from runner.run.stages.repositories import check_out_repositories
@@ -103,6 +103,7 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
 
     outcome = gateway.outcome_with_usage(context, driven.outcome(bool(harvested.changes)))
     outcome = gateway.outcome_with_answers(context, outcome)
+    save_answer(context, outcome)
     proposal = harvested.proposal(driven.declared, outcome.summary)
     try:
         judge(context, outcome, proposal, harvested.patch, changeset)

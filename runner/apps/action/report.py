@@ -16,6 +16,7 @@ from runner.core.model.decision import Decision, Event, Verdict
 from runner.publish.outputs.escape import neutralise, one_line
 
 _WIDEST = 300
+_LONGEST_ANSWER = 10_000
 _OPENS = re.compile(r"https?://")  # what a browser opens
 
 
@@ -80,6 +81,9 @@ def _runs(ran: Sequence[RunResult]) -> Iterator[str]:
     for one in ran:
         if one.end.reason is not None and one.end.hint:
             yield f"- **{one.decision.skill}**: {_cell(one.end.message)} Next: {_cell(one.end.hint)}"
+    for one in ran:
+        if one.answer and not any(_OPENS.match(receipt.url) for receipt in one.receipts):
+            yield f"\n### {one.decision.skill} said\n\n{neutralise(one.answer, _LONGEST_ANSWER)}\n"
 
 
 def _link(receipt: Receipt) -> str:

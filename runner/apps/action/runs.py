@@ -9,7 +9,7 @@ from runner.apps.action.attempts import host_of
 from runner.apps.action.job_input import JobInput
 from runner.apps.action.job_output import JobOutput
 from runner.apps.action.trusted import TrustedRepository
-from runner.apps.console import activity_text
+from runner.apps.console import activity_text, answer_text
 from runner.core.errors import RunnerError
 from runner.core.model import End, Receipt, RunEvent, TranscriptEvent
 from runner.core.model.decision import Decision, Event, Verdict
@@ -30,6 +30,7 @@ class RunResult:
     receipts: tuple[Receipt, ...] = ()
     cost_usd: float | None = None
     cost_at_least: float | None = None
+    answer: str = ""  # what its agent said last
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,12 @@ def _run(step: ActionStep, due: _Due) -> RunResult:
     run = step.repository.runs.run(decision.run_id)
     receipts = tuple(step.repository.runs.receipts(decision.run_id))
     return RunResult(
-        decision=decision, end=end, receipts=receipts, cost_usd=run.cost_usd, cost_at_least=run.cost_at_least
+        decision=decision,
+        end=end,
+        receipts=receipts,
+        cost_usd=run.cost_usd,
+        cost_at_least=run.cost_at_least,
+        answer=answer_text(step.repository.runs, decision.run_id),
     )
 
 

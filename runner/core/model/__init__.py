@@ -17,7 +17,7 @@ from runner.core.model.proposal import (
     Refusal,
     result_url,
 )
-from runner.core.model.run import MessageAction, Note, Run, RunEvent, UserMessage
+from runner.core.model.run import ANSWER, MessageAction, Note, Run, RunEvent, UserMessage
 from runner.core.model.spec import (
     Allowance,
     Environment,
@@ -49,6 +49,7 @@ from runner.core.model.transcript import (
 )
 
 __all__ = [
+    "ANSWER",
     "Allowance",
     "Artifact",
     "Caps",

@@ -8,6 +8,9 @@ from typing import Any, Literal
 from runner.core.model.lifecycle import End, Phase, RunState
 from runner.core.model.transcript import Usage
 
+ANSWER = "answer.md"
+"""The file of a run with what its agent said last; secrets are masked."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

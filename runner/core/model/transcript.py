@@ -111,6 +111,7 @@ class UsageReport:
     type: Literal["usage"] = "usage"
     usage: Usage
     total: bool = False
+    model: str = ""  # which answered, or which did; empty: it is not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ class HarnessResult:
     declared: tuple[DeclaredOutput, ...]  # unmasked: the policy has to see them as they are
     files: tuple[Path, ...]  # the raw stream, the complaints and the transcript; secrets are masked
     events: int
+    cuts: tuple[str, ...] = ()  # what of the stream is not in the files, in words
     reader: Reader = field(repr=False)
     redactor: Redactor
 
@@ -103,6 +104,7 @@ def drive(
         declared=declared,
         files=log.files,
         events=log.events,
+        cuts=tuple(log.cuts),
         reader=log.reader,
         redactor=Redactor(masked),
     )

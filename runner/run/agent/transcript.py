@@ -58,6 +58,7 @@ class TranscriptLog:
     ) -> None:
         """`note_end` is told when the agent says its last word (True), and when it works on (False)."""
         self.reader = reader
+        self.cuts: list[str] = []  # what is not kept, in words
         self.has_ended = False  # nothing but noise came after the agent's end marker
         self.events = 0
         self.files = tuple(folder / name for name in (RAW, COMPLAINTS, TRANSCRIPT))
@@ -83,8 +84,9 @@ class TranscriptLog:
     def __exit__(self, *_: object) -> None:
         with self._open:
             self.flush()
-            for ends in self._raw.values():
-                ends.close()
+            for name, ends in zip((RAW, COMPLAINTS), self._raw.values(), strict=False):
+                if missing := ends.close():
+                    self.cuts.append(f"{name} has not all that was printed: {missing:,} bytes are not kept")
 
     def feed(self, stream: Stream, data: bytes) -> None:
         """Take more output of the harness."""
@@ -114,9 +116,9 @@ class TranscriptLog:
                 lines.truncated_lines = 0
         if self._left_out:
             left_out, self._left_out = self._left_out, 0
-            self._write(
-                Problem(message=f"{left_out} further events are not in this transcript"), _SPARE_BYTES
-            )
+            message = f"{left_out} further events are not in this transcript"
+            self.cuts.append(f"{TRANSCRIPT} is over {_TRANSCRIPT_BYTES // 1024**2} MiB: {message}")
+            self._write(Problem(message=message), _SPARE_BYTES)
 
     @property
     def age(self) -> float:
@@ -193,11 +195,13 @@ class HeadAndTail:
         if len(self._tail) > 2 * _RAW_TAIL:
             self._trim()
 
-    def close(self) -> None:
+    def close(self) -> int:
+        """Write the end. Returns how many bytes are missing."""
         self._trim()
         if self._missing:
             self.file.write(f"\n[{self._missing} bytes are not kept]\n".encode())
         self.file.write(self._tail)
+        return self._missing
 
     def _trim(self) -> None:
         spare = max(0, len(self._tail) - _RAW_TAIL)

@@ -62,6 +62,8 @@ def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
             box, parts.harness, task, context.record.folder, secrets, parts.observe, context.mailbox
         )
         driven = replace(driven, declared=context.outbox.merge(driven.declared, context.record.add_event))
+    for cut in driven.cuts:
+        context.record.add_event(cut)
     for path in driven.files:
         context.record.register_artifact(path.name, path)
     return driven

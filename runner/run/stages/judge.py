@@ -1,14 +1,18 @@
 """The judgement of a proposal: the harness succeeded, the policy allows it, and it is within its limits."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from runner.core.errors import RunnerError
-from runner.core.model import Outcome, Phase, Proposal, Reason
+from runner.core.model import ANSWER, Outcome, Phase, Proposal, Reason
 from runner.core.redact import readable
 from runner.publish import policy
 from runner.run.context import RunContext
 from runner.run.stages import gateway
 from runner.workspace.changeset import Changeset
+
+_MAX_ANSWER = 64 * 1024  # characters
+_KEY_REFUSED = (401, 403)
 
 
 def judge(
@@ -33,15 +37,41 @@ def judge(
         raise RunnerError(
             Phase.HARNESS, Reason.CANCELLED, f"it was stopped: {context.mailbox.stop_reason}", hint=hint
         )
-    if not outcome.ok:
+    if not outcome.ok and not _is_answer(context, outcome):
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
-        raise RunnerError(Phase.HARNESS, reason, outcome.message, hint=hint, retryable=outcome.retryable)
+        message = outcome.message
+        if outcome.status in _KEY_REFUSED and (door := _model_door(context)):
+            message, hint = f"{message} ({door})", f"set a key that is taken there; {hint}"
+        raise RunnerError(Phase.HARNESS, reason, message, hint=hint, retryable=outcome.retryable)
     gateway.check_cost(context, outcome)
     if refusals:
         first = readable(f"{refusals[0].subject} {refusals[0].message}")
         more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
         message, hint = f"the policy refused the proposal: {first}{more}", f"skillrunner show {run_id}"
         raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)
+
+
+def save_answer(context: RunContext, outcome: Outcome) -> None:
+    """Keep what the agent said last as a file of the run: where nothing is published it is the result."""
+    if said := outcome.summary.strip():
+        context.record.save_artifact(ANSWER, said[:_MAX_ANSWER].encode(), "text/markdown")
+
+
+def _is_answer(context: RunContext, outcome: Outcome) -> bool:
+    """Whether an agent that worked and changed nothing did what is asked: its skill publishes nothing."""
+    worked = outcome.reason is Reason.NO_CHANGES and bool(outcome.summary.strip())
+    return worked and not any(output.publishes for output in context.parts.outputs.values())
+
+
+def _model_door(context: RunContext) -> str:
+    """With which key the model was asked, and where; empty: not through the gateway."""
+    options = context.options
+    access = context.parts.harness.model_for(context.spec.harness.options)
+    if access is None:
+        return ""
+    addresses = (options.model_upstream or access.upstream, *(one.upstream for one in options.fallback))
+    hosts = " or ".join(dict.fromkeys(urlsplit(address).netloc.rpartition("@")[2] for address in addresses))
+    return f"{access.key_variable} at {hosts}"
 
 
 def _contents(proposal: Proposal, patch: bytes, changeset: Changeset) -> Mapping[str, bytes]:

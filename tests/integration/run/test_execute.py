@@ -33,13 +33,14 @@ from runner.core.model import (
     Usage,
 )
 from runner.harnesses import HARNESSES
-from runner.harnesses.command import CommandReader
+from runner.harnesses.command import Command, CommandReader
 from runner.publish.forges import Forge
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output
 from runner.run.context import Parts, RunOptions
 from runner.run.execute import execute
 from runner.run.recorder import RunRecorder
+from runner.run.stages import gateway
 from runner.sandboxes import SANDBOXES, SandboxSpec
 from runner.sandboxes.fake import FakeKind, FakeSandbox
 from runner.store import LocalPullRequests, Store, hold_lock, new_run_id
@@ -482,6 +483,48 @@ def test_nothing_published_by_choice(scene: Scene, tmp_path: Path) -> None:
     assert end.state is RunState.SUCCEEDED
     assert scene.store.receipts(run_id)[0].url == f"run:{run_id}"
     assert scene.project.branches() == ["main"]
+
+
+NONE = OUTPUTS.get("none")
+
+
+def test_an_answer_is_the_result_where_nothing_is_published(scene: Scene) -> None:
+    spec = scene.spec("print:Seven modules.", outputs=(OutputSpec(kind="none"),))
+    run_id, end = scene.run(spec, outputs={"none": NONE})
+    assert (end.state, end.reason) == (RunState.SUCCEEDED, None)
+    (answer,) = [one for one in scene.store.artifacts(run_id) if one.name == "answer.md"]
+    assert Path(answer.path).read_text() == "Seven modules."
+
+
+def test_no_answer_is_no_result(scene: Scene) -> None:
+    spec = scene.spec("exit:0", outputs=(OutputSpec(kind="none"),))
+    run_id, end = scene.run(spec, outputs={"none": NONE})
+    assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
+    assert "answer.md" not in {one.name for one in scene.store.artifacts(run_id)}
+
+
+def test_an_answer_in_place_of_a_change_is_kept_and_publishes_nothing(scene: Scene) -> None:
+    run_id, end = scene.run(scene.spec("print:Nothing to do here."))
+    assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
+    assert "answer.md" in {one.name for one in scene.store.artifacts(run_id)}
+    assert scene.project.branches() == ["main"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("upstream", "host"),
+    [("", "api.openai.com"), ("https://proxy.example:8443/v1", "proxy.example:8443")],
+)
+def test_a_refused_key_names_its_variable_and_the_host(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, status: int, upstream: str, host: str
+) -> None:
+    told = Outcome(ok=False, reason=Reason.PROVIDER_ERROR, message="answered: no", status=status)
+    monkeypatch.setattr(CommandReader, "outcome", lambda *_: told)
+    monkeypatch.setattr(Command, "model", HARNESSES.get("codex").model)
+    monkeypatch.setattr(gateway, "is_needed", lambda _: False)
+    _, end = scene.run(scene.spec("print:x"), model_upstream=upstream)
+    assert end.message == f"answered: no (OPENAI_API_KEY at {host})"
+    assert "set a key" in end.hint
 
 
 def test_a_warning_of_the_forge_is_heard(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

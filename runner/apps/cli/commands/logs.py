@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool
         found = runs.run(run, scope_of(options))
         path = runs.files_of(found) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):
-            text = line if raw or as_json else event_line(json_object(line.encode()))
+            text = line if raw or as_json else timed_line(json_object(line.encode()))
             if text:
                 say(text)
         end = runs.run(found.id).end
@@ -66,6 +67,46 @@ def _lines(path: Path, runs: "Store", follow: bool) -> Iterator[str]:
             time.sleep(_PAUSE)
         if rest:
             yield rest
+
+
+def timed_line(event: Mapping[str, Any] | None) -> str:
+    """One event of a transcript for people, with the local time at which it came."""
+    text = event_line(event) or _facts_line(event or {})
+    if not text or event is None or "at" not in event:
+        return text
+    return f"{_time(event)} {_indent(event)}{text}"
+
+
+def _facts_line(event: Mapping[str, Any]) -> str:
+    """The agent's session and model, and what it says in the end that it used."""
+    if event.get("type") == "session":
+        model = f", model {event['model']}" if event.get("model") else ""
+        version = f", version {event['version']}" if event.get("version") else ""
+        return f"* session {event.get('session_id')}{model}{version}"
+    if event.get("type") == "usage" and event.get("total"):
+        models = f" ({event['model']})" if event.get("model") else ""
+        return f"* used{_usage_text(event.get('usage'))}{models}"
+    return ""
+
+
+def _usage_text(usage: object) -> str:
+    if not isinstance(usage, dict):
+        return " an unknown number of tokens"
+    cost = usage.get("cost_usd")
+    money = "" if cost is None else f", ${cost:.4f}"
+    return f" {usage.get('tokens_in', 0):,} tokens in, {usage.get('tokens_out', 0):,} out{money}"
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    try:
+        return f"{datetime.fromisoformat(str(event.get('at'))).astimezone():%H:%M:%S}"
+    except (ValueError, OverflowError):
+        return "--:--:--"
+
+
+def _indent(event: Mapping[str, Any]) -> str:
+    """What a sub-agent did stands below the call that began it."""
+    return "  " if event.get("parent") else ""
 
 
 def event_line(event: Mapping[str, Any] | None) -> str:

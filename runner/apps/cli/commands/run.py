@@ -149,7 +149,9 @@ def _start_again(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: 
 
 
 def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:
-    """Print how a run ended."""
+    """Print how a run ended, and what its agent said where it published nothing."""
+    from runner.apps.console import answer_text
+
     if as_json:
         from runner.apps.cli.commands.show import record_json
 
@@ -158,8 +160,14 @@ def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) 
     say(f"{end.state}: {end.message}" if end.message else end.state)
     if end.hint:
         say(f"  {end.hint}")
+    if _is_unpublished(runs, run_id) and (answer := answer_text(runs, run_id)):
+        say(f"\n{answer}\n")
     if not quiet:
         say(f"  look further: skillrunner show {run_id} | logs {run_id} | diff {run_id}")
+
+
+def _is_unpublished(runs: "Store", run_id: str) -> bool:
+    return all(receipt.url.startswith("run:") for receipt in runs.receipts(run_id))
 
 
 def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> int:

@@ -48,7 +48,7 @@ def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
 
 def lines(runs: "Store", run: "Run") -> Iterator[str]:
     """A run for people."""
-    from runner.apps.console import age_text, one_line
+    from runner.apps.console import age_text, answer_text, one_line
 
     yield f"{run.id}  {run.skill}  {run.state}"
     if run.end is not None:
@@ -72,15 +72,24 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         yield from (
             f"            | {one_line(line)}" for line in check.output.splitlines()[-5:] if not check.ok
         )
-    for event in events:
-        if "question" in event.data:
-            yield f"asked       {one_line(str(event.data['question']), 1000)}"
+    yield from _words(events, answer_text(runs, run.id))
     for receipt in runs.receipts(run.id):
         where = f" ({receipt.branch})" if receipt.branch else ""
         yield f"published   {receipt.kind} {receipt.action}: {receipt.url}{where}"
     yield from _states(events, run)
     for artifact in runs.artifacts(run.id):
         yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"
+
+
+def _words(events: Sequence["RunEvent"], answer: str) -> Iterator[str]:
+    """What its agent asked while it worked, and what it said last."""
+    from runner.apps.console import one_line
+
+    for event in events:
+        if "question" in event.data:
+            yield f"asked       {one_line(str(event.data['question']), 1000)}"
+    if answer:
+        yield f"said        {one_line(answer, 1000)}"
 
 
 def _facts(runs: "Store", run: "Run") -> Iterator[str]:

@@ -266,7 +266,9 @@ def test_a_limit_that_is_reached_after_the_last_word_does_not_count(
 def test_what_a_harness_prints_is_kept_from_both_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_RAW_TAIL", 1000)
     monkeypatch.setattr(logs, "_RAW_HEAD", 2000)
-    bench.drive("seq 100000")
+    driven = bench.drive("seq 100000")
+    (cut,) = driven.cuts
+    assert cut.startswith("transcript.raw has not all that was printed: ")
     raw = (bench.kept / "transcript.raw").read_text()
     assert len(raw) < 5000
     assert raw.startswith("1\n2\n3\n")
@@ -279,6 +281,8 @@ def test_a_transcript_has_a_limit_and_says_so(bench: Bench, monkeypatch: pytest.
     end = '{"type":"turn.completed","usage":{}}'
     driven = bench.drive(f"seq 1000; echo '{end}'", harness=Codex())
     assert driven.outcome(changed=True).ok
+    (cut,) = driven.cuts
+    assert cut.startswith("transcript.jsonl is over")
     kept = bench.transcript()
     assert kept[-2]["type"] == "end"
     assert kept[-1]["message"].endswith("further events are not in this transcript")
@@ -286,7 +290,7 @@ def test_a_transcript_has_a_limit_and_says_so(bench: Bench, monkeypatch: pytest.
 
 
 def test_long_and_deep_values_are_cut(bench: Bench) -> None:
-    deep = '{"a":' * 200 + "1" + "}" * 200
+    deep = '{"a":' * 80 + "1" + "}" * 80
     long = "x" * 100_000
     for name, arguments in (("deep", deep), ("long", json.dumps(long))):
         part = f'{{"type":"tool_use","id":"i","name":"t","input":{arguments}}}'
@@ -298,7 +302,7 @@ def test_long_and_deep_values_are_cut(bench: Bench) -> None:
 
 
 def test_long_lists_nested_too_deeply(bench: Bench) -> None:
-    part = '{"type":"tool_use","id":"i","name":"t","input":' + "[" * 100 + "]" * 100 + "}"
+    part = '{"type":"tool_use","id":"i","name":"t","input":' + "[" * 60 + "]" * 60 + "}"
     (bench.workspace / "line").write_text(f'{{"type":"assistant","message":{{"content":[{part}]}}}}\n')
     bench.drive("cat line", harness=ClaudeCode())
     assert "…" in json.dumps(bench.transcript()[0]["arguments"], ensure_ascii=False)

@@ -1,5 +1,6 @@
 """What a step tells of runs that published by several outputs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -38,6 +39,16 @@ def test_the_summary_links_what_can_be_opened() -> None:
     assert row.endswith("| [page](https://pages/1), [pull_request #7](https://g/o/r/pull/7) |")
     (row,) = [line for line in _runs([result(FILE)]) if line.startswith("| docs")]
     assert row.endswith("| all was published |")
+
+
+def test_the_summary_shows_an_answer_where_nothing_was_published() -> None:
+    answered = replace(result(), answer="# Seven\n\nSeven modules, @everyone.")
+    shown = "\n".join(_runs([answered]))
+    assert "### docs said" in shown
+    assert "Seven modules" in shown
+    assert "@everyone" not in shown
+    assert "# Seven" not in shown
+    assert "said" not in "\n".join(_runs([replace(result(PULL), answer="x")]))
 
 
 def test_the_actions_outputs_name_the_pull_request_among_others() -> None:
