@@ -40,8 +40,8 @@ def judge(
     if not outcome.ok and not _is_answer(context, outcome):
         reason, hint = outcome.reason or Reason.HARNESS_FAILED, f"skillrunner logs {run_id}"
         message = outcome.message
-        if outcome.status in _KEY_REFUSED and (door := _model_door(context)):
-            message, hint = f"{message} ({door})", f"set a key that is taken there; {hint}"
+        if outcome.status in _KEY_REFUSED:
+            message, hint = _with_key(context, message), f"set a key that is taken there; {hint}"
         raise RunnerError(Phase.HARNESS, reason, message, hint=hint, retryable=outcome.retryable)
     gateway.check_cost(context, outcome)
     if refusals:
@@ -63,15 +63,15 @@ def _is_answer(context: RunContext, outcome: Outcome) -> bool:
     return worked and not any(output.publishes for output in context.parts.outputs.values())
 
 
-def _model_door(context: RunContext) -> str:
-    """With which key the model was asked, and where; empty: not through the gateway."""
+def _with_key(context: RunContext, message: str) -> str:
+    """The message with the variable of the key that was refused, and the host, unless it names the key."""
     options = context.options
     access = context.parts.harness.model_for(context.spec.harness.options)
-    if access is None:
-        return ""
+    if access is None or access.key_variable in message:
+        return message
     addresses = (options.model_upstream or access.upstream, *(one.upstream for one in options.fallback))
     hosts = " or ".join(dict.fromkeys(urlsplit(address).netloc.rpartition("@")[2] for address in addresses))
-    return f"{access.key_variable} at {hosts}"
+    return f"{message} ({access.key_variable} at {hosts})"
 
 
 def _contents(proposal: Proposal, patch: bytes, changeset: Changeset) -> Mapping[str, bytes]:
