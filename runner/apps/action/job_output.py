@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from runner.apps.terminal import print_to
-from runner.core.redact import Redactor
+from runner.core.redact import Redactor, escape_invisible
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes; GitHub drops a longer summary as a whole ("Step isolation and limits")."""
@@ -54,7 +54,7 @@ class JobOutput:
     def group(self, title: str) -> Iterator[None]:
         """Print what the context prints as a folded group in which commands have no effect."""
         token = secrets.token_hex(16)
-        self._command("group", title)
+        self._command("group", escape_invisible(title))
         self._command("stop-commands", token)
         try:
             yield
@@ -70,14 +70,14 @@ class JobOutput:
         if shown > _ANNOTATIONS:
             self.print_line(f"{level}: {file}:{line}: {message}")
         else:
-            self._command(f"{level} {where}".rstrip(), self._masks.redact(message))
+            self._command(f"{level} {where}".rstrip(), escape_invisible(self._masks.redact(message)))
 
     def _command(self, name: str, value: str) -> None:
         print(f"::{name}::{_data(value)}", file=self.log, flush=True)
 
     def write(self, markdown: str) -> None:
         """Add Markdown to the job's summary."""
-        self._summary.append(self._masks.redact(markdown))
+        self._summary.append(escape_invisible(self._masks.redact(markdown)))
 
     def finish(self, outputs: dict[str, str]) -> None:
         """Write the summary and the outputs; changes of other processes to the step's files are undone."""
@@ -113,4 +113,4 @@ def _data(value: str) -> str:
 
 
 def _property(value: str) -> str:
-    return _data(value).replace(":", "%3A").replace(",", "%2C")
+    return _data(escape_invisible(value)).replace(":", "%3A").replace(",", "%2C")

@@ -73,6 +73,6 @@ class IntakeProtocol(H11Protocol):
 def make_server(web: FastAPI, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
     """A server of the app. It runs where its `run` or `serve` is called, until its `should_exit`."""
     settings = uvicorn.Config(
-        web, host=host, port=port, log_level="warning", http=IntakeProtocol, ws="none", lifespan="off"
+        web, host=host, port=port, log_config=None, http=IntakeProtocol, ws="none", lifespan="off"
     )
     return uvicorn.Server(settings)

@@ -88,6 +88,24 @@ def test_annotations_name_the_line_and_are_bounded(files: dict[str, Path]) -> No
     assert lines[-2] == "error: skills/a,b/skill.yaml:3: wrong"
 
 
+HOSTILE = "a\x1b]52;c;ZXZpbA==\x07\r\u202eb\u200b" + b"\xe9".decode(errors="surrogateescape")
+
+
+def test_no_line_of_ours_carries_what_a_terminal_obeys(files: dict[str, Path]) -> None:
+    """A file's name is in a group's title, in an annotation and in the summary."""
+    log = io.StringIO()
+    shown = presence(files, log)
+    with shown.group(HOSTILE):
+        shown.print_line(HOSTILE)
+    for _ in range(12):
+        shown.annotate("error", HOSTILE, f"skills/{HOSTILE}/skill.yaml", 1, 1)
+    shown.write(f"- `{HOSTILE}`")
+    shown.finish({})
+    printed = log.getvalue() + files["summary"].read_text()
+    assert not set("\x1b\x07\r\u202e\u200b\udce9") & set(printed)
+    assert "\u241b]52;c;ZXZpbA==" in printed
+
+
 def test_what_others_wrote_into_the_steps_files_is_undone(files: dict[str, Path]) -> None:
     files["env"].write_text("BEFORE=1\n")
     shown = presence(files, io.StringIO())
