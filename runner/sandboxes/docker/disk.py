@@ -18,6 +18,7 @@ from runner.core.errors import RunnerError
 _GLANCE = 0.5  # seconds between two looks at the free space
 _AT_LEAST_EVERY = 30.0  # seconds between two counts
 _PATIENCE = 120.0  # seconds for a count
+_BYTES_PER_FILE = 8192  # of the limit: empty files use up a file system too
 _BLOCK = 512  # bytes: the unit of stat(2)
 _SHARE = 10  # of its time that counting may take: one part in so many
 
@@ -30,6 +31,7 @@ class DiskWatch:
         self._folders, self._limit, self._processes = folders, limit, processes
         self._stopped = threading.Event()
         self._free_at_start = self._free = _free(folders[0])
+        self._files_at_start = _free_files(folders[0])
         self._next = 0.0
 
     def run(self) -> None:
@@ -42,23 +44,34 @@ class DiskWatch:
 
     def _look(self) -> None:
         free, now = _free(self._folders[0]), time.monotonic()
-        filling = self._free - free > self._limit // 16
+        most_files = self._limit // _BYTES_PER_FILE
+        files_lost = self._files_at_start - _free_files(self._folders[0])
+        filling = self._free - free > self._limit // 16 or files_lost > most_files
         if now < self._next and not filling:
             return
         taken = self._taken()
         took = time.monotonic() - now
         self._free, self._next = free, now + max(_AT_LEAST_EVERY, took * _SHARE)
-        self.is_over = taken > self._limit
+        self.is_over = taken > self._limit or (files_lost > most_files and self._files() > most_files)
         self._stopped.wait(took * _SHARE if filling else 0)
 
     def _taken(self) -> int:
         """Bytes. What nobody but the container's user may read counts as what the disk has lost."""
-        command = ["du", "-skxc", "--", *map(str, self._folders)]
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
-        counted = int(done.stdout.splitlines()[-1].split()[0]) * 1024
-        counted += removed_bytes(self._processes(), self._folders[0].stat().st_dev)
-        lost = self._free_at_start - _free(self._folders[0]) if done.returncode else 0
+        counted, whole = self._counted("-skxc")
+        counted = counted * 1024 + removed_bytes(self._processes(), self._folders[0].stat().st_dev)
+        lost = 0 if whole else self._free_at_start - _free(self._folders[0])
         return max(counted, lost)
+
+    def _files(self) -> int:
+        counted, whole = self._counted("--inodes", "-sxc")
+        lost = 0 if whole else self._files_at_start - _free_files(self._folders[0])
+        return max(counted, lost)
+
+    def _counted(self, *options: str) -> tuple[int, bool]:
+        """What du(1) says, and whether it could look everywhere."""
+        command = ["du", *options, "--", *map(str, self._folders)]
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+        return int(done.stdout.splitlines()[-1].split()[0]), done.returncode == 0
 
 
 @contextmanager
@@ -91,6 +104,11 @@ def _open_files(process: int) -> Iterator[os.stat_result]:
         for opened in Path(f"/proc/{process}/fd").iterdir():
             with suppress(OSError):
                 yield opened.stat()
+
+
+def _free_files(folder: Path) -> int:
+    """How many files there may still be; 0 where a file system has no limit of its own."""
+    return os.statvfs(folder).f_favail
 
 
 def _free(folder: Path) -> int:

@@ -367,7 +367,12 @@ for n in range(20): f = os.open(str(n), 66); os.unlink(str(n)); os.posix_falloca
 time.sleep(30)'"""
 
 
-@pytest.mark.parametrize("script", [FILL, FILL.replace("$HOME", "."), HIDE, REMOVE])
+EMPTY = """exec python3 -c 'import time
+for n in range(12000): open(f"empty{n}", "w").close()
+time.sleep(30)'"""
+
+
+@pytest.mark.parametrize("script", [FILL, FILL.replace("$HOME", "."), HIDE, REMOVE, EMPTY])
 def test_what_fills_the_disk_is_ended(container: Rig, script: str) -> None:
     ended = container.run(container.open(resources=QUOTA), script, caps=Caps(timeout=25))
     assert (ended.cause, ended.code) == ("disk", None)
