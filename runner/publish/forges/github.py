@@ -162,7 +162,7 @@ class GitHubForge(Forge):
             if not lost and "already exists" not in error.message:
                 raise
             for pull in self.pull_requests(new.branch):
-                if pull.state == "open":
+                if pull.state == "open" and pull.base == new.base:
                     return pull, False
             if not lost:
                 raise

@@ -33,6 +33,7 @@ class Marker:
     verified: bool = True
     title: str = ""  # digest of the title that we gave it; empty: not known
     sections: Mapping[str, str] = field(default_factory=dict)  # digests of what we wrote, by heading
+    base: str = ""  # the branch that we had it go to; empty: not known
     draft: bool | None = None  # whether we made it a draft; None: not known
     labels: tuple[str, ...] = ()  # that we have set: what is gone of them, a person has taken away
     reviewers: tuple[str, ...] = ()  # who were asked
@@ -108,7 +109,7 @@ def _made(data: Mapping[str, Any]) -> Marker:
     lists = {name: tuple(map(str, known.get(name, ()))) for name in ("labels", "reviewers")}
     sections = {str(name): str(text) for name, text in known.get("sections", {}).items()}
     made = Marker(**{**known, **lists, "sections": sections})
-    texts = (made.skill, made.key, made.cause, made.head, made.patch, made.title)
+    texts = (made.skill, made.key, made.cause, made.head, made.patch, made.title, made.base)
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a marker holds texts")
     return made

@@ -151,7 +151,7 @@ def _is_proposed(offer: Offer, target: Target, commits: BranchCommits) -> bool:
         and _is_same_change(offer, target, commits)
         and found.verified == offer.verified
         and (not _is_draft_as_told(pull, found) or pull.draft == _is_draft(offer))
-        and pull.base == target.base_ref
+        and (not _has_base_as_told(pull, found) or pull.base == target.base_ref)
         and not _people.is_labelled(pull)
     )
 
@@ -169,6 +169,11 @@ def _is_draft(offer: Offer) -> bool:
 def _is_draft_as_told(pull: "PullRequest", found: Marker | None) -> bool:
     """Whether it is a draft, or ready, as we made it; otherwise a person has changed that."""
     return found is None or found.draft in (None, pull.draft)
+
+
+def _has_base_as_told(pull: "PullRequest", found: Marker | None) -> bool:
+    """Whether it goes to the branch that we had it go to; otherwise a person has changed that."""
+    return found is None or found.base in ("", pull.base)
 
 
 def _push(offer: Offer, target: Target, tree: str, commits: BranchCommits, changeset: "Changeset") -> str:
@@ -226,6 +231,7 @@ def _new_marker(offer: Offer, sha: str) -> Marker:
         patch=offer.proposal.patch_sha256,
         verified=offer.verified,
         title=_marker.digest(_title(offer)),
+        base=offer.spec.base_ref,
         draft=_is_draft(offer),
     )
 
@@ -238,8 +244,12 @@ def _update(offer: Offer, target: Target, pull: "PullRequest", sha: str, forge: 
         made = replace(made, labels=found.labels, reviewers=found.reviewers)
         if found.title and _marker.digest(pull.title) != found.title:
             title, made = pull.title, replace(made, title=found.title)
-    if pull.base != target.base_ref:
-        _try(offer, lambda: forge.set_base(pull.number, target.base_ref))
+    if not _has_base_as_told(pull, found):  # a person decided
+        made = replace(made, base=found.base if found else "")
+    elif pull.base != target.base_ref and not _try(
+        offer, lambda: forge.set_base(pull.number, target.base_ref)
+    ):
+        made = replace(made, base=pull.base)
     if not _is_draft_as_told(pull, found):  # a person decided
         made = replace(made, draft=found.draft if found else None)
     elif pull.draft != made.draft and not _try(offer, lambda: forge.set_draft(pull.number, not pull.draft)):

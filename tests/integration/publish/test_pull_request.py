@@ -200,6 +200,7 @@ def test_it_is_opened_with_all_that_the_skill_asks_for(here: Here) -> None:
         head=here.head(),
         patch=offer.proposal.patch_sha256,
         title=marker.digest("docs: update"),
+        base="main",
         draft=True,
         labels=("documentation", "bot"),
         reviewers=("ada",),
@@ -771,6 +772,17 @@ def test_a_forge_that_breaks_when_reviewers_are_asked_fails_nothing(here: Here) 
     offer = here.offer(options={"reviewers": ["ada"]})
     assert publish(offer, forge, here.changeset).action == "created"
     assert here.said[1:] == ["ada was not asked for a review: 502"]
+
+
+def test_a_base_that_a_person_chose_stays(here: Here) -> None:
+    here.publish(here.offer())
+    git(here.scene.source, "branch", "next", "main")
+    here.forge.set_base(1, "next")
+    assert here.publish(here.offer(run_id="run-2")).action == "unchanged"
+    for number in (3, 4):
+        files = {"docs/a.md": b"version %d\n" % number}
+        assert here.publish(here.offer(files, run_id=f"run-{number}")).action == "updated"
+        assert here.pulls()[0].base == "next"
 
 
 # --- what a person changed stays --------------------------------------------------------------------

@@ -198,6 +198,13 @@ def test_one_that_is_there_already_is_adopted() -> None:
     assert (pull.number, created) == (3, False)
 
 
+def test_a_pull_request_of_the_same_branch_to_another_base_is_not_adopted() -> None:
+    other = {**PULL, "number": 4, "base": {"ref": "next", "repo": {"id": 1}}}
+    made, _, _ = forge(Broken("lost"), answer(200, [other, PULL]))
+    pull, created = made.create(new())
+    assert (pull.number, created) == (3, False)
+
+
 def test_after_a_lost_answer_one_looks_before_asking_again() -> None:
     made, script, _ = forge(Broken("lost"), answer(200, []), answer(201, PULL))
     pull, created = made.create(new())
