@@ -50,6 +50,10 @@ class Parts:
     stop: Callable[[], None] = lambda: None  # raises RunnerError when the run has to stop
 
 
+SkillFiles = Mapping[str, tuple[int, bytes]]
+"""By path in the repository: git's mode and the content of each file in a skill's folder."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """The values that a run is configured with, besides its spec."""
@@ -73,6 +77,7 @@ class RunOptions:
     propose_again: bool = False  # propose again what people closed unmerged
     worker: str = ""  # the worker that executes the run
     earlier_run: EarlierRun | None = None  # the run that this one continues
+    skill_files: SkillFiles | None = None  # of a skill read from a working tree; None: its commit has them
     file_time: int | None = None  # when the files of its workspace were last changed; None: when it began
 
     @property

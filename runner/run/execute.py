@@ -17,6 +17,7 @@ from runner.run.stages.publish import publish, withdraw
 from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
+from runner.run.stages.skill_files import put_skill, skill_edits
 from runner.run.stages.tree import put_tree
 from runner.run.stages.verify import verify
 from runner.workspace.baseline import NO_SETUP, take_baseline
@@ -88,12 +89,14 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
     spec, record = context.spec, context.record
     changeset = stack.enter_context(open_changeset(context))
     with open_workspace(context) as tree:
-        kept = find_setup(context)
+        own = skill_edits(context)
+        kept = None if own else find_setup(context)
         with open_sandbox(context, tree, kept) as box:
             with record.stage(Phase.SETUP):
+                put_skill(context, tree, own)
                 set_up(context, box, kept, tree)
                 tree = put_tree(context, tree, changeset)
-                baseline = take_baseline(tree, changeset) if spec.environment.setup else NO_SETUP
+                baseline = take_baseline(tree, changeset) if spec.environment.setup or own else NO_SETUP
                 restore_changes(context, tree, changeset)
             record.enter_state(RunState.RUNNING)
             driven = drive_harness(context, box)

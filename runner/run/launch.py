@@ -56,6 +56,7 @@ class NewRun(RunRequest):
     commit: str | None  # where the skill's text was read; None: from files that are not committed
     trigger: Trigger
     base: Base
+    skill_files: Mapping[str, tuple[int, bytes]] | None = None  # see `runner.run.context.RunOptions`
     force: Mapping[str, Any] = field(default_factory=dict)  # see `runner.run.plan.Defaults`
 
 
@@ -108,6 +109,8 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
         options = replace(
             options, propose_again=start.propose_again, worker=start.worker, earlier_run=start.earlier
         )
+        if isinstance(start, NewRun):
+            options = replace(options, skill_files=start.skill_files)
         return execute(spec, record, parts, options, start.attempt, _requeue(start, spec, record))
 
 

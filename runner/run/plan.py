@@ -107,7 +107,7 @@ def plan(
         base_sha=base.sha,
         skill=reference,
         trigger=trigger,
-        prompt=render_prompt(skill.prompt, context).text,
+        prompt=_prompt(skill, context),
         environment=_environment(skill, defaults, base),
         harness=harness,
         tools=_tools(skill, base),
@@ -151,6 +151,14 @@ def base_branch(
         hint = f"see `base` in {skill.file}: {template}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, f"{name!r} is no branch's name", hint=hint)
     return name
+
+
+def _prompt(skill: Skill, context: PromptContext) -> str:
+    """The prompt. It tells where the skill's files lie, if there are any and it does not say so itself."""
+    text = render_prompt(skill.prompt, context).text
+    if not skill.has_files or skill.path in text:
+        return text
+    return f"{text.rstrip()}\n\nThe files that belong to these instructions lie in `{skill.path}/`.\n"
 
 
 def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from runner.core.model import Phase, Reason, Trigger
 from runner.core.payload import parse_json
 from runner.run.place import LocalPlace
 from runner.skills import Skill, load
-from runner.skills.discover import discover
+from runner.skills.discover import discover, modes
 from runner.triggers import TRIGGERS, actor, kind_of
 
 
@@ -47,6 +47,12 @@ def commit_of(place: LocalPlace, skill: Skill) -> str | None:
     files = files_at(place.local.root, place.local.head_sha, [skill.path])
     committed = load(files, plain=True).skills.get(skill.name)
     return place.local.head_sha if committed is not None and committed.digest == skill.digest else None
+
+
+def skill_files(place: LocalPlace, skill: Skill) -> dict[str, tuple[int, bytes]]:
+    """Mode and content of each file in the skill's folder of the working tree, by path in the repository."""
+    root = place.local.root / skill.path
+    return {f"{skill.path}/{name}": (mode, (root / name).read_bytes()) for name, mode in modes(root).items()}
 
 
 def read_trigger(

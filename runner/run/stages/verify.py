@@ -10,6 +10,7 @@ from runner.run.environment import commands
 from runner.run.stages import gateway
 from runner.run.stages.sandbox import open_sandbox, open_workspace
 from runner.run.stages.setup import find_setup_result, set_up
+from runner.run.stages.skill_files import put_skill, skill_edits
 from runner.sandboxes import Sandbox, exchange
 from runner.workspace.changeset import Changeset
 from runner.workspace.checkout import Workspace
@@ -20,12 +21,14 @@ def verify(context: RunContext, tree: str, changeset: Changeset) -> tuple[Check,
     spec = context.spec
     if not spec.verify:
         return ()
-    kept = find_setup_result(context, context.parts.mirror.git, spec.setup_sha)
+    own = skill_edits(context)
+    kept = None if own else find_setup_result(context, context.parts.mirror.git, spec.setup_sha)
     with (
         open_workspace(context, changeset.objects) as clean,
         context.record.stage(Phase.VERIFY),
         open_sandbox(context, clean, kept, "verify") as box,
     ):
+        put_skill(context, clean, own)
         set_up(context, box, kept)
         put_change(clean, changeset, tree, context.parts.sandbox.owner)
         _set_up_again(context, box)

@@ -220,6 +220,18 @@ def test_a_run_takes_no_longer_than_any_may(scene: Scene) -> None:
     assert end.hint.endswith("maxima.run")
 
 
+def test_a_skill_read_at_another_commit_brings_its_files(scene: Scene) -> None:
+    base = scene.mirror.resolve("main")
+    commit = scene.project.commit({"skills/s/scripts/say.sh": "echo\n", "skills/s/SKILL.md": "x\n"})
+    scene.mirror.fetch(Remote(url=str(scene.project.origin)))
+    skill = SkillRef(name="s", path="skills/s", commit=commit, digest="d" * 64, description="A skill")
+    run_id, end = scene.run(scene.spec("write:docs/a.md:hello", base_sha=base, skill=skill))
+    assert end.state is RunState.SUCCEEDED, end
+    told = [event.message for event in scene.events]
+    assert "2 files of skills/s lie there as the skill was read" in told
+    assert "skills/s" not in (scene.store.run_folder(run_id) / "patch").read_text()
+
+
 def test_a_good_run_walks_through_all_states(scene: Scene) -> None:
     run_id, end = scene.run(scene.spec("write:docs/a.md:hello", "print:done"))
     assert (end.state, end.phase) == (RunState.SUCCEEDED, Phase.PUBLISH)

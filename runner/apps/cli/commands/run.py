@@ -125,7 +125,8 @@ def _start(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: str) -
     skill = inputs.read_skill(place, wish.skill)
     trigger = inputs.read_trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
     commit = inputs.commit_of(place, skill)
-    return new_run(host, run_id, skill, commit, trigger, branch=wish.base, force=wish.force, again=wish.again)
+    made = new_run(host, run_id, skill, commit, trigger, branch=wish.base, force=wish.force, again=wish.again)
+    return replace(made, skill_files=inputs.skill_files(place, skill))
 
 
 def _start_again(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: str) -> "NewRun":
@@ -145,7 +146,8 @@ def _start_again(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: 
         commit = work.commit or head.sha
         skill = SkillSource(mirror=mirror, head=head.sha).find(earlier.skill, work.path, commit)
     made = new_run(host, run_id, skill, commit, trigger_of(work), sha=earlier.base_sha, force=wish.force)
-    return replace(made, propose_again=wish.again)
+    files = inputs.skill_files(place, skill) if wish.skill else None
+    return replace(made, propose_again=wish.again, skill_files=files)
 
 
 def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:

@@ -138,3 +138,59 @@ def test_a_plain_skill_md_is_run_by_hand(shop: Project) -> None:
         ("pdf", []),
         ("touch", ["manual", "release"]),
     ]
+
+
+# --- the files of a skill ----------------------------------------------------------------------------------
+
+TOOL = """
+on: {manual: {}}
+harness: {kind: command, command: [sh, -c, "cat > docs/told.md; skills/tool/scripts/say.sh > docs/new.md"]}
+verify: ["skills/tool/scripts/say.sh"]
+output: {pull_request: {title: "docs: touch", paths: ["docs/**"]}}
+"""
+
+
+def published(shop: Project, name: str) -> str:
+    return shop.git("show", f"skillrunner/tool/default:docs/{name}", cwd=shop.origin)
+
+
+def test_the_scripts_of_an_uncommitted_skill_come_along(shop: Project) -> None:
+    shop.write({**skill_files("tool", TOOL), "skills/tool/scripts/say.sh": "#!/bin/sh\necho first\n"})
+    (shop.root / "skills/tool/scripts/say.sh").chmod(0o755)
+    ran = shop.skillrunner("run", "tool")
+    assert ran.out.startswith("succeeded"), ran.out + ran.err
+    assert published(shop, "new.md") == "first"
+    assert "The files that belong to these instructions lie in `skills/tool/`." in published(shop, "told.md")
+    assert set(shop.skillrunner("diff", "--stat").out.split()) & {"docs/new.md", "docs/told.md"}
+    assert "skills/" not in shop.skillrunner("diff", "--stat").out
+
+
+def test_a_script_that_was_changed_and_not_committed_is_the_one_that_runs(shop: Project) -> None:
+    files = {**skill_files("tool", TOOL), "skills/tool/scripts/say.sh": "#!/bin/sh\necho first\n"}
+    shop.write({**files, "skills/tool/scripts/old.sh": "exit 1\n"})
+    (shop.root / "skills/tool/scripts/say.sh").chmod(0o755)
+    shop.commit({})
+    (shop.root / "skills/tool/scripts/old.sh").unlink()
+    shop.write({"skills/tool/scripts/say.sh": "#!/bin/sh\nls skills/tool/scripts\n"})
+    ran = shop.skillrunner("run", "tool")
+    assert ran.out.startswith("succeeded"), ran.out + ran.err
+    assert published(shop, "new.md") == "say.sh"
+
+
+def test_a_skill_on_a_base_that_does_not_have_it_brings_its_files(shop: Project) -> None:
+    shop.git("branch", "old", "HEAD")
+    shop.git("push", "-q", "origin", "old")
+    shop.write({**skill_files("tool", TOOL), "skills/tool/scripts/say.sh": "#!/bin/sh\necho first\n"})
+    (shop.root / "skills/tool/scripts/say.sh").chmod(0o755)
+    shop.commit({})
+    ran = shop.skillrunner("run", "tool", "--base", "old")
+    assert ran.out.startswith("succeeded"), ran.out + ran.err
+    assert published(shop, "new.md") == "first"
+
+
+def test_an_agent_that_changes_its_skills_scripts_is_refused(shop: Project) -> None:
+    yaml = TOOL.replace("cat > docs/told.md;", "echo '# more' >> skills/tool/scripts/say.sh;")
+    shop.write({**skill_files("tool", yaml), "skills/tool/scripts/say.sh": "#!/bin/sh\necho first\n"})
+    (shop.root / "skills/tool/scripts/say.sh").chmod(0o755)
+    ran = shop.skillrunner("run", "tool")
+    assert (ran.code, "skills/tool/scripts/say.sh" in ran.out) == (4, True), ran.out
