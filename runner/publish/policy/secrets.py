@@ -1,32 +1,37 @@
 """Whether a known secret is in what would be published, plain or in disguise. Pure, and linear in time.
 
-A secret is found as it is, reversed, in base64, base32, hexadecimal, character codes, URL, JSON, HTML or
-quoted-printable escapes, UTF-16, gzip, zlib, bzip2, xz or zip, and in these on top of each other; spread
-over lines, string pieces, names or files; and with a part of it cut off at either end. Encryption, or an
-encoding of an agent's own making, is not found: a secret that must not leave should not be in the sandbox.
+A secret is found as it is, reversed, in other case, in base64 and its kin (base32, base85, uuencode, the
+alphabets of bcrypt and crypt), hexadecimal, dumps, binary digits, character codes, one number, URL, JSON,
+HTML or quoted-printable escapes, UTF-16 and UTF-32, look-alike letters, gzip, zlib, deflate, bzip2, xz, lzma
+or zip, and in most of these on top of each other; spread over lines, numbered ones too, string pieces, names,
+files, or members of an archive; and with a part of it cut off at either end. Encryption, or an encoding of an
+agent's own making, is not found: a secret that must not leave should not be in the sandbox.
 """
 
-import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from runner.core.model import Refusal
 from runner.core.payload import parse_json
-from runner.core.redact import MIN_LENGTH, encodings
+from runner.core.redact import MIN_LENGTH
 from runner.publish.policy._decode import UnsearchableError, readings
+from runner.publish.policy._forms import binary_digits, forms
 
 PATCH = "patch"
 """The name of the text that holds all changes to files once more."""
 
-_DIFF_MARK = re.compile(rb"^[+\- ]", re.MULTILINE)
 _NOT_ALNUM = bytes(code for code in range(256) if not chr(code).isalnum() or code > 127)
 _LEAST_PART = 12  # characters of a secret that give it away on their own
 _LONG_PART = 200  # as many of a long one do, however long it is
 _GRAM = 8  # characters by which a part is looked up
 _PIECE = 20  # letters and digits of a line that is a secret by itself
 _PLACES = 16  # of one gram in a secret that are compared
+_REMEMBERED = 100_000  # comparisons
+_PATHS = 10_000  # whose folders are put together
+_ORDINAL = re.compile(r"^\d+[-_. ]+(?=.)")
 
 
 def refusals(contents: Mapping[str, bytes], values: Mapping[str, str]) -> Iterator[Refusal]:
@@ -60,8 +65,19 @@ def refusals(contents: Mapping[str, bytes], values: Mapping[str, str]) -> Iterat
 def _wholes(parts: Mapping[str, bytes], patch: bytes) -> Iterator[tuple[str, bytes]]:
     yield PATCH, patch
     yield "all content together", b"".join(parts.values())
-    names = "".join(path.rpartition("/")[2] for path in parts)
-    yield "all names together", "\n".join((*parts, names)).encode("utf-8", "surrogateescape")
+    yield "all names together", "\n".join(_names(list(parts))).encode("utf-8", "surrogateescape")
+
+
+def _names(paths: Sequence[str]) -> Iterator[str]:
+    """The paths, and what the names in them make together: as they are, without ends, and for each depth."""
+    yield from paths
+    names = [path.rpartition("/")[2] for path in paths]
+    yield "".join(names)
+    for without in (names, [_ORDINAL.sub("", name) for name in names]):
+        yield "".join(name.rpartition(".")[0] or name for name in without)
+    for column in zip_longest(*(path.split("/")[:-1] for path in paths[:_PATHS]), fillvalue=""):
+        yield "".join(dict.fromkeys(column))
+        yield "".join(_ORDINAL.sub("", name) for name in dict.fromkeys(column))
 
 
 @dataclass(slots=True)
@@ -87,14 +103,14 @@ class _Search:
     def __post_init__(self) -> None:
         for name, value in self.values.items():
             self._exact.append((name, "", value.encode()))
-            for form, written in (*encodings(value), *_base32_forms(value)):
-                self._add(name, form, written)
-                self._add(name, "reversed" if form == "plain" else f"{form}, reversed", written[::-1])
-            for piece in _pieces(value):
-                self._add(name, "plain", piece.encode())
+            known: set[bytes] = set()
+            for form, written in (*forms(value), *(("plain", one.encode()) for one in _pieces(value))):
+                if (text := _squeeze(written)) not in known or len(text) < _LEAST_PART:
+                    known.add(text)
+                    self._add(name, form, written, text)
+            self._short.append(_Part(name, "binary digits", binary_digits(value), 0))
 
-    def _add(self, name: str, form: str, written: bytes) -> None:
-        text = _squeeze(written)
+    def _add(self, name: str, form: str, written: bytes, text: bytes) -> None:
         size = min(max(_LEAST_PART, len(text) * 3 // 5), _LONG_PART)
         part = _Part(name, form, text, size)
         if len(text) < size:
@@ -113,34 +129,39 @@ class _Search:
         """Each secret that is in `content`, once, with the form in which it was found."""
         found: set[str] = set()
         for how, reading in readings(content):
-            for name, form in self._in(reading):
+            for name, form in self._in(reading, found):
                 if name not in found:
                     found.add(name)
                     yield name, ", ".join(part for part in (how, form) if part) or "plain"
             if len(found) == len(self.values):
                 return
 
-    def _in(self, text: bytes) -> Iterator[tuple[str, str]]:
+    def _in(self, text: bytes, known: set[str]) -> Iterator[tuple[str, str]]:
+        """What is found besides the known."""
         yield from ((name, form) for name, form, written in self._exact if written in text)
-        for squeezed in {_squeeze(text), _squeeze(_DIFF_MARK.sub(b"", text))}:
-            yield from ((part.name, _form(part)) for part in self._short if part.text in squeezed)
-            yield from self._parts_in(squeezed)
+        squeezed = _squeeze(text)
+        yield from ((part.name, _form(part)) for part in self._short if part.text in squeezed)
+        yield from self._parts_in(squeezed, known)
 
-    def _parts_in(self, text: bytes) -> Iterator[tuple[str, str]]:
-        """Whatever is as long as a telling part holds a gram at one of the places that are looked at."""
+    def _parts_in(self, text: bytes, known: set[str]) -> Iterator[tuple[str, str]]:
+        """Whatever is as long as a telling part holds a gram at one of the places that are looked at.
+
+        What stands around a place is compared once for all places that it spans.
+        """
+        compared: dict[
+            tuple[int, int], int
+        ] = {}  # up to where, of a part that is laid on the text at a place
         for at in range(0, len(text) - _GRAM + 1, self._stride):
             for part, place in self._grams.get(text[at : at + _GRAM], ()):
-                if _shared(text, at, part, place) >= part.size:
+                laid = (id(part), at - place)
+                if compared.get(laid, -1) >= at or part.name in known:
+                    continue
+                left, right = _shared(text, at, part, place)
+                if left + right >= part.size:
                     yield part.name, _form(part)
-
-
-def _base32_forms(value: str) -> Iterator[tuple[str, bytes]]:
-    """What base32 makes of the value, wherever in a text it begins, in capitals and in small letters."""
-    raw = value.encode()
-    for before in range(5):
-        written = base64.b32encode(b"\0" * before + raw).rstrip(b"=")
-        core = written[(before * 8 + 4) // 5 : len(written) - 1]
-        yield from (("base32", core), ("base32", core.lower()))
+                if len(compared) > _REMEMBERED:
+                    compared.clear()
+                compared[laid] = at + right
 
 
 def _pieces(value: str) -> Iterator[str]:
@@ -173,12 +194,12 @@ def _form(part: _Part) -> str:
     return f"{part.form}, split or cut" if part.form != "plain" else "split or cut"
 
 
-def _shared(text: bytes, at: int, part: _Part, place: int) -> int:
-    """How many characters around `at` in `text` stand around `place` in the part as well."""
+def _shared(text: bytes, at: int, part: _Part, place: int) -> tuple[int, int]:
+    """How many characters before and after `at` in `text` stand around `place` in the part as well."""
     before = min(at, place, part.size)
     left = _common(text[at - before : at][::-1], part.text[place - before : place][::-1])
     right = _common(text[at : at + part.size], part.text[place : place + part.size])
-    return left + right
+    return left, right
 
 
 def _common(one: bytes, other: bytes) -> int:

