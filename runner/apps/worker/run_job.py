@@ -141,8 +141,26 @@ def _log_event(event: Any) -> None:
     log.info("%s %s: %s", event.run_id, event.phase, event.message)
 
 
+def _check_that_skill_is_there(run: Run, repository: RepositorySnapshot) -> None:
+    """Raises RunnerError SKILL_NOT_FOUND when a skill was deleted while its run waited.
+
+    An edited one runs as it was decided; who asks for an old run again may have a skill that is gone.
+    """
+    if run.skill in repository.skills or run.trigger_key.startswith("retry:"):
+        return
+    base = repository.base
+    faults = [one for one in repository.skill_set.faults if f"/{run.skill}/" in f"/{one.file}"]
+    if not faults:
+        message = (
+            f"the skill {run.skill} was deleted from {base.ref} (at {base.sha[:12]}) while this run waited"
+        )
+        hint = "commit it again, or leave it so: nothing was started"
+        raise RunnerError(Phase.LOAD, Reason.SKILL_NOT_FOUND, message, hint=hint)
+
+
 def _new_run(job: RunJob, requeue: RequeueRun) -> NewRun:
     run, repository = job.run, job.repository
+    _check_that_skill_is_there(run, repository)
     made = run_of_work(
         repository.host(job.store),
         run.id,

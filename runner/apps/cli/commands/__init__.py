@@ -54,6 +54,13 @@ def settings(options: Options) -> "Config":
     return load_config(root or options.root, file=options.config, flags=state_dir(options))
 
 
+def stands_in_worker_folder(options: Options) -> bool:
+    """Whether the options name a worker's folder, which is no checkout."""
+    from runner.clients.git.local import find_root
+
+    return find_root(options.root) is None and is_worker_folder(options)
+
+
 def is_worker_folder(options: Options) -> bool:
     """Whether the options name a configuration, or a folder that holds one, as that of a worker does."""
     from runner.config.settings import FILE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import place_of_options
+from runner.apps.cli.commands import place_of_options, settings, stands_in_worker_folder
 from runner.apps.terminal import say, say_json
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import DoctorLine
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
     from runner.config.settings import Config
     from runner.harnesses import Package
-    from runner.run.place import LocalPlace
+    from runner.run.place import LocalPlace, Place
 
 _GIT = (2, 38)  # `git merge-tree --write-tree`
 _ROOM = 2 * 1024**3  # bytes that should be free for workspaces
@@ -32,8 +32,8 @@ _ROOM = 2 * 1024**3  # bytes that should be free for workspaces
 def command(context: click.Context, as_json: bool, action: bool) -> None:
     """Check git, Docker, images, the token, the skills and the disk. Exits with 1 where something fails."""
     options: Options = context.obj
-    place = place_of_options(options)
-    findings = [finding for look in _looks(action) for finding in _caught(look, place)]
+    place = _place(options, action)
+    findings = [finding for look in _looks(place, action) for finding in _caught(look, place)]
     if as_json:
         say_json({"findings": [asdict(one) for one in findings], "config": _config(place)})
     else:
@@ -52,7 +52,20 @@ def _level(finding: DoctorLine) -> str:
     return "warn" if finding.hint else "ok"
 
 
-def _looks(action: bool) -> Iterable[Callable[["LocalPlace"], Iterator[DoctorLine]]]:
+def _place(options: "Options", action: bool) -> "Place":
+    """Where one stands: in a checkout, or in a worker's folder."""
+    if action or not stands_in_worker_folder(options):
+        return place_of_options(options)
+    from runner.run.place import Place
+
+    return Place(config=settings(options), root=options.root.absolute(), origin="")
+
+
+def _looks(place: "Place", action: bool) -> "Iterable[Callable[[Any], Iterator[DoctorLine]]]":
+    from runner.run.place import LocalPlace
+
+    if not isinstance(place, LocalPlace):
+        return _WORKERS_LOOKS
     if not action:
         return _LOOKS
     from runner.apps.action.doctor import CHECKS
@@ -60,7 +73,7 @@ def _looks(action: bool) -> Iterable[Callable[["LocalPlace"], Iterator[DoctorLin
     return CHECKS
 
 
-def _caught(look: Callable[["LocalPlace"], Iterator[DoctorLine]], place: "LocalPlace") -> list[DoctorLine]:
+def _caught(look: Callable[["Place"], Iterator[DoctorLine]], place: "Place") -> list[DoctorLine]:
     try:
         return list(look(place))
     except PluginError:
@@ -70,16 +83,16 @@ def _caught(look: Callable[["LocalPlace"], Iterator[DoctorLine]], place: "LocalP
         return [DoctorLine(ok=False, subject=subject, message=error.message, hint=error.hint)]
 
 
-def _look_at_git(place: "LocalPlace") -> Iterator[DoctorLine]:
+def _look_at_git(place: "Place") -> Iterator[DoctorLine]:
     from runner.clients.git import Git
 
-    said = Git(place.local.root).output("version")
+    said = Git(place.root).output("version")
     found = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
     hint = "" if found >= _GIT else "install git 2.38 or newer"
     yield DoctorLine(ok=found >= _GIT, subject="git", message=said, hint=hint)
 
 
-def _look_at_plugin(place: "LocalPlace") -> Iterator[DoctorLine]:
+def _look_at_plugin(place: "Place") -> Iterator[DoctorLine]:
     """What installed packages add, and which of them cannot be used."""
     from runner.apps.families import FAMILIES
 
@@ -93,7 +106,7 @@ def _look_at_plugin(place: "LocalPlace") -> Iterator[DoctorLine]:
             yield DoctorLine(ok=False, subject="plugin", message=message, hint=one.error.hint)
 
 
-def _look_at_sandbox(place: "LocalPlace") -> Iterator[DoctorLine]:
+def _look_at_sandbox(place: "Place") -> Iterator[DoctorLine]:
     from runner.sandboxes import SANDBOXES
 
     yield from SANDBOXES.get(place.config.sandbox).doctor(place.config.image)
@@ -168,14 +181,21 @@ def _keys(asked: Iterable[Any], config: "Config") -> Iterator[DoctorLine]:
         yield DoctorLine(ok=there, subject="key", message=message, hint=hint)
 
 
-def _look_at_forge(place: "LocalPlace") -> Iterator[DoctorLine]:
+def _look_at_forge(place: "Place") -> Iterator[DoctorLine]:
     from runner.run import bootstrap
 
     with bootstrap.open_store(place.config) as runs:
         yield from bootstrap.make_forge(place, runs).doctor()
 
 
-def _look_at_disk(place: "LocalPlace") -> Iterator[DoctorLine]:
+def _look_at_repositories(place: "Place") -> Iterator[DoctorLine]:
+    """The repositories that a worker with this configuration serves."""
+    from runner.apps.worker.places import doctor
+
+    yield from doctor(place.config)
+
+
+def _look_at_disk(place: "Place") -> Iterator[DoctorLine]:
     free = shutil.disk_usage(
         next(path for path in (place.config.state, *place.config.state.parents) if path.exists())
     )
@@ -184,10 +204,11 @@ def _look_at_disk(place: "LocalPlace") -> Iterator[DoctorLine]:
     yield DoctorLine(ok=free.free >= _ROOM, subject="disk", message=message, hint=hint)
 
 
+_WORKERS_LOOKS = (_look_at_git, _look_at_plugin, _look_at_sandbox, _look_at_repositories, _look_at_disk)
 _LOOKS = (_look_at_git, _look_at_plugin, _look_at_sandbox, _look_at_skills, _look_at_forge, _look_at_disk)
 
 
-def _config(place: "LocalPlace") -> dict[str, dict[str, object]]:
+def _config(place: "Place") -> dict[str, dict[str, object]]:
     """Every configuration value, and where it comes from; keys are dotted."""
     leaves = _leaves(place.config.model_dump(mode="json"))
     return {key: {"value": value, "origin": place.config.origin(key)} for key, value in leaves}

@@ -1,19 +1,22 @@
 """`skillrunner pr`: the pull requests of the local forge."""
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import place_of_options
+from runner.apps.cli.commands import place_of_options, settings, stands_in_worker_folder
 from runner.apps.terminal import say, say_json
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runner.apps.cli.commands import Options
     from runner.publish.forges import Forge
-    from runner.run.place import LocalPlace
+    from runner.run.place import Place
 
 
 @click.group()
@@ -21,50 +24,83 @@ def command() -> None:
     """Work with the pull requests of the local forge."""
 
 
+_repository = click.option(
+    "--repository", metavar="NAME", help="In a worker's folder: which of its repositories."
+)
+
+
 @contextmanager
-def _forge(options: "Options") -> Iterator[tuple["LocalPlace", "Forge"]]:
+def _forge(options: "Options", repository: str | None) -> "Iterator[tuple[Place, Forge]]":
+    """The forge of the repository where one stands, or of the one that a worker's folder means."""
+    with _forges(options, repository) as found:
+        if len(found) > 1:
+            message = f"the worker here serves several: {', '.join(name for name, _, _ in found)}"
+            hint = f"say which one is meant: --repository {found[0][0]}"
+            raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)
+        yield found[0][1:]
+
+
+@contextmanager
+def _forges(options: "Options", repository: str | None) -> "Iterator[list[tuple[str, Place, Forge]]]":
+    """The repositories that are meant: each with its name, place and forge."""
     from runner.run import bootstrap
 
-    place = place_of_options(options)
-    with bootstrap.open_store(place.config) as runs:
-        yield place, bootstrap.make_forge(place, runs)
+    if not stands_in_worker_folder(options):
+        place = place_of_options(options)
+        with bootstrap.open_store(place.config) as runs:
+            yield [("", place, bootstrap.make_forge(place, runs))]
+        return
+    from runner.apps.worker.places import local_places
+
+    config = settings(options)
+    with bootstrap.open_store(config) as runs:
+        places = local_places(config, repository).items()
+        yield [(name, place, bootstrap.make_forge(place, runs)) for name, place in places]
 
 
 @command.command("list")
 @click.option("--all", "every", is_flag=True, help="Merged and closed ones too.")
+@_repository
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @click.pass_obj
-def list_(options: "Options", every: bool, as_json: bool) -> None:
+def list_(options: "Options", every: bool, repository: str | None, as_json: bool) -> None:
     """List open pull requests."""
     from runner.apps.console import one_line, table
 
-    with _forge(options) as (_, forge):
-        pulls = forge.commands().list_pull_requests(None if every else "open")
+    state = None if every else "open"
+    with _forges(options, repository) as forges:
+        found = [
+            (name, pull) for name, _, forge in forges for pull in forge.commands().list_pull_requests(state)
+        ]
     if as_json:
-        say_json([asdict(pull) for pull in pulls])
+        say_json([{**asdict(pull), **({"repository": name} if name else {})} for name, pull in found])
         return
+    several = len(forges) > 1
     rows = [
         (
+            *((one_line(name, 60),) if several else ()),
             str(pull.number),
             pull.state + (" draft" if pull.draft else ""),
             one_line(pull.branch),
             one_line(pull.title, 60),
         )
-        for pull in pulls
+        for name, pull in found
     ]
-    for line in table(rows, heads=("NUMBER", "STATE", "BRANCH", "TITLE")) if rows else ("no pull requests",):
+    heads = (*(("REPOSITORY",) if several else ()), "NUMBER", "STATE", "BRANCH", "TITLE")
+    for line in table(rows, heads=heads) if rows else ("no pull requests",):
         say(line)
 
 
 @command.command()
 @click.argument("number", type=int)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@_repository
 @click.pass_obj
-def show(options: "Options", number: int, as_json: bool) -> None:
+def show(options: "Options", number: int, repository: str | None, as_json: bool) -> None:
     """Show pull request NUMBER."""
     from runner.core.redact import escape_invisible
 
-    with _forge(options) as (_, forge):
+    with _forge(options, repository) as (_, forge):
         pull, comments = forge.commands().show_pull_request(number)
     if as_json:
         say_json({**asdict(pull), "comments": list(comments)})
@@ -81,8 +117,9 @@ def show(options: "Options", number: int, as_json: bool) -> None:
 
 @command.command()
 @click.argument("number", type=int)
+@_repository
 @click.pass_obj
-def merge(options: "Options", number: int) -> None:
+def merge(options: "Options", number: int, repository: str | None) -> None:
     """Merge pull request NUMBER into its base; a base that is checked out is brought along.
 
     What you have merged by hand is only noted as merged.
@@ -93,7 +130,7 @@ def merge(options: "Options", number: int) -> None:
     from runner.workspace.changeset import Changeset
     from runner.workspace.mirror import Mirror
 
-    with _forge(options) as (place, forge), tempfile.TemporaryDirectory() as scratch:
+    with _forge(options, repository) as (place, forge), tempfile.TemporaryDirectory() as scratch:
         commands, remote = forge.commands(), forge.remote()
         mirror = Mirror(place.config.state, remote.url)
         mirror.fetch(remote)
@@ -103,30 +140,33 @@ def merge(options: "Options", number: int) -> None:
 
 @command.command()
 @click.argument("number", type=int)
+@_repository
 @click.pass_obj
-def close(options: "Options", number: int) -> None:
+def close(options: "Options", number: int, repository: str | None) -> None:
     """Close pull request NUMBER unmerged: what it proposed is not proposed again."""
-    with _forge(options) as (_, forge):
+    with _forge(options, repository) as (_, forge):
         say(f"#{number} {forge.commands().close_pull_request(number).state}")
 
 
 @command.command()
 @click.argument("number", type=int)
+@_repository
 @click.pass_obj
-def reopen(options: "Options", number: int) -> None:
+def reopen(options: "Options", number: int, repository: str | None) -> None:
     """Open the closed pull request NUMBER again: it is kept up to date from then on."""
-    with _forge(options) as (_, forge):
+    with _forge(options, repository) as (_, forge):
         say(f"#{number} {forge.commands().reopen_pull_request(number).state}")
 
 
 @command.command()
 @click.argument("number", type=int)
 @click.argument("label")
+@_repository
 @click.pass_obj
-def label(options: "Options", number: int, label: str) -> None:
+def label(options: "Options", number: int, repository: str | None, label: str) -> None:
     """Set LABEL on pull request NUMBER: skillrunner:take-over gives a branch back after others' commits."""
     from runner.apps.console import one_line
 
-    with _forge(options) as (_, forge):
+    with _forge(options, repository) as (_, forge):
         labels = forge.commands().label_pull_request(number, label).labels
     say(one_line(f"#{number} {', '.join(labels)}"))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from runner.apps.worker import run_job as run_jobs
 from runner.apps.worker.run_job import RunJob, _requeue_function, run_job
 from runner.core.errors import RunnerError
 from runner.core.model import Artifact, Phase, Proposal, Reason, RunState, Usage
@@ -17,7 +18,7 @@ from runner.store import Store, tables, work
 from runner.store.queue import RunQueue
 from runner.store.workers import WorkerStore
 from tests.parts.plans import NOW, WORK
-from tests.parts.racer import enqueue, worker
+from tests.parts.racer import enqueue, run, worker
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,7 @@ def test_work_that_cannot_be_read_ends_its_run_with_the_reason(
     repository: Any = SimpleNamespace(
         host=lambda store: None,
         skill_source=None,
+        skills={"docs": None},
         place=SimpleNamespace(config=SimpleNamespace(sandbox="process")),
     )
     stop_signals: Any = None
@@ -112,3 +114,23 @@ def test_without_what_was_to_be_published_it_is_not_tried_again(tmp_path: Path) 
     end = RunnerError(Phase.PUBLISH, Reason.WORKER_LOST, "away", retryable=True).end
     assert not _requeue_function(job)(end, 1, 1, Usage())
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "deleted"), [("run-1", True), ("retry:run-0:1", False)], ids=["decided", "asked for again"]
+)
+def test_a_deleted_skills_queued_run_ends_as_such(tmp_path: Path, key: str, deleted: bool) -> None:
+    base = SimpleNamespace(ref="main", sha="a" * 40)
+    repository: Any = SimpleNamespace(skills={}, skill_set=SimpleNamespace(faults=()), base=base)
+    asked = replace(run("run-1"), trigger_key=key)
+    if not deleted:
+        run_jobs._check_that_skill_is_there(asked, repository)
+        return
+    with pytest.raises(RunnerError) as caught:
+        run_jobs._check_that_skill_is_there(asked, repository)
+    assert caught.value.reason is Reason.SKILL_NOT_FOUND
+    told = "the skill docs was deleted from main (at aaaaaaaaaaaa) while this run waited"
+    assert caught.value.message == told
+    fault = SimpleNamespace(file="skills/docs/skill.yaml")
+    repository.skill_set = SimpleNamespace(faults=(fault,))
+    run_jobs._check_that_skill_is_there(asked, repository)  # it is there, and runs as it was decided
