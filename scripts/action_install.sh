@@ -11,7 +11,18 @@ version="${SKILLRUNNER_VERSION:-}"
 
 found() {
   echo "python=$1" >> "$GITHUB_OUTPUT"
+  install_plugins "$1"
   exit 0
+}
+
+# Plugins get a folder of their own, anew for each step. What they need besides skillrunner is named as well.
+install_plugins() {
+  local wanted folder
+  mapfile -t wanted < <(sed 's/^[[:space:]]*//; s/[[:space:]]*$//' <<< "${SKILLRUNNER_PLUGINS:-}" | grep -v '^\(#.*\)\?$' || true)
+  [ ${#wanted[@]} -eq 0 ] && return
+  folder=$(mktemp -d "${RUNNER_TEMP:-/tmp}/skillrunner-plugins.XXXXXX")
+  "$1" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --target "$folder" -- "${wanted[@]}"
+  echo "plugins=$folder" >> "$GITHUB_OUTPUT"
 }
 
 # A checkout that was set up already: nothing is fetched.

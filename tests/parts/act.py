@@ -19,6 +19,17 @@ from tests.parts.need import require
 ROOT = Path(__file__).parent.parent.parent
 ACTION = "acme/skillrunner@0123456789abcdef0123456789abcdef01234567"
 FILE = ".github/workflows/skillrunner.yml"
+UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02"
+UPLOAD_STUB = """
+name: upload-artifact
+inputs: {name: {required: true}, path: {required: true}, if-no-files-found: {default: warn}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {NAME: "${{ inputs.name }}", WHAT: "${{ inputs.path }}"}
+      run: mkdir -p "$LEFT/artifacts" && cp -r "$WHAT" "$LEFT/artifacts/$NAME"
+"""
 EXAMPLES = "@octokit/webhooks-examples@7.6.1"
 
 
@@ -55,6 +66,7 @@ class Step:
     code: int
     log: str
     outputs: dict[str, str]
+    left: Path
 
     @property
     def verdicts(self) -> dict[str, str]:
@@ -143,8 +155,18 @@ class Act:
         )
         told = left / "outputs.json"
         return Step(
-            done.returncode, done.stdout + done.stderr, json.loads(told.read_text()) if told.exists() else {}
+            done.returncode,
+            done.stdout + done.stderr,
+            json.loads(told.read_text()) if told.exists() else {},
+            left,
         )
+
+    def _upload(self, folder: Path) -> Path:
+        """In place of GitHub's own action: what it is given lies in `left/artifacts` then."""
+        stub = folder / "upload"
+        stub.mkdir()
+        (stub / "action.yml").write_text(UPLOAD_STUB)
+        return stub
 
     def _command(self, event: str, folder: Path) -> list[str]:
         program = shutil.which("act", path=str(Path(sys.executable).parent))
@@ -163,7 +185,8 @@ class Act:
         command = [
             str(program), event, "-W", str(folder / "workflow.yml"), "-e", str(folder / "event.json"),
             "-P", f"ubuntu-latest={self.image or '-self-hosted'}", "--pull=false", "--action-offline-mode",
-            "--local-repository", f"{ACTION}={self.action}", "-s", f"GITHUB_TOKEN={TOKEN}", "--rm",
+            "--local-repository", f"{ACTION}={self.action}",
+            "--local-repository", f"{UPLOAD}={self._upload(folder)}", "-s", f"GITHUB_TOKEN={TOKEN}", "--rm",
         ]  # fmt: skip
         for name, value in variables.items():
             command += ["--env", f"{name}={value}"]

@@ -39,10 +39,10 @@ EXAMPLES: tuple[Example, ...] = (
 
 def install(target: Path, file: Path, families: Sequence[str], version: str = "1.0") -> Path:
     """Install a package that holds one module into `target`, which is then to be on the path."""
-    wheel = _wheel(target.parent / f"{target.name}-wheels", file, families, version)
+    package = wheel(target.parent / f"{target.name}-wheels", file, families, version)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-input"]
     subprocess.run(
-        [*pip, "--no-index", "--no-deps", "--no-compile", "--target", str(target), str(wheel)],
+        [*pip, "--no-index", "--no-deps", "--no-compile", "--target", str(target), str(package)],
         check=True,
         env={**os.environ, "PIP_ROOT_USER_ACTION": "ignore"},
     )
@@ -51,13 +51,14 @@ def install(target: Path, file: Path, families: Sequence[str], version: str = "1
 
 def unpack(target: Path, file: Path, families: Sequence[str]) -> Path:
     """Put such a package into `target` as an installer leaves it there, without the time that pip takes."""
-    wheel = _wheel(target.parent / f"{target.name}-wheels", file, families, "1.0")
-    with zipfile.ZipFile(wheel) as archive:
+    package = wheel(target.parent / f"{target.name}-wheels", file, families, "1.0")
+    with zipfile.ZipFile(package) as archive:
         archive.extractall(target)
     return target
 
 
-def _wheel(folder: Path, file: Path, families: Sequence[str], version: str) -> Path:
+def wheel(folder: Path, file: Path, families: Sequence[str], version: str) -> Path:
+    """Build a package that holds one module."""
     name = file.stem
     info = f"{name}-{version}.dist-info"
     points = "".join(f"[skillrunner.{family}]\n{name} = {name}\n\n" for family in families)
@@ -69,11 +70,11 @@ def _wheel(folder: Path, file: Path, families: Sequence[str], version: str) -> P
     }
     record = "".join(f"{path},,\n" for path in (*held, f"{info}/RECORD"))
     folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / f"{name}-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
+    made = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(made, "w") as archive:
         for path, text in {**held, f"{info}/RECORD": record}.items():
             archive.writestr(path, text)
-    return wheel
+    return made
 
 
 @pytest.fixture(scope="session")

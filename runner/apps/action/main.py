@@ -10,6 +10,7 @@ from runner.apps.action.attempts import decide_again, host_of, without_attempts
 from runner.apps.action.event import first_key, read_event
 from runner.apps.action.job_input import JobInput, read_job_input
 from runner.apps.action.job_output import JobOutput
+from runner.apps.action.kept import lay_out
 from runner.apps.action.preflight import dangers, overrides, refuse, unreadable_danger
 from runner.apps.action.read_only import READ_ONLY, gets_read_only_token, without_publishing
 from runner.apps.action.runs import (
@@ -81,9 +82,11 @@ def _step(
         _preview(step, decisions, event)
     elif command == "run":
         ran = run_all(step, [one for one in decisions if _starts(one)], event)
-    presence.write(report.summary(job, trusted, decisions, ran))
+    kept = lay_out(trusted.runs, [one.decision.run_id for one in ran if one.is_stored], job.temp)
+    presence.write(report.summary(job, trusted, decisions, ran, kept[0] if kept else ""))
     code = max((exit_code(one.end) for one in ran), default=ExitCode.OK)
-    return code, report.outputs(event, decisions, ran)
+    said = {"artifact": kept[0], "artifact-path": str(kept[1])} if kept else {}
+    return code, report.outputs(event, decisions, ran) | said
 
 
 def _decided(step: ActionStep, command: str, decide: DecideFunction, now: datetime) -> list[Decision]:

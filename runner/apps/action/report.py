@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.apps.action.job_input import JobInput
 from runner.apps.action.job_output import JobOutput
+from runner.apps.action.kept import hint_there
 from runner.apps.action.runs import RunResult
 from runner.apps.action.trusted import TrustedRepository
 from runner.core.errors import RunnerError
@@ -37,10 +38,14 @@ def verdict_text(decision: Decision) -> str:
 
 
 def summary(
-    job: JobInput, repository: TrustedRepository, decisions: Sequence[Decision], ran: Sequence[RunResult]
+    job: JobInput,
+    repository: TrustedRepository,
+    decisions: Sequence[Decision],
+    ran: Sequence[RunResult],
+    artifact: str,
 ) -> str:
-    """The job's summary, in Markdown."""
-    return "\n".join([*_faults(repository), *_decisions(job, decisions), *_runs(ran)])
+    """The job's summary, in Markdown; `artifact` is the name of what is kept of its runs, or empty."""
+    return "\n".join([*_faults(repository), *_decisions(job, decisions), *_runs(ran, artifact)])
 
 
 def _faults(trusted: TrustedRepository) -> Iterator[str]:
@@ -68,7 +73,7 @@ def _cost(one: RunResult) -> str:
     return "" if one.cost_at_least is None else f"at least ${one.cost_at_least:.2f}"
 
 
-def _runs(ran: Sequence[RunResult]) -> Iterator[str]:
+def _runs(ran: Sequence[RunResult], artifact: str) -> Iterator[str]:
     if not ran:
         return
     yield from ("### Runs\n", "| skill | run | end | cost | result |", "|---|---|---|---|---|")
@@ -80,10 +85,13 @@ def _runs(ran: Sequence[RunResult]) -> Iterator[str]:
     yield ""
     for one in ran:
         if one.end.reason is not None and one.end.hint:
-            yield f"- **{one.decision.skill}**: {_cell(one.end.message)} Next: {_cell(one.end.hint)}"
+            hint = hint_there(one.end.hint, artifact)
+            yield f"- **{one.decision.skill}**: {_cell(one.end.message)} Next: {_cell(hint)}"
     for one in ran:
         if one.answer and not any(_OPENS.match(receipt.url) for receipt in one.receipts):
             yield f"\n### {one.decision.skill} said\n\n{neutralise(one.answer, _LONGEST_ANSWER)}\n"
+    if artifact:
+        yield f"\nThe record, transcript and patch of each run are in the artifact `{artifact}`."
 
 
 def _link(receipt: Receipt) -> str:

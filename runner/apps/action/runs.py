@@ -32,6 +32,11 @@ class RunResult:
     cost_at_least: float | None = None
     answer: str = ""  # what its agent said last
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether there was a run, and not a failure to start one."""
+        return self.decision.verdict is Verdict.STARTED
+
 
 @dataclass(frozen=True, slots=True)
 class _Due:

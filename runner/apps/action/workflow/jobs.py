@@ -114,7 +114,7 @@ def _publishing(skill: Skill) -> Mapping[str, str]:
 def _steps(
     use: Use, inputs: Mapping[str, str], before: Mapping[str, str], env: Mapping[str, str]
 ) -> list[Mapping[str, Any]]:
-    chosen = {"config": use.config, "sandbox": use.sandbox}
+    chosen = {"config": use.config, "plugins": use.plugins or None, "sandbox": use.sandbox}
     if use.app:
         chosen["app-id"] = f"${{{{ vars.{APP_ID} }}}}"
         chosen["app-private-key"] = f"${{{{ secrets.{APP_KEY} }}}}"

@@ -23,6 +23,7 @@ _KEPT = {
     "action": (str,),
     "app": (bool,),
     "config": (str, type(None)),
+    "plugins": (str,),
     "runs_on": (str,),
     "sandbox": (str, type(None)),
 }
@@ -36,6 +37,7 @@ class Use:
     config: str | None = None  # the configuration file, where it is not skillrunner.yaml
     sandbox: str | None = None
     app: bool = False  # publish as a GitHub App
+    plugins: str = ""  # packages to install besides, one a line
     runs_on: str = "ubuntu-latest"
     limits: Limits = Limits()  # of skills that state none
     other_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)  # secrets, by kind of harness
@@ -52,6 +54,8 @@ class Use:
 def header_comment(use: Use) -> str:
     """The comment at the head of the file."""
     kept = {name: value for name, value in asdict(use).items() if name in _KEPT}
+    if not use.plugins:
+        del kept["plugins"]
     return f"{_HEAD}{_CHOICES}{json.dumps(kept, sort_keys=True)}\n"
 
 
@@ -73,6 +77,6 @@ def _read(text: str) -> dict[str, Any] | None:
         kept = parse_json(text)
     except ValueError:
         return None
-    if not isinstance(kept, dict) or kept.keys() != _KEPT.keys():
+    if not isinstance(kept, dict) or {"plugins", *kept} != _KEPT.keys():
         return None
-    return kept if all(isinstance(kept[name], kinds) for name, kinds in _KEPT.items()) else None
+    return kept if all(isinstance(value, _KEPT[name]) for name, value in kept.items()) else None

@@ -35,7 +35,9 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
     """
     from runner.skills import load
     from runner.skills.discover import skills_of_paths
+    from runner.triggers import action_triggers
 
+    action_triggers()  # of installed packages: two that hear the same event fit no repository
     found = skills_of_paths(paths) if paths else _here(context.obj.root, config)
     loaded = load(found.files, plain=True)
     faults, warnings = sorted({*found.faults, *loaded.faults}), sorted(set(loaded.warnings))

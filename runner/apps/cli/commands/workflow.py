@@ -31,8 +31,11 @@ def command() -> None:
 @click.option("--app/--no-app", default=None, help="Publish as a GitHub App, whose pull requests start CI.")
 @click.option("--runs-on", metavar="LABEL", help="The runners that the jobs run on.")
 @click.option("--sandbox", help="What isolates the harnesses.")
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="NAME==VERSION", help="A package to install besides."
+)
 @click.pass_context
-def sync(context: click.Context, /, check: bool, **chosen: Any) -> None:
+def sync(context: click.Context, /, check: bool, plugins: tuple[str, ...], **chosen: Any) -> None:
     """Write .github/workflows/skillrunner.yml with exactly what the enabled skills need.
 
     What is not given stays as it is in the file that is there.
@@ -42,6 +45,7 @@ def sync(context: click.Context, /, check: bool, **chosen: Any) -> None:
 
     root = discover(context.obj.root).root
     present = _present(root / FILE)
+    chosen["plugins"] = "\n".join(plugins) if plugins else None
     skills, use = _look(root, context.obj, present, chosen)
     text = render(skills, use)
     if check:

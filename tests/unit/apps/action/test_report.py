@@ -35,20 +35,20 @@ def test_a_run_leads_to_its_changed_files(receipts: tuple[Receipt, ...], url: st
 
 
 def test_the_summary_links_what_can_be_opened() -> None:
-    (row,) = [line for line in _runs([result(FILE, PAGE, PULL)]) if line.startswith("| docs")]
+    (row,) = [line for line in _runs([result(FILE, PAGE, PULL)], "") if line.startswith("| docs")]
     assert row.endswith("| [page](https://pages/1), [pull_request #7](https://g/o/r/pull/7) |")
-    (row,) = [line for line in _runs([result(FILE)]) if line.startswith("| docs")]
+    (row,) = [line for line in _runs([result(FILE)], "") if line.startswith("| docs")]
     assert row.endswith("| all was published |")
 
 
 def test_the_summary_shows_an_answer_where_nothing_was_published() -> None:
     answered = replace(result(), answer="# Seven\n\nSeven modules, @everyone.")
-    shown = "\n".join(_runs([answered]))
+    shown = "\n".join(_runs([answered], ""))
     assert "### docs said" in shown
     assert "Seven modules" in shown
     assert "@everyone" not in shown
     assert "# Seven" not in shown
-    assert "said" not in "\n".join(_runs([replace(result(PULL), answer="x")]))
+    assert "said" not in "\n".join(_runs([replace(result(PULL), answer="x")], ""))
 
 
 def test_the_actions_outputs_name_the_pull_request_among_others() -> None:

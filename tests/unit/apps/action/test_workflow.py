@@ -322,3 +322,13 @@ def test_an_identity_token_is_a_right_and_no_secret() -> None:
     assert jobs["docs"]["permissions"]["id-token"] == "write"
     assert list(jobs["docs"]["steps"][0]["env"]) == ["DOCS_TOKEN"]
     assert "id-token" not in jobs["tidy"]["permissions"]
+
+
+def test_plugins_are_installed_by_each_step_and_stay_when_the_file_is_written_again() -> None:
+    asked = replace(USE, plugins="acme-skillrunner==1.0\nneeded==2.1")
+    text = render(skills(a="on: {release: {}}\n"), asked)
+    jobs = YAML(typ="safe").load(text)["jobs"]
+    given = {name: job["steps"][0]["with"]["plugins"] for name, job in jobs.items()}
+    assert given == dict.fromkeys(("plan", "a"), "acme-skillrunner==1.0\nneeded==2.1")
+    assert Use(**choices(text)).plugins == asked.plugins
+    assert "plugins" not in render(skills(a="on: {release: {}}\n"), USE)
