@@ -6,9 +6,9 @@ from typing import Any
 
 from runner.core.jsonl import json_object
 from runner.core.model import Exit, Message, Outcome, Stream, TranscriptEvent, Unknown
+from runner.core.partial_json import PartialObject, join_lines, parts, strip_terminal_codes
 from runner.harnesses import Reader
 from runner.harnesses._fields import MAX_TEXT, beginning
-from runner.harnesses._partial_json import PartialObject, join_lines, parts, strip_terminal_codes
 from runner.harnesses.outcome import Tally, judge
 
 _LONGEST = 256 * 1024  # characters of a torn object that later lines may complete

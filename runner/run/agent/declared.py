@@ -2,36 +2,48 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.jsonl import json_object
 from runner.core.model import DeclaredOutput
+from runner.core.partial_json import PartialObject, parts, strip_terminal_codes
 
 MAX_BYTES = 1024**2
 MAX_OUTPUTS = 100
 
 
 def parse_file(content: bytes, problem: Callable[[str], None]) -> Iterator[DeclaredOutput]:
-    """Parse the lines of the file; `content` may be one byte longer than the limit.
+    """Parse the objects of the file; `content` may be one byte longer than the limit.
 
-    A bad line is reported as a problem, and the other lines still count.
+    They are meant to be one a line. What agents write instead counts too: several on a line, or one on
+    several. What is no whole object is reported as a problem, and the others still count.
     """
-    lines = [line for line in content[:MAX_BYTES].splitlines() if line.strip()]
+    found = list(_objects(content[:MAX_BYTES]))
     if len(content) > MAX_BYTES:
         problem(f"declared outputs are over {MAX_BYTES} bytes: the rest is not read")
-        lines = lines[:-1]  # it may be cut
-    if len(lines) > MAX_OUTPUTS:
+        found = found[:-1] if found and found[-1] is None else found  # it is cut
+    if len(found) > MAX_OUTPUTS:
         problem(f"over {MAX_OUTPUTS} declared outputs: the rest is not read")
-    for number, line in enumerate(lines[:MAX_OUTPUTS], 1):
-        data = json_object(line)
+    for number, data in enumerate(found[:MAX_OUTPUTS], 1):
         if data is None or not isinstance(data.get("kind"), str):
             problem(f'declared output {number} is not a JSON object with a "kind"')
         else:
             yield DeclaredOutput(
                 kind=data["kind"], fields={key: value for key, value in data.items() if key != "kind"}
             )
+
+
+def _objects(content: bytes) -> Iterator[Mapping[str, Any] | None]:
+    """The objects of the file in their order, and None for each text between them."""
+    lines = [line for line in content.splitlines() if line.strip()]
+    read = [json_object(line) for line in lines]
+    if None not in read:
+        yield from read
+        return
+    for part in parts(strip_terminal_codes(content)):
+        yield None if isinstance(part, str | PartialObject) else part
 
 
 @dataclass(slots=True)

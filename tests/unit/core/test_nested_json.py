@@ -10,10 +10,10 @@ from sqlalchemy import insert
 from runner.apps.action import event, job_input, workflow
 from runner.core.errors import RunnerError
 from runner.core.jsonl import json_object
+from runner.core.partial_json import parts
 from runner.core.payload import MAX_DEPTH, is_deep, parse_json
 from runner.gateway import mcp
 from runner.gateway.model import cassette
-from runner.harnesses._partial_json import parts
 from runner.publish.outputs import _marker
 from runner.run.environment.devcontainer import parse_devcontainer
 from runner.run.testing import case_file

@@ -231,6 +231,14 @@ def test_cost_is_told_of_the_whole_session(talk: Talk) -> None:
     assert usage == Usage(tokens_in=10, tokens_out=2, tokens_cached=3, cost_usd=0.25)
 
 
+@pytest.mark.parametrize("reason", ["", "a_new_one"])
+def test_an_end_without_a_reason_that_the_protocol_knows_is_no_good_end(talk: Talk, reason: str) -> None:
+    talk.end(talk.open(), reason)
+    outcome = talk.reader.outcome(exited(), True)
+    assert (outcome.ok, outcome.reason) == (False, Reason.HARNESS_FAILED)
+    assert (reason or "does not say why") in outcome.message
+
+
 @pytest.mark.parametrize("reason", ["refusal", "max_tokens", "max_turn_requests", "cancelled"])
 def test_another_reason_to_stop_is_no_good_end(talk: Talk, reason: str) -> None:
     talk.end(talk.open(), reason)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from runner.core.jsonl import MAX_LINE
 from runner.core.model import Finish, Message, TranscriptEvent, Unknown
+from runner.core.partial_json import PartialObject, parts, repair_object, strip_terminal_codes
 from runner.harnesses import HARNESSES
-from runner.harnesses._partial_json import PartialObject, parts, repair_object, strip_terminal_codes
 from runner.harnesses.claude_code import ClaudeCodeReader
 from tests.parts.recordings import exited, read
 

@@ -34,7 +34,9 @@ def command(options: "Options", run: str, as_json: bool) -> None:
 
 
 def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
-    """The whole record of a run: its own fields, and lists of all that belongs to it."""
+    """The whole record of a run: its own fields, and all that belongs to it."""
+    from runner.apps.console import answer_text
+
     return {
         **asdict(runs.run(run_id)),
         "checks": [asdict(check) for check in runs.checks(run_id)],
@@ -43,6 +45,7 @@ def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
         "artifacts": [asdict(artifact) for artifact in runs.artifacts(run_id)],
         "events": [{"seq": seq, **asdict(event)} for seq, event in runs.events(run_id)],
         "spec": runs.spec_document(run_id),
+        "answer": answer_text(runs, run_id),
     }
 
 

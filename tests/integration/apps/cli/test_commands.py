@@ -106,6 +106,24 @@ def test_events_are_checked(project: Project) -> None:
     assert "cannot tell" in piped.err
 
 
+QUESTION = """
+description: Count the modules
+on: {manual: {}}
+harness: {kind: command, command: [sh, -c, "echo There are seven modules."]}
+output: {none: {}}
+"""
+
+
+def test_an_answer_is_printed_and_kept(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit(skill_files("count", QUESTION))
+    done = project.skillrunner("run", "count")
+    assert (done.code, done.out.splitlines()[0].partition(":")[0]) == (0, "succeeded")
+    assert "\nThere are seven modules.\n" in done.out
+    assert "said        There are seven modules." in project.skillrunner("show").out
+    assert project.skillrunner("show", "--json").json()["answer"] == "There are seven modules."
+
+
 def test_show_logs_and_diff(ran: Project) -> None:
     shown = ran.skillrunner("show").out
     for words in (
@@ -148,7 +166,7 @@ def test_logs_follow_a_run_that_goes_on(project: Project) -> None:
         followed = project.skillrunner("logs", "-f")
     finally:
         running.wait(timeout=60)
-    assert followed.out.splitlines()[:2] == ["one", "two"]
+    assert [line[9:] for line in followed.out.splitlines()[:2]] == ["one", "two"]
     assert "-- succeeded" in followed.out
 
 

@@ -49,3 +49,39 @@ def test_a_bad_line_is_a_problem_and_the_others_count() -> None:
     found = tuple(parse_file(b'{"kind": "comment", "body": 1}\nno\n{"kind": 5}\n\n[]\n', problems.append))
     assert found == (one(1),)
     assert len(problems) == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"kind": "comment", "body": "a"}{"kind": "comment", "body": "b"}',
+        b'\xef\xbb\xbf{"kind": "comment", "body": "a"}\n{\n  "kind": "comment",\n  "body": "b"\n}\n',
+        b'{"kind": "comment", "body": "a"}\r\n\x1b[0m{"kind": "comment", "body": "b"}\0\r\n',
+        b'{"kind": "comment",\r "body": "a"} {"kind": "comment", "body": "b"}',
+    ],
+)
+def test_objects_that_are_not_one_a_line_count_too(content: bytes) -> None:
+    problems = list[str]()
+    assert list(parse_file(content, problems.append)) == [one("a"), one("b")]
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"kind": "comment", "body": "a"}\n{"kind": "comment", "body": "half of',
+        b'{"kind": "comment", "body": "a"}\n{"kind": "x", "with": [{"kind": "comment", "body": "b"},',
+        b'done: {"kind": "comment", "body": "a"}',
+    ],
+)
+def test_what_is_no_whole_object_is_told_and_not_taken(content: bytes) -> None:
+    problems = list[str]()
+    assert list(parse_file(content, problems.append)) == [one("a")]
+    assert len(problems) == 1
+
+
+def test_an_output_that_the_limit_cuts_is_not_taken() -> None:
+    problems = list[str]()
+    line = json.dumps({"kind": "comment", "body": "x" * (MAX_BYTES // 2)}).encode() + b"\n"
+    assert len(list(parse_file((line * 2)[: MAX_BYTES + 1], problems.append))) == 1
+    assert problems == [f"declared outputs are over {MAX_BYTES} bytes: the rest is not read"]
