@@ -156,3 +156,82 @@ def test_a_secret_in_a_models_name_is_masked(costs: Costs) -> None:
     assert costs.kept(run_id, "calls.jsonl")[0]["model"] == "***"
     run_id, end = costs.run(1, limit=1, model="abcdefghijklmnop", secrets=secrets)
     assert "abcdefghijklmnop" not in end.message + end.hint
+
+
+class FailingReader(ContentReader):
+    """A harness whose model does not answer, and that cannot say why."""
+
+    def outcome(self, ended: Exit, changed: bool) -> Outcome:
+        return Outcome(ok=False, reason=Reason.HARNESS_FAILED, message="the agent exited with code 1")
+
+
+class FailingHarness(CallingHarness):
+    def reader(self) -> Reader:
+        return FailingReader()
+
+
+def failed(costs: Costs, status: int, message: str, calls: int = 1, attempts: int = 1) -> tuple[str, End]:
+    costs.server.scripts[costs.name] = script = [[{"error": status, "message": message}]]
+    spec = costs.scene.spec(
+        environment=Environment(sandbox="process", image=""),
+        limits=Limits(timeout=120, idle=120, attempts=attempts),
+    )
+    return costs.scene.run(
+        spec,
+        sandbox=SANDBOXES.get("process"),
+        harness=FailingHarness(MODEL, calls),
+        model_key="sk-the-real-key-0123456789",
+        model_upstream=costs.server.url(costs.name, script),
+    )
+
+
+def test_a_refused_key_is_named_with_its_variable_and_host(costs: Costs) -> None:
+    _, end = failed(costs, 401, "invalid x-api-key: sk-the-real-key-0123456789\x1b[2J")
+    assert (end.state, end.reason, end.retryable) == (RunState.FAILED, Reason.PROVIDER_ERROR, False)
+    assert end.message.startswith(
+        "the agent exited with code 1; its model: 127.0.0.1 answered 401 to the key in ANTHROPIC_API_KEY:"
+        " invalid x-api-key: ***"
+    )
+    assert "\x1b" not in end.message
+
+
+def test_the_last_answers_of_a_provider_are_quoted(costs: Costs) -> None:
+    _, end = failed(costs, 400, "prompt is too long", calls=3)
+    assert (
+        end.message == "the agent exited with code 1; its model: 127.0.0.1 answered 400: prompt is too long"
+    )
+    assert end.reason is Reason.PROVIDER_ERROR
+
+
+def test_what_failed_before_a_good_answer_is_not_blamed(costs: Costs) -> None:
+    costs.server.failures.clear()
+    _, end = costs.run(1)
+    assert end.state is RunState.SUCCEEDED, end
+    assert "answered" not in end.message
+
+
+def test_a_refused_request_is_an_event_of_the_run(costs: Costs) -> None:
+    searching = CALL.replace('"messages": []', '"messages": [], "tools": [{"type": "web_search_20250305"}]')
+
+    class Searching(CallingHarness):
+        def launch(self, task: Task) -> Launch:
+            one = super().launch(task)
+            return replace(one, argv=(sys.executable, "-c", searching, *one.argv[3:]))
+
+    spec = costs.scene.spec(
+        environment=Environment(sandbox="process", image=""), limits=Limits(timeout=120, idle=120)
+    )
+    run_id, _ = costs.scene.run(
+        spec,
+        sandbox=SANDBOXES.get("process"),
+        harness=Searching(MODEL, 2),
+        model_key="sk-the-real-key-0123456789",
+        model_upstream=costs.server.url(costs.name, [[{"say": "Hello."}]]),
+    )
+    assert costs.server.asked(costs.name) == []
+    told = [one.message for _, one in costs.scene.store.events(run_id)]
+    assert any(
+        one.startswith("not passed on to the model: the skill does not allow the tool web_search_20250305")
+        and one.endswith("(2 times)")
+        for one in told
+    )

@@ -90,3 +90,49 @@ def test_real_agents_say_what_the_types_allow(name: str) -> None:
     assert updates
     for one in updates:
         schema.SessionNotification.model_validate(one)
+
+
+def _after_session(result: Mapping[str, Any]) -> list[Any]:
+    """What we say when a session has begun with this answer, but for the prompt."""
+    reader = acp.AcpReader()
+    talk = reader.speaker()
+    talk.begin(task("acp", command=("agent",)))
+    talk.say()
+    for number, answer in ((1, {"protocolVersion": 1}), (2, {"sessionId": "s1", **result})):
+        list(reader.read("stdout", json.dumps({"jsonrpc": "2.0", "id": number, "result": answer}).encode()))
+    said = [json.loads(line) for line in (talk.say() or b"").splitlines()]
+    return [one for one in said if one["method"] not in ("session/new", "session/prompt")]
+
+
+def _modes(current: str, *offered: str) -> dict[str, Any]:
+    available = [{"id": one, "name": one} for one in offered]
+    return {"modes": {"currentModeId": current, "availableModes": available}}
+
+
+@pytest.mark.parametrize(
+    ("current", "offered", "chosen"),
+    [
+        ("read-only", ("read-only", "auto", "full-access"), "full-access"),  # codex-acp
+        ("auto", ("read-only", "auto", "full-access"), "full-access"),
+        ("full-access", ("read-only", "full-access"), None),
+        ("plan", ("default", "plan", "bypassPermissions"), "bypassPermissions"),
+        ("plan", ("default", "plan"), None),
+        ("default", ("default", "autoEdit", "yolo"), None),  # it asks, and is allowed
+    ],
+)
+def test_an_agent_that_may_do_little_gets_a_mode_in_which_it_may_do_all(
+    current: str, offered: tuple[str, ...], chosen: str | None
+) -> None:
+    said = _after_session(_modes(current, *offered))
+    params = [one["params"] for one in said if one["method"] == "session/set_mode"]
+    assert params == ([{"sessionId": "s1", "modeId": chosen}] if chosen else [])
+    for one in params:
+        check(schema.SetSessionModeRequest, one)
+
+
+def test_a_mode_may_be_an_option_of_the_session() -> None:
+    values = [{"value": one, "name": one} for one in ("read-only", "full-access")]
+    option = {"id": "mode", "category": "mode", "currentValue": "read-only", "options": values}
+    (said,) = _after_session({"configOptions": [option]})
+    assert said["method"] == "session/set_config_option"
+    assert said["params"] == {"sessionId": "s1", "configId": "mode", "value": "full-access"}

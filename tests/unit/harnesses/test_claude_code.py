@@ -1,6 +1,7 @@
 """Claude Code: its command line, and what recordings of its sessions mean."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -291,3 +292,12 @@ def test_nothing_that_a_stream_says_breaks_the_reader(data: Any) -> None:
     assert not found.ok
     assert found.usage.tokens_in == 0
     assert not found.usage.cost_usd
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(None, None), (0.1, 4_000), (1, 8_000), (5, 32_000)])
+def test_answers_are_short_enough_for_a_small_limit(limit: float | None, longest: int | None) -> None:
+    asked = task("claude-code", limits=Limits(cost_usd=limit))
+    found = ClaudeCode().launch(asked).variables.get("CLAUDE_CODE_MAX_OUTPUT_TOKENS")
+    assert found == (None if longest is None else str(longest))
+    own = replace(asked, variables={"CLAUDE_CODE_MAX_OUTPUT_TOKENS": "1"})
+    assert "CLAUDE_CODE_MAX_OUTPUT_TOKENS" not in ClaudeCode().launch(own).variables

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from runner.core.model import (
     UsageReport,
 )
 from runner.harnesses import Launch
-from runner.harnesses.codex import Codex, CodexReader
+from runner.harnesses.codex import CONFIGURATION, Codex, CodexReader
 from tests.parts.recordings import exited, judged, read, recorded, stopped, task
 
 
@@ -213,3 +214,12 @@ def test_complaints_explain_a_death() -> None:
     found = judged(Codex(), b"", exited(101), False, stderr=b"thread 'main' panicked\nat x\n")
     assert found.message == "codex exited with code 101: thread 'main' panicked\nat x"
     assert UsageReport(usage=NONE, total=True).usage == found.usage
+
+
+@pytest.mark.parametrize(("allowed", "offered"), [((), False), (("web_search",), True)])
+def test_a_search_of_the_web_is_offered_only_where_the_skill_allows_it(
+    allowed: tuple[str, ...], offered: bool
+) -> None:
+    """Codex offers it with every request by itself, and the gateway would let none through."""
+    config = Codex().launch(replace(task("codex"), provider=allowed)).home[CONFIGURATION].decode()
+    assert ('web_search = "disabled"' in config) is not offered
