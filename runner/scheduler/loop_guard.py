@@ -27,9 +27,16 @@ def own_cause(payload: Mapping[str, Any], identity: OwnIdentity) -> str:
         return "the workflow that runs skillrunner went on"
     if _is_our_comment(payload, identity):
         return "skillrunner wrote the comment"
-    if identity.email and text_at(payload, "head_commit", "author", "email") == identity.email:
+    if _is_our_push(payload, identity):
         return "skillrunner pushed it"
     return _our_pull_request(payload, sender)
+
+
+def _is_our_push(payload: Mapping[str, Any], identity: OwnIdentity) -> bool:
+    """Anybody can write our address into a commit, and people merge what we made: we push our branches."""
+    is_ours = text_at(payload, "ref").startswith(f"refs/heads/{_marker.BRANCHES}")
+    author = text_at(payload, "head_commit", "author", "email")
+    return is_ours and bool(identity.email) and author == identity.email
 
 
 def _is_our_comment(payload: Mapping[str, Any], identity: OwnIdentity) -> bool:

@@ -13,6 +13,9 @@ from typing import Any
 
 from runner.core.payload import parse_json
 
+BRANCHES = "skillrunner/"
+"""What all our branches begin with: nothing else is pushed."""
+
 _SLUG = 80  # characters of a key in a branch's name
 _FOOTER = re.compile(
     r"^---\nrun [^\n]* · skill [^\n]*\n(?:(?!---$|<!-- skillrunner: )[^\n]*\n){0,8}"
@@ -47,7 +50,7 @@ def branch(skill: str, key: str) -> str:
     slug = slug.rstrip("-.").removesuffix(".lock") or "default"
     if key not in (slug, ""):
         slug += f"-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-    return f"skillrunner/{skill}/{slug}"
+    return f"{BRANCHES}{skill}/{slug}"
 
 
 def digest(text: str) -> str:

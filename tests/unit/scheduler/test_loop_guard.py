@@ -40,13 +40,17 @@ def comment(author: str = "ada", association: str = "OWNER", body: str = f"x\n{M
     return {"action": "created", "comment": said, "sender": {"login": "ada"}}
 
 
+def push(ref: str, email: str = "bot@example.com") -> dict[str, Any]:
+    return {"ref": ref, "head_commit": {"author": {"email": email}}, "sender": {"login": "ada"}}
+
+
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
         ({"sender": {"login": "bot[bot]"}}, "bot[bot] did it"),
         ({"workflow_run": {"path": ".github/workflows/skills.yml@main"}}, "the workflow that runs"),
         (comment(author="bot[bot]", association="NONE"), "wrote the comment"),
-        ({"head_commit": {"author": {"email": "bot@example.com"}}}, "pushed it"),
+        (push("refs/heads/skillrunner/s/k"), "pushed it"),
         (pull(), "proposed the pull request"),
     ],
 )
@@ -66,6 +70,9 @@ def test_ours(payload: dict[str, Any], words: str) -> None:
         pull(head="a human's commit"),
         pull(sender="bob"),
         pull(body="no marker"),
+        push("refs/heads/main"),
+        push("refs/tags/skillrunner/s/k"),
+        push("refs/heads/skillrunner/s/k", "ada@example.com"),
         pull(body=MARK),
         pull(ref="skillrunner/s/other"),
         pull(ref="main"),
@@ -105,3 +112,8 @@ def test_a_strangers_pull_request_with_our_marker_does_not_pass_for_ours() -> No
     """From a fork, whatever its branch is called and whatever its text says."""
     for identity in (ME, PERSON):
         assert own_cause(pull(author="eve", sender="eve", repository=2), identity) == ""
+
+
+def test_what_people_merge_is_theirs_whoever_wrote_the_commit() -> None:
+    """A stranger can write our address into a commit of a fork, so that its merge would start nothing."""
+    assert own_cause(push("refs/heads/main"), PERSON) == ""
