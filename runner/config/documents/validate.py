@@ -151,6 +151,8 @@ def _mapping_hint(model: type[BaseModel], loc: DocumentPath, value: Data) -> str
     """How names become the keys that they were meant as."""
     names = [value] if isinstance(value, str) else value
     known = known_keys(model, loc)
+    if loc and isinstance(value, str) and any(value in _tags(one) for one in _owners(model, loc)):
+        return f"write `{loc[-1]}: {{kind: {value}}}`"
     if loc and names and all(isinstance(name, str) and name in known for name in names):
         return f"write `{loc[-1]}: {{{', '.join(f'{name}: {{}}' for name in names)}}}`"
     return f"write a mapping; known here: {', '.join(known[:12])}" if known and loc else ""

@@ -166,7 +166,7 @@ def _unquoted(line: str) -> str:
 def _syntax_hint(problem: str, lines: list[str]) -> str:
     if unquoted := next(filter(None, map(_unquoted, lines)), ""):
         return unquoted
-    if "\\t" in problem or "cannot start any token" in problem:
+    if "\\t" in problem or "tab character" in problem or "cannot start any token" in problem:
         return "indent with spaces, not tabs, and put text that begins with @, `, % or { in quotes"
     if "mapping values are not allowed" in problem:
         return "put text that holds `: ` in quotes"

@@ -86,14 +86,26 @@ def relocate_session(kept: AgentSession | None, workspace: str) -> Files:
 
 
 def apply_edits(edits: Iterable[Edit], root: Path, owner: tuple[int, int] | None) -> None:
-    """Make the edits below `root`; no link is followed. Raises OSError."""
+    """Make the edits below `root`; no link is followed. Raises OSError, and RunnerError SETUP_FAILED."""
     for edit in edits:
-        if edit.content is None:
-            exchange.remove(root, edit.path, owner)
-        elif edit.mode == SYMLINK:
-            exchange.link(root, edit.path, edit.content.decode(errors="surrogateescape"), owner)
-        else:
-            exchange.put(root, edit.path, edit.content, edit.mode & 0o777, owner)
+        try:
+            _apply(edit, root, owner)
+        except NotADirectoryError as error:
+            parts = edit.path.split("/")
+            above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+            wrong = next((one for one in above if not (root / one).is_dir() or (root / one).is_symlink()), "")
+            message = f"{edit.path} cannot be written: {wrong} is a link or a file there, and no folder"
+            hint = f"let `environment.setup` leave {wrong} as the repository has it"
+            raise RunnerError(Phase.SETUP, Reason.SETUP_FAILED, message, hint=hint) from error
+
+
+def _apply(edit: Edit, root: Path, owner: tuple[int, int] | None) -> None:
+    if edit.content is None:
+        exchange.remove(root, edit.path, owner)
+    elif edit.mode == SYMLINK:
+        exchange.link(root, edit.path, edit.content.decode(errors="surrogateescape"), owner)
+    else:
+        exchange.put(root, edit.path, edit.content, edit.mode & 0o777, owner)
 
 
 def _content(path: Path | None) -> bytes:

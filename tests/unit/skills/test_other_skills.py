@@ -264,6 +264,12 @@ def fault_of(yaml: str, text: str = TEXT) -> tuple[str, str]:
             "should be a list",
             "write `- ` before its first line, and indent the others",
         ),
+        (
+            "harness: {kind: claude-code, model: sonnet}",
+            "harness: claude-code",
+            "should be a mapping",
+            "write `harness: {kind: claude-code}`",
+        ),
         ('verify: ["make docs"]', "verify: make docs", "should be a list", 'write ["make docs"]'),
         ("{types: [published]}", "{types: []}", "should not be empty", ""),
         ("attempts: 2}", "attempts: 11}", "should be at most 10", ""),
@@ -343,4 +349,4 @@ def test_no_pattern_is_shown_to_anybody() -> None:
     known = schemas()
     named = {*_patterns(known["skill"]), *_patterns(known["config"])}
     by_function = {CRON, ZONE, DURATION, SIZE, RATE, PATTERN, REF, GLOB, MCP_NAME}
-    assert named - PATTERNS.keys() - by_function == set()
+    assert named - PATTERNS.keys() - by_function == set(), "add words to runner/config/documents/wording.py"

@@ -90,6 +90,10 @@ def _look_at_git(place: "Place") -> Iterator[DoctorLine]:
     found = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
     hint = "" if found >= _GIT else "install git 2.38 or newer"
     yield DoctorLine(ok=found >= _GIT, subject="git", message=said, hint=hint)
+    try:
+        _ = place.local.head_sha
+    except RunnerError as error:
+        yield DoctorLine(ok=False, subject="git", message=error.message, hint=error.hint)
 
 
 def _look_at_plugin(place: "Place") -> Iterator[DoctorLine]:

@@ -56,3 +56,19 @@ def test_a_dangling_link_is_refused_by_name_or_published_as_it_is(shop: Project)
     shop.commit(skill_files("touch", yaml.replace("paths:", "symlinks: true, paths:")))
     assert shop.skillrunner("run", "touch").out.startswith("succeeded")
     assert shop.git("show", "skillrunner/touch/default:docs/new.md", cwd=shop.origin) == "nowhere"
+
+
+def test_a_link_that_set_up_makes_where_the_change_has_a_folder_is_named(shop: Project) -> None:
+    yaml = YAML.replace("echo made > lock.json", "ln -s /nowhere out").replace("docs/", "out/")
+    yaml = yaml.replace("echo new", "rm out; mkdir out; echo new") + 'verify: ["true"]\n'
+    shop.commit(skill_files("touch", yaml))
+    ran = shop.skillrunner("run", "touch")
+    assert "out/new.md cannot be written: out is a link or a file there, and no folder" in ran.out
+    assert "let `environment.setup` leave out as the repository has it" in ran.out
+
+
+def test_doctor_names_a_damaged_repository(shop: Project) -> None:
+    shop.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    told = shop.skillrunner("doctor")
+    assert "stands on the branch gone, which does not exist" in told.out
+    assert told.code != 0
