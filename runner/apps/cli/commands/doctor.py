@@ -85,13 +85,14 @@ def _caught(look: Callable[["Place"], Iterator[DoctorLine]], place: "Place") -> 
 
 def _look_at_git(place: "Place") -> Iterator[DoctorLine]:
     from runner.clients.git import Git
+    from runner.run.place import LocalPlace
 
     said = Git(place.root).output("version")
     found = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
     hint = "" if found >= _GIT else "install git 2.38 or newer"
     yield DoctorLine(ok=found >= _GIT, subject="git", message=said, hint=hint)
     try:
-        _ = place.local.head_sha
+        _ = place.local.head_sha if isinstance(place, LocalPlace) else ""
     except RunnerError as error:
         yield DoctorLine(ok=False, subject="git", message=error.message, hint=error.hint)
 

@@ -81,7 +81,7 @@ def test_a_bug_becomes_a_report(project: Project, monkeypatch: pytest.MonkeyPatc
     project.commit(skill_files("touch", YAML))
     project.variables["X_SECRET"] = "hide-me"
     monkeypatch.setattr(place, "local_place", None)
-    done = project.skillrunner("list")
+    done = project.skillrunner("doctor")
     assert done.code == 70
     assert "Traceback" not in done.err
     (report,) = (project.state / "reports").iterdir()
