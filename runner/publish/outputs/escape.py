@@ -7,7 +7,9 @@ references and URLs", "Linking a pull request to an issue", "Skipping workflow r
 """
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import unquote
 
 from runner.core.redact import escape_invisible
 
@@ -18,17 +20,21 @@ if TYPE_CHECKING:  # the parser is loaded where something is published
     from markdown_it.token import Token
 
 _ZERO = "\u200b"  # between a sign and a name: looks the same, links nothing
-_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+# GitHub's words are of ASCII letters: after any other letter a mention or reference begins.
+_MENTION = re.compile(r"(?<![A-Za-z0-9_])@(?=[A-Za-z0-9])")
 _CLOSING = re.compile(
     r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)(?=(?:[\w.-]+/[\w.-]+)?#\d|https?://)", re.IGNORECASE
 )
-_REFERENCE = re.compile(r"(#|\bGH-)(?=\d)", re.IGNORECASE)
+_REFERENCE = re.compile(r"(#|(?<![A-Za-z0-9_])GH-)(?=\d)", re.IGNORECASE)
+_USER = re.compile(r"(https?://)[^\s/@<>()\[\]]{1,200}@", re.IGNORECASE)
 _ON_GITHUB = re.compile(
-    r"(https?://)(?:www\.)?(github\.com/[\w.-]+/[\w.-]+/(?:issues|pull|discussions|commit)/)", re.IGNORECASE
+    r"(?<![\w.@-])((?:https?:)?//)?(?:www\.)?(github\.com)\.?(?::\d*)?(/[^\s<>()\[\]]*)", re.IGNORECASE
 )
+_ACTING_PATH = re.compile(r"/(?:issues|pulls?|discussions|commits?)/", re.IGNORECASE)
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _SKIP = re.compile(
-    r"\[([^\[\]\n]*\b(?:skip|no)\b[^\[\]\n]*)\]|\*\*\*(NO_CI)\*\*\*|\b(skip-checks)(?=:)", re.IGNORECASE
+    r"\[([^\[\]\n]*\b(?:skip|no)\b[^\[\]\n]*)\]|(?:\*\*\*)?(\bNO_CI\b)(?:\*\*\*)?|\bskip-(checks)(?=\s*:)",
+    re.IGNORECASE,
 )
 _INFO = re.compile(r"[A-Za-z0-9+#.-]{1,20}")
 _ACTING_CODE = frozenset({"suggestion", "mermaid", "geojson", "topojson", "stl"})
@@ -64,19 +70,27 @@ def fence(text: str) -> str:
 
 
 def _inert(text: str) -> str:
-    text = _ON_GITHUB.sub(
-        r"\1redirect.\2", text
-    )  # that host leads there, and leaves no note at the other end
+    text = _ON_GITHUB.sub(_elsewhere, _USER.sub(r"\1", text))
     text = _CLOSING.sub(rf"\1{_ZERO}\2", text)
     text = _REFERENCE.sub(rf"\1{_ZERO}", text)
     text = _SKIP.sub(_no_directive, _TAG.sub(f"<{_ZERO}", text))
     return _MENTION.sub(f"@{_ZERO}", text).replace("[!", f"[{_ZERO}!")
 
 
+def _elsewhere(found: re.Match[str]) -> str:
+    """An address of an issue and its like, by a host that leads there and leaves no note at the other end.
+
+    However it is written: with a port, a dot at the end, or letters in per cent.
+    """
+    if not _ACTING_PATH.search(unquote(found[3])):
+        return found[0]
+    return f"{found[1] or ''}redirect.{found[2]}{found[3]}"
+
+
 def _no_directive(found: re.Match[str]) -> str:
     if found[1] is not None:
         return f"({found[1]})"
-    return found[2] or f"{found[3]} "
+    return f"NO_{_ZERO}CI" if found[2] else f"skip {found[3]}"
 
 
 def _written(text: str) -> str:
@@ -133,7 +147,7 @@ def _allowed(tokens: "Sequence[Token]") -> "Iterator[Token]":
                 )  # one that was left open may end without
                 yield token
             case "inline":
-                children = list(_allowed_inline(token.children or []))
+                children = list(_inert_texts(_allowed_inline(token.children or [])))
                 token.children = _strong(children) if bold and children else children
                 yield token
             case _:
@@ -159,13 +173,22 @@ def _lines(text: str) -> "Iterator[Token]":
     for number, line in enumerate(line.strip() for line in text.splitlines() if line.strip()):
         if number:
             yield Token("softbreak", "br", 0)
-        yield _text(line)
+        yield _plain(_inert(line))
 
 
-def _text(content: str) -> "Token":
+def _plain(content: str) -> "Token":
     from markdown_it.token import Token
 
-    return Token("text", "", 0, content=_inert(content))
+    return Token("text", "", 0, content=content)
+
+
+def _inert_texts(children: "Iterator[Token]") -> "Iterator[Token]":
+    """Texts that stand side by side once a link between them is gone are read as one, and made inert."""
+    for kind, group in groupby(children, lambda token: token.type):
+        if kind == "text":
+            yield _plain(_inert("".join(token.content for token in group)))
+        else:
+            yield from group
 
 
 def _strong(children: "list[Token]") -> "list[Token]":
@@ -181,14 +204,15 @@ def _allowed_inline(children: "Sequence[Token]") -> "Iterator[Token]":
     for token in children:
         match token.type:
             case "text" | "html_inline":
-                yield _text(token.content)
+                yield _plain(token.content)
             case "image":
-                yield _text(f"(image: {token.content or 'untitled'})")
+                yield _plain(f"(image: {token.content or 'untitled'})")
             case "link_open" if not str(token.attrs.get("href", "")).startswith("https://"):
                 dropped.append(str(token.attrs.get("href", "")))
             case "link_open":
                 dropped.append("")
-                token.attrs = {"href": _ON_GITHUB.sub(r"\1redirect.\2", str(token.attrs["href"]))}
+                address = _USER.sub(r"\1", str(token.attrs["href"]))
+                token.attrs = {"href": _ON_GITHUB.sub(_elsewhere, address)}
                 token.info = token.markup = ""
                 yield token
             case "link_close":
@@ -204,6 +228,6 @@ def _end_of_link(token: "Token", address: str) -> "Iterator[Token]":
         token.info = token.markup = ""
         yield token
         return
-    yield Token("text", "", 0, content=" (")
+    yield _plain(" (")
     yield Token("code_inline", "code", 0, content=address.replace("`", "%60"), markup="`")
-    yield Token("text", "", 0, content=")")
+    yield _plain(")")
