@@ -13,7 +13,7 @@ from runner.run.stages import gateway
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
 from runner.run.stages.judge import judge, save_answer
 from runner.run.stages.publication import Publication, find
-from runner.run.stages.publish import publish, withdraw
+from runner.run.stages.publish import Published, publish, withdraw
 from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
@@ -81,7 +81,7 @@ def _attempt(context: RunContext) -> End:
         ).end
 
 
-def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
+def _run(context: RunContext, stack: ExitStack) -> Published:
     if (unpublished := find(context)) is not None:
         return _publish_kept(*unpublished, stack)
     context.record.enter_state(RunState.PREPARING)
@@ -124,15 +124,15 @@ def _run(context: RunContext, stack: ExitStack) -> tuple[Receipt, ...]:
     return publish(context, ready, changeset)
 
 
-def _publish_kept(context: RunContext, ready: Publication, stack: ExitStack) -> tuple[Receipt, ...]:
+def _publish_kept(context: RunContext, ready: Publication, stack: ExitStack) -> Published:
     """An earlier attempt did all the work and was stopped while it published: only that is done again."""
     context.record.enter_state(RunState.PUBLISHING, "what the attempt before has left is published")
     return publish(context, ready, stack.enter_context(open_changeset(context)))
 
 
-def _end_of(receipts: tuple[Receipt, ...]) -> End:
-    message = "; ".join(_describe(one) for one in receipts)
-    if all(one.action == "unchanged" for one in receipts):
+def _end_of(published: Published) -> End:
+    message = "; ".join((*map(_describe, published.receipts), *published.refused))
+    if all(one.action == "unchanged" for one in published.receipts):
         return RunnerError(Phase.PUBLISH, Reason.UNCHANGED, message).end
     return End(state=RunState.SUCCEEDED, phase=Phase.PUBLISH, message=message)
 

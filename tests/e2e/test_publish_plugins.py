@@ -96,6 +96,38 @@ def test_when_the_second_output_fails_the_first_stays_and_is_made_once(
     assert len(json.loads(ready.skillrunner("pr", "list", "--all", "--json").out)) == 1
 
 
+def test_a_pull_request_that_a_person_closed_keeps_no_other_output_back(
+    ready: Project, tmp_path: Path
+) -> None:
+    record(ready)
+    assert ready.skillrunner("pr", "close", "1").code == 0
+    (tmp_path / "reports/page.md").unlink()
+    ran = record(ready)
+    assert [one["kind"] for one in ran["receipts"]] == ["file_report"]
+    assert (tmp_path / "reports/page.md").exists()
+    assert ran["state"] == "succeeded"
+    assert (
+        f"; no pull request: local:{ready.origin}#1 proposed this and was closed unmerged"
+        in ran["end"]["message"]
+    )
+    assert len(json.loads(ready.skillrunner("pr", "list", "--all", "--json").out)) == 1
+
+
+def test_a_commit_of_a_person_keeps_no_other_output_back(ready: Project, tmp_path: Path) -> None:
+    record(ready)
+    ready.git("fetch", "-q", "origin", "skillrunner/page/default")
+    ready.git("checkout", "-q", "-b", "theirs", "FETCH_HEAD")
+    ready.write({"docs/theirs.md": "Theirs.\n"})
+    ready.git("add", "-A")
+    ready.git("commit", "-q", "-m", "Theirs")
+    ready.git("push", "-q", "origin", "HEAD:skillrunner/page/default")
+    ready.git("checkout", "-q", "main")
+    (tmp_path / "reports/page.md").unlink()
+    ran = record(ready)
+    assert (ran["state"], [one["kind"] for one in ran["receipts"]]) == ("succeeded", ["file_report"])
+    assert "no pull request: skillrunner/page/default has a commit by Ada" in ran["end"]["message"]
+
+
 def test_a_pull_request_goes_to_another_forge(ready: Project) -> None:
     """It serves the origin, as a folder for pull requests lies beside that."""
     pulls = ready.origin.with_suffix(".pulls")

@@ -93,8 +93,9 @@ class Output(Plugin, Protocol):
     def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
         """Publish it, or find that it is published. Killed anywhere and called again, it ends the same.
 
-        Raises RunnerError where nothing was published, with the reason that says why; with NO_CHANGES, where
-        there is nothing to publish, the run's other outputs are published all the same.
+        Raises RunnerError where nothing was published, with the reason that says why. The run's other outputs
+        are published all the same after NO_CHANGES, where there is nothing to publish, and CLOSED_BY_HUMAN or
+        HUMAN_COMMIT, where a person refused it.
         """
         ...
 

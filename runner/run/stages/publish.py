@@ -1,6 +1,6 @@
 """The publication of a proposal by the outputs of its spec."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from runner.core.errors import RunnerError
 from runner.core.model import Check, Outcome, Phase, Proposal, Reason, Receipt
@@ -9,11 +9,24 @@ from runner.run.context import RunContext
 from runner.run.stages.publication import Publication, discard
 from runner.workspace.changeset import Changeset
 
+_REFUSED_BY_PEOPLE = (Reason.CLOSED_BY_HUMAN, Reason.HUMAN_COMMIT)
+"""A person's no to one output is none to the others."""
 
-def publish(context: RunContext, ready: Publication, changeset: Changeset) -> tuple[Receipt, ...]:
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The receipts of a run's outputs, and what a person refused."""
+
+    receipts: tuple[Receipt, ...]
+    refused: tuple[str, ...]  # a sentence each
+
+
+def publish(context: RunContext, ready: Publication, changeset: Changeset) -> Published:
     """Publish by every output, in the order of the spec; each receipt is recorded before the next begins.
 
-    Raises RunnerError of the first output that fails, or NO_CHANGES when none had anything to publish.
+    What a person refused, by closing it or by committing there, is left out, and so is what has no changes:
+    the other outputs are published all the same. Raises RunnerError of the first output that fails, or of what was
+    left out, where none was published.
     """
     try:
         return _publish(context, ready, changeset)
@@ -22,10 +35,11 @@ def publish(context: RunContext, ready: Publication, changeset: Changeset) -> tu
         raise
 
 
-def _publish(context: RunContext, ready: Publication, changeset: Changeset) -> tuple[Receipt, ...]:
+def _publish(context: RunContext, ready: Publication, changeset: Changeset) -> Published:
     offer = _offer(context, ready.proposal, ready.patch, ready.outcome, ready.checks)
     receipts: list[Receipt] = []
     nothing: list[RunnerError] = []
+    refused: list[str] = []
     with context.record.stage(Phase.PUBLISH):
         for output in context.spec.outputs:
             context.parts.stop()
@@ -33,16 +47,21 @@ def _publish(context: RunContext, ready: Publication, changeset: Changeset) -> t
             try:
                 receipt = context.parts.outputs[output.kind].publish(own, context.parts.forge, changeset)
             except RunnerError as error:
-                if error.reason is not Reason.NO_CHANGES:
+                if error.reason not in (Reason.NO_CHANGES, *_REFUSED_BY_PEOPLE):
                     raise
-                context.record.add_event(f"no {output.kind.replace('_', ' ')}: {error.message}")
-                nothing.append(_told(error, _withdraw(context, own, changeset)))
+                told = f"no {output.kind.replace('_', ' ')}: {error.message}"
+                context.record.add_event(told)
+                if error.reason is Reason.NO_CHANGES:
+                    nothing.append(_told(error, _withdraw(context, own, changeset)))
+                else:
+                    nothing.insert(0, error)
+                    refused.append(told)
             else:
                 context.record.add_receipt(receipt)
                 receipts.append(receipt)
         if nothing and not receipts:
             raise nothing[0]
-    return tuple(receipts)
+    return Published(tuple(receipts), tuple(refused))
 
 
 def withdraw(
