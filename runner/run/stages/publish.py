@@ -24,9 +24,9 @@ class Published:
 def publish(context: RunContext, ready: Publication, changeset: Changeset) -> Published:
     """Publish by every output, in the order of the spec; each receipt is recorded before the next begins.
 
-    What a person refused, by closing it or by committing there, is left out, and so is what has no changes:
-    the other outputs are published all the same. Raises RunnerError of the first output that fails, or of what was
-    left out, where none was published.
+    What a person refused, by closing it or by committing there, is left out, and so is what has no changes.
+    The other outputs are published all the same. Raises RunnerError of the first output that fails, or of
+    one that was left out, where none was published.
     """
     try:
         return _publish(context, ready, changeset)
