@@ -91,9 +91,12 @@ def _build(context: RunContext, path: str, folder: str = "") -> str:
 def _may_reach_network(context: RunContext, found: BuildContext, path: str, folder: str) -> bool:
     """Whether what a build runs was agreed to: it is on the base's branch, or the same in the skill's commit.
 
-    What an agent or a stranger proposes is built as well, and runs sealed.
+    What an agent proposes on a branch of ours is built as well, and runs sealed. A run on an event's commit
+    builds from the default branch.
     """
     spec, mirror = context.spec, context.parts.mirror
+    if spec.trusted_sha:
+        return True
     branch = f"refs/heads/{spec.base_ref}"
     agreed = not spec.base_ref.startswith(OWN_BRANCHES)
     merged = mirror.git.run("merge-base", "--is-ancestor", spec.base_sha, branch, ok=(0, 1, 128)).code == 0

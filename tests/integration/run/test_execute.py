@@ -1,5 +1,6 @@
 """The main path with a sandbox that only pretends: every end, stored with its reason."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from runner.clients.docker.build import Build
 from runner.config.documents import Model
 from runner.core.errors import RunnerError
 from runner.core.model import (
@@ -195,6 +197,30 @@ def test_what_is_not_merged_is_built_without_a_network(
     )
     scene.run(spec)
     assert built == [network]
+
+
+def test_a_run_on_an_events_commit_builds_from_the_default_branch(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[tuple[bool, bytes]] = []
+
+    def build(_: FakeKind, wanted: Build, *__: Any) -> str:
+        packed = io.BytesIO()
+        wanted.write(packed)
+        built.append((wanted.network, packed.getvalue()))
+        return "x"
+
+    monkeypatch.setattr(FakeKind, "build", build)
+    main = scene.project.commit({"Dockerfile": "FROM x\nCOPY a.txt /\n", "a.txt": "one\n"})
+    scene.project.git("checkout", "-q", "-b", "theirs")
+    proposed = scene.project.commit({"a.txt": "evil\n"})
+    scene.mirror.fetch(Remote(url=str(scene.project.origin)))
+    spec = scene.spec("print:done")
+    environment = replace(spec.environment, image="", dockerfile="Dockerfile")
+    skill = replace(spec.skill, commit=main)
+    scene.run(replace(spec, skill=skill, environment=environment, base_sha=proposed, trusted_sha=main))
+    ((network, packed),) = built
+    assert (network, b"one\n" in packed, b"evil" in packed) == (True, True, False)
 
 
 def test_a_branch_of_ours_is_not_merged_by_being_there(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
