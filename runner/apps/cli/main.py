@@ -41,6 +41,8 @@ VERBS = {
     "diff": "Show what a run proposed.",
     "pr": "Work with the pull requests of the local forge.",
     "action": "Decide and run inside a GitHub workflow.",
+    "schema": "Print the JSON schema of a file or record.",
+    "completion": "Print what a shell needs to complete command lines.",
     "doctor": "Check what a run needs, and say the next command.",
 }
 

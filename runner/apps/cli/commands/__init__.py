@@ -6,6 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
+from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -13,6 +16,17 @@ if TYPE_CHECKING:
     from runner.config.settings import Config
     from runner.run.place import LocalPlace
     from runner.store.records import RunScope
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+
+
+def say_result(as_json: bool, text: str, **facts: object) -> None:
+    """Print what a command did: a line for people, or the facts as JSON."""
+    if as_json:
+        say_json(facts)
+    else:
+        say(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

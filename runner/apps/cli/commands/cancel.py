@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import scope_of
-from runner.apps.terminal import say
+from runner.apps.cli.commands import json_option, say_result, scope_of
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -17,8 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run")
 @click.option("--reason", default="somebody cancelled it", help="Why, for those who look at it later.")
+@json_option
 @click.pass_obj
-def command(options: "Options", run: str, reason: str) -> None:
+def command(options: "Options", run: str, reason: str, as_json: bool) -> None:
     """Cancel RUN: its container is stopped, and nothing of it is published."""
     from runner.apps.cli.commands.worker import config_of
     from runner.run.bootstrap import open_worker_store
@@ -30,7 +30,6 @@ def command(options: "Options", run: str, reason: str) -> None:
             message = f"run {found.id} has ended: {found.end.state}"
             hint = f"skillrunner show {found.id}"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
-        if RunQueue(store).request_stop(found.id, reason, datetime.now(UTC)):
-            say(f"asked to stop: {found.id}")
-        else:
-            say(f"cancelled before it began: {found.id}")
+        began = RunQueue(store).request_stop(found.id, reason, datetime.now(UTC))
+    text = f"{'asked to stop' if began else 'cancelled before it began'}: {found.id}"
+    say_result(as_json, text, id=found.id, result="stopping" if began else "cancelled")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.terminal import say
+from runner.apps.cli.commands import json_option, say_result
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -31,8 +31,9 @@ harnesses:
 
 
 @click.command()
+@json_option
 @click.pass_obj
-def command(options: "Options") -> None:
+def command(options: "Options", as_json: bool) -> None:
     """Prepare the repository: writes skillrunner.yaml and skills/, and touches nothing that is there."""
     from runner.clients.git import discover
     from runner.config.settings import FILE
@@ -40,13 +41,13 @@ def command(options: "Options") -> None:
     root = discover(options.root).root
     config, skills = root / FILE, root / "skills"
     with write_errors():
-        if config.exists():
-            say(f"{FILE} is there already")
-        else:
+        written = not config.exists()
+        if written:
             config.write_text(_CONFIG)
-            say(f"wrote {FILE}")
         skills.mkdir(exist_ok=True)
-    say("next: skillrunner new NAME, and skillrunner doctor")
+    told = f"wrote {FILE}" if written else f"{FILE} is there already"
+    following = "next: skillrunner new NAME, and skillrunner doctor"
+    say_result(as_json, f"{told}\n{following}", written=[FILE] if written else [], root=str(root))
 
 
 @contextmanager

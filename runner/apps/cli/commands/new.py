@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import place_of_options
+from runner.apps.cli.commands import json_option, place_of_options, say_result
 from runner.apps.cli.commands.init import write_errors
-from runner.apps.terminal import say
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
@@ -63,8 +62,9 @@ Say what to do, what to leave alone, and when to do nothing.
 @click.argument("name")
 @click.option("--trigger", type=click.Choice(list(_TRIGGERS)), default="manual", show_default=True)
 @click.option("--harness", type=click.Choice(list(_HARNESSES)), default="claude-code", show_default=True)
+@json_option
 @click.pass_obj
-def command(options: "Options", name: str, trigger: str, harness: str) -> None:
+def command(options: "Options", name: str, trigger: str, harness: str, as_json: bool) -> None:
     """Make the skill NAME in the first of the configured skill folders."""
     from runner.skills.loader import NAME
 
@@ -77,9 +77,11 @@ def command(options: "Options", name: str, trigger: str, harness: str) -> None:
         message = f"{folder.relative_to(place.local.root)} is there already"
         raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint="choose another name")
     yaml = _YAML.replace("TRIGGER", _TRIGGERS[trigger]).replace("HARNESS", _HARNESSES[harness])
+    written = [str((folder / file).relative_to(place.local.root)) for file in ("skill.yaml", "SKILL.md")]
     with write_errors():
         folder.mkdir(parents=True)
         for file, text in (("skill.yaml", yaml), ("SKILL.md", _PROMPT)):
             (folder / file).write_text(text.replace("NAME", name))
-            say(f"wrote {(folder / file).relative_to(place.local.root)}")
-    say(f"next: write the instructions, then skillrunner validate, then skillrunner run {name} --dry-run")
+    following = f"write the instructions, then skillrunner validate, then skillrunner run {name} --dry-run"
+    lines = [*(f"wrote {one}" for one in written), f"next: {following}"]
+    say_result(as_json, "\n".join(lines), name=name, written=written)

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import place_of_options, settings, stands_in_worker_folder
+from runner.apps.cli.commands import (
+    json_option,
+    place_of_options,
+    say_result,
+    settings,
+    stands_in_worker_folder,
+)
 from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
@@ -118,8 +124,9 @@ def show(options: "Options", number: int, repository: str | None, as_json: bool)
 @command.command()
 @click.argument("number", type=int)
 @_repository
+@json_option
 @click.pass_obj
-def merge(options: "Options", number: int, repository: str | None) -> None:
+def merge(options: "Options", number: int, repository: str | None, as_json: bool) -> None:
     """Merge pull request NUMBER into its base; a base that is checked out is brought along.
 
     What you have merged by hand is only noted as merged.
@@ -135,38 +142,43 @@ def merge(options: "Options", number: int, repository: str | None) -> None:
         mirror = Mirror(place.config.state, remote.url)
         mirror.fetch(remote)
         merged = commands.merge_pull_request(number, Changeset(Path(scratch) / "merge.git", mirror.objects))
-    say(f"#{number} {merged.state} into {merged.base}")
+    say_result(as_json, f"#{number} {merged.state} into {merged.base}", **asdict(merged))
 
 
 @command.command()
 @click.argument("number", type=int)
 @_repository
+@json_option
 @click.pass_obj
-def close(options: "Options", number: int, repository: str | None) -> None:
+def close(options: "Options", number: int, repository: str | None, as_json: bool) -> None:
     """Close pull request NUMBER unmerged: what it proposed is not proposed again."""
     with _forge(options, repository) as (_, forge):
-        say(f"#{number} {forge.commands().close_pull_request(number).state}")
+        pull = forge.commands().close_pull_request(number)
+    say_result(as_json, f"#{number} {pull.state}", **asdict(pull))
 
 
 @command.command()
 @click.argument("number", type=int)
 @_repository
+@json_option
 @click.pass_obj
-def reopen(options: "Options", number: int, repository: str | None) -> None:
+def reopen(options: "Options", number: int, repository: str | None, as_json: bool) -> None:
     """Open the closed pull request NUMBER again: it is kept up to date from then on."""
     with _forge(options, repository) as (_, forge):
-        say(f"#{number} {forge.commands().reopen_pull_request(number).state}")
+        pull = forge.commands().reopen_pull_request(number)
+    say_result(as_json, f"#{number} {pull.state}", **asdict(pull))
 
 
 @command.command()
 @click.argument("number", type=int)
 @click.argument("label")
 @_repository
+@json_option
 @click.pass_obj
-def label(options: "Options", number: int, repository: str | None, label: str) -> None:
+def label(options: "Options", number: int, repository: str | None, label: str, as_json: bool) -> None:
     """Set LABEL on pull request NUMBER: skillrunner:take-over gives a branch back after others' commits."""
     from runner.apps.console import one_line
 
     with _forge(options, repository) as (_, forge):
-        labels = forge.commands().label_pull_request(number, label).labels
-    say(one_line(f"#{number} {', '.join(labels)}"))
+        pull = forge.commands().label_pull_request(number, label)
+    say_result(as_json, one_line(f"#{number} {', '.join(pull.labels)}"), **asdict(pull))

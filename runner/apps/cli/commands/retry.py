@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import scope_of
-from runner.apps.terminal import say
+from runner.apps.cli.commands import json_option, say_result, scope_of
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run
 from runner.core.model.decision import Decision, Verdict
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run")
 @click.option("--current", is_flag=True, help="With the skill as it is now, not as it was then.")
+@json_option
 @click.pass_obj
-def command(options: "Options", run: str, current: bool) -> None:
+def command(options: "Options", run: str, current: bool, as_json: bool) -> None:
     """Queue what RUN did once more: the same skill, the same event, on the newest code of its base."""
     from runner.apps.cli.commands.worker import config_of
     from runner.run.bootstrap import open_worker_store
@@ -32,7 +32,8 @@ def command(options: "Options", run: str, current: bool) -> None:
         if found.end is None:
             message, hint = f"run {found.id} has not ended", f"skillrunner cancel {found.id}"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
-        say(f"queued: {_queue(store, found, current)}")
+        queued = _queue(store, found, current)
+    say_result(as_json, f"queued: {queued}", id=queued, retries=found.id)
 
 
 def _queue(store: "Store", found: Run, current: bool) -> str:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.cli.commands import scope_of, settings
-from runner.apps.terminal import say
+from runner.apps.cli.commands import json_option, say_result, scope_of, settings
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -24,8 +23,9 @@ _TOLD = {"stop": "somebody stopped it", "pause": "somebody paused it", "resume":
     "--pause", "act", flag_value="pause", help="Have it stand still, and the clocks of its limits too."
 )
 @click.option("--resume", "act", flag_value="resume", help="Have it go on after a pause.")
+@json_option
 @click.pass_obj
-def command(options: "Options", run: str, text: str, act: "MessageAction | None") -> None:
+def command(options: "Options", run: str, text: str, act: "MessageAction | None", as_json: bool) -> None:
     """Tell the agent of RUN what TEXT says: its present turn ends, and the next one begins with it."""
     from runner.run import bootstrap
     from runner.store import messages
@@ -35,4 +35,4 @@ def command(options: "Options", run: str, text: str, act: "MessageAction | None"
     with bootstrap.open_store(settings(options)) as runs:
         found = runs.run(run, scope_of(options))
         messages.send(runs, found.id, text or _TOLD[act or "say"], datetime.now(UTC), act or "say")
-        say(f"sent: {found.id}")
+    say_result(as_json, f"sent: {found.id}", id=found.id, act=act or "say")

@@ -4,13 +4,14 @@ import logging
 import os
 import sys
 import threading
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import state_dir, who_am_i
+from runner.apps.cli.commands import json_option, say_result, state_dir, who_am_i
 from runner.apps.cli.commands.worker_drain import drain
 from runner.apps.cli.commands.worker_status import pause_text, status
 from runner.apps.terminal import log_to, say
@@ -124,8 +125,11 @@ def _log(quiet: bool) -> None:
 @click.argument("skill", default="")
 @click.option("--repository", default="", help="Only there.")
 @click.option("--reason", default="", help="Why, for those who ask.")
+@json_option
 @click.pass_obj
-def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, reason: str) -> None:
+def pause(
+    given: tuple["Options", "Config"], /, skill: str, repository: str, reason: str, as_json: bool
+) -> None:
     """Hold SKILL, or everything: what is due is decided as held."""
     from runner.run.bootstrap import open_worker_store
     from runner.scheduler.obstacles import Pause
@@ -133,15 +137,17 @@ def pause(given: tuple["Options", "Config"], /, skill: str, repository: str, rea
 
     now, who = datetime.now(UTC), who_am_i()
     with open_worker_store(given[1]) as store:
-        hold(store, Pause(repository=repository, skill=skill, reason=reason, at=now, who=who))
-    say(f"paused: {pause_text(repository, skill)}")
+        made = Pause(repository=repository, skill=skill, reason=reason, at=now, who=who)
+        hold(store, made)
+    say_result(as_json, f"paused: {pause_text(repository, skill)}", **asdict(made))
 
 
 @command.command()
 @click.argument("skill", default="")
 @click.option("--repository", default="", help="Only there.")
+@json_option
 @click.pass_obj
-def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) -> None:
+def resume(given: tuple["Options", "Config"], /, skill: str, repository: str, as_json: bool) -> None:
     """Hold SKILL, or everything, no longer."""
     from runner.run.bootstrap import open_worker_store
     from runner.store.pauses import resume as go_on
@@ -150,34 +156,36 @@ def resume(given: tuple["Options", "Config"], /, skill: str, repository: str) ->
         if not go_on(store, repository, skill, datetime.now(UTC)):
             message = f"{pause_text(repository, skill)} was not paused"
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner worker status")
-    say(f"resumed: {pause_text(repository, skill)}")
+    text = f"resumed: {pause_text(repository, skill)}"
+    say_result(as_json, text, repository=repository, skill=skill)
 
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
+@json_option
 @click.pass_obj
-def backup(given: tuple["Options", "Config"], /, file: Path, force: bool) -> None:
+def backup(given: tuple["Options", "Config"], /, file: Path, force: bool, as_json: bool) -> None:
     """Copy the database into FILE, and check the copy. A worker may go on meanwhile."""
     from runner.store.backup import back_up
 
     size = back_up(_database(given[1], "pg_dump --format=custom --file FILE {0}"), file, force=force)
-    say(f"backed up: {file}, {size:,} bytes")
+    say_result(as_json, f"backed up: {file}, {size:,} bytes", file=str(file), size=size)
 
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace the database that is there; it is kept beside.")
+@json_option
 @click.pass_obj
-def restore(given: tuple["Options", "Config"], /, file: Path, force: bool) -> None:
+def restore(given: tuple["Options", "Config"], /, file: Path, force: bool, as_json: bool) -> None:
     """Put the database from FILE in its place. The worker, and whoever else uses it, has to end first."""
     from runner.store.backup import restore as put_back
 
     place = _database(given[1], "pg_restore --clean --if-exists {0} FILE")
     aside = put_back(file, place, datetime.now(UTC), force=force)
-    say(f"restored: {place}")
-    if aside is not None:
-        say(f"what was there is now {aside}")
+    text = f"restored: {place}" + (f"\nwhat was there is now {aside}" if aside else "")
+    say_result(as_json, text, restored=str(place), aside=str(aside) if aside else None)
 
 
 def _database(config: "Config", instead: str) -> Path:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.apps.terminal import say
+from runner.apps.cli.commands import json_option
+from runner.apps.terminal import say, say_json
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import Phase, Reason
 
@@ -22,8 +23,9 @@ _LOOK = 0.5  # seconds between two looks at who has ended
 @click.argument("worker", default="")
 @click.option("--wait", is_flag=True, help="Return when they have ended; exit with 1 if one died instead.")
 @click.option("--now", is_flag=True, help="Stop what runs, as a second SIGTERM does.")
+@json_option
 @click.pass_obj
-def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bool) -> None:
+def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bool, as_json: bool) -> None:
     """Ask WORKER (its id, or how that begins), or all, to take nothing more, finish what runs, and end."""
     from runner.run.bootstrap import open_worker_store
     from runner.store.workers import WorkerStore
@@ -31,12 +33,14 @@ def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bo
     with open_worker_store(given[1]) as store:
         meant = _meant(WorkerStore(store).list_living(), worker)
         WorkerStore(store).request_stop([one.id for one in meant], 2 if now else 1)
-        for one in meant:
-            say(f"asked to end: {one.id}")
-        if not meant:
-            say("no worker runs")
-        if wait and _wait(store, {one.id for one in meant}):
-            raise click.exceptions.Exit(ExitCode.FAILED)
+        ids = [one.id for one in meant]
+        if not as_json:
+            say("\n".join(f"asked to end: {one}" for one in ids) or "no worker runs")
+        died = wait and _wait(store, set(ids), quiet=as_json)
+    if as_json:
+        say_json({"asked": ids, "died": died if wait else None})
+    if died:
+        raise click.exceptions.Exit(ExitCode.FAILED)
 
 
 def _meant(living: "list[Worker]", name: str) -> "list[Worker]":
@@ -50,7 +54,7 @@ def _meant(living: "list[Worker]", name: str) -> "list[Worker]":
     raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
 
 
-def _wait(store: "Store", asked: set[str]) -> bool:
+def _wait(store: "Store", asked: set[str], *, quiet: bool) -> bool:
     """Wait until all have ended; return whether one of them died."""
     from runner.apps.worker.lease import HeartbeatMonitor, uptime
     from runner.store.workers import WorkerStore
@@ -64,7 +68,7 @@ def _wait(store: "Store", asked: set[str]) -> bool:
         for one in sorted({*dead, *lost}):
             say(f"died: {one}", err=True)
             died = True
-        for one in sorted(asked - set(living) - set(lost)):
+        for one in sorted(asked - set(living) - set(lost)) if not quiet else ():
             say(f"ended: {one}")
         asked = set(living) - set(dead)
         if asked:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.apps.cli.commands import json_option, say_result
 from runner.apps.terminal import say
 from runner.core.errors import ExitCode, RunnerError
 from runner.core.model import Phase, Reason
@@ -34,8 +35,11 @@ def command() -> None:
 @click.option(
     "--plugin", "plugins", multiple=True, metavar="NAME==VERSION", help="A package to install besides."
 )
+@json_option
 @click.pass_context
-def sync(context: click.Context, /, check: bool, plugins: tuple[str, ...], **chosen: Any) -> None:
+def sync(
+    context: click.Context, /, check: bool, plugins: tuple[str, ...], as_json: bool, **chosen: Any
+) -> None:
     """Write .github/workflows/skillrunner.yml with exactly what the enabled skills need.
 
     What is not given stays as it is in the file that is there.
@@ -48,16 +52,17 @@ def sync(context: click.Context, /, check: bool, plugins: tuple[str, ...], **cho
     chosen["plugins"] = "\n".join(plugins) if plugins else None
     skills, use = _look(root, context.obj, present, chosen)
     text = render(skills, use)
-    if check:
+    if check and not as_json:
         context.exit(_compare(present, text))
-    if text == present:
-        say(f"{FILE} is up to date")
-    else:
+    is_current, needs = text == present, list(_needs(enabled_skills(skills), use))
+    if not is_current and not check:
         _write(root / FILE, text)
-        say(f"wrote {FILE}")
-        for line in _needs(enabled_skills(skills), use):
-            say(line)
-        say(f"next: git add {FILE} && git commit")
+    told = [f"wrote {FILE}", *needs, f"next: git add {FILE} && git commit"]
+    text = f"{FILE} is up to date" if is_current else "\n".join(told)
+    facts = {"file": FILE, "up_to_date": is_current, "written": not is_current and not check, "needs": needs}
+    say_result(as_json, text, **facts)
+    if check and not is_current:
+        context.exit(ExitCode.FAILED)
 
 
 def _present(path: Path) -> str:
