@@ -34,7 +34,7 @@ from runner.harnesses import Harness, Launch, Reader, Speaker, Task
 from runner.harnesses._acp import Conversation
 from runner.harnesses._fields import count, mapping, mappings, maybe_number, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
-from runner.harnesses._model_apis import MODELS, model_variables
+from runner.harnesses.model_apis import MODELS, model_variables
 from runner.harnesses.outcome import judge
 
 

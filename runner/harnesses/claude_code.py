@@ -32,8 +32,8 @@ from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, maybe_number, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
-from runner.harnesses._model_apis import ANTHROPIC
 from runner.harnesses._session_paths import project_files
+from runner.harnesses.model_apis import ANTHROPIC
 
 SYSTEM_PROMPT = "system-prompt.md"
 SERVERS = "mcp.json"

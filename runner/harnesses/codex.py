@@ -31,7 +31,7 @@ from runner.core.units import Maybe
 from runner.harnesses import Files, Harness, Launch, Package, Reader, Sessions, Task
 from runner.harnesses._fields import count, mapping, mappings, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
-from runner.harnesses._model_apis import OPENAI_RESPONSES
+from runner.harnesses.model_apis import OPENAI_RESPONSES
 
 
 class CodexOptions(Model):

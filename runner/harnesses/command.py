@@ -11,7 +11,7 @@ from runner.core.model import Exit, Message, Outcome, Reason, Stream, Transcript
 from runner.core.units import Maybe
 from runner.harnesses import OURS, Harness, Launch, Reader, Task
 from runner.harnesses._fields import beginning
-from runner.harnesses._model_apis import MODELS, model_variables
+from runner.harnesses.model_apis import MODELS, model_variables
 from runner.harnesses.outcome import Tally, outcome_of_exit, outcome_of_stop
 
 _MAX_LINES = 100  # that are its answer, where it changes nothing

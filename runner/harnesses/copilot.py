@@ -32,7 +32,7 @@ from runner.harnesses import Harness, Launch, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, mappings, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
-from runner.harnesses._model_apis import OPENAI
+from runner.harnesses.model_apis import OPENAI
 
 INSTRUCTIONS = ".copilot/copilot-instructions.md"
 SERVERS = "mcp.json"

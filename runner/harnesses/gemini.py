@@ -31,7 +31,7 @@ from runner.harnesses._fields import count, mapping, text, unknown_event
 from runner.harnesses._fields import status as told_status
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
-from runner.harnesses._model_apis import GEMINI
+from runner.harnesses.model_apis import GEMINI
 
 SETTINGS = ".gemini/settings.json"
 INSTRUCTIONS = ".gemini/GEMINI.md"

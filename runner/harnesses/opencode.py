@@ -30,7 +30,7 @@ from runner.core.units import Maybe
 from runner.harnesses import Harness, Launch, Package, Reader, Task
 from runner.harnesses._fields import count, mapping, status, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
-from runner.harnesses._model_apis import OPENAI_CHAT
+from runner.harnesses.model_apis import OPENAI_CHAT
 
 INSTRUCTIONS = "opencode-instructions.md"
 

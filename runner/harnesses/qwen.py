@@ -27,8 +27,8 @@ from runner.harnesses._content import content_block, tool_result
 from runner.harnesses._fields import count, mapping, mappings, text, unknown_event
 from runner.harnesses._json_reader import JsonReader
 from runner.harnesses._mcp import servers
-from runner.harnesses._model_apis import OPENAI_CHAT
 from runner.harnesses._session_paths import project_files
+from runner.harnesses.model_apis import OPENAI_CHAT
 
 SETTINGS = "qwen-settings.json"
 _EXIT_CODE = re.compile(r"^Exit Code: (\d{1,3})$", re.MULTILINE)  # in the result of a failed shell command

@@ -29,6 +29,7 @@ class Example:
 
 EXAMPLES: tuple[Example, ...] = (
     Example("make_harness", ("harnesses",), "gnu-make"),
+    Example("line_agent_harness", ("harnesses",), "line-agent"),
     Example("niced_sandbox", ("sandboxes",), "niced"),
     Example("file_report_output", ("outputs",), "file_report"),
     Example("json_files_forge", ("forges",), "json_files"),

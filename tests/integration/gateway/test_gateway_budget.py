@@ -21,7 +21,7 @@ from runner.gateway.model.budget import Account
 from runner.gateway.model.refusals import BudgetError
 from runner.gateway.server import GatewayAddress
 from runner.harnesses import ModelAccess
-from runner.harnesses._model_apis import ANTHROPIC, GEMINI, OPENAI
+from runner.harnesses.model_apis import ANTHROPIC, GEMINI, OPENAI
 from tests.parts.model_server import Server
 
 KEY = "sk-the-real-key-0123456789"

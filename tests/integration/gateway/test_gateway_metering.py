@@ -18,9 +18,9 @@ from runner.gateway import factory
 from runner.gateway.model.budget import Account, Call
 from runner.gateway.model.refusals import BudgetError
 from runner.gateway.server import GatewayAddress
-from runner.harnesses._model_apis import OPENAI
 from runner.harnesses.claude_code import ClaudeCode
 from runner.harnesses.codex import Codex
+from runner.harnesses.model_apis import OPENAI
 from tests.parts.gateway import open_gateway
 from tests.parts.model_server import ModelServer, Server
 from tests.parts.protocols.steps import TOKENS_IN, TOKENS_OUT

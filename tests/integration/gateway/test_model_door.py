@@ -7,7 +7,7 @@ import pytest
 
 from runner.gateway.model.budget import Account
 from runner.harnesses import ModelAccess
-from runner.harnesses._model_apis import ANTHROPIC, GEMINI, MODELS, OPENAI
+from runner.harnesses.model_apis import ANTHROPIC, GEMINI, MODELS, OPENAI
 from tests.integration.gateway.test_gateway import call
 from tests.integration.gateway.test_gateway_budget import KEY, Provider, metered, post
 from tests.integration.gateway.test_gateway_metering import answering
