@@ -17,7 +17,7 @@ from runner.core.paths import with_home
 from runner.harnesses import HARNESSES, Harness
 from runner.publish.forges import AUTO, Forge, ForgeContext, choose_kind, token_variables
 from runner.publish.outputs import OUTPUTS, BotIdentity
-from runner.run.place import Host, Place, SecretLookup
+from runner.run.place import Host, LocalPlace, Place, SecretLookup
 from runner.run.plan import Base, Defaults
 from runner.sandboxes import SANDBOXES
 from runner.workspace.mirror import Mirror
@@ -77,7 +77,8 @@ def make_forge(place: Place, runs: "Store") -> Forge:
     A remote on a host that no forge knows is never left aside silently: with a token at hand, it was meant.
     """
     kind = choose_kind(place.origin, place.config)
-    if place.config.forge == AUTO and kind.fallback and not kind.serves(place.origin, place.config):
+    is_there = bool(place.origin) and kind.serves(place.origin, place.config)
+    if place.config.forge == AUTO and kind.fallback and not is_there:
         _refuse_unknown_host(place)
     context = ForgeContext(
         config=place.config,
@@ -94,6 +95,11 @@ def make_forge(place: Place, runs: "Store") -> Forge:
 def _refuse_unknown_host(place: Place) -> None:
     host = remote_host(place.origin)
     token = next((one for one in token_variables(place.config) if os.environ.get(one)), "")
+    remotes = place.local.remotes if isinstance(place, LocalPlace) and not place.origin else {}
+    if token and any(map(remote_host, remotes.values())):
+        message = f"no remote is called origin, {token} is set, and there are {', '.join(sorted(remotes))}"
+        hint = "git remote rename NAME origin; to keep pull requests on this machine: SKILLRUNNER_FORGE=local"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
     if not host or not token:
         return
     message = f"the remote is on {host}, which no forge here serves, and {token} is set: {place.origin}"

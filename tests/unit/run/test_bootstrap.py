@@ -245,4 +245,13 @@ def test_the_only_remote_is_the_one_that_is_meant(project: Project, monkeypatch:
     project.git("remote", "rename", "origin", "upstream")
     assert local_place(project.root, None, {}).origin == "https://github.com/o/r"
     project.git("remote", "add", "fork", "https://github.com/me/r")
-    assert local_place(project.root, None, {}).origin == ""
+    found = local_place(project.root, None, {})
+    assert found.origin == ""
+    monkeypatch.setenv("GITHUB_TOKEN", "a-token")
+    with bootstrap.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
+        bootstrap.make_forge(found, runs)
+    assert (
+        caught.value.message
+        == "no remote is called origin, GITHUB_TOKEN is set, and there are fork, upstream"
+    )
+    assert "git remote rename NAME origin" in caught.value.hint
