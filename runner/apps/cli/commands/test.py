@@ -103,8 +103,8 @@ def _verdict(stage: "TestBench", skill: "Skill", case: "Case", update: bool) -> 
 
 
 def _print(verdict: "CaseVerdict") -> None:
-    mark = click.style("ok", fg="green") if verdict.ok else click.style("FAILED", fg="red")
-    say(f"{mark} {verdict.skill}/{verdict.case} ({verdict.seconds:.1f} s)")
+    mark, colour = ("ok", "green") if verdict.ok else ("FAILED", "red")
+    say(f"{mark} {verdict.skill}/{verdict.case} ({verdict.seconds:.1f} s)", colour=colour)
     for text in (*verdict.problems, *(f"warning: {one}" for one in verdict.warnings)):
         for line in escape_invisible(text).splitlines():
             say(f"    {line}")
