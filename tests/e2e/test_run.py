@@ -95,6 +95,7 @@ def test_a_failed_verification_may_open_a_draft(project: Project) -> None:
 
 
 def test_dry_run_shows_the_prompt_and_changes_nothing(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
     project.commit(writing("cat > docs/new.md"))
     done = project.skillrunner("run", "touch-up", "--dry-run")
     assert done.code == 0, done.err
