@@ -1,8 +1,7 @@
 """The composition root: creates the objects that the configuration and a spec name."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,47 +27,6 @@ if TYPE_CHECKING:
     from runner.run.context import Parts, RunOptions
     from runner.run.environment.install import Install, Program
     from runner.store import LocalPullRequests, Store
-
-
-@contextmanager
-def open_store(config: Config) -> Iterator["Store"]:
-    """Open the configured store, and end the runs of this machine whose process is gone."""
-    from runner.store import Store
-
-    # A worker's database is for those who are given its address: who is not has a store of their own.
-    variable = config.worker.database
-    opened = Store(config.state, os.environ.get(variable, "") if variable else "")
-    try:
-        if lost := opened.sweep_lost():
-            _sweep(set(lost))
-        yield opened
-    finally:
-        opened.close()
-
-
-@contextmanager
-def open_worker_store(config: Config) -> Iterator["Store"]:
-    """Open the store of the worker. Raises RunnerError when it cannot be opened."""
-    from runner.store import Store
-
-    variable = config.worker.database
-    server = os.environ.get(variable, "") if variable else ""
-    if variable and not server:
-        message = f"worker.database names {variable}, and the environment does not hold it"
-        hint = f"export {variable}=postgresql://user@host/database"
-        raise RunnerError(Phase.LOAD, Reason.INVALID_CONFIG, message, hint=hint)
-    opened = Store(config.state, server)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-def _sweep(lost: set[str]) -> None:
-    """Remove the sandboxes of lost runs. A sandbox that cannot be removed now ends by itself later."""
-    for kind in SANDBOXES.all().values():
-        with suppress(RunnerError):
-            kind.sweep(lambda origin: origin.run_id not in lost)
 
 
 def make_forge(place: Place, runs: "Store") -> Forge:

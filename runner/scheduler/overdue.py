@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from runner.core.units import span_text
-from runner.skills import Skill
-from runner.triggers.slots import next_due
+
+if TYPE_CHECKING:
+    from runner.skills import Skill
 
 
 class AlertKind(StrEnum):
@@ -66,8 +68,10 @@ class UnreadableRepository:
     next_try: datetime | None = None  # None: with the next poll
 
 
-def first_due(skill: Skill, decided: datetime) -> datetime | None:
+def first_due(skill: "Skill", decided: datetime) -> datetime | None:
     """The first slot of a skill after `decided`; None: it has no schedule."""
+    from runner.triggers.slots import next_due
+
     return min((next_due(one, decided) for one in skill.schedules), default=None)
 
 

@@ -16,7 +16,7 @@ from runner.config.settings import FILE, Config, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote
 from runner.publish.forges import Forge
-from runner.run import bootstrap
+from runner.run import bootstrap, stores
 from runner.run.place import Host, Place
 from runner.run.start import SkillSource, introduction_times
 from runner.scheduler.loop_guard import OwnIdentity
@@ -65,7 +65,7 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
         origin=f"{job.server_url}/{job.repository}",
         token=token,
     )
-    runs = stack.enter_context(bootstrap.open_store(asked))
+    runs = stack.enter_context(stores.open_store(asked))
     forge = bootstrap.make_forge(place, runs)
     base, mirror = bootstrap.find_base(place, forge, None)
     config = _config(job, mirror.directory, base.sha, flags)

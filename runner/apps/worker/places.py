@@ -11,7 +11,7 @@ from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason
 from runner.publish.forges import locate_repository
-from runner.run import bootstrap
+from runner.run import bootstrap, stores
 from runner.run.place import Place
 
 
@@ -49,7 +49,7 @@ def doctor(config: Config) -> Iterator[DoctorLine]:
         message = f"{config.state} cannot be written"
         yield DoctorLine(ok=False, subject="state", message=message, hint="run this as the worker's user")
         return
-    with bootstrap.open_worker_store(config) as runs:
+    with stores.open_worker_store(config) as runs:
         for name, place in served_places(config).items():
             try:
                 forge = bootstrap.make_forge(place, runs)

@@ -7,12 +7,13 @@ Only the variables that the configuration names, and the keys of models, are loo
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.harnesses import HARNESSES
-from runner.publish.forges import FORGES
+
+if TYPE_CHECKING:
+    from runner.config.settings import Config
 
 
 class Variables:
@@ -31,11 +32,13 @@ class Variables:
         self._set = set(found)
 
 
-def from_files(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
+def from_files(config: "Config", environ: Mapping[str, str]) -> dict[str, str]:
     """The variables whose values lie in files, and these values.
 
     Raises RunnerError INVALID_CONFIG where both NAME and NAME_FILE are set, or the file holds nothing.
     """
+    if not any(name.endswith("_FILE") and name != "SSL_CERT_FILE" for name in environ):
+        return {}  # and nobody is asked which keys the harnesses know
     given = sorted(name for name in set(_wanted(config)) if environ.get(f"{name}_FILE"))
     for name in given:
         if environ.get(name):
@@ -43,7 +46,10 @@ def from_files(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: _content(name, Path(environ[f"{name}_FILE"])) for name in given}
 
 
-def _wanted(config: Config) -> Iterator[str]:
+def _wanted(config: "Config") -> Iterator[str]:
+    from runner.harnesses import HARNESSES
+    from runner.publish.forges import FORGES
+
     worker = config.worker
     yield from filter(None, (kind.token_variable(config) for kind in FORGES.all().values()))
     yield from ("PGPASSWORD", worker.database) if worker.database else ()

@@ -20,7 +20,7 @@ from runner.core.errors import RunnerError
 from runner.core.locks import lock
 from runner.core.model import Phase, Reason
 from runner.core.retrying import delay
-from runner.run.bootstrap import open_worker_store
+from runner.run.stores import open_worker_store
 from runner.store import Store
 
 log = logging.getLogger("skillrunner.worker")

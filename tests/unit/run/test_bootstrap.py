@@ -10,7 +10,7 @@ import pytest
 from runner.config.settings import FILE, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
-from runner.run import bootstrap
+from runner.run import bootstrap, stores
 from runner.run.place import LocalPlace, local_place
 from tests.parts.cli import Project, skill_files
 
@@ -47,13 +47,13 @@ def with_origin(place: LocalPlace, url: str) -> LocalPlace:
 )
 def test_the_forge_follows_from_origin(place: LocalPlace, url: str, forge: Any, name: str) -> None:
     found = replace(with_origin(place, url), config=place.config.model_copy(update={"forge": forge}))
-    with bootstrap.open_store(found.config) as runs:
+    with stores.open_store(found.config) as runs:
         assert bootstrap.make_forge(found, runs).name == name
 
 
 def test_an_unknown_forge_is_named(place: LocalPlace) -> None:
     found = replace(place, config=place.config.model_copy(update={"forge": "githup"}))
-    with bootstrap.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
+    with stores.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
         bootstrap.make_forge(found, runs)
     assert caught.value.message == "there is no `githup` among the forges"
     assert caught.value.hint == "did you mean github? there are: github, local"
@@ -64,7 +64,7 @@ def test_github_needs_an_origin_there(place: LocalPlace) -> None:
         with_origin(place, "https://elsewhere.example/o/r"),
         config=place.config.model_copy(update={"forge": "github"}),
     )
-    with bootstrap.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
+    with stores.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
         bootstrap.make_forge(found, runs)
     assert caught.value.reason is Reason.FORGE_NOT_FOUND
     assert "--forge local" in caught.value.hint
@@ -147,7 +147,7 @@ def test_with_a_token_a_host_that_no_forge_knows_is_refused_with_what_to_write(
 ) -> None:
     found = with_origin(place, url)
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
-    with bootstrap.open_store(found.config) as runs:
+    with stores.open_store(found.config) as runs:
         forge = bootstrap.make_forge(found, runs)
         assert forge.notice == f"nothing goes to {host}: branches and pull requests stay in {place.root}"
         assert forge.notice in forge.doctor()[0].message
@@ -172,7 +172,7 @@ def test_with_a_token_a_host_that_no_forge_knows_is_refused_with_what_to_write(
 def test_what_the_hint_says_to_write_works(place: LocalPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "a-token")
     found = with_origin(place, "git@ghe.example:o/r.git")
-    with bootstrap.open_store(place.config) as runs:
+    with stores.open_store(place.config) as runs:
         with pytest.raises(RunnerError) as caught:
             bootstrap.make_forge(found, runs)
         written = caught.value.hint.partition(f"write in {FILE}: ")[2].partition(";")[0]
@@ -185,7 +185,7 @@ def test_a_repository_without_a_remote_is_local_with_a_token_too(
     place: LocalPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "a-token")
-    with bootstrap.open_store(place.config) as runs:
+    with stores.open_store(place.config) as runs:
         for origin in ("", place.origin, f"file://{place.origin}"):
             forge = bootstrap.make_forge(with_origin(place, origin), runs)
             assert (forge.name, forge.notice) == ("local", "")
@@ -232,7 +232,7 @@ def test_names_of_the_users_own_ssh_and_git_are_followed(
         project.git("config", key, value)
     project.git("remote", "set-url", "origin", url)
     found = local_place(project.root, None, {})
-    with bootstrap.open_store(found.config) as runs:
+    with stores.open_store(found.config) as runs:
         forge = bootstrap.make_forge(found, runs)
     assert forge.name == name
     if name == "github":

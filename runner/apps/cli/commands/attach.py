@@ -38,10 +38,10 @@ def command(context: click.Context, run: str) -> None:
 
     Ctrl-C leaves the run alone, and so does the end of the input. Ends with the run, and with its exit code.
     """
-    from runner.run import bootstrap
+    from runner.run import stores
 
     options: Options = context.obj
-    with bootstrap.open_store(settings(options)) as runs:
+    with stores.open_store(settings(options)) as runs:
         found = runs.run(run, scope_of(options))
         with _interruptions() as interrupted:
             end = _attached(runs, found.id, interrupted)

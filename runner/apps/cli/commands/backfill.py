@@ -55,7 +55,7 @@ def command(
     nothing twice.
     """
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
 
     now = datetime.now(UTC)
     span = time_option("--from", start), time_option("--to", end)

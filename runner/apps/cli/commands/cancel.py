@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def command(options: "Options", run: str, reason: str, as_json: bool) -> None:
     """Cancel RUN: its container is stopped, and nothing of it is published."""
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
     from runner.store.queue import RunQueue
 
     with open_worker_store(config_of(options, None)) as store:

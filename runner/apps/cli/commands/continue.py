@@ -35,12 +35,12 @@ def command(
     place = place_of_options(options, forge=forge)
     from runner.apps.cli.commands.run import print_end
     from runner.apps.console import Progress
-    from runner.run import bootstrap
+    from runner.run import bootstrap, stores
     from runner.run.launch import interrupt_on_sigterm, launch
     from runner.run.place import Host
     from runner.run.start import continued_run
 
-    with bootstrap.open_store(place.config) as runs:
+    with stores.open_store(place.config) as runs:
         with Progress(quiet=options.quiet, stream=sys.stderr) as progress, interrupt_on_sigterm():
             host = Host(place, runs, bootstrap.make_forge(place, runs))
             wanted = continued_run(host, runs.run(run, scope_of(options)), text, again)

@@ -25,9 +25,9 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @click.pass_obj
 def command(options: "Options", run: str, stat: bool, as_json: bool) -> None:
     """Show the patch that RUN proposed: an id, the beginning of one, or `latest`."""
-    from runner.run import bootstrap
+    from runner.run import stores
 
-    with bootstrap.open_store(settings(options)) as runs:
+    with stores.open_store(settings(options)) as runs:
         found = runs.run(run, scope_of(options))
         kept = [artifact for artifact in runs.artifacts(found.id) if artifact.name == "patch"]
     if not kept:

@@ -187,9 +187,9 @@ def _keys(asked: Iterable[Any], config: "Config") -> Iterator[DoctorLine]:
 
 
 def _look_at_forge(place: "Place") -> Iterator[DoctorLine]:
-    from runner.run import bootstrap
+    from runner.run import bootstrap, stores
 
-    with bootstrap.open_store(place.config) as runs:
+    with stores.open_store(place.config) as runs:
         yield from bootstrap.make_forge(place, runs).doctor()
 
 

@@ -34,12 +34,12 @@ def command(options: "Options", run: str, folder: Path | None, as_json: bool) ->
     The changes are staged on a new branch, in a clone of its own; the session lies in a home of its own, in
     the clone's `.git/skillrunner`, beside the transcript.
     """
-    from runner.run import bootstrap
+    from runner.run import stores
     from runner.run.agent.handoff import hand_off
     from runner.run.agent.resume import planned_spec, read_earlier_run
 
     config = settings(options)
-    with bootstrap.open_store(config) as runs:
+    with stores.open_store(config) as runs:
         found = runs.run(run, scope_of(options))
         given, spec = read_earlier_run(runs, found), planned_spec(runs, found)
         place = _place(options.root, folder, f"{found.skill}-{found.id}")

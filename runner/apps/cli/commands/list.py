@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(options: "Options", /, skills: bool, as_json: bool, everywhere: bool, **wanted: Any) -> None:
     """List the runs of this repository, newest first, or its skills; outside of one, all runs."""
-    from runner.run import bootstrap
+    from runner.run import stores
 
     if skills:
         place = place_of_options(options)
-        with bootstrap.open_store(place.config) as runs:
+        with stores.open_store(place.config) as runs:
             _list_skills(place, runs, scope_of(options), as_json)
         return
-    with bootstrap.open_store(settings(options)) as runs:
+    with stores.open_store(settings(options)) as runs:
         _list_runs(runs, as_json, None if everywhere else scope_of(options), **wanted)
 
 

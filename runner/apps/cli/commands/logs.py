@@ -30,10 +30,10 @@ _SHORT = 300  # characters of a tool's arguments or output
 def command(options: "Options", run: str, follow: bool, raw: bool, as_json: bool) -> None:
     """Show what the agent did in RUN: an id, the beginning of one, or `latest`."""
     from runner.apps.console import interruptible
-    from runner.run import bootstrap
+    from runner.run import stores
     from runner.run.agent.transcript import RAW, TRANSCRIPT
 
-    with bootstrap.open_store(settings(options)) as runs, interruptible():
+    with stores.open_store(settings(options)) as runs, interruptible():
         found = runs.run(run, scope_of(options))
         path = runs.files_of(found) / (RAW if raw else TRANSCRIPT)
         for line in _lines(path, runs, follow):

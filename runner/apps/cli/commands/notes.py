@@ -34,10 +34,10 @@ def command(
     as_json: bool,
 ) -> None:
     """List what agents noted for later runs of SKILL, or forget it."""
-    from runner.run import bootstrap
+    from runner.run import stores
     from runner.store import memory
 
-    with bootstrap.open_store(settings(options)) as runs:
+    with stores.open_store(settings(options)) as runs:
         found = memory.list_notes(runs, repository, skill)
         if forget or forget_all:
             _forget(runs, skill, [one.id for one in found], forget)

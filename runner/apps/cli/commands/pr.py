@@ -49,17 +49,17 @@ def _forge(options: "Options", repository: str | None) -> "Iterator[tuple[Place,
 @contextmanager
 def _forges(options: "Options", repository: str | None) -> "Iterator[list[tuple[str, Place, Forge]]]":
     """The repositories that are meant: each with its name, place and forge."""
-    from runner.run import bootstrap
+    from runner.run import bootstrap, stores
 
     if not stands_in_worker_folder(options):
         place = place_of_options(options)
-        with bootstrap.open_store(place.config) as runs:
+        with stores.open_store(place.config) as runs:
             yield [("", place, bootstrap.make_forge(place, runs))]
         return
     from runner.apps.worker.places import local_places
 
     config = settings(options)
-    with bootstrap.open_store(config) as runs:
+    with stores.open_store(config) as runs:
         places = local_places(config, repository).items()
         yield [(name, place, bootstrap.make_forge(place, runs)) for name, place in places]
 

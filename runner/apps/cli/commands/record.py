@@ -123,11 +123,11 @@ class _Start:
 
 
 def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[str, Any]) -> None:
-    from runner.run import bootstrap
+    from runner.run import bootstrap, stores
     from runner.run.plan import base_branch
     from runner.run.testing import case as cases
 
-    with bootstrap.open_store(place.config) as runs:
+    with stores.open_store(place.config) as runs:
         start = _start(runs, skill, given)
         target = bootstrap.make_forge(place, runs)
         wanted = partial(base_branch, skill, start.trigger, run_id="", now=start.now)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(options: "Options", run: str, current: bool, as_json: bool) -> None:
     """Queue what RUN did once more: the same skill, the same event, on the newest code of its base."""
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
 
     with open_worker_store(config_of(options, None)) as store:
         found = store.run(run, scope_of(options))

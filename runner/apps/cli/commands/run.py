@@ -72,12 +72,12 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     forced = {name: given.pop(name) for name in ("sandbox", "image", "model", "harness")}
     force = {f"force_{name}": value for name, value in forced.items() if value is not None}
     forge = given.pop("forge")
-    from runner.run import bootstrap
+    from runner.run import stores
 
     wish = RunArguments(force=force, **given)
 
     place = place_of_options(options, forge=forge)
-    with bootstrap.open_store(place.config) as runs:
+    with stores.open_store(place.config) as runs:
         if dry_run:
             context.exit(_preview(place, runs, wish))
         else:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(options: "Options", run: str, as_json: bool) -> None:
     """Show RUN: its id, the beginning of it, or `latest`."""
-    from runner.run import bootstrap
+    from runner.run import stores
 
-    with bootstrap.open_store(settings(options)) as runs:
+    with stores.open_store(settings(options)) as runs:
         found = runs.run(run, scope_of(options))
         if as_json:
             say_json(record_json(runs, found.id))

@@ -27,12 +27,12 @@ _TOLD = {"stop": "somebody stopped it", "pause": "somebody paused it", "resume":
 @click.pass_obj
 def command(options: "Options", run: str, text: str, act: "MessageAction | None", as_json: bool) -> None:
     """Tell the agent of RUN what TEXT says: its present turn ends, and the next one begins with it."""
-    from runner.run import bootstrap
+    from runner.run import stores
     from runner.store import messages
 
     if not text.strip() and act is None:
         raise click.UsageError("say something: skillrunner steer RUN TEXT, or --stop, --pause, --resume")
-    with bootstrap.open_store(settings(options)) as runs:
+    with stores.open_store(settings(options)) as runs:
         found = runs.run(run, scope_of(options))
         messages.send(runs, found.id, text or _TOLD[act or "say"], datetime.now(UTC), act or "say")
     say_result(as_json, f"sent: {found.id}", id=found.id, act=act or "say")

@@ -56,7 +56,7 @@ def command(
     there is none: the skill is unknown, not valid, paused, not due yet, or nobody could decide.
     """
     from runner.apps.cli.commands.worker import config_of
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
 
     config = config_of(options, None)
     asked = _Asked(

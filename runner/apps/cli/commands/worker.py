@@ -131,7 +131,7 @@ def pause(
     given: tuple["Options", "Config"], /, skill: str, repository: str, reason: str, as_json: bool
 ) -> None:
     """Hold SKILL, or everything: what is due is decided as held."""
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
     from runner.scheduler.obstacles import Pause
     from runner.store.pauses import pause as hold
 
@@ -149,7 +149,7 @@ def pause(
 @click.pass_obj
 def resume(given: tuple["Options", "Config"], /, skill: str, repository: str, as_json: bool) -> None:
     """Hold SKILL, or everything, no longer."""
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
     from runner.store.pauses import resume as go_on
 
     with open_worker_store(given[1]) as store:

@@ -27,7 +27,7 @@ _LOOK = 0.5  # seconds between two looks at who has ended
 @click.pass_obj
 def drain(given: tuple["Options", "Config"], /, worker: str, wait: bool, now: bool, as_json: bool) -> None:
     """Ask WORKER (its id, or how that begins), or all, to take nothing more, finish what runs, and end."""
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
     from runner.store.workers import WorkerStore
 
     with open_worker_store(given[1]) as store:

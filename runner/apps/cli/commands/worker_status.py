@@ -33,7 +33,7 @@ def status(
     given: tuple["Options", "Config"], /, as_json: bool, healthy: bool, anywhere: bool, alive: bool
 ) -> None:
     """Show the workers, what waits, what is paused, and what is wrong."""
-    from runner.run.bootstrap import open_worker_store
+    from runner.run.stores import open_worker_store
 
     config, now = given[1], datetime.now(UTC)
     with open_worker_store(config) as store:
