@@ -101,6 +101,26 @@ def test_what_it_publishes_is_its_own_change_and_goes_to_the_pull_requests_branc
     assert record["spec"]["base_ref"] == "feature"
 
 
+def test_settings_of_agents_are_the_bases_under_any_name(project: Project) -> None:
+    """In any folder, in any case, and where a link of such a name leads to."""
+    skill(
+        project,
+        look="cat tools/agent/rules > docs/seen.md; ls sub claude.md .cursor >> docs/seen.md 2>&1 || true",
+    )
+    (project.root / ".agents").symlink_to("tools/agent")
+    project.commit({"tools/agent/rules": "base rules\n", "sub/code": "x\n"})
+    evil = {"tools/agent/rules": "evil\n", "sub/AGENTS.md": "evil\n", ".cursor/rules/x.mdc": "evil\n"}
+    sha = propose(project, files={**evil, "skills/s/SKILL.md": "evil\n"})
+    record = run(project, pull_request(project, sha), "pull_request")
+    told = "\n".join(seen(project, record))
+    assert told.startswith("base rules\n")
+    assert "AGENTS.md" not in told
+    assert "'claude.md': No such file" in told
+    assert "'.cursor': No such file" in told
+    branch = record["receipts"][0]["branch"]
+    assert project.git("diff", "--name-only", "feature", branch, cwd=project.origin) == SEEN
+
+
 @pytest.mark.parametrize("kind", ["workflow_run", "check_run"])
 def test_a_failed_checks_run_stands_on_the_commit_that_failed(project: Project, kind: str) -> None:
     skill(project)

@@ -6,15 +6,19 @@ from dataclasses import replace
 import pytest
 
 from runner.core.model import End, Phase, Remote, RunState
-from runner.core.model.decision import Budget, Cause, Decision, History, Verdict
+from runner.core.model.decision import Actor, Budget, Cause, Decision, Event, Facts, History, Verdict
+from runner.scheduler.decide import decide_event
 from runner.scheduler.ledger import Ledger
 from runner.scheduler.obstacles import Pause
+from runner.skills import load
 from runner.store import Store
 from runner.store.decision_log import DecisionLog
 from runner.store.decisions import DecisionStore, QueueEntry
 from runner.store.pauses import pause
+from runner.store.queue import RunQueue
+from runner.triggers import TRIGGERS
 from runner.workspace.mirror import Mirror
-from tests.parts.cli import Project
+from tests.parts.cli import Project, skill_files
 from tests.parts.plans import WORK
 from tests.parts.racer import NOW, decision, run
 
@@ -123,3 +127,25 @@ def test_pauses_runs_and_money_of_the_own_store_count(project: Project, store: S
     for shared in (None, ledger(project)):
         DecisionLog(own, shared, "h", lambda: purse).decide(decide, work, NOW)
         assert (seen[-1].budget, set(seen[-1].pauses), set(seen[-1].active)) == (purse, {"other"}, {"docs"})
+
+
+def test_two_issues_opened_in_the_same_second_are_both_queued_by_a_worker(
+    project: Project, store: Store
+) -> None:
+    """As the worker decides: with the shared ledger, or with its own store alone."""
+    text = "on: {issues: {}}\nharness: {kind: command, command: [x]}\noutput: {none: {}}\n"
+    found = load({path: one.encode() for path, one in skill_files("docs", text).items()}).skills
+    facts = Facts(actor=Actor(login="ada", bot=False, permission="write"))
+    made = []
+    logs = (book(project, store), book(project, store), DecisionLog(DecisionStore(store, "o/r"), None, "h"))
+    for number, log in enumerate(logs, 1):
+        payload = {"action": "opened", "issue": {"id": number, "number": number}}
+        event = TRIGGERS.get("issues").event(payload, NOW)
+
+        def decide(known: History, event: Event = event) -> list[Decision]:
+            return decide_event(found, event, facts, known, NOW)
+
+        made += log.decide(decide, work, NOW)
+    assert [one.verdict for one in made] == [Verdict.STARTED] * 3
+    waiting = RunQueue(store).state(NOW).waiting
+    assert {one.subject_key for one in waiting} == {"issue:1", "issue:2", "issue:3"}
