@@ -15,11 +15,10 @@ from runner.core.redact import escape_invisible
 from runner.run.context import RunContext
 from runner.run.environment.context import DOCKERFILE, BuildContext, build_context, read_committed
 from runner.run.environment.devcontainer import Devcontainer, parse_devcontainer
+from runner.run.plan import OWN_BRANCHES
 from runner.sandboxes.docker.options import PLACES
 
 LOG = "image.log"
-OWN_BRANCHES = "skillrunner/"
-"""How the names of branches begin that agents' proposals are on."""
 _PAUSE = 0.2  # seconds between two checks whether another build of the same image has ended
 
 

@@ -40,7 +40,7 @@ def put_tree(context: RunContext, place: Workspace, changeset: Changeset) -> Wor
     exchange.put(place.path, ".git/index", index, 0o644, owner)
     exchange.put(place.path, ".git/HEAD", f"{spec.base_sha}\n".encode(), 0o644, owner)
     whose = ", which is a stranger's" if spec.is_strangers else ""
-    where = f"{spec.tree}, {spec.base_sha[:12]}{whose}"
+    where = f"{spec.tree or spec.base_ref}, {spec.base_sha[:12]}{whose}"
     context.record.add_event(f"sealed, on {where}; set-up ran on {spec.setup_sha[:12]}")
     return replace(place, base_sha=spec.base_sha)
 

@@ -121,6 +121,17 @@ def test_settings_of_agents_are_the_bases_under_any_name(project: Project) -> No
     assert project.git("diff", "--name-only", "feature", branch, cwd=project.origin) == SEEN
 
 
+def test_set_up_runs_on_no_branch_that_an_agent_wrote(project: Project) -> None:
+    """Also where the skill's own output names such a branch as its base."""
+    skill(project)
+    text = (project.root / "skills/s/skill.yaml").read_text()
+    project.commit({"skills/s/skill.yaml": text.replace("{title:", "{base: skillrunner/x/default, title:")})
+    agents = propose(project, branch="skillrunner/x/default")
+    record = run(project, {"action": "published", "release": {"id": 1, "tag_name": "v1"}}, "release")
+    assert seen(project, record) == ["head", "base", "base rules", agents, "none"]
+    assert record["spec"]["trusted_sha"] == project.git("rev-parse", "main")
+
+
 @pytest.mark.parametrize("kind", ["workflow_run", "check_run"])
 def test_a_failed_checks_run_stands_on_the_commit_that_failed(project: Project, kind: str) -> None:
     skill(project)
