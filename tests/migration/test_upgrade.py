@@ -22,7 +22,12 @@ from tests.migration.old import NEWEST, STORED, Place, Rows, Shape
 from tests.parts.plans import WORK
 from tests.parts.racer import NOW, enqueue, run, worker
 
-GIVEN = {"decisions": {"continues": ""}, "workers": {"asked": 0}, "pauses": {"who": ""}}
+GIVEN: Mapping[str, Mapping[str, Any]] = {
+    "decisions": {"continues": ""},
+    "workers": {"asked": 0},
+    "pauses": {"who": ""},
+    "runs": {"cost_at_least": None},
+}
 """What rows hold in a column that their program did not know, where all of them hold the same."""
 
 
