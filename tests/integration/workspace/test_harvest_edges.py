@@ -404,6 +404,7 @@ def test_what_git_refuses_is_no_trouble_of_ours(
     here: Scene, monkeypatch: pytest.MonkeyPatch, reason: Reason, refused: bool
 ) -> None:
     monkeypatch.setattr(Refusing, "reason", reason)
+    here.mirror.fetch(here.remote)
     changeset = Refusing(here.state / "proposal.git", here.mirror.objects, Phase.PROPOSAL)
     if not refused:
         with pytest.raises(RunnerError):
@@ -413,5 +414,6 @@ def test_what_git_refuses_is_no_trouble_of_ours(
 
 
 def test_a_patch_has_to_make_the_tree_that_it_was_made_from(here: Scene) -> None:
+    here.mirror.fetch(here.remote)
     changeset = Different(here.state / "proposal.git", here.mirror.objects, Phase.PROPOSAL)
     assert made_by(here, changeset).truncated == "the patch does not make the tree that it was made from"
