@@ -76,7 +76,7 @@ def _call(tool: Mapping[str, Any], call: str, value: Any, key: str) -> dict[str,
 def _script(step: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A call of the tool that runs JavaScript, in which all others are functions."""
     if "write" in step:
-        code = f"text(await tools.applypatch({json.dumps(patch(step['write']))}))"
+        code = f"text(await tools.apply_patch({json.dumps(patch(step['write']))}))"
     else:
         code = f"text(await tools.exec_command({json.dumps({'cmd': step['shell']})}))"
     common = {"id": f"fc_{key}", "call_id": f"call_{key}", "status": "completed"}
