@@ -8,7 +8,9 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 _OTHERS = 0o077
-_OURS = ("skillrunner.db", "place", "runs", "mirrors", "workspaces", "reports", "lock")
+_OURS = frozenset(
+    {"skillrunner.db", "place", "runs", "mirrors", "workspaces", "reports", "lock", "programs", "prepared"}
+)
 """Any of these shows that a folder is one of ours, and no home or /tmp that somebody named by mistake."""
 
 
@@ -26,7 +28,7 @@ def make_private(folder: Path) -> None:
     if found.st_uid != os.geteuid():
         raise _refusal(folder, mode, f"belongs to user {found.st_uid}")
     inside = {one.name for one in folder.iterdir()}
-    if inside and not inside & set(_OURS):
+    if inside and not inside & _OURS:
         raise _refusal(folder, mode, "holds what is not ours")
     folder.chmod(mode & ~_OTHERS)
 

@@ -122,5 +122,5 @@ def test_a_missing_key_is_named(agent_project: Made) -> None:
     project, _, access = agent_project
     del project.variables[access.key_variable]
     done = project.skillrunner("run", "page")
-    assert done.code == 1
+    assert done.code == 3
     assert access.key_variable in done.out
