@@ -22,6 +22,8 @@ _FOOTER = re.compile(
     r"(?P<line><!-- skillrunner: (\{[^\n]*\}) -->)$",
     re.MULTILINE,
 )
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ACTING = re.compile(r"[^A-Za-z0-9]|[0-9A-Fa-f]{6}")  # a link to a commit takes seven digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +62,20 @@ def digest(text: str) -> str:
 
 
 def write(marker: Marker) -> str:
-    # `>` and `-` cannot end the comment early: JSON may spell any character as an escape.
-    text = json.dumps(asdict(marker), sort_keys=True).replace("-", "\\u002d").replace(">", "\\u003e")
+    """The line for a body. A squash merge copies it into a commit, where the words of an event could act."""
+    text = _STRING.sub(_inert_string, json.dumps(asdict(marker), sort_keys=True))
     return f"<!-- skillrunner: {text} -->"
+
+
+def _inert_string(found: re.Match[str]) -> str:
+    """The same string of JSON, as letters and digits and escapes: no mention, number, address or commit."""
+    return f'"{_ACTING.sub(_escape, parse_json(found[0]))}"'
+
+
+def _escape(found: re.Match[str]) -> str:
+    kept, last = found[0][:-1], found[0][-1]
+    units = last.encode("utf-16-be", "surrogatepass").hex()
+    return kept + "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def read(body: str) -> Marker | None:

@@ -367,3 +367,30 @@ def test_ordinary_words_stay() -> None:
 )
 def test_branches_are_safe_names(key: str, expected: str) -> None:
     assert branch("docs", key) == f"skillrunner/docs/{expected}"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "@octocat closes #1 [skip ci]",
+        "fixes o/r#1 and GH-2",
+        "***NO_CI***",
+        "skip-checks: true",
+        "https://github.com/o/r/issues/1 www.github.com/o/r/pull/2",
+        f"o/r@{'ab12' * 10} {'ab12' * 10}",
+        '--> <b> 😀 \ud800 "quoted" \\ \n\u0085',
+    ],
+)
+def test_the_words_of_an_event_do_not_act_in_a_marker(key: str) -> None:
+    marker = Marker(skill="s", key=key, cause=key, head="ab12" * 10, patch="d", base=key, sections={key: key})
+    line = write(marker)
+    assert read(f"{FOOTER}\n\n{line}") == marker
+    acting = r"[@#\[_/.*]|\b[0-9a-f]{7,}\b|(?i:closes|fixes|skip|no|gh)[\s:-]"
+    assert re.search(acting, line[5:-4].replace("[]", "")) is None
+
+
+def test_a_marker_of_plain_json_is_read_as_before() -> None:
+    """Open pull requests hold such markers."""
+    data = {"skill": "s", "key": "@o closes #1 [a]", "cause": "c", "head": "h", "patch": "p"}
+    found = read(f"{FOOTER}\n\n<!-- skillrunner: {json.dumps(data)} -->")
+    assert found == Marker(**data)
