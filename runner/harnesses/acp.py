@@ -43,7 +43,7 @@ class AcpOptions(Model):
 
     command: Annotated[Many[Text], Field(min_length=1)] = Field(
         description="The program that speaks the protocol, and its arguments",
-        examples=['["gemini", "--acp", "--skip-trust"]', '["opencode", "acp"]'],
+        examples=[["gemini", "--acp", "--skip-trust"], ["opencode", "acp"]],
     )
     api: Maybe[Literal["anthropic", "openai", "gemini"]] = Field(
         default=None,

@@ -49,7 +49,7 @@ class ClaudeCodeOptions(Model):
     allowed_tools: Many[Text] = Field(
         default=(),
         description="The only tools it may use; default: all, because the sandbox is the limit",
-        examples=['["Read", "Edit", "Bash(make docs)"]'],
+        examples=[["Read", "Edit", "Bash(make docs)"]],
     )
     append_system_prompt: Maybe[Text] = Field(default=None, description="Text after its own system prompt")
 

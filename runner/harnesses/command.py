@@ -26,7 +26,7 @@ class CommandOptions(Model):
     """
 
     command: Annotated[Many[Text], Field(min_length=1)] = Field(
-        description="The program and its arguments", examples=['["python3", "scripts/update.py"]']
+        description="The program and its arguments", examples=[["python3", "scripts/update.py"]]
     )
     api: Maybe[Literal["anthropic", "openai", "gemini"]] = Field(
         default=None,

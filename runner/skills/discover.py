@@ -1,7 +1,7 @@
 """Reads the skill folders of a working tree: paths and bytes. It follows no links: they may lead anywhere."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -23,11 +23,12 @@ class SkillFolders:
 
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    read: set[Path] = field(default_factory=set)  # the folders, wherever a path to them leads through
 
 
-def discover(root: Path, folders: Sequence[str] = FOLDERS) -> SkillFolders:
-    """Every skill of a working tree: the folders with skill files below one of `folders`."""
-    found = SkillFolders()
+def discover(root: Path, folders: Sequence[str] = FOLDERS, read: Collection[Path] = ()) -> SkillFolders:
+    """Every skill of a working tree: the folders with skill files below one of `folders`, but for `read`."""
+    found = SkillFolders(read=set(read))
     for folder in folders:
         label = str(PurePosixPath(folder))
         _collect(root / folder, _inside(root / folder), label, found)
@@ -55,9 +56,10 @@ def skills_of_paths(paths: Iterable[Path], folders: Sequence[str] = FOLDERS) -> 
         elif children := list(_inside(start)):
             _collect(start, children, str(start), found)
         elif path.is_dir():
-            below = discover(start, folders)
+            below = discover(start, folders, found.read)
             found.faults.extend(_below(start, fault) for fault in below.faults)
             found.files.update((str(start / name), content) for name, content in below.files.items())
+            found.read |= below.read
     return found
 
 
@@ -89,6 +91,9 @@ def _collect(above: Path, skills: Iterable[Path], label: str, found: SkillFolder
 
 
 def _read_folder(folder: Path, label: str, found: SkillFolders) -> None:
+    if (real := folder.resolve()) in found.read:  # named twice, by this path or by another
+        return
+    found.read.add(real)
     size = 0
     for count, path in enumerate(_files(folder), 1):
         name = f"{label}/{path.relative_to(folder).as_posix()}"

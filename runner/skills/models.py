@@ -66,7 +66,7 @@ class McpOptions(Model):
     command: Maybe[Annotated[Many[Text], Field(min_length=1)]] = Field(
         default=None,
         description="A program that the harness starts in the sandbox, and its arguments",
-        examples=['["docs-server", "--stdio"]'],
+        examples=[["docs-server", "--stdio"]],
     )
     variables: Maybe[dict[Variable, str]] = Field(
         default=None, description="Environment variables of the program, besides those of the harness"
@@ -217,7 +217,9 @@ class ChoiceInput(_Input):
     """One of several texts."""
 
     type: Literal["choice"]
-    options: Annotated[Many[Text], Field(min_length=1)] = Field(description="The texts to choose from")
+    options: Annotated[Many[Text], Field(min_length=1)] = Field(
+        description="The texts to choose from", examples=[["short", "long"]]
+    )
     default: Maybe[str] = None
 
     @model_validator(mode="after")

@@ -54,7 +54,7 @@ class ActorOptions(Model):
         default="write", description="The least permission on the repository"
     )
     bots: Annotated[Many[Bot], Field(max_length=100)] = Field(
-        default=(), description="Bots that may, by their logins", examples=["renovate[bot]"]
+        default=(), description="Bots that may, by their logins", examples=[["renovate[bot]"]]
     )
 
 

@@ -269,7 +269,12 @@ def test_what_is_no_skill_file_is_told(yaml: bytes, place: tuple[int, int], mess
             "should be a name of a-z, 0-9 and underscores that begins with no digit",
             "",
         ),
-        ("kind: claude-code, ", "", "`kind` is missing", "add `kind:`"),
+        (
+            "kind: claude-code, ",
+            "",
+            "`kind` is missing",
+            "add `kind:`, with one of: acp, claude-code, codex, command, copilot, gemini, opencode, oz, qwen",
+        ),
         ('["make docs"]', '[""]', "should not be empty", ""),
         ("catch_up: 6h", "catch_up: ", 'should be a duration such as "90s", "45m", "6h" or "1h30m"', ""),
     ],
