@@ -90,9 +90,9 @@ def preview_lines(spec: RunSpec) -> Iterator[tuple[str, str]]:
     yield "skill", f"{spec.skill.name} ({spec.skill.commit or 'not committed'})"
     yield "started by", f"{spec.trigger.kind} {spec.trigger.subject}".rstrip()
     yield "base", f"{spec.base_ref} at {spec.base_sha} of {spec.repository.name}"
-    if spec.tree:
+    if spec.trusted_sha:
         whose = ", a stranger's" if spec.is_strangers else ""
-        yield "tree", f"{spec.tree}{whose}; set-up on {spec.setup_sha}"
+        yield "tree", f"{spec.tree or spec.base_ref}{whose}; set-up on {spec.setup_sha}"
     yield "harness", f"{spec.harness.kind} {spec.harness.model or ''}".rstrip()
     made_of = environment.image or environment.dockerfile or environment.devcontainer
     yield "sandbox", f"{environment.sandbox} {made_of}".rstrip()

@@ -45,9 +45,6 @@ from runner.skills import (
     render_text,
 )
 
-OWN_BRANCHES = "skillrunner/"
-"""How the names of branches begin that agents' proposals are on."""
-
 AUTO_MODEL = "auto"
 """In place of a model's name: the gateway chooses."""
 

@@ -18,7 +18,8 @@ from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
 from runner.run.launch import ContinuedRun, NewRun, continuation_spec
 from runner.run.place import Host
-from runner.run.plan import OWN_BRANCHES, Base, base_branch
+from runner.run.plan import Base, base_branch
+from runner.run.trust import trusted_commit
 from runner.scheduler.admission import PRIORITIES
 from runner.scheduler.decide import decide_event
 from runner.scheduler.event_commit import commit_of, fetch
@@ -160,8 +161,10 @@ def new_run(
         base = _standing_on(base, replace(found, sha=sha or found.sha), mirror, host, skill)
     elif sha:
         base = replace(base, sha=mirror.resolve(sha))
-    if base.ref.startswith(OWN_BRANCHES) and not base.trusted_sha:  # what agents wrote, merged by nobody
-        base = replace(base, trusted_sha=_default_head(base, mirror))
+    if not base.trusted_sha:
+        base = replace(
+            base, trusted_sha=trusted_commit(mirror, base.repository.default_branch, base.ref, base.sha)
+        )
     is_fork = found is None and branch is None and _is_from_fork(trigger, host)
     return NewRun(
         run_id=run_id,
@@ -216,13 +219,9 @@ def _standing_on(base: Base, found: EventCommit, mirror: Mirror, host: Host, ski
         sha=fetched.sha,
         ref=found.branch if known else base.ref,
         tree=found.name,
-        trusted_sha=_default_head(base, mirror),
+        trusted_sha=mirror.resolve(f"refs/heads/{base.repository.default_branch}"),
         is_strangers=not ours,
     )
-
-
-def _default_head(base: Base, mirror: Mirror) -> str:
-    return mirror.resolve(f"refs/heads/{base.repository.default_branch}")
 
 
 def _is_from_fork(trigger: Trigger, host: Host) -> bool:
@@ -276,7 +275,9 @@ def continued_run(host: Host, run: Run, text: str, again: bool) -> ContinuedRun:
         hint = "go to its repository, or name it: skillrunner -C DIR continue ..."
         raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
     now = datetime.now(UTC)
-    spec = replace(spec, base_sha=mirror.resolve(spec.base_sha), trigger=replace(spec.trigger, at=now))
+    sha, default = mirror.resolve(spec.base_sha), base.repository.default_branch
+    trusted = spec.trusted_sha or trusted_commit(mirror, default, spec.base_ref, sha)
+    spec = replace(spec, base_sha=sha, trusted_sha=trusted, trigger=replace(spec.trigger, at=now))
     return ContinuedRun(
         run_id=new_run_id(now),
         mirror=mirror,

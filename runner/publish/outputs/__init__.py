@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
     from runner.publish.forges import Forge
     from runner.workspace.changeset import Changeset
 
+RUN_TRAILER = "Skillrunner-Run"
+"""The trailer of every commit of ours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotIdentity:

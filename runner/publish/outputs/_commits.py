@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.core.errors import RunnerError
+from runner.publish.outputs import RUN_TRAILER
 from runner.publish.outputs._marker import Marker
 
 if TYPE_CHECKING:
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from runner.core.model import Remote
     from runner.publish.outputs import BotIdentity
     from runner.workspace.changeset import Changeset, Commit
-
-RUN = "Skillrunner-Run"
-"""The trailer of every commit of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,7 @@ class BranchCommits:
 
 
 def is_ours(commit: "Commit", bot: "BotIdentity") -> bool:
-    return commit.committer_email == bot.email and f"\n{RUN}: " in commit.message
+    return commit.committer_email == bot.email and f"\n{RUN_TRAILER}: " in commit.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from runner.config.documents import Many, Model, Text
 from runner.core.errors import RunnerError
 from runner.core.model import OutputSpec, Phase, Reason, Receipt, RunSpec
 from runner.core.units import Maybe
-from runner.publish.outputs import Offer, Output, _marker, _people
+from runner.publish.outputs import RUN_TRAILER, Offer, Output, _marker, _people
 from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
-from runner.publish.outputs._commits import RUN, BranchCommits
+from runner.publish.outputs._commits import BranchCommits
 from runner.publish.outputs._marker import Marker, branch
 from runner.publish.outputs._target import Target, find_target, key_of
 from runner.publish.outputs.escape import one_line
@@ -158,7 +158,7 @@ def _is_proposed(offer: Offer, target: Target, commits: BranchCommits) -> bool:
 
 def _is_of_this_run(offer: Offer, target: Target, changeset: "Changeset") -> bool:
     """Whether an attempt of the same run pushed it, and was killed before it could tell."""
-    trailer = f"\n{RUN}: {offer.run_id}\n"
+    trailer = f"\n{RUN_TRAILER}: {offer.run_id}\n"
     return any(trailer in one.message for one in changeset.commits(target.base, target.head or target.base))
 
 
@@ -195,7 +195,7 @@ def _push(offer: Offer, target: Target, tree: str, commits: BranchCommits, chang
 def _message(offer: Offer) -> str:
     spec = offer.spec
     version = spec.skill.commit or spec.skill.digest
-    trailers = f"{_SKILL}: {spec.skill.name}@{version[:12]}\n{RUN}: {offer.run_id}"
+    trailers = f"{_SKILL}: {spec.skill.name}@{version[:12]}\n{RUN_TRAILER}: {offer.run_id}"
     return f"{_title(offer)}\n\n{one_line(spec.skill.description, 400)}\n\n{trailers}\n"
 
 

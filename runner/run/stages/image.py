@@ -15,7 +15,7 @@ from runner.core.redact import escape_invisible
 from runner.run.context import RunContext
 from runner.run.environment.context import DOCKERFILE, BuildContext, build_context, read_committed
 from runner.run.environment.devcontainer import Devcontainer, parse_devcontainer
-from runner.run.plan import OWN_BRANCHES
+from runner.run.trust import is_agreed
 from runner.sandboxes.docker.options import PLACES
 
 LOG = "image.log"
@@ -88,18 +88,15 @@ def _build(context: RunContext, path: str, folder: str = "") -> str:
 
 
 def _may_reach_network(context: RunContext, found: BuildContext, path: str, folder: str) -> bool:
-    """Whether what a build runs was agreed to: it is on the base's branch, or the same in the skill's commit.
+    """Whether what a build runs was agreed to, or is the same in the skill's commit.
 
-    What an agent proposes on a branch of ours is built as well, and runs sealed. A run on an event's commit
-    builds from the default branch.
+    A run on an event's commit, or on one that nobody agreed to, builds from the default branch.
     """
     spec, mirror = context.spec, context.parts.mirror
     if spec.trusted_sha:
         return True
-    branch = f"refs/heads/{spec.base_ref}"
-    agreed = not spec.base_ref.startswith(OWN_BRANCHES)
-    merged = mirror.git.run("merge-base", "--is-ancestor", spec.base_sha, branch, ok=(0, 1, 128)).code == 0
-    if (agreed and merged) or not found.files:
+    agreed = is_agreed(mirror, spec.repository.default_branch, spec.base_ref, spec.base_sha)
+    if agreed or not found.files:
         return True
     trusted = spec.skill.commit
     if trusted and build_context(mirror, trusted, trusted, path, folder).key == found.key:

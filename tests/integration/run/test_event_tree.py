@@ -132,6 +132,49 @@ def test_set_up_runs_on_no_branch_that_an_agent_wrote(project: Project) -> None:
     assert record["spec"]["trusted_sha"] == project.git("rev-parse", "main")
 
 
+OURS = "docs: x\n\n* docs: y\n\n  Skillrunner-Run: 20260101-x\n\nCo-authored-by: a <a@b.c>"
+
+
+@pytest.mark.parametrize(
+    ("branch", "message", "trusted"),
+    [
+        ("skillrunner/t/default", "By hand", True),
+        ("release/1.x", OURS, True),
+        ("release/1.x", "By hand", False),
+    ],
+)
+def test_set_up_on_a_base_that_is_asked_for_runs_on_what_people_agreed_to(
+    project: Project, branch: str, message: str, trusted: bool
+) -> None:
+    """A branch of agents, and one that a commit of ours came to; a run that continues keeps to that."""
+    skill(project)
+    proposed = propose(project)
+    tree = project.git("rev-parse", f"{proposed}^{{tree}}")
+    first = project.git("commit-tree", tree, "-p", "main", "-m", message)
+    sha = project.git("commit-tree", tree, "-p", first, "-m", "A later one")
+    project.git("push", "-q", "origin", f"{sha}:refs/heads/{branch}")
+    record = run(project, {"action": "published", "release": {"id": 1}}, "release", "--base", branch)
+    assert seen(project, record)[:4] == [
+        "head",
+        "base" if trusted else "head",
+        *seen(project, record)[2:3],
+        sha,
+    ]
+    main = project.git("rev-parse", "main")
+    assert record["spec"]["trusted_sha"] == (main if trusted else "")
+    assert (f"tree        {branch}; set-up ran on {main[:12]}" in project.skillrunner("show").out) is trusted
+    later = project.skillrunner("continue", record["id"], "Once more.", "--json").json()
+    assert later["spec"]["trusted_sha"] == (main if trusted else "")
+
+
+def test_what_the_default_branch_holds_is_agreed_to_under_any_name(project: Project) -> None:
+    skill(project)
+    project.git("push", "-q", "origin", "main:refs/heads/skillrunner/t/default")
+    more = ("--base", "skillrunner/t/default")
+    record = run(project, {"action": "published", "release": {"id": 1}}, "release", *more)
+    assert record["spec"]["trusted_sha"] == ""
+
+
 @pytest.mark.parametrize("kind", ["workflow_run", "check_run"])
 def test_a_failed_checks_run_stands_on_the_commit_that_failed(project: Project, kind: str) -> None:
     skill(project)

@@ -106,9 +106,10 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
     if before := text_at(spec, "continues"):
         yield f"goes on     from run {before}"
     yield f"base        {text_at(spec, 'base_ref')} at {run.base_sha[:12]} of {run.repository}"
-    if tree := text_at(spec, "tree"):
+    if trusted := text_at(spec, "trusted_sha"):
+        tree = text_at(spec, "tree") or text_at(spec, "base_ref")
         whose = ", a stranger's" if spec.get("is_strangers") else ""
-        yield f"tree        {one_line(tree)}{whose}; set-up ran on {text_at(spec, 'trusted_sha')[:12]}"
+        yield f"tree        {one_line(tree)}{whose}; set-up ran on {trusted[:12]}"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"
     if run.usage != Usage():
