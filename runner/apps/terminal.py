@@ -7,6 +7,7 @@ move a cursor, write to a clipboard, hide text, or be taken for a command of the
 import json
 import logging
 import sys
+from datetime import datetime
 from typing import IO, Any
 
 import click
@@ -24,8 +25,13 @@ def say(text: str = "", *, err: bool = False, colour: str | None = None) -> None
 
 def say_json(value: object) -> None:
     """Print a value as one line of JSON, in characters that no terminal and no CI service acts upon."""
-    text = json.dumps(value, default=str).replace("##[", "#\\u0023[").replace("\x7f", "\\u007f")
+    text = json.dumps(value, default=json_text).replace("##[", "#\\u0023[").replace("\x7f", "\\u007f")
     click.echo(text)
+
+
+def json_text(value: object) -> str:
+    """What JSON has no type for, as a string: a time in RFC 3339, as the schemas say."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def print_to(stream: IO[str], text: str) -> None:

@@ -78,10 +78,10 @@ class CommandReader(Reader):
             return stopped
         if ended.code != 0:
             return outcome_of_exit("the command", ended.code, "\n".join(self._tally.complaints))
-        if changed:
-            return Outcome(ok=True)
-        message = "the command changed no file and declared no output"
         said = "\n".join(self._printed)
+        if changed:
+            return Outcome(ok=True, printed=said)
+        message = "the command changed no file and declared no output"
         return Outcome(ok=False, reason=Reason.NO_CHANGES, message=message, summary=said)
 
 

@@ -110,9 +110,8 @@ def preview_lines(spec: RunSpec) -> Iterator[tuple[str, str]]:
     if not allowed.paths:
         yield "allowed out", "no changed files: no output of this skill publishes any"
         return
-    yield (
-        "allowed out",
-        f"{', '.join(allowed.paths)}: {allowed.max_files} files, {allowed.max_patch_bytes:,} bytes",
-    )
+    room = f"{', '.join(allowed.paths)}: {allowed.max_files} files, {allowed.max_patch_bytes:,} bytes"
+    is_public = any(OUTPUTS.get(output.kind).publishes for output in spec.outputs)
+    yield "allowed out", room if is_public else f"nothing is published; the run keeps {room}"
     permitted = ("symlinks", "submodules", "mode_changes", "binaries", "deletions")
     yield "also", ", ".join(name for name in permitted if getattr(allowed, name)) or "nothing more"

@@ -138,7 +138,6 @@ def _end_of(published: Published) -> End:
 
 
 def _describe(receipt: Receipt) -> str:
-    what = receipt.kind.replace("_", " ")
     if receipt.action == "unchanged":
-        return f"the {what} holds this already: {receipt.url}"
-    return f"{what} {receipt.action}: {receipt.url}"
+        return f"the {receipt.kind.replace('_', ' ')} holds this already: {receipt.url}"
+    return receipt.text

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.apps.terminal import json_text
 from runner.store import Store
 
 FILES = (
@@ -34,7 +35,8 @@ def lay_out(store: Store, runs: Sequence[str], temp: Path) -> tuple[str, Path] |
     for run_id in runs:
         place = folder / run_id
         place.mkdir(parents=True)
-        (place / "record.json").write_text(json.dumps(record_json(store, run_id), default=str, indent=1))
+        record = json.dumps(record_json(store, run_id), default=json_text, indent=1)
+        (place / "record.json").write_text(record)
         for artifact in store.artifacts(run_id):
             if artifact.name in FILES and Path(artifact.path).is_file():
                 shutil.copyfile(artifact.path, place / artifact.name)

@@ -77,6 +77,17 @@ class Receipt:
     sha: str = ""
     branch: str = ""
 
+    @property
+    def is_public(self) -> bool:
+        """Whether anything has left the run; else the run itself is what the receipt points at."""
+        return not self.url.startswith("run:")
+
+    @property
+    def text(self) -> str:
+        """What was published, in words."""
+        what = self.kind.replace("_", " ")
+        return f"{what} {self.action}: {self.url}" if self.is_public else "nothing is published"
+
 
 def result_url(receipts: Sequence[Receipt]) -> str:
     """Where to look for what a run published: at its changed files, else at the first of it."""

@@ -164,6 +164,7 @@ class Outcome:
     message: str = ""
     retryable: bool = False
     summary: str = ""  # the harness's final words; untrusted
+    printed: str = ""  # by a program with no final words: kept as its answer, and never published
     session_id: str | None = None
     usage: Usage = Usage()
     status: int | None = None  # with which the model's provider answered last, where that is the cause

@@ -53,7 +53,7 @@ def judge(
 
 def save_answer(context: RunContext, outcome: Outcome) -> None:
     """Keep what the agent said last as a file of the run: where nothing is published it is the result."""
-    if said := outcome.summary.strip():
+    if said := outcome.summary.strip() or outcome.printed.strip():
         context.record.save_artifact(ANSWER, said[:_MAX_ANSWER].encode(), "text/markdown")
 
 

@@ -112,5 +112,5 @@ def _told(error: RunnerError, receipt: Receipt | None) -> RunnerError:
     """The error, with what was taken back in its message."""
     if receipt is None:
         return error
-    what = f"{receipt.kind.replace('_', ' ')} {receipt.action}: {receipt.url}"
-    return RunnerError(error.phase, Reason.NO_CHANGES, f"{error.message}; {what}", hint=error.hint)
+    message = f"{error.message}; {receipt.text}"
+    return RunnerError(error.phase, Reason.NO_CHANGES, message, hint=error.hint)

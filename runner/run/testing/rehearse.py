@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from runner.gateway.model.cassette import Exchange, Placeholders, commit_names, 
 from runner.gateway.model.matching import RESULTS
 from runner.gateway.model.nondeterminism import Span
 from runner.gateway.model.replay import Replay, serve_replay
-from runner.publish.outputs import Offer, Output
+from runner.publish.outputs import OUTPUTS, Offer, Output
 from runner.run import bootstrap
 from runner.run.environment.install import FOLDER
 from runner.run.execute import execute
@@ -165,9 +165,16 @@ def run_case(bench: TestBench, skill: Skill, case: cases.Case, mode: Mode) -> Ca
         options = replace(options, record_traffic=mode != "test", file_time=int(case.now.timestamp()))
         end = execute(spec, record, parts, options)
     if end.state is RunState.SUCCEEDED:
-        kinds = ", ".join(kind.replace("_", " ") for kind in observations.unpublished)
-        end = replace(end, message=f"nothing was published; a run would publish: {kinds}" if kinds else "")
+        end = replace(end, message=_unpublished_text(observations.unpublished))
     return _case_run(bench, spec, observations, replay, run_id, end)
+
+
+def _unpublished_text(kinds: Sequence[str]) -> str:
+    """What a run would have published; empty: it made no output at all."""
+    public = ", ".join(kind.replace("_", " ") for kind in kinds if OUTPUTS.get(kind).publishes)
+    if public:
+        return f"nothing was published; a run would publish: {public}"
+    return "nothing is published" if kinds else ""
 
 
 def _replay(case: cases.Case, observations: _Observations, strict: bool) -> Replay:

@@ -192,6 +192,14 @@ def test_a_preview_names_what_may_come_out() -> None:
     assert told["also"] == "deletions"
 
 
+NOTHING = "version: 1\non: {release: {}}\nharness: {kind: claude-code}\noutput: {none: {}}\n"
+
+
+def test_a_preview_of_a_skill_that_publishes_nothing_says_so() -> None:
+    told = dict(preview_lines(planned(skill(NOTHING))))
+    assert told["allowed out"].startswith("nothing is published; the run keeps **: 100 files")
+
+
 ROUTES = {"claude-code": (Route(model="small", tools=False), Route(model="large"))}
 
 

@@ -1,8 +1,11 @@
 """`skillrunner diff`: what a run proposed."""
 
-import re
+import os
+import stat as stat_of_mode
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +14,7 @@ from runner.apps.cli.commands import json_option, scope_of, settings
 from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
+from runner.core.redact import readable
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -24,7 +28,11 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @json_option
 @click.pass_obj
 def command(options: "Options", run: str, stat: bool, as_json: bool) -> None:
-    """Show the patch that RUN proposed: an id, the beginning of one, or `latest`."""
+    """Show the patch that RUN proposed: an id, the beginning of one, or `latest`.
+
+    Into a file or another program it goes byte by byte, for `git apply`. A terminal, and the log of a step of
+    GitHub Actions, get it without characters that they would act upon.
+    """
     from runner.run import stores
 
     with stores.open_store(settings(options)) as runs:
@@ -36,12 +44,24 @@ def command(options: "Options", run: str, stat: bool, as_json: bool) -> None:
         raise RunnerError(
             Phase.LOAD, Reason.INVALID_INPUT, f"no patch of {found.id} is kept: {why}", hint=hint
         )
-    patch = Path(kept[0].path).read_bytes().decode(errors="replace")
+    raw = Path(kept[0].path).read_bytes()
+    patch = raw.decode(errors="replace")
     if as_json:
-        say_json({"id": found.id, "files": [asdict(one) for one in _files(patch)], "patch": patch})
-        return
-    for line in _stat(patch) if stat else patch.splitlines():
-        say(line, colour=None if stat else _COLOURS.get(line[:1]))
+        say_json({"id": found.id, "files": [asdict(one) for one in _files(raw)], "patch": patch})
+    elif stat:
+        for line in _stat(raw):
+            say(line)
+    elif _is_shown(sys.stdout.fileno()):
+        for line in patch.removesuffix("\n").split("\n"):
+            say(line, colour=_COLOURS.get(line[:1]))
+    else:
+        sys.stdout.buffer.write(raw)
+
+
+def _is_shown(output: int) -> bool:
+    """Whether a terminal or a log of GitHub's runner, which is a pipe, acts upon what is printed."""
+    is_pipe = stat_of_mode.S_ISFIFO(os.fstat(output).st_mode)
+    return os.isatty(output) or (is_pipe and os.environ.get("GITHUB_ACTIONS") == "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +76,25 @@ class _ChangedFile:
         return f"{self.path} | " + ("binary" if self.added is None else f"+{self.added} -{self.deleted}")
 
 
-def _files(patch: str) -> list[_ChangedFile]:
-    found = []
-    for part in re.split(r"^diff --git ", patch, flags=re.MULTILINE)[1:]:
-        head, _, hunks = part.partition("\n@@")
-        name = re.search(r"^\+\+\+ b/(.*)$", head, re.MULTILINE) or re.search(
-            r"^--- a/(.*)$", head, re.MULTILINE
-        )
-        path = name[1] if name else head.split(" b/")[-1].splitlines()[0]
-        plus, minus = (len(re.findall(rf"^\{sign}", hunks, re.MULTILINE)) for sign in "+-")
-        is_binary = "GIT binary patch" in head
-        found.append(_ChangedFile(path, None if is_binary else plus, None if is_binary else minus))
-    return found
+def _files(patch: bytes) -> list[_ChangedFile]:
+    """The files of a patch, as git reads it: no pattern of ours tells a name from what a name may hold."""
+    from runner.clients.git import Git
+
+    if not patch.strip():
+        return []
+    with TemporaryDirectory() as nowhere:  # in a repository git leaves out what lies outside of its folder
+        out = Git(Path(nowhere), phase=Phase.LOAD).run("apply", "--numstat", "-z", "-", stdin=patch).stdout
+    rows = [row.split(b"\t", 2) for row in out.split(b"\0") if row]
+    return [
+        _ChangedFile(readable(os.fsdecode(path)), _count(added), _count(gone)) for added, gone, path in rows
+    ]
 
 
-def _stat(patch: str) -> list[str]:
+def _count(lines: bytes) -> int | None:
+    return None if lines == b"-" else int(lines)
+
+
+def _stat(patch: bytes) -> list[str]:
     """Each file of a patch in a line, and their number."""
     files = _files(patch)
     return [*map(str, files), f"{len(files)} file{'' if len(files) == 1 else 's'} changed"]

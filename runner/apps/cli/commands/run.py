@@ -169,7 +169,7 @@ def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) 
 
 
 def _is_unpublished(runs: "Store", run_id: str) -> bool:
-    return all(receipt.url.startswith("run:") for receipt in runs.receipts(run_id))
+    return not any(receipt.is_public for receipt in runs.receipts(run_id))
 
 
 def _preview(place: "LocalPlace", runs: "Store", wish: RunArguments) -> int:

@@ -78,7 +78,8 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
     yield from _words(events, answer_text(runs, run.id))
     for receipt in runs.receipts(run.id):
         where = f" ({receipt.branch})" if receipt.branch else ""
-        yield f"published   {receipt.kind} {receipt.action}: {receipt.url}{where}"
+        what = f"{receipt.kind} {receipt.action}: {receipt.url}" if receipt.is_public else "nothing"
+        yield f"published   {what}{where}"
     yield from _states(events, run)
     for artifact in runs.artifacts(run.id):
         yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"
