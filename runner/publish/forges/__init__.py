@@ -164,6 +164,10 @@ class Forge(Protocol):
         """What was said on a pull request, oldest first."""
         return ()
 
+    def was_reopened(self, number: int) -> bool | None:
+        """Whether somebody has ever opened a closed pull request again; None: the forge cannot tell."""
+        return None
+
     def how_to_reopen(self, number: int) -> str:
         """What a person does to open a closed pull request again, in words for a hint."""
         return "reopen it"

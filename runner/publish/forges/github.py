@@ -213,6 +213,10 @@ class GitHubForge(Forge):
         found = self.api.pages(f"/issues/{number}/comments")
         return [Comment(author=_login(item), body=item.get("body") or "") for item in found]
 
+    def was_reopened(self, number: int) -> bool | None:
+        """We never open one again, so whoever did is somebody else."""
+        return any(item.get("event") == "reopened" for item in self.api.pages(f"/issues/{number}/events"))
+
     def comment_once(self, number: int, body: str, marker: str) -> None:
         """Add a comment unless one of ours has this marker: anybody may write a marker.
 

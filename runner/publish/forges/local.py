@@ -56,6 +56,7 @@ class LocalKind(ForgeKind):
 
 PLUGINS = (LocalKind,)
 
+_REOPENED = "<!-- skillrunner: reopened -->"
 _NOT_CLEAN = r"working (?:directory|tree)|unstaged|staged|untracked|checked out"
 
 
@@ -120,6 +121,9 @@ class LocalForge(Forge):
     def comment_once(self, number: int, body: str, marker: str) -> None:
         self.table.comment(number, f"{body}\n\n{marker}", marker)
 
+    def was_reopened(self, number: int) -> bool | None:
+        return any(body.endswith(_REOPENED) for body in self.table.comments(number))
+
     def how_to_reopen(self, number: int) -> str:
         return f"reopen it (skillrunner pr reopen {number})"
 
@@ -167,6 +171,7 @@ class LocalForge(Forge):
         if not self.table.reopen(number):
             hint = "close that one first: skillrunner pr list"
             raise _invalid(f"{pull.branch} has another open pull request", hint)
+        self.comment_once(number, "Somebody has opened this pull request again.", _REOPENED)
         return self._get(number)
 
     def label_pull_request(self, number: int, label: str) -> PullRequest:

@@ -43,6 +43,7 @@ class Marker:
     labels: tuple[str, ...] = ()  # that we have set: what is gone of them, a person has taken away
     reviewers: tuple[str, ...] = ()  # who were asked
     ended: bool = False  # we closed it, as it was needed no more
+    reopened: bool = False  # somebody has opened it again after that
     version: int = 2
 
 

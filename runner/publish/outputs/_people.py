@@ -27,7 +27,8 @@ def respect_a_closed_one(offer: "Offer", target: Target, forge: "Forge") -> None
     if last is None or last.state != "closed" or offer.again:
         return
     found = _marker.of_branch(last.body, target.branch)
-    if found is not None and found.ended:  # that was us, and a change is needed again
+    is_ours = found is not None and found.ended  # we closed it, and a change is needed again
+    if is_ours and not forge.was_reopened(last.number):  # else a person closed it after that
         return
     raise RunnerError(
         Phase.PUBLISH,

@@ -241,7 +241,8 @@ def _update(offer: Offer, target: Target, pull: "PullRequest", sha: str, forge: 
     made, found = _new_marker(offer, sha), _marker.of_branch(pull.body, target.branch)
     title = _title(offer)
     if found is not None:
-        made = replace(made, labels=found.labels, reviewers=found.reviewers)
+        reopened = found.reopened or found.ended  # it is open, so somebody has opened it again
+        made = replace(made, labels=found.labels, reviewers=found.reviewers, reopened=reopened)
         if found.title and _marker.digest(pull.title) != found.title:
             title, made = pull.title, replace(made, title=found.title)
     if not _has_base_as_told(pull, found):  # a person decided
@@ -284,8 +285,8 @@ def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changese
     pull, found = target.open, target.marker
     if pull is None or found is None or found.key != key_of(offer.spec, offer.output):
         return None
-    if found.ended:
-        offer.say(f"{pull.url} is needed no more, and stays open, as somebody has opened it again")
+    if why := _why_to_stay_open(pull, found, forge):
+        offer.say(f"{pull.url} is needed no more, and stays open, {why}")
         return None
     if target.commits(offer, changeset).others:
         offer.say(f"{pull.url} is needed no more, and stays open, as others have committed there")
@@ -301,6 +302,19 @@ def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changese
         head = target.head
         _try(offer, lambda: changeset.delete(target.remote, target.branch, head))
     return _receipt(offer, target, pull, target.head or "", "closed")
+
+
+def _why_to_stay_open(pull: "PullRequest", found: Marker, forge: "Forge") -> str:
+    """What keeps us from closing it: a person who opened it again goes first; empty: nothing."""
+    if found.ended or found.reopened:
+        return "as somebody has opened it again"
+    try:
+        reopened = forge.was_reopened(pull.number)
+    except RunnerError as error:
+        return f"as nobody knows whether it was opened again: {error.message}"
+    if reopened is None:
+        return f"as {forge.name} does not tell whether somebody has opened it again"
+    return "as somebody has opened it again" if reopened else ""
 
 
 def _why_needed_no_more(offer: Offer, target: Target, changeset: "Changeset") -> str:

@@ -1079,6 +1079,62 @@ def test_what_was_opened_again_by_a_person_stays_open(here: Here) -> None:
     ]
 
 
+def test_what_a_person_closed_and_opened_again_is_not_closed(here: Here) -> None:
+    here.publish(here.offer())
+    here.forge.close_pull_request(1)
+    here.forge.reopen_pull_request(1)
+    assert withdraw(here, run_id="run-2") is None
+    assert (here.pulls()[0].state, BRANCH in branches(here)) == ("open", True)
+    assert here.said[-1].endswith("stays open, as somebody has opened it again")
+
+
+def test_what_a_person_opened_again_stays_open_after_an_update_too(here: Here) -> None:
+    """The marker keeps it, where the forge does not."""
+    here.publish(here.offer())
+    withdraw(here, run_id="run-2")
+    here.forge.table.reopen(1)
+    updated = here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-3"))
+    assert (updated.action, updated.number) == ("updated", 1)
+    here.publish(here.offer({"docs/a.md": b"newest\n"}, run_id="run-4"))
+    assert withdraw(here, run_id="run-5") is None
+    assert here.pulls()[0].state == "open"
+
+
+def test_what_a_person_opened_again_and_then_closed_is_a_no(here: Here) -> None:
+    here.publish(here.offer())
+    head = here.head()
+    withdraw(here, run_id="run-2")
+    git(here.scene.source, "branch", BRANCH, head)
+    here.forge.reopen_pull_request(1)
+    here.forge.close_pull_request(1)
+    assert refused(lambda: here.publish(here.offer(run_id="run-3"))).reason is Reason.CLOSED_BY_HUMAN
+
+
+class Silent(LocalForge):
+    """A forge that does not know, or cannot say just now, whether somebody opened something again."""
+
+    def was_reopened(self, number: int) -> bool | None:
+        if self.author == "away":
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "502")
+        return None
+
+
+@pytest.mark.parametrize(
+    ("author", "why"),
+    [
+        ("bot", "as local does not tell whether somebody has opened it again"),
+        ("away", "as nobody knows whether it was opened again: 502"),
+    ],
+)
+def test_what_may_have_been_opened_again_is_not_closed(here: Here, author: str, why: str) -> None:
+    here.publish(here.offer())
+    forge = Silent(here.forge.path, here.forge.table, author)
+    offer = here.offer(run_id="run-2")
+    assert OUTPUTS.get("pull_request").withdraw(offer, forge, here.changeset) is None
+    assert here.pulls()[0].state == "open"
+    assert here.said[-1].endswith(f"stays open, {why}")
+
+
 def test_what_a_person_committed_to_is_not_closed(here: Here) -> None:
     here.publish(here.offer())
     theirs = human(here)

@@ -410,6 +410,13 @@ def test_base_state_and_labels_of_a_pull_request_are_changed() -> None:
     assert script.data[:2] == [{"base": "next"}, {"state": "closed", "body": "text"}]
 
 
+@pytest.mark.parametrize(("events", "found"), [(["closed", "reopened", "closed"], True), (["closed"], False)])
+def test_who_opened_a_pull_request_again_is_in_its_events(events: list[str], found: bool) -> None:
+    made, script, _ = door(answer(200, [{"event": one} for one in events]))
+    assert Forge(made, "https://g", "T").was_reopened(7) is found
+    assert script.asked[0][1].partition("?")[0] == "https://api.example.com/repos/o/r/issues/7/events"
+
+
 def test_comments_are_read_with_their_authors() -> None:
     there = [{"body": "one", "user": {"login": "ada"}}, {"body": None, "user": None}]
     made, _, _ = door(answer(200, there))

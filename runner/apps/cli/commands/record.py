@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.apps.cli.commands import place_of_options
+from runner.apps.cli.commands import place_of_options, scope_at
 from runner.apps.terminal import say, say_json
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.core.model import Trigger
+    from runner.core.model import Run, Trigger
     from runner.run.place import LocalPlace
     from runner.run.testing.case import Case, Plain
     from runner.run.testing.rehearse import CaseRun
@@ -51,7 +51,8 @@ def command(options: "Options", /, skill: str, name: str, as_json: bool, **given
     it starts from, and is recorded again: change its files and its case.yaml by hand as you like.
 
     With --from-run it starts from what a run of SKILL started from: its event and inputs, its time and its
-    commit. That may be any run in the run store, one that was started by hand as well.
+    commit. That may be any run in the run store, one that was started by hand as well; `latest` is the latest
+    of this repository.
     """
     forced = {key: given.pop(key) for key in ("sandbox", "image")}
     force = {f"force_{key}": value for key, value in forced.items() if value is not None}
@@ -128,7 +129,7 @@ def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[st
     from runner.run.testing import case as cases
 
     with stores.open_store(place.config) as runs:
-        start = _start(runs, skill, given)
+        start = _start(runs, place, skill, given)
         target = bootstrap.make_forge(place, runs)
         wanted = partial(base_branch, skill, start.trigger, run_id="", now=start.now)
         base, mirror = bootstrap.find_base(place, target, start.branch or wanted)
@@ -147,7 +148,7 @@ def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[st
     cases.create(folder, told, start.trigger.event, files)
 
 
-def _start(runs: "Store", skill: "Skill", given: Mapping[str, Any]) -> _Start:
+def _start(runs: "Store", place: "LocalPlace", skill: "Skill", given: Mapping[str, Any]) -> _Start:
     from runner.apps.cli import inputs
 
     if given["from_run"] is None:
@@ -157,16 +158,15 @@ def _start(runs: "Store", skill: "Skill", given: Mapping[str, Any]) -> _Start:
         _FLAGS.get(name, f"--{name}") for name in ("event", "trigger", "inputs", "base") if given[name]
     ]:
         raise _bad(f"--from-run says what {', '.join(said)} would", "leave one of them out")
-    return _start_of_run(runs, skill, given["from_run"])
+    return _start_of_run(skill, runs, runs.run(given["from_run"], scope_at(place.local.root)))
 
 
-def _start_of_run(runs: "Store", skill: "Skill", name: str) -> _Start:
+def _start_of_run(skill: "Skill", runs: "Store", run: "Run") -> _Start:
     """What started a run. Raises RunnerError when it was another skill's, or its event was not kept."""
     from runner.run.agent.resume import planned_spec
     from runner.run.launch import EVENT_ARTIFACT
     from runner.run.testing.case_file import read_event
 
-    run = runs.run(name)
     if run.skill != skill.name:
         raise _bad(
             f"run {run.id} is of the skill {run.skill}", f"skillrunner record {run.skill} --from-run {run.id}"

@@ -87,6 +87,20 @@ def test_where_nothing_ran_it_is_said_and_how_to_see_the_rest(
     assert "hint: skillrunner list --all" in shown.err
 
 
+def test_a_case_from_the_latest_run_is_of_this_repository(both: tuple[Project, Project]) -> None:
+    """What another repository's skill of the same name was given stays out of this one's cases."""
+    one, _ = both
+    new = make_project(one.root.parent / "three", skill_files("touch", YAML))
+    new.variables.update(one.variables)
+    none = new.skillrunner("record", "touch", "--from-run", "latest")
+    assert (none.code, "there is no run 'latest' of this repository" in none.err) == (3, True)
+    assert one.skillrunner("record", "touch", "--from-run", "latest").code == 0
+    (mine,) = one.skillrunner("list", "--json").json()
+    kept = (one.root / "skills/touch/cases/recorded/case.yaml").read_text()
+    spec = one.skillrunner("show", mine["id"], "--json").json()["spec"]
+    assert spec["trigger"]["at"][:19].replace(" ", "T") in kept
+
+
 @pytest.mark.parametrize(
     ("origin", "repository"),
     [
