@@ -8,7 +8,6 @@ each file looked; `harvest` compares against it. After that we never run git in 
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -66,7 +65,6 @@ def open_workspace(
     sha: str,
     name: str,
     *,
-    url: str = "",
     owner: tuple[int, int] | None = None,
     change: Path | None = None,
     keep: bool = False,
@@ -76,13 +74,13 @@ def open_workspace(
 ) -> Iterator[Workspace]:
     """Open a workspace at `sha`, to be filled once by the caller; it is removed at the end unless `keep`.
 
-    `name` is the run's and no other's; `url` is what the workspace calls its origin; `owner` (uid, gid)
-    will own the files, for the superuser; `change` is a further folder of objects, of a change that is put on
-    top of the base later. `layered` allows overlayfs where it is possible. With `file_time`, in seconds since
-    1970, every file was last changed then, and not now. `heads` are further ones that git in the workspace
-    knows, by their name below `origin/`. Raises RunnerError, and so does filling it.
+    `name` is the run's and no other's; `owner` (uid, gid) will own the files, for the superuser; `change` is
+    a further folder of objects, of a change that is put on top of the base later. `layered` allows overlayfs
+    where it is possible. With `file_time`, in seconds since 1970, every file was last changed then, and not
+    now. `heads` are further ones that git in the workspace knows, by their name below `origin/`. Raises
+    RunnerError, and so does filling it.
     """
-    job = _Job(mirror, sha, url or mirror.url, owner, change, file_time, heads or {})
+    job = _Job(mirror, sha, owner, change, file_time, heads or {})
     layered = layered and file_time is None
     with ExitStack() as stack:
         with _speaking(mirror):
@@ -104,7 +102,6 @@ def open_workspace(
 class _Job:
     mirror: Mirror
     sha: str
-    url: str
     owner: tuple[int, int] | None
     change: Path | None
     file_time: int | None
@@ -167,11 +164,8 @@ def _repository(job: _Job, path: Path, git: Path) -> None:
 
 
 def _branches(job: _Job, path: Path) -> None:
-    """Write the origin, its branches and its tags into a `.git`, as a clone would."""
-    git, quoted = path / ".git", re.sub(r'(["\\])', r"\\\1", job.url).replace("\n", "\\n")
-    remote = f'[remote "origin"]\n\turl = "{quoted}"\n\tfetch = +{_THEIRS}*:{_KNOWN}*\n'
-    with (git / "config").open("ab") as config:
-        config.write(os.fsencode(remote))
+    """Write the origin's branches and tags into a `.git`, as a clone would, and not where the origin is."""
+    git = path / ".git"
     listing = job.mirror.git.output(
         "for-each-ref", "--format=%(objectname) %(refname)", _THEIRS, "refs/tags/"
     )

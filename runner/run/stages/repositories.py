@@ -50,7 +50,7 @@ def _check_out(context: RunContext, stack: ExitStack, folder: str, told: str) ->
     sha = mirror.resolve(ref or mirror.default_branch(remote))
     context.record.add_event(f"{told} at {sha[:12]} is beside it, as {folder}")
     owner = context.parts.sandbox.owner
-    return stack.enter_context(checkout(mirror, sha, f"{context.name}-{folder}", url=remote.url, owner=owner))
+    return stack.enter_context(checkout(mirror, sha, f"{context.name}-{folder}", owner=owner))
 
 
 def _mounts(found: Mapping[str, Workspace]) -> Iterator[Mount]:

@@ -71,7 +71,6 @@ def open_workspace(context: RunContext, change: Path | None = None) -> Iterator[
         context.parts.mirror,
         spec.setup_sha,
         name,
-        url=spec.repository.url,
         owner=context.parts.sandbox.owner,
         change=change,
         file_time=context.options.file_time,

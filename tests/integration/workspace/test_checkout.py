@@ -109,20 +109,24 @@ def test_a_change_is_put_on_top_of_a_clean_tree(
         assert git(clean.path, "diff", "--name-only") == ""
 
 
-def test_the_origin_is_the_repository(here: Scene) -> None:
+@pytest.mark.parametrize("layered", [False, True])
+def test_the_clone_has_no_remote_and_does_not_name_the_origin(here: Scene, layered: bool) -> None:
     mirror = fetched(here)
-    with checkout(mirror, mirror.resolve("main"), "one", url="https://github.com/o/n") as workspace:
-        assert git(workspace.path, "remote", "get-url", "origin") == "https://github.com/o/n"
+    with checkout(mirror, mirror.resolve("main"), "one", layered=layered) as workspace:
+        assert git(workspace.path, "remote") == ""
+        kept = [path for path in (workspace.path / ".git").rglob("*") if path.is_file()]
+        named = [path.name for path in kept if str(here.source).encode() in path.read_bytes()]
+        assert named == []
+        assert git(workspace.path, "rev-parse", "origin/main") == mirror.resolve("main")
 
 
 def test_names_that_look_like_something_else(here: Scene) -> None:
     sha = git(here.source, "rev-parse", "main")
     git(here.source, "branch", "a\u2028b\u0085c", "main")
     git(here.source, "tag", "-a", "v1", "-m", "one", "main")
-    mirror, url = fetched(here), 'ssh://git@host/a "b" \\c;#'
+    mirror = fetched(here)
     assert not mirror.fetch(here.remote)
-    with checkout(mirror, sha, "one", url=url) as workspace:
-        assert git(workspace.path, "remote", "get-url", "origin") == url
+    with checkout(mirror, sha, "one") as workspace:
         assert git(workspace.path, "rev-parse", "main", "v1^{commit}").split() == [sha, sha]
         assert git(workspace.path, "rev-parse", "origin/a\u2028b\u0085c") == sha
         assert git(workspace.path, "fsck", "--connectivity-only") == ""
