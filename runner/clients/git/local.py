@@ -158,6 +158,32 @@ def find_root(path: Path) -> Path | None:
     return next((one.resolve() for one in (here, *here.parents) if (one / ".git").exists()), None)
 
 
+def main_worktree(root: Path) -> Path:
+    """The folder that a repository is known by: of all its worktrees the first, or the bare repository.
+
+    It is found without git, as `find_root` is; a folder that is no linked worktree stands for itself.
+    """
+    try:
+        own = root / (root / ".git").read_text().removeprefix("gitdir:").strip()
+        common = (own / (own / "commondir").read_text().strip()).resolve()
+    except (OSError, ValueError):  # a whole `.git` folder, or that of a submodule
+        return root
+    if common.name == ".git":
+        return common.parent
+    return _stated_worktree(common) or common
+
+
+def _stated_worktree(folder: Path) -> Path | None:
+    """The worktree that a repository's own configuration names, as a submodule's does."""
+    asked = ["git", "config", "--file", str(folder / "config"), "core.worktree"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, errors="replace", check=False)
+    except OSError:
+        return None
+    named = done.stdout.rstrip("\n")
+    return (folder / named).resolve() if done.returncode == 0 and named else None
+
+
 def origin_of(root: Path) -> str:
     """The URL of a repository's `origin`, as git rewrites it; empty: it has none, or git cannot read it."""
     asked = ["git", "-C", str(root), "remote", "get-url", "origin"]

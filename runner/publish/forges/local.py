@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runner.clients.git import Git, remote_host
+from runner.clients.git import Git, main_worktree, remote_host
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
@@ -39,18 +39,20 @@ class LocalKind(ForgeKind):
     def open(self, context: ForgeContext) -> "LocalForge":
         """`origin` where that is a folder of this machine, else the repository itself.
 
-        A folder that is gone stays the one that is meant: nothing else takes its place.
+        A folder that is gone stays the one that is meant: nothing else takes its place. All worktrees of a
+        repository are one: its main one stands for it.
         """
         origin = context.origin.removeprefix("file://")
         path = (context.root / origin).resolve()
         is_folder = bool(origin) and (path.is_dir() or origin.startswith(("/", ".", "~")))
-        path = path if is_folder else context.root
+        here = main_worktree(context.root)
+        path = main_worktree(path) if is_folder else here
         return LocalForge(
             path=path,
             table=context.pull_requests(str(path)),
             author=context.config.bot.name,
-            branch=context.default_branch if path == context.root else "",
-            notice=_notice(context.origin, context.root),
+            branch=context.default_branch if path == here else "",
+            notice=_notice(context.origin, here),
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.clients.git import Git, address, blobs, discover, entries, files_at
+from runner.clients.git import Git, address, blobs, discover, entries, files_at, main_worktree
 from runner.clients.git.call import environment
 from runner.clients.git.failures import GitResult, failure, redact
 from runner.core.errors import RunnerError
@@ -396,3 +396,25 @@ def test_discover_in_somebody_elses_repository(source: Path, tmp_path: Path) -> 
     with pytest.raises(RunnerError) as caught:
         discover(root)
     assert "safe.directory" in caught.value.hint
+
+
+def test_all_worktrees_of_a_repository_are_known_by_one_folder(source: Path, tmp_path: Path) -> None:
+    main, made = tmp_path / "main", tmp_path / "super"
+    git(tmp_path, "clone", "-q", str(source), str(main))
+    git(main, "worktree", "add", "-q", str(tmp_path / "linked"))
+    git(source, "worktree", "add", "-q", str(tmp_path / "of-bare"), "-b", "other")
+    git(tmp_path, "init", "-q", str(made))
+    git(made, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(source), "sub")
+    git(made / "sub", "worktree", "add", "-q", str(tmp_path / "of-sub"))
+    found = {
+        one: main_worktree(tmp_path / one) for one in ("main", "linked", "of-bare", "super/sub", "of-sub")
+    }
+    assert found == {
+        "main": main,
+        "linked": main,
+        "of-bare": source,
+        "super/sub": made / "sub",
+        "of-sub": made / "sub",
+    }
+    (tmp_path / "linked/.git").write_text("gitdir: /gone\n")
+    assert main_worktree(tmp_path / "linked") == tmp_path / "linked"

@@ -89,7 +89,7 @@ def scope_of(options: Options) -> "RunScope | None":
 
 def scope_at(folder: Path) -> "RunScope | None":
     """The runs of the repository that holds a folder; None: there is none."""
-    from runner.clients.git.local import address, find_root, origin_of
+    from runner.clients.git.local import address, find_root, main_worktree, origin_of
     from runner.store.records import RunScope
 
     root = find_root(folder)
@@ -99,7 +99,8 @@ def scope_at(folder: Path) -> "RunScope | None":
     found = address(origin)
     local = "" if found else origin.removeprefix("file://")
     folders = [root, *([(root / local).resolve()] if local else [])]
-    return RunScope(name=found[1] if found else "", folders=tuple(map(str, folders)))
+    folders += [main_worktree(one) for one in folders]  # by which runs of a linked worktree are known
+    return RunScope(name=found[1] if found else "", folders=tuple(dict.fromkeys(map(str, folders))))
 
 
 def who_am_i() -> str:

@@ -101,6 +101,26 @@ def test_a_case_from_the_latest_run_is_of_this_repository(both: tuple[Project, P
     assert spec["trigger"]["at"][:19].replace(" ", "T") in kept
 
 
+def test_a_linked_worktree_is_the_same_repository(tmp_path: Path) -> None:
+    """Without a remote, too: runs and pull requests are those of the main worktree's folder."""
+    main = make_project(tmp_path / "one", skill_files("touch", YAML))
+    main.git("remote", "remove", "origin")
+    main.variables.update(SKILLRUNNER_SANDBOX="process", SKILLRUNNER_STATE_DIR=str(tmp_path / "state"))
+    assert main.skillrunner("run", "touch").code == 0
+    main.git("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "linked")
+    linked = replace(main, root=tmp_path / "linked")
+    assert ids(linked) == ids(main) != []
+    pulls = main.skillrunner("pr", "list", "--json").json()
+    assert [one["number"] for one in pulls] == [1]
+    assert linked.skillrunner("pr", "list", "--json").json() == pulls
+    assert linked.skillrunner("pr", "close", "1").out == "#1 closed\n"
+    for project in (linked, main):
+        refused = project.skillrunner("run", "touch")
+        assert "was closed unmerged" in refused.out
+    assert len(ids(linked)) == 3
+    assert ids(linked) == ids(main)
+
+
 @pytest.mark.parametrize(
     ("origin", "repository"),
     [
