@@ -8,7 +8,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from email.message import Message
 
-_ASKED = frozenset({"accept", "anthropic-version", "user-agent"})
+_ASKED = {  # with the values that they may have: a header is no place for a text of the agent's own
+    "accept": re.compile(r"[\w*/+.,;= -]{1,200}", re.A),
+    "anthropic-version": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    "user-agent": re.compile(r"[\w ./;:,()+@-]{1,200}", re.A),
+}
 _ANSWERED = frozenset(
     {
         *("content-type", "date", "retry-after", "retry-after-ms", "x-should-retry", "cache-control"),
@@ -45,7 +49,11 @@ def request_headers(headers: Message, uses: Collection[str]) -> tuple[dict[str, 
 
     `uses`: what the provider may do besides answering.
     """
-    passed = dict(_passed(headers.items(), _ASKED))
+    passed = {
+        name: value
+        for name, value in _passed(headers.items(), _ASKED)
+        if _ASKED[name.lower()].fullmatch(value)
+    }
     betas = [one.strip() for line in headers.get_all(_BETA, []) for one in line.split(",") if one.strip()]
     kept = [one for one in betas if _is_allowed(one, uses)]
     if kept:

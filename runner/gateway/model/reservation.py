@@ -1,8 +1,9 @@
 """What a call may cost at most, before it is made: from its size and from how long its answer may be. Pure.
 
-The number of tokens in a prompt is never above the number of its bytes, and rarely above a third of it. Calls
-side by side are counted by the first, so that together they stay in the limit whatever they hold; a call that
-is alone by the second, so that one large prompt does not end a run that could well pay for it.
+The tokens of text in a prompt are never above the number of its bytes, and rarely above a third of it; each
+picture has at most so many, and a document as many as a model can read at all. Calls side by side are counted
+by the most, so that together they stay in the limit whatever they hold; a call that is alone by what is
+likely, so that one large prompt does not end a run that could well pay for it.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from runner.gateway.model.answer_size import asked_size, number_of_answers, usual_size, with_size
+from runner.gateway.model.media import media_of
 from runner.gateway.model.prices import Price, highest_cost, tier
 from runner.gateway.model.request import write_request
 from runner.gateway.model.usage import Dialect
@@ -62,11 +64,13 @@ class Reservation:
 def reserve(call: PlannedCall, room: Room) -> Reservation:
     """What a call needs. Where its request does not say how long an answer may be, it does from now on.
 
-    Raises RequestError when it says so in no way that could be understood.
+    Raises RequestError when it says so in no way that could be understood, or holds an unknown part.
     """
     body = write_request(call.content)
     fixed = _HIDDEN + call.brought * _BROUGHT
-    surely, likely = len(body) + fixed, len(body) // _LIKELY + fixed
+    media = media_of(call.api, call.content)
+    surely = media.most_tokens(call.model, len(body) + fixed)
+    likely = media.likely_tokens(len(body) // _LIKELY + fixed)
     answers, size, told = (
         number_of_answers(call.api, call.content),
         asked_size(call.api, call.content),

@@ -1,11 +1,13 @@
 """What passes between a harness and its model's provider: listed endpoints, headers and uses, and no key."""
 
 import json
+from email.message import Message
 from typing import Any
 
 import pytest
 
 from runner.gateway.model.budget import Account
+from runner.gateway.model.headers import request_headers
 from runner.harnesses import ModelAccess
 from runner.harnesses.model_apis import ANTHROPIC, GEMINI, MODELS, OPENAI
 from tests.integration.gateway.test_gateway import call
@@ -81,6 +83,27 @@ def test_only_listed_headers_and_parameters_pass(model_server: ModelServer) -> N
     assert asked.headers.keys() == own | {"anthropic-beta", "anthropic-version", "user-agent"}
     assert asked.headers["anthropic-beta"] == "interleaved-thinking-2025-05-14"
     assert asked.headers["x-api-key"] == KEY
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "passes"),
+    [
+        ("anthropic-version", "2023-06-01", True),
+        ("anthropic-version", "2023-06-01 and a secret", False),
+        ("anthropic-version", "c2VjcmV0", False),
+        ("User-Agent", "claude-cli/2.1.329 (external, sdk-cli)", True),
+        ("User-Agent", "codex_exec/0.150.0 (Ubuntu 24.4.0; x86_64) xterm-256color", True),
+        ("User-Agent", "a/1 " + "x" * 300, False),
+        ("User-Agent", 'a/1 {"stolen": 1}', False),
+        ("User-Agent", "a/1 \x00\x1b[0m", False),
+        ("Accept", "application/json, text/event-stream;q=0.9, */*", True),
+        ("Accept", "<stolen>", False),
+    ],
+)
+def test_a_header_passes_only_in_its_plain_form(name: str, value: str, passes: bool) -> None:
+    headers = Message()
+    headers[name] = value
+    assert request_headers(headers, ()) == ({name: value} if passes else {}, [])
 
 
 def test_a_feature_of_the_provider_passes_where_the_skill_allows_it() -> None:
