@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from runner.config.documents import Model, closest
+from runner.config.documents import DocumentPath, Model, closest
 from runner.config.options import LimitOptions, ResourceOptions
 from runner.core.errors import RunnerError
 from runner.core.model import (
@@ -116,7 +116,7 @@ def plan(
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
         outputs=tuple(
-            OutputSpec(kind=kind, options=_render_options(skill, options, context))
+            OutputSpec(kind=kind, options=_render_options(skill, kind, options, context))
             for kind, options in outputs.items()
         ),
         tree=base.tree,
@@ -146,7 +146,8 @@ def base_branch(
         name=skill.name, path=skill.path, commit=None, digest=skill.digest, description=skill.description
     )
     context = _context(reference, trigger, Base(repository=repository, ref="", sha=""), run_id, now)
-    name = render_key(Template(text=template, file=skill.file), context)
+    line = next((line for path, line in skill.lines.items() if path[2:] == ("base",)), 1)
+    name = render_key(Template(text=template, file=skill.file, first_line=line), context)
     if not name or name == "@" or _NO_BRANCH.search(name):
         hint = f"see `base` in {skill.file}: {template}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, f"{name!r} is no branch's name", hint=hint)
@@ -367,25 +368,29 @@ def _allowance(outputs: Iterable[Model], defaults: Defaults) -> Allowance:
     )
 
 
-def _render_options(skill: Skill, options: Model, context: PromptContext) -> dict[str, Any]:
+def _render_options(skill: Skill, kind: str, options: Model, context: PromptContext) -> dict[str, Any]:
     """Render every text in the output's options."""
     own = {name for name in type(options).model_fields if name not in AllowanceOptions.model_fields}
     dumped = options.model_dump(include=own)
     renderers = {"body": render_body, "key": render_key}
     return {
-        name: _render(skill, value, context, renderers.get(name, render_text))
+        name: _render(skill, ("output", kind, name), value, context, renderers.get(name, render_text))
         for name, value in dumped.items()
     }
 
 
 def _render(
-    skill: Skill, value: Any, context: PromptContext, render: Callable[[Template, PromptContext], str]
+    skill: Skill,
+    path: DocumentPath,
+    value: Any,
+    context: PromptContext,
+    render: Callable[[Template, PromptContext], str],
 ) -> Any:
     if isinstance(value, str):
-        template = Template(text=value, file=skill.file)
+        template = Template(text=value, file=skill.file, first_line=skill.lines.get(path, 1))
         return render(template, context)
     if isinstance(value, (list, tuple)):
-        return tuple(_render(skill, item, context, render) for item in value)
+        return tuple(_render(skill, (*path, at), item, context, render) for at, item in enumerate(value))
     return value
 
 

@@ -4,11 +4,11 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from runner.config.documents import Document, Fault, Model, check, parse
+from runner.config.documents import Document, DocumentPath, Fault, Model, check, parse
 from runner.publish.outputs import OUTPUTS, publishing_order
 from runner.skills import skill_md
 from runner.skills.kinds import skill_model
@@ -39,6 +39,7 @@ class Skill:
     prompt: Template
     has_files: bool = False  # whether its folder has more for the agent than its instructions
     is_plain: bool = False  # whether it is a SKILL.md alone, which is run by hand
+    lines: Mapping[DocumentPath, int] = field(default_factory=dict)  # where the texts under `output` begin
 
     @property
     def file(self) -> str:
@@ -211,6 +212,7 @@ def _load_one(path: str, inside: Mapping[str, bytes]) -> tuple[Skill | None, lis
         options=options,
         prompt=prompt,
         has_files=has_files(inside),
+        lines=skill_md.output_lines(document, data),
     )
     return loaded, faults, warnings
 

@@ -112,13 +112,23 @@ def _render(template: Template, context: PromptContext, show: Show, limit: int) 
             return _capped(template, compiled.generate(names), limit)
     except TemplateError as error:
         line = getattr(error, "lineno", None) or line_of(error.__traceback__)
-        raise _error(template, line, str(error.message or error), _FIX) from None
+        raise _error(template, line, str(error.message or error), _fix(template, context)) from None
     except RecursionError:
         raise _error(template, 1, "the template calls itself too often", "end the recursion") from None
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, MemoryError) as error:
         raise _error(
-            template, line_of(error.__traceback__), str(error) or type(error).__name__, _FIX
+            template,
+            line_of(error.__traceback__),
+            str(error) or type(error).__name__,
+            _fix(template, context),
         ) from None
+
+
+def _fix(template: Template, context: PromptContext) -> str:
+    """What to do about a value that is missing: a run by hand has no event but the one that it is given."""
+    if context.event or "event" not in template.text:
+        return _FIX
+    return f"give it an event: `skillrunner run NAME --event FILE`; or {_FIX}"
 
 
 _FIX = "guard what may be missing with `{% if x is defined %}`; test with `skillrunner run NAME --dry-run`"

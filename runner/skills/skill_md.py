@@ -116,9 +116,18 @@ def check_templates(document: Document, data: Mapping[str, Any], prompt: Templat
         column = document.value(("prompt",))[1] if prompt.file == document.file else 1
         _check(document, prompt, inputs, column)
     for path, text in output_texts(data.get("output"), ("output",)):
-        line, column = document.value(path)
-        template = Template(text=text, file=document.file, first_line=line + (path in document.blocks))
-        _check(document, template, inputs, column)
+        line, column = _first_line(document, path), document.value(path)[1]
+        _check(document, Template(text=text, file=document.file, first_line=line), inputs, column)
+
+
+def output_lines(document: Document, data: Mapping[str, Any]) -> dict[DocumentPath, int]:
+    """The line on which each text under `output` begins that is a template."""
+    texts = output_texts(data.get("output"), ("output",))
+    return {path: _first_line(document, path) for path, _ in texts}
+
+
+def _first_line(document: Document, path: DocumentPath) -> int:
+    return document.value(path)[0] + (path in document.blocks)
 
 
 def output_texts(value: Data, path: DocumentPath) -> Iterator[tuple[DocumentPath, str]]:

@@ -2,11 +2,12 @@
 
 from runner.config.documents.diagnostics import Fault, closest, raise_faults, value_text
 from runner.config.documents.validate import Many, Model, Text, check
-from runner.config.documents.yaml import Data, Document, LineColumn, parse
+from runner.config.documents.yaml import Data, Document, DocumentPath, LineColumn, parse
 
 __all__ = [
     "Data",
     "Document",
+    "DocumentPath",
     "Fault",
     "LineColumn",
     "Many",

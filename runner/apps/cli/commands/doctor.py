@@ -122,7 +122,7 @@ def _look_at_skills(place: "LocalPlace") -> Iterator[DoctorLine]:
     from runner.skills.discover import discover
 
     found = discover(place.local.root, place.config.skills)
-    loaded = load(found.files)
+    loaded = load(found.files, plain=True)
     faults = len(loaded.faults) + len(found.faults)
     if faults:
         message = f"{faults} faults, {len(loaded.skills)} valid skills"
@@ -145,17 +145,35 @@ def _programs(kinds: Iterable[str], config: "Config") -> Iterator[DoctorLine]:
         program = harness.program
         if program is None:  # the skill names it
             continue
-        hint = ""
+        ok, hint = True, ""
         if configured and configured.version:
             version = _version(harness.package, configured.version)
             message = f"{program} {version} is installed by the first run"
         elif configured and configured.binary:
             message = f"{configured.binary} is shown to the sandbox as {program}"
-        else:
+        elif _has_images(config):
             message = f"{program} has to be in the image, for {kind}"
             if harness.package is not None:
                 hint = f"or write in skillrunner.yaml: harnesses: {{{kind}: {{version: tested}}}}"
-        yield DoctorLine(ok=True, subject="harness", message=message, hint=hint)
+        else:
+            ok, message, hint = _on_this_machine(program, kind)
+        yield DoctorLine(ok=ok, subject="harness", message=message, hint=hint)
+
+
+def _has_images(config: "Config") -> bool:
+    """Whether programs are in images: without a folder for tools, a sandbox runs those of the machine."""
+    from runner.sandboxes import SANDBOXES
+
+    kind = SANDBOXES.all().get(config.sandbox)
+    return kind is None or bool(kind.tools)
+
+
+def _on_this_machine(program: str, kind: str) -> tuple[bool, str, str]:
+    """(whether it is there, message, hint) of a program that runs on the machine itself."""
+    if where := shutil.which(program):
+        return True, f"{program} is {where}, for {kind}", ""
+    hint = "install it, or choose a sandbox whose image has it: --sandbox docker"
+    return False, f"{program} is not on PATH of this machine, for {kind}", hint
 
 
 def _version(package: "Package | None", wanted: str) -> str:

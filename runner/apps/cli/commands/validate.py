@@ -12,9 +12,10 @@ from runner.apps.terminal import say, say_json
 from runner.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from runner.config.documents import Fault
+    from runner.skills import Skill
     from runner.skills.discover import SkillFolders
 
 
@@ -40,18 +41,28 @@ def command(context: click.Context, paths: tuple[Path, ...], as_json: bool, conf
     action_triggers()  # of installed packages: two that hear the same event fit no repository
     found = skills_of_paths(paths) if paths else _here(context.obj.root, config)
     loaded = load(found.files, plain=True)
-    faults, warnings = sorted({*found.faults, *loaded.faults}), sorted(set(loaded.warnings))
+    told = [*found.faults, *loaded.faults, *_kind_faults(found.files, loaded.skills)]
+    faults, warnings = sorted(set(told)), sorted(set(loaded.warnings))
     if as_json:
         skills = [{"name": skill.name, "file": skill.file} for skill in loaded.skills.values()]
-        told = {"faults": [asdict(one) for one in faults], "warnings": [asdict(one) for one in warnings]}
-        say_json({"skills": skills, **told})
+        found_wrong = {"faults": list(map(asdict, faults)), "warnings": list(map(asdict, warnings))}
+        say_json({"skills": skills, **found_wrong})
     else:
         _print(faults, warnings, len(loaded.skills))
     if faults:
         context.exit(ExitCode.INVALID)
 
 
+def _kind_faults(files: Mapping[str, bytes], skills: Mapping[str, Skill]) -> Iterator[Fault]:
+    from runner.apps.kind_faults import kind_faults_of_skill
+
+    for skill in skills.values():
+        if skill.options.environment.sandbox is not None:
+            yield from kind_faults_of_skill(skill.file, files[skill.file])
+
+
 def _here(start: Path, config: Path | None) -> SkillFolders:
+    from runner.apps.kind_faults import kind_faults_of_config
     from runner.config.settings import FILE, config_faults, load_config
     from runner.skills.discover import FOLDERS, discover
 
@@ -61,6 +72,8 @@ def _here(start: Path, config: Path | None) -> SkillFolders:
     folders: Sequence[str] = FOLDERS if faults else load_config(root, file=config).skills
     found = discover(root, folders)
     found.faults.extend(faults)
+    if file.is_file():
+        found.faults.extend(kind_faults_of_config(_shown(file), file.read_bytes()))
     return found
 
 

@@ -1,6 +1,7 @@
 """The verbs around a run, as their users type them."""
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -311,12 +312,12 @@ def test_doctor_names_what_fails(project: Project) -> None:
 @pytest.mark.parametrize(
     ("config", "harness", "key"),
     [
-        ("", "claude has to be in the image, for claude-code", "ANTHROPIC_API_KEY is not set"),
+        ("", "claude is not on PATH of this machine, for claude-code", "ANTHROPIC_API_KEY is not set"),
         ("harnesses: {claude-code: {version: tested}}", "claude 2.", "is not set"),
         ("harnesses: {claude-code: {version: 2.0.9}}", "claude 2.0.9 is installed by", "is not set"),
         ("harnesses: {claude-code: {binary: /bin/true}}", "/bin/true is shown to the sandbox", "is not set"),
-        ("secrets: {ANTHROPIC_API_KEY: {command: [x]}}", "claude has to", "comes from `secrets`"),
-        ("secrets: {ANTHROPIC_API_KEY: {env: OTHER}}", "claude has to", "is set"),
+        ("secrets: {ANTHROPIC_API_KEY: {command: [x]}}", "claude is not on PATH", "comes from `secrets`"),
+        ("secrets: {ANTHROPIC_API_KEY: {env: OTHER}}", "claude is not on PATH", "is set"),
     ],
 )
 def test_doctor_says_where_agents_and_their_keys_come_from(
@@ -324,12 +325,95 @@ def test_doctor_says_where_agents_and_their_keys_come_from(
 ) -> None:
     yaml = "on: {manual: {}}\nharness: {kind: claude-code}\noutput: {none: {}}\n"
     project.commit({**skill_files("page", yaml), "skillrunner.yaml": f"sandbox: process\n{config}\n"})
-    project.variables["OTHER"] = "sk-0123456789"
+    project.variables.update({"OTHER": "sk-0123456789", "PATH": _path_with_git_alone(project)})
     findings = project.skillrunner("doctor", "--json").json()["findings"]
     told = {one["subject"]: one["message"] for one in findings}
     assert harness in told["harness"]
     assert key in told["key"]
     assert "sk-0123456789" not in str(findings)
+
+
+def _path_with_git_alone(project: Project) -> str:
+    """A PATH on which no agent of the machine lies."""
+    folder = project.root.parent / "git-alone"
+    folder.mkdir()
+    (folder / "git").symlink_to(shutil.which("git") or "")
+    return str(folder)
+
+
+def test_doctor_says_where_the_program_of_a_process_sandbox_is(project: Project) -> None:
+    yaml = "on: {manual: {}}\nharness: {kind: claude-code}\noutput: {none: {}}\n"
+    project.commit({**skill_files("page", yaml), "skillrunner.yaml": "sandbox: process\n"})
+    path = _path_with_git_alone(project)
+    program = Path(path, "claude")
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    project.variables["PATH"] = path
+    assert f"ok    harness    claude is {program}, for claude-code" in project.skillrunner("doctor").out
+
+
+def test_doctor_looks_at_a_skill_that_is_a_skill_md_alone(project: Project) -> None:
+    plain = "---\nname: greet\ndescription: Greets\n---\n\nGreet.\n"
+    project.commit({".agents/skills/greet/SKILL.md": plain, "skillrunner.yaml": "sandbox: process\n"})
+    project.variables["PATH"] = _path_with_git_alone(project)
+    done = project.skillrunner("doctor")
+    assert done.code == 1
+    assert "ok    skills     greet" in done.out
+    assert "FAIL  harness    claude is not on PATH of this machine, for claude-code" in done.out
+    assert "FAIL  key        ANTHROPIC_API_KEY is not set, for claude-code" in done.out
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("sandbox: dockr\n", 'skillrunner.yaml:1:10: unknown sandbox (value: "dockr")'),
+        ("image: x\nforge: gitub\n", 'skillrunner.yaml:2:8: unknown forge (value: "gitub")'),
+        (
+            "harnesses:\n  claud-code: {variables: {A: b}}\n",
+            'skillrunner.yaml:2:3: unknown harness (value: "claud-code")',
+        ),
+    ],
+)
+def test_validate_knows_the_kinds_that_a_configuration_names(
+    project: Project, config: str, told: str
+) -> None:
+    project.commit({**skill_files("touch", YAML), "skillrunner.yaml": config})
+    done = project.skillrunner("validate")
+    assert done.code == 3
+    assert told in done.out
+    assert "did you mean `" in done.out
+    (fault,) = project.skillrunner("validate", "--json").json()["faults"]
+    assert fault["message"].startswith("unknown ")
+
+
+def test_validate_knows_the_sandbox_that_a_skill_names(project: Project) -> None:
+    yaml = YAML + "environment:\n  sandbox: proces\n"
+    project.commit({**skill_files("touch", yaml), "skillrunner.yaml": "sandbox: process\nforge: auto\n"})
+    done = project.skillrunner("validate")
+    assert done.code == 3
+    assert 'unknown sandbox (value: "proces")' in done.out
+    assert "did you mean `process`?" in done.out
+    project.commit(skill_files("touch", yaml.replace("proces\n", "process\n")))
+    assert project.skillrunner("validate").code == 0
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        'output:\n  pull_request:\n    paths: ["docs/**"]\n    title: "x {{ event.nope }}"\n',
+        "output:\n  pull_request:\n    title: t\n    body: |\n      a\n      {{ event.nope }}\n",
+        "output:\n  pull_request:\n    title: t\n    labels:\n      - a\n      - x{{ event.nope }}\n",
+        'output:\n  pull_request:\n    title: t\n    base: "{{ event.nope }}"\n',
+    ],
+)
+def test_a_value_that_an_output_misses_is_told_with_its_own_line(project: Project, output: str) -> None:
+    yaml = f"on: {{manual: {{}}}}\nharness: {{kind: command, command: [x]}}\n{output}"
+    project.commit(skill_files("page", yaml))
+    done = project.skillrunner("run", "page", "--dry-run")
+    text = (project.root / "skills/page/skill.yaml").read_text()
+    wanted = next(number for number, one in enumerate(text.split("\n"), 1) if "event.nope" in one)
+    assert f"skills/page/skill.yaml:{wanted}: `event` has no `nope`" in done.err
+    assert "skillrunner run NAME --event FILE" in done.err
 
 
 def test_a_terminated_run_gets_its_end(project: Project) -> None:
