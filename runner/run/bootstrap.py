@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.clients.git import remote_host
 from runner.clients.secrets import Secrets
+from runner.config.documents import closest
 from runner.config.harness import HarnessConfig
 from runner.config.settings import FILE, Config
 from runner.core.errors import RunnerError
@@ -77,11 +78,15 @@ def _pull_requests(runs: "Store", repository: str) -> "LocalPullRequests":
 
 
 def find_base(
-    place: Place, target: Forge, wanted: str | Callable[[Repository], str | None] | None
+    place: Place,
+    target: Forge,
+    wanted: str | Callable[[Repository], str | None] | None,
+    is_typed: bool = False,
 ) -> tuple[Base, Mirror]:
     """The commit that the work starts from: the head of the branch `wanted`, or of the default branch.
 
-    A function tells which is wanted in a repository.
+    A function tells which is wanted in a repository. Raises RunnerError INVALID_INPUT with the branches that
+    there are, where a person typed another's name, and else REF_NOT_FOUND.
     """
     remote = target.remote()
     mirror = Mirror(place.config.state, remote.url)
@@ -89,6 +94,9 @@ def find_base(
     default = target.default_branch()
     repository = Repository(name=target.repository, url=remote.url, default_branch=default)
     ref = (wanted(repository) if callable(wanted) else wanted) or default
+    if is_typed and ref not in (known := mirror.branches()):
+        message = f"{remote.url} has no branch {ref!r}"
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=closest(ref, known))
     return Base(repository=repository, ref=ref, sha=mirror.resolve(f"refs/heads/{ref}")), mirror
 
 

@@ -1,7 +1,6 @@
 """A description of what a run would do, and of what it would be refused for."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +14,8 @@ from runner.run import bootstrap
 from runner.run.environment.context import read_committed
 from runner.run.launch import NewRun
 from runner.run.place import Host
+from runner.run.stages.image import check_image_name
 from runner.sandboxes import SANDBOXES
-
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
 
 
 def refusals(host: Host, start: NewRun, spec: RunSpec) -> Iterator[RunnerError]:
@@ -46,11 +44,7 @@ def _check_sandbox(spec: RunSpec) -> None:
     for line in kind.doctor(image):
         if not line.ok:
             raise RunnerError(Phase.SANDBOX, Reason.ENGINE_FAILED, line.message, hint=line.hint)
-    made_here = spec.environment.dockerfile or spec.environment.devcontainer
-    if kind.tools and not made_here and _IMAGE.fullmatch(image) is None:
-        message = f"{image!r} is not the name of an image" if image else "there is no image"
-        hint = "write `image: python:3.12-slim` in skillrunner.yaml, under `environment`, or --image"
-        raise RunnerError(Phase.SANDBOX, Reason.INVALID_CONFIG, message, hint=hint)
+    check_image_name(kind, spec)
 
 
 def _check_program(host: Host, spec: RunSpec) -> None:

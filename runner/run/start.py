@@ -155,7 +155,7 @@ def new_run(
     """
     now = datetime.now(UTC)
     wanted = partial(base_branch, skill, trigger, run_id=run_id, now=now)
-    base, mirror = bootstrap.find_base(host.place, host.forge, branch or wanted)
+    base, mirror = bootstrap.find_base(host.place, host.forge, branch or wanted, bool(branch))
     found = event_commit(skill, trigger) if branch is None else None
     if found is not None:
         base = _standing_on(base, replace(found, sha=sha or found.sha), mirror, host, skill)

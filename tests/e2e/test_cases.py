@@ -122,7 +122,7 @@ def test_an_event_and_history_are_kept(recorded: Project) -> None:
         (("test", "page", "--case", "record"), 3, "did you mean `recorded`"),
         (("record", "page", "--input", "page=x"), 3, "says what --input would"),
         (("record", "page", "--case", "../x"), 3, "no name of a case"),
-        (("record", "page", "--case", "big", "--base", "none"), 6, "no branch"),
+        (("record", "page", "--case", "big", "--base", "none"), 3, "no branch 'none'"),
     ],
 )
 def test_what_cannot_be_done_is_said(recorded: Project, args: tuple[str, ...], code: int, said: str) -> None:

@@ -1,5 +1,6 @@
 """The image of a run whose skill names a Dockerfile or a devcontainer."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,17 +10,32 @@ from pathlib import Path
 from runner.clients.docker import images
 from runner.clients.docker.build import Build
 from runner.clients.git import Git
+from runner.core.errors import RunnerError
 from runner.core.locks import lock
-from runner.core.model import Phase
+from runner.core.model import Phase, Reason, RunSpec
 from runner.core.redact import escape_invisible
 from runner.run.context import RunContext
 from runner.run.environment.context import DOCKERFILE, BuildContext, build_context, read_committed
 from runner.run.environment.devcontainer import Devcontainer, parse_devcontainer
 from runner.run.trust import is_agreed
+from runner.sandboxes import SandboxKind
 from runner.sandboxes.docker.options import PLACES
 
 LOG = "image.log"
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")  # a host may be in capitals
 _PAUSE = 0.2  # seconds between two checks whether another build of the same image has ended
+
+
+def check_image_name(sandbox: SandboxKind, spec: RunSpec) -> None:
+    """Raise RunnerError INVALID_CONFIG where a sandbox that needs an image gets none, or no name of one."""
+    environment = spec.environment
+    if not sandbox.tools or environment.dockerfile or environment.devcontainer:
+        return
+    image = environment.image
+    if _IMAGE.fullmatch(image) is None:
+        message = f"{image!r} is not the name of an image" if image else "there is no image"
+        hint = "write `image: python:3.12-slim` in skillrunner.yaml, or --image python:3.12-slim"
+        raise RunnerError(Phase.SANDBOX, Reason.INVALID_CONFIG, message, hint=hint)
 
 
 def resolve_reference(context: RunContext) -> RunContext:

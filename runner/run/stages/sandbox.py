@@ -29,6 +29,7 @@ def resolve_image(context: RunContext) -> RunContext:
     """Build or pull the image, and record its digest."""
     with context.record.stage(Phase.SANDBOX):
         asked = context.spec.environment.image
+        image.check_image_name(context.parts.sandbox, context.spec)
         context = _with_program(image.resolve_reference(context))
         reference = image.pin(context)
         digest = context.parts.sandbox.resolve(reference, context.record.add_event)

@@ -75,15 +75,19 @@ class Case:
 
 def find_cases(skill: str, folder: Path, name: str | None = None) -> list[Case]:
     """The cases in a skill's folder, or the one called `name`. Raises RunnerError."""
-    known = sorted(path.parent for path in (folder / FOLDER).glob(f"*/{FILE}"))
+    known = names(folder)
     if name is None:
-        return [read(skill, one) for one in known]
-    if folder / FOLDER / name not in known:
-        names = [one.name for one in known]
-        hint = closest(name, names) if names else f"skillrunner record {skill} --case {name}"
+        return [read(skill, folder / FOLDER / one) for one in known]
+    if name not in known:
+        hint = closest(name, known) if known else f"skillrunner record {skill} --case {name}"
         message = f"the skill {skill} has no case {name!r}"
         raise bad(message, hint)
     return [read(skill, folder / FOLDER / name)]
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the cases in a skill's folder."""
+    return sorted(path.parent.name for path in (folder / FOLDER).glob(f"*/{FILE}"))
 
 
 def read(skill: str, folder: Path) -> Case:

@@ -33,7 +33,10 @@ def _ref(name: str) -> str:
     return name
 
 
-_NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""A case's name, and that of a folder in it."""
+
+_NAME = Annotated[str, Field(pattern=NAME)]
 _REF = Annotated[str, AfterValidator(_ref)]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from runner.clients.docker.build import Build
 from runner.config.documents import Model
-from runner.core.errors import RunnerError
+from runner.core.errors import RunnerError, exit_code
 from runner.core.model import (
     Allowance,
     End,
@@ -43,6 +43,7 @@ from runner.run.context import Parts, RunOptions
 from runner.run.execute import execute
 from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
+from runner.run.stages.image import check_image_name
 from runner.sandboxes import SANDBOXES, SandboxSpec
 from runner.sandboxes.fake import FakeKind, FakeSandbox
 from runner.store import LocalPullRequests, Store, hold_lock, new_run_id
@@ -147,6 +148,27 @@ def test_an_image_whose_tag_moved_is_noticed(scene: Scene, monkeypatch: pytest.M
         told.append([event.message for event in scene.events if event.data.get("moved_image")])
     assert [len(one) for one in told] == [0, 0, 1, 0]
     assert "x@sha256:1 then, x@sha256:2 now; `digests: {'x:1': sha256:2}`" in told[2][0]
+
+
+@pytest.mark.parametrize(
+    ("image", "words"), [("", "there is no image"), ("a b", "'a b' is not the name of an image")]
+)
+def test_a_container_without_an_image_is_a_fault_of_the_configuration(
+    scene: Scene, image: str, words: str
+) -> None:
+    docker = SANDBOXES.get("docker")
+    spec = scene.spec("print:done", environment=Environment(sandbox="docker", image=image))
+    _, end = scene.run(spec, sandbox=docker)
+    assert (end.message, end.reason, exit_code(end)) == (words, Reason.INVALID_CONFIG, 3)
+    assert "image: python:3.12-slim" in end.hint
+    with pytest.raises(RunnerError, match=words):  # so says a dry run
+        check_image_name(docker, spec)
+
+
+@pytest.mark.parametrize("image", ["python:3.12-slim", "Registry.example:5000/team/x@sha256:1", "sha256:ab"])
+def test_the_name_of_an_image_is_taken(scene: Scene, image: str) -> None:
+    environment = Environment(sandbox="docker", image=image)
+    check_image_name(SANDBOXES.get("docker"), scene.spec(environment=environment))
 
 
 def test_a_locked_image_is_the_one_that_is_named(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

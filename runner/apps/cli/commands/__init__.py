@@ -58,12 +58,16 @@ def place_of_options(options: Options, **flags: str | None) -> "LocalPlace":
 
 
 def settings(options: Options) -> "Config":
-    """The configuration that the options name: of a repository, or of the folder that a worker stands in."""
+    """The configuration that the options name: of a repository, or of any folder, with or without a file.
+
+    Runs are found in the run store, and that needs no repository. Raises RunnerError NOT_A_REPOSITORY for a
+    folder that is not there.
+    """
     from runner.clients.git.local import find_root
     from runner.config.settings import load_config
 
     root = find_root(options.root)
-    if root is None and not is_worker_folder(options):
+    if root is None and not options.root.is_dir():
         return place_of_options(options).config
     return load_config(root or options.root, file=options.config, flags=state_dir(options))
 

@@ -52,6 +52,10 @@ def _forges(options: "Options", repository: str | None) -> "Iterator[list[tuple[
     from runner.run import bootstrap, stores
 
     if not stands_in_worker_folder(options):
+        if repository is not None:
+            message = "--repository means one of several in a worker's folder, and this is a checkout"
+            hint = "leave it out, or go to the worker's folder: skillrunner -C FOLDER pr list"
+            raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)
         place = place_of_options(options)
         with stores.open_store(place.config) as runs:
             yield [("", place, bootstrap.make_forge(place, runs))]
@@ -179,6 +183,9 @@ def label(options: "Options", number: int, repository: str | None, label: str, a
     """Set LABEL on pull request NUMBER: skillrunner:take-over gives a branch back after others' commits."""
     from runner.apps.console import one_line
 
+    if not label.strip():
+        hint = f"name one: skillrunner pr label {number} skillrunner:take-over"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, "an empty label says nothing", hint=hint)
     with _forge(options, repository) as (_, forge):
         pull = forge.commands().label_pull_request(number, label)
     say_result(as_json, one_line(f"#{number} {', '.join(pull.labels)}"), **asdict(pull))

@@ -1,5 +1,6 @@
 """`skillrunner record`: run a skill with its real model, and keep that as a case."""
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -87,11 +88,12 @@ def _tell(case: "Case", came: "CaseRun", as_json: bool, quiet: bool) -> None:
 def _case(place: "LocalPlace", skill: "Skill", name: str, given: Mapping[str, Any]) -> "Iterator[Case]":
     """The case to record. A new one goes again when that fails."""
     from runner.run.testing import case as cases
-    from runner.run.testing.case_file import FILE
+    from runner.run.testing.case_file import FILE, NAME
 
     folder = place.local.root / skill.path / cases.FOLDER / name
-    if Path(name).name != name or name.startswith("."):
-        raise _bad(f"{name!r} is no name of a case", "use letters, digits, dots and hyphens")
+    if re.fullmatch(NAME, name) is None:
+        hint = "begin with a letter or digit; then letters, digits, dots, hyphens and underscores"
+        raise _bad(f"{name!r} is no name of a case", hint)
     if (folder / FILE).exists():
         _check_free(folder / FILE, given)
         yield cases.read(skill.name, folder)
@@ -132,7 +134,7 @@ def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[st
         start = _start(runs, place, skill, given)
         target = bootstrap.make_forge(place, runs)
         wanted = partial(base_branch, skill, start.trigger, run_id="", now=start.now)
-        base, mirror = bootstrap.find_base(place, target, start.branch or wanted)
+        base, mirror = bootstrap.find_base(place, target, start.branch or wanted, bool(given["base"]))
         sha = mirror.resolve(start.sha or base.sha)
     files = _files(mirror.directory, sha, place.config.skills, given["files"])
     tags = mirror.git.output("tag", "--points-at", sha).split()

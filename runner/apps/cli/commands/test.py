@@ -73,11 +73,17 @@ def command(
 def _wanted(stage: "TestBench", names: Sequence[str], case: str | None) -> Iterable[tuple["Skill", "Case"]]:
     """The cases, all of them read before the first one runs."""
     from runner.apps.cli import inputs
+    from runner.config.documents import closest
     from runner.run.testing import case as cases
+    from runner.run.testing.case_file import bad
 
     skills = [inputs.read_skill(stage.place, name) for name in names] or inputs.read_skills(stage.place)
     if not names and case is not None:
-        skills = [one for one in skills if (stage.root / one.path / cases.FOLDER / case).is_dir()]
+        known = {one.name: cases.names(stage.root / one.path) for one in skills}
+        if not any(case in found for found in known.values()):
+            hint = closest(case, sorted({name for found in known.values() for name in found}))
+            raise bad(f"no skill has a case {case!r}", hint or "skillrunner record SKILL makes one")
+        skills = [one for one in skills if case in known[one.name]]
     return [
         (one, found) for one in skills for found in cases.find_cases(one.name, stage.root / one.path, case)
     ]

@@ -60,7 +60,7 @@ def test_a_newcomers_first_minutes(project: Project) -> None:
         (("run", "touch", "--event", "none.json"), 3, "none.json"),
         (("run", "touch", "--input", "x"), 3, "has no `=`"),
         (("nonsense",), 2, "No such command"),
-        (("-C", "/", "list"), 6, "no git checkout"),
+        (("-C", "/nowhere", "list"), 6, "there is no such folder"),
         (("--config", "none.yaml", "list"), 3, "none.yaml"),
     ],
 )

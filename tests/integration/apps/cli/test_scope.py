@@ -57,6 +57,10 @@ def test_list_and_latest_mean_the_repository_where_one_stands(both: tuple[Projec
     again = replace(one, root=one.root.parent / "second")
     assert ids(again) == [mine], "another clone of the same origin is the same repository"
     outside = replace(one, root=one.home)
+    assert ids(outside) == ids(outside, "--all") == [other, mine], "outside of a repository all are meant"
+    for command in ("show", "logs", "diff"):
+        assert outside.skillrunner(command, mine).code == 0, "a full id works outside of a repository"
+    assert outside.skillrunner("show", mine).out.startswith(mine)
     (one.home / "skillrunner.yaml").write_text("{}\n")
     assert ids(outside) == [other, mine]
 

@@ -62,6 +62,6 @@ def test_doctor_looks_at_what_the_worker_serves(folder: Project, tmp_path: Path)
 def test_a_folder_that_is_no_workers_is_no_repository(project: Project, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    for command in (("pr", "list"), ("doctor",), ("list",)):
+    for command in (("pr", "list"), ("doctor",), ("list", "--skills")):
         told = replace(project, root=empty).skillrunner(*command)
         assert (told.code, "is no git checkout" in told.err) == (6, True), told
