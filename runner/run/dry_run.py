@@ -90,7 +90,8 @@ def preview_lines(spec: RunSpec) -> Iterator[tuple[str, str]]:
     yield "harness", f"{spec.harness.kind} {spec.harness.model or ''}".rstrip()
     made_of = environment.image or environment.dockerfile or environment.devcontainer
     yield "sandbox", f"{environment.sandbox} {made_of}".rstrip()
-    yield "secrets", ", ".join(environment.secrets) or "none"
+    none = f"none, and no hosts but the model's: {spec.strangers}" if spec.is_strangers else "none"
+    yield "secrets", ", ".join(environment.secrets) or none
     if environment.repositories:
         yield "reads", ", ".join(environment.repositories.values())
     if given := (*spec.tools, *(server.name for server in environment.mcp)):

@@ -85,6 +85,8 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
     if (unpublished := find(context)) is not None:
         return _publish_kept(*unpublished, stack)
     context.record.enter_state(RunState.PREPARING)
+    if whose := context.spec.strangers:
+        context.record.add_event(f"no secrets, and no hosts but the model's: {whose}")
     context = stack.enter_context(check_out_repositories(resolve_image(context)))
     spec, record = context.spec, context.record
     changeset = stack.enter_context(open_changeset(context))

@@ -227,7 +227,8 @@ def _outputs(skill: Skill, base: Base) -> Mapping[str, Model]:
     allowed = skill.options.outputs_for_strangers
     if found := {kind: options for kind, options in skill.outputs.items() if kind in allowed}:
         return found
-    message = f"{base.tree or 'the event'} is a stranger's, and {skill.name} publishes nothing for strangers"
+    whose = f"{base.tree} is a stranger's" if base.tree else "the event is from a fork"
+    message = f"{whose}, and {skill.name} publishes nothing for strangers"
     hint = f"write in {skill.file} which outputs may: strangers: [...]"
     raise RunnerError(Phase.PLAN, Reason.POLICY_REFUSED, message, hint=hint)
 
@@ -238,13 +239,16 @@ def _tools(skill: Skill, base: Base) -> tuple[str, ...]:
     return tuple(one for one in dict.fromkeys(skill.options.tools) if one not in refused)
 
 
-def _sealed(environment: Environment) -> Environment:
-    """The environment of a run on a stranger's commit: without secrets, and with no way out but the model.
+def _sealed(environment: Environment, base: Base) -> Environment:
+    """The environment of a run for a stranger: without secrets, and with no way out but the model.
+
+    A stranger's is the commit that the run stands on, or the event alone: its texts are in the prompt.
 
     Set-up that saw secrets may have written them into what is kept of it, so that is not used.
     """
     if SANDBOXES.get(environment.sandbox).network:
-        message = f"a stranger's commit runs sealed only, and the sandbox {environment.sandbox} seals nothing"
+        what = "a stranger's commit" if base.tree else "what an event from a fork starts"
+        message = f"{what} runs sealed only, and the sandbox {environment.sandbox} seals nothing"
         raise RunnerError(Phase.PLAN, Reason.UNSUPPORTED, message, hint="use the sandbox docker")
     return replace(
         environment,
@@ -259,7 +263,7 @@ def _sealed(environment: Environment) -> Environment:
 
 def _environment(skill: Skill, defaults: Defaults, base: Base) -> Environment:
     made = _stated_environment(skill, defaults)
-    return _sealed(made) if base.is_strangers else made
+    return _sealed(made, base) if base.is_strangers else made
 
 
 def _stated_environment(skill: Skill, defaults: Defaults) -> Environment:

@@ -169,3 +169,10 @@ class RunSpec:
     def setup_sha(self) -> str:
         """The commit whose files set-up and builds may run: a branch's of ours, never an event's."""
         return self.trusted_sha or self.base_sha
+
+    @property
+    def strangers(self) -> str:
+        """What of the run is a stranger's, as a sentence; empty: nothing is."""
+        if not self.is_strangers:
+            return ""
+        return f"{self.tree} is a stranger's" if self.tree else "the event is from a fork"

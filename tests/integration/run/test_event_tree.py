@@ -265,6 +265,23 @@ def test_a_sandbox_that_seals_nothing_runs_no_strangers_head(project: Project) -
     assert "a stranger's commit runs sealed only, and the sandbox process seals nothing" in told
 
 
+def test_an_event_from_a_fork_that_stands_on_the_base_is_told_as_what_it_is(project: Project) -> None:
+    """Its texts are a stranger's: there are no secrets, and no commit is called a stranger's."""
+    look = "on: {pull_request: {tree: base}}\nenvironment: {secrets: [TOKEN], network: {allow: [pypi]}}\n"
+    look += "harness: {kind: command, command: ['true']}\noutput: {none: {}}\n"
+    project.commit(skill_files("s", look))
+    payload = pull_request(project, "a" * 40)
+    payload["pull_request"]["head"]["repo"] = {"full_name": "stranger/fork"}
+    file = project.home / "event.json"
+    file.write_text(json.dumps(payload))
+    given = ("run", "s", "--event", str(file), "--trigger", "pull_request")
+    told = project.skillrunner(*given, "--sandbox", "process").err
+    assert "what an event from a fork starts runs sealed only, and the sandbox process seals nothing" in told
+    assert "commit" not in told
+    plan = project.skillrunner(*given, "--sandbox", "docker", "--dry-run").out
+    assert "none, and no hosts but the model's: the event is from a fork" in plan
+
+
 def test_a_head_that_is_gone_is_told(project: Project) -> None:
     skill(project)
     file = project.home / "event.json"

@@ -111,6 +111,8 @@ def _facts(runs: "Store", run: "Run") -> Iterator[str]:
         tree = text_at(spec, "tree") or text_at(spec, "base_ref")
         whose = ", a stranger's" if spec.get("is_strangers") else ""
         yield f"tree        {one_line(tree)}{whose}; set-up ran on {trusted[:12]}"
+    elif spec.get("is_strangers"):
+        yield "event       from a fork: no secrets, and no hosts but the model's"
     yield f"harness     {run.harness}"
     yield f"image       {run.image_digest or 'none'}"
     if run.usage != Usage():
