@@ -1,7 +1,8 @@
 """How much of the host's disk a container fills: its folders are the host's, where no quota holds.
 
 One file is bounded by the kernel (see `options.py`); all of them together are counted now and then, and more
-often while the disk fills. Counted are also files that were removed and are still open.
+often while the disk fills. It fills no faster than programs write: no room is reserved (see `seccomp.py`).
+Counted are also files that were removed and are still open.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from runner.core.errors import RunnerError
 
-_GLANCE = 0.5  # seconds between two looks at the free space
+_GLANCE = 0.1  # seconds between two looks at the free space
 _AT_LEAST_EVERY = 30.0  # seconds between two counts
 _PATIENCE = 120.0  # seconds for a count
 _BYTES_PER_FILE = 8192  # of the limit: empty files use up a file system too

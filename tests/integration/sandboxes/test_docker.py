@@ -372,7 +372,12 @@ for n in range(12000): open(f"empty{n}", "w").close()
 time.sleep(30)'"""
 
 
-@pytest.mark.parametrize("script", [FILL, FILL.replace("$HOME", "."), HIDE, REMOVE, EMPTY])
+FOLDERS = EMPTY.replace('open(f"empty{n}", "w").close()', 'os.mkdir(f"d{n}")').replace(
+    "import time", "import os, time"
+)
+
+
+@pytest.mark.parametrize("script", [FILL, FILL.replace("$HOME", "."), HIDE, REMOVE, EMPTY, FOLDERS])
 def test_what_fills_the_disk_is_ended(container: Rig, script: str) -> None:
     ended = container.run(container.open(resources=QUOTA), script, caps=Caps(timeout=25))
     assert (ended.cause, ended.code) == ("disk", None)
@@ -380,11 +385,30 @@ def test_what_fills_the_disk_is_ended(container: Rig, script: str) -> None:
 
 def test_one_file_has_the_same_limit(container: Rig) -> None:
     """As the kernel says it, before anything is allocated."""
-    script = "exec python3 -c 'import os; os.posix_fallocate(os.open(\"x\", 66), 0, 8 * 1024**3)'"
+    script = 'exec python3 -c \'import os; os.pwrite(os.open("x", 66), b"x", 8 * 1024**3)\''
     ended = container.run(container.open(resources=QUOTA), script, caps=Caps(timeout=25))
     assert ended.code != 0
     assert b"File too large" in container.printed("stderr")
     assert (container.folder / "workspace/x").stat().st_blocks == 0
+
+
+RESERVE = """exec python3 -c 'import ctypes, errno, fcntl, os, struct
+libc, file = ctypes.CDLL(None, use_errno=True), os.open("x", 66)
+def ended(call):
+    try: return call()
+    except OSError as error: return errno.errorcode[error.errno]
+print(libc.fallocate(file, 0, ctypes.c_long(0), ctypes.c_long(8000000)), errno.errorcode[ctypes.get_errno()])
+room = struct.pack("hhxxxxqqiI16x", 0, 0, 0, 8000000, 0, 0)
+print(*(ended(lambda: fcntl.ioctl(file, call, room)) for call in (0x40305828, 0x4030582A, 0x40305839)))
+print(os.stat("x").st_blocks, os.posix_fallocate(file, 0, 100000), os.stat("x").st_size)
+import termios; print(ended(lambda: fcntl.ioctl(file, termios.FIOCLEX)))'"""
+
+
+def test_no_room_on_the_disk_is_reserved_faster_than_it_is_written(container: Rig) -> None:
+    """By no system call; the C library writes instead, where it is asked for."""
+    assert container.run(container.open(resources=QUOTA), RESERVE, caps=Caps(timeout=25)).code == 0
+    said = container.printed().decode().split("\n")
+    assert said == ["-1 ENOTSUP", "EPERM EPERM EPERM", "0 None 100000", "0", ""]
 
 
 def test_a_full_disk_within_the_limit_is_nobodys_business(container: Rig) -> None:
