@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+from runner.publish.policy._archives import archives
+
 DEPTH = 4
 """How many encodings may stand on top of each other."""
 
@@ -112,9 +114,12 @@ class _Feed:
 
 def _decoded(text: bytes, feed: _Feed) -> Iterator[tuple[str, bytes]]:
     """Most of what comes of decoding all of a text is noise: what is readable in it goes on."""
+    yield from _members(text, feed)
     for name, decode in _DECODERS:
         for decoded in decode(text):
-            yield from ((f"{name}, compressed", inflated) for inflated in _compressed(decoded, feed))
+            if decoded is not text:
+                yield from ((f"{name}, compressed", inflated) for inflated in _compressed(decoded, feed))
+                yield from ((f"{name}, {kind}", joined) for kind, joined in _members(decoded, feed))
             if readable := b"\n".join(_READABLE.findall(decoded.replace(b"\0", b""))):
                 yield name, readable
     for word in islice(_LONG_WORD.finditer(text), _ATTEMPTS):
@@ -123,6 +128,13 @@ def _decoded(text: bytes, feed: _Feed) -> Iterator[tuple[str, bytes]]:
         if (inflated := _deflated(raw, feed)) is not None:
             yield "base64, compressed", inflated
     yield from (("compressed", inflated) for inflated in _compressed(text, feed))
+
+
+def _members(text: bytes, feed: _Feed) -> Iterator[tuple[str, bytes]]:
+    """The contents of an archive's members, as one text."""
+    for archive in archives(text):
+        feed.skipped |= not archive.complete
+        yield from ((f"members of a {archive.kind}", joined) for joined in archive.joined())
 
 
 def _padded(plain: bytes) -> bytes:

@@ -11,6 +11,7 @@ import json
 import lzma
 import quopri
 import random
+import tarfile
 import time
 import zipfile
 import zlib
@@ -34,6 +35,16 @@ def zipped(*members: bytes | int) -> bytes:
     with zipfile.ZipFile(file, "w", method) as archive:
         for number, data in enumerate(one for one in members if isinstance(one, bytes)):
             archive.writestr(f"{number}.txt", data)
+    return file.getvalue()
+
+
+def tarred(*members: bytes, form: int = tarfile.PAX_FORMAT) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+        for number, data in enumerate(members):
+            member = tarfile.TarInfo(f"{number}.txt")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
     return file.getvalue()
 
 
@@ -284,3 +295,58 @@ def test_our_own_sources_and_docs_hold_no_secret() -> None:
         one.message.split()[3] for one in secrets.refusals(contents, values) if "secret B" not in one.message
     }
     assert named == set()
+
+
+SIXES = [RAW[at : at + 6] for at in range(0, len(RAW), 6)]
+STORED = zipped(zipfile.ZIP_STORED, *SIXES)
+LARGE = [random.Random(1).randbytes(30_000) + SIXES[0], *SIXES[1:-1], SIXES[-1] + b"\n" * 30_000]
+
+
+@pytest.mark.parametrize(
+    ("content", "how"),
+    [
+        (STORED, "members of a zip"),
+        (zipped(*SIXES), "members of a zip"),
+        (zipped(zipfile.ZIP_BZIP2, *SIXES), "members of a zip"),
+        (zipped(zipfile.ZIP_STORED, *LARGE), "members of a zip"),
+        (b"# see\n" + base64.b64encode(STORED), "base64, members of a zip"),
+        (STORED.hex().encode(), "hexadecimal, members of a zip"),
+        (gzip.compress(STORED), "compressed, members of a zip"),
+        (tarred(*SIXES), "members of a tar"),
+        (tarred(*SIXES, form=tarfile.USTAR_FORMAT), "members of a tar"),
+        (tarred(*SIXES, form=tarfile.GNU_FORMAT), "members of a tar"),
+        (gzip.compress(tarred(*SIXES)), "compressed, members of a tar"),
+        (base64.encodebytes(gzip.compress(tarred(*SIXES))), "base64, compressed, members of a tar"),
+        (base64.b64encode(tarred(*LARGE)), "base64, members of a tar"),
+        (b"odd" * 7 + tarred(*SIXES), "members of a tar"),
+    ],
+)
+def test_a_secret_over_the_members_of_an_archive_is_found(content: bytes, how: str) -> None:
+    (refusal,) = secrets.refusals({"docs/a": content}, {"TOKEN": SECRET})
+    assert refusal.message in (
+        f"holds the secret TOKEN ({how})",
+        f"holds the secret TOKEN ({how}, split or cut)",
+    )
+
+
+def test_members_are_read_in_the_order_of_their_names_too() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number, data in reversed(list(enumerate(SIXES))):
+            archive.writestr(f"{number}.txt", data)
+    assert list(secrets.refusals({"a.zip": file.getvalue()}, {"TOKEN": SECRET}))
+
+
+def test_an_archive_of_ordinary_members_holds_no_secret() -> None:
+    words = [b"a line of words\n" * 100] * 6
+    for content in (zipped(*words), zipped(zipfile.ZIP_STORED, *words), tarred(*words)):
+        assert list(secrets.refusals({"a": content}, {"TOKEN": SECRET})) == []
+
+
+@pytest.mark.parametrize(
+    "piece", [b"PK\x03\x04", b"PK\x03\x04" + b"\0" * 14 + b"\xff\xff\xff\0" + b"\0" * 8, b"ustar"]
+)
+def test_beginnings_of_archives_take_no_long_time(piece: bytes) -> None:
+    began = time.process_time()
+    list(secrets.refusals({"a": piece * (400_000 // len(piece))}, {"TOKEN": SECRET}))
+    assert time.process_time() - began < 10
