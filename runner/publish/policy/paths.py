@@ -13,9 +13,11 @@ from runner.publish.policy.protected import PROTECTED
 # (git's own list: utf8.c, next_hfs_char).
 _HFS_IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
 _IGNORABLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+    "[\u2800\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
-"""Characters of Unicode's Default_Ignorable_Code_Point that are no control or format characters."""
+"""Unicode's Default_Ignorable_Code_Point without control and format characters, and the blank of Braille."""
+_SHORT_NAME = 8  # characters, without the ending
+_SHORT = re.compile(r"[^./~]{1,6}~\d{1,6}(?:\.[^./]{0,3})?", re.ASCII)
 _DOT_GIT = re.compile(r"\.git|git~\d+", re.IGNORECASE)
 
 
@@ -76,6 +78,8 @@ def _name_problems(path: str) -> Iterator[str]:
         yield "holds a backslash, which separates folders on Windows"
     if any(part.endswith((".", " ")) for part in parts if part not in ("", ".", "..")):
         yield "has a component that ends in a dot or a space, which Windows drops"
+    if any(_is_short(part) for part in parts):
+        yield "has a component like `NAME~1`, which is the short name of another one on Windows"
     if any(_is_invisible(char) for char in path):
         yield "holds a control, invisible or direction-changing character, or bytes that are not UTF-8"
 
@@ -84,6 +88,11 @@ def is_dot_git(part: str) -> bool:
     """Whether git on HFS+ or NTFS would take this name for `.git`."""
     plain = part.translate(_HFS_IGNORED).split(":", 1)[0].rstrip(". ")
     return _DOT_GIT.fullmatch(plain) is not None
+
+
+def _is_short(part: str) -> bool:
+    """Whether Windows may read this name as the short one of a longer name, of a protected one as well."""
+    return len(part.partition(".")[0]) <= _SHORT_NAME and _SHORT.fullmatch(part) is not None
 
 
 def _is_invisible(char: str) -> bool:

@@ -99,6 +99,13 @@ def test_protected_paths_need_to_be_named(path: str) -> None:
         "docs/a\u202eb",
         "docs/a\udcffb",
         "docs/a\u3164b",
+        "docs/a\u2800b",
+        "docs/a\u1160b",
+        "docs/a\uffa0b",
+        "VSCODE~1/tasks.json",
+        "GITHUB~1/workflows/x.yml",
+        "docs/skillr~2.yam",
+        "GI7EBA~1",
         "docs/a\u115fb",
         "docs/a\u034fb",
         "docs/a\ufe0fb",
@@ -106,6 +113,28 @@ def test_protected_paths_need_to_be_named(path: str) -> None:
 )
 def test_names_that_fool_a_file_system_are_refused(path: str) -> None:
     assert "path_trick" in rules(path, Allowance())
+
+
+@pytest.mark.parametrize("path", ["docs/a~b.md", "docs/notes.md~", "docs/a~1b", "docs/longer-name~1.md"])
+def test_a_tilde_alone_makes_no_short_name(path: str) -> None:
+    assert "path_trick" not in rules(path, Allowance())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".do/app.yaml",
+        ".bulldozer.yml",
+        ".packit.yaml",
+        ".scrutinizer.yml",
+        "Earthfile",
+        "sub/Earthfile",
+        "okteto.yml",
+        ".okteto/x.yaml",
+    ],
+)
+def test_what_deploys_or_merges_is_protected(path: str) -> None:
+    assert "protected_path" in rules(path, Allowance(paths=("**",)))
 
 
 @pytest.mark.parametrize("pair", [("docs/A.md", "docs/a.md"), ("docs/e\u0301.md", "docs/\u00e9.md")])

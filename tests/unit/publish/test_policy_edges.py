@@ -321,6 +321,7 @@ COMPONENT = "has an empty, `.` or `..` component"
 DOT_GIT = "has a component that is `.git` on some file system"
 BACKSLASH = "holds a backslash, which separates folders on Windows"
 DROPPED = "has a component that ends in a dot or a space, which Windows drops"
+SHORT = "has a component like `NAME~1`, which is the short name of another one on Windows"
 INVISIBLE = "holds a control, invisible or direction-changing character, or bytes that are not UTF-8"
 
 
@@ -342,8 +343,8 @@ INVISIBLE = "holds a control, invisible or direction-changing character, or byte
         (".git", [DOT_GIT]),
         ("a/.git/x", [DOT_GIT]),
         ("a/.GiT/x", [DOT_GIT]),
-        ("git~1", [DOT_GIT]),
-        ("GIT~12/x", [DOT_GIT]),
+        ("git~1", [DOT_GIT, SHORT]),
+        ("GIT~12/x", [DOT_GIT, SHORT]),
         (".git:x", [DOT_GIT]),
         (".git ", [DOT_GIT, DROPPED]),
         (".git.", [DOT_GIT, DROPPED]),
