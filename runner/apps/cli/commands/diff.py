@@ -51,17 +51,18 @@ def command(options: "Options", run: str, stat: bool, as_json: bool) -> None:
     elif stat:
         for line in _stat(raw):
             say(line)
-    elif _is_shown(sys.stdout.fileno()):
+    elif _is_shown():
         for line in patch.removesuffix("\n").split("\n"):
             say(line, colour=_COLOURS.get(line[:1]))
     else:
         sys.stdout.buffer.write(raw)
 
 
-def _is_shown(output: int) -> bool:
+def _is_shown() -> bool:
     """Whether a terminal or a log of GitHub's runner, which is a pipe, acts upon what is printed."""
-    is_pipe = stat_of_mode.S_ISFIFO(os.fstat(output).st_mode)
-    return os.isatty(output) or (is_pipe and os.environ.get("GITHUB_ACTIONS") == "true")
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return sys.stdout.isatty()
+    return not stat_of_mode.S_ISREG(os.fstat(1).st_mode)
 
 
 @dataclass(frozen=True, slots=True)

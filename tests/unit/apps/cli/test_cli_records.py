@@ -40,15 +40,20 @@ EVIL = "\x1b]0;owned\x07\u202e"
 PATCH = f"""diff --git a/docs/a.md b/docs/a.md
 --- a/docs/a.md
 +++ b/docs/a.md
-@@ -1,2 +1,2 @@
+@@ -1 +1,2 @@
 -old
 +new {EVIL}
 ++++ b/not-a-name
 diff --git a/logo.png b/logo.png
 new file mode 100644
+index 0000000000000000000000000000000000000000..f76dd238ade08917e6712764a16a22005a50573d
 GIT binary patch
 literal 1
-Ic${{MZ000310RR91
+IcmZPo000310RR91
+
+literal 0
+HcmV?d00001
+
 """
 
 
@@ -112,8 +117,9 @@ def blocked_run(store: Store) -> None:
     [("show",), ("list",), ("logs",), ("diff",), ("diff", "--stat"), ("pr", "list"), ("pr", "show", "1")],
 )
 def test_nothing_stored_plays_tricks_on_a_terminal(
-    project: Project, store: Store, typed: Type, verb: tuple[str, ...]
+    project: Project, store: Store, typed: Type, verb: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("runner.apps.cli.commands.diff._is_shown", lambda: True)
     blocked_run(store)
     text = json.dumps({"type": "message", "text": f"said {EVIL}"})
     (store.run_folder(RUN) / TRANSCRIPT).write_text(f"{text}\n")
