@@ -33,7 +33,8 @@ class DiskWatch:
         self._stopped = threading.Event()
         self._free_at_start = self._free = _free(folders[0])
         self._files_at_start = _free_files(folders[0])
-        self._next = 0.0
+        self._next = self._rested = 0.0
+        self._left = 0  # bytes of the limit, as of the last count
 
     def run(self) -> None:
         while not self.is_over and not self._stopped.wait(_GLANCE):
@@ -45,16 +46,19 @@ class DiskWatch:
 
     def _look(self) -> None:
         free, now = _free(self._folders[0]), time.monotonic()
-        most_files = self._limit // _BYTES_PER_FILE
+        most_files, step = self._limit // _BYTES_PER_FILE, self._limit // 16
         files_lost = self._files_at_start - _free_files(self._folders[0])
-        filling = self._free - free > self._limit // 16 or files_lost > most_files
-        if now < self._next and not filling:
+        lost = self._free - free
+        filling = lost > step or files_lost > most_files
+        # Counting rests long where there is much to count, but not once all that was left may be taken.
+        if lost <= max(self._left, step) and now < (self._rested if filling else self._next):
             return
         taken = self._taken()
-        took = time.monotonic() - now
-        self._free, self._next = free, now + max(_AT_LEAST_EVERY, took * _SHARE)
         self.is_over = taken > self._limit or (files_lost > most_files and self._files() > most_files)
-        self._stopped.wait(took * _SHARE if filling else 0)
+        ended = time.monotonic()
+        self._free, self._left = free, self._limit - taken
+        self._rested = ended + (ended - now) * _SHARE
+        self._next = max(self._rested, now + _AT_LEAST_EVERY)
 
     def _taken(self) -> int:
         """Bytes. What nobody but the container's user may read counts as what the disk has lost."""
