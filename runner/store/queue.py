@@ -109,12 +109,17 @@ class RunQueue:
 
     def work(self, run_id: str) -> Work:
         """What a run is to do. Raises RunnerError when it never was in the queue, or cannot be read."""
+        if (found := self.find_work(run_id)) is None:
+            message = f"run {run_id} was started by hand: no worker knows what it did"
+            hint = f"skillrunner run --from-run {run_id}"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+        return found
+
+    def find_work(self, run_id: str) -> Work | None:
+        """The same; None: it never was in the queue. Raises RunnerError when it cannot be read."""
         query = select(queue.c.work).where(queue.c.run_id == run_id)
         found = self.store.step(lambda connection: connection.execute(query).scalar())
-        if found is None:
-            message = f"run {run_id} was started by hand: no worker knows what it did"
-            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint="skillrunner run SKILL")
-        return load(run_id, found)
+        return None if found is None else load(run_id, found)
 
     def priority(self, run_id: str) -> int:
         """The priority with which a run was queued."""

@@ -215,4 +215,4 @@ def test_what_was_started_by_hand_no_worker_does_again(project: Project) -> None
     assert project.skillrunner("run", "s", "--sandbox", "process").code == 0
     refused = project.skillrunner("retry", "latest")
     assert refused.code == 3
-    assert "skillrunner run SKILL" in refused.err
+    assert "skillrunner run --from-run" in refused.err

@@ -183,7 +183,7 @@ def test_work_is_what_was_queued(store: Store) -> None:
         RunQueue(store).work("by-hand")
     assert (caught.value.phase, caught.value.reason) == (Phase.STORE, Reason.INVALID_INPUT)
     assert caught.value.message == "run by-hand was started by hand: no worker knows what it did"
-    assert caught.value.hint == "skillrunner run SKILL"
+    assert caught.value.hint == "skillrunner run --from-run by-hand"
     with pytest.raises(RunnerError) as caught:
         RunQueue(store).request_stop("by-hand", "why", NOW)
     assert caught.value.phase is Phase.STORE

@@ -24,7 +24,7 @@ _TRIGGERS = {
 _HARNESSES = {
     "claude-code": "{kind: claude-code, model: sonnet}",
     "codex": "{kind: codex}",
-    "command": '{kind: command, command: ["sh", "-c", "cat > docs/NAME.md"]}',
+    "command": '{kind: command, command: ["sh", "-c", "mkdir -p docs && cat > docs/NAME.md"]}',
     "copilot": "{kind: copilot, model: gpt-4.1}",
     "gemini": "{kind: gemini}",
     "opencode": "{kind: opencode, model: gpt-5.5}",

@@ -4,7 +4,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -166,19 +166,14 @@ def _start(runs: "Store", place: "LocalPlace", skill: "Skill", given: Mapping[st
 def _start_of_run(skill: "Skill", runs: "Store", run: "Run") -> _Start:
     """What started a run. Raises RunnerError when it was another skill's, or its event was not kept."""
     from runner.run.agent.resume import planned_spec
-    from runner.run.launch import EVENT_ARTIFACT
-    from runner.run.testing.case_file import read_event
+    from runner.run.earlier_trigger import earlier_trigger
 
     if run.skill != skill.name:
         raise _bad(
             f"run {run.id} is of the skill {run.skill}", f"skillrunner record {run.skill} --from-run {run.id}"
         )
     spec = planned_spec(runs, run)
-    kept = next((Path(one.path) for one in runs.artifacts(run.id) if one.name == EVENT_ARTIFACT), None)
-    if kept is None and run.trigger not in ("manual", "schedule"):
-        raise _bad(f"the event that started run {run.id} was not kept", "give it: --event FILE")
-    trigger = replace(spec.trigger, event=read_event(kept) if kept else {})
-    return _Start(trigger, spec.trigger.at, spec.base_ref, spec.base_sha)
+    return _Start(earlier_trigger(runs, run), spec.trigger.at, spec.base_ref, spec.base_sha)
 
 
 def _files(mirror: Path, sha: str, skills: tuple[str, ...], globs: tuple[str, ...]) -> "list[Plain]":

@@ -11,11 +11,12 @@ import click
 
 from runner.apps.cli.commands import place_of_options, scope_at
 from runner.apps.terminal import say, say_json
-from runner.core.errors import exit_code
-from runner.core.model import End
+from runner.core.errors import RunnerError, exit_code
+from runner.core.model import End, Phase, Reason
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
+    from runner.core.model import Run, Trigger
     from runner.run.launch import NewRun
     from runner.run.place import Host, LocalPlace
     from runner.store import Store
@@ -65,7 +66,8 @@ def command(context: click.Context, /, dry_run: bool, **given: Any) -> None:
     With --event it is said whether the event would start the skill by itself, and why not. --dry-run also
     names what the run would be refused for, and then exits as the run would.
 
-    With --from-run SKILL may be left out: then it is that of the earlier run, as it was.
+    With --from-run SKILL may be left out: then it is that of the earlier run, as it was. A run keeps the
+    event that started it, also one that was given with --event.
     """
     _check_usage(given)
     options: Options = context.obj
@@ -133,21 +135,37 @@ def _start_again(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: 
     """What an earlier run did, with its skill as it was, or with one of the working tree."""
     from runner.apps.cli import inputs
     from runner.run import bootstrap
-    from runner.run.start import SkillSource, new_run, trigger_of
-    from runner.store.queue import RunQueue
+    from runner.run.start import SkillSource, new_run
 
     earlier = host.store.run(wish.from_run or "", scope_at(place.local.root))
-    work = RunQueue(host.store).work(earlier.id)
+    trigger, path, commit = _what_it_did(host, earlier, own_skill=bool(wish.skill))
     if wish.skill:
         skill = inputs.read_skill(place, wish.skill)
         commit = inputs.commit_of(place, skill)
     else:
         head, mirror = bootstrap.find_base(place, host.forge, None)
-        commit = work.commit or head.sha
-        skill = SkillSource(mirror=mirror, head=head.sha).find(earlier.skill, work.path, commit)
-    made = new_run(host, run_id, skill, commit, trigger_of(work), sha=earlier.base_sha, force=wish.force)
+        commit = commit or head.sha
+        skill = SkillSource(mirror=mirror, head=head.sha).find(earlier.skill, path, commit)
+    made = new_run(host, run_id, skill, commit, trigger, sha=earlier.base_sha, force=wish.force)
     files = inputs.skill_files(place, skill) if wish.skill else None
     return replace(made, propose_again=wish.again, skill_files=files)
+
+
+def _what_it_did(host: "Host", earlier: "Run", own_skill: bool) -> tuple["Trigger", str, str | None]:
+    """(trigger, folder of the skill, commit of its text) of a run from the queue, or of one by hand."""
+    from runner.run.agent.resume import planned_spec
+    from runner.run.earlier_trigger import earlier_trigger
+    from runner.run.start import trigger_of
+    from runner.store.queue import RunQueue
+
+    if (work := RunQueue(host.store).find_work(earlier.id)) is not None:
+        return trigger_of(work), work.path, work.commit
+    skill = planned_spec(host.store, earlier).skill
+    if skill.commit is None and not own_skill:
+        message = f"the skill of run {earlier.id} was not committed, so its text is not kept"
+        hint = f"skillrunner run {earlier.skill} --from-run {earlier.id}"
+        raise RunnerError(Phase.LOAD, Reason.INVALID_INPUT, message, hint=hint)
+    return earlier_trigger(host.store, earlier), skill.path, skill.commit
 
 
 def print_end(runs: "Store", run_id: str, end: End, as_json: bool, quiet: bool) -> None:

@@ -1,6 +1,7 @@
 """`run` by hand: what an event would do by itself, what a dry run refuses, plain skills, and their files."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -194,3 +195,36 @@ def test_an_agent_that_changes_its_skills_scripts_is_refused(shop: Project) -> N
     (shop.root / "skills/tool/scripts/say.sh").chmod(0o755)
     ran = shop.skillrunner("run", "tool")
     assert (ran.code, "skills/tool/scripts/say.sh" in ran.out) == (4, True), ran.out
+
+
+def test_a_run_by_hand_is_repeated_with_the_event_that_it_was_given(shop: Project) -> None:
+    assert shop.skillrunner("run", "touch", "--event", release(shop, tag="v7")).code == 0
+    again = shop.skillrunner("run", "--from-run", "latest", "--json").json()
+    (kept,) = [one["path"] for one in again["artifacts"] if one["name"] == "event.json"]
+    assert json.loads(Path(kept).read_text())["release"]["tag_name"] == "v7"
+    assert shop.skillrunner("run", "touch", "--from-run", "latest", "--dry-run").code == 0
+    shop.write(skill_files("touch", YAML.replace("docs: touch", "docs: other")))
+    assert shop.skillrunner("run", "touch", "--input", "x=y", "--dry-run").code == 3
+    assert shop.skillrunner("run", "touch").code == 0
+    refused = shop.skillrunner("run", "--from-run", "latest", "--dry-run")
+    assert refused.code == 3
+    assert "was not committed" in refused.err
+    hint = refused.err.partition("hint: skillrunner ")[2].split()
+    assert hint[:3] == ["run", "touch", "--from-run"]
+    assert shop.skillrunner(*hint, "--dry-run").code == 0
+
+
+def test_an_event_that_was_not_kept_is_asked_for(shop: Project) -> None:
+    run = shop.skillrunner("run", "touch", "--event", release(shop), "--json").json()
+    (kept,) = [one["path"] for one in run["artifacts"] if one["name"] == "event.json"]
+    Path(kept).unlink()
+    refused = shop.skillrunner("run", "touch", "--from-run", run["id"], "--dry-run")
+    assert (refused.code, "was not kept" in refused.err, "--event FILE" in refused.err) == (3, True, True)
+
+
+def test_the_first_run_of_a_new_command_makes_the_folder_that_it_writes_to(project: Project) -> None:
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.skillrunner("new", "page", "--harness", "command")
+    done = project.skillrunner("run", "page")
+    assert (done.code, done.out.partition(":")[0]) == (0, "succeeded"), done.out
+    assert project.git("show", "skillrunner/page/default:docs/page.md", cwd=project.origin)
