@@ -81,6 +81,10 @@ class RunRecorder:
     def add_event(self, message: str, **data: Any) -> None:
         self._add(message, data=data)
 
+    def add_warning(self, message: str) -> None:
+        """Record what fails nothing, and people should know: reports of the run name it."""
+        self._add(message, data={"warning": True})
+
     def save_artifact(self, name: str, content: bytes, media_type: str = "text/plain") -> Artifact:
         """Store `content` as the run's file `name`."""
         path = self.folder / name

@@ -88,6 +88,8 @@ def _runs(ran: Sequence[RunResult], artifact: str) -> Iterator[str]:
             hint = hint_there(one.end.hint, artifact)
             yield f"- **{one.decision.skill}**: {_cell(one.end.message)} Next: {_cell(hint)}"
     for one in ran:
+        yield from (f"- **{one.decision.skill}**, warning: {_cell(warning)}" for warning in one.warnings)
+    for one in ran:
         if one.answer and not any(_OPENS.match(receipt.url) for receipt in one.receipts):
             yield f"\n### {one.decision.skill} said\n\n{neutralise(one.answer, _LONGEST_ANSWER)}\n"
     if artifact:

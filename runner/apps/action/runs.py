@@ -31,6 +31,7 @@ class RunResult:
     cost_usd: float | None = None
     cost_at_least: float | None = None
     answer: str = ""  # what its agent said last
+    warnings: tuple[str, ...] = ()  # what did not go, and failed nothing
 
     @property
     def is_stored(self) -> bool:
@@ -101,6 +102,7 @@ def _run(step: ActionStep, due: _Due) -> RunResult:
             return RunResult(decision=failed, end=error.end)
     run = step.repository.runs.run(decision.run_id)
     receipts = tuple(step.repository.runs.receipts(decision.run_id))
+    events = [event for _, event in step.repository.runs.events(decision.run_id)]
     return RunResult(
         decision=decision,
         end=end,
@@ -108,6 +110,7 @@ def _run(step: ActionStep, due: _Due) -> RunResult:
         cost_usd=run.cost_usd,
         cost_at_least=run.cost_at_least,
         answer=answer_text(step.repository.runs, decision.run_id),
+        warnings=tuple(dict.fromkeys(event.message for event in events if event.is_warning)),
     )
 
 

@@ -59,6 +59,11 @@ class RunEvent:
     state: RunState | None = None  # set when the run entered this state
     data: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_warning(self) -> bool:
+        """Whether it tells of something that did not go, and failed nothing."""
+        return self.data.get("warning") is True
+
 
 MessageAction = Literal["say", "stop", "pause", "resume"]
 """say: a message to the agent; stop: end the run; pause: stop the agent and the clocks of its limits."""

@@ -42,7 +42,8 @@ class Offer:
     bot: BotIdentity
     again: bool = False  # propose what was closed unmerged
     receipts: tuple[Receipt, ...] = ()  # of the outputs that this run has published until now
-    say: Callable[[str], None] = lambda _: None  # for what is no failure, and should be known
+    say: Callable[[str], None] = lambda _: None  # what it does, for the log
+    warn: Callable[[str], None] = lambda _: None  # what did not go, and fails nothing; people are shown it
     stop: Callable[[], None] = lambda: (
         None
     )  # asked before anything is changed: raises when the run has to stop

@@ -42,7 +42,7 @@ def _labelled(
     except RunnerError as error:
         refused = error.reason in _REFUSED
         what = "make them in the repository" if refused else "the next run tries it again"
-        offer.say(f"the labels {', '.join(missing)} were not set on {pull.url}: {error.message}; {what}")
+        offer.warn(f"the labels {', '.join(missing)} were not set on {pull.url}: {error.message}; {what}")
         return (*done, *(label for label in new if label not in missing))
     return (*done, *new)
 
@@ -59,7 +59,7 @@ def _asked(
         except RunnerError as error:
             warnings = [f"{reviewer} was not asked for a review: {error.message}"]
         for warning in warnings:
-            offer.say(warning)
+            offer.warn(warning)
         if not warnings:
             asked.append(reviewer)
     return tuple(asked)

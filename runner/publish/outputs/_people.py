@@ -113,4 +113,4 @@ def _leave_a_note(offer: "Offer", pull: "PullRequest", head: str, forge: "Forge"
     try:
         forge.comment_once(pull.number, note, _NOTE)
     except RunnerError as error:
-        offer.say(f"no note was left in {pull.url}: {error.message}")
+        offer.warn(f"no note was left in {pull.url}: {error.message}")

@@ -265,7 +265,7 @@ def _try(offer: Offer, change: "Callable[[], None]") -> bool:
     try:
         change()
     except RunnerError as error:
-        offer.say(f"{error.message}: {error.hint}" if error.hint else error.message)
+        offer.warn(f"{error.message}: {error.hint}" if error.hint else error.message)
         return False
     return True
 
@@ -286,10 +286,10 @@ def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changese
     if pull is None or found is None or found.key != key_of(offer.spec, offer.output):
         return None
     if why := _why_to_stay_open(pull, found, forge):
-        offer.say(f"{pull.url} is needed no more, and stays open, {why}")
+        offer.warn(f"{pull.url} is needed no more, and stays open, {why}")
         return None
     if target.commits(offer, changeset).others:
-        offer.say(f"{pull.url} is needed no more, and stays open, as others have committed there")
+        offer.warn(f"{pull.url} is needed no more, and stays open, as others have committed there")
         return None
     offer.stop()
     why = _why_needed_no_more(offer, target, changeset)

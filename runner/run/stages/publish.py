@@ -89,6 +89,7 @@ def _offer(
         bot=context.options.bot,
         again=context.options.propose_again,
         say=context.record.add_event,
+        warn=context.record.add_warning,
         stop=context.parts.stop,
     )
 
@@ -101,7 +102,7 @@ def _withdraw(context: RunContext, offer: Offer, changeset: Changeset) -> Receip
     except RunnerError as error:
         if error.reason is Reason.CANCELLED:
             raise
-        context.record.add_event(f"the {kind.replace('_', ' ')} is needed no more, but: {error.message}")
+        context.record.add_warning(f"the {kind.replace('_', ' ')} is needed no more, but: {error.message}")
         return None
     if receipt is not None:
         context.record.add_receipt(receipt)

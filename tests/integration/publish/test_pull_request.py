@@ -98,6 +98,7 @@ class Here:
             checks=(),
             bot=BOT,
             say=self.said.append,
+            warn=self.said.append,
         )
         return replace(offer, **changes)
 

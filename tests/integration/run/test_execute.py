@@ -1,7 +1,7 @@
 """The main path with a sandbox that only pretends: every end, stored with its reason."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
+from runner.apps.cli.commands import show
 from runner.clients.docker.build import Build
 from runner.config.documents import Model
 from runner.core.errors import RunnerError, exit_code
@@ -443,8 +444,27 @@ def test_what_cannot_be_closed_is_told_and_changes_no_end(scene: Scene) -> None:
     table = LocalPullRequests(scene.store.engine, scene.store.path, "demo")
     _, end = scene.run(scene.spec("exit:0"), forge=Away(scene.project.origin, table, "bot"))
     assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
-    assert "the pull request is needed no more, but: 502" in [event.message for event in scene.events]
+    warnings = [event.message for event in scene.events if event.is_warning]
+    assert warnings == ["the pull request is needed no more, but: 502"]
     assert [pull.state for pull in table.all()] == ["open"]
+
+
+def test_labels_that_were_refused_are_a_warning_of_a_run_that_succeeds(scene: Scene) -> None:
+    class Strict(LocalForge):
+        def add_labels(self, number: int, labels: Sequence[str]) -> None:
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, "no such label")
+
+    spec = scene.spec("write:a:x")
+    output = replace(spec.outputs[0], options={**spec.outputs[0].options, "labels": ["docs"]})
+    table = LocalPullRequests(scene.store.engine, scene.store.path, "demo")
+    forge = Strict(scene.project.origin, table, "bot")
+    run_id, end = scene.run(replace(spec, outputs=(output,)), forge=forge)
+    assert end.state is RunState.SUCCEEDED
+    stored = [event.message for _, event in scene.store.events(run_id) if event.is_warning]
+    assert len(stored) == 1
+    assert stored[0].startswith("the labels docs were not set on ")
+    shown = "\n".join(show.lines(scene.store, scene.store.run(run_id)))
+    assert f"warning     {stored[0]}" in shown
 
 
 class Flaky:

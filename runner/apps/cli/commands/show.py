@@ -80,6 +80,8 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         where = f" ({receipt.branch})" if receipt.branch else ""
         what = f"{receipt.kind} {receipt.action}: {receipt.url}" if receipt.is_public else "nothing"
         yield f"published   {what}{where}"
+    for warning in dict.fromkeys(event.message for event in events if event.is_warning):
+        yield f"warning     {one_line(warning, 1000)}"
     yield from _states(events, run)
     for artifact in runs.artifacts(run.id):
         yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"

@@ -51,6 +51,12 @@ def test_the_summary_shows_an_answer_where_nothing_was_published() -> None:
     assert "said" not in "\n".join(_runs([replace(result(PULL), answer="x")], ""))
 
 
+def test_the_summary_says_what_did_not_go_with_what_was_published() -> None:
+    warned = replace(result(PULL), warnings=("the labels a|b were not set on https://g/o/r/pull/7: no",))
+    shown = "\n".join(_runs([warned], ""))
+    assert "- **docs**, warning: the labels a\\|b were not set on https://g/o/r/pull/7: no" in shown
+
+
 def test_the_actions_outputs_name_the_pull_request_among_others() -> None:
     said = outputs(None, [], [result(FILE, PAGE, PULL)])
     assert (said["pull-request-url"], said["pull-request-number"]) == (PULL.url, "7")
