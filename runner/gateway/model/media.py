@@ -47,6 +47,7 @@ _TEXT = re.compile(  # types of parts and items that hold text, calls of tools a
 _IMAGES = frozenset({"image", "imageurl", "inputimage", "computerscreenshot", "imagegenerationcall"})
 _DOCUMENTS = frozenset({"document", "documenturl", "file", "inputfile", "fileurl", "pdf"})
 _DATA_KEYS = frozenset({"imageurl", "fileurl", "documenturl", "filedata", "fileid", "fileuri", "inlinedata"})
+_SOUND = frozenset({"audio", "audios", "video", "videos"})
 _GEMINI_KEYS = frozenset(
     {
         *("text", "functioncall", "functionresponse", "inlinedata", "filedata", "executablecode"),
@@ -111,6 +112,8 @@ def _children(part: Mapping[str, Any], without: Collection[str]) -> Iterator[tup
 
 def _kind(api: Dialect, part: Mapping[str, Any], where: str) -> _Kind | None:
     """What an object is; None: it holds none of the data itself."""
+    if where in _CONTENT:
+        _check_sound(part)
     kind = _only(part, "type")
     name = plain_name(kind) if isinstance(kind, str) else ""
     if name in _IMAGES:
@@ -196,6 +199,17 @@ def _by_media_type(name: str) -> _Kind:
         if pattern.fullmatch(plain):
             return kind
     raise _unknown(f"data of the type {name[:50] or 'that nobody names'}")
+
+
+def _check_sound(part: Mapping[str, Any]) -> None:
+    """An earlier answer's sound by its id, and data that some providers take beside a message's content."""
+    for key, value in part.items():
+        listed = value if isinstance(value, list) else [value]
+        name = plain_name(key)
+        if value and (
+            name in _SOUND or (name in {"image", "images"} and any(isinstance(one, str) for one in listed))
+        ):
+            raise _unknown(f"a message with the key {key[:50]}")
 
 
 def _check_keys(part: Mapping[str, Any]) -> None:

@@ -126,7 +126,7 @@ def test_items_of_responses_are_counted_by_what_they_hold() -> None:
             {"type": "file", "file": {"file_data": "data:application/zip;base64,AA"}},
             "application/zip",
         ),
-        ("chat", {"image": "AA"}, "a part of no type"),
+        ("chat", {"text": "t"}, "a part of no type"),
         ("responses", {"type": "input_audio", "data": "AA"}, "input_audio"),
         ("gemini", {"inlineData": {"mimeType": "audio/ogg", "data": "AA"}}, "audio/ogg"),
         ("gemini", {"inlineData": {"mimeType": "text/plain", "mime_type": "image/png"}}, "two spellings"),
@@ -143,6 +143,17 @@ def test_a_part_that_nobody_knows_is_refused_under_a_limit_alone(api: Dialect, p
         Account().begin("POST", "/v1/messages", told)
         with pytest.raises(RequestError):
             Account(limit=1).begin("POST", "/v1/messages", told)
+
+
+@pytest.mark.parametrize(
+    "more", [{"audio": {"id": "a"}}, {"images": ["AA"]}, {"image": "AA"}, {"videos": ["AA"]}]
+)
+def test_data_beside_the_content_of_a_message_is_refused(more: dict[str, Any]) -> None:
+    (key,) = more
+    with pytest.raises(RequestError, match=f"a message with the key {key} may cost"):
+        media_of("chat", {"messages": [{"role": "assistant", "content": "hi", **more}]})
+    pictured = {"role": "assistant", "images": [{"type": "image_url", "image_url": {"url": PNG}}]}
+    assert media_of("chat", {"messages": [pictured]}) == Media(1, 0)
 
 
 def test_a_request_of_text_holds_none() -> None:
