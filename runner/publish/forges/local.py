@@ -168,7 +168,7 @@ class LocalForge(Forge):
             raise _invalid(f"pull request {number} is {pull.state}", f"skillrunner pr show {number}")
         git = Git(self.path, phase=Phase.LOAD)
         if git.run("rev-parse", "--verify", "-q", f"refs/heads/{pull.branch}", ok=(0, 1)).code:
-            hint = "run the skill with --again: it opens a new one"
+            hint = "run the skill: it opens a new one; where a person closed this one, with --again"
             raise _invalid(f"the branch {pull.branch} of pull request {number} is gone", hint)
         if not self.table.reopen(number):
             hint = "close that one first: skillrunner pr list"

@@ -54,7 +54,7 @@ def sync(
     text = render(skills, use)
     if check and not as_json:
         context.exit(_compare(present, text))
-    is_current, needs = text == present, list(_needs(enabled_skills(skills), use))
+    is_current, needs = text == present, [*_missing_action(root, use), *_needs(enabled_skills(skills), use)]
     if not is_current and not check:
         _write(root / FILE, text)
     told = [f"wrote {FILE}", *needs, f"next: git add {FILE} && git commit"]
@@ -63,6 +63,12 @@ def sync(
     say_result(as_json, text, **facts)
     if check and not is_current:
         context.exit(ExitCode.FAILED)
+
+
+def _missing_action(root: Path, use: Use) -> Iterator[str]:
+    """The warning of a workflow that uses an action of this repository which is not there."""
+    if use.action == "./" and not any((root / name).is_file() for name in ("action.yml", "action.yaml")):
+        yield "warning: --action ./ is for the repository of the action, and this one has no action.yml"
 
 
 def _present(path: Path) -> str:

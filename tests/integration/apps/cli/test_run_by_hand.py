@@ -228,3 +228,11 @@ def test_the_first_run_of_a_new_command_makes_the_folder_that_it_writes_to(proje
     done = project.skillrunner("run", "page")
     assert (done.code, done.out.partition(":")[0]) == (0, "succeeded"), done.out
     assert project.git("show", "skillrunner/page/default:docs/page.md", cwd=project.origin)
+
+
+def test_a_workflow_with_an_action_that_is_not_there_is_warned_of(shop: Project) -> None:
+    told = "this one has no action.yml"
+    assert told in shop.skillrunner("workflow", "sync", "--action", "./").out
+    assert shop.skillrunner("workflow", "sync", "--action", "acme/skillrunner@" + "1" * 40).code == 0
+    shop.write({"action.yml": "name: x\n"})
+    assert told not in shop.skillrunner("workflow", "sync", "--action", "./").out
