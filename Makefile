@@ -1,7 +1,8 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both call `make setup`.
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 2
+# Half as many again as there are processors: end-to-end tests wait more than they work.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))
 # Contracts that install packages or start PostgreSQL.
 SLOW := tests/contract/test_third_parties.py tests/contract/test_queue.py
 FAST := tests/unit tests/contract tests/test_architecture.py tests/test_docs.py $(SLOW:%=--ignore=%)
