@@ -83,7 +83,8 @@ def test_a_server_is_reached_through_the_gateway(
                 resolve=lambda _: ["127.0.0.1"],
             )
             provider = primary_provider(access, key, upstream)
-            proxy = ModelProxy(providers=(provider,), paths=access.paths, token=token, account=Account())
+            asked = {"endpoints": access.endpoints, "token": token, "account": Account()}
+            proxy = ModelProxy(providers=(provider,), **asked)
             return GatewayHandlers(model=proxy, egress=egress, close=proxy.close)
 
         with serve_gateway(listener, doors) as gateway:
