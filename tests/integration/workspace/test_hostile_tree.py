@@ -371,6 +371,6 @@ def test_the_workspace_knows_no_credential(tmp_path: Path) -> None:
     here = scene(tmp_path, BASE)
     with here.workspace() as workspace:
         config = (workspace.path / ".git/config").read_text()
-        assert str(here.source) in config
+        assert str(here.source) not in config
         assert str(here.mirror.directory) not in config
         assert not (workspace.path / ".git/hooks").exists()
