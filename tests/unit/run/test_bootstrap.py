@@ -248,7 +248,7 @@ def test_the_only_remote_is_the_one_that_is_meant(project: Project, monkeypatch:
     found = local_place(project.root, None, {})
     assert found.origin == ""
     monkeypatch.setenv("GITHUB_TOKEN", "a-token")
-    with bootstrap.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
+    with stores.open_store(found.config) as runs, pytest.raises(RunnerError) as caught:
         bootstrap.make_forge(found, runs)
     assert (
         caught.value.message
