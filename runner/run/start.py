@@ -13,7 +13,7 @@ from typing import Any
 from runner.clients.git import files_at, last_changes
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run, RunState, Trigger
-from runner.core.model.decision import Decision, Event, Facts, History, Verdict
+from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
 from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
 from runner.run.launch import ContinuedRun, NewRun, continuation_spec
@@ -201,7 +201,10 @@ def verdict_on_event(host: Host, start: NewRun) -> str:
     (decision,) = decide_event(skills, event, facts, History(), trigger.at)
     if decision.verdict is Verdict.STARTED:
         return f"yes: {decision.message}{unknown}"
-    return f"no ({decision.verdict.replace('_', ' ')}: {decision.cause}): {decision.message}"
+    is_person = facts.actor is not None and not facts.actor.bot and not facts.own_cause
+    wants_permission = decision.cause is Cause.ACTOR and is_person and not facts.is_fork
+    notice = f"; {told}" if wants_permission and (told := target.permission_notice()) else ""
+    return f"no ({decision.verdict.replace('_', ' ')}: {decision.cause}): {decision.message}{notice}"
 
 
 def event_commit(skill: Skill, trigger: Trigger) -> EventCommit | None:

@@ -189,6 +189,10 @@ class Forge(Protocol):
         """
         return "none"
 
+    def permission_notice(self) -> str:
+        """What people are told beside a refusal for want of a permission; empty: nothing."""
+        return ""
+
     def without_waiting(self) -> "Forge":
         """The same for who comes again soon: it raises at once where the forge asks to wait."""
         return self

@@ -132,6 +132,9 @@ class LocalForge(Forge):
     def how_to_label(self, number: int, label: str) -> str:
         return f"set a label (skillrunner pr label {number} {label})"
 
+    def permission_notice(self) -> str:
+        return "the local forge cannot tell permissions"
+
     def doctor(self) -> Sequence[DoctorLine]:
         said = f"local: pull requests to {self.path} are kept here"
         message = f"{said}; {self.notice}" if self.notice else said

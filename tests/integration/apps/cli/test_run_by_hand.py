@@ -32,7 +32,14 @@ def release(shop: Project, action: str = "published", tag: str = "v1") -> str:
     [
         ("created", "v1", "no (skipped: filter): `types` holds published, and this is `created`"),
         ("published", "w1", "no (skipped: filter): `tags` holds v*, and this is `w1`"),
-        ("published", "v1", "no (skipped: actor): ada has the permission `none`, and `write` is needed"),
+        (
+            "published",
+            "v1",
+            (
+                "no (skipped: actor): ada has the permission `none`, and `write` is needed;"
+                " the local forge cannot tell permissions"
+            ),
+        ),
     ],
 )
 def test_it_is_said_whether_an_event_would_start_the_skill(
