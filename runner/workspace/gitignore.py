@@ -33,15 +33,14 @@ class IgnoreRules:
 
     def ignored_paths(self, files: Iterable[str], folders: Iterable[str]) -> set[str]:
         """Those of the paths that are ignored. The rules of the folders above them must have been added."""
-        asked = [*files, *(f"{folder}/" for folder in folders)]  # folders by their names: none need be made
+        asked = list(files)
+        for folder in folders:
+            (self.scratch / folder).mkdir(parents=True, exist_ok=True)
+            asked.append(folder)
         if not asked:
             return set()
         flags = (f"--git-dir={self.repository}", f"--work-tree={self.scratch}")
         names = b"".join(b"./%s\0" % os.fsencode(path) for path in asked)  # "./:x" is a name, ":x" magic
         git = Git(self.scratch, {"GIT_LITERAL_PATHSPECS": "0"}, Phase.PROPOSAL)  # not known to check-ignore
         done = git.run(*flags, "check-ignore", "--no-index", "-z", "--stdin", stdin=names, ok=(0, 1))
-        return {
-            os.fsdecode(name.removeprefix(b"./").removesuffix(b"/"))
-            for name in done.stdout.split(b"\0")
-            if name
-        }
+        return {os.fsdecode(name.removeprefix(b"./")) for name in done.stdout.split(b"\0") if name}
