@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Protocol
 
 from runner.publish.policy._archives import archives
+from runner.publish.policy._lookalikes import latin
 
 DEPTH = 4
 """How many encodings may stand on top of each other."""
@@ -229,10 +230,16 @@ def _numbered(text: bytes) -> Iterator[bytes]:
 
 
 def _compatible(text: bytes) -> Iterator[bytes]:
-    """Letters that look like others, as the others: full-width, mathematical, and Unicode's tags."""
+    """Letters that Unicode calls compatible: full-width, mathematical, and its tags."""
     if not text.isascii():
-        shown = text.decode("utf-8", "replace")
-        yield unicodedata.normalize("NFKC", shown.translate(_TAGS)).encode("utf-8", "replace")
+        shown = text.decode("utf-8", "replace").translate(_TAGS)
+        yield unicodedata.normalize("NFKC", shown).encode("utf-8", "replace")
+
+
+def _lookalikes(text: bytes) -> Iterator[bytes]:
+    """Letters of other alphabets, and letters with accents, as the Latin ones."""
+    if not text.isascii():
+        yield latin(text.decode("utf-8", "replace")).encode("utf-8", "replace")
 
 
 def _entities(text: bytes) -> Iterator[bytes]:
@@ -331,4 +338,5 @@ _DECODERS: tuple[tuple[str, Callable[[bytes], Iterator[bytes]]], ...] = (
     ("uuencode", _uu),
     ("numbered lines", _numbered),
     ("compatibility characters", _compatible),
+    ("look-alike letters", _lookalikes),
 )

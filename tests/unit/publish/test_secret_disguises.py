@@ -350,3 +350,29 @@ def test_beginnings_of_archives_take_no_long_time(piece: bytes) -> None:
     began = time.process_time()
     list(secrets.refusals({"a": piece * (400_000 // len(piece))}, {"TOKEN": SECRET}))
     assert time.process_time() - began < 10
+
+
+WORDY = "peacockHoVexyapexhungSoap"
+CYRILLIC = str.maketrans("eacopxyHV", "\u0435\u0430\u0441\u043e\u0440\u0445\u0443\u041d\u0474")
+GREEK = str.maketrans("kotabenpuvx", "\u03ba\u03bf\u03c4\u03b1\u0412\u03b5\u03b7\u03c1\u03c5\u03bd\u03c7")
+ARMENIAN = str.maketrans("ohnugS", "\u0585\u0570\u0578\u057d\u0581\u054f")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        WORDY.translate(CYRILLIC),
+        WORDY.translate(GREEK),
+        WORDY.translate(ARMENIAN),
+        "\u0301".join(WORDY),
+        WORDY.replace("e", "\u00e9").replace("o", "\u00f6").replace("a", "\u00e4"),
+    ],
+)
+def test_a_secret_in_letters_that_look_like_its_own_is_found(written: str) -> None:
+    (refusal,) = secrets.refusals({"a": written.encode()}, {"TOKEN": WORDY})
+    assert "look-alike letters" in refusal.message or "split or cut" in refusal.message
+
+
+def test_a_text_of_another_alphabet_holds_no_secret() -> None:
+    text = "\u0445\u043e\u0440\u043e\u0448\u043e, \u03ba\u03b1\u03bb\u03cc " * 50
+    assert list(secrets.refusals({"a": text.encode()}, {"TOKEN": WORDY})) == []
