@@ -26,6 +26,13 @@ _CLOSING = re.compile(
     r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(:?\s+)(?=(?:[\w.-]+/[\w.-]+)?#\d|https?://)", re.IGNORECASE
 )
 _REFERENCE = re.compile(r"(#|(?<![A-Za-z0-9_])GH-)(?=\d)", re.IGNORECASE)
+# GitHub links a commit by 7 to 40 digits of base 16 (those that are but digits or but letters are words).
+_COMMIT = re.compile(
+    r"(?<![A-Za-z0-9/._-])(?:(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{7,40}|[0-9a-f]{40})(?![A-Za-z0-9_])",
+    re.IGNORECASE,
+)
+_COMMAND = re.compile(r"^(\s*)/(?=[A-Za-z])", re.MULTILINE)  # bots take orders from the first word of a line
+_MATH = re.compile(r"\$(?=[^\s\d])|(?<=\S)\$(?!\w)")
 _USER = re.compile(r"(https?://)[^\s/@<>()\[\]]{1,200}@", re.IGNORECASE)
 _ON_GITHUB = re.compile(
     r"(?<![\w.@-])((?:https?:)?//)?(?:www\.)?(github\.com)\.?(?::\d*)?(/[^\s<>()\[\]]*)", re.IGNORECASE
@@ -73,6 +80,8 @@ def _inert(text: str) -> str:
     text = _ON_GITHUB.sub(_elsewhere, _USER.sub(r"\1", text))
     text = _CLOSING.sub(rf"\1{_ZERO}\2", text)
     text = _REFERENCE.sub(rf"\1{_ZERO}", text)
+    text = _MATH.sub(f"${_ZERO}", _COMMAND.sub(rf"\1{_ZERO}/", text))
+    text = _COMMIT.sub(lambda found: _ZERO.join(re.findall(r".{1,6}", found[0])), text)
     text = _SKIP.sub(_no_directive, _TAG.sub(f"<{_ZERO}", text))
     return _MENTION.sub(f"@{_ZERO}", text).replace("[!", f"[{_ZERO}!")
 

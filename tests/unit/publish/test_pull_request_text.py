@@ -394,3 +394,33 @@ def test_a_marker_of_plain_json_is_read_as_before() -> None:
     data = {"skill": "s", "key": "@o closes #1 [a]", "cause": "c", "head": "h", "patch": "p"}
     found = read(f"{FOOTER}\n\n<!-- skillrunner: {json.dumps(data)} -->")
     assert found == Marker(**data)
+
+
+COMMIT = "abcdef1234567890abcdef1234567890abcdef12"
+APART = "\u200b".join(COMMIT[at : at + 6] for at in range(0, 40, 6))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("/approve", "\u200b/approve"),
+        ("well\n/merge now", "well\n\u200b/merge now"),
+        ("- /lgtm", "- \u200b/lgtm"),
+        ("see src/a and /etc", "see src/a and /etc"),
+        (COMMIT, APART),
+        (f"o/r@{COMMIT}", f"o/r@{APART}"),
+        (f"`{COMMIT}`", f"`{COMMIT}`"),
+        ("see abc1234.", "see abc123\u200b4."),
+        ("in 1234567 defaced", "in 1234567 defaced"),
+        ("it costs $5 or $6", "it costs $5 or $6"),
+        ("`$x$ /a`", "`$x$ /a`"),
+        ("```sh\n/run $x$\n```", "```sh\n/run $x$\n```"),
+    ],
+)
+def test_no_commit_and_no_order_to_a_bot_is_left(said: str, shown: str) -> None:
+    assert neutralise(said, 1000) == shown
+
+
+@pytest.mark.parametrize("said", ["$x^2$", "a $$y$$ b", "($z$)", "$1+x$"])
+def test_no_formula_is_left(said: str) -> None:
+    assert re.search(r"\$[^\s\u200b][^$]*[^\s$]\$(?!\u200b)", neutralise(said, 1000)) is None
