@@ -32,7 +32,7 @@ _COMMIT = re.compile(
     re.IGNORECASE,
 )
 _COMMAND = re.compile(r"^(\s*)/(?=[A-Za-z])", re.MULTILINE)  # bots take orders from the first word of a line
-_MATH = re.compile(r"\$(?=[^\s\d])|(?<=\S)\$(?!\w)")
+_MATH = re.compile(r"\$(?![\s\d])|(?<=\S)\$(?!\w)")
 _USER = re.compile(r"(https?://)[^\s/@<>()\[\]]{1,200}@", re.IGNORECASE)
 _ON_GITHUB = re.compile(
     r"(?<![\w.@-])((?:https?:)?//)?(?:www\.)?(github\.com)\.?(?::\d*)?(/[^\s<>()\[\]]*)", re.IGNORECASE

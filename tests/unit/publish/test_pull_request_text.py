@@ -413,6 +413,7 @@ APART = "\u200b".join(COMMIT[at : at + 6] for at in range(0, 40, 6))
         ("see abc1234.", "see abc123\u200b4."),
         ("in 1234567 defaced", "in 1234567 defaced"),
         ("it costs $5 or $6", "it costs $5 or $6"),
+        ("$`x`$", "$\u200b`x`$\u200b"),
         ("`$x$ /a`", "`$x$ /a`"),
         ("```sh\n/run $x$\n```", "```sh\n/run $x$\n```"),
     ],
