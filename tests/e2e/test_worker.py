@@ -157,7 +157,8 @@ def test_a_run_can_be_cancelled_and_a_skill_paused(served: Project) -> None:
         until(lambda: bool(ended(served, "slow")), log)
         assert ended(served, "slow")[0]["state"] == "cancelled"
         assert served.skillrunner("worker", "pause", "slow", "--reason", "holidays").code == 0
-        assert "paused: slow: holidays" in served.skillrunner("worker", "status").out
+        said = served.skillrunner("worker", "status").out
+        assert "holidays; `skillrunner worker resume slow` goes on" in said
         commit(served, "slow", "{schedule: [{cron: '*/1 * * * *'}]}", ago=90)
         until(lambda: "held" in served.skillrunner("why", "slow").out, log)
         assert served.skillrunner("worker", "resume", "slow").code == 0
