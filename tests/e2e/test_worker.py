@@ -89,7 +89,7 @@ def worker(project: Project) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]
 
 
 def runs(project: Project) -> list[dict[str, object]]:
-    done = project.skillrunner("list", "--json")
+    done = project.skillrunner("list", "--all", "--json")
     assert done.code == 0, done.err
     found: list[dict[str, object]] = json.loads(done.out)
     return found

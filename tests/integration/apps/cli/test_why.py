@@ -57,7 +57,7 @@ def test_unknown_invalid_and_not_due_yet_are_three_answers(project: Project, sto
     assert (broken.code, "broken: invalid skill: " in broken.out) == (0, True), broken
     later = project.skillrunner("why", "docs", "--json").json()
     assert (later["skill"], later["waits"]["kind"]) == ("docs", "not due")
-    assert later["waits"]["until"].startswith(f"{NOW + HOUR:%Y-%m-%d %H:%M}")
+    assert later["waits"]["until"].startswith(f"{NOW + HOUR:%Y-%m-%dT%H:%M}")
 
 
 def test_a_slot_without_a_decision_is_not_answered_with_an_earlier_one(
