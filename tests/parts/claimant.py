@@ -49,7 +49,8 @@ def main(url: str, state: str, count: int, first: int) -> None:
     for name in names[first:] + names[:first]:
         mine = {name: skills[name]}
         settled = ledger.decide(
-            lambda history, mine=mine: assign_run_ids(decide_slots(mine, since, history, now), now), now
+            lambda history, mine=mine: assign_run_ids(decide_slots(mine, since, history, now), now, state),
+            now,
         )
         for decision in settled:
             if decision.verdict is Verdict.STARTED:
