@@ -103,7 +103,9 @@ class TriggerKind(Plugin, Protocol):
     def key(self, payload: Mapping[str, Any]) -> str:
         """The event key, equal for every delivery of the same event: "release:12:published"."""
         when = payloads.scalar_at(payload, *self.time_of(payload))
-        return self.stem(payload) if when is None else f"{self.stem(payload)}:{when}"
+        return (
+            self.stem(payload) if when is None else f"{self.stem(payload)}:{_event_key.whole_seconds(when)}"
+        )
 
     def other_keys(self, payload: Mapping[str, Any]) -> tuple[str, ...]:
         """Further keys; a delivery of the same event the other way (webhook or poll) shares one."""

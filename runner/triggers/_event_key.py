@@ -1,5 +1,6 @@
 """Event keys, which make two deliveries of the same event one cause. They are stored: never change them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,11 @@ def stem(kind: str, payload: Mapping[str, object], parts: Sequence[KeyPart], *, 
 
 def _written(part: KeyPart, value: str | int) -> str:
     return quote(str(value), safe="", errors="replace") if part.is_free_text else str(value)
+
+
+def whole_seconds(when: str | int) -> str | int:
+    """A time without parts of a second, which one delivery of an event may have and another not."""
+    return re.sub(r"\.\d+(?=Z|[+-]|$)", "", when) if isinstance(when, str) else when
 
 
 def minute_keys(stem: str, when: str | int | None) -> tuple[str, ...]:

@@ -231,3 +231,10 @@ def test_what_happens_again_is_another_event(kind: str, first: dict[str, Any], a
 def test_a_check_is_created_once() -> None:
     trigger = TRIGGERS.get("check_run")
     assert trigger.key(checked("created", AT)) == trigger.key(checked("created", "later"))
+
+
+def test_parts_of_a_second_make_no_other_key() -> None:
+    release = {"id": 1, "published_at": "2026-11-29T03:19:46Z"}
+    whole = {"action": "published", "release": release}
+    parts = {"action": "published", "release": {**release, "published_at": "2026-11-29T03:19:46.018Z"}}
+    assert TRIGGERS.get("release").key(whole) == TRIGGERS.get("release").key(parts)
