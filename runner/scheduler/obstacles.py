@@ -84,7 +84,7 @@ class Surroundings:
     """What the store knows of the workers, their machines and repositories."""
 
     has_worker: bool
-    served: Collection[str]  # repositories
+    served: Collection[str]  # repositories; empty: the workers have only just begun, and not told yet
     unread: Mapping[str, str] = field(default_factory=dict)  # by repository: why it cannot be read
     disk: str = ""  # why no living worker has room; empty: one has
     engine: str = ""  # why no living worker reaches its sandbox engine; empty: one does
@@ -131,7 +131,7 @@ def _around(repository: str, found: Surroundings) -> Obstacle | None:
     """What keeps every run of a repository from running."""
     if not found.has_worker:
         return Obstacle(kind=ObstacleKind.NO_WORKER, message="no worker runs: start `skillrunner worker`")
-    if repository not in found.served:
+    if found.served and repository not in found.served:
         message = f"no worker serves {repository}: is it under `worker.repositories`?"
         return Obstacle(kind=ObstacleKind.UNSERVED, message=message)
     if found.disk:

@@ -15,8 +15,8 @@ def test_what_comes_too_often_waits_and_begins_later(cluster: Team) -> None:
     assert len(effects.read_text().splitlines()) == 2
     (waits,) = [run for run in cluster.runs() if run.end is None]
     reason = "2 runs have begun, 2/h may: the next at "
-    assert f"1 waiting\n  1 wait: {reason}" in cluster.skillrunner("worker", "status").out
-    assert f"it waits    {reason}" in cluster.skillrunner("why", waits.skill).out
+    assert f"1 waiting\n  1 wait: limit: {reason}" in cluster.skillrunner("worker", "status").out
+    assert f"it waits    limit: {reason}" in cluster.skillrunner("why", waits.skill).out
     clock.write_text("3700")
     cluster.until(lambda: cluster.are_ended(3))
     assert len(effects.read_text().splitlines()) == 3

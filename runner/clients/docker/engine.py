@@ -148,7 +148,7 @@ def process_ids(container: str) -> list[int]:
     """The numbers of a container's processes, as the host counts them. Raises RunnerError."""
     with engine_errors("list the container's processes"):
         found: Any = client().top(container, "-eo pid")
-    return [int(row[0]) for row in found["Processes"]]
+    return [int(row[0]) for row in found["Processes"] or ()]  # null: its last one has just ended
 
 
 def output_of(options: Mapping[str, Any], host: Mapping[str, Any]) -> bytes:

@@ -42,7 +42,8 @@ def facts(around: Surroundings = WELL, *, running: int = 0, **more: Any) -> Queu
     ("run", "given", "kind", "words"),
     [
         (RUN, facts(replace(WELL, has_worker=False)), ObstacleKind.NO_WORKER, "skillrunner worker"),
-        (RUN, facts(replace(WELL, served=())), ObstacleKind.UNSERVED, "o/r"),
+        (RUN, facts(replace(WELL, served={"o/other"})), ObstacleKind.UNSERVED, "o/r"),
+        (RUN, facts(replace(WELL, served=())), ObstacleKind.TURN, "place is free"),
         (RUN, facts(replace(WELL, disk="full")), ObstacleKind.DISK, "full"),
         (RUN, facts(replace(WELL, engine="gone")), ObstacleKind.ENGINE, "gone"),
         (replace(RUN, not_before=NOW + MINUTE), facts(), ObstacleKind.JITTER, "12:01:00 UTC"),
