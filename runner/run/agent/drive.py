@@ -40,9 +40,13 @@ class HarnessResult:
         found = self.reader.outcome(self.exit, changed or bool(self.declared))
         return replace(
             found,
-            message=escape_invisible(self.redactor.redact(found.message)),
-            summary=escape_invisible(self.redactor.redact(found.summary)),
+            message=self._masked(found.message),
+            summary=self._masked(found.summary),
+            printed=self._masked(found.printed),
         )
+
+    def _masked(self, text: str) -> str:
+        return escape_invisible(self.redactor.redact(text))
 
 
 def drive(

@@ -117,6 +117,14 @@ def test_no_secret_is_kept_or_seen(bench: Bench) -> None:
     assert all("***" in text for text in bench.texts())
 
 
+@pytest.mark.parametrize("changed", [True, False])
+def test_what_a_program_printed_is_kept_without_secrets(bench: Bench, changed: bool) -> None:
+    """In every text of its outcome, whether it changed a file or not."""
+    outcome = bench.drive(f"echo the token is {SECRET}").outcome(changed)
+    assert SECRET not in repr(outcome)
+    assert "the token is ***" in (outcome.printed if changed else outcome.summary)
+
+
 def test_a_secret_in_the_judgement_is_masked_too(bench: Bench) -> None:
     driven = bench.drive(f"echo {SECRET} >&2; exit 3")
     message = driven.outcome(changed=False).message
