@@ -140,7 +140,7 @@ class Controller:
 
     def _fault(self, name: str) -> str:
         """Why the last poll of a repository failed; empty: it did not."""
-        errors = self.error_log.errors
+        errors = self.error_log.present()
         return errors.get(name) or errors.get(f"{name} events", "")
 
     def _remove(self, name: str) -> None:

@@ -36,6 +36,7 @@ _TICK = 1.0  # seconds between two rounds of the loop when nothing wakes it
 _MAINTENANCE_INTERVAL = 5.0  # seconds between two searches for dead workers
 _UNUSED_INTERVAL = 3600.0  # seconds between two searches for unused images and set-ups
 _SWEEP_INTERVAL = 10.0  # seconds between two tries to remove sandboxes that an engine kept
+_LATE_COMPLAINT = 30.0  # seconds after which the engine still complains of a call that an outage cut off
 _STOP_TIMEOUT = 60.0  # seconds that stopped runs have to end
 
 
@@ -81,7 +82,7 @@ class Daemon:
         host, now = os.uname().nodename, self.now()
         found = AlertStore(self.store).alerts(now, timedelta())
         ours = [one.message for one in found if one.host in ("", host)]
-        return list(dict.fromkeys([*ours, *self.error_log.errors.values()]))
+        return list(dict.fromkeys([*ours, *self.error_log.present().values()]))
 
     @property
     def error_log(self) -> ErrorLog:
@@ -169,20 +170,20 @@ class Daemon:
             with self.error_log.report_once("leave"):
                 workers.mark_ended(self.id, self.now())
 
-    def _after_heartbeat(self) -> None:
-        self.error_log.note_answer()
+    def _after_heartbeat(self, began: float) -> None:
+        self.error_log.note_answer(began)
         self.recovery.find_dead()
 
-    def _heartbeat_failed(self, error: RunnerError) -> None:
+    def _heartbeat_failed(self, error: RunnerError, began: float) -> None:
         if is_outage(error):
-            self.error_log.note_outage(error.message)
+            self.error_log.note_outage(error.message, began)
         else:
             log.warning("this worker's heartbeat could not be stored: %s", error.message)
 
     def _engine_complains(self, line: str) -> None:
         """Log what the engine of the queue complains of, unless the database is away, which says it all."""
         if "OperationalError" in line or "onnection" in line:
-            self.error_log.note_outage(line)
+            self.error_log.note_outage(line, uptime() - _LATE_COMPLAINT)
         elif line != self._last_complaint:
             self._last_complaint = line
             log.warning("the queue's engine: %s", line)

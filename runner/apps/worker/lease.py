@@ -61,11 +61,14 @@ class Lease:
         if not self.is_held():
             raise lease_lost_error()
 
-    def renew(self) -> None:
-        """Send a heartbeat. Raises RunnerError when the database cannot be reached."""
+    def renew(self) -> bool:
+        """Send a heartbeat; return whether it was sent: a lease that has ended is not renewed.
+
+        Raises RunnerError when the database cannot be reached.
+        """
         began = self.clock()
         if not self.is_held():
-            return
+            return False
         self.is_cut_off = True
         lives = self.workers.renew(self.id, self.now(), self.state)
         self.is_cut_off = False
@@ -73,24 +76,27 @@ class Lease:
             self._until = began + self.silence
         else:
             self.is_lost = True
+        return True
 
     @contextmanager
     def renewal_thread(
-        self, after_renewal: Callable[[], None], on_failure: Callable[[RunnerError], None]
+        self, after_renewal: Callable[[float], None], on_failure: Callable[[RunnerError, float], None]
     ) -> Iterator[None]:
         """Renew the lease in a thread for as long as the context lasts.
 
-        Calls `after_renewal` each time, and `on_failure` when the database cannot be reached.
+        Calls `after_renewal` each time, and `on_failure` when the database cannot be reached, both with the
+        moment at which the heartbeat began.
         """
         done = threading.Event()
 
         def keep() -> None:
             while not done.wait(self.silence / _RENEWALS) and not self.is_lost:
+                began = self.clock()
                 try:
-                    self.renew()
-                    after_renewal()
+                    if self.renew():
+                        after_renewal(began)
                 except RunnerError as error:
-                    on_failure(error)
+                    on_failure(error, began)
 
         thread = threading.Thread(target=keep, name="beat", daemon=True)
         thread.start()

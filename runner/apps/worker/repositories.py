@@ -86,7 +86,7 @@ class RepositoryList:
     @property
     def faults(self) -> dict[str, str]:
         """By glob: why its repositories could not be listed the last time."""
-        errors = self.error_log.errors.items()
+        errors = self.error_log.present().items()
         return {
             subject.removeprefix(_LISTING): fault for subject, fault in errors if subject.startswith(_LISTING)
         }

@@ -67,8 +67,9 @@ class Service:
         return self.daemon
 
     def _work(self) -> Daemon:
+        began = uptime()
         with open_worker_store(self.config) as store, _alone(store):
-            self.error_log.note_answer()
+            self.error_log.note_answer(began)
             roster = RepositoryList(self.config, Credentials(self.config), self.error_log)
             daemon = Daemon(config=self.config, store=store, repository_list=roster, **self.parts)
             daemon.reload_config = self._load
@@ -87,7 +88,7 @@ class Service:
     def _wait(self, error: RunnerError, seconds: float) -> None:
         """Wait for the next try; a signal ends the wait."""
         if is_outage(error):
-            self.error_log.note_outage(error.message)
+            self.error_log.note_outage(error.message, uptime())
         else:
             log.error("%s: this worker goes on under a new name when its database answers", error.message)
         self.notifier.status("waiting for the database")

@@ -1,12 +1,15 @@
 """Which errors of a database pass by themselves, and how an outage is told."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy.exc import DataError, InternalError, OperationalError, ProgrammingError
 
-from runner.apps.worker.error_log import ErrorLog, is_outage
+from runner.apps.worker.error_log import OUTAGE, ErrorLog, is_outage
+from runner.apps.worker.lease import uptime
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.store import engine
@@ -64,15 +67,17 @@ def test_an_outage_is_told_once_whoever_meets_it_and_in_whatever_words(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    errors = ErrorLog()
+    now = [0.0]
+    errors = ErrorLog(clock=lambda: now[0])
     for attempt, subject in enumerate(("care", "watch", "o/r", "care", "watch")):
         with errors.report_once(subject, f"{subject}: "):
             away = f"refused\n{attempt}"
             raise RunnerError(Phase.STORE, Reason.STORE_FAILED, away, retryable=True)
-    errors.note_outage("another word for it")
+    errors.note_outage("another word for it", 0.0)
     assert errors.errors["o/r"] == "o/r: refused\n2", "what could not be read is known as that"
-    errors.note_answer()
-    errors.note_answer()
+    now[0] = 1.0
+    errors.note_answer(0.5)
+    errors.note_answer(0.6)
     for subject in ("care", "watch", "o/r"):
         with errors.report_once(subject):
             pass
@@ -85,6 +90,41 @@ def test_an_outage_is_told_once_whoever_meets_it_and_in_whatever_words(
     with errors.report_once("care"):
         raise RunnerError(Phase.STORE, Reason.STORE_FAILED, "again", retryable=True)
     assert len(caplog.records) == 3, "the next outage is told again"
+
+
+def test_a_late_failure_is_no_new_outage_and_an_early_answer_ends_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Threads report late: what counts is when a call began, not when it was told."""
+    caplog.set_level(logging.INFO)
+    now = [10.0]
+    errors = ErrorLog(clock=lambda: now[0])
+    errors.note_outage("refused", 9.0)
+    errors.note_answer(9.5)
+    assert OUTAGE in errors.present(), "it was asked before the outage"
+    now[0] = 20.0
+    errors.note_answer(19.0)
+    errors.note_outage("timed out", 18.0)
+    assert OUTAGE not in errors.present(), "the call began before the database answered"
+    errors.note_outage("refused", 21.0)
+    assert [one.levelname for one in caplog.records] == ["ERROR", "INFO", "ERROR"]
+
+
+def test_an_outage_that_many_threads_meet_at_once_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    errors, together = ErrorLog(), Barrier(16)
+
+    def meet(number: int) -> None:
+        together.wait()
+        for _ in range(50):
+            errors.note_outage(f"refused {number}", uptime())
+            with errors.report_once(f"o/{number}"):
+                raise RunnerError(Phase.STORE, Reason.STORE_FAILED, "away", retryable=True)
+            assert errors.present()
+
+    with ThreadPoolExecutor(16) as pool:
+        for one in [pool.submit(meet, number) for number in range(16)]:
+            one.result()
+    assert len(caplog.records) == 1
 
 
 def test_the_queues_engine_complains_in_lines_of_ours() -> None:

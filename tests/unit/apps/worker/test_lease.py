@@ -111,7 +111,7 @@ def test_a_lease_is_kept_in_a_thread(tmp_path: Path) -> None:
     WorkerStore(store).register(worker("w"))
     held = Lease(WorkerStore(store), "w", 0.3, lambda: NOW)
     heard: list[int] = []
-    with held.renewal_thread(lambda: heard.append(1), lambda error: pytest.fail(error.message)):
+    with held.renewal_thread(lambda _: heard.append(1), lambda error, _: pytest.fail(error.message)):
         until = time.monotonic() + 30
         while len(heard) < 5 and time.monotonic() < until:
             time.sleep(0.01)
@@ -147,6 +147,23 @@ def test_what_could_not_be_heard_is_no_silence() -> None:
     for now in range(505, 535, 5):
         assert silent(vigil, now, a=1) == []
     assert silent(vigil, 535, a=1) == ["a"]
+
+
+def test_a_heartbeat_that_is_not_sent_is_no_answer_of_the_database() -> None:
+    """The heartbeat's thread may be the first to see that the lease has ended."""
+    clock, told = Clock(), list[str]()
+    held = Lease(Said(away=True), "w", 0.06, lambda: NOW, clock=clock)  # type: ignore[arg-type]
+
+    def fail(error: RunnerError, began: float) -> None:
+        assert began == clock.at
+        told.append(error.message)
+        clock.at += 1
+
+    with held.renewal_thread(lambda began: told.append(f"answered {began}"), fail):
+        until = time.monotonic() + 30
+        while not held.is_lost and time.monotonic() < until:
+            time.sleep(0.001)
+    assert (told, held.is_held()) == (["away"], False)
 
 
 def test_each_worker_has_its_own_silence() -> None:
