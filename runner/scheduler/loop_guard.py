@@ -25,11 +25,12 @@ def own_cause(payload: Mapping[str, Any], identity: OwnIdentity) -> str:
         return f"{sender} did it, which is us"
     if identity.workflow and text_at(payload, "workflow_run", "path").split("@")[0] == identity.workflow:
         return "the workflow that runs skillrunner went on"
-    if _is_our_comment(payload, identity):
-        return "skillrunner wrote the comment"
+    for what in ("comment", "review"):
+        if _is_our_text(payload, what, identity):
+            return f"skillrunner wrote the {what}"
     if _is_our_push(payload, identity):
         return "skillrunner pushed it"
-    return _our_pull_request(payload, sender)
+    return "" if {"comment", "review"} & payload.keys() else _our_pull_request(payload, sender)
 
 
 def _is_our_push(payload: Mapping[str, Any], identity: OwnIdentity) -> bool:
@@ -39,13 +40,13 @@ def _is_our_push(payload: Mapping[str, Any], identity: OwnIdentity) -> bool:
     return is_ours and bool(identity.email) and author == identity.email
 
 
-def _is_our_comment(payload: Mapping[str, Any], identity: OwnIdentity) -> bool:
+def _is_our_text(payload: Mapping[str, Any], what: str, identity: OwnIdentity) -> bool:
     """A mark alone says nothing, as anybody can write one: the author has to be us, or might be."""
-    if "<!-- skillrunner" not in text_at(payload, "comment", "body"):
+    if "<!-- skillrunner" not in text_at(payload, what, "body"):
         return False
     if identity.login:
-        return text_at(payload, "comment", "user", "login") == identity.login
-    return text_at(payload, "comment", "author_association") in INSIDERS
+        return text_at(payload, what, "user", "login") == identity.login
+    return text_at(payload, what, "author_association") in INSIDERS
 
 
 def _our_pull_request(payload: Mapping[str, Any], sender: str) -> str:

@@ -6,23 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from runner.config.documents import Many
-from runner.core.payload import text_at, value_at
+from runner.core.payload import value_at
 from runner.core.units import Maybe
-from runner.triggers import CommitRange, EventCommit, KeyPart
-from runner.triggers._commits import are_commits, pull_request_commit
-from runner.triggers.options import (
-    ActivityOptions,
-    ChangeOptions,
-    Names,
-    PullRequestTreeOptions,
-    Tree,
-    label_mismatch,
-)
+from runner.triggers import KeyPart
+from runner.triggers._pull_requests import PullRequestEventOptions, PullRequestEventTrigger
 from runner.triggers.sources.github.cursor import Position
 from runner.triggers.sources.github.event_list import EventList, PolledEvent, Read, latest, sender, times
 from runner.triggers.sources.github.issue_events import CONCERNED, ISSUE_EVENTS, OF_PULL_REQUESTS
 from runner.triggers.sources.github.lists import Item, Lists, PollSession
-from runner.triggers.sources.github.trigger import GitHubTrigger
 from runner.triggers.sources.github.workflow_filters import ALL
 
 PullRequestType = Literal[
@@ -50,19 +41,17 @@ PullRequestType = Literal[
 ]
 
 
-class PullRequestTriggerOptions(PullRequestTreeOptions, ActivityOptions, ChangeOptions):
+class PullRequestTriggerOptions(PullRequestEventOptions):
     """Something happened to a pull request; `branches` are those that it would go to."""
 
     types: Annotated[Many[PullRequestType], Field(min_length=1)] = ("opened", "synchronize", "reopened")
-    labels: Maybe[Names] = Field(default=None, description="Only pull requests that have one of these labels")
     draft: Maybe[bool] = Field(default=None, description="Only drafts (true), only others (false)")
 
     def other_mismatch(self, payload: Mapping[str, Any]) -> str:
         draft = bool(value_at(payload, "pull_request", "draft"))
         if self.draft is not None and draft is not self.draft:
             return f"`draft` is {str(self.draft).lower()}, and the pull request's is {str(draft).lower()}"
-        mismatch = self.branch_mismatch(value_at(payload, "pull_request", "base", "ref"))
-        return mismatch or label_mismatch(payload, "pull_request", self.labels)
+        return super().other_mismatch(payload)
 
     def workflow_filters(self) -> Mapping[str, Sequence[str]]:
         return {"types": self.types, "branches": self.branches or ALL}
@@ -113,11 +102,9 @@ def _pusher(asking: PollSession, row: Item) -> object:
     return next((push["actor"] for push in pushes if push["after"] == row["head"]["sha"]), None)
 
 
-class PullRequestTrigger(GitHubTrigger):
+class PullRequestTrigger(PullRequestEventTrigger):
     name = "pull_request"
     options = PullRequestTriggerOptions
-    subject_path = ("pull_request", "number")
-    subject_noun = "issue"  # GitHub numbers issues and pull requests together
     key_parts = (KeyPart(("pull_request", "id")), KeyPart(("action",)), *CONCERNED)
     time_path = ("pull_request", "updated_at")
     time_paths: Mapping[str, tuple[str, ...]] = {
@@ -128,27 +115,9 @@ class PullRequestTrigger(GitHubTrigger):
     polled = OF_PULL_REQUESTS | {"opened", "synchronize"}
     aliases = ("pull_request_target",)
 
-    def from_fork(self, payload: Mapping[str, Any], repository: str) -> bool:
-        head = text_at(payload, "pull_request", "head", "repo", "full_name")  # none where the fork is gone
-        return isinstance(payload.get("pull_request"), Mapping) and head.lower() != repository.lower()
-
-    def commit(self, payload: Mapping[str, Any], tree: Tree) -> EventCommit | None:
-        """Once it is merged its base holds it, and its branch may be gone."""
-        if payload.get("action") == "closed" and value_at(payload, "pull_request", "merged") is True:
-            return None
-        head = ("pull_request", "head")
-        number = value_at(payload, "pull_request", "number")
-        return pull_request_commit(
-            number, tree, text_at(payload, *head, "sha"), text_at(payload, *head, "ref")
-        )
-
-    def commits(self, payload: Mapping[str, Any], default_branch: str) -> CommitRange | None:
-        number = value_at(payload, "pull_request", "number")
-        base = text_at(payload, "pull_request", "base", "sha")
-        head = text_at(payload, "pull_request", "head", "sha")
-        if not isinstance(number, int) or not are_commits(base, head):
-            return None
-        return CommitRange(base=base, head=head, from_fork_point=True, refs=(f"refs/pull/{number}/head",))
+    def is_merged(self, payload: Mapping[str, Any]) -> bool:
+        closed = payload.get("action") == "closed"
+        return closed and value_at(payload, "pull_request", "merged") is True
 
 
 PLUGINS = (PullRequestTrigger,)

@@ -35,7 +35,12 @@ OPTIONS: dict[str, Any] = {
 }
 """Where the least that a skill must say is more than nothing."""
 
-SUBJECTS = {"issues": "issue", "issue_comment": "comment"}
+SUBJECTS = {
+    "issues": "issue",
+    "issue_comment": "comment",
+    "pull_request_review": "review",
+    "pull_request_review_comment": "comment",
+}
 """Where a payload's object has another name than the event."""
 
 values = st.recursive(

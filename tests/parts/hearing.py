@@ -72,7 +72,10 @@ class Scripted:
     lists: dict[str, list[dict[str, Any]]] = field(
         default_factory=lambda: {
             name: []
-            for name in ("issues", "pulls", "comments", "events", "releases", "runs", "activity", "attempts")
+            for name in (
+                *("issues", "pulls", "comments", "events", "releases", "runs", "activity", "attempts"),
+                *("reviews", "lines"),
+            )
         }
     )
     hooks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # what its webhooks would tell
@@ -136,6 +139,44 @@ class Scripted:
         }
         self.lists["comments"].append(row)
         self.tell("issue_comment", {"action": "created", "issue": issue, "comment": row})
+
+    def review(self, index: int, state: str = "COMMENTED") -> None:
+        """A review of a pull request, whose verdict a webhook writes in small letters."""
+        if (pull := self._reviewed(index)) is not None:
+            row = {
+                "id": self._id(),
+                "body": "Why?",
+                "state": state,
+                "user": user("ann"),
+                "number": pull["number"],
+                "created_at": iso(self.clock),
+                "submitted_at": iso(self.clock),
+            }
+            self.lists["reviews"].append(row)
+            told = {**row, "state": state.lower()}
+            self.tell("pull_request_review", {"action": "submitted", "review": told, "pull_request": pull})
+
+    def comment_on_line(self, index: int) -> None:
+        if (pull := self._reviewed(index)) is not None:
+            row = {
+                "id": self._id(),
+                "body": "Why this?",
+                "path": "a.py",
+                "user": user("ann"),
+                "pull_request_url": f"https://api.example/repos/{NAME}/pulls/{pull['number']}",
+                "created_at": iso(self.clock),
+                "updated_at": iso(self.clock),
+            }
+            self.lists["lines"].append(row)
+            said = {"action": "created", "comment": row, "pull_request": pull}
+            self.tell("pull_request_review_comment", said)
+
+    def _reviewed(self, index: int) -> dict[str, Any] | None:
+        if not self.lists["pulls"]:
+            return None
+        pull = self.lists["pulls"][index % len(self.lists["pulls"])]
+        self._touched(pull["number"] - 1)
+        return pull
 
     def _touched(self, index: int, skew: int = 0) -> dict[str, Any] | None:
         if not self.lists["issues"]:
@@ -268,9 +309,11 @@ class Scripted:
     def _found(self, path: str, query: dict[str, str], url: str) -> tuple[Any, str]:
         if path == "":
             return {"full_name": NAME, "default_branch": "main"}, ""
-        name = {"/issues/comments": "comments", "/issues/events": "events", "/actions/runs": "runs"}.get(
-            path, path[1:]
-        )
+        reviews = re.fullmatch(r"/pulls/(\d+)/reviews", path)
+        named = {"/issues/comments": "comments", "/issues/events": "events", "/actions/runs": "runs"}
+        named |= {"/pulls/comments": "lines"} | ({path: "reviews"} if reviews else {})
+        query = {**query, **({"direction": "asc", "number": reviews[1]} if reviews else {})}
+        name = named.get(path, path[1:])
         if name not in self.lists:
             return self._one(path), ""
         rows = copy.deepcopy(self._sorted(name, query))
@@ -294,6 +337,8 @@ class Scripted:
                 {**row, "issue": next(one for one in self.lists["issues"] if one["number"] == row["number"])}
                 for row in rows
             ]
+        if "number" in query:
+            rows = [row for row in rows if str(row["number"]) == query["number"]]
         if "ref" in query:
             rows = [row for row in rows if row["ref"] == query["ref"]]
         if query.get("state") == "open":
@@ -391,20 +436,21 @@ class Emulator:
             made = self.layered.activity.get(found[1], [])
         elif found and found[2] == "/issues/events":
             made = self._of_issues(f"/repos/{found[1]}", "events")[::-1]
-        elif found and found[2] == "/issues/comments":
+        elif found and found[2] in ("/issues/comments", "/pulls/comments"):
             since = dict(parse_qsl(path.partition("?")[2]))["since"]
-            rows = self._of_issues(f"/repos/{found[1]}", "comments")
+            what = found[2].split("/")[1]
+            rows = self._of_issues(f"/repos/{found[1]}", "comments", what)
             made = [row for row in rows if row["updated_at"] >= since.replace("Z", ".000Z")]
         else:
             status, headers, body = self.get(re.sub(r"(since=[^&]*)Z", r"\1.000Z", path))
             return status, headers, _MILLISECONDS.sub(b"Z", body)
         return 200, {}, _MILLISECONDS.sub(b"Z", json.dumps(made).encode())
 
-    def _of_issues(self, repository: str, what: str) -> list[Any]:
+    def _of_issues(self, repository: str, what: str, of: str = "issues") -> list[Any]:
         rows = [
             {**row, **({"issue": issue} if what == "events" else {})}
-            for issue in self.rows(f"{repository}/issues?state=all")
-            for row in self.rows(f"{repository}/issues/{issue['number']}/{what}")
+            for issue in self.rows(f"{repository}/{of}?state=all")
+            for row in self.rows(f"{repository}/{of}/{issue['number']}/{what}")
         ]
         return sorted(rows, key=lambda row: (row["created_at"], row["id"]))
 

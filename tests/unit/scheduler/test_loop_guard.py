@@ -88,6 +88,29 @@ def test_not_ours(payload: dict[str, Any]) -> None:
     assert own_cause(payload, ME) == ""
 
 
+def review(body: str, sender: str = "ada", association: str = "OWNER") -> dict[str, Any]:
+    said = {"body": body, "user": {"login": sender}, "author_association": association}
+    return {**pull(sender=sender), "action": "submitted", "review": said}
+
+
+@pytest.mark.parametrize(
+    ("payload", "identity", "words"),
+    [
+        (review("Looks good", "bot[bot]"), ME, "bot[bot] did it"),
+        (review(f"Two remarks.\n{MARK}"), PERSON, "wrote the review"),
+        (review("Please mend it."), PERSON, ""),  # the person whose token we have, on what we proposed
+        (review(f"Two remarks.\n{MARK}", "eve", "NONE"), PERSON, ""),
+        ({**review(""), "review": None}, PERSON, ""),
+        ({**pull(), **comment(body="Why this?")}, PERSON, ""),
+        ({**pull(), **comment()}, PERSON, "wrote the comment"),
+    ],
+)
+def test_a_review_is_ours_by_its_mark_and_not_by_what_it_reviews(
+    payload: dict[str, Any], identity: OwnIdentity, words: str
+) -> None:
+    assert own_cause(payload, identity) == "" if not words else words in own_cause(payload, identity)
+
+
 def test_nobody_is_nobodys() -> None:
     nameless = {
         "sender": {"login": ""},

@@ -30,7 +30,8 @@ def comment(action: str, at: str | None = AT) -> dict[str, Any]:
     ("payload", "kind"),
     [
         ({"comment": {}, "issue": {}}, "issue_comment"),
-        ({"comment": {}, "pull_request": {}}, None),
+        ({"comment": {}, "pull_request": {}}, "pull_request_review_comment"),
+        ({"review": {}, "pull_request": {}}, "pull_request_review"),
         ({"comment": {}}, None),
         ({"issue": {}}, "issues"),
         ({"issue": "text"}, None),
@@ -56,6 +57,8 @@ def test_a_payload_tells_its_kind(payload: dict[str, Any], kind: str | None) -> 
         ("issues", {"issue": {"number": 3}}, "3"),
         ("issue_comment", {"issue": {"number": 3}, "comment": {"id": 8}}, "3"),
         ("pull_request", {"pull_request": {"number": 4}}, "4"),
+        ("pull_request_review", {"review": {"id": 1}, "pull_request": {"number": 4}}, "4"),
+        ("pull_request_review_comment", {"comment": {"id": 1}, "pull_request": {"number": 4}}, "4"),
         ("push", {"ref": "refs/heads/feature/x"}, "feature/x"),
         ("push", {"ref": "refs/tags/v1"}, "v1"),
         ("workflow_run", {"workflow_run": {"id": 9}}, "9"),

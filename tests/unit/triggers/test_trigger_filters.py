@@ -17,6 +17,8 @@ ACTIONS = {
     "pull_request": "assigned unassigned labeled unlabeled opened edited closed reopened synchronize"
     " converted_to_draft ready_for_review locked unlocked milestoned demilestoned review_requested"
     " review_request_removed auto_merge_enabled auto_merge_disabled enqueued dequeued",
+    "pull_request_review": "submitted edited dismissed",
+    "pull_request_review_comment": "created edited deleted",
     "workflow_run": "completed requested in_progress",
     "check_run": "created rerequested completed requested_action",
 }
@@ -27,6 +29,8 @@ DEFAULTS = {
     "issues": ("opened",),
     "issue_comment": ("created",),
     "pull_request": ("opened", "synchronize", "reopened"),
+    "pull_request_review": ("submitted",),
+    "pull_request_review_comment": ("created",),
     "workflow_run": ("completed",),
     "check_run": ("completed",),
 }
@@ -131,7 +135,13 @@ def labels(*names: str) -> list[dict[str, str]]:
     return [{"name": name} for name in names]
 
 
-LABELED = [("issues", "issue"), ("issue_comment", "issue"), ("pull_request", "pull_request")]
+LABELED = [
+    ("issues", "issue"),
+    ("issue_comment", "issue"),
+    ("pull_request", "pull_request"),
+    ("pull_request_review", "pull_request"),
+    ("pull_request_review_comment", "pull_request"),
+]
 
 
 @pytest.mark.parametrize(("kind", "subject"), LABELED)
@@ -154,7 +164,9 @@ def test_any_label_that_is_there_counts(kind: str, subject: str, there: Any, pas
     assert said == ("" if passes else "none of the labels docs, help is there")
 
 
-@pytest.mark.parametrize(("kind", "subject"), [one for one in LABELED if one[0] != "issue_comment"])
+@pytest.mark.parametrize(
+    ("kind", "subject"), [one for one in LABELED if one[0] in ("issues", "pull_request")]
+)
 @pytest.mark.parametrize("action", ["labeled", "unlabeled"])
 @pytest.mark.parametrize(("name", "passes"), [("docs", True), ("bug", False)])
 def test_where_a_label_came_or_went_that_one_counts(

@@ -163,6 +163,8 @@ def test_every_trigger_is_there_with_github_names() -> None:
             "pull_request",
             {"types": ["synchronize"], "paths": ["src/**"], "paths_ignore": ["*.md"], "draft": False},
         ),
+        ("pull_request_review", {"states": ["changes_requested"], "paths": ["src/**"], "tree": "merge"}),
+        ("pull_request_review_comment", {"types": ["created", "edited"], "labels": ["bot"]}),
         ("push", {"branches": ["main"], "branches_ignore": ["wip/**"], "tags": ["v*"]}),
         ("workflow_run", {"workflows": ["CI"], "conclusion": ["failure"], "branches": ["main"]}),
         ("check_run", {"names": ["lint"], "conclusion": ["failure", "timed_out"]}),
@@ -184,6 +186,8 @@ def test_triggers_take(kind: str, options: Any) -> None:
         ("issues", {"types": ["labelled"]}),
         ("issues", {"actor": {"permission": "owner"}}),
         ("issue_comment", {"command": "docs"}),
+        ("pull_request_review", {"states": ["CHANGES_REQUESTED"]}),
+        ("pull_request_review_comment", {"states": ["approved"]}),
         ("push", {"types": ["created"]}),
         ("workflow_run", {"conclusion": "failure"}),
         ("webhook", {"secret": "HOOK_SECRET"}),
@@ -221,6 +225,16 @@ EVENTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "4",
         "pull_request:6:synchronize:abc",
     ),
+    "pull_request_review": (
+        {"action": "submitted", "review": {"id": 11}, "pull_request": {"number": 4}},
+        "4",
+        "pull_request_review:11:submitted",
+    ),
+    "pull_request_review_comment": (
+        {"action": "created", "comment": {"id": 8, "updated_at": "T2"}, "pull_request": {"number": 4}},
+        "4",
+        "pull_request_review_comment:8:created",
+    ),
     "push": ({"ref": "refs/heads/main", "after": "def"}, "main", "push:refs/heads/main:def"),
     "workflow_run": (
         {"action": "completed", "workflow_run": {"id": 9, "run_attempt": 2}, "workflow": {}},
@@ -249,9 +263,8 @@ _PULL = {"id": 6, "number": 4, "head": {"sha": "abc"}, "base": {"ref": "main"}}
 @pytest.mark.parametrize(
     "payload",
     [
-        {"action": "submitted", "review": {"id": 1}, "pull_request": _PULL},
         {"action": "dismissed", "review": None, "pull_request": _PULL},
-        {"action": "created", "comment": {"id": 1}, "pull_request": _PULL},
+        {"action": "created", "comment": None, "pull_request": _PULL},
         {"action": "resolved", "thread": {"comments": []}, "pull_request": _PULL},
         {"action": "created", "deployment": {"id": 1}, "workflow_run": {"id": 2}},
         {"action": "created", "deployment_status": {"id": 1}, "deployment": {}, "check_run": {"id": 2}},
@@ -259,7 +272,7 @@ _PULL = {"id": 6, "number": 4, "head": {"sha": "abc"}, "base": {"ref": "main"}}
     ],
 )
 def test_an_event_that_shows_the_object_of_another_is_not_that_other(payload: dict[str, Any]) -> None:
-    """A review, a comment on code and a thread show their pull request; a deployment its workflow run."""
+    """A review and a thread show their pull request; a deployment its workflow run."""
     assert kind_of({**payload, "sender": {"login": "ada"}}) is None
     assert TRIGGERS.get("webhook").subject({"a": 1}) == ""
 

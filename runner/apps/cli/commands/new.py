@@ -19,6 +19,8 @@ _TRIGGERS = {
     "issues": "issues: {types: [labeled], labels: [help-wanted]}",
     "issue_comment": "issue_comment: {command: /NAME}",
     "pull_request": 'pull_request: {types: [opened, synchronize], paths: ["src/**"]}',
+    "pull_request_review": "pull_request_review: {states: [changes_requested]}",
+    "pull_request_review_comment": "pull_request_review_comment: {}",
     "push": "push: {branches: [main]}",
 }
 _HARNESSES = {

@@ -22,7 +22,10 @@ from tests.parts.act import examples
 from tests.parts.cli import skill_files
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-KINDS = ("release", "issues", "issue_comment", "pull_request", "push", "workflow_run", "check_run")
+KINDS = (
+    *("release", "issues", "issue_comment", "pull_request", "pull_request_review"),
+    *("pull_request_review_comment", "push", "workflow_run", "check_run"),
+)
 REST = "harness: {kind: command, command: [x]}\noutput: {none: {}}\n"
 
 
@@ -97,4 +100,13 @@ def test_all_published_payloads(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         sys.stdout.write("\n" + "".join(f"{n:5} {what}\n" for what, n in counts.most_common()))
     assert counts.total() > 300
-    assert started >= {"release", "issues", "issue_comment", "pull_request", "push", "workflow_run"}
+    assert started >= {
+        "pull_request_review",
+        "pull_request_review_comment",
+        "release",
+        "issues",
+        "issue_comment",
+        "pull_request",
+        "push",
+        "workflow_run",
+    }

@@ -79,12 +79,18 @@ def test_what_people_do_is_heard_once(ear: Ear, github: GitHub, repository: str)
     github.api("POST", f"{here}/git/refs", {"ref": "refs/heads/work", "sha": main})
     pull = github.api("POST", f"{here}/pulls", {"title": "T", "head": "work", "base": "main"})["number"]
     github.api("PATCH", f"{here}/issues/{issue}", {"state": "closed"})
+    line = {"body": "Why?", "path": "README.md", "line": 1, "side": "RIGHT", "commit_id": main}
+    github.api("POST", f"{here}/pulls/{pull}/comments", line)
+    verdict = {"body": "Please mend it.", "event": "REQUEST_CHANGES", "commit_id": main}
+    github.api("POST", f"{here}/pulls/{pull}/reviews", verdict)
     assert sorted(ear.poll()) == [
         ("issue_comment", "created", str(issue)),
         ("issues", "closed", str(issue)),
         ("issues", "labeled", str(issue)),
         ("issues", "opened", str(issue)),
         ("pull_request", "opened", str(pull)),
+        ("pull_request_review", "submitted", str(pull)),
+        ("pull_request_review_comment", "created", str(pull)),
         ("release", "published", "v1"),
     ]
     assert ear.poll() == []
@@ -92,6 +98,8 @@ def test_what_people_do_is_heard_once(ear: Ear, github: GitHub, repository: str)
     assert payloads["issues", "labeled"]["label"]["name"] == "bug: é"
     assert payloads["issue_comment", "created"]["comment"]["body"] == "/docs please"
     assert payloads["pull_request", "opened"]["pull_request"]["head"]["ref"] == "work"
+    assert payloads["pull_request_review", "submitted"]["review"]["state"] == "changes_requested"
+    assert payloads["pull_request_review_comment", "created"]["comment"]["body"] == "Why?"
     for payload in payloads.values():
         assert payload["repository"]["full_name"] == repository
         assert payload["sender"]["login"] == OWNER
@@ -101,7 +109,7 @@ def test_what_has_not_changed_is_asked_with_etags_and_costs_nothing(ear: Ear, la
     ear.poll()
     layered.asked.clear()
     assert ear.poll() == []
-    assert len(layered.asked) == 7
+    assert len(layered.asked) == 9
     assert {status for _, status in layered.asked} == {304}
 
 

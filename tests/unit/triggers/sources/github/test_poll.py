@@ -98,6 +98,8 @@ def test_each_kind_is_heard_in_the_shape_of_its_webhook(listener: Listener, gith
     github.end_run(0)
     github.open_pull("c" * 40)
     github.happen(1, "review_requested", requested_reviewer=user("bob"), review_requester=user("cy"))
+    github.review(0, "CHANGES_REQUESTED")
+    github.comment_on_line(0)
     events = {(one.kind, one.payload.get("action")): one for one in listener.poll()}
     hooks = {(kind, payload.get("action")): event(kind, payload, NOW) for kind, payload in github.hooks}
     assert set(events) == set(hooks)
@@ -108,6 +110,57 @@ def test_each_kind_is_heard_in_the_shape_of_its_webhook(listener: Listener, gith
     assert events["push", None].payload["head_commit"]["author"]["email"] == "ann@example.com"
     assert events["pull_request", "review_requested"].payload["sender"]["login"] == "cy"
     assert events["issue_comment", "created"].payload["issue"]["number"] == 1
+    review = events["pull_request_review", "submitted"].payload
+    assert (review["review"]["state"], review["pull_request"]["head"]["sha"]) == (
+        "changes_requested",
+        "a" * 40,
+    )
+    assert review["sender"]["login"] == "ann"
+    assert events["pull_request_review_comment", "created"].payload["comment"]["body"] == "Why this?"
+
+
+def test_only_pull_requests_that_changed_are_asked_for_their_reviews(github: Scripted) -> None:
+    for _ in range(5):
+        github.open_pull("a" * 40)
+        github.clock += 600
+    listener = Listener(github, frozenset({"pull_request_review"}))
+    listener.poll()
+    github.clock += 600
+    github.review(2)
+    github.requests.clear()
+    assert listener.told() == ["pull_request_review submitted"]
+    asked = [
+        url.split("?")[0].removeprefix(f"https://api.example/repos/{NAME}") for url, _ in github.requests
+    ]
+    assert [path for path in asked if path.endswith("/reviews")] == ["/pulls/3/reviews"]
+
+
+def test_a_review_that_shows_after_its_pull_request_changed_is_heard(
+    listener: Listener, github: Scripted
+) -> None:
+    github.late = 200
+    github.review(0)
+    assert listener.told() == []
+    github.clock += 210
+    assert listener.told() == ["pull_request_review submitted"]
+    assert listener.told() == []
+
+
+def test_a_review_that_is_not_submitted_is_nobodys_business(listener: Listener, github: Scripted) -> None:
+    github.review(0)
+    github.lists["reviews"][-1] |= {"state": "PENDING", "submitted_at": None}
+    assert listener.told() == []
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_more_than_a_page_of_reviews_is_heard_whole(listener: Listener, github: Scripted) -> None:
+    for _ in range(7):
+        github.clock += 1
+        github.review(0)
+        github.comment_on_line(0)
+    assert len(listener.poll()) == 14
+    github.review(0)
+    assert listener.told() == ["pull_request_review submitted"]
 
 
 def test_who_assigned_is_told_and_not_who_was_assigned(listener: Listener, github: Scripted) -> None:
@@ -204,14 +257,14 @@ def test_a_repository_that_is_gone_is_an_error(listener: Listener) -> None:
     listener.github.broken = NAME
     polled = poll(listener.door, Cursor.load(json.loads(listener.stored)), ALL, NOW)
     assert polled.events == []
-    assert len(polled.faults) == 7
+    assert len(polled.faults) == 9
     assert polled.cursor == Cursor.load(json.loads(listener.stored))
 
 
 def test_an_answer_that_is_not_githubs_is_an_error_that_passes(listener: Listener, github: Scripted) -> None:
     github.page = b"<html>Log in to the proxy</html>"
     polled = poll(listener.door, Cursor.load(json.loads(listener.stored)), ALL, NOW)
-    assert len(polled.faults) == 7
+    assert len(polled.faults) == 9
     assert all(error.retryable and "proxy" in error.hint for error in polled.faults.values())
     assert polled.cursor == Cursor.load(json.loads(listener.stored))
     github.page = b""
@@ -314,6 +367,7 @@ def test_what_cannot_be_heard_is_told() -> None:
     assert "synchronize" in polled["pull_request"]
     assert "edited" not in polled["pull_request"]
     assert polled["push"] == {""}
+    assert polled["pull_request_review"] == {"submitted"}
     assert polled["check_run"] == frozenset()
 
 
@@ -346,7 +400,21 @@ STEPS = st.lists(
         st.sampled_from(
             (
                 *("issue", "pull", "comment", "label", "close", "push", "push_pull", "release"),
-                *("start", "end", "again", "poll", "poll", "fail", "hook", "hook", "hooks", "wait", "late"),
+                *(
+                    "review",
+                    "line",
+                    "start",
+                    "end",
+                    "again",
+                    "poll",
+                    "poll",
+                    "fail",
+                    "hook",
+                    "hook",
+                    "hooks",
+                    "wait",
+                    "late",
+                ),
             )
         ),
         st.integers(0, 9),
@@ -379,6 +447,12 @@ class History:
 
     def comment(self, index: int, _: int) -> None:
         self.github.comment(index)
+
+    def review(self, index: int, _: int) -> None:
+        self.github.review(index)
+
+    def line(self, index: int, _: int) -> None:
+        self.github.comment_on_line(index)
 
     def label(self, index: int, skew: int) -> None:
         self.github.clock += 70  # within a minute it would count as the same
