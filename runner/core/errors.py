@@ -26,6 +26,7 @@ _STATES = {
             Reason.HARNESS_FAILED,
             Reason.NO_END_MARKER,
             Reason.NO_EVIDENCE,
+            Reason.INCOMPLETE,
             Reason.PROVIDER_ERROR,
             Reason.REFUSED,
             Reason.VERIFICATION_FAILED,

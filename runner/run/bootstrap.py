@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runner.run.agent.transcript import ObserveTranscript
     from runner.run.context import Parts, RunOptions
     from runner.run.environment.install import Install, Program
-    from runner.store import LocalPullRequests, Store
+    from runner.store import LocalItems, LocalPullRequests, Store
 
 
 def make_forge(place: Place, runs: "Store") -> Forge:
@@ -47,6 +47,7 @@ def make_forge(place: Place, runs: "Store") -> Forge:
         token=place.token,
         pacer=place.rate_limiter,
         pull_requests=partial(_pull_requests, runs),
+        items=partial(_items, runs),
     )
     return kind.open(context)
 
@@ -75,6 +76,12 @@ def _pull_requests(runs: "Store", repository: str) -> "LocalPullRequests":
     from runner.store import LocalPullRequests
 
     return LocalPullRequests(runs.engine, runs.database, repository)
+
+
+def _items(runs: "Store", repository: str) -> "LocalItems":
+    from runner.store import LocalItems
+
+    return LocalItems(runs.engine, runs.database, repository)
 
 
 def find_base(

@@ -112,6 +112,10 @@ class RunRecorder:
     def add_receipt(self, receipt: Receipt) -> None:
         self.store.add_receipt(self.run_id, receipt)
 
+    def receipts(self) -> Sequence[Receipt]:
+        """Those of the run until now, of earlier attempts too."""
+        return self.store.receipts(self.run_id)
+
     def finish(self, end: End) -> None:
         """The run has ended; nothing changes its record any more."""
         self.phase = end.phase

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from runner.publish.forges import NewPullRequest, PullRequest
 from runner.store import rows
 from runner.store.database import Database, database_errors
+from runner.store.local_items import next_number
 from runner.store.tables import comments, pull_requests
 
 
@@ -36,13 +37,12 @@ class LocalPullRequests:
 
     def _insert(self, new: NewPullRequest, author: str) -> int:
         # In one statement: between two, another process could take the same number.
-        following = select(func.coalesce(func.max(pull_requests.c.number), 0) + 1).where(self._here())
         with database_errors(self.database), self.engine.begin() as connection:
             number = connection.execute(
                 insert(pull_requests)
                 .values(
                     repository=self.repository,
-                    number=following.scalar_subquery(),
+                    number=next_number(self.repository),
                     state="open",
                     branch=new.branch,
                     open_branch=new.branch,

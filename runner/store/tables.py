@@ -128,6 +128,7 @@ receipts = Table(
     Column("number", Integer),
     Column("sha", String(64), nullable=False, default=""),
     Column("branch", Text, nullable=False, default=""),
+    Column("item", Text, nullable=False, default="", server_default=""),
 )
 
 pull_requests = Table(
@@ -149,6 +150,21 @@ pull_requests = Table(
     Column("open_branch", Text),
     UniqueConstraint("repository", "open_branch", name="one_open_pull_request_for_a_branch"),
     Index("pull_requests_of_branch", "repository", "branch"),
+)
+
+forge_items = Table(
+    "forge_items",  # what the local forge keeps besides pull requests
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("repository", Text, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("parent", Text, nullable=False),
+    Column("number", Integer),
+    Column("data", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    UniqueConstraint("repository", "number", name="one_item_for_a_number"),
+    Index("forge_items_of_kind", "repository", "kind", "parent", "id"),
 )
 
 comments = Table(

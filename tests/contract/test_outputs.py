@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from runner.config.documents import Model
 from runner.core.errors import RunnerError
@@ -34,13 +35,15 @@ from runner.core.model import (
     Trigger,
 )
 from runner.publish.forges.local import LocalForge
-from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output, publishing_order
-from runner.store import LocalPullRequests, Store
+from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output, _item, publishing_order
+from runner.store import LocalItems, LocalPullRequests, Store
+from runner.store.tables import comments, forge_items, pull_requests
 from runner.workspace.changeset import Changeset, Edit
 from runner.workspace.mirror import Mirror
 from tests.parts.cli import Project
 
 PUBLISHING = [name for name, one in OUTPUTS.all().items() if one.publishes]
+WHOLE = [name for name in PUBLISHING if not OUTPUTS.get(name).each]
 _POINTS = 12  # at which an output is killed
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -88,6 +91,7 @@ class Bench:
             outcome=Outcome(ok=True),
             checks=(Check(command="true", exit_code=0, duration=0.1, output="", ok=True),),
             bot=BotIdentity(name="bot", email="bot@example.com"),
+            item=declared[0] if declared and self.output.each else None,
         )
         return replace(offer, **changes), changeset
 
@@ -101,7 +105,9 @@ class Bench:
             base_ref="main",
             base_sha=base,
             skill=SkillRef(name="docs", path="skills/docs", commit=None, digest="d", description="A skill"),
-            trigger=Trigger(kind="release", key=f"release:{cause}", subject=cause, at=AT),
+            trigger=Trigger(
+                kind="issues", key=f"issues:{cause}", subject=cause, at=AT, event=self._event(cause)
+            ),
             prompt="Do it.",
             environment=Environment(sandbox="process", image=""),
             harness=HarnessSpec(kind="command"),
@@ -114,13 +120,30 @@ class Bench:
         """What a run has of a skill file that says no more than it must: the defaults are filled in."""
         return self.output.options.model_validate(examples(self.output.options)).model_dump()
 
+    def _event(self, cause: str) -> dict[str, Any]:
+        """What is about an issue of its own, where the output publishes items."""
+        if not self.output.each:
+            return {}
+        threads = self._forge().threads()
+        known = {one.title: one.number for one in threads.search("is:issue")}
+        return {"issue": {"number": known.get(cause) or threads.create(cause, "A subject.").number}}
+
     def publish(self, cause: str = "v1", **changes: Any) -> Receipt:
         offer, changeset = self.offer(cause, **changes)
         return self.output.publish(offer, self._forge(), changeset)
 
+    def effects(self) -> int:
+        """How many things the forge holds."""
+        with self.store.engine.connect() as connection:
+            tables = (forge_items, comments, pull_requests)
+            return sum(
+                connection.execute(select(func.count()).select_from(one)).scalar_one() for one in tables
+            )
+
     def _forge(self) -> LocalForge:
         table = LocalPullRequests(self.store.engine, self.store.database, "demo")
-        return LocalForge(self.project.origin, table, "bot")
+        items = LocalItems(self.store.engine, self.store.database, "demo")
+        return LocalForge(self.project.origin, table, "bot", items)
 
 
 @pytest.fixture
@@ -138,11 +161,11 @@ def make_bench(
 
 @contextmanager
 def lines(output: Output, act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` before each line of the output's own file that runs."""
-    file = sys.modules[type(output).__module__].__file__
+    """Call `act` before each line that runs of the output's own file, or of what all items share."""
+    files = (sys.modules[type(output).__module__].__file__, _item.__file__)
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename != file:
+        if frame.f_code.co_filename not in files:
             return None
         if event == "line":
             act()
@@ -189,7 +212,10 @@ def test_its_receipt_says_where(kind: str, make_bench: Callable[[str], Bench]) -
 @pytest.mark.parametrize("kind", OUTPUTS.names())
 def test_published_twice_it_is_one_effect(kind: str, make_bench: Callable[[str], Bench]) -> None:
     bench = make_bench(kind)
-    first, second = bench.publish(), bench.publish()
+    first = bench.publish()
+    effects = bench.effects()
+    second = bench.publish()
+    assert bench.effects() == effects
     assert (second.key, second.url) == (first.key, first.url)
     if bench.output.publishes:
         assert second.action in ("adopted", "unchanged")
@@ -203,7 +229,7 @@ def test_another_cause_is_another_key(kind: str, make_bench: Callable[[str], Ben
     assert other.action == "created"
 
 
-@pytest.mark.parametrize("kind", PUBLISHING)
+@pytest.mark.parametrize("kind", WHOLE)
 def test_with_nothing_to_publish_it_says_so(kind: str, make_bench: Callable[[str], Bench]) -> None:
     with pytest.raises(RunnerError) as caught:
         make_bench(kind).publish(empty=True)
@@ -227,9 +253,12 @@ def test_killed_at_any_line_and_called_again_it_is_one_effect(
     kind: str, point: int, make_bench: Callable[[str], Bench]
 ) -> None:
     bench = make_bench(kind)
+    bench.offer("measured"), bench.offer()  # whatever they are about is there
+    effects = [bench.effects()]
     passed: list[None] = []
     with lines(bench.output, lambda: passed.append(None)):
         bench.publish("measured")
+    effects.append(bench.effects())
     left = [(len(passed) - 1) * point // (_POINTS - 1)]
 
     def kill() -> None:
@@ -243,7 +272,8 @@ def test_killed_at_any_line_and_called_again_it_is_one_effect(
     again = bench.publish()
     assert (again.key, again.url) == (receipt.key, receipt.url)
     assert again.action in ("adopted", "unchanged")
-    assert again.number == receipt.number in (None, 2)
+    assert again.number == receipt.number
+    assert bench.effects() - effects[1] == effects[1] - effects[0]
 
 
 def test_the_changed_files_are_published_before_what_may_name_them() -> None:

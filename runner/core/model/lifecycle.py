@@ -61,6 +61,7 @@ class Reason(StrEnum):
     HARNESS_FAILED = "harness_failed"
     NO_END_MARKER = "no_end_marker"
     NO_EVIDENCE = "no_evidence"
+    INCOMPLETE = "incomplete"
     PROVIDER_ERROR = "provider_error"
     REFUSED = "refused"
     VERIFICATION_FAILED = "verification_failed"

@@ -71,11 +71,12 @@ class Receipt:
 
     kind: str  # "pull_request"
     key: str
-    action: Literal["created", "updated", "adopted", "unchanged", "closed"]
+    action: Literal["created", "updated", "adopted", "unchanged", "closed", "staged", "suggested"]
     url: str
     number: int | None = None
     sha: str = ""
     branch: str = ""
+    item: str = ""  # which of the run's items of this kind; empty: the kind has none
 
     @property
     def is_public(self) -> bool:
@@ -86,6 +87,8 @@ class Receipt:
     def text(self) -> str:
         """What was published, in words."""
         what = self.kind.replace("_", " ")
+        if self.action in ("staged", "suggested"):
+            return f"{what} {self.action}, not published"
         return f"{what} {self.action}: {self.url}" if self.is_public else "nothing is published"
 
 

@@ -5,8 +5,9 @@ kind it is. Every method that writes is safe to repeat: asked twice for the same
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -17,6 +18,7 @@ from runner.core.model import DoctorLine, Phase, Reason, Remote
 from runner.core.plugins import Family, Plugin
 
 if TYPE_CHECKING:
+    from runner.publish.forges._threads import Threads
     from runner.workspace.changeset import Changeset
 
 AUTO = "auto"
@@ -52,6 +54,45 @@ class Comment:
 
     author: str
     body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredItem:
+    """A thing of a repository that the runner keeps itself: an issue, a comment, a review."""
+
+    id: int
+    kind: str
+    parent: str  # what it belongs to, such as a number; empty: nothing
+    number: int | None  # of the repository's issues and pull requests, which share their numbers
+    data: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class ItemTable(Protocol):
+    """Things of one repository that the runner keeps itself, for a forge that has no other place."""
+
+    def insert(
+        self, kind: str, data: Mapping[str, Any], *, parent: str = "", numbered: bool = False
+    ) -> StoredItem:
+        """Keep a new thing; a numbered one gets the next number of the repository."""
+        ...
+
+    def find(
+        self, kind: str, *, parent: str | None = None, number: int | None = None
+    ) -> Sequence[StoredItem]:
+        """Those of a kind, oldest first."""
+        ...
+
+    def get(self, identity: int) -> StoredItem:
+        """The one with this id. Raises KeyError."""
+        ...
+
+    def update(self, identity: int, data: Mapping[str, Any]) -> None:
+        """Change these fields of its data; the others stay."""
+        ...
+
+    def delete(self, identity: int) -> None: ...
 
 
 class PullRequestTable(Protocol):
@@ -182,6 +223,10 @@ class Forge(Protocol):
             Phase.PUBLISH, Reason.UNSUPPORTED, message, hint=f"do it by hand in {self.repository}"
         )
 
+    def threads(self) -> "Threads":
+        """Issues, pull requests and what is said on them. Raises RunnerError UNSUPPORTED else."""
+        raise self._unsupported("have issues and comments")
+
     def permission(self, login: str) -> str:
         """What `login` may do here: "none", "read", "triage", "write", "maintain" or "admin".
 
@@ -228,6 +273,7 @@ class ForgeContext:
     token: Callable[[], str] = field(repr=False)  # for the forge, at this moment; empty: none
     pacer: RateLimiter = field(repr=False)  # of the token
     pull_requests: Callable[[str], PullRequestTable]  # that the runner keeps, by repository
+    items: Callable[[str], ItemTable]  # whatever else it keeps, by repository
 
 
 class ForgeKind(Plugin, Protocol):

@@ -24,6 +24,7 @@ from runner.publish.forges import (
     PullRequest,
     PullRequestCommands,
 )
+from runner.publish.forges._github_threads import GitHubThreads
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 _SETTLING = (
@@ -234,10 +235,7 @@ class GitHubForge(Forge):
 
     def _is_by_us(self, item: Mapping[str, Any]) -> bool:
         """Whether we wrote a comment; where nobody tells who we are, whether one with rights here did."""
-        login = self._own_login()
-        if login:
-            return _login(item).casefold() == login.casefold()
-        return item.get("author_association") in INSIDERS
+        return _is_by(self._own_login(), item)
 
     def _own_login(self) -> str:
         """The login of the token; empty: GitHub does not tell. REST knows people, GraphQL Apps as well."""
@@ -246,6 +244,10 @@ class GitHubForge(Forge):
         with suppress(RunnerError, KeyError, TypeError):
             return str(self.api.graphql("query { viewer { login } }")["viewer"]["login"])
         return ""
+
+    def threads(self) -> GitHubThreads:
+        login = self._own_login()
+        return GitHubThreads(self.api, login, partial(_is_by, login))
 
     def permission(self, login: str) -> str:
         """What `login` may do on the repository: "none", "read", "triage", "write", "maintain" or "admin".
@@ -301,6 +303,12 @@ def _permissions(repository: str, found: Mapping[str, Any]) -> Sequence[DoctorLi
         hint = "give the token: contents and pull requests, read and write"
         can = DoctorLine(ok=False, subject="token", message="it may not push", hint=hint)
     return [seen, can]
+
+
+def _is_by(login: str, item: Mapping[str, Any]) -> bool:
+    if login:
+        return _login(item).casefold() == login.casefold()
+    return item.get("author_association") in INSIDERS
 
 
 def _login(item: Mapping[str, Any]) -> str:

@@ -15,11 +15,13 @@ from runner.publish.forges import (
     Forge,
     ForgeContext,
     ForgeKind,
+    ItemTable,
     NewPullRequest,
     PullRequest,
     PullRequestCommands,
     PullRequestTable,
 )
+from runner.publish.forges._local_threads import LocalThreads
 from runner.workspace.changeset import Changeset, Conflict
 
 
@@ -51,6 +53,7 @@ class LocalKind(ForgeKind):
             path=path,
             table=context.pull_requests(str(path)),
             author=context.config.bot.name,
+            items=context.items(str(path)),
             branch=context.default_branch if path == here else "",
             notice=_notice(context.origin, here),
         )
@@ -71,6 +74,7 @@ class LocalForge(Forge):
     path: Path
     table: PullRequestTable
     author: str
+    items: ItemTable
     branch: str = ""  # the default branch, where it is known
     notice: str = ""
 
@@ -122,6 +126,9 @@ class LocalForge(Forge):
 
     def comment_once(self, number: int, body: str, marker: str) -> None:
         self.table.comment(number, f"{body}\n\n{marker}", marker)
+
+    def threads(self) -> LocalThreads:
+        return LocalThreads(self.table, self.items, self.author)
 
     def was_reopened(self, number: int) -> bool | None:
         return any(body.endswith(_REOPENED) for body in self.table.comments(number))

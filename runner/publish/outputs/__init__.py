@@ -5,7 +5,7 @@ A run publishes every output that its skill names, one after the other; see `Out
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from runner.config.documents import Model
@@ -41,6 +41,9 @@ class Offer:
     checks: tuple[Check, ...]
     bot: BotIdentity
     again: bool = False  # propose what was closed unmerged
+    item: DeclaredOutput | None = None  # the one to publish, of an output with `each`
+    position: int = 0  # of the item among those of its kind
+    references: Mapping[str, str] = field(default_factory=dict)  # by temporary id: "#12", or an address
     receipts: tuple[Receipt, ...] = ()  # of the outputs that this run has published until now
     say: Callable[[str], None] = lambda _: None  # what it does, for the log
     warn: Callable[[str], None] = lambda _: None  # what did not go, and fails nothing; people are shown it
@@ -75,6 +78,12 @@ class Output(Plugin, Protocol):
     files: bool = False
     """Whether it publishes changed files. Its options in a skill file then say as well which may change."""
 
+    each: bool = False
+    """Whether `publish` is called for each thing that the agent declares, with `Offer.item`; else once a run.
+
+    Its options are then an `ItemOptions`, and what the agent declares an `ItemDeclaration`.
+    """
+
     publishes: bool = True
     """Whether anything leaves the runner. An output that publishes nothing is the only one of its skill."""
 
@@ -89,6 +98,13 @@ class Output(Plugin, Protocol):
         """Labels that it sets, and that must be in the repository before."""
         return ()
 
+    def check(self, item: DeclaredOutput, spec: RunSpec, output: OutputSpec) -> Sequence[str]:
+        """Everything that is wrong with what the agent declared, in sentences; its fields are valid by then.
+
+        It is asked while the agent works, which can correct itself, and again before anything is published.
+        """
+        return ()
+
     def preview(self, spec: RunSpec, output: OutputSpec) -> Sequence[tuple[str, str]]:
         """What a dry run tells of it besides its kind, in lines of a name and a value."""
         return ()
@@ -99,7 +115,7 @@ class Output(Plugin, Protocol):
 
         Raises RunnerError where nothing was published, with the reason that says why. The run's other outputs
         are published all the same after NO_CHANGES, where there is nothing to publish, and CLOSED_BY_HUMAN or
-        HUMAN_COMMIT, where a person refused it.
+        HUMAN_COMMIT, where a person refused it; after what the forge refused for good where `each` is set.
         """
         ...
 

@@ -18,6 +18,7 @@ from runner.publish.outputs import RUN_TRAILER, Offer, Output, _marker, _people
 from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
 from runner.publish.outputs._commits import BranchCommits
+from runner.publish.outputs._item import ID
 from runner.publish.outputs._marker import Marker, branch
 from runner.publish.outputs._target import Target, find_target, key_of
 from runner.publish.outputs.escape import one_line
@@ -55,6 +56,9 @@ class PullRequestOptions(Model):
 class Declaration(Model):
     """What the agent may declare for it."""
 
+    id: Maybe[Annotated[str, Field(pattern=ID)]] = Field(
+        default=None, description='a name by which other texts of this run refer to it, as "#id:NAME"'
+    )
     body: Text = Field(description="your words to the reviewer, in Markdown: what you did, and why")
 
 

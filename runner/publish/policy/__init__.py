@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 from runner.core.model import Proposal, Refusal, RunSpec
 from runner.publish.policy import declared, files, paths, secrets
+from runner.publish.policy.declared import INCOMPLETE, NOOP, conclusion
 from runner.publish.policy.secrets import PATCH
 
-__all__ = ["PATCH", "check"]
+__all__ = ["INCOMPLETE", "NOOP", "PATCH", "check", "conclusion"]
 
 
 def check(
@@ -27,6 +28,6 @@ def check(
     return (
         *paths.refusals(proposal.changes, spec.allowance),
         *files.refusals(proposal, spec.allowance),
-        *declared.refusals(proposal, spec.outputs),
+        *declared.refusals(proposal, spec),
         *secrets.refusals(contents, secret_values),
     )

@@ -54,10 +54,12 @@ class Outbox:
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, one: DeclaredOutput) -> str:
-        """Add one output. Returns why it is refused; empty: it is added."""
+    def add(self, one: DeclaredOutput, most: int | None = None) -> str:
+        """Add one output, one of `most` of its kind. Returns why it is refused; empty: it is added."""
         size = _size(one)
         with self._lock:
+            if most is not None and sum(known.kind == one.kind for known in self._declared) >= most:
+                return f"{most} of {one.kind} are declared already, which is what the skill allows"
             if len(self._declared) == MAX_OUTPUTS:
                 return f"{MAX_OUTPUTS} outputs are declared already, and no more are taken"
             if self._bytes + size > MAX_BYTES:

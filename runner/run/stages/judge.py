@@ -7,6 +7,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import ANSWER, Outcome, Phase, Proposal, Reason
 from runner.core.redact import readable
 from runner.publish import policy
+from runner.publish.outputs.escape import one_line
 from runner.run.context import RunContext
 from runner.run.stages import gateway
 from runner.workspace.changeset import Changeset
@@ -49,6 +50,18 @@ def judge(
         more = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
         message, hint = f"the policy refused the proposal: {first}{more}", f"skillrunner show {run_id}"
         raise RunnerError(Phase.POLICY, Reason.POLICY_REFUSED, message, hint=hint)
+    _heed_conclusions(context, proposal)
+
+
+def _heed_conclusions(context: RunContext, proposal: Proposal) -> None:
+    """Raises RunnerError where the agent said that it could not do its work, or that there is none."""
+    if why := policy.conclusion(proposal, policy.INCOMPLETE):
+        message = f"the agent could not do it: {one_line(why, 1_000)}"
+        hint = f"skillrunner logs {context.record.run_id}"
+        raise RunnerError(Phase.HARNESS, Reason.INCOMPLETE, message, hint=hint)
+    why = policy.conclusion(proposal, policy.NOOP)
+    if why and not proposal.changes and all(one.kind == policy.NOOP for one in proposal.declared):
+        raise RunnerError(Phase.HARNESS, Reason.NO_CHANGES, f"nothing to do: {one_line(why, 1_000)}")
 
 
 def save_answer(context: RunContext, outcome: Outcome) -> None:

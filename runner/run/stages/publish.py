@@ -1,13 +1,24 @@
 """The publication of a proposal by the outputs of its spec."""
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from runner.core.errors import RunnerError
 from runner.core.model import Check, Outcome, Phase, Proposal, Reason, Receipt
 from runner.publish.outputs import Offer
+from runner.publish.outputs._order import held_back, in_order, items
 from runner.run.context import RunContext
 from runner.run.stages.publication import Publication, discard
 from runner.workspace.changeset import Changeset
+
+_REFUSED_BY_FORGE = (
+    Reason.FORGE_DENIED,
+    Reason.FORGE_NOT_FOUND,
+    Reason.FORGE_REJECTED,
+    Reason.UNSUPPORTED,
+)
+"""What it refuses for good of one item keeps no other from being published."""
 
 _REFUSED_BY_PEOPLE = (Reason.CLOSED_BY_HUMAN, Reason.HUMAN_COMMIT)
 """A person's no to one output is none to the others."""
@@ -36,32 +47,94 @@ def publish(context: RunContext, ready: Publication, changeset: Changeset) -> Pu
 
 
 def _publish(context: RunContext, ready: Publication, changeset: Changeset) -> Published:
-    offer = _offer(context, ready.proposal, ready.patch, ready.outcome, ready.checks)
-    receipts: list[Receipt] = []
-    nothing: list[RunnerError] = []
-    refused: list[str] = []
+    whole = _offer(context, ready.proposal, ready.patch, ready.outcome, ready.checks)
+    progress = _Progress(known=context.record.receipts())
     with context.record.stage(Phase.PUBLISH):
         for output in context.spec.outputs:
-            context.parts.stop()
-            own = replace(offer, output=output, receipts=tuple(receipts))
-            try:
-                receipt = context.parts.outputs[output.kind].publish(own, context.parts.forge, changeset)
-            except RunnerError as error:
-                if error.reason not in (Reason.NO_CHANGES, *_REFUSED_BY_PEOPLE):
-                    raise
-                told = f"no {output.kind.replace('_', ' ')}: {error.message}"
-                context.record.add_event(told)
-                if error.reason is Reason.NO_CHANGES:
-                    nothing.append(_told(error, _withdraw(context, own, changeset)))
-                else:
-                    nothing.insert(0, error)
-                    refused.append(told)
-            else:
-                context.record.add_receipt(receipt)
-                receipts.append(receipt)
-        if nothing and not receipts:
-            raise nothing[0]
-    return Published(tuple(receipts), tuple(refused))
+            if not context.parts.outputs[output.kind].each:
+                _publish_one(context, replace(whole, output=output), changeset, progress)
+        for offer in in_order(items(whole, context.parts.outputs)):
+            _publish_one(context, offer, changeset, progress)
+        if progress.left_out and not progress.receipts:
+            raise progress.left_out[0]
+        if not progress.receipts:
+            message = "the agent declared nothing to publish"
+            raise RunnerError(Phase.PUBLISH, Reason.NO_CHANGES, message)
+    return Published(tuple(progress.receipts), tuple(progress.refused))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What was published until now."""
+
+    known: Sequence[Receipt]  # of the attempts before
+    receipts: list[Receipt] = field(default_factory=list)
+    references: dict[str, str] = field(default_factory=dict)  # by temporary id
+    left_out: list[RunnerError] = field(default_factory=list)  # refused ones before those with nothing
+    refused: list[str] = field(default_factory=list)
+
+    def add(self, offer: Offer, receipt: Receipt) -> None:
+        self.receipts.append(receipt)
+        reference = f"#{receipt.number}" if receipt.number is not None else receipt.url
+        declared = (offer.item,) if offer.item else offer.declared
+        for name in (offer.output.kind, *(str(one.fields.get("id") or "") for one in declared)):
+            self.references.setdefault(name, reference)
+
+
+def _publish_one(context: RunContext, offer: Offer, changeset: Changeset, progress: _Progress) -> None:
+    """Publish by one output, or one item of it, and record the receipt; what an attempt did stays done."""
+    context.parts.stop()
+    offer = replace(offer, receipts=tuple(progress.receipts), references=progress.references)
+    if (done := _find_receipt(offer, progress.known)) is not None:
+        progress.add(offer, done)
+        return
+    try:
+        receipt = _held_back(offer) or context.parts.outputs[offer.output.kind].publish(
+            offer, context.parts.forge, changeset
+        )
+    except RunnerError as error:
+        _leave_out(context, offer, error, changeset, progress)
+    else:
+        receipt = replace(receipt, item=_item_name(offer))
+        context.record.add_receipt(receipt)
+        progress.add(offer, receipt)
+
+
+def _leave_out(
+    context: RunContext, offer: Offer, error: RunnerError, changeset: Changeset, progress: _Progress
+) -> None:
+    """Go on without what people refused or what has no changes. Raises every other error again."""
+    lasting = (*_REFUSED_BY_FORGE, *_REFUSED_BY_PEOPLE) if offer.item else _REFUSED_BY_PEOPLE
+    if error.reason not in (Reason.NO_CHANGES, *lasting):
+        raise error
+    told = f"no {offer.output.kind.replace('_', ' ')}: {error.message}"
+    if error.reason is Reason.NO_CHANGES:
+        context.record.add_event(told)
+        progress.left_out.append(_told(error, _withdraw(context, offer, changeset)))
+        return
+    note = context.record.add_warning if error.reason in _REFUSED_BY_FORGE else context.record.add_event
+    note(told)
+    progress.left_out.insert(0, error)
+    progress.refused.append(told)
+
+
+def _find_receipt(offer: Offer, known: Sequence[Receipt]) -> Receipt | None:
+    """The receipt of this item from an earlier attempt; outputs without items look for themselves."""
+    name = _item_name(offer)
+    return next((one for one in known if name and (one.kind, one.item) == (offer.output.kind, name)), None)
+
+
+def _item_name(offer: Offer) -> str:
+    return f"{offer.position}" if offer.item else ""
+
+
+def _held_back(offer: Offer) -> Receipt | None:
+    """The receipt of an item that is shown and not published; None: it is to be published."""
+    if offer.item is None or not (action := held_back(offer.item, offer.output)):
+        return None
+    key = f"{offer.spec.trigger.key}#{offer.position}"
+    offer.say(f"{action}: {offer.output.kind} {json.dumps(dict(offer.item.fields))[:4_000]}")
+    return Receipt(kind=offer.output.kind, key=key, action=action, url=f"run:{offer.run_id}")
 
 
 def withdraw(

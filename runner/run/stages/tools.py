@@ -19,6 +19,7 @@ from runner.core.model import DeclaredOutput
 from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.mcp import Tool, ToolError, argument_faults
 from runner.publish.outputs import Output
+from runner.publish.policy import declared
 from runner.run.context import RunContext
 from runner.store import memory
 
@@ -52,9 +53,13 @@ class _ToolCalls:
     calls: Iterator[int] = field(default_factory=lambda: count(1))  # several threads count
 
     def declare(self, given: Any) -> str:
-        fields = _validate_fields(self.context.parts.outputs[given.kind], given.fields)
-        if wrong := self.context.outbox.add(DeclaredOutput(kind=given.kind, fields=fields)):
+        one = DeclaredOutput(kind=given.kind, fields=_validate_fields(given.kind, self.context, given.fields))
+        if wrong := "; ".join(declared.faults(one, self.context.spec)):
+            raise ToolError(f"it is not taken, as it {wrong}")
+        if wrong := self.context.outbox.add(one, declared.limit(one.kind, self.context.spec)):
             raise ToolError(wrong)
+        if one.kind in declared.CONCLUSIONS:
+            return "It is noted as this run's result. End now."
         return f"Declared: {given.kind}. It is checked and published after you have ended."
 
     def note(self, given: _Note) -> str:
@@ -165,11 +170,18 @@ def _ask_description(context: RunContext) -> str:
 
 
 def _declare_description(context: RunContext) -> str:
-    return " ".join(_kind_description(output) for output in context.parts.outputs.values())
+    return " ".join((*map(_kind_description, context.parts.outputs.values()), _CONCLUSIONS_DESCRIPTION))
+
+
+_CONCLUSIONS_DESCRIPTION = (
+    "Where there is nothing to do, say `noop` with a `reason`; where you could not do your work, say"
+    " `incomplete` with a `reason`, which is shown to people."
+)
 
 
 def _kind_description(output: Output) -> str:
     what = f"Say what is to be published as this run's {output.name}."
+    what += " Declare it once for each." if output.each else ""
     fields = output.declares.model_fields if output.declares else {}
     known = "; ".join(f"`{name}`: {field.description}" for name, field in fields.items())
     return f"{what} Its fields are {known}." if known else what
@@ -177,15 +189,15 @@ def _kind_description(output: Output) -> str:
 
 def _declare_arguments(context: RunContext) -> type[Model]:
     """The arguments of `declare_output`: the kind is one that the skill names."""
-    kinds = tuple(output.kind for output in context.spec.outputs)
+    kinds = (*(output.kind for output in context.spec.outputs), *declared.CONCLUSIONS)
     said = Field(description="What is declared, by name")
     fields: dict[str, Any] = {"kind": (Literal[kinds], ...), "fields": (dict[str, JsonValue], said)}
     return create_model("Declaration", __base__=Model, **fields)
 
 
-def _validate_fields(output: Output, fields: dict[str, Any]) -> dict[str, Any]:
+def _validate_fields(kind: str, context: RunContext, fields: dict[str, Any]) -> dict[str, Any]:
     """The fields as the output validates them. Raises ToolError."""
-    model = output.declares
+    model = declared.Conclusion if kind in declared.CONCLUSIONS else context.parts.outputs[kind].declares
     try:
         return model.model_validate(fields).model_dump(exclude_unset=True) if model else fields
     except ValidationError as error:

@@ -36,7 +36,7 @@ from runner.publish.outputs import OUTPUTS, BotIdentity, Offer
 from runner.publish.outputs import _marker as marker
 from runner.publish.outputs._marker import Marker
 from runner.publish.outputs.pull_request import branch
-from runner.store import LocalPullRequests, Store
+from runner.store import LocalItems, LocalPullRequests, Store
 from runner.workspace.changeset import Changeset, Edit
 from tests.parts.repos import Scene, commit, git, scene
 
@@ -120,7 +120,8 @@ def here(tmp_path: Path) -> Iterator[Here]:
     made = scene(tmp_path)
     made.mirror.fetch(made.remote)
     store = Store(tmp_path / "store")
-    yield Here(made, LocalForge(made.source, LocalPullRequests(store.engine, store.database, "o/r"), "bot"))
+    kept = (store.engine, store.database, "o/r")
+    yield Here(made, LocalForge(made.source, LocalPullRequests(*kept), "bot", LocalItems(*kept)))
     store.close()
 
 
@@ -138,7 +139,7 @@ def test_it_publishes_files_and_needs_to_write_two_things() -> None:
     assert (kind.files, kind.publishes) == (True, True)
     assert kind.permissions == {"contents": "write", "pull-requests": "write"}
     assert kind.declares is not None
-    assert list(kind.declares.model_fields) == ["body"]
+    assert list(kind.declares.model_fields) == ["id", "body"]
 
 
 def test_what_it_asks_for_and_tells_before_it_is_published(here: Here) -> None:
@@ -454,7 +455,7 @@ def test_an_open_one_of_the_branch_that_appears_meanwhile_is_adopted(here: Here)
             return []
 
     first = here.publish(here.offer(options={"reviewers": ["ada"]}))
-    blind = Hasty(here.forge.path, here.forge.table, "bot")
+    blind = Hasty(here.forge.path, here.forge.table, "bot", here.forge.items)
     offer = here.offer(options={"title": "docs: late", "labels": ["late"]})
     receipt = publish(offer, blind, here.changeset)
     assert (receipt.action, receipt.number) == ("adopted", first.number)
@@ -742,7 +743,7 @@ def test_what_cannot_be_attached_fails_nothing_is_told_and_tried_again(
     here: Here, reason: Reason, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Grumbling, "reason", reason)
-    forge = Grumbling(here.forge.path, here.forge.table, "bot")
+    forge = Grumbling(here.forge.path, here.forge.table, "bot", here.forge.items)
     wanted = {"labels": ["x", "y"], "reviewers": ["ada", "bob"]}
     offer = here.offer(options=wanted)
     receipt = publish(offer, forge, here.changeset)
@@ -769,7 +770,7 @@ def test_a_forge_that_breaks_when_reviewers_are_asked_fails_nothing(here: Here) 
         def request_reviewers(self, number: int, reviewers: Any) -> list[str]:
             raise RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "502")
 
-    forge = Broken(here.forge.path, here.forge.table, "bot")
+    forge = Broken(here.forge.path, here.forge.table, "bot", here.forge.items)
     offer = here.offer(options={"reviewers": ["ada"]})
     assert publish(offer, forge, here.changeset).action == "created"
     assert here.said[1:] == ["ada was not asked for a review: 502"]
@@ -1007,7 +1008,7 @@ def test_a_comment_of_who_may_write_gives_back_what_it_names(
     theirs = human(here)
     said = Comment(author=author, body=text.format(head=theirs, short=theirs[:12]))
     monkeypatch.setattr(Talking, "said", [said])
-    forge = Talking(here.forge.path, here.forge.table, "bot")
+    forge = Talking(here.forge.path, here.forge.table, "bot", here.forge.items)
     offer = here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")
     if taken:
         assert publish(offer, forge, here.changeset).action == "updated"
@@ -1023,7 +1024,7 @@ def test_a_note_that_cannot_be_left_changes_no_verdict(here: Here) -> None:
     here.publish(here.offer())
     human(here)
     here.said.clear()
-    forge = Mute(here.forge.path, here.forge.table, "bot")
+    forge = Mute(here.forge.path, here.forge.table, "bot", here.forge.items)
     assert refused(lambda: publish(here.offer(), forge, here.changeset)).reason is Reason.HUMAN_COMMIT
     assert here.said == [f"no note was left in {here.pulls()[0].url}: 502"]
 
@@ -1129,7 +1130,7 @@ class Silent(LocalForge):
 )
 def test_what_may_have_been_opened_again_is_not_closed(here: Here, author: str, why: str) -> None:
     here.publish(here.offer())
-    forge = Silent(here.forge.path, here.forge.table, author)
+    forge = Silent(here.forge.path, here.forge.table, author, here.forge.items)
     offer = here.offer(run_id="run-2")
     assert OUTPUTS.get("pull_request").withdraw(offer, forge, here.changeset) is None
     assert here.pulls()[0].state == "open"

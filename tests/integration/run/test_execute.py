@@ -47,7 +47,7 @@ from runner.run.stages import gateway
 from runner.run.stages.image import check_image_name
 from runner.sandboxes import SANDBOXES, SandboxSpec
 from runner.sandboxes.fake import FakeKind, FakeSandbox
-from runner.store import LocalPullRequests, Store, hold_lock, new_run_id
+from runner.store import LocalItems, LocalPullRequests, Store, hold_lock, new_run_id
 from runner.store.specs import StoredSpec
 from runner.workspace import checkout
 from runner.workspace.changeset import Changeset
@@ -104,11 +104,12 @@ class Scene:
 
     def parts(self) -> Parts:
         table = LocalPullRequests(self.store.engine, self.store.path, "demo")
+        items = LocalItems(self.store.engine, self.store.path, "demo")
         return Parts(
             sandbox=SANDBOXES.get("fake"),
             harness=HARNESSES.get("command"),
             outputs={"pull_request": OUTPUTS.get("pull_request")},
-            forge=LocalForge(self.project.origin, table, "bot"),
+            forge=LocalForge(self.project.origin, table, "bot", items),
             mirror=self.mirror,
             observe=lambda _: None,
         )
@@ -362,6 +363,10 @@ def test_costs_of_attempts_add_up_as_people_add() -> None:
     assert partly + Usage() == Usage() + partly == partly
 
 
+def items_of(scene: Scene) -> LocalItems:
+    return LocalItems(scene.store.engine, scene.store.path, "demo")
+
+
 class Pages(Output):
     """An output that keeps what it publishes in a list, and may fail."""
 
@@ -442,7 +447,7 @@ def test_what_cannot_be_closed_is_told_and_changes_no_end(scene: Scene) -> None:
 
     scene.run(scene.spec("write:a:x"))
     table = LocalPullRequests(scene.store.engine, scene.store.path, "demo")
-    _, end = scene.run(scene.spec("exit:0"), forge=Away(scene.project.origin, table, "bot"))
+    _, end = scene.run(scene.spec("exit:0"), forge=Away(scene.project.origin, table, "bot", items_of(scene)))
     assert (end.state, end.reason) == (RunState.NOTHING_TO_DO, Reason.NO_CHANGES)
     warnings = [event.message for event in scene.events if event.is_warning]
     assert warnings == ["the pull request is needed no more, but: 502"]
@@ -457,7 +462,7 @@ def test_labels_that_were_refused_are_a_warning_of_a_run_that_succeeds(scene: Sc
     spec = scene.spec("write:a:x")
     output = replace(spec.outputs[0], options={**spec.outputs[0].options, "labels": ["docs"]})
     table = LocalPullRequests(scene.store.engine, scene.store.path, "demo")
-    forge = Strict(scene.project.origin, table, "bot")
+    forge = Strict(scene.project.origin, table, "bot", items_of(scene))
     run_id, end = scene.run(replace(spec, outputs=(output,)), forge=forge)
     assert end.state is RunState.SUCCEEDED
     stored = [event.message for _, event in scene.store.events(run_id) if event.is_warning]
@@ -469,6 +474,8 @@ def test_labels_that_were_refused_are_a_warning_of_a_run_that_succeeds(scene: Sc
 
 class Flaky:
     """A forge door that breaks so many times, and then works."""
+
+    each = False
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
@@ -540,6 +547,8 @@ def test_an_interruption_is_an_end(scene: Scene) -> None:
 
 def test_a_bug_is_stored_as_an_error_and_goes_on(scene: Scene) -> None:
     class Broken:
+        each = False
+
         def publish(self, *_: Any) -> Any:
             raise ZeroDivisionError
 
@@ -550,6 +559,8 @@ def test_a_bug_is_stored_as_an_error_and_goes_on(scene: Scene) -> None:
 
 def test_a_full_disk_is_named(scene: Scene) -> None:
     class Full:
+        each = False
+
         def publish(self, *_: Any) -> Any:
             raise OSError(28, "No space left on device")
 

@@ -3,14 +3,15 @@
 import base64
 import urllib.parse
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core import globs
-from runner.core.model import Allowance, DeclaredOutput, FileChange, OutputSpec, Proposal
+from runner.core.model import Allowance, DeclaredOutput, FileChange, OutputSpec, Proposal, RunSpec
 from runner.publish.policy import declared, files, paths, secrets
 
 ALLOWANCE = Allowance(paths=("docs/**", "README.md"))
@@ -266,6 +267,11 @@ def test_globs(pattern: str, path: str, expected: bool) -> None:
     assert globs.matches(path, [pattern]) is expected
 
 
+def naming(*outputs: OutputSpec) -> RunSpec:
+    """A spec of which the rule reads the outputs alone."""
+    return cast("RunSpec", SimpleNamespace(outputs=outputs))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -281,19 +287,19 @@ def test_declared_fields_are_those_that_the_output_knows(fields: dict[str, Any],
         DeclaredOutput(kind="pull_request", fields=fields),
     )
     proposal = Proposal(base_sha="b", tree_sha="t", declared=listed)
-    (refusal,) = declared.refusals(proposal, (OutputSpec(kind="pull_request"),))
+    (refusal,) = declared.refusals(proposal, naming(OutputSpec(kind="pull_request")))
     assert (refusal.rule, refusal.subject) == ("output_fields", "declared output 2")
     assert message in refusal.message
 
 
 def test_declared_outputs_are_of_kinds_that_the_skill_names() -> None:
-    kinds = ("comment", "comment", "report")
+    kinds = ("comment", "comment")
     listed = (
         DeclaredOutput(kind="pull_request", fields={"body": "x"}),
         *(DeclaredOutput(kind=kind) for kind in kinds),
     )
     proposal = Proposal(base_sha="b", tree_sha="t", declared=listed)
-    outputs = (OutputSpec(kind="pull_request"), OutputSpec(kind="report"))
-    (refusal,) = declared.refusals(proposal, outputs)
+    outputs = (OutputSpec(kind="pull_request"), OutputSpec(kind="issue"))
+    (refusal,) = declared.refusals(proposal, naming(*outputs))
     assert (refusal.rule, refusal.subject) == ("output_kind", "the agent")
-    assert refusal.message == "declares the output 'comment', and the skill names pull_request, report"
+    assert refusal.message == "declares the output 'comment', and the skill names pull_request, issue"
