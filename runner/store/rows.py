@@ -142,7 +142,8 @@ def refusal_record(row: RowMapping) -> Refusal:
 
 
 def receipt_record(row: RowMapping) -> Receipt:
-    return Receipt(**json_value(row))
+    """The receipt; rows of before there were items have none."""
+    return Receipt(**{**json_value(row), "item": row["item"] or ""})
 
 
 def utc_time(at: datetime | None) -> str | None:

@@ -128,7 +128,7 @@ receipts = Table(
     Column("number", Integer),
     Column("sha", String(64), nullable=False, default=""),
     Column("branch", Text, nullable=False, default=""),
-    Column("item", Text, nullable=False, default="", server_default=""),
+    Column("item", Text),
 )
 
 pull_requests = Table(

@@ -193,7 +193,7 @@ CREATE TABLE receipts (
 	number INTEGER,
 	sha VARCHAR(64) NOT NULL,
 	branch TEXT NOT NULL,
-	item TEXT DEFAULT '' NOT NULL,
+	item TEXT,
 	PRIMARY KEY (run_id, kind, key),
 	FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
 );

@@ -18,6 +18,7 @@ def context(root: Path, origin: str) -> ForgeContext:
         "token": str,
         "pacer": None,
         "pull_requests": lambda _: None,
+        "items": lambda _: None,
     }
     return ForgeContext(**options)
 

@@ -21,5 +21,5 @@ def upgrade() -> None:
         sa.UniqueConstraint("repository", "number", name="one_item_for_a_number"),
     )
     with op.batch_alter_table("receipts") as batch:
-        batch.add_column(sa.Column("item", sa.Text, nullable=False, server_default=""))
+        batch.add_column(sa.Column("item", sa.Text))
     op.create_index("forge_items_of_kind", "forge_items", ["repository", "kind", "parent", "id"])
