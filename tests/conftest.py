@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.parts.model_server",
     "tests.parts.patience",
     "tests.parts.plugins",
+    "tests.parts.publishing",
     "tests.parts.rig",
     "tests.parts.act",
     "tests.parts.postgres",

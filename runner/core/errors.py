@@ -13,6 +13,7 @@ _STATES = {
     Reason.UNCHANGED: RunState.NOTHING_TO_DO,
     Reason.CLOSED_BY_HUMAN: RunState.NOTHING_TO_DO,
     Reason.POLICY_REFUSED: RunState.BLOCKED,
+    Reason.LIMIT_REACHED: RunState.BLOCKED,
     Reason.HUMAN_COMMIT: RunState.SUPERSEDED,
     Reason.BRANCH_MOVED: RunState.SUPERSEDED,
     **dict.fromkeys(

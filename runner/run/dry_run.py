@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.clients.git import Git, entries
@@ -13,6 +14,7 @@ from runner.publish.outputs import OUTPUTS
 from runner.run import bootstrap
 from runner.run.environment.context import read_committed
 from runner.run.launch import NewRun
+from runner.run.limits import refuse_beyond_limits
 from runner.run.place import Host
 from runner.run.stages.image import check_image_name
 from runner.sandboxes import SANDBOXES
@@ -24,6 +26,7 @@ def refusals(host: Host, start: NewRun, spec: RunSpec) -> Iterator[RunnerError]:
         host.forge.check_credential,
         lambda: bootstrap.make_parts(host, spec, start.mirror, lambda _: None),
         lambda: bootstrap.make_options(host.place, spec),
+        lambda: refuse_beyond_limits(spec, host.forge, datetime.now(UTC)),
         lambda: _check_sandbox(spec),
         lambda: _check_program(host, spec),
         lambda: _check_committed(start, spec),

@@ -14,6 +14,7 @@ from runner.core.model import End, Run, RunSpec, RunState, Trigger, Usage
 from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun
 from runner.run.execute import Requeue, execute
+from runner.run.limits import refuse_beyond_limits
 from runner.run.place import Host, Place
 from runner.run.plan import Base, digest_of, plan
 from runner.run.recorder import Observe, RunRecorder
@@ -101,6 +102,8 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
             event = json.dumps(spec.trigger.event, indent=2).encode()
             record.save_artifact(EVENT_ARTIFACT, event, "application/json")
         try:
+            if start.attempt == 1:
+                refuse_beyond_limits(spec, host.forge, datetime.now(UTC))
             parts = bootstrap.make_parts(host, spec, start.mirror, watch, start.stop)
             options = bootstrap.make_options(place, spec)
         except RunnerError as error:

@@ -154,6 +154,24 @@ def base_branch(
     return name
 
 
+def rendered_outputs(
+    skill: Skill, trigger: Trigger, repository: Repository, run_id: str, now: datetime
+) -> tuple[OutputSpec, ...]:
+    """The outputs of a run that is not planned yet, rendered as far as that goes without its base.
+
+    Raises RunnerError where a template asks for what the event does not have.
+    """
+    trigger = replace(trigger, inputs=resolve_inputs(skill, trigger.inputs))
+    reference = SkillRef(
+        name=skill.name, path=skill.path, commit=None, digest=skill.digest, description=skill.description
+    )
+    context = _context(reference, trigger, Base(repository=repository, ref="", sha=""), run_id, now)
+    return tuple(
+        OutputSpec(kind=kind, options=_render_options(skill, kind, options, context))
+        for kind, options in skill.outputs.items()
+    )
+
+
 def _prompt(skill: Skill, context: PromptContext) -> str:
     """The prompt. It tells where the skill's files lie, if there are any and it does not say so itself."""
     text = render_prompt(skill.prompt, context).text

@@ -5,6 +5,7 @@ becomes a new run. A person at the command line gives the skill and the trigger 
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +18,7 @@ from runner.core.model.decision import Cause, Decision, Event, Facts, History, V
 from runner.run import bootstrap
 from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
 from runner.run.launch import ContinuedRun, NewRun, continuation_spec
+from runner.run.limits import reached_limit
 from runner.run.place import Host
 from runner.run.plan import Base, base_branch
 from runner.run.trust import trusted_commit
@@ -198,6 +200,9 @@ def verdict_on_event(host: Host, start: NewRun) -> str:
         facts, unknown = look_up_facts(skills, event, sources), ""
     except RunnerError as error:
         facts, unknown = Facts(), f"; who may start it is not known: {error.message}"
+    with suppress(RunnerError):  # the run itself asks again, and tells
+        if reached := reached_limit(skill, trigger, repository, target, trigger.at):
+            facts = replace(facts, limits={skill.name: reached})
     (decision,) = decide_event(skills, event, facts, History(), trigger.at)
     if decision.verdict is Verdict.STARTED:
         return f"yes: {decision.message}{unknown}"

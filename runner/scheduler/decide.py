@@ -28,6 +28,7 @@ class _Decider:
 
     history: History
     now: datetime
+    limits: Mapping[str, str] = field(default_factory=dict)  # by skill: which one is reached
     started: dict[str, str] = field(default_factory=dict)
 
     def decide(
@@ -50,6 +51,8 @@ class _Decider:
             return made.refuse(Cause.PAUSED, paused, Verdict.HELD)
         if empty := self.history.budget.refusal(skill.name):
             return made.refuse(Cause.BUDGET, empty, Verdict.HELD)
+        if reached := self.limits.get(skill.name):
+            return made.refuse(Cause.LIMIT, reached, Verdict.HELD)
         if active and skill.options.overlap == "skip":
             whose = f"{skill.name} on {event.subject}" if event and about and event.subject else skill.name
             return made.refuse(Cause.OVERLAP, f"run {active} of {whose} has not ended, and `overlap` is skip")
@@ -130,7 +133,7 @@ def decide_event(
     skills: Mapping[str, Skill], event: Event, facts: Facts, history: History, now: datetime
 ) -> list[Decision]:
     """One decision for each skill that listens for events of this kind."""
-    decider = _Decider(history, now)
+    decider = _Decider(history, now, facts.limits)
     return [_decide_event(skill, event, facts, decider) for skill in listening_skills(skills, event)]
 
 
@@ -184,13 +187,18 @@ def schedule_line(skill: Skill, schedule: Schedule) -> str:
 
 
 def decide_slots(
-    skills: Mapping[str, Skill], introduction_times: Mapping[str, datetime], history: History, now: datetime
+    skills: Mapping[str, Skill],
+    introduction_times: Mapping[str, datetime],
+    history: History,
+    now: datetime,
+    limits: Mapping[str, str] | None = None,
 ) -> list[Decision]:
     """One decision for each slot that came due since the last decided one.
 
     `introduction_times` is by skill: when the trusted ref got its present version. No earlier slot is due.
+    `limits` is by skill: the limit on what it may publish that is reached.
     """
-    decider = _Decider(history, now)
+    decider = _Decider(history, now, limits or {})
     return [
         decision
         for _, skill in sorted(skills.items())

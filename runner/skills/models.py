@@ -156,6 +156,7 @@ class AllowanceOptions(Model):
     paths: Annotated[Many[Glob], Field(min_length=1)] = Field(
         default=("**",), description="Globs of the paths that may change"
     )
+    exclude: Many[Glob] = Field(default=(), description="Globs of paths among those that may not change")
     protected: Many[Glob] = Field(
         default=(),
         description="Globs of protected paths (CI, skills, ...) that may change",
@@ -175,6 +176,7 @@ def allowance(options: AllowanceOptions) -> model.Allowance:
     defaults = model.Allowance()
     return model.Allowance(
         paths=options.paths,
+        exclude=options.exclude,
         protected=options.protected,
         max_files=options.max_files,
         max_file_bytes=options.max_file_size or defaults.max_file_bytes,

@@ -53,6 +53,14 @@ class DecisionLog:
         self.local.decide(lambda _: [self._recover(told.get(one.name), one) for one in settled], entry)
         return settled
 
+    def history(self, now: datetime) -> History:
+        """What is decided, and how far, on this host or any other."""
+        own = self.local.history()
+        if self.shared is None:
+            return own
+        known = self.shared.history(now)
+        return replace(known, active={**known.active, **own.active}, pauses=own.pauses)
+
     def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None:
         if self.shared is not None:
             self.shared.add_end(decision, end, url, now)

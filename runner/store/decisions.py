@@ -70,10 +70,11 @@ class DecisionStore:
         return settled
 
     def history(self) -> History:
-        """The part of the history that may prevent a start: active runs, pauses and latest runs."""
+        """The history without its decisions: what may prevent a start, and how far slots are decided."""
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return History(
                 active=_active(connection, self.repository),
+                decided_until=_decided_until(connection, self.repository),
                 pauses=pause_messages(connection, self.repository),
                 latest_runs=_LatestRuns(self.store, self.repository),
             )

@@ -141,4 +141,5 @@ def _record(row: Any) -> PullRequest:
             draft=bool(row["draft"]),
             labels=tuple(rows.json_texts(row["labels"])),
             author=row["author"],
+            created_at=rows.stored_time(row["created_at"]),
         )

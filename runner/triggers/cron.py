@@ -10,11 +10,8 @@ import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, WithJsonSchema
-
-from runner.config.documents import closest
 
 MACROS = {
     "@hourly": "0 * * * *",
@@ -38,9 +35,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
 _LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
 _PART = re.compile(r"(?:(\*)|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?")
 
-_NO_PLACE = r"(localtime|posixrules|Factory)$|(posix|right)/"
 CRON = r"^(@(hourly|daily|weekly|monthly|yearly)|[0-9A-Za-z*,/-]+( +[0-9A-Za-z*,/-]+){4})$"
-ZONE = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}$"
 
 
 class Fields(NamedTuple):
@@ -145,21 +140,4 @@ def _number(text: str, name: str, low: int, high: int, names: dict[str, int]) ->
     return number
 
 
-def check_zone(text: str) -> str:
-    """The name itself. Raises ValueError where no such IANA time zone is known."""
-    try:
-        zone = ZoneInfo(text) if re.fullmatch(ZONE, text) else None
-    except (OSError, ValueError, KeyError):  # a folder of the database, or no zone at all
-        zone = None
-    if zone is not None and re.match(_NO_PLACE, text):
-        raise ValueError("is another zone on each machine, or none: name a place, such as Europe/Berlin")
-    if zone is None:
-        near = closest(text, sorted(available_timezones()))
-        raise ValueError(
-            f"unknown time zone; {near if near.startswith('did') else 'names are like Europe/Berlin'}"
-        )
-    return text
-
-
 Cron = Annotated[str, AfterValidator(check_cron), WithJsonSchema({"type": "string", "pattern": CRON})]
-Zone = Annotated[str, AfterValidator(check_zone), WithJsonSchema({"type": "string", "pattern": ZONE})]

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from pydantic import Field, RootModel
 
 from runner.config.documents import Many, Model
+from runner.config.zones import Zone
 from runner.core.units import Duration, Maybe
 from runner.triggers import SkillTrigger, TriggerKind
 from runner.triggers._cron_lines import cron_lines
-from runner.triggers.cron import Cron, Zone
+from runner.triggers.cron import Cron
 from runner.triggers.options import TriggerOptions
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from runner.apps.action import report
@@ -141,11 +142,7 @@ def _deciding(
     """The function that decides, with every fact that it needs looked up."""
     skills = _chosen(job, trusted.skill_set.skills)
     if event is None:
-        introduced = trusted.introduction_times()
-        return lambda history: [
-            *decide_again(job, skills, history, now),
-            *decide_slots(skills, introduced, history, now),
-        ]
+        return _deciding_slots(job, trusted, skills, now)
     if event.kind == "manual" and event.only not in skills:
         raise _no_such_skill(event.only, trusted.skill_set.skills)
     sources = FactSources(
@@ -156,8 +153,21 @@ def _deciding(
         default_branch=trusted.place.default_branch,
         identity=trusted.identity,
     )
-    found = look_up_facts(skills, event, sources)
+    lookup = replace(trusted.limits, skills=skills)
+    found = lookup.of_event(event, look_up_facts(skills, event, sources))
     return lambda history: decide_event(skills, event, found, without_attempts(job, history), now)
+
+
+def _deciding_slots(
+    job: JobInput, trusted: TrustedRepository, skills: Mapping[str, Skill], now: datetime
+) -> DecideFunction:
+    introduced = trusted.introduction_times()
+    history = Ledger(trusted.mirror, trusted.remote).history(now)
+    limits = replace(trusted.limits, skills=skills).of_slots(introduced, history, now)
+    return lambda history: [
+        *decide_again(job, skills, history, now),
+        *decide_slots(skills, introduced, history, now, limits),
+    ]
 
 
 def _chosen(job: JobInput, skills: Mapping[str, Skill]) -> Mapping[str, Skill]:

@@ -14,9 +14,10 @@ from runner.apps.action.job_input import JobInput
 from runner.clients.git import files_at
 from runner.config.settings import FILE, Config, load_config
 from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason, Remote
+from runner.core.model import Phase, Reason, Remote, Repository
 from runner.publish.forges import Forge
 from runner.run import bootstrap, stores
+from runner.run.limit_lookup import LimitLookup
 from runner.run.place import Host, Place
 from runner.run.start import SkillSource, introduction_times
 from runner.scheduler.loop_guard import OwnIdentity
@@ -48,6 +49,16 @@ class TrustedRepository:
     @property
     def remote(self) -> Remote:
         return self.forge.remote()
+
+    @property
+    def limits(self) -> LimitLookup:
+        name = self.forge.repository
+        return LimitLookup(
+            forge=self.forge,
+            repository=Repository(name=name, url=self.remote.url, default_branch=self.place.default_branch),
+            sha=self.sha,
+            skills=self.skill_set.skills,
+        )
 
     def introduction_times(self) -> Mapping[str, datetime]:
         """By skill: when the default branch got its present version."""

@@ -185,8 +185,10 @@ class Controller:
 
     def _decide(self, name: str, now: datetime) -> None:
         repository = self.snapshots[name]
-        decided = self._decision_log(repository).decide(
-            lambda known: decide_slots(repository.skills, repository.introduction_times, known, now),
+        decision_log, introduced = self._decision_log(repository), repository.introduction_times
+        limits = repository.limits.of_slots(introduced, decision_log.history(now), now)
+        decided = decision_log.decide(
+            lambda known: decide_slots(repository.skills, introduced, known, now, limits),
             repository.queue_entry,
             now,
         )

@@ -105,7 +105,7 @@ class EventSources:
             default_branch=repository.base.ref,
             identity=OwnIdentity(login=self.login, email=repository.place.config.bot.email),
         )
-        return look_up_facts(repository.skills, event, sources)
+        return repository.limits.of_event(event, look_up_facts(repository.skills, event, sources))
 
     @property
     def is_looking_up(self) -> bool:

@@ -15,6 +15,7 @@ from runner.core.model import Reason
 from runner.core.model.decision import Decision, Event
 from runner.publish.forges import Forge, locate_repository
 from runner.run import bootstrap
+from runner.run.limit_lookup import LimitLookup
 from runner.run.place import Host, Place
 from runner.run.plan import Base
 from runner.run.start import SkillSource, introduction_times, queue_entry
@@ -49,6 +50,15 @@ class RepositorySnapshot:
     @property
     def skill_source(self) -> SkillSource:
         return SkillSource(mirror=self.mirror, head=self.base.sha, skills=self.skills)
+
+    @property
+    def limits(self) -> LimitLookup:
+        return LimitLookup(
+            forge=self.forge.without_waiting(),
+            repository=self.base.repository,
+            sha=self.base.sha,
+            skills=self.skills,
+        )
 
     def host(self, store: Store) -> Host:
         return Host(self.place, store, self.forge)

@@ -29,6 +29,8 @@ PATTERNS: Mapping[str, str] = {
     r"^(tested|[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*)$": "be `tested`, or a version such as 1.2.3",
     r"^[^\s]+/[^/\s]+$": "be service/user, as the keyring knows it",
     r"^[^\s@]+$": "be an image without a digest, such as python:3.12-slim",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$": "be two times of a day, such as"
+    " 09:00-17:00",
     r"^sha256:[0-9a-f]{64}$": "be a digest: sha256: and 64 digits of a-f and 0-9",
     r"^[^\s~^:\\?-][^\s~^:\\]{0,199}$": "be a branch, such as release/*, or one of the words for heads",
     r"^[^\s]+$": "be one word, without spaces",

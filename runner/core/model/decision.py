@@ -99,6 +99,9 @@ class Facts:
     own_cause: str = ""  # why skillrunner itself caused the event; empty: it did not
     is_fork: bool = False  # whether another repository's commit is what it is about, or one nobody finds
     paths: tuple[str, ...] | None = None  # the changed paths; None: not known
+    limits: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by skill: the limit on what it may publish that is reached, in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

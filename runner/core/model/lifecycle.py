@@ -72,6 +72,7 @@ class Reason(StrEnum):
     COST_LIMIT = "cost_limit"
     OUT_OF_MEMORY = "out_of_memory"
     DISK_LIMIT = "disk_limit"
+    LIMIT_REACHED = "limit_reached"  # of what may be published; asked before anything is paid for
     # the proposal and its publication
     NO_CHANGES = "no_changes"
     UNCHANGED = "unchanged"

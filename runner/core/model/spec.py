@@ -121,6 +121,7 @@ class Allowance:
     """What a proposal may contain; everything else is refused."""
 
     paths: tuple[str, ...] = ("**",)  # globs that a changed path must match
+    exclude: tuple[str, ...] = ()  # globs of paths among those that must not change
     protected: tuple[str, ...] = ()  # protected paths that the skill names, and so may change
     guarded: tuple[str, ...] = ()  # protected besides what always is: the skills, and what is configured
     locked: tuple[str, ...] = ()  # what no skill may change, whatever it names

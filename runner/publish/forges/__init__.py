@@ -37,6 +37,7 @@ class PullRequest:
     draft: bool = False
     labels: tuple[str, ...] = ()
     author: str = ""
+    created_at: datetime | None = None  # None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,13 @@ class Forge(Protocol):
     @abstractmethod
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
         """Every pull request whose head is `branch`, whatever its state, newest first."""
+
+    def pull_requests_below(self, prefix: str, since: datetime) -> Sequence[PullRequest] | None:
+        """Those whose branch begins with `prefix`: all open ones, and whatever was opened after `since`.
+
+        None: the forge cannot tell. Then no limit on their number is asked.
+        """
+        return None
 
     @abstractmethod
     def create(self, new: NewPullRequest) -> tuple[PullRequest, bool]:

@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
+from itertools import chain, takewhile
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -147,6 +149,16 @@ class GitHubForge(Forge):
             _pull_request(item) for item in found if item["head"]["ref"] == branch and is_own_branch(item)
         ]
         return sorted(pulls, key=lambda pull: pull.number, reverse=True)
+
+    def pull_requests_below(self, prefix: str, since: datetime) -> Sequence[PullRequest] | None:
+        newest = self.api.pages("/pulls", state="all", sort="created", direction="desc")
+        recent = takewhile(lambda item: _created_at(item) > since, newest)
+        found = {
+            item["number"]: _pull_request(item)
+            for item in chain(recent, self.api.pages("/pulls", state="open"))
+            if item["head"]["ref"].startswith(prefix) and is_own_branch(item)
+        }
+        return list(found.values())
 
     def create(self, new: NewPullRequest) -> tuple[PullRequest, bool]:
         data = {
@@ -316,6 +328,10 @@ def _login(item: Mapping[str, Any]) -> str:
     return str((item.get("user") or {}).get("login") or "")
 
 
+def _created_at(item: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(item["created_at"])
+
+
 def _pull_request(item: Mapping[str, Any]) -> PullRequest:
     return PullRequest(
         number=item["number"],
@@ -328,4 +344,5 @@ def _pull_request(item: Mapping[str, Any]) -> PullRequest:
         draft=bool(item.get("draft")),
         labels=tuple(label["name"] for label in item.get("labels", ())),
         author=_login(item),
+        created_at=_created_at(item),
     )

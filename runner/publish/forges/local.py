@@ -95,6 +95,10 @@ class LocalForge(Forge):
     def pull_requests(self, branch: str) -> Sequence[PullRequest]:
         return self.table.find(branch)
 
+    def pull_requests_below(self, prefix: str, since: datetime) -> Sequence[PullRequest] | None:
+        found = (pull for pull in self.table.all() if pull.branch.startswith(prefix))
+        return [one for one in found if one.state == "open" or (one.created_at and one.created_at > since)]
+
     def create(self, new: NewPullRequest) -> tuple[PullRequest, bool]:
         return self.table.insert(new, self.author)
 

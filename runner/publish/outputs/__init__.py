@@ -6,10 +6,11 @@ A run publishes every output that its skill names, one after the other; see `Out
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from runner.config.documents import Model
-from runner.core.model import Check, DeclaredOutput, Outcome, OutputSpec, Proposal, Receipt, RunSpec
+from runner.core.model import Check, DeclaredOutput, Outcome, OutputSpec, Proposal, Receipt, RunSpec, Trigger
 from runner.core.plugins import Family, Plugin
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
@@ -61,6 +62,15 @@ class Offer:
         return tuple(one for one in self.proposal.declared if one.kind == self.output.kind)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A run that is about to start, before anything is paid for it."""
+
+    skill: str
+    trigger: Trigger
+    now: datetime
+
+
 class Output(Plugin, Protocol):
     """One kind of output: what it is called in a skill file, and how it is published.
 
@@ -108,6 +118,13 @@ class Output(Plugin, Protocol):
     def preview(self, spec: RunSpec, output: OutputSpec) -> Sequence[tuple[str, str]]:
         """What a dry run tells of it besides its kind, in lines of a name and a value."""
         return ()
+
+    def hold(self, output: OutputSpec, start: Start, forge: "Forge") -> str:
+        """Why no run may start now that would publish this, in a sentence; empty: it may.
+
+        Asked before anything is paid for. Raises RunnerError of the forge.
+        """
+        return ""
 
     @abstractmethod
     def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:

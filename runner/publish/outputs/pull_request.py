@@ -6,20 +6,17 @@ request by its branch, and by the hidden marker in the body what was proposed an
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from runner.config.documents import Many, Model, Text
+from runner.config.documents import Model
 from runner.core.errors import RunnerError
 from runner.core.model import OutputSpec, Phase, Reason, Receipt, RunSpec
-from runner.core.units import Maybe
-from runner.publish.outputs import RUN_TRAILER, Offer, Output, _marker, _people
+from runner.publish.outputs import RUN_TRAILER, Offer, Output, Start, _limits, _marker, _people
 from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
 from runner.publish.outputs._commits import BranchCommits
-from runner.publish.outputs._item import ID
 from runner.publish.outputs._marker import Marker, branch
+from runner.publish.outputs._options import Declaration, PullRequestOptions
 from runner.publish.outputs._target import Target, find_target, key_of
 from runner.publish.outputs.escape import one_line
 
@@ -31,35 +28,6 @@ if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
 
 _SKILL = "Skillrunner-Skill"
 _TITLE = 200
-
-
-class PullRequestOptions(Model):
-    """A pull request with the changed files."""
-
-    title: Text = Field(description="Template of the title", examples=["docs: update"])
-    body: Maybe[Text] = Field(default=None, description="Template of a text that stands before ours")
-    key: Maybe[Text] = Field(
-        default=None,
-        description="Template: runs of equal keys share one pull request; default: what the event is about",
-    )
-    base: Maybe[Text] = Field(
-        default=None,
-        description="Template: the branch that it goes to and starts from; default: the default branch",
-    )
-    labels: Annotated[Many[Text], Field(max_length=100)] = Field(default=(), description="Labels")
-    reviewers: Annotated[Many[Text], Field(max_length=30)] = Field(
-        default=(), description='Who is asked for a review: "login", or "org/team"'
-    )
-    draft: bool = Field(default=True, description="Whether it opens as a draft")
-
-
-class Declaration(Model):
-    """What the agent may declare for it."""
-
-    id: Maybe[Annotated[str, Field(pattern=ID)]] = Field(
-        default=None, description='a name by which other texts of this run refer to it, as "#id:NAME"'
-    )
-    body: Text = Field(description="your words to the reviewer, in Markdown: what you did, and why")
 
 
 class PullRequestOutput(Output):
@@ -78,6 +46,9 @@ class PullRequestOutput(Output):
     def preview(self, spec: RunSpec, output: OutputSpec) -> "Sequence[tuple[str, str]]":
         name = branch(spec.skill.name, key_of(spec, output))
         return (("branch", name), ("title", str(output.options.get("title"))))
+
+    def hold(self, output: OutputSpec, start: Start, forge: "Forge") -> str:
+        return _limits.why_held(output, start, forge)
 
     def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
         """Push the change and open the pull request, or update the one that is there.

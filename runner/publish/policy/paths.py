@@ -51,6 +51,9 @@ def _place_refusals(path: str, allowance: Allowance) -> Iterator[Refusal]:
             subject=path,
             message=f"is outside the paths this skill may change: {allowed or 'it has no output with files'}",
         )
+    elif globs.matches(path, with_folders(allowance.exclude), ignore_case=True):
+        message = f"is left out of the paths this skill may change: {', '.join(allowance.exclude)}"
+        yield Refusal(rule="path_outside", subject=path, message=message)
 
 
 def with_folders(patterns: Iterable[str]) -> Iterator[str]:

@@ -10,12 +10,13 @@ from runner.apps.cli.main import group
 from runner.config.documents.wording import PATTERNS
 from runner.config.network import PATTERN
 from runner.config.options import GLOB
+from runner.config.zones import ZONE
 from runner.core.units import DURATION, RATE, SIZE
 from runner.skills import load
 from runner.skills.discover import discover
 from runner.skills.models import MCP_NAME
 from runner.skills.schema import schemas
-from runner.triggers.cron import CRON, ZONE
+from runner.triggers.cron import CRON
 from runner.triggers.options import REF
 from tests.parts.skills import TEXT, YAML, folder
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.triggers.cron import check_zone, fields
+from runner.config.zones import check_zone
+from runner.triggers.cron import fields
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import jittered_start, line_of, next_due, slots
 

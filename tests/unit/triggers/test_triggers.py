@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from runner.config.zones import check_zone
 from runner.triggers import TRIGGERS, kind_of
-from runner.triggers.cron import MACROS, check_cron, check_zone, surprises
+from runner.triggers.cron import MACROS, check_cron, surprises
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import next_due
 

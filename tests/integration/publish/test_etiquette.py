@@ -1,0 +1,323 @@
+"""How our pull requests behave among people: one test for each point, and it carries the point's number."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from runner.core.errors import RunnerError
+from runner.core.model import (
+    Allowance,
+    FileChange,
+    Reason,
+    Repository,
+    RunState,
+)
+from runner.core.model.decision import Actor, Cause, Decision, Event, Facts, History, Verdict
+from runner.core.units import Rate
+from runner.publish.forges import NewPullRequest, PullRequest
+from runner.publish.forges.local import LocalForge
+from runner.publish.outputs import OUTPUTS, _marker
+from runner.publish.outputs._limits import reached_limit, shut_window
+from runner.publish.outputs._options import PullRequestOptions, WindowOptions
+from runner.publish.policy import paths
+from runner.run.limit_lookup import LimitLookup
+from runner.run.limits import refuse_beyond_limits
+from runner.scheduler.admission import AdmissionLimits, QueueState, StartedRun, WaitingRun, admit
+from runner.scheduler.decide import decide_event, decide_slots
+from runner.skills import Skill
+from tests.parts.publishing import BRANCH, Here, human, publish, refused
+from tests.parts.repos import commit, git
+from tests.parts.skills import folder, the_skill
+
+NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)  # a Monday
+HOUR = timedelta(hours=1)
+WRITER = Actor(login="ada", bot=False, permission="write")
+STRANGER = Facts(actor=WRITER, is_fork=True)
+NEWER = {"docs/a.md": b"newer\n"}
+
+
+TEXT = "---\nname: docs\ndescription: Keep the docs\n---\n\nDo it.\n"
+
+
+def skill(output: str, on: str = 'on: {schedule: [{cron: "0 * * * *"}]}') -> Skill:
+    head = f'version: 1\n{on}\nharness: {{kind: command, command: ["true"]}}\n'
+    return the_skill(folder(f"{head}output: {{pull_request: {{title: t, {output}}}}}\n", TEXT))
+
+
+def pull(number: int, **changes: Any) -> PullRequest:
+    made = PullRequest(
+        number=number,
+        url=f"u{number}",
+        state="open",
+        branch=f"skillrunner/docs/{number}",
+        base="main",
+        title="t",
+        body="",
+        created_at=NOW - 2 * HOUR,
+    )
+    return replace(made, **changes)
+
+
+def opened(here: Here, number: int) -> PullRequest:
+    """An open pull request of the skill, with a key of its own."""
+    new = NewPullRequest(branch=f"skillrunner/docs/k{number}", base="main", title="t", body="")
+    return here.forge.create(new)[0]
+
+
+# --- B1 to B6: one pull request, and people go first ------------------------------------------------
+
+
+def test_b01_one_stable_branch_is_kept_up_to_date_and_closed_when_it_is_needless(here: Here) -> None:
+    first = here.publish(here.offer())
+    second = here.publish(here.offer(NEWER, run_id="run-2"))
+    assert (first.branch, second.branch) == (BRANCH, BRANCH)
+    assert (second.action, second.number) == ("updated", first.number)
+    closed = OUTPUTS.get("pull_request").withdraw(here.offer(run_id="run-3"), here.forge, here.changeset)
+    assert closed is not None
+    assert closed.action == "closed"
+    assert BRANCH not in git(here.scene.source, "branch", "--format=%(refname:short)").splitlines()
+
+
+def test_b02_the_key_and_not_the_title_says_which_one_it_is(here: Here) -> None:
+    here.publish(here.offer(options={"key": "weekly"}))
+    here.publish(here.offer(options={"key": "weekly", "title": "another"}, run_id="run-2"))
+    here.publish(here.offer(options={"key": "monthly"}, run_id="run-3"))
+    weekly, monthly = here.pulls("skillrunner/docs/weekly"), here.pulls("skillrunner/docs/monthly")
+    assert len(weekly) == len(monthly) == 1
+    found = _marker.read(weekly[0].body)
+    assert found is not None
+    assert (found.skill, found.key) == ("docs", "weekly")
+
+
+def test_b03_what_was_closed_unmerged_is_not_proposed_again_until_somebody_asks(here: Here) -> None:
+    here.publish(here.offer())
+    here.forge.close_pull_request(1)
+    error = refused(lambda: here.publish(here.offer(NEWER, run_id="run-2")))
+    assert error.reason is Reason.CLOSED_BY_HUMAN
+    assert "skillrunner pr reopen 1" in error.hint
+    assert here.publish(here.offer(NEWER, run_id="run-3", again=True)).number == 2
+
+
+def test_b04_a_commit_of_a_person_below_one_of_ours_means_hands_off_and_one_note(here: Here) -> None:
+    here.publish(here.offer())
+    theirs = human(here)
+    for run in ("run-2", "run-3"):
+        assert refused(lambda run=run: here.publish(here.offer(NEWER, run_id=run))).reason is (  # type: ignore[misc]
+            Reason.HUMAN_COMMIT
+        )
+    assert here.head() == theirs
+    (note,) = here.forge.table.comments(1)
+    assert "skillrunner:take-over" in note
+    here.forge.add_labels(1, ["skillrunner:take-over"])
+    assert here.publish(here.offer(NEWER, run_id="run-4")).action == "updated"
+
+
+def test_b05_a_push_names_the_commit_that_it_replaces(here: Here) -> None:
+    first = here.publish(here.offer())
+    theirs = human(here)
+    with pytest.raises(RunnerError) as caught:
+        here.changeset.push(here.forge.remote(), here.scene.mirror.resolve("main"), BRANCH, first.sha)
+    assert caught.value.reason is Reason.BRANCH_MOVED
+    assert here.head() == theirs
+
+
+def test_b06_the_same_tree_is_pushed_and_written_once(here: Here) -> None:
+    first, (before,) = here.publish(here.offer()), here.pulls()
+    commit(here.scene.source, {"src/app.py": b"print('moved')\n"})
+    here.scene.mirror.fetch(here.scene.remote)
+    again = here.publish(here.offer(run_id="run-2"))
+    assert (again.action, here.head(), here.pulls()) == ("unchanged", first.sha, [before])
+
+
+# --- B7: limits -------------------------------------------------------------------------------------
+
+
+def lookup(here: Here, one: Skill) -> LimitLookup:
+    base = here.scene.mirror.resolve("main")
+    home = Repository(name="o/r", url=str(here.scene.source), default_branch="main")
+    return LimitLookup(forge=here.forge, repository=home, sha=base, skills={"docs": one})
+
+
+def slot_decision(here: Here, one: Skill) -> Decision:
+    now = datetime.now(UTC)
+    since = {"docs": now - HOUR}
+    limits = lookup(here, one).of_slots(since, History(), now)
+    return decide_slots({"docs": one}, since, History(), now, limits)[-1]
+
+
+def test_b07_a_limit_on_open_ones_is_asked_before_the_model_is_paid(here: Here) -> None:
+    keyed = skill('max_open: 2, key: "{{ now }}"')
+    opened(here, 1)
+    assert slot_decision(here, keyed).verdict is Verdict.STARTED
+    opened(here, 2)
+    decision = slot_decision(here, keyed)
+    assert (decision.verdict, decision.cause) == (Verdict.HELD, Cause.LIMIT)
+    assert decision.message == (
+        "2 pull requests of the skill are open, and `max_open` is 2: merge or close some"
+    )
+    assert slot_decision(here, skill("max_open: 2, key: k1")).verdict is Verdict.STARTED  # it opens none
+    assert slot_decision(here, skill("max_open: 2, security: true, key: k9")).verdict is Verdict.STARTED
+    here.forge.close_pull_request(1)
+    assert slot_decision(here, keyed).verdict is Verdict.STARTED
+
+
+def test_b07_a_limit_holds_schedules_only_unless_all_are_said(here: Here) -> None:
+    on = "on: {issues: {}}"
+    event = Event(
+        kind="issues",
+        key="issues:7",
+        at=NOW,
+        payload={"action": "opened", "issue": {"number": 7}},
+        subject="issue 7",
+    )
+    opened(here, 1)
+    found = []
+    for said in ("schedule", "all"):
+        one = skill(f"max_open: 1, limits_for: {said}", on)
+        facts = lookup(here, one).of_event(event, Facts(actor=WRITER))
+        found += decide_event({"docs": one}, event, facts, History(), NOW)
+    assert [(one.verdict, one.cause) for one in found] == [
+        (Verdict.STARTED, None),
+        (Verdict.HELD, Cause.LIMIT),
+    ]
+
+
+def test_b07_a_run_that_waited_is_asked_again_when_it_starts(here: Here) -> None:
+    options = {"key": "k9", "max_open": 1}
+    offer = here.offer(options=options, trigger={"kind": "schedule", "subject": ""})
+    refuse_beyond_limits(offer.spec, here.forge, datetime.now(UTC))
+    opened(here, 1)
+    error = refused(lambda: refuse_beyond_limits(offer.spec, here.forge, datetime.now(UTC)))
+    assert (error.reason, error.end.state) == (Reason.LIMIT_REACHED, RunState.BLOCKED)
+
+
+def test_b07_an_hourly_limit_counts_closed_ones_and_tells_when_the_next_may_come() -> None:
+    options = PullRequestOptions(title="t", max_open=9, max_hourly=2)
+    found = [
+        pull(1, created_at=NOW - timedelta(minutes=50), state="closed"),
+        pull(2, created_at=NOW - timedelta(minutes=20), state="merged"),
+        pull(3, created_at=NOW - timedelta(minutes=61)),
+    ]
+    told = reached_limit(options, "skillrunner/docs/new", found, NOW)
+    assert told.endswith("`max_hourly` is 2: the next may come at 2026-11-23 09:40 UTC")
+    assert reached_limit(options, "skillrunner/docs/new", found[1:], NOW) == ""
+
+
+# --- B16 to B20 -------------------------------------------------------------------------------------
+
+
+def test_b15_one_that_was_opened_meanwhile_is_found_and_kept_up_to_date(here: Here) -> None:
+    class Racing(LocalForge):
+        """Somebody opens it between our look and our request."""
+
+        def pull_requests(self, branch: str) -> list[PullRequest]:
+            return []
+
+    opened_before = here.forge.create(NewPullRequest(branch=BRANCH, base="main", title="t", body=""))[0]
+    receipt = publish(here.offer(), here.forge_of(Racing), here.changeset)
+    assert (receipt.action, receipt.number) == ("adopted", opened_before.number)
+
+
+def test_b16_a_reviewer_who_cannot_review_is_a_warning(here: Here) -> None:
+    class Strict(LocalForge):
+        def request_reviewers(self, number: int, reviewers: Any) -> list[str]:
+            return [f"{one} was not asked for a review: 422" for one in reviewers if one == "author"]
+
+    forge, warnings = here.forge_of(Strict), list[str]()
+    offer = here.offer(options={"reviewers": ["author", "ada"]}, warn=warnings.append)
+    assert publish(offer, forge, here.changeset).action == "created"
+    assert warnings == ["author was not asked for a review: 422"]
+    found = _marker.read(here.pulls()[0].body)
+    assert found is not None
+    assert found.reviewers == ("ada",)
+
+
+def test_b18_nothing_that_skips_checks_is_in_what_we_commit(here: Here) -> None:
+    """`[skip ci]` and its like may come from an event, and would leave required checks pending."""
+    marks = ("[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]", "***NO_CI***")
+    here.publish(here.offer(options={"title": f"docs: update {' '.join(marks)}"}))
+    (message,) = [
+        one.message for one in here.changeset.commits(here.scene.mirror.resolve("main"), here.head())
+    ]
+    assert not [mark for mark in marks if mark.casefold() in message.casefold()]
+    assert "skip-checks:" not in message.casefold()
+
+
+def test_b19_a_strangers_commit_publishes_no_files() -> None:
+    one = skill('paths: ["docs/**"]', "on: {pull_request: {}}")
+    event = Event(kind="pull_request", key="p:1", at=NOW, payload={"action": "opened"}, subject="#1")
+    (decision,) = decide_event({"docs": one}, event, STRANGER, History(), NOW)
+    assert (decision.verdict, decision.cause) == (Verdict.SKIPPED, Cause.ACTOR)
+    assert "from a fork" in decision.message
+
+
+def test_b20_only_the_paths_of_its_project_may_change() -> None:
+    allowed = Allowance(paths=("pkg/a/**",), exclude=("pkg/a/vendor/**",))
+    found = {
+        path: [one.rule for one in paths.refusals([FileChange(path=path, change="modified")], allowed)]
+        for path in ("pkg/a/x.py", "pkg/b/x.py", "pkg/a/Vendor/x.py")
+    }
+    assert found == {
+        "pkg/a/x.py": [],
+        "pkg/b/x.py": ["path_outside"],
+        "pkg/a/Vendor/x.py": ["path_outside"],
+    }
+
+
+# --- B21: windows -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("window", "at", "open_now"),
+    [
+        ({}, "2026-11-23T03:00", True),
+        ({"days": ["mon"], "hours": "09:00-17:00"}, "2026-11-23T09:00", True),
+        ({"days": ["mon"], "hours": "09:00-17:00"}, "2026-11-23T17:00", False),
+        ({"days": ["mon"], "hours": "09:00-17:00"}, "2026-11-24T10:00", False),
+        ({"hours": "09:00-17:00", "timezone": "Europe/Berlin"}, "2026-11-23T08:00", True),
+        ({"hours": "09:00-17:00", "timezone": "Europe/Berlin"}, "2026-07-20T07:00", True),  # summer
+        ({"days": ["fri"], "hours": "22:00-06:00"}, "2026-11-28T05:59", True),  # of Friday's night
+        ({"days": ["fri"], "hours": "22:00-06:00"}, "2026-11-28T22:00", False),
+        ({"hours": "09:00-24:00"}, "2026-11-23T23:59", True),
+    ],
+)
+def test_b21_a_rollout_window_is_of_a_zone_and_may_cross_midnight(
+    window: dict[str, Any], at: str, open_now: bool
+) -> None:
+    made = WindowOptions.model_validate(window)
+    told = shut_window(made, datetime.fromisoformat(at).replace(tzinfo=UTC))
+    assert (told == "") is open_now
+
+
+def test_b21_a_shut_window_holds_a_slot_and_says_which(here: Here) -> None:
+    shut = next(day for day in ("mon", "tue") if day != f"{datetime.now(UTC):%a}".lower())
+    decision = slot_decision(here, skill(f"window: {{days: [{shut}]}}"))
+    assert (decision.verdict, decision.cause) == (Verdict.HELD, Cause.LIMIT)
+    assert decision.message.startswith(f"pull requests may come {shut} 00:00-24:00 UTC, and it is ")
+    assert slot_decision(here, skill(f"window: {{days: [{shut}]}}, security: true")).verdict is (
+        Verdict.STARTED
+    )
+
+
+def test_b21_many_repositories_start_no_more_than_the_rate_says() -> None:
+    waiting = [
+        WaitingRun(run_id=f"{at}", repository=f"o/{at}", skill="docs", priority=5, since=NOW)
+        for at in range(9)
+    ]
+    starts = [StartedRun(repository="o/x", skill="docs", at=NOW - timedelta(seconds=30))]
+    state = QueueState(waiting=waiting, running=[], starts=starts, now=NOW)
+    assert len(admit(state, 9, AdmissionLimits(total_rate=Rate(5, 60)))) == 4
+    later = replace(state, now=NOW + timedelta(minutes=2))
+    assert len(admit(later, 9, AdmissionLimits(total_rate=Rate(5, 60)))) == 5
+
+
+# --- B22 to B28 -------------------------------------------------------------------------------------
+
+
+def test_b25_an_empty_change_is_no_pull_request_and_the_run_says_so(here: Here) -> None:
+    commit(here.scene.source, NEWER)
+    error = refused(lambda: here.publish(here.offer(NEWER)))
+    assert (error.reason, error.end.state) == (Reason.NO_CHANGES, RunState.NOTHING_TO_DO)
+    assert (here.pulls(), error.message) == ([], "the change is already in main")
