@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from runner.config.documents import DocumentPath, Model, closest
+from runner.config.documents import DocumentPath, Model
 from runner.config.options import LimitOptions, ResourceOptions
 from runner.core.errors import RunnerError
 from runner.core.model import (
@@ -43,6 +43,7 @@ from runner.skills import (
     render_key,
     render_prompt,
     render_text,
+    resolve_inputs,
 )
 
 AUTO_MODEL = "auto"
@@ -98,7 +99,7 @@ def plan(
     reference = SkillRef(
         name=skill.name, path=skill.path, commit=commit, digest=skill.digest, description=skill.description
     )
-    context = _context(reference, trigger, base, run_id, now)
+    context = _context(skill, reference, trigger, base, run_id, now)
     harness = _harness(skill, defaults)
     outputs = _outputs(skill, base)
     spec = RunSpec(
@@ -145,7 +146,7 @@ def base_branch(
     reference = SkillRef(
         name=skill.name, path=skill.path, commit=None, digest=skill.digest, description=skill.description
     )
-    context = _context(reference, trigger, Base(repository=repository, ref="", sha=""), run_id, now)
+    context = _context(skill, reference, trigger, Base(repository=repository, ref="", sha=""), run_id, now)
     line = next((line for path, line in skill.lines.items() if path[2:] == ("base",)), 1)
     name = render_key(Template(text=template, file=skill.file, first_line=line), context)
     if not name or name == "@" or _NO_BRANCH.search(name):
@@ -165,7 +166,7 @@ def rendered_outputs(
     reference = SkillRef(
         name=skill.name, path=skill.path, commit=None, digest=skill.digest, description=skill.description
     )
-    context = _context(reference, trigger, Base(repository=repository, ref="", sha=""), run_id, now)
+    context = _context(skill, reference, trigger, Base(repository=repository, ref="", sha=""), run_id, now)
     return tuple(
         OutputSpec(kind=kind, options=_render_options(skill, kind, options, context))
         for kind, options in skill.outputs.items()
@@ -180,61 +181,23 @@ def _prompt(skill: Skill, context: PromptContext) -> str:
     return f"{text.rstrip()}\n\nThe files that belong to these instructions lie in `{skill.path}/`.\n"
 
 
-def resolve_inputs(skill: Skill, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every declared input. Raises RunnerError INVALID_INPUT naming the first that is wrong."""
-    declared = skill.options.inputs
-    for name in given:
-        if name not in declared:
-            raise _bad_input(f"the skill {skill.name} has no input `{name}`", closest(name, declared))
-    return {name: _input(name, option, given.get(name)) for name, option in declared.items()}
-
-
-def _input(name: str, option: Any, value: Any) -> Any:
-    if value is None:
-        if option.required and option.default is None:
-            raise _bad_input(f"input `{name}` is required", f"--input {name}=VALUE")
-        return option.default
-    converted = _CONVERT[option.type](value)
-    if converted is None or (option.type == "choice" and converted not in option.options):
-        wanted = f"one of {', '.join(option.options)}" if option.type == "choice" else f"a {option.type}"
-        raise _bad_input(f"input `{name}` should be {wanted} (value: {value!r})", f"--input {name}=VALUE")
-    return converted
-
-
-def _number(value: object) -> float | int | None:
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() else number
-
-
-_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_CONVERT: Mapping[str, Callable[[object], Any]] = {
-    "string": str,
-    "choice": str,
-    "number": _number,
-    "boolean": lambda value: _BOOLEANS.get(str(value).lower()),
-}
-
-
-def _bad_input(message: str, hint: str) -> RunnerError:
-    return RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
-
-
-def _context(skill: SkillRef, trigger: Trigger, base: Base, run_id: str, now: datetime) -> PromptContext:
+def _context(
+    skill: Skill, reference: SkillRef, trigger: Trigger, base: Base, run_id: str, now: datetime
+) -> PromptContext:
+    heard = skill.listener(trigger.kind, trigger.event)
     return PromptContext(
         skill={
-            "name": skill.name,
-            "description": skill.description,
-            "path": skill.path,
-            "commit": skill.commit or "",
+            "name": reference.name,
+            "description": reference.description,
+            "path": reference.path,
+            "commit": reference.commit or "",
         },
         repository=asdict(base.repository),
         run={"id": run_id, "base_ref": base.ref, "base_sha": base.sha, "tree": base.tree},
         now=now,
         event=trigger.event,
         inputs=trigger.inputs,
+        are_inputs_untrusted=heard is not None and heard.takes_words,
     )
 
 

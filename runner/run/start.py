@@ -56,7 +56,7 @@ def work_of(decision: Decision, event: Event | None, skill: Skill, commit: str) 
         at=decision.at,
         subject=event.subject if event else "",
         event=event.payload if event else slot,
-        inputs=event.inputs if event else {},
+        inputs=event.inputs if event and event.inputs else decision.inputs,
         continues=decision.continues,
     )
 
@@ -182,7 +182,7 @@ def new_run(
 
 def verdict_on_event(host: Host, start: NewRun) -> str:
     """Whether the event of a run by hand would start its skill by itself, and why or why not."""
-    trigger, skill, target = start.trigger, start.skill, host.forge
+    trigger, skill, target, bot = start.trigger, start.skill, host.forge, host.place.config.bot
     if trigger.kind == "manual":
         return "no: the skill is run by hand"
     event = TRIGGERS.get(trigger.kind).event(trigger.event, trigger.at)
@@ -193,7 +193,8 @@ def verdict_on_event(host: Host, start: NewRun) -> str:
         remote=target.remote(),
         repository=repository.name,
         default_branch=repository.default_branch,
-        identity=OwnIdentity(email=host.place.config.bot.email),
+        identity=OwnIdentity(email=bot.email, name=bot.name),
+        commands=skill.commands,
     )
     skills = {skill.name: skill}
     try:
@@ -214,7 +215,7 @@ def verdict_on_event(host: Host, start: NewRun) -> str:
 
 def event_commit(skill: Skill, trigger: Trigger) -> EventCommit | None:
     """The commit that a run of the skill stands on because of its event; None: the head of a branch."""
-    return commit_of(trigger.kind, trigger.event, skill.triggers.get(trigger.kind))
+    return commit_of(trigger.kind, trigger.event, skill.listener(trigger.kind, trigger.event))
 
 
 def _standing_on(base: Base, found: EventCommit, mirror: Mirror, host: Host, skill: Skill) -> Base:

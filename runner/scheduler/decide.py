@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from runner.core.errors import RunnerError
 from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict, subject_name
 from runner.core.units import span_text
-from runner.skills import Skill
+from runner.skills import Skill, inputs_from_words
 from runner.triggers import TriggerOptions
+from runner.triggers.options import BotNames, CommandArguments
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, line_of, slots
 
@@ -112,7 +113,7 @@ def listening_skills(skills: Mapping[str, Skill], event: Event) -> list[Skill]:
     return [
         skill
         for name, skill in sorted(skills.items())
-        if event.only in ("", name) and (event.kind == "manual" or event.kind in skill.triggers)
+        if event.only in ("", name) and (event.kind == "manual" or event.kind in skill.heard_kinds)
     ]
 
 
@@ -121,7 +122,8 @@ def required_facts(skills: Mapping[str, Skill], event: Event) -> tuple[bool, boo
     options = [
         option
         for skill in listening_skills(skills, event)
-        if (option := skill.triggers.get(event.kind)) is not None and not option.mismatch(event.payload)
+        for option in skill.listeners(event.kind)
+        if not option.mismatch(event.payload)
     ]
     return (
         any(option.actor_rule is not None for option in options),
@@ -139,20 +141,39 @@ def decide_event(
 
 def _decide_event(skill: Skill, event: Event, facts: Facts, decider: _Decider) -> Decision:
     made = _DecisionMaker(skill, event.key, event.kind, decider.now)
+    said: CommandArguments | None = None
+    inputs: Mapping[str, str] = {}
     if f"{skill.name} {event.key}" not in decider.history.decisions:
-        option = skill.triggers.get(event.kind)
-        if option is not None and (mismatch := _mismatch(option, event, facts)):
+        option, mismatch = _listener(skill, event, facts)
+        if mismatch:
             return made.refuse(Cause.FILTER, mismatch)
         if refused := _actor_refusal(skill, option, facts):
             return made.refuse(Cause.ACTOR, refused)
+        said = option.arguments(event.payload, _bot_names(facts)) if option is not None else None
+        try:
+            inputs = inputs_from_words(skill, said.words, said.values) if said is not None else {}
+        except RunnerError as error:
+            return made.refuse(Cause.INVALID, error.message)
     by = f" by {facts.actor.login}" if facts.actor else ""
-    why = f"{event.kind} {event.subject}".rstrip() + by
-    return decider.decide(skill, event.key, event.kind, why, event=event)
+    why = f"{event.kind} {event.subject}".rstrip() + by + (f": {said.what}" if said is not None else "")
+    return replace(decider.decide(skill, event.key, event.kind, why, event=event), inputs=inputs)
+
+
+def _listener(skill: Skill, event: Event, facts: Facts) -> tuple[TriggerOptions | None, str]:
+    """(the options under which the skill takes the event, empty), or why it takes it under none."""
+    found = [(option, _mismatch(option, event, facts)) for option in skill.listeners(event.kind)]
+    fitting = next((option for option, mismatch in found if not mismatch), None)
+    return fitting, "" if fitting is not None or not found else found[-1][1]
+
+
+def _bot_names(facts: Facts) -> BotNames:
+    return BotNames(mention=facts.mention, commands=facts.commands)
 
 
 def _mismatch(option: TriggerOptions, event: Event, facts: Facts) -> str:
     """Why the event is not one that the skill asks for; empty: it is."""
-    if mismatch := option.mismatch(event.payload):
+    mismatch = option.mismatch(event.payload)
+    if mismatch := mismatch or option.address_mismatch(event.payload, _bot_names(facts)):
         return mismatch
     if not option.has_path_filter:
         return ""
@@ -168,8 +189,8 @@ def _actor_refusal(skill: Skill, option: TriggerOptions | None, facts: Facts) ->
     who, wanted = facts.actor, option.actor_rule if option else None
     if who is None or wanted is None:
         return ""
-    if who.bot and who.login not in wanted.bots:
-        return f"{who.login} is a bot: allow it with `actor: {{bots: ['{who.login}']}}`"
+    if who.bot and (refused := wanted.bot_refusal(who.login)):
+        return refused
     if not who.bot and _RANKS.get(who.permission, 0) < _RANKS[wanted.permission]:
         return f"{who.login} has the permission `{who.permission}`, and `{wanted.permission}` is needed"
     if facts.is_fork and skill.publishes and not {*skill.outputs} & {*skill.options.outputs_for_strangers}:

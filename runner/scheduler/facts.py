@@ -33,6 +33,7 @@ class FactSources:
     repository: str  # "owner/name"
     default_branch: str
     identity: OwnIdentity
+    commands: frozenset[str] = frozenset()  # the names of all commands of the repository
 
 
 def look_up_facts(skills: Mapping[str, Skill], event: Event, sources: FactSources) -> Facts:
@@ -46,6 +47,8 @@ def look_up_facts(skills: Mapping[str, Skill], event: Event, sources: FactSource
         is_fork=trigger is not None
         and (trigger.from_fork(event.payload, sources.repository) or _is_strangers(skills, event, sources)),
         paths=_paths(trigger, event, sources) if wants_paths and trigger is not None else None,
+        mention=sources.identity.mention,
+        commands=sources.commands,
     )
 
 
@@ -64,8 +67,8 @@ def _is_strangers(skills: Mapping[str, Skill], event: Event, sources: FactSource
         commit_of(event.kind, event.payload, option)
         for skill in listening_skills(skills, event)
         if skill.publishes
-        and (option := skill.triggers.get(event.kind)) is not None
-        and not option.mismatch(event.payload)
+        for option in skill.listeners(event.kind)
+        if not option.mismatch(event.payload)
     }
     try:
         return any(fetch(sources.mirror, sources.remote, one).is_strangers for one in found if one)

@@ -178,7 +178,8 @@ def _schedules(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _decision_line(decision: Decision) -> dict[str, Any]:
-    said = {key: value for key, value in asdict(decision).items() if value not in (None, "")}
+    said = asdict(decision) | {"inputs": None}  # the run keeps them: they may be long
+    said = {key: value for key, value in said.items() if value not in (None, "")}
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in said.items()}
 
 

@@ -16,6 +16,12 @@ class OwnIdentity:
     login: str = ""  # "slug[bot]" of our App; empty: skillrunner uses a person's token
     email: str = ""  # of our commits
     workflow: str = ""  # the path of the workflow that runs us
+    name: str = ""  # in commits
+
+    @property
+    def mention(self) -> str:
+        """What stands behind the `@` where people mention us: the App's login, or the configured name."""
+        return (self.login or self.name).removesuffix("[bot]")
 
 
 def own_cause(payload: Mapping[str, Any], identity: OwnIdentity) -> str:

@@ -1,5 +1,6 @@
 """Skill files: text -> Skill, or every fault at once; and the prompt that a skill becomes in a run."""
 
+from runner.skills.inputs import inputs_from_words, resolve_inputs
 from runner.skills.kinds import skill_model
 from runner.skills.loader import Skill, SkillSet, load
 from runner.skills.mcp_rules import refusals
@@ -24,11 +25,13 @@ __all__ = [
     "SkillSet",
     "Template",
     "allowance",
+    "inputs_from_words",
     "load",
     "refusals",
     "render_body",
     "render_key",
     "render_prompt",
     "render_text",
+    "resolve_inputs",
     "skill_model",
 ]

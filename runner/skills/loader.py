@@ -51,6 +51,27 @@ class Skill:
         return present_kinds(self.options.on)
 
     @property
+    def heard_kinds(self) -> frozenset[str]:
+        """The kinds of events that may start it."""
+        others = (kind for options in self.triggers.values() for kind in options.for_other_kinds())
+        return frozenset({*self.triggers, *others})
+
+    @property
+    def commands(self) -> frozenset[str]:
+        """The names of the commands that start it."""
+        return frozenset(one.command_name for one in self.triggers.values() if one.command_name)
+
+    def listeners(self, kind: str) -> Sequence[TriggerOptions]:
+        """The options under which it hears events of a kind; those of the trigger of that name come last."""
+        others = (options.for_other_kinds().get(kind) for options in self.triggers.values())
+        return [one for one in (*others, self.triggers.get(kind)) if one is not None]
+
+    def listener(self, kind: str, payload: Mapping[str, Any]) -> TriggerOptions | None:
+        """Those that the event fits, or the last; None: it hears no events of the kind."""
+        found = self.listeners(kind)
+        return next((one for one in found if not one.mismatch(payload)), found[-1] if found else None)
+
+    @property
     def schedules(self) -> Sequence[Schedule]:
         """The lines of its timetable."""
         schedules = self.triggers.get("schedule")
@@ -87,6 +108,11 @@ class SkillSet:
     skills: Mapping[str, Skill]
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...] = ()  # what is read, and probably not meant so
+
+    @property
+    def commands(self) -> frozenset[str]:
+        """The names of all commands that start one of the skills."""
+        return frozenset(name for skill in self.skills.values() for name in skill.commands)
 
 
 def load(files: Mapping[str, bytes], *, plain: bool = False) -> SkillSet:

@@ -32,7 +32,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptContext:
-    """The values that a template can use. Only `event` is untrusted."""
+    """The values that a template can use. `event` is untrusted, and so are inputs that it says."""
 
     skill: Mapping[str, Any]
     repository: Mapping[str, Any]
@@ -40,6 +40,7 @@ class PromptContext:
     now: datetime
     event: Mapping[str, Any]
     inputs: Mapping[str, Any]
+    are_inputs_untrusted: bool = False  # their texts come from the event, and are as untrusted as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,8 @@ def render_prompt(template: Template, context: PromptContext) -> Prompt:
     Equal templates and contexts give equal prompts. Raises RunnerError where a value is missing, or the
     prompt is empty or longer than MAX_PROMPT bytes.
     """
-    mark = fence(context.event)
+    said = {"event": context.event, "inputs": context.inputs}
+    mark = fence(said if context.are_inputs_untrusted else context.event)
     escaped: list[int] = []
 
     def show(value: Data) -> str:
@@ -102,7 +104,7 @@ def _render(template: Template, context: PromptContext, show: Show, limit: int) 
         "repository": context.repository,
         "run": context.run,
         "now": context.now,
-        "inputs": context.inputs,
+        "inputs": _inputs(context, show),
         "event": Untrusted(context.event, show, "event"),
     }
     try:
@@ -122,6 +124,16 @@ def _render(template: Template, context: PromptContext, show: Show, limit: int) 
             str(error) or type(error).__name__,
             _fix(template, context),
         ) from None
+
+
+def _inputs(context: PromptContext, show: Show) -> Mapping[str, Any]:
+    """The inputs, of which only texts can hold what somebody wrote: other types have been checked."""
+    if not context.are_inputs_untrusted:
+        return context.inputs
+    return {
+        name: Untrusted(value, show, f"inputs.{name}") if isinstance(value, str) else value
+        for name, value in context.inputs.items()
+    }
 
 
 def _fix(template: Template, context: PromptContext) -> str:

@@ -78,7 +78,7 @@ class DecisionLog:
 
     def _recover(self, before: Decision | None, now: Decision) -> Decision:
         ours = before is not None and before.host == self.host and before.verdict is Verdict.STARTED
-        return before if ours and before is not None else now
+        return replace(before, inputs=now.inputs) if ours and before is not None else now
 
     def _with_id(self, decision: Decision, now: datetime) -> Decision:
         if decision.verdict is not Verdict.STARTED:

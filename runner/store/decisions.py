@@ -250,7 +250,7 @@ def _replace(connection: Connection, entry: QueueEntry, subject_key: str) -> Non
 
 
 def _row(decision: Decision) -> dict[str, Any]:
-    row = asdict(decision)
+    row = {name: value for name, value in asdict(decision).items() if name != "inputs"}
     return row | {name: rows.utc_time(row[name]) for name in ("at", "due", "expires")}
 
 

@@ -33,6 +33,7 @@ class CommandLine:
     values: Mapping[str, str] = field(default_factory=dict)  # of the words that are written NAME=VALUE
     rest: str = ""  # what follows the name, as it was written
     mention: str = ""  # the login that the line begins with, where it begins with none of its own
+    text: str = ""  # what follows the mention, as it was written
 
 
 def command_lines(text: str) -> tuple[CommandLine, ...]:
@@ -47,11 +48,12 @@ def _command(line: str) -> CommandLine | None:
     if (begin := _LINE.match(line)) is None:
         return None
     rest, name = line[begin.end() :].strip(), begin["name"] or ""
+    text = rest if begin["mention"] else ""
     if begin["mention"] and (first := _NAME.match(rest)):
         name, rest = first[1], rest[first.end() :].strip()
     words, values = _arguments(rest)
     return CommandLine(
-        name=name.lower(), words=words, values=values, rest=rest, mention=begin["mention"] or ""
+        name=name.lower(), words=words, values=values, rest=rest, mention=begin["mention"] or "", text=text
     )
 
 

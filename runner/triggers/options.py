@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
@@ -47,19 +48,48 @@ Conclusion = Literal[
 """How a check or a workflow ends, in GitHub's words."""
 
 
-class ActorOptions(Model):
-    """Who may start the skill."""
+class PeopleOptions(Model):
+    """Which people may start the skill."""
 
     permission: Literal["none", "read", "triage", "write", "maintain", "admin"] = Field(
         default="write", description="The least permission on the repository"
     )
+
+    def bot_refusal(self, login: str) -> str:
+        """Why a bot may not start the skill; empty: it may."""
+        return f"{login} is a bot, and bots give no commands"
+
+
+class ActorOptions(PeopleOptions):
+    """Who may start the skill."""
+
     bots: Annotated[Many[Bot], Field(max_length=100)] = Field(
         default=(), description="Bots that may, by their logins", examples=[["renovate[bot]"]]
     )
 
+    def bot_refusal(self, login: str) -> str:
+        return "" if login in self.bots else f"{login} is a bot: allow it with `actor: {{bots: ['{login}']}}`"
+
 
 Tree = Literal["head", "merge", "base"]
 """Where a run stands: on the event's commit, on its merge with the base, or on the default branch."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotNames:
+    """What people may call us by in what they write."""
+
+    mention: str = ""  # the login that stands behind an `@`
+    commands: frozenset[str] = frozenset()  # the names of all commands of the repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandArguments:
+    """What somebody said to a skill when they started it. Untrusted."""
+
+    what: str  # how they started it: "/docs"
+    words: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 class TriggerOptions(BaseModel):
@@ -72,8 +102,30 @@ class TriggerOptions(BaseModel):
         return ""
 
     @property
-    def actor_rule(self) -> ActorOptions | None:
+    def actor_rule(self) -> PeopleOptions | None:
         """Who may start the skill; None: whoever can cause the event."""
+        return None
+
+    @property
+    def command_name(self) -> str:
+        """The name of the command that starts the skill; empty: none does."""
+        return ""
+
+    def for_other_kinds(self) -> Mapping[str, "TriggerOptions"]:
+        """The options for events of other kinds that it hears as well."""
+        return {}
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether its events may say inputs, which are as untrusted as the events are."""
+        return False
+
+    def address_mismatch(self, payload: Mapping[str, Any], names: BotNames) -> str:
+        """Why what was said is not for this skill, where it matters how we are called; empty: it is."""
+        return ""
+
+    def arguments(self, payload: Mapping[str, Any], names: BotNames) -> CommandArguments | None:
+        """What was said to the skill; None: its events say nothing to it."""
         return None
 
     @property
@@ -101,7 +153,7 @@ class EventOptions(Model, TriggerOptions):
     actor: ActorOptions = Field(default=ActorOptions.model_construct(), description="Who may start the skill")
 
     @property
-    def actor_rule(self) -> ActorOptions | None:
+    def actor_rule(self) -> PeopleOptions | None:
         return self.actor
 
 

@@ -32,6 +32,7 @@ OPTIONS: dict[str, Any] = {
     "schedule": [{"cron": "0 9 * * 1", "timezone": "Europe/Berlin"}],
     "run_completed": {"skill": "docs"},
     "workflow_run": {"workflows": ["CI"]},
+    "command": {"name": "docs"},
 }
 """Where the least that a skill must say is more than nothing."""
 
@@ -40,6 +41,7 @@ SUBJECTS = {
     "issue_comment": "comment",
     "pull_request_review": "review",
     "pull_request_review_comment": "comment",
+    "discussion_comment": "comment",
 }
 """Where a payload's object has another name than the event."""
 

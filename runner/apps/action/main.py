@@ -152,6 +152,7 @@ def _deciding(
         repository=job.repository,
         default_branch=trusted.place.default_branch,
         identity=trusted.identity,
+        commands=trusted.skill_set.commands,
     )
     lookup = replace(trusted.limits, skills=skills)
     found = lookup.of_event(event, look_up_facts(skills, event, sources))

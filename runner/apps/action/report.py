@@ -140,4 +140,4 @@ def outputs(event: Event | None, decisions: Sequence[Decision], ran: Sequence[Ru
 
 def _as_data(decision: Decision) -> Mapping[str, Any]:
     said = asdict(decision)
-    return {name: str(value) for name, value in said.items() if value not in (None, "")}
+    return {name: str(value) for name, value in said.items() if value not in (None, "", {})}

@@ -88,7 +88,9 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
         mirror=mirror,
         sha=base.sha,
         skill_set=load(files_at(mirror.directory, base.sha, config.skills)),
-        identity=OwnIdentity(login=login, email=config.bot.email, workflow=job.workflow),
+        identity=OwnIdentity(
+            login=login, email=config.bot.email, workflow=job.workflow, name=config.bot.name
+        ),
     )
 
 

@@ -13,9 +13,10 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Trigger
 from runner.core.payload import parse_json
 from runner.run.place import LocalPlace
-from runner.skills import Skill, load
+from runner.skills import Skill, inputs_from_words, load
 from runner.skills.discover import discover, modes
 from runner.triggers import TRIGGERS, actor, kind_of
+from runner.triggers.options import BotNames
 
 
 def read_skill(place: LocalPlace, name: str) -> Skill:
@@ -56,9 +57,13 @@ def skill_files(place: LocalPlace, skill: Skill) -> dict[str, tuple[int, bytes]]
 
 
 def read_trigger(
-    skill: Skill, event_file: Path | None, kind: str | None, inputs: Sequence[str], run_id: str
+    skill: Skill, event_file: Path | None, kind: str | None, inputs: Sequence[str], run_id: str, mention: str
 ) -> Trigger:
-    """The trigger of the run: an event's payload from a file, or `manual`."""
+    """The trigger of the run: an event's payload from a file, or `manual`.
+
+    What a command in the event says are inputs, where none are given; `mention` is the login by which it may
+    mention us.
+    """
     given = dict(_pair(text) for text in inputs)
     now = datetime.now(UTC)
     if kind is not None and kind not in TRIGGERS.names():
@@ -81,12 +86,18 @@ def read_trigger(
         actor=actor(event),
         at=now,
         event=event,
-        inputs=given,
+        inputs=given or _said(skill, kind, event, mention),
     )
 
 
+def _said(skill: Skill, kind: str, event: dict[str, Any], mention: str) -> dict[str, str]:
+    options = skill.listener(kind, event)
+    said = options.arguments(event, BotNames(mention, skill.commands)) if options is not None else None
+    return inputs_from_words(skill, said.words, said.values) if said is not None else {}
+
+
 def _check_trigger(skill: Skill, kind: str) -> None:
-    if kind != "manual" and kind not in skill.triggers:
+    if kind != "manual" and kind not in skill.heard_kinds:
         names = ", ".join(skill.triggers) or "nothing"
         raise _bad_input(f"{skill.file} is started by {names}, not by `{kind}`", f"add `{kind}` under `on:`")
 

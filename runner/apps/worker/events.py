@@ -53,7 +53,7 @@ class EventSources:
 
         Raises RunnerError of the first source that cannot be polled, after all were.
         """
-        wanted = {kind for skill in repository.skills.values() for kind in skill.triggers}
+        wanted = {kind for skill in repository.skills.values() for kind in skill.heard_kinds}
         new, errors, faults = 0, [], dict[str, str]()
         for source, feed in repository.feeds.items():
             try:
@@ -96,14 +96,15 @@ class EventSources:
 
     def facts(self, repository: RepositorySnapshot, event: Event) -> Facts:
         """Look up the facts that a decision on an event needs. Raises RunnerError of GitHub."""
-        forge = repository.forge
+        forge, bot = repository.forge, repository.place.config.bot
         sources = FactSources(
             forge=forge.without_waiting(),
             mirror=repository.mirror,
             remote=forge.remote(),
             repository=repository.name,
             default_branch=repository.base.ref,
-            identity=OwnIdentity(login=self.login, email=repository.place.config.bot.email),
+            identity=OwnIdentity(login=self.login, email=bot.email, name=bot.name),
+            commands=repository.skill_set.commands,
         )
         return repository.limits.of_event(event, look_up_facts(repository.skills, event, sources))
 

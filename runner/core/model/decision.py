@@ -29,7 +29,7 @@ class Cause(StrEnum):
     LIMIT = "limit"
     APPROVAL = "approval"
     PAUSED = "paused"
-    INVALID = "invalid"  # the skill, or what it needs, is not in order
+    INVALID = "invalid"  # the skill, what it needs, or what it was given is not in order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,7 @@ class Decision:
     host: str = ""  # the store or workflow that decided, and has the run
     expires: datetime | None = None  # a started run without an end counts as ended from then on
     subject_key: str = ""  # what the run is about: "issue:7"; empty: the skill itself
+    inputs: Mapping[str, Any] = field(default_factory=dict)  # that the event says; kept with the run alone
 
     @property
     def name(self) -> str:
@@ -102,6 +103,8 @@ class Facts:
     limits: Mapping[str, str] = field(
         default_factory=dict
     )  # by skill: the limit on what it may publish that is reached, in a sentence
+    mention: str = ""  # the login by which people mention us
+    commands: frozenset[str] = frozenset()  # the names of all commands of the repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

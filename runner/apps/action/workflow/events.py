@@ -19,9 +19,9 @@ def events(skills: Sequence[Skill]) -> Mapping[str, Any]:
     for name, trigger in TRIGGERS.all().items():
         found |= trigger.workflow_events(
             [
-                SkillTrigger(skill=skill.name, file=skill.file, options=skill.triggers[name])
+                SkillTrigger(skill=skill.name, file=skill.file, options=options)
                 for skill in skills
-                if name in skill.triggers
+                for options in skill.listeners(name)
             ]
         )
     ordered = sorted(found, key=lambda event: (event in _LAST, event))

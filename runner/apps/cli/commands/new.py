@@ -17,6 +17,7 @@ _TRIGGERS = {
     "schedule": 'schedule:\n    - cron: "0 9 * * 1"\n      timezone: UTC\n      catch_up: 6h',
     "release": "release: {types: [published]}",
     "issues": "issues: {types: [labeled], labels: [help-wanted]}",
+    "command": "command: {name: NAME}",
     "issue_comment": "issue_comment: {command: /NAME}",
     "pull_request": 'pull_request: {types: [opened, synchronize], paths: ["src/**"]}',
     "pull_request_review": "pull_request_review: {states: [changes_requested]}",

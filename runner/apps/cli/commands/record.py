@@ -152,9 +152,13 @@ def _create(place: "LocalPlace", skill: "Skill", folder: Path, given: Mapping[st
 
 def _start(runs: "Store", place: "LocalPlace", skill: "Skill", given: Mapping[str, Any]) -> _Start:
     from runner.apps.cli import inputs
+    from runner.scheduler.loop_guard import OwnIdentity
 
     if given["from_run"] is None:
-        trigger = inputs.read_trigger(skill, given["event"], given["trigger"], given["inputs"], "case")
+        mention = OwnIdentity(name=place.config.bot.name).mention
+        trigger = inputs.read_trigger(
+            skill, given["event"], given["trigger"], given["inputs"], "case", mention
+        )
         return _Start(trigger, datetime.now(UTC), given["base"])
     if said := [
         _FLAGS.get(name, f"--{name}") for name in ("event", "trigger", "inputs", "base") if given[name]

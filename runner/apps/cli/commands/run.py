@@ -121,11 +121,13 @@ def _would_start(host: "Host", start: "NewRun") -> str:
 def _start(host: "Host", place: "LocalPlace", wish: RunArguments, run_id: str) -> "NewRun":
     from runner.apps.cli import inputs
     from runner.run.start import new_run
+    from runner.scheduler.loop_guard import OwnIdentity
 
     if wish.from_run:
         return _start_again(host, place, wish, run_id)
     skill = inputs.read_skill(place, wish.skill)
-    trigger = inputs.read_trigger(skill, wish.event, wish.trigger, wish.inputs, run_id)
+    mention = OwnIdentity(name=place.config.bot.name).mention
+    trigger = inputs.read_trigger(skill, wish.event, wish.trigger, wish.inputs, run_id, mention)
     commit = inputs.commit_of(place, skill)
     made = new_run(host, run_id, skill, commit, trigger, branch=wish.base, force=wish.force, again=wish.again)
     return replace(made, skill_files=inputs.skill_files(place, skill))
