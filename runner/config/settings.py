@@ -58,6 +58,9 @@ class PolicySettings(Model):
         default=(), description="Further protected paths: refused but for skills that name them"
     )
     locked: Many[Glob] = Field(default=(), description="Paths that no skill may change, whatever it names")
+    signed_marks: bool = Field(
+        default=False, description="Hidden marks count only if they are signed by the key of this host"
+    )
 
 
 class GitHubSettings(Model):

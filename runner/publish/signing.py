@@ -7,10 +7,14 @@ what it cannot check is no better than an unsigned mark, and what it can check a
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+KEY_VARIABLE = "SKILLRUNNER_SIGNING_KEY"
+"""The name of the secret that holds the key, where several hosts share one."""
 
 _ID = 12  # digits of a key's name
 
@@ -64,3 +68,23 @@ class Signer:
     def _mac(self, kind: str, data: Mapping[str, Any]) -> str:
         text = json.dumps([kind, data], sort_keys=True, separators=(",", ":"))
         return hmac.new(self.key, text.encode(), "sha256").hexdigest()
+
+
+NO_KEY = Signer()
+"""Signs nothing, and counts what is read as it is."""
+
+_MARK = re.compile(r"<!-- skillrunner: [^\n]*? -->")
+_SIGNATURE = re.compile(r"<!-- skillrunner-signature: ([^\n]*?) -->")
+
+
+def sign_comment(signer: Signer, mark: str, number: int) -> str:
+    """A line that vouches for the hidden mark in a comment on a pull request; empty without a key."""
+    signature = signer.sign("comment", {"mark": mark, "number": number})
+    return f"<!-- skillrunner-signature: {signature} -->" if signature else ""
+
+
+def is_forged_comment(signer: Signer, body: str, number: object) -> bool:
+    """Whether the signature beside the hidden mark in a comment names our key, which did not make it."""
+    mark, signature = _MARK.search(body), _SIGNATURE.search(body)
+    data = {"mark": mark[0] if mark else "", "number": number}
+    return signature is not None and signer.judge("comment", data, signature[1]) is Trust.FORGED

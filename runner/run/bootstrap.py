@@ -17,8 +17,10 @@ from runner.core.paths import with_home
 from runner.harnesses import HARNESSES, Harness
 from runner.publish.forges import AUTO, Forge, ForgeContext, choose_kind, token_variables
 from runner.publish.outputs import OUTPUTS, BotIdentity
+from runner.publish.signing import KEY_VARIABLE, NO_KEY
 from runner.run.place import Host, LocalPlace, Place, SecretLookup
 from runner.run.plan import Base, Defaults
+from runner.run.signing_key import find_signer
 from runner.sandboxes import SANDBOXES
 from runner.workspace.mirror import Mirror
 
@@ -158,9 +160,12 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
     kind, gateway, bot = spec.harness.kind, place.config.gateway, place.config.bot
     model = HARNESSES.get(kind).model_for(spec.harness.options)
     configured = place.config.harnesses.get(kind)
+    publishes = any(OUTPUTS.get(output.kind).publishes for output in spec.outputs)
+    signer = NO_KEY if find else find_signer(place, publishes=publishes)
     find = find or Secrets(place.config.secrets).value
     return RunOptions(
         bot=BotIdentity(name=bot.name, email=bot.email),
+        signer=signer,
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
         model_key=find(model.key_variable, kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
@@ -193,6 +198,11 @@ def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -
 
 def _allowed_secret(place: Place, name: str, spec: RunSpec, find: SecretLookup) -> str:
     """The secret's value, if the skill may have it: a worker's environment has those of other skills too."""
+    if name == KEY_VARIABLE:
+        message = f"the skill {spec.skill.name} may not have {name}, which signs what skillrunner writes"
+        raise RunnerError(
+            Phase.PLAN, Reason.SECRET_MISSING, message, hint="take it out of `environment.secrets`"
+        )
     if place.allowed_secrets is not None and name not in place.allowed_secrets(spec.skill.name):
         message = f"the skill {spec.skill.name} of {spec.repository.name} may not have {name}"
         hint = f"whoever runs the worker can allow it: worker.secrets: {{'{spec.repository.name}': [{name}]}}"

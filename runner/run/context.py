@@ -15,6 +15,7 @@ from runner.gateway.model.provider import Fallback
 from runner.harnesses import Harness
 from runner.publish.forges import Forge
 from runner.publish.outputs import BotIdentity, Output
+from runner.publish.signing import NO_KEY, Signer
 from runner.run.agent.declared import Outbox
 from runner.run.agent.mailbox import Mailbox
 from runner.run.agent.resume import EarlierRun
@@ -59,6 +60,7 @@ class RunOptions:
     """The values that a run is configured with, besides its spec."""
 
     bot: BotIdentity
+    signer: Signer = NO_KEY  # of hidden marks, in any repository
     secrets: Mapping[str, str] = field(repr=False)  # by name: those that the skill asked for
     model_key: str = field(default="", repr=False)
     model_upstream: str = ""
@@ -83,7 +85,8 @@ class RunOptions:
     @property
     def confidential(self) -> set[str]:
         """Every secret value: no record may contain one."""
-        return {*self.secrets.values(), self.model_key, *(one.key for one in self.fallback)} - {""}
+        keys = (self.model_key, self.signer.key.decode(), *(one.key for one in self.fallback))
+        return {*self.secrets.values(), *keys} - {""}
 
 
 @dataclass(frozen=True, slots=True)

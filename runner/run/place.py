@@ -32,6 +32,7 @@ class Place:
     default_branch: str = ""  # of `root` itself
     token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
     rate_limiter: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token
+    keeps_state: bool = True  # whether its state folder is there the next time
     allowed_secrets: AllowedNames | None = None  # names of secrets; None: all
     allowed_repositories: AllowedNames | None = (
         None  # other repositories to read, or globs of them; None: all

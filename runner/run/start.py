@@ -21,6 +21,7 @@ from runner.run.launch import ContinuedRun, NewRun, continuation_spec
 from runner.run.limits import reached_limit
 from runner.run.place import Host
 from runner.run.plan import Base, base_branch
+from runner.run.signing_key import find_signer
 from runner.run.trust import trusted_commit
 from runner.scheduler.admission import PRIORITIES
 from runner.scheduler.decide import decide_event
@@ -193,7 +194,11 @@ def verdict_on_event(host: Host, start: NewRun) -> str:
         remote=target.remote(),
         repository=repository.name,
         default_branch=repository.default_branch,
-        identity=OwnIdentity(email=bot.email, name=bot.name),
+        identity=OwnIdentity(
+            email=bot.email,
+            name=bot.name,
+            signer=find_signer(host.place).of_repository(repository.name),
+        ),
         commands=skill.commands,
     )
     skills = {skill.name: skill}

@@ -27,6 +27,7 @@ from runner.core.model import (
 from runner.publish.forges import PullRequest
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, BotIdentity, Offer
+from runner.publish.signing import Signer
 from runner.store import LocalItems, LocalPullRequests, Store
 from runner.workspace.changeset import Changeset, Edit
 from tests.parts.repos import Scene, git, scene
@@ -35,6 +36,7 @@ publish = OUTPUTS.get("pull_request").publish
 
 BRANCH = "skillrunner/docs/v1"
 BOT = BotIdentity(name="bot", email="bot@example.com")
+SIGNER = Signer(b"k" * 32).of_repository("o/r")
 
 
 @dataclass
@@ -88,6 +90,7 @@ class Here:
             outcome=Outcome(ok=True),
             checks=(),
             bot=BOT,
+            signer=SIGNER,
             say=self.said.append,
             warn=self.said.append,
         )

@@ -19,6 +19,7 @@ from runner.publish.forges import Forge
 from runner.run import bootstrap, stores
 from runner.run.limit_lookup import LimitLookup
 from runner.run.place import Host, Place
+from runner.run.signing_key import find_signer
 from runner.run.start import SkillSource, introduction_times
 from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import SkillSet, load
@@ -75,6 +76,7 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
         root=job.workspace,
         origin=f"{job.server_url}/{job.repository}",
         token=token,
+        keeps_state=False,
     )
     runs = stack.enter_context(stores.open_store(asked))
     forge = bootstrap.make_forge(place, runs)
@@ -89,7 +91,11 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
         sha=base.sha,
         skill_set=load(files_at(mirror.directory, base.sha, config.skills)),
         identity=OwnIdentity(
-            login=login, email=config.bot.email, workflow=job.workflow, name=config.bot.name
+            login=login,
+            email=config.bot.email,
+            workflow=job.workflow,
+            name=config.bot.name,
+            signer=find_signer(place).of_repository(forge.repository),
         ),
     )
 

@@ -103,7 +103,7 @@ class EventSources:
             remote=forge.remote(),
             repository=repository.name,
             default_branch=repository.base.ref,
-            identity=OwnIdentity(login=self.login, email=bot.email, name=bot.name),
+            identity=OwnIdentity(login=self.login, email=bot.email, name=bot.name, signer=repository.signer),
             commands=repository.skill_set.commands,
         )
         return repository.limits.of_event(event, look_up_facts(repository.skills, event, sources))

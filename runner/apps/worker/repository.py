@@ -14,10 +14,12 @@ from runner.core.errors import RunnerError
 from runner.core.model import Reason
 from runner.core.model.decision import Decision, Event
 from runner.publish.forges import Forge, locate_repository
+from runner.publish.signing import NO_KEY, Signer
 from runner.run import bootstrap
 from runner.run.limit_lookup import LimitLookup
 from runner.run.place import Host, Place
 from runner.run.plan import Base
+from runner.run.signing_key import find_signer
 from runner.run.start import SkillSource, introduction_times, queue_entry
 from runner.skills import Skill, SkillSet, load
 from runner.store import Store
@@ -41,6 +43,7 @@ class RepositorySnapshot:
     base: Base
     skill_set: SkillSet
     introduction_times: Mapping[str, datetime]  # by skill: when the default branch got its present version
+    signer: Signer = NO_KEY  # of our hidden marks there
     feeds: Mapping[str, Feed] = field(default_factory=dict)  # by event source: what is polled
 
     @property
@@ -124,6 +127,7 @@ def read_repository(
         base=base,
         skill_set=loaded,
         introduction_times=introduction_times(mirror, base.sha, loaded.skills.values()),
+        signer=find_signer(replace(place, config=own)).of_repository(forge.repository),
         feeds=before.feeds if before else _feeds(place, forge),
     )
 
@@ -162,7 +166,11 @@ def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
 def _policy(ours: PolicySettings, theirs: PolicySettings) -> PolicySettings:
     """A repository's policy adds to the worker's; neither it nor a skill takes any of the worker's away."""
     locked = (*ours.protected, *ours.locked, *theirs.locked)
-    return PolicySettings(protected=theirs.protected, locked=locked)
+    return PolicySettings(
+        protected=theirs.protected,
+        locked=locked,
+        signed_marks=ours.signed_marks or theirs.signed_marks,
+    )
 
 
 def _below(config: Config, key: str) -> bool:

@@ -49,9 +49,11 @@ def from_files(config: "Config", environ: Mapping[str, str]) -> dict[str, str]:
 def _wanted(config: "Config") -> Iterator[str]:
     from runner.harnesses import HARNESSES
     from runner.publish.forges import FORGES
+    from runner.publish.signing import KEY_VARIABLE
 
     worker = config.worker
     yield from filter(None, (kind.token_variable(config) for kind in FORGES.all().values()))
+    yield KEY_VARIABLE
     yield from ("PGPASSWORD", worker.database) if worker.database else ()
     yield from (name for names in worker.secret_names().values() for name in names)
     yield from (name for names in worker.secrets.values() for name in names)

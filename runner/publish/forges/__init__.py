@@ -190,8 +190,13 @@ class Forge(Protocol):
         return [f"{reviewer} was not asked for a review: {self.name} has none" for reviewer in reviewers]
 
     @abstractmethod
-    def comment_once(self, number: int, body: str, marker: str) -> None:
-        """Comment, unless a comment of ours with this hidden marker is there already."""
+    def comment_once(
+        self, number: int, body: str, marker: str, counts: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """Comment, unless a comment of ours with this hidden marker is there already.
+
+        `counts` tells of a body with the marker whether that counts; a forged signature does not.
+        """
 
     def set_base(self, number: int, base: str) -> None:
         """Have a pull request go to another branch."""

@@ -230,7 +230,9 @@ class GitHubForge(Forge):
         """We never open one again, so whoever did is somebody else."""
         return any(item.get("event") == "reopened" for item in self.api.pages(f"/issues/{number}/events"))
 
-    def comment_once(self, number: int, body: str, marker: str) -> None:
+    def comment_once(
+        self, number: int, body: str, marker: str, counts: Callable[[str], bool] = lambda _: True
+    ) -> None:
         """Add a comment unless one of ours has this marker: anybody may write a marker.
 
         A lost answer is looked for before the next try.
@@ -239,7 +241,7 @@ class GitHubForge(Forge):
 
         def post() -> None:
             there = [item for item in self.api.pages(path) if marker in (item.get("body") or "")]
-            if not any(self._is_by_us(item) for item in there):
+            if not any(counts(item["body"]) and self._is_by_us(item) for item in there):
                 self.api.call("POST", path, {"body": f"{body}\n\n{marker}"})
 
         lost = Reason.FORGE_UNAVAILABLE

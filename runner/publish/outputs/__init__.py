@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from runner.config.documents import Model
 from runner.core.model import Check, DeclaredOutput, Outcome, OutputSpec, Proposal, Receipt, RunSpec, Trigger
 from runner.core.plugins import Family, Plugin
+from runner.publish.signing import NO_KEY, Signer
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
     from runner.publish.forges import Forge
@@ -41,6 +42,7 @@ class Offer:
     outcome: Outcome
     checks: tuple[Check, ...]
     bot: BotIdentity
+    signer: Signer = NO_KEY  # of the hidden marks in this repository
     again: bool = False  # propose what was closed unmerged
     item: DeclaredOutput | None = None  # the one to publish, of an output with `each`
     position: int = 0  # of the item among those of its kind

@@ -23,13 +23,13 @@ def body(offer: Offer, found: Marker, before: str = "") -> str:
 
     `before` is the body that stands there now: what a person wrote into it, or changed in our words, stays.
     """
-    theirs, footer = _edits.read(before), _footer(offer)
-    end = _marker.write(replace(found, sections=dict.fromkeys(_edits.OURS, "x" * 12)))
+    theirs, footer = _edits.read(before, offer.signer), _footer(offer)
+    end = _marker.write(replace(found, sections=dict.fromkeys(_edits.OURS, "x" * 12)), offer.signer)
     sections = _sections(offer, LIMIT - theirs.size - len(footer) - len(end))
     written = {name: _marker.digest(text) for name, text in sections.items() if name}
     marker = replace(found, sections={**written, **theirs.edited_digests()})
-    text = "\n\n".join(filter(None, (*theirs.combine(sections), footer, _marker.write(marker))))
-    return text + theirs.below
+    line = _marker.write(marker, offer.signer)
+    return "\n\n".join(filter(None, (*theirs.combine(sections), footer, line))) + theirs.below
 
 
 def _sections(offer: Offer, room: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runner.publish.outputs import _marker
+from runner.publish.signing import Signer
 
 WARNING = "> [!WARNING]\n> **Verification failed.** This is a draft to look at, not work that is done."
 STEER = (
@@ -53,9 +54,9 @@ class Edits:
             yield self.beside.get(name, "")
 
 
-def read(body: str) -> Edits:
-    """What a person has changed in a body; all of it, where our marker is not in it."""
-    found = _marker.read(body)
+def read(body: str, signer: Signer) -> Edits:
+    """What a person has changed in a body; all of it, where no marker of ours that counts is in it."""
+    found = _marker.read(body, signer)
     if found is None:
         return Edits(above=body.strip()[:_MOST])
     inside, below = _marker.around(body)

@@ -1,7 +1,8 @@
 """The hidden line in a pull request's body by which any machine can tell what it is about.
 
 Nobody outside can make one that counts: it is read from the end of our own footer, below all that others
-wrote, and only together with the branch of its skill and key, which a stranger cannot push.
+wrote, and only together with the branch of its skill and key, which a stranger cannot push. It is signed; who
+changes one that our key signed, as people with rights here can, makes one that does not count.
 """
 
 import hashlib
@@ -12,10 +13,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from runner.core.payload import parse_json
+from runner.publish.signing import Signer
 
 BRANCHES = "skillrunner/"
 """What all our branches begin with: nothing else is pushed."""
 
+_KIND = "pull request"  # what is signed
 _SLUG = 80  # characters of a key in a branch's name
 _FOOTER = re.compile(
     r"^---\nrun [^\n]* · skill [^\n]*\n(?:(?!---$|<!-- skillrunner: )[^\n]*\n){0,8}"
@@ -62,9 +65,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def write(marker: Marker) -> str:
+def write(marker: Marker, signer: Signer) -> str:
     """The line for a body. A squash merge copies it into a commit, where the words of an event could act."""
-    text = _STRING.sub(_inert_string, json.dumps(asdict(marker), sort_keys=True))
+    data = asdict(marker)
+    if signature := signer.sign(_KIND, data):
+        data["signature"] = signature
+    text = _STRING.sub(_inert_string, json.dumps(data, sort_keys=True))
     return f"<!-- skillrunner: {text} -->"
 
 
@@ -79,29 +85,31 @@ def _escape(found: re.Match[str]) -> str:
     return kept + "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def read(body: str) -> Marker | None:
-    """The marker at the end of our footer; None: there is none, as people may edit bodies."""
+def read(body: str, signer: Signer) -> Marker | None:
+    """The marker at the end of our footer; None: there is none that counts, as people may edit bodies."""
     found = _find(unix_lines(body))
     if found is None:
         return None
     try:
-        return _made(parse_json(found[2]))
+        data = dict(parse_json(found[2]))
+        signature = data.pop("signature", None)
+        return _made(data) if signer.counts(_KIND, data, signature) else None
     except (TypeError, ValueError, AttributeError):
         return None
 
 
-def of_branch(body: str, name: str) -> Marker | None:
+def of_branch(body: str, name: str, signer: Signer) -> Marker | None:
     """The marker of a pull request whose head is the branch `name`, if it is the one of its skill and key."""
-    found = read(body)
+    found = read(body, signer)
     return found if found is not None and branch(found.skill, found.key) == name else None
 
 
-def replace_in(body: str, marker: Marker) -> str:
+def replace_in(body: str, marker: Marker, signer: Signer) -> str:
     """The body with this marker in the place of the one that is read from it."""
     body = unix_lines(body)
     if (found := _find(body)) is None:
         return body
-    return f"{body[: found.start('line')]}{write(marker)}{body[found.end('line') :]}"
+    return f"{body[: found.start('line')]}{write(marker, signer)}{body[found.end('line') :]}"
 
 
 def around(body: str) -> tuple[str, str]:

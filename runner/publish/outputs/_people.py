@@ -7,6 +7,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.publish.outputs import _marker
 from runner.publish.outputs._target import Target, key_of
+from runner.publish.signing import is_forged_comment, sign_comment
 
 if TYPE_CHECKING:
     from runner.publish.forges import Forge, PullRequest
@@ -26,7 +27,7 @@ def respect_a_closed_one(offer: "Offer", target: Target, forge: "Forge") -> None
     last = target.last
     if last is None or last.state != "closed" or offer.again:
         return
-    found = _marker.of_branch(last.body, target.branch)
+    found = _marker.of_branch(last.body, target.branch, target.signer)
     is_ours = found is not None and found.ended  # we closed it, and a change is needed again
     if is_ours and not forge.was_reopened(last.number):  # else a person closed it after that
         return
@@ -40,7 +41,7 @@ def respect_a_closed_one(offer: "Offer", target: Target, forge: "Forge") -> None
 
 def respect_another_key(offer: "Offer", target: Target) -> None:
     """A branch is its key's own: what is open there for another key is not written over."""
-    found = _marker.read(target.open.body) if target.open else None
+    found = _marker.read(target.open.body, target.signer) if target.open else None
     key = key_of(offer.spec, offer.output)
     if (
         target.open is not None
@@ -111,6 +112,14 @@ def _leave_a_note(offer: "Offer", pull: "PullRequest", head: str, forge: "Forge"
         f" `/skillrunner take-over {head[:12]}`"
     )
     try:
-        forge.comment_once(pull.number, note, _NOTE)
+        comment_once(offer, pull, note, _NOTE, forge)
     except RunnerError as error:
         offer.warn(f"no note was left in {pull.url}: {error.message}")
+
+
+def comment_once(offer: "Offer", pull: "PullRequest", text: str, mark: str, forge: "Forge") -> None:
+    """Comment, unless a comment of ours with this mark is there, whose signature is not a forged one."""
+    signed = "\n".join(filter(None, (text, sign_comment(offer.signer, mark, pull.number))))
+    forge.comment_once(
+        pull.number, signed, mark, lambda body: not is_forged_comment(offer.signer, body, pull.number)
+    )

@@ -9,6 +9,7 @@ from runner.core.model import OutputSpec, Phase, Reason, Remote, RunSpec
 from runner.publish.outputs import _marker
 from runner.publish.outputs._commits import BranchCommits, BranchReader
 from runner.publish.outputs._marker import Marker, branch
+from runner.publish.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,25 +34,26 @@ class Target:
     base_ref: str
     base: str  # the commit that the change is put on
     pulls: "Sequence[PullRequest]"  # of the branch, newest first
+    signer: Signer
 
     @cached_property
     def open(self) -> "PullRequest | None":
         """The open pull request that is kept up to date: one of ours, else one to the same base."""
         opened = [pull for pull in self.pulls if pull.state == "open"]
-        ours = [pull for pull in opened if _marker.of_branch(pull.body, self.branch)]
+        ours = [pull for pull in opened if _marker.of_branch(pull.body, self.branch, self.signer)]
         return next(iter((*ours, *(pull for pull in opened if pull.base == self.base_ref))), None)
 
     @cached_property
     def last(self) -> "PullRequest | None":
         """The newest pull request that speaks for the branch, whatever its state."""
         return self.open or next(
-            (pull for pull in self.pulls if pull.base == self.base_ref or _marker.read(pull.body)), None
+            (p for p in self.pulls if p.base == self.base_ref or _marker.read(p.body, self.signer)), None
         )
 
     @cached_property
     def marker(self) -> Marker | None:
         """What the open pull request says that it was made from."""
-        return _marker.of_branch(self.open.body, self.branch) if self.open else None
+        return _marker.of_branch(self.open.body, self.branch, self.signer) if self.open else None
 
     def commits(self, offer: "Offer", changeset: "Changeset") -> BranchCommits:
         if self.head is None:
@@ -88,4 +90,5 @@ def find_target(offer: "Offer", forge: "Forge", changeset: "Changeset") -> Targe
         base_ref=offer.spec.base_ref,
         base=base,
         pulls=forge.pull_requests(name),
+        signer=offer.signer,
     )

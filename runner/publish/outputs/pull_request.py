@@ -213,7 +213,7 @@ def _new_marker(offer: Offer, sha: str) -> Marker:
 
 def _update(offer: Offer, target: Target, pull: "PullRequest", sha: str, forge: "Forge") -> None:
     """Bring an open pull request up to date, but for what a person has changed in it."""
-    made, found = _new_marker(offer, sha), _marker.of_branch(pull.body, target.branch)
+    made, found = _new_marker(offer, sha), _marker.of_branch(pull.body, target.branch, offer.signer)
     title = _title(offer)
     if found is not None:
         reopened = found.reopened or found.ended  # it is open, so somebody has opened it again
@@ -249,10 +249,11 @@ def _attach(offer: Offer, pull: "PullRequest", marker: Marker, text: str, forge:
     """Labels and reviewers; then the body says which of them were set, so that no run sets them twice."""
     if _people.is_labelled(pull):
         _try(offer, lambda: forge.remove_label(pull.number, _people.TAKE_OVER))
-    written = _marker.read(text) or marker
+    written = _marker.read(text, offer.signer) or marker
     made = attach(offer, pull, written, forge)
     if made != written:
-        _try(offer, lambda: forge.update(pull.number, title=pull.title, body=_marker.replace_in(text, made)))
+        text = _marker.replace_in(text, made, offer.signer)
+        _try(offer, lambda: forge.update(pull.number, title=pull.title, body=text))
 
 
 def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changeset") -> Receipt | None:
@@ -271,8 +272,9 @@ def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changese
     text = (
         f"{why} This pull request is needed no more, so it is closed. Another is opened when one is needed."
     )
-    _try(offer, lambda: forge.comment_once(pull.number, text, f"<!-- skillrunner: ended {target.head} -->"))
-    forge.close(pull.number, _marker.replace_in(pull.body, replace(found, ended=True)))
+    mark = f"<!-- skillrunner: ended {target.head} -->"
+    _try(offer, lambda: _people.comment_once(offer, pull, text, mark, forge))
+    forge.close(pull.number, _marker.replace_in(pull.body, replace(found, ended=True), offer.signer))
     if target.head is not None:
         head = target.head
         _try(offer, lambda: changeset.delete(target.remote, target.branch, head))

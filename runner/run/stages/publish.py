@@ -160,6 +160,7 @@ def _offer(
         outcome=outcome,
         checks=checks,
         bot=context.options.bot,
+        signer=context.options.signer.of_repository(context.spec.repository.name),
         again=context.options.propose_again,
         say=context.record.add_event,
         warn=context.record.add_warning,

@@ -22,6 +22,7 @@ from runner.publish.outputs import OUTPUTS, _marker
 from runner.publish.outputs._limits import reached_limit, shut_window
 from runner.publish.outputs._options import PullRequestOptions, WindowOptions
 from runner.publish.policy import paths
+from runner.publish.signing import NO_KEY
 from runner.run.limit_lookup import LimitLookup
 from runner.run.limits import refuse_beyond_limits
 from runner.scheduler.admission import AdmissionLimits, QueueState, StartedRun, WaitingRun, admit
@@ -86,7 +87,7 @@ def test_b02_the_key_and_not_the_title_says_which_one_it_is(here: Here) -> None:
     here.publish(here.offer(options={"key": "monthly"}, run_id="run-3"))
     weekly, monthly = here.pulls("skillrunner/docs/weekly"), here.pulls("skillrunner/docs/monthly")
     assert len(weekly) == len(monthly) == 1
-    found = _marker.read(weekly[0].body)
+    found = _marker.read(weekly[0].body, NO_KEY)
     assert found is not None
     assert (found.skill, found.key) == ("docs", "weekly")
 
@@ -229,7 +230,7 @@ def test_b16_a_reviewer_who_cannot_review_is_a_warning(here: Here) -> None:
     offer = here.offer(options={"reviewers": ["author", "ada"]}, warn=warnings.append)
     assert publish(offer, forge, here.changeset).action == "created"
     assert warnings == ["author was not asked for a review: 422"]
-    found = _marker.read(here.pulls()[0].body)
+    found = _marker.read(here.pulls()[0].body, NO_KEY)
     assert found is not None
     assert found.reviewers == ("ada",)
 

@@ -24,6 +24,7 @@ from runner.publish.outputs import OUTPUTS, Offer
 from runner.publish.outputs import _marker as marker
 from runner.publish.outputs._marker import Marker
 from runner.publish.outputs.pull_request import branch
+from runner.publish.signing import NO_KEY
 from runner.workspace.changeset import Changeset, Edit
 from tests.parts.publishing import BOT, BRANCH, Here, human, publish, refused
 from tests.parts.repos import commit, git
@@ -95,7 +96,7 @@ def test_it_is_opened_with_all_that_the_skill_asks_for(here: Here) -> None:
     assert (pull.title, pull.base, pull.state, pull.draft) == ("docs: update", "main", "open", True)
     assert pull.labels == ("documentation", "bot")
     assert "Look." in pull.body
-    found = marker.read(pull.body)
+    found = marker.read(pull.body, NO_KEY)
     assert found is not None
     assert replace(found, sections={}) == Marker(
         skill="docs",
@@ -234,7 +235,7 @@ def test_another_change_takes_the_place_of_the_first(here: Here) -> None:
     assert second.sha == here.head() != first.sha
     (pull,) = here.pulls()
     assert pull.title == "docs: better"
-    found = marker.read(pull.body)
+    found = marker.read(pull.body, NO_KEY)
     assert found is not None
     assert (found.head, found.patch) == (second.sha, offer.proposal.patch_sha256)
     assert len(here.log("--format=%H", f"main..{BRANCH}")) == 1
@@ -245,18 +246,18 @@ def test_a_body_without_our_marker_is_written_again(here: Here) -> None:
     here.forge.update(first.number or 0, title="t", body="a person wrote this")
     again = here.publish(here.offer(run_id="run-2"))
     assert (again.action, again.sha) == ("updated", first.sha)
-    assert marker.read(here.pulls()[0].body) is not None
+    assert marker.read(here.pulls()[0].body, NO_KEY) is not None
 
 
 def test_a_marker_of_another_head_or_another_patch_is_written_again(here: Here) -> None:
     first = here.publish(here.offer())
     (pull,) = here.pulls()
-    found = marker.read(pull.body)
+    found = marker.read(pull.body, NO_KEY)
     assert found is not None
     for other in (replace(found, head="e" * 40), replace(found, patch="e" * 64)):
-        here.forge.update(pull.number, title=pull.title, body=marker.replace_in(pull.body, other))
+        here.forge.update(pull.number, title=pull.title, body=marker.replace_in(pull.body, other, NO_KEY))
         assert here.publish(here.offer(run_id="run-2")).action == "updated"
-        assert marker.read(here.pulls()[0].body) == found
+        assert marker.read(here.pulls()[0].body, NO_KEY) == found
     assert here.head() == first.sha
 
 
@@ -518,10 +519,10 @@ def test_what_was_closed_is_proposed_again_when_somebody_says_so(here: Here) -> 
 def test_what_is_open_for_another_key_is_not_written_over(here: Here, field: str) -> None:
     first = here.publish(here.offer())
     (pull,) = here.pulls()
-    found = marker.read(pull.body)
+    found = marker.read(pull.body, NO_KEY)
     assert found is not None
     theirs = replace(found, **{field: "theirs"})  # type: ignore[arg-type]
-    here.forge.update(pull.number, title="t", body=marker.replace_in(pull.body, theirs))
+    here.forge.update(pull.number, title="t", body=marker.replace_in(pull.body, theirs, NO_KEY))
     error = refused(lambda: here.publish(here.offer({"docs/a.md": b"newer\n"}, run_id="run-2")))
     assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.CONFLICT)
     skill, key = ("theirs", "v1") if field == "skill" else ("docs", "theirs")
@@ -563,7 +564,7 @@ def test_a_persons_commit_means_hands_off(here: Here, email: str, message: str) 
         assert (error.phase, error.reason) == (Phase.PUBLISH, Reason.HUMAN_COMMIT)
         assert error.message == f"{BRANCH} has a commit by Ada ({theirs[:12]}): hands off"
     (comment,) = here.forge.table.comments(first.number or 0)
-    assert comment == (
+    assert re.sub(r"\n<!-- skillrunner-signature: [^\n]* -->", "", comment) == (
         "Somebody else has committed here, so bot leaves this branch alone from now on.\n\nTo give it back,"
         " so that the next run replaces these commits, set the label `skillrunner:take-over`,"
         " or write a comment with one line that names the newest commit of the branch:"
@@ -653,7 +654,7 @@ def test_what_cannot_be_attached_fails_nothing_is_told_and_tried_again(
     assert here.publish(replace(offer, run_id="run-3")).action == "unchanged"
     (pull,) = here.pulls()
     assert pull.labels == ("x", "y")
-    found = marker.read(pull.body)
+    found = marker.read(pull.body, NO_KEY)
     assert found is not None
     assert (found.labels, found.reviewers) == (("x", "y"), ("ada", "bob"))
 
@@ -911,7 +912,7 @@ def test_a_comment_of_who_may_write_gives_back_what_it_names(
 
 def test_a_note_that_cannot_be_left_changes_no_verdict(here: Here) -> None:
     class Mute(LocalForge):
-        def comment_once(self, number: int, body: str, marker: str) -> None:
+        def comment_once(self, *_: object) -> None:
             raise RunnerError(Phase.PUBLISH, Reason.FORGE_UNAVAILABLE, "502")
 
     here.publish(here.offer())

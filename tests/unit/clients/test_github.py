@@ -357,6 +357,15 @@ def test_a_comment_with_our_mark_suppresses_ours_only_if_we_wrote_it(
     assert script.answers == []
 
 
+def test_a_comment_that_does_not_count_suppresses_nothing() -> None:
+    there = [{"body": "x\n\n<!-- mark -->", "user": {"login": "bot"}, "author_association": "OWNER"}]
+    made, script, _ = door(answer(200, there), answer(201, {}))
+    Forge(made, "https://g", "T").comment_once(
+        7, "text", "<!-- mark -->", lambda body: "<!-- mark" not in body
+    )
+    assert [method for method, _ in script.asked] == ["GET", "POST"]
+
+
 def test_a_forks_pull_request_whose_branch_has_the_same_name_is_none_of_ours() -> None:
     of_a_fork = {**PULL, "number": 4, "head": {"ref": "b", "repo": {"id": 2}}}
     of_a_gone_fork = {**PULL, "number": 5, "head": {"ref": "b", "repo": None}}

@@ -15,6 +15,7 @@ from runner.core.payload import MAX_DEPTH, is_deep, parse_json
 from runner.gateway import mcp
 from runner.gateway.model import cassette
 from runner.publish.outputs import _marker
+from runner.publish.signing import NO_KEY
 from runner.run.environment.devcontainer import parse_devcontainer
 from runner.run.testing import case_file
 from runner.scheduler import ledger
@@ -103,7 +104,7 @@ def test_what_agents_and_people_wrote_is_named(tmp_path: Path, text: str) -> Non
         cassette.load(raw, "traffic.jsonl")
     with pytest.raises(mcp.ProtocolError):
         mcp._message(raw)
-    assert _marker.read(f"<!-- skillrunner: {text} -->") is None
+    assert _marker.read(f"<!-- skillrunner: {text} -->", NO_KEY) is None
 
 
 @deep

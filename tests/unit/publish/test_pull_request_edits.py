@@ -10,6 +10,7 @@ from runner.core.model import Check, FileChange, Proposal
 from runner.publish.outputs import Offer
 from runner.publish.outputs._body import LIMIT, body
 from runner.publish.outputs._marker import read
+from runner.publish.signing import NO_KEY
 from tests.unit.publish.test_pull_request_text import MARKER, offer
 
 SECTION = "## For QA\n\nTry it.\n\n```sh\n# no heading\n---\n```\n\n---\n\n### Notes\n\n- [x] done"
@@ -40,7 +41,7 @@ def edited(change: Callable[[str], str], **first: Any) -> str:
         assert gone not in text
     for heading in ("### Files", "### Evidence", "| `docs/3.md` |", "✅ `make 3`"):
         assert text.count(heading) == 1
-    found = read(text)
+    found = read(text, NO_KEY)
     assert found is not None
     assert replace(found, sections={}) == MARKER
     return text
@@ -109,4 +110,4 @@ def test_a_very_long_text_of_a_persons_leaves_room_for_ours(length: int) -> None
     text = body(proposed(2), MARKER, f"{'mine ' * length}\n\n{body(proposed(1), MARKER)}"[:LIMIT])
     assert len(text) <= LIMIT
     assert text.startswith("mine mine")
-    assert read(text) is not None
+    assert read(text, NO_KEY) is not None

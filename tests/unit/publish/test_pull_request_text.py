@@ -5,6 +5,7 @@ import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -31,13 +32,15 @@ from runner.core.model import (
 )
 from runner.publish.outputs import BotIdentity, Offer, _marker
 from runner.publish.outputs._body import LIMIT, body
-from runner.publish.outputs._marker import Marker, read, write
+from runner.publish.outputs._marker import Marker
 from runner.publish.outputs.escape import fence, neutralise, one_line
 from runner.publish.outputs.pull_request import branch
+from runner.publish.signing import NO_KEY, Signer
 
 MARKER = Marker(skill="docs", key="v1 --> x", cause="release:1", head="a" * 40, patch="b" * 64)
 
 
+read, write = partial(_marker.read, signer=NO_KEY), partial(_marker.write, signer=NO_KEY)
 FOOTER = "---\nrun run-1 · skill docs@c · codex\n\nHow to steer it."
 
 
@@ -333,8 +336,8 @@ def test_a_marker_of_another_version_says_what_is_known() -> None:
 @pytest.mark.parametrize("name", ["skillrunner/docs/v2", "skillrunner/other/v1", "work"])
 def test_a_marker_is_bound_to_the_branch_of_its_skill_and_key(name: str) -> None:
     mine = replace(MARKER, key="v1")
-    assert _marker.of_branch(footed(mine), "skillrunner/docs/v1") == mine
-    assert _marker.of_branch(footed(mine), name) is None
+    assert _marker.of_branch(footed(mine), "skillrunner/docs/v1", NO_KEY) == mine
+    assert _marker.of_branch(footed(mine), name, NO_KEY) is None
 
 
 def test_ordinary_words_stay() -> None:
@@ -387,6 +390,24 @@ def test_the_words_of_an_event_do_not_act_in_a_marker(key: str) -> None:
     assert read(f"{FOOTER}\n\n{line}") == marker
     acting = r"[@#\[_/.*]|\b[0-9a-f]{7,}\b|(?i:closes|fixes|skip|no|gh)[\s:-]"
     assert re.search(acting, line[5:-4].replace("[]", "")) is None
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_a_signature_holds_whatever_an_event_decides_of_the_marker(key: str, cause: str) -> None:
+    signer, made = Signer(b"k" * 32, required=True), replace(MARKER, key=key, cause=cause, labels=("a",))
+    line = _marker.write(made, signer)
+    assert _marker.read(f"{FOOTER}\n\n{line}", signer) == made
+    assert re.search(r"\b[0-9A-Fa-f]{7,}\b", line.partition('"signature"')[2]) is None, "no link to a commit"
+    assert read(f"{FOOTER}\n\n{line}") == made, "a host without the key reads it too"
+    other = _marker.write(made, replace(signer, key=b"o" * 32))
+    assert _marker.read(f"{FOOTER}\n\n{other}", signer) is None
+
+
+def test_the_room_of_a_body_counts_its_signature() -> None:
+    made = with_lead("x" * 40_000)
+    text = body(replace(made, signer=Signer(b"k" * 32)), MARKER, "y\n\n" * 15_000)
+    assert len(text) <= LIMIT
+    assert _marker.read(text, Signer(b"k" * 32, required=True)) is not None
 
 
 def test_a_marker_of_plain_json_is_read_as_before() -> None:

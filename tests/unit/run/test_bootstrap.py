@@ -1,5 +1,6 @@
 """The parts are chosen in one place, and what cannot be chosen is named with the way out."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from runner.config.settings import FILE, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
+from runner.publish.outputs import _marker
+from runner.publish.signing import Signer
 from runner.run import bootstrap, stores
 from runner.run.place import LocalPlace, local_place
 from tests.parts.cli import Project, skill_files
@@ -130,6 +133,20 @@ def test_a_run_gets_its_secrets_from_where_the_configuration_says(project: Proje
     done = project.skillrunner("run", "s")
     assert done.code == 0, done.out + done.err
     assert project.git("show", "skillrunner/s/default:docs/n", cwd=project.origin).strip() == "13"
+    shown = json.loads(project.skillrunner("pr", "show", "1", "--json").out)
+    key = (project.state / "signing.key").read_text().strip()
+    signer = Signer(key.encode(), required=True).of_repository(project.origin.name.removesuffix(".git"))
+    assert _marker.read(shown["body"], signer) is not None, "what a laptop publishes is signed"
+
+
+def test_no_skill_gets_the_key_that_signs_marks(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "held").write_text("k" * 40)
+    yaml = YAML + "environment: {secrets: [SKILLRUNNER_SIGNING_KEY]}\n"
+    config = f"sandbox: process\nsecrets: {{SKILLRUNNER_SIGNING_KEY: {{file: {tmp_path}/held}}}}\n"
+    project.commit({**skill_files("s", yaml), "skillrunner.yaml": config})
+    done = project.skillrunner("run", "s")
+    assert done.code != 0
+    assert "the skill s may not have SKILLRUNNER_SIGNING_KEY" in done.out + done.err
 
 
 @pytest.mark.parametrize(

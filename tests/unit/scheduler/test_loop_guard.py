@@ -6,11 +6,12 @@ import pytest
 
 from runner.publish.outputs import _marker
 from runner.publish.outputs._marker import Marker
+from runner.publish.signing import NO_KEY, Signer, sign_comment
 from runner.scheduler.loop_guard import OwnIdentity, own_cause
 
 ME = OwnIdentity(login="bot[bot]", email="bot@example.com", workflow=".github/workflows/skills.yml")
 PERSON = OwnIdentity(email="bot@example.com")  # a person's token: nobody tells the login
-MARK = _marker.write(Marker(skill="s", key="k", cause="c", head="abc", patch="p"))
+MARK = _marker.write(Marker(skill="s", key="k", cause="c", head="abc", patch="p"), NO_KEY)
 BODY = f"---\nrun r · skill s@1\n\n{MARK}"
 
 
@@ -140,3 +141,35 @@ def test_a_strangers_pull_request_with_our_marker_does_not_pass_for_ours() -> No
 def test_what_people_merge_is_theirs_whoever_wrote_the_commit() -> None:
     """A stranger can write our address into a commit of a fork, so that its merge would start nothing."""
     assert own_cause(push("refs/heads/main"), PERSON) == ""
+
+
+SIGNER = Signer(b"k" * 32)
+SIGNED = OwnIdentity(email="bot@example.com", signer=SIGNER)
+
+
+def marked(signer: Signer) -> str:
+    line = _marker.write(Marker(skill="s", key="k", cause="c", head="abc", patch="p"), signer)
+    return f"---\nrun r · skill s@1\n\n{line}"
+
+
+@pytest.mark.parametrize("signer", [SIGNER, NO_KEY, Signer(b"o" * 32)])
+def test_a_pull_request_of_any_host_of_ours_is_ours(signer: Signer) -> None:
+    assert "proposed" in own_cause(pull(body=marked(signer)), SIGNED)
+
+
+def test_a_pull_request_whose_mark_was_changed_under_our_signature_is_a_persons() -> None:
+    changed = marked(SIGNER).replace('"abc"', '"abd"')
+    assert changed != marked(SIGNER)
+    assert own_cause(pull(head="abd", body=changed), SIGNED) == ""
+    assert "proposed" in own_cause(pull(head="abd", body=changed), PERSON), "who has no key cannot tell"
+
+
+@pytest.mark.parametrize(("number", "is_ours"), [(7, True), (8, False), ("7", False), (None, False)])
+@pytest.mark.parametrize("about", ["issue", "pull_request"])
+def test_a_comments_signature_holds_where_it_was_written(about: str, number: object, is_ours: bool) -> None:
+    mark = "<!-- skillrunner: hands-off -->"
+    said = comment(body=f"Hands off\n{sign_comment(SIGNER, mark, 7)}\n\n{mark}") | {about: {"number": number}}
+    assert bool(own_cause(said, SIGNED)) is is_ours
+    assert own_cause(said, PERSON), "who has no key cannot tell"
+    said["comment"]["author_association"] = "NONE"
+    assert own_cause(said, SIGNED) == "", "a stranger can copy all of it"

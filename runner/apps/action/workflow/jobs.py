@@ -10,6 +10,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.harnesses import model_of
 from runner.publish.outputs import OUTPUTS
+from runner.publish.signing import KEY_VARIABLE
 from runner.skills import Skill
 
 _CHECKOUT = "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2"
@@ -54,7 +55,7 @@ def secrets(skill: Skill, use: Use) -> list[str]:
     """The names of the secrets that a skill's job sees: its own, and the keys of its harness's model."""
     own = skill.options.environment.secrets
     for name in own:
-        if name.upper().startswith("GITHUB_") or name.upper() == APP_KEY:
+        if name.upper().startswith("GITHUB_") or name.upper() in (APP_KEY, KEY_VARIABLE):
             message = (
                 f"{skill.file}: `environment.secrets` holds {name}: no skill can have that one on GitHub"
             )
@@ -118,6 +119,8 @@ def _steps(
     if use.app:
         chosen["app-id"] = f"${{{{ vars.{APP_ID} }}}}"
         chosen["app-private-key"] = f"${{{{ secrets.{APP_KEY} }}}}"
+    if use.signed:
+        env = {**env, KEY_VARIABLE: f"${{{{ secrets.{KEY_VARIABLE} }}}}"}
     step = {
         **before,
         "uses": Verbatim(use.action),

@@ -41,6 +41,7 @@ class Use:
     runs_on: str = "ubuntu-latest"
     limits: Limits = Limits()  # of skills that state none
     other_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)  # secrets, by kind of harness
+    signed: bool = False  # whether its jobs get the key that signs hidden marks
     identities: frozenset[str] = frozenset()  # secrets that are identity tokens of the platform
 
     def __post_init__(self) -> None:

@@ -88,6 +88,7 @@ def _look(
     from runner.apps.action.workflow import FIND_ACTION, Use, choices
     from runner.config.settings import load_config
     from runner.core.model import Limits
+    from runner.publish.signing import KEY_VARIABLE
 
     kept = choices(present) if present else {}
     given = {**chosen, "config": _inside(root, options.config)}
@@ -99,7 +100,9 @@ def _look(
     identities = frozenset(name for name, source in config.secrets.items() if source.oidc)
     limits = config.limits.merge(Limits())
     others = {kind: config.other_keys(kind) for kind in config.harnesses}
-    return _skills(root, config.skills), Use(**use, limits=limits, identities=identities, other_keys=others)
+    signed = config.policy.signed_marks or KEY_VARIABLE in config.secrets
+    own = Use(**use, limits=limits, identities=identities, other_keys=others, signed=signed)
+    return _skills(root, config.skills), own
 
 
 def _inside(root: Path, config: Path | None) -> str | None:
@@ -151,8 +154,10 @@ def _needs(skills: Sequence[Skill], use: Use) -> Iterator[str]:
     """What must be set on GitHub, for the workflow to work."""
     from runner.apps.action.workflow import APP_ID, APP_KEY, secrets
     from runner.publish.outputs import OUTPUTS
+    from runner.publish.signing import KEY_VARIABLE
 
     named = {name for skill in skills for name in secrets(skill, use)} | ({APP_KEY} if use.app else set())
+    named |= {KEY_VARIABLE} if use.signed else set()
     outputs = [(OUTPUTS.get(kind), options) for skill in skills for kind, options in skill.outputs.items()]
     labels = {label for one, options in outputs for label in one.labels(options) if "{" not in label}
     if named:

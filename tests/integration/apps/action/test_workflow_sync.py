@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.apps.action.preflight import dangers
 from runner.apps.action.workflow import FILE, Use, render
 from runner.skills import load
 from runner.skills.discover import discover
@@ -106,6 +107,21 @@ def lint(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["policy: {signed_marks: true}", "secrets: {SKILLRUNNER_SIGNING_KEY: {env: SKILLRUNNER_SIGNING_KEY}}"],
+)
+def test_the_key_that_signs_marks_is_passed_where_the_configuration_asks_for_it(
+    project: Project, config: str
+) -> None:
+    project.commit({**skill_files("docs", "on: {manual: {}}\n" + QUIET), "skillrunner.yaml": config + "\n"})
+    told = sync(project, "--action", ACTION)
+    assert "SKILLRUNNER_SIGNING_KEY" in told, "the repository must have it"
+    text = (project.root / FILE).read_text()
+    assert text.count("SKILLRUNNER_SIGNING_KEY: ${{ secrets.SKILLRUNNER_SIGNING_KEY }}") == 2
+    assert {one.rule for one in dangers(FILE, text.encode(), "")} == {"default_token"}
 
 
 def test_actionlint_finds_nothing(workflows: Path) -> None:

@@ -106,6 +106,14 @@ def test_a_job_gets_the_keys_of_its_models_other_providers() -> None:
     assert set(jobs["two"]["steps"][0]["env"]) == {"OPENAI_API_KEY"}
 
 
+def test_every_job_gets_the_key_that_signs_marks_where_the_configuration_names_it() -> None:
+    assert all("env" not in job["steps"][0] for job in workflow(one="on: {manual: {}}")["jobs"].values())
+    jobs = workflow(replace(USE, signed=True), one="environment: {secrets: [X]}")["jobs"]
+    key = {"SKILLRUNNER_SIGNING_KEY": "${{ secrets.SKILLRUNNER_SIGNING_KEY }}"}
+    assert jobs["plan"]["steps"][0]["env"] == key, "it tells our own events"
+    assert jobs["one"]["steps"][0]["env"] == {"X": "${{ secrets.X }}", **key}
+
+
 def test_a_job_has_what_those_need_that_follow_its_runs() -> None:
     jobs = workflow(
         first="on: {run_completed: {skill: third}}\nlimits: {timeout: 10m}",
@@ -120,7 +128,9 @@ def test_a_job_has_what_those_need_that_follow_its_runs() -> None:
     assert "env" not in jobs["other"]["steps"][0]
 
 
-@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "github_anything", "SKILLRUNNER_APP_PRIVATE_KEY"])
+@pytest.mark.parametrize(
+    "name", ["GITHUB_TOKEN", "github_anything", "SKILLRUNNER_APP_PRIVATE_KEY", "SKILLRUNNER_SIGNING_KEY"]
+)
 def test_the_keys_to_the_repository_are_no_skills_secrets(name: str) -> None:
     error = refused(docs=f"environment: {{secrets: [{name}]}}")
     assert error.reason is Reason.INVALID_SKILL
