@@ -93,7 +93,7 @@ class Controller:
                 del self._polls[name]
                 found = future.result()
                 self.alerts.note_read(name, self._fault(name), self._backoffs.next_try(name))
-                self.alerts.note_lists(name, self.event_sources.list_faults.get(name, {}))
+                self.alerts.note_lists(name, self.event_sources.list_faults(name))
                 if found is not None and found is not self.snapshots.get(name):
                     self._update(name, found)
         return not self._polls and self._list_future is None

@@ -1,6 +1,7 @@
 """Logs each error of a worker's loop once, and lets the loop go on."""
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from runner.core.errors import RunnerError
 from runner.core.model import Reason
 
 log = logging.getLogger("skillrunner.worker")
+
+_NUMBERS = re.compile(r"\d+")  # sizes, times and counts, which are others each time and say nothing new
 
 OUTAGE = "database"
 """The subject of a database that does not answer."""
@@ -65,8 +68,8 @@ class ErrorLog:
     def report(self, subject: str, message: str, *, bug: bool = False) -> None:
         with self._lock:
             self._unsaid.discard(subject)
-            if self.errors.get(subject) != message:
-                self.errors[subject] = message
+            known, self.errors[subject] = self.errors.get(subject), message
+            if known is None or _NUMBERS.sub("", known) != _NUMBERS.sub("", message):
                 log.error("%s", message, exc_info=bug)
 
     def resolve(self, subject: str) -> None:

@@ -40,7 +40,9 @@ class EventSources:
     wake: Callable[[], None] = lambda: None  # wakes the worker's loop
     error_log: ErrorLog = field(default_factory=ErrorLog)
     login: str = ""  # of our GitHub App
-    list_faults: dict[str, dict[str, str]] = field(default_factory=dict)  # by repository and list
+    _list_faults: dict[str, dict[str, Mapping[str, str]]] = field(
+        default_factory=dict
+    )  # by repository, source and list
     _lookups: "dict[str, Future[list[_EventWithFacts]]]" = field(default_factory=dict)  # by repository
     _backoffs: Backoffs = field(default_factory=lambda: Backoffs(_LOOKUP_DELAY))  # by repository
 
@@ -54,13 +56,12 @@ class EventSources:
         Raises RunnerError of the first source that cannot be polled, after all were.
         """
         wanted = {kind for skill in repository.skills.values() for kind in skill.heard_kinds}
-        new, errors, faults = 0, [], dict[str, str]()
+        new, errors = 0, list[RunnerError]()
         for source, feed in repository.feeds.items():
             try:
-                new += self._poll(repository.name, source, feed, wanted, now, faults)
-            except RunnerError as error:
+                new += self._poll(repository.name, source, feed, wanted, now)
+            except RunnerError as error:  # nobody knows of its lists: what was said of them stays
                 errors.append(error)
-        self._note_lists(repository.name, faults)
         if errors:
             raise errors[0]
         return new
@@ -72,23 +73,28 @@ class EventSources:
         feed: Feed,
         wanted: set[str],
         now: datetime,
-        faults: dict[str, str],
     ) -> int:
         result = feed.poll(self.inbox.cursor(repository, source), wanted, now)
         if result is None:
+            self._note_lists(repository, source, {})
             return 0
-        faults.update((name, error.message) for name, error in result.faults.items())
+        self._note_lists(repository, source, {name: error.message for name, error in result.faults.items()})
         return self.inbox.put(repository, result.events, "poll", result.cursor, source)
 
-    def _note_lists(self, repository: str, faults: dict[str, str]) -> None:
-        """Say once of each list that it cannot be read, and once that it can again."""
-        for name in self.list_faults.get(repository, {}):
-            if name not in faults:
-                self.error_log.resolve(f"{repository} list {name}")
+    def _note_lists(self, repository: str, source: str, faults: Mapping[str, str]) -> None:
+        """Say once of each list of a source that it cannot be read, and once that it can again."""
+        before = f"{repository} list of {source}: "
+        for subject in self.error_log.present():
+            if subject.startswith(before) and subject.removeprefix(before) not in faults:
+                self.error_log.resolve(subject)
         for name, fault in faults.items():
-            message = f"{repository}: its {name} could not be read: {fault}"
-            self.error_log.report(f"{repository} list {name}", message)
-        self.list_faults[repository] = faults
+            self.error_log.report(before + name, f"{repository}: its {name} could not be read: {fault}")
+        self._list_faults.setdefault(repository, {})[source] = faults
+
+    def list_faults(self, repository: str) -> dict[str, str]:
+        """Why lists of a repository cannot be read, by their names."""
+        found = self._list_faults.get(repository, {})
+        return {name: fault for faults in list(found.values()) for name, fault in faults.items()}
 
     def deliver(self, event: Event, repository: str) -> bool:
         """Store an event from a webhook; return False when it was stored before."""

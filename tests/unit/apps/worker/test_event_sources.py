@@ -1,6 +1,8 @@
 """What a worker polls: every source of a repository, each with its own cursor."""
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,3 +85,52 @@ def test_what_no_skill_wants_is_not_heard(repository: RepositorySnapshot, store:
     polled = replace(repository, feeds={"github": Counter("push")})
     assert EventSources(store, lambda: NOW).poll(polled, NOW) == 0
     assert Inbox(store).cursor(repository.name) == {}
+
+
+@dataclass
+class Lists(Feed):
+    """Tells which of its lists could not be read, in the words of the moment."""
+
+    faults: dict[str, str] = field(default_factory=dict)
+    is_down: bool = False
+
+    def poll(self, cursor: Mapping[str, Any], wanted: Collection[str], now: datetime) -> PollResult:
+        if self.is_down:
+            raise RunnerError(Phase.PLAN, Reason.FORGE_UNAVAILABLE, "it is down", retryable=True)
+        failed = {
+            name: RunnerError(Phase.PLAN, Reason.FORGE_DENIED, fault) for name, fault in self.faults.items()
+        }
+        return PollResult(events=[], cursor={}, faults=failed)
+
+
+def test_the_warning_of_a_list_is_said_once_and_so_is_that_it_works_again(
+    repository: RepositorySnapshot, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    own, other = Lists(), Lists({"issues": "403 of another"})
+    polled = replace(repository, feeds={"github": own, "other": other})
+    sources, name = EventSources(store, lambda: NOW), repository.name
+
+    def said(**faults: str) -> list[str]:
+        own.faults = faults
+        caplog.clear()
+        for _ in range(3):
+            with suppress(RunnerError):
+                sources.poll(polled, NOW)
+        return [one.getMessage() for one in caplog.records]
+
+    theirs, issues = f"{name}: its issues could not be read: ", f"{name} list of github: issues"
+    assert said() == [f"{theirs}403 of another"]
+    assert said(issues="403") == [f"{theirs}403"]
+    assert said(issues="404") == [], "other numbers say nothing new"
+    assert sources.list_faults(name) == {"issues": "403 of another"}
+    assert said(issues="it moved", pulls="403") == [
+        f"{theirs}it moved",
+        f"{name}: its pulls could not be read: 403",
+    ]
+    own.is_down = True
+    assert said() == [], "what cannot be asked does not work again"
+    own.is_down = False
+    assert said(pulls="403") == [f"{issues}: it works again"]
+    sources = EventSources(store, lambda: NOW, error_log=sources.error_log)  # of the next daemon
+    assert said() == [f"{name} list of github: pulls: it works again"]
