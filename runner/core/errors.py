@@ -12,10 +12,13 @@ _STATES = {
     Reason.NO_CHANGES: RunState.NOTHING_TO_DO,
     Reason.UNCHANGED: RunState.NOTHING_TO_DO,
     Reason.CLOSED_BY_HUMAN: RunState.NOTHING_TO_DO,
+    Reason.LEFT_ALONE: RunState.NOTHING_TO_DO,
     Reason.POLICY_REFUSED: RunState.BLOCKED,
     Reason.LIMIT_REACHED: RunState.BLOCKED,
     Reason.HUMAN_COMMIT: RunState.SUPERSEDED,
     Reason.BRANCH_MOVED: RunState.SUPERSEDED,
+    Reason.BASE_GONE: RunState.SUPERSEDED,
+    Reason.BRANCH_PROTECTED: RunState.BLOCKED,
     **dict.fromkeys(
         (
             Reason.INVALID_SKILL,

@@ -239,7 +239,7 @@ class Changeset:
 
         A repeated push does nothing, so one whose answer was lost is repeated. `checked_out`: where the
         branch is checked out there, its files come along, if none of them was changed. Raises RunnerError:
-        BRANCH_MOVED, FORGE_DENIED, FORGE_REJECTED, or another error of the git client.
+        BRANCH_MOVED, BRANCH_PROTECTED, FORGE_DENIED, FORGE_REJECTED, or another error of the git client.
         """
         taken = [f"--receive-pack={_UPDATE_INSTEAD}"] if checked_out else []
         push = partial(self._push, remote, sha, branch, expected, taken)
@@ -329,6 +329,9 @@ def _not_pushed(branch: str, remote: Remote, said: str) -> RunnerError:
     if re.search(r"stale info|cannot lock ref|fetch first|non-fast-forward|incorrect old value", line + told):
         hint = "somebody else wrote to the branch: look at it, then run it again"
         return RunnerError(Phase.PUBLISH, Reason.BRANCH_MOVED, message, hint=hint)
+    if re.search(r"GH00[0-9]|GH01[0-9]|[Pp]rotected branch|[Rr]epository rule", said):
+        hint = "let the bot push branches below skillrunner/, by the rules or rulesets of the repository"
+        return RunnerError(Phase.PUBLISH, Reason.BRANCH_PROTECTED, message, hint=hint)
     if re.search(r"denied|permission|not allowed|without .workflows?. permission", said, re.IGNORECASE):
         hint = "give the token write access to contents, then try `skillrunner doctor`"
         return RunnerError(Phase.PUBLISH, Reason.FORGE_DENIED, message, hint=hint)

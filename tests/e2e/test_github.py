@@ -146,7 +146,7 @@ def test_labels_that_may_not_be_made_fail_nothing(ready: Project, github: GitHub
     (pull,) = pulls(github, ready)
     assert pull["labels"] == []
     shown = ready.skillrunner("show", "latest", "--json").out
-    assert "the labels documentation were not set" in shown
+    assert "the label documentation was not set" in shown
     github.fault = None
     assert "nothing_to_do" in run(ready)
     assert [label["name"] for label in pulls(github, ready)[0]["labels"]] == ["documentation"]

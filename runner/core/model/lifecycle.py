@@ -81,6 +81,9 @@ class Reason(StrEnum):
     HUMAN_COMMIT = "human_commit"
     CLOSED_BY_HUMAN = "closed_by_human"
     BRANCH_MOVED = "branch_moved"
+    LEFT_ALONE = "left_alone"  # a label, the merge queue or an option says that nothing is pushed there now
+    BASE_GONE = "base_gone"  # the branch that it goes to was deleted or renamed
+    BRANCH_PROTECTED = "branch_protected"  # a rule of the repository refuses the push
     # the runner and its surroundings
     INVALID_CONFIG = "invalid_config"
     NOT_A_REPOSITORY = "not_a_repository"

@@ -185,6 +185,10 @@ class Forge(Protocol):
     def add_labels(self, number: int, labels: Sequence[str]) -> None:
         """Add labels to those that a pull request has."""
 
+    def make_label(self, name: str) -> None:
+        """Make a label that the repository does not have; one that it has stays as it is."""
+        return
+
     def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
         """Ask for reviews ("login" or "org/team"); return warnings, a bad reviewer fails nothing."""
         return [f"{reviewer} was not asked for a review: {self.name} has none" for reviewer in reviewers]
@@ -217,6 +221,10 @@ class Forge(Protocol):
     def comments(self, number: int) -> Sequence[Comment]:
         """What was said on a pull request, oldest first."""
         return ()
+
+    def is_queued(self, number: int) -> bool:
+        """Whether it waits in a merge queue, which a push would take it out of."""
+        return False
 
     def was_reopened(self, number: int) -> bool | None:
         """Whether somebody has ever opened a closed pull request again; None: the forge cannot tell."""

@@ -16,6 +16,7 @@ from runner.clients.github.api import INSIDERS, GitHubApi, is_own_branch
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
+from runner.core.payload import value_at
 from runner.core.retrying import retry
 from runner.publish.forges import (
     Comment,
@@ -202,6 +203,13 @@ class GitHubForge(Forge):
             path, data = f"/issues/{number}/labels", {"labels": list(labels)}
             self._settled(partial(self.api.call, "POST", path, data, repeatable=True))
 
+    def make_label(self, name: str) -> None:
+        try:
+            self.api.call("POST", "/labels", {"name": name, "color": "ededed"}, repeatable=True)
+        except RunnerError as error:
+            if error.reason is not Reason.FORGE_REJECTED:  # 422: it is there
+                raise
+
     def remove_label(self, number: int, label: str) -> None:
         try:
             self.api.call("DELETE", f"/issues/{number}/labels/{quote(label, safe='')}")
@@ -225,6 +233,21 @@ class GitHubForge(Forge):
     def comments(self, number: int) -> Sequence[Comment]:
         found = self.api.pages(f"/issues/{number}/comments")
         return [Comment(author=_login(item), body=item.get("body") or "") for item in found]
+
+    def is_queued(self, number: int) -> bool:
+        """REST does not tell, and an older server has no merge queue."""
+        owner, name = self.api.repository.split("/")
+        query = (
+            f"query($owner: String!, $name: String!) {{ repository(owner: $owner, name: $name)"
+            f" {{ pullRequest(number: {number}) {{ mergeQueueEntry {{ id }} }} }} }}"
+        )
+        try:
+            found = self.api.graphql(query, owner=owner, name=name)
+        except RunnerError as error:
+            if error.reason not in (Reason.FORGE_REJECTED, Reason.FORGE_NOT_FOUND):
+                raise
+            return False
+        return value_at(found, "repository", "pullRequest", "mergeQueueEntry") is not None
 
     def was_reopened(self, number: int) -> bool | None:
         """We never open one again, so whoever did is somebody else."""

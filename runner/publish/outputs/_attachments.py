@@ -40,11 +40,25 @@ def _labelled(
     try:
         forge.add_labels(pull.number, missing)
     except RunnerError as error:
-        refused = error.reason in _REFUSED
-        what = "make them in the repository" if refused else "the next run tries it again"
-        offer.warn(f"the labels {', '.join(missing)} were not set on {pull.url}: {error.message}; {what}")
-        return (*done, *(label for label in new if label not in missing))
+        unset = {label for label in missing if not _is_set_alone(offer, pull, label, error, forge)}
+        return (*done, *(label for label in new if label not in unset))
     return (*done, *new)
+
+
+def _is_set_alone(
+    offer: "Offer", pull: "PullRequest", label: str, error: RunnerError, forge: "Forge"
+) -> bool:
+    """Set one label of those that were refused together, and make it where it does not exist."""
+    try:
+        if error.reason not in _REFUSED:
+            raise error
+        forge.make_label(label)
+        forge.add_labels(pull.number, [label])
+    except RunnerError as refused:
+        what = "make it in the repository" if refused.reason in _REFUSED else "the next run tries it again"
+        offer.warn(f"the label {label} was not set on {pull.url}: {refused.message}; {what}")
+        return False
+    return True
 
 
 def _asked(

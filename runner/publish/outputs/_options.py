@@ -7,7 +7,7 @@ from pydantic import Field
 from runner.config.documents import Many, Model, Text
 from runner.config.zones import Zone
 from runner.core.model import OutputSpec
-from runner.core.units import Maybe
+from runner.core.units import Duration, Maybe
 from runner.publish.outputs._item import ID
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -47,6 +47,24 @@ class PullRequestOptions(Model):
         default=(), description='Who is asked for a review: "login", or "org/team"'
     )
     draft: bool = Field(default=True, description="Whether it opens as a draft")
+    commit: Maybe[Text] = Field(
+        default=None, description="Template of the first line of the commit; default: the title"
+    )
+    co_authors: Annotated[Many[Text], Field(max_length=20)] = Field(
+        default=(), description='Templates of who gets a Co-authored-by: "Name <mail@example.com>"'
+    )
+    signoff: bool = Field(
+        default=False, description="Whether the commit has a Signed-off-by of the bot that commits (DCO)"
+    )
+    rebase: Literal["conflict", "behind", "never"] = Field(
+        default="conflict",
+        description="When the same change is made anew on a base that has moved: where the two conflict,"
+        " as soon as the branch is behind, or never",
+    )
+    stop_after: Maybe[Duration] = Field(
+        default=None,
+        description="How long after its opening it is kept up to date; default: always",
+    )
     max_open: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=5, description="How many of the skill's may be open in the repository before no run starts"
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.publish.outputs import _marker
+from runner.publish.outputs._labels import TAKE_OVER, has_label
 from runner.publish.outputs._target import Target, key_of
 from runner.publish.signing import is_forged_comment, sign_comment
 
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from runner.publish.forges import Forge, PullRequest
     from runner.publish.outputs import Offer
     from runner.publish.outputs._commits import BranchCommits
-
-TAKE_OVER = "skillrunner:take-over"
-"""The label by which a person gives a branch back to us, with what others have committed there."""
 
 _COMMAND = re.compile(r"^/skillrunner take-over ([0-9a-f]{7,64})\s*$", re.MULTILINE)
 _WRITERS = ("write", "maintain", "admin")
@@ -90,17 +88,13 @@ def respect_readiness(offer: "Offer", target: Target) -> None:
 
 def _is_given_back(pull: "PullRequest", head: str, forge: "Forge") -> bool:
     """By the label, which needs rights, or by a comment that names the newest commit, of who may write."""
-    if is_labelled(pull):
+    if has_label(pull, TAKE_OVER):
         return True
     return any(
         head.startswith(named[-1]) and forge.permission(comment.author) in _WRITERS
         for comment in forge.comments(pull.number)
         if (named := _COMMAND.findall(_marker.unix_lines(comment.body)))
     )
-
-
-def is_labelled(pull: "PullRequest") -> bool:
-    return TAKE_OVER in (label.casefold() for label in pull.labels)
 
 
 def _leave_a_note(offer: "Offer", pull: "PullRequest", head: str, forge: "Forge") -> None:

@@ -70,13 +70,13 @@ class Target:
 
 
 def find_target(offer: "Offer", forge: "Forge", changeset: "Changeset") -> Target:
-    """What is there now. Raises RunnerError REF_NOT_FOUND where the base is gone."""
+    """What is there now. Raises RunnerError BASE_GONE where the base is gone."""
     remote, name = forge.remote(), branch(offer.spec.skill.name, key_of(offer.spec, offer.output))
     base, head = changeset.remote_heads(remote, offer.spec.base_ref, name)
     if base is None:
         raise RunnerError(
             Phase.PUBLISH,
-            Reason.REF_NOT_FOUND,
+            Reason.BASE_GONE,
             f"the base branch {offer.spec.base_ref} is gone from {remote.url}",
             hint="name the branch in `output.pull_request.base`, or run it again if it was renamed",
         )

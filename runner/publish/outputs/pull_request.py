@@ -6,28 +6,26 @@ request by its branch, and by the hidden marker in the body what was proposed an
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from runner.config.documents import Model
 from runner.core.errors import RunnerError
 from runner.core.model import OutputSpec, Phase, Reason, Receipt, RunSpec
-from runner.publish.outputs import RUN_TRAILER, Offer, Output, Start, _limits, _marker, _people
+from runner.publish.outputs import RUN_TRAILER, Offer, Output, Start, _limits, _marker, _people, _rebase
 from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
-from runner.publish.outputs._commits import BranchCommits
+from runner.publish.outputs._labels import HOLD, has_label, orders
 from runner.publish.outputs._marker import Marker, branch
+from runner.publish.outputs._message import commit_message, title_of
 from runner.publish.outputs._options import Declaration, PullRequestOptions
 from runner.publish.outputs._target import Target, find_target, key_of
-from runner.publish.outputs.escape import one_line
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
     from collections.abc import Callable, Sequence
 
     from runner.publish.forges import Forge, PullRequest
     from runner.workspace.changeset import Changeset, Conflict
-
-_SKILL = "Skillrunner-Skill"
-_TITLE = 200
 
 
 class PullRequestOutput(Output):
@@ -76,15 +74,18 @@ def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     tree = _tree(offer, target, changeset)
     _people.respect_a_closed_one(offer, target, forge)
     _people.respect_another_key(offer, target)
+    _rebase.respect_labels(target)
     commits = target.commits(offer, changeset)
     _people.respect_commits(offer, target, forge, commits)
     _people.respect_readiness(offer, target)
-    if target.open is not None and target.marker is not None and _is_proposed(offer, target, commits):
+    is_same = _rebase.is_same_change(offer, target, commits, tree, changeset)
+    if target.open is not None and target.marker is not None and is_same and _is_proposed(offer, target):
         action = "adopted" if _is_of_this_run(offer, target, changeset) else "unchanged"
         _attach(offer, target.open, target.marker, target.open.body, forge)
         return _receipt(offer, target, target.open, target.head or "", action)
+    _rebase.respect_what_is_left_alone(offer, target, forge, changeset)
     offer.stop()
-    sha = _push(offer, target, tree, commits, changeset)
+    sha = target.head if is_same and target.head else _push(offer, target, tree, changeset)
     offer.stop()
     pull, action = _open_or_update(offer, target, sha, forge)
     return _receipt(offer, target, pull, sha, action)
@@ -111,23 +112,16 @@ def _tree(offer: Offer, target: Target, changeset: "Changeset") -> str:
     return tree
 
 
-def _is_same_change(offer: Offer, target: Target, commits: BranchCommits) -> bool:
-    return (
-        commits.as_pushed and target.marker is not None and target.marker.patch == offer.proposal.patch_sha256
-    )
-
-
-def _is_proposed(offer: Offer, target: Target, commits: BranchCommits) -> bool:
-    """Whether the open pull request says all of this already, and so is left as it is."""
+def _is_proposed(offer: Offer, target: Target) -> bool:
+    """Whether the open pull request says of the same change all of this already."""
     found, pull = target.marker, target.open
     return (
         found is not None
         and pull is not None
-        and _is_same_change(offer, target, commits)
         and found.verified == offer.verified
         and (not _is_draft_as_told(pull, found) or pull.draft == _is_draft(offer))
         and (not _has_base_as_told(pull, found) or pull.base == target.base_ref)
-        and not _people.is_labelled(pull)
+        and not orders(pull)
     )
 
 
@@ -151,31 +145,18 @@ def _has_base_as_told(pull: "PullRequest", found: Marker | None) -> bool:
     return found is None or found.base in ("", pull.base)
 
 
-def _push(offer: Offer, target: Target, tree: str, commits: BranchCommits, changeset: "Changeset") -> str:
+def _push(offer: Offer, target: Target, tree: str, changeset: "Changeset") -> str:
     """The commit that the branch is on afterwards; nothing is pushed that is there already."""
-    if target.head is not None and _is_same_change(offer, target, commits):
-        return target.head
     if target.head is not None and changeset.tree_of(target.head) == tree:
         ours = changeset.commits(target.base, target.head)
         if len(ours) == 1 and ours[0].parents == (target.base,):
             return target.head
     sha = changeset.commit(
-        tree, [target.base], _message(offer), offer.bot.name, offer.bot.email, datetime.now(UTC)
+        tree, [target.base], commit_message(offer), offer.bot.name, offer.bot.email, datetime.now(UTC)
     )
     offer.say(f"pushing {sha[:12]} to {target.branch}")  # on the record before it is out
     changeset.push(target.remote, sha, target.branch, target.head)
     return sha
-
-
-def _message(offer: Offer) -> str:
-    spec = offer.spec
-    version = spec.skill.commit or spec.skill.digest
-    trailers = f"{_SKILL}: {spec.skill.name}@{version[:12]}\n{RUN_TRAILER}: {offer.run_id}"
-    return f"{_title(offer)}\n\n{one_line(spec.skill.description, 400)}\n\n{trailers}\n"
-
-
-def _title(offer: Offer) -> str:
-    return one_line(str(offer.output.options["title"]), _TITLE)
 
 
 def _open_or_update(offer: Offer, target: Target, sha: str, forge: "Forge") -> "tuple[PullRequest, str]":
@@ -187,7 +168,7 @@ def _open_or_update(offer: Offer, target: Target, sha: str, forge: "Forge") -> "
     made = _new_marker(offer, sha)
     text = body(offer, made)
     new = NewPullRequest(
-        branch=target.branch, base=target.base_ref, title=_title(offer), body=text, draft=_is_draft(offer)
+        branch=target.branch, base=target.base_ref, title=title_of(offer), body=text, draft=_is_draft(offer)
     )
     pull, created = forge.create(new)
     if not created:
@@ -205,7 +186,7 @@ def _new_marker(offer: Offer, sha: str) -> Marker:
         head=sha,
         patch=offer.proposal.patch_sha256,
         verified=offer.verified,
-        title=_marker.digest(_title(offer)),
+        title=_marker.digest(title_of(offer)),
         base=offer.spec.base_ref,
         draft=_is_draft(offer),
     )
@@ -214,7 +195,7 @@ def _new_marker(offer: Offer, sha: str) -> Marker:
 def _update(offer: Offer, target: Target, pull: "PullRequest", sha: str, forge: "Forge") -> None:
     """Bring an open pull request up to date, but for what a person has changed in it."""
     made, found = _new_marker(offer, sha), _marker.of_branch(pull.body, target.branch, offer.signer)
-    title = _title(offer)
+    title = title_of(offer)
     if found is not None:
         reopened = found.reopened or found.ended  # it is open, so somebody has opened it again
         made = replace(made, labels=found.labels, reviewers=found.reviewers, reopened=reopened)
@@ -247,8 +228,8 @@ def _try(offer: Offer, change: "Callable[[], None]") -> bool:
 
 def _attach(offer: Offer, pull: "PullRequest", marker: Marker, text: str, forge: "Forge") -> None:
     """Labels and reviewers; then the body says which of them were set, so that no run sets them twice."""
-    if _people.is_labelled(pull):
-        _try(offer, lambda: forge.remove_label(pull.number, _people.TAKE_OVER))
+    for label in orders(pull):
+        _try(offer, partial(forge.remove_label, pull.number, label))
     written = _marker.read(text, offer.signer) or marker
     made = attach(offer, pull, written, forge)
     if made != written:
@@ -263,6 +244,9 @@ def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changese
         return None
     if why := _why_to_stay_open(pull, found, forge):
         offer.warn(f"{pull.url} is needed no more, and stays open, {why}")
+        return None
+    if has_label(pull, HOLD):
+        offer.warn(f"{pull.url} is needed no more, and stays open, as it has the label {HOLD}")
         return None
     if target.commits(offer, changeset).others:
         offer.warn(f"{pull.url} is needed no more, and stays open, as others have committed there")

@@ -20,7 +20,7 @@ _REFUSED_BY_FORGE = (
 )
 """What it refuses for good of one item keeps no other from being published."""
 
-_REFUSED_BY_PEOPLE = (Reason.CLOSED_BY_HUMAN, Reason.HUMAN_COMMIT)
+_REFUSED_BY_PEOPLE = (Reason.CLOSED_BY_HUMAN, Reason.HUMAN_COMMIT, Reason.LEFT_ALONE)
 """A person's no to one output is none to the others."""
 
 

@@ -1,15 +1,19 @@
 """How our pull requests behave among people: one test for each point, and it carries the point's number."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.model import (
     Allowance,
+    Check,
     FileChange,
+    Phase,
     Reason,
     Repository,
     RunState,
@@ -17,6 +21,7 @@ from runner.core.model import (
 from runner.core.model.decision import Actor, Cause, Decision, Event, Facts, History, Verdict
 from runner.core.units import Rate
 from runner.publish.forges import NewPullRequest, PullRequest
+from runner.publish.forges.github import GitHubForge
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, _marker
 from runner.publish.outputs._limits import reached_limit, shut_window
@@ -45,6 +50,24 @@ TEXT = "---\nname: docs\ndescription: Keep the docs\n---\n\nDo it.\n"
 def skill(output: str, on: str = 'on: {schedule: [{cron: "0 * * * *"}]}') -> Skill:
     head = f'version: 1\n{on}\nharness: {{kind: command, command: ["true"]}}\n'
     return the_skill(folder(f"{head}output: {{pull_request: {{title: t, {output}}}}}\n", TEXT))
+
+
+class FakeApi(GitHubApi):
+    """Answers as GitHub does, and keeps what it was asked."""
+
+    def __init__(self, graphql: Any = None, answers: Callable[[str, str, Any], Any] | None = None) -> None:
+        super().__init__(api_url="https://api.invalid", repository="o/r", token=lambda: "t")
+        self.told, self.answers, self.asked = graphql, answers, list[str]()
+
+    @property
+    def forge(self) -> GitHubForge:
+        return GitHubForge(self, "https://git.invalid", "GITHUB_TOKEN")
+
+    def graphql(self, query: str, **variables: str) -> Any:
+        self.asked.append(query)
+        if isinstance(self.told, Reason):
+            raise RunnerError(Phase.PUBLISH, self.told, "GitHub said no")
+        return self.told
 
 
 def pull(number: int, **changes: Any) -> PullRequest:
@@ -206,6 +229,138 @@ def test_b07_an_hourly_limit_counts_closed_ones_and_tells_when_the_next_may_come
     assert reached_limit(options, "skillrunner/docs/new", found[1:], NOW) == ""
 
 
+# --- B8 and B9: when an open one is pushed to again ---------------------------------------------------
+
+
+def moved(here: Here, files: dict[str, bytes]) -> str:
+    """The base has moved, and the mirror knows."""
+    sha = commit(here.scene.source, files)
+    here.scene.mirror.fetch(here.scene.remote)
+    return sha
+
+
+ELSEWHERE = {"docs/a.md": b"zero\none\ntwo\nthree\n", "src/app.py": b"print('moved')\n"}
+"""What moves the base, and does not touch the last line of docs/a.md."""
+
+
+def at_the_end(here: Here) -> bytes:
+    """The file as the base has it, with our line at its end."""
+    return git(here.scene.source, "show", "main:docs/a.md").encode() + b"\nfour\n"
+
+
+@pytest.mark.parametrize(
+    ("rebase", "action", "is_rebased"),
+    [("conflict", "unchanged", False), ("behind", "updated", True), ("never", "unchanged", False)],
+)
+def test_b08_a_base_that_moved_is_a_push_only_where_the_skill_wants_it(
+    here: Here, rebase: str, action: str, is_rebased: bool
+) -> None:
+    """The patch of the second run differs from that of the first, and makes the same change all the same."""
+    options = {"rebase": rebase}
+    here.publish(here.offer({"docs/a.md": at_the_end(here)}, options=options))
+    now = moved(here, ELSEWHERE)
+    again = here.publish(here.offer({"docs/a.md": at_the_end(here)}, run_id="run-2", options=options))
+    assert again.action == action
+    assert here.changeset.is_ancestor(now, here.head()) is is_rebased
+    assert len(here.log("--format=%H", f"main..{BRANCH}")) == 1
+
+
+def test_b08_a_conflict_is_made_anew_on_the_new_base_unless_never_is_said(here: Here) -> None:
+    options = {"rebase": "never"}
+    first = here.publish(here.offer({"docs/a.md": b"ours\n"}, options=options))
+    now = moved(here, {"docs/a.md": b"theirs\n"})
+    again = here.offer({"docs/a.md": b"ours, again\n"}, run_id="run-2", options=options)
+    error = refused(lambda: here.publish(again))
+    assert (error.reason, error.end.state) == (Reason.LEFT_ALONE, RunState.NOTHING_TO_DO)
+    assert error.message == f"{first.url} is left as it is: it conflicts with main, and `rebase` is never"
+    assert error.hint.endswith("skillrunner pr label 1 skillrunner:rebase)")
+    assert here.head() == first.sha
+    here.forge.add_labels(1, ["skillrunner:rebase", "mine"])
+    assert here.publish(again).action == "updated"
+    assert here.changeset.is_ancestor(now, here.head())
+    assert here.pulls()[0].labels == ("mine",)
+
+
+def test_b08_what_is_open_for_too_long_is_left_as_it_is(here: Here) -> None:
+    first = here.publish(here.offer())
+    long_ago = (datetime.now(UTC) - timedelta(days=31)).isoformat()
+    here.forge.table.update(1, created_at=long_ago)
+    offer = here.offer(NEWER, run_id="run-2", options={"stop_after": 30 * 86_400.0})
+    error = refused(lambda: here.publish(offer))
+    assert error.reason is Reason.LEFT_ALONE
+    assert error.message.endswith("it is open for 31 days, and `stop_after` is 30 days")
+    assert here.head() == first.sha
+    here.forge.add_labels(1, ["skillrunner:rebase"])
+    assert here.publish(offer).action == "updated"
+
+
+def test_b09_what_is_in_the_merge_queue_is_not_pushed_to(here: Here) -> None:
+    class Queue(LocalForge):
+        def is_queued(self, number: int) -> bool:
+            return number == 1
+
+    first, (before,) = here.publish(here.offer()), here.pulls()
+    forge = here.forge_of(Queue)
+    error = refused(lambda: publish(here.offer(NEWER, run_id="run-2"), forge, here.changeset))
+    assert error.reason is Reason.LEFT_ALONE
+    assert "it is in the merge queue" in error.message
+    assert (here.head(), here.pulls()) == (first.sha, [before])
+    assert publish(here.offer(run_id="run-3"), forge, here.changeset).action == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("answer", "queued"),
+    [
+        ({"repository": {"pullRequest": {"mergeQueueEntry": {"id": "x"}}}}, True),
+        ({"repository": {"pullRequest": {"mergeQueueEntry": None}}}, False),
+        (Reason.FORGE_REJECTED, False),  # a server whose schema has no such field
+    ],
+)
+def test_b09_github_tells_by_graphql_what_is_in_the_merge_queue(answer: Any, queued: bool) -> None:
+    api = FakeApi(graphql=answer)
+    assert api.forge.is_queued(7) is queued
+    assert "pullRequest(number: 7) { mergeQueueEntry { id } }" in api.asked[0]
+
+
+# --- B13 and B14: what a commit and a body say -------------------------------------------------------
+
+
+def message(here: Here) -> list[str]:
+    return here.log("-1", "--format=%B", BRANCH)
+
+
+def test_b13_the_sign_off_is_the_last_trailer_and_matches_the_committer(here: Here) -> None:
+    here.publish(here.offer(options={"signoff": True}))
+    assert message(here)[-1] == "Signed-off-by: bot <bot@example.com>"
+    assert here.log("-1", "--format=Signed-off-by: %cn <%ce>", BRANCH) == [message(here)[-1]]
+    assert here.log("-1", "--format=%(trailers:key=Signed-off-by,valueonly)", BRANCH)[0] == (
+        "bot <bot@example.com>"
+    )
+
+
+def test_b14_a_long_body_keeps_whole_sections_and_our_marker(here: Here) -> None:
+    checks = tuple(
+        Check(command=f"make {at}", exit_code=0, duration=1, output="x" * 5_000, ok=True) for at in range(60)
+    )
+    offer = here.offer(checks=checks, options={"body": "Look. " * 20_000})
+    changes = tuple(FileChange(path=f"docs/{at}{'x' * 150}.md", change="added") for at in range(90))
+    proposal = replace(offer.proposal, changes=changes, summary="I did it. @ada fixes #1 " * 10_000)
+    here.publish(replace(offer, proposal=proposal))
+    (made,) = here.pulls()
+    assert len(made.body) <= 65_536
+    found = _marker.read(made.body)
+    assert found is not None
+    assert found.key == "v1"
+    headings = [line for line in made.body.splitlines() if line.startswith("### ")]
+    assert headings == ["### Why", "### What", "### Files", "### Evidence"]
+    assert made.body.count("```") % 2 == 0
+    assert "@ada" not in made.body
+    assert "fixes #1" not in made.body
+    footer = made.body[made.body.index("\n---\n") :]
+    assert "run run-1 · skill docs@cccccccccccc" in footer
+    assert "Push a commit here and it is left alone" in footer
+
+
 # --- B16 to B20 -------------------------------------------------------------------------------------
 
 
@@ -314,7 +469,7 @@ def test_b21_many_repositories_start_no_more_than_the_rate_says() -> None:
     assert len(admit(later, 9, AdmissionLimits(total_rate=Rate(5, 60)))) == 5
 
 
-# --- B22 to B28 -------------------------------------------------------------------------------------
+# --- B17, B23 to B28 ---------------------------------------------------------------------------------
 
 
 def test_b25_an_empty_change_is_no_pull_request_and_the_run_says_so(here: Here) -> None:
@@ -322,3 +477,110 @@ def test_b25_an_empty_change_is_no_pull_request_and_the_run_says_so(here: Here) 
     error = refused(lambda: here.publish(here.offer(NEWER)))
     assert (error.reason, error.end.state) == (Reason.NO_CHANGES, RunState.NOTHING_TO_DO)
     assert (here.pulls(), error.message) == ([], "the change is already in main")
+
+
+@pytest.mark.parametrize(("options", "ok", "draft"), [({}, True, True), ({"draft": False}, True, False)])
+def test_b17_it_opens_as_a_draft_unless_the_skill_says_otherwise(
+    here: Here, options: dict[str, Any], ok: bool, draft: bool
+) -> None:
+    checks = (Check(command="make", exit_code=0, duration=1, output="", ok=ok),)
+    here.publish(here.offer(options=options, checks=checks))
+    assert here.pulls()[0].draft is draft
+
+
+@pytest.mark.parametrize("label", ["skillrunner:hold", "Skillrunner:Stop-Updating"])
+def test_b23_labels_keep_us_away_until_they_are_taken_away(here: Here, label: str) -> None:
+    first, _ = here.publish(here.offer()), here.forge.add_labels(1, [label])
+    (before,) = here.pulls()
+    for files in (None, NEWER):
+        error = refused(lambda files=files: here.publish(here.offer(files, run_id="run-2")))  # type: ignore[misc]
+        assert (error.reason, error.end.state) == (Reason.LEFT_ALONE, RunState.NOTHING_TO_DO)
+        assert error.hint == f"to have it kept up to date again, take the label {label.lower()} away"
+    assert (here.head(), here.pulls()) == (first.sha, [before])
+    withdrawn = OUTPUTS.get("pull_request").withdraw(here.offer(run_id="run-3"), here.forge, here.changeset)
+    assert (withdrawn is None) is (label == "skillrunner:hold")
+
+
+def test_b23_the_label_rebase_makes_the_same_change_anew_once(here: Here) -> None:
+    here.publish(here.offer())
+    now = moved(here, {"src/app.py": b"print('moved')\n"})
+    here.forge.add_labels(1, ["skillrunner:rebase"])
+    assert here.publish(here.offer(run_id="run-2")).action == "updated"
+    assert git(here.scene.source, "rev-parse", f"{BRANCH}~1") == now
+    assert here.pulls()[0].labels == ()
+    moved(here, {"src/app.py": b"print('moved again')\n"})
+    assert here.publish(here.offer(run_id="run-3")).action == "unchanged"
+
+
+def test_b23_the_label_run_starts_a_skill_that_listens_for_it() -> None:
+    one = skill("limits_for: all", "on: {pull_request: {types: [labeled], labels: ['skillrunner:run']}}")
+    found = []
+    for name in ("skillrunner:run", "other"):
+        payload = {
+            "action": "labeled",
+            "label": {"name": name},
+            "pull_request": {"number": 7, "labels": [{"name": "skillrunner:run"}]},
+        }
+        event = Event(kind="pull_request", key=f"p:{name}", at=NOW, payload=payload, subject="#7")
+        found += decide_event({"docs": one}, event, Facts(actor=WRITER), History(), NOW)
+    assert [one.verdict for one in found] == [Verdict.STARTED, Verdict.SKIPPED]
+
+
+def test_b26_the_first_line_of_the_commit_has_a_template_of_its_own(here: Here) -> None:
+    here.publish(here.offer(options={"title": "Update the docs", "commit": "docs(api): update #7"}))
+    assert message(here)[0] == "docs(api): update #\u200b7"
+    assert here.pulls()[0].title == "Update the docs"
+
+
+def test_b27_trailers_name_skill_run_and_co_authors(here: Here) -> None:
+    people = ("Ada L <ada@example.com>", "nobody", "Eve <e@x>\nSigned-off-by: Eve <e@x>")
+    here.publish(here.offer(options={"co_authors": people, "signoff": True}))
+    assert message(here)[-5:] == [
+        "",
+        "Skillrunner-Skill: docs@cccccccccccc",
+        "Skillrunner-Run: run-1",
+        "Co-authored-by: Ada L <ada@example.com>",
+        "Signed-off-by: bot <bot@example.com>",
+    ]
+    assert [line for line in here.said if line.startswith("no Co-authored-by for ")] == [
+        "no Co-authored-by for 'nobody': it should be like Name <mail@example.com>",
+        (
+            "no Co-authored-by for 'Eve <e@x>\\nSigned-off-by: Eve <e@x>': it should be like"
+            " Name <mail@example.com>"
+        ),
+    ]
+
+
+# --- ends of their own ------------------------------------------------------------------------------
+
+
+def test_a_base_that_is_gone_and_a_branch_that_is_protected_are_ends_of_their_own(here: Here) -> None:
+    hook = here.scene.source / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'GH013: Repository rule violations found' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    offer = here.offer()
+    error = refused(lambda: here.publish(offer))
+    assert (error.reason, error.end.state) == (Reason.BRANCH_PROTECTED, RunState.BLOCKED)
+    git(here.scene.source, "branch", "-m", "main", "trunk")
+    error = refused(lambda: here.publish(offer))
+    assert (error.reason, error.end.state) == (Reason.BASE_GONE, RunState.SUPERSEDED)
+
+
+def test_a_label_that_is_refused_keeps_no_other_away(here: Here) -> None:
+    made = list[str]()
+
+    class Picky(LocalForge):
+        def add_labels(self, number: int, labels: Any) -> None:
+            if {"gone", "odd"} & {*labels} - {*made}:
+                raise RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, "422")
+            LocalForge.add_labels(self, number, labels)
+
+        def make_label(self, name: str) -> None:
+            made.extend([name] if name != "odd" else [])
+
+    warnings = list[str]()
+    offer = here.offer(options={"labels": ["docs", "gone", "odd"]}, warn=warnings.append)
+    assert publish(offer, here.forge_of(Picky), here.changeset).action == "created"
+    assert here.pulls()[0].labels == ("docs", "gone")
+    assert warnings == [f"the label odd was not set on {here.pulls()[0].url}: 422; make it in the repository"]

@@ -63,6 +63,11 @@ def test_what_a_skill_may_say_and_need_not() -> None:
         "labels": (),
         "reviewers": (),
         "draft": True,
+        "commit": None,
+        "co_authors": (),
+        "signoff": False,
+        "rebase": "conflict",
+        "stop_after": None,
         "max_open": 5,
         "max_hourly": 5,
         "window": None,
@@ -436,7 +441,7 @@ def test_a_base_that_is_gone_is_named(here: Here) -> None:
     offer = here.offer()
     git(here.scene.source, "branch", "-m", "main", "trunk")
     error = refused(lambda: here.publish(offer))
-    assert error.reason is Reason.REF_NOT_FOUND
+    assert error.reason is Reason.BASE_GONE
     assert "the base branch main is gone" in error.message
 
 
@@ -626,9 +631,9 @@ class Grumbling(LocalForge):
 @pytest.mark.parametrize(
     ("reason", "advice"),
     [
-        (Reason.FORGE_DENIED, "make them in the repository"),
-        (Reason.FORGE_REJECTED, "make them in the repository"),
-        (Reason.FORGE_NOT_FOUND, "make them in the repository"),
+        (Reason.FORGE_DENIED, "make it in the repository"),
+        (Reason.FORGE_REJECTED, "make it in the repository"),
+        (Reason.FORGE_NOT_FOUND, "make it in the repository"),
         (Reason.FORGE_UNAVAILABLE, "the next run tries it again"),
         (Reason.FORGE_RATE_LIMITED, "the next run tries it again"),
     ],
@@ -643,7 +648,8 @@ def test_what_cannot_be_attached_fails_nothing_is_told_and_tried_again(
     receipt = publish(offer, forge, here.changeset)
     assert receipt.action == "created"
     told = [
-        f"the labels x, y were not set on {receipt.url}: no label; {advice}",
+        f"the label x was not set on {receipt.url}: no label; {advice}",
+        f"the label y was not set on {receipt.url}: no label; {advice}",
         "ada is nobody",
         "bob is nobody",
     ]

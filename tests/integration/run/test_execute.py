@@ -467,7 +467,7 @@ def test_labels_that_were_refused_are_a_warning_of_a_run_that_succeeds(scene: Sc
     assert end.state is RunState.SUCCEEDED
     stored = [event.message for _, event in scene.store.events(run_id) if event.is_warning]
     assert len(stored) == 1
-    assert stored[0].startswith("the labels docs were not set on ")
+    assert stored[0].startswith("the label docs was not set on ")
     shown = "\n".join(show.lines(scene.store, scene.store.run(run_id)))
     assert f"warning     {stored[0]}" in shown
 

@@ -206,7 +206,7 @@ def test_a_branch_in_the_way_is_named(changeset: Changeset, base: str, source: P
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ("GH006: Protected branch update failed", Reason.FORGE_REJECTED),
+        ("GH006: Protected branch update failed", Reason.BRANCH_PROTECTED),
         ("permission denied", Reason.FORGE_DENIED),
     ],
 )

@@ -52,9 +52,9 @@ def test_the_summary_shows_an_answer_where_nothing_was_published() -> None:
 
 
 def test_the_summary_says_what_did_not_go_with_what_was_published() -> None:
-    warned = replace(result(PULL), warnings=("the labels a|b were not set on https://g/o/r/pull/7: no",))
+    warned = replace(result(PULL), warnings=("the label a|b was not set on https://g/o/r/pull/7: no",))
     shown = "\n".join(_runs([warned], ""))
-    assert "- **docs**, warning: the labels a\\|b were not set on https://g/o/r/pull/7: no" in shown
+    assert "- **docs**, warning: the label a\\|b was not set on https://g/o/r/pull/7: no" in shown
 
 
 def test_the_actions_outputs_name_the_pull_request_among_others() -> None:
