@@ -348,7 +348,7 @@ def test_b14_a_long_body_keeps_whole_sections_and_our_marker(here: Here) -> None
     here.publish(replace(offer, proposal=proposal))
     (made,) = here.pulls()
     assert len(made.body) <= 65_536
-    found = _marker.read(made.body)
+    found = _marker.read(made.body, NO_KEY)
     assert found is not None
     assert found.key == "v1"
     headings = [line for line in made.body.splitlines() if line.startswith("### ")]
