@@ -19,7 +19,6 @@ DEFAULT_WINDOW = timedelta(hours=6)
 MAX_SLOTS = 10_000
 """Slots of one schedule line that get a decision each; all earlier ones share one decision."""
 
-_RANKS = {name: rank for rank, name in enumerate(("none", "read", "triage", "write", "maintain", "admin"))}
 _SPARE = timedelta(minutes=15)  # for the workspace and for publishing, which the skill's limits do not cover
 
 
@@ -189,10 +188,8 @@ def _actor_refusal(skill: Skill, option: TriggerOptions | None, facts: Facts) ->
     who, wanted = facts.actor, option.actor_rule if option else None
     if who is None or wanted is None:
         return ""
-    if who.bot and (refused := wanted.bot_refusal(who.login)):
+    if refused := wanted.refusal(who):
         return refused
-    if not who.bot and _RANKS.get(who.permission, 0) < _RANKS[wanted.permission]:
-        return f"{who.login} has the permission `{who.permission}`, and `{wanted.permission}` is needed"
     if facts.is_fork and skill.publishes and not {*skill.outputs} & {*skill.options.outputs_for_strangers}:
         outputs = " and ".join(skill.outputs)
         return f"the commit comes from a fork: its runs may only read, and the output is {outputs}"

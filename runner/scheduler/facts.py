@@ -14,6 +14,7 @@ from runner.scheduler.event_commit import commit_of, fetch
 from runner.scheduler.loop_guard import OwnIdentity, own_cause
 from runner.skills import Skill
 from runner.triggers import TRIGGERS, CommitRange, TriggerKind
+from runner.triggers.actors import UNKNOWN, association_of
 from runner.workspace.mirror import Mirror
 
 _GONE = frozenset({Reason.REF_NOT_FOUND, Reason.GIT_FAILED, Reason.FORGE_REJECTED})
@@ -53,12 +54,18 @@ def look_up_facts(skills: Mapping[str, Skill], event: Event, sources: FactSource
 
 
 def _actor(event: Event, sources: FactSources) -> Actor:
-    """The actor, with the permission that the forge reports; a payload's `author_association` is no proof."""
+    """The actor, with the permission that the forge reports; a payload's `author_association` proves none."""
     login = text_at(event.payload, "sender", "login")
     kind = text_at(event.payload, "sender", "type") or "User"
     bot = kind != "User" or login.endswith("[bot]")
-    permission = "none" if bot or not login else sources.forge.permission(login)
-    return Actor(login=login or "somebody unknown", bot=bot, permission=permission)
+    permission = UNKNOWN if bot or not login else sources.forge.permission(login)
+    return Actor(
+        login=login or "somebody unknown",
+        bot=bot,
+        permission="none" if permission == UNKNOWN else permission,
+        is_permission_known=permission != UNKNOWN,
+        association=association_of(event.payload),
+    )
 
 
 def _is_strangers(skills: Mapping[str, Skill], event: Event, sources: FactSources) -> bool:

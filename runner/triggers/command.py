@@ -14,11 +14,11 @@ from runner.core.payload import text_at
 from runner.core.units import Maybe
 from runner.triggers import TriggerKind
 from runner.triggers._command_lines import CommandLine, command_lines
+from runner.triggers.actors import PeopleOptions
 from runner.triggers.options import (
     BotNames,
     CommandArguments,
     EventOptions,
-    PeopleOptions,
     PullRequestTreeOptions,
     Tree,
     TriggerOptions,

@@ -12,6 +12,7 @@ from runner.config.options import Glob
 from runner.core.globs import matches
 from runner.core.payload import text_at, value_at
 from runner.core.units import Maybe
+from runner.triggers.actors import ActorOptions, PeopleOptions
 
 REF = r"^(?!!)(?!refs/)(?!/)(?!.*(\.\.|//))[^\s~^:\\]+$"
 
@@ -33,7 +34,6 @@ RefGlob = Annotated[str, AfterValidator(_check_ref), WithJsonSchema({"type": "st
 Globs = Annotated[Many[RefGlob], Field(min_length=1)]
 PathGlobs = Annotated[Many[Glob], Field(min_length=1)]
 Names = Annotated[Many[Text], Field(min_length=1)]
-Bot = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}\[bot\]$")]
 Conclusion = Literal[
     "success",
     "failure",
@@ -46,29 +46,6 @@ Conclusion = Literal[
     "startup_failure",
 ]
 """How a check or a workflow ends, in GitHub's words."""
-
-
-class PeopleOptions(Model):
-    """Which people may start the skill."""
-
-    permission: Literal["none", "read", "triage", "write", "maintain", "admin"] = Field(
-        default="write", description="The least permission on the repository"
-    )
-
-    def bot_refusal(self, login: str) -> str:
-        """Why a bot may not start the skill; empty: it may."""
-        return f"{login} is a bot, and bots give no commands"
-
-
-class ActorOptions(PeopleOptions):
-    """Who may start the skill."""
-
-    bots: Annotated[Many[Bot], Field(max_length=100)] = Field(
-        default=(), description="Bots that may, by their logins", examples=[["renovate[bot]"]]
-    )
-
-    def bot_refusal(self, login: str) -> str:
-        return "" if login in self.bots else f"{login} is a bot: allow it with `actor: {{bots: ['{login}']}}`"
 
 
 Tree = Literal["head", "merge", "base"]

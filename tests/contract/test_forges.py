@@ -24,7 +24,7 @@ from tests.parts.cli import Project
 from tests.parts.github import GitHub, repository
 
 T = TypeVar("T")
-PERMISSIONS = {"none", "read", "triage", "write", "maintain", "admin"}
+PERMISSIONS = {"unknown", "none", "read", "triage", "write", "maintain", "admin"}
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:

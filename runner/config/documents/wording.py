@@ -6,6 +6,7 @@ from typing import Any
 PATTERNS: Mapping[str, str] = {
     r"\S": "not be empty",
     r"^(/|~/)": "be a whole path: /opt/x, or ~/x",
+    r"^[A-Za-z0-9_-]{1,100}(\[bot\])?$": "be a login such as ada or renovate[bot]",
     r"^[a-z][a-z0-9-]{0,38}$": "be a command without its slash, such as docs: a-z, then 0-9 and hyphens too",
     r"^/[a-z0-9][a-z0-9-]{0,38}$": "be a command such as /fix-docs: a slash, then a-z, 0-9 and hyphens",
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "be a name of a-z and 0-9, with single hyphens between them",

@@ -74,6 +74,8 @@ class Actor:
     login: str
     bot: bool
     permission: str  # on the repository: "none", "read", "triage", "write", "maintain" or "admin"
+    is_permission_known: bool = True  # otherwise it is "none" because nobody can tell it
+    association: str = ""  # what the forge says of them: "member", "first_time_contributor"; empty: nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

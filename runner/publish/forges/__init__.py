@@ -251,9 +251,9 @@ class Forge(Protocol):
     def permission(self, login: str) -> str:
         """What `login` may do here: "none", "read", "triage", "write", "maintain" or "admin".
 
-        A forge that cannot tell answers "none": then a trigger with `actor:` starts nothing.
+        A forge that cannot tell answers "unknown": then a trigger with `actor:` starts nothing.
         """
-        return "none"
+        return "unknown"
 
     def permission_notice(self) -> str:
         """What people are told beside a refusal for want of a permission; empty: nothing."""

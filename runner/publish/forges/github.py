@@ -287,15 +287,15 @@ class GitHubForge(Forge):
         return GitHubThreads(self.api, login, partial(_is_by, login))
 
     def permission(self, login: str) -> str:
-        """What `login` may do on the repository: "none", "read", "triage", "write", "maintain" or "admin".
+        """What `login` may do on the repository: "none" to "admin"; "unknown" where GitHub does not say.
 
         GitHub's "Get repository permissions for a user": `permission` knows four of them, `role_name` all.
         """
         try:
             found = self.api.get(f"/collaborators/{login}/permission")
         except RunnerError as error:
-            if error.reason is Reason.FORGE_NOT_FOUND:
-                return "none"
+            if error.reason is Reason.FORGE_NOT_FOUND:  # nobody of this name, or nothing that we may see
+                return "unknown"
             raise
         role = str(found.get("role_name") or "")
         return role if role in ("triage", "maintain") else str(found["permission"])
