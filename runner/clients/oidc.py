@@ -28,6 +28,25 @@ def identity_token(audience: str) -> str:
     return found
 
 
+def is_available() -> bool:
+    """Whether the platform gives this job identity tokens."""
+    return bool(os.environ.get(_URL) and os.environ.get(_TOKEN))
+
+
+def visibility(token: str) -> str:
+    """Who sees the job's repository, as its identity token says: "public", "private", "internal".
+
+    The token comes from the platform itself, over its own connection: its signature is for others to check.
+    """
+    import jwt
+
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        return "unknown"
+    return str(claims.get("repository_visibility", "unknown"))
+
+
 def _asked(url: str, token: str) -> object:
     import requests
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
@@ -111,6 +111,16 @@ class BotSettings(Model):
     )
 
 
+class AttestationSettings(Model):
+    """Who signs what says how a change came about."""
+
+    signer: Literal["auto", "key", "sigstore", "none"] = Field(
+        default="auto",
+        description="key: a key of this machine; sigstore: the job's identity; none: nothing is attested; "
+        "auto: sigstore where it is installed and the job of a public repository has an identity, else key",
+    )
+
+
 class SecretSource(Model):
     """Where one secret comes from: one of these."""
 
@@ -188,6 +198,9 @@ class Config(Model):
         default=BuildSettings.model_construct(), description="How images of Dockerfiles are built"
     )
     bot: BotSettings = Field(default=BotSettings.model_construct(), description="Who commits")
+    attestation: AttestationSettings = Field(
+        default=AttestationSettings.model_construct(), description="Who signs how a change came about"
+    )
     worker: WorkerConfig = Field(
         default=WorkerConfig.model_construct(), description="The daemon that runs what is due"
     )

@@ -10,6 +10,7 @@ from runner.core.model import Phase, Reason
 _OTHERS = 0o077
 _OURS = frozenset(
     {"skillrunner.db", "place", "runs", "mirrors", "workspaces", "reports", "lock", "programs", "prepared"}
+    | {"attestation.key", "apps"}
 )
 """Any of these shows that a folder is one of ours, and no home or /tmp that somebody named by mistake."""
 

@@ -155,6 +155,7 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
     `find` gets secrets from elsewhere than the environment.
     """
     from runner.gateway.model.prices import configured_prices
+    from runner.publish.attestation.signers import choose_signer
     from runner.run.context import RunOptions
 
     kind, gateway, bot = spec.harness.kind, place.config.gateway, place.config.bot
@@ -166,6 +167,7 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
     return RunOptions(
         bot=BotIdentity(name=bot.name, email=bot.email),
         signer=signer,
+        statement_signer=choose_signer(place.config.attestation.signer, place.config.state),
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
         model_key=find(model.key_variable, kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",

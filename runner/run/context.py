@@ -13,6 +13,7 @@ from runner.gateway.model.model_log import ModelLog
 from runner.gateway.model.prices import Prices
 from runner.gateway.model.provider import Fallback
 from runner.harnesses import Harness
+from runner.publish.attestation.signers import StatementSigner
 from runner.publish.forges import Forge
 from runner.publish.outputs import BotIdentity, Output
 from runner.publish.signing import NO_KEY, Signer
@@ -61,6 +62,9 @@ class RunOptions:
 
     bot: BotIdentity
     signer: Signer = NO_KEY  # of hidden marks, in any repository
+    statement_signer: StatementSigner | None = (
+        None  # of what the run states about its work; None: it states nothing
+    )
     secrets: Mapping[str, str] = field(repr=False)  # by name: those that the skill asked for
     model_key: str = field(default="", repr=False)
     model_upstream: str = ""

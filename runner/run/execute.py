@@ -10,6 +10,7 @@ from runner.core.model import End, Phase, Reason, Receipt, RunSpec, RunState
 from runner.run.context import Parts, RunContext, RunOptions
 from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
+from runner.run.stages.attest import attested
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
 from runner.run.stages.judge import judge, save_answer
 from runner.run.stages.publication import Publication, find
@@ -47,7 +48,8 @@ def execute(
         while (
             end := _attempt(RunContext(spec, record, parts, options, attempt, account()))
         ).retryable and attempt < last:
-            record.add_event(f"attempt {attempt} ended: {end.message}; trying again")
+            told = f"attempt {attempt} ended: {end.message}; trying again"
+            record.add_event(told, ended_attempt=attempt, ended=end.message)
             attempt += 1
     except Exception as error:
         end = _bug(error, record.phase)
@@ -123,13 +125,16 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
     ready = Publication(proposal=proposal, patch=harvested.patch, outcome=outcome, checks=checks)
     ready.save(context)
     record.enter_state(RunState.PUBLISHING)
-    return publish(context, ready, changeset)
+    with attested(context, ready, changeset) as stated:
+        return publish(context, stated, changeset)
 
 
 def _publish_kept(context: RunContext, ready: Publication, stack: ExitStack) -> Published:
     """An earlier attempt did all the work and was stopped while it published: only that is done again."""
     context.record.enter_state(RunState.PUBLISHING, "what the attempt before has left is published")
-    return publish(context, ready, stack.enter_context(open_changeset(context)))
+    changeset = stack.enter_context(open_changeset(context))
+    with attested(context, ready, changeset, kept=True) as stated:
+        return publish(context, stated, changeset)
 
 
 def _end_of(published: Published) -> End:

@@ -4,7 +4,7 @@ import errno
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -104,7 +104,7 @@ class RunRecorder:
     def add_refusals(self, refusals: Sequence[Refusal]) -> None:
         self.store.add_refusals(self.run_id, refusals)
         for refusal in refusals:
-            self.add_event(f"refused: {refusal.subject} {refusal.message}")
+            self.add_event(f"refused: {refusal.subject} {refusal.message}", refusal=asdict(refusal))
 
     def add_checks(self, checks: Sequence[Check]) -> None:
         self.store.add_checks(self.run_id, checks)

@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from runner.config.documents import Data
 from runner.config.settings import Config
 from runner.core.model import Proposal, Run, TranscriptEvent
+from runner.publish.attestation.statement import Statement
 from runner.skills.kinds import skill_model
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,6 +27,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         "run": _record("Run", Run),
         "proposal": _record("Proposal", Proposal),
         "transcript": _record("Transcript event", TranscriptEvent),
+        "attestation": _schema("Attestation", Statement.model_json_schema(schema_generator=_Generator)),
     }
 
 

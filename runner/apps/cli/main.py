@@ -39,6 +39,7 @@ VERBS = {
     "attach": "Follow a run, and say what is typed to its agent.",
     "notes": "Show what agents noted for later runs, or forget it.",
     "diff": "Show what a run proposed.",
+    "attest": "Show and verify how what was published came about.",
     "pr": "Work with the pull requests of the local forge.",
     "action": "Decide and run inside a GitHub workflow.",
     "schema": "Print the JSON schema of a file or record.",

@@ -83,7 +83,9 @@ class Recovery:
             told, attempt = f"its worker {taken.owner} is gone: it is tried again", run.attempt + 1
         else:
             told, attempt = "", 0
-        if not told or not RunQueue(self.store).requeue(taken, _event(run, told, self.now()), attempt):
+        if not told or not RunQueue(self.store).requeue(
+            taken, _event(run, told, self.now(), attempt), attempt
+        ):
             told = "lost"
             self.store.mark_lost(run.id, self.now(), taken.owner)
         log.error("run %s of worker %s: %s", run.id, taken.owner, told)
@@ -173,5 +175,9 @@ class Recovery:
                     log.info("no run has used the image %s for long: it is removed", image)
 
 
-def _event(run: Run, message: str, at: datetime) -> RunEvent:
-    return RunEvent(run_id=run.id, at=at, phase=Phase.STORE, state=RunState.QUEUED, message=message)
+def _event(run: Run, message: str, at: datetime, attempt: int) -> RunEvent:
+    """`message` is about the run's attempt, which has ended where `attempt`, the next one, is another."""
+    ended = {"ended_attempt": run.attempt, "ended": message} if attempt > run.attempt else {}
+    return RunEvent(
+        run_id=run.id, at=at, phase=Phase.STORE, state=RunState.QUEUED, message=message, data=ended
+    )

@@ -112,7 +112,14 @@ def _requeue_function(job: RunJob) -> RequeueRun:
         else:
             return False
         told = f"attempt {attempt} ended: {end.message}; the next may begin at {until:%Y-%m-%d %H:%M:%S} UTC"
-        event = RunEvent(run_id=job.run.id, at=now, phase=end.phase, state=RunState.QUEUED, message=told)
+        event = RunEvent(
+            run_id=job.run.id,
+            at=now,
+            phase=end.phase,
+            state=RunState.QUEUED,
+            message=told,
+            data={"ended_attempt": attempt, "ended": end.message},
+        )
         log.info("run %s: %s", job.run.id, told)
         return RunQueue(job.store).requeue(job.claim, event, attempt + 1, until, spent)
 

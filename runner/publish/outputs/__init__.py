@@ -43,6 +43,7 @@ class Offer:
     checks: tuple[Check, ...]
     bot: BotIdentity
     signer: Signer = NO_KEY  # of the hidden marks in this repository
+    work_sha256: str = ""  # digest of what the run states about its work; empty: it states nothing
     again: bool = False  # propose what was closed unmerged
     item: DeclaredOutput | None = None  # the one to publish, of an output with `each`
     position: int = 0  # of the item among those of its kind

@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from runner.publish.attestation.statement import trailer
 from runner.publish.outputs import RUN_TRAILER
 from runner.publish.outputs._options import options_of
 from runner.publish.outputs.escape import one_line
@@ -28,6 +29,7 @@ def commit_message(offer: "Offer") -> str:
     trailers = [
         f"{SKILL_TRAILER}: {spec.skill.name}@{version[:12]}",
         f"{RUN_TRAILER}: {offer.run_id}",
+        *([trailer(offer.work_sha256)] if offer.work_sha256 else []),
         *(f"Co-authored-by: {one}" for one in _people(offer, options.co_authors)),
         *([f"Signed-off-by: {offer.bot.name} <{offer.bot.email}>"] if options.signoff else []),
     ]

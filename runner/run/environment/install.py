@@ -50,11 +50,15 @@ class Install:
     folder: Path  # where all of them are kept
     registry: str = field(default_factory=npm.registry_url)
 
+    @property
+    def exact_version(self) -> str:
+        return self.package.version if self.version == TESTED_VERSION else self.version
+
     def install(self, say: Callable[[str], None]) -> Program:
         """Fetch the package unless it is there, and report that. Raises RunnerError."""
         package, machine = self.package, _machine()
         names = {"machine": machine, "arch": _ARCHES[machine]}
-        version = package.version if self.version == TESTED_VERSION else self.version
+        version = self.exact_version
         place = self.folder / f"{self.name}-{version}-{machine}"
         with safe_fs.os_errors(Phase.SANDBOX):
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ class Publication:
     patch: bytes
     outcome: Outcome
     checks: tuple[Check, ...]
+    work_sha256: str = ""  # digest of what is stated about the work; empty: nothing is
 
     def save(self, context: RunContext) -> None:
         told = {

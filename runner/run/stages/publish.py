@@ -48,6 +48,7 @@ def publish(context: RunContext, ready: Publication, changeset: Changeset) -> Pu
 
 def _publish(context: RunContext, ready: Publication, changeset: Changeset) -> Published:
     whole = _offer(context, ready.proposal, ready.patch, ready.outcome, ready.checks)
+    whole = replace(whole, work_sha256=ready.work_sha256)
     progress = _Progress(known=context.record.receipts())
     with context.record.stage(Phase.PUBLISH):
         for output in context.spec.outputs:

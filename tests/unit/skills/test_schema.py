@@ -42,7 +42,7 @@ def test_the_schemas_are_schemas(name: str) -> None:
 
 def test_the_generator_writes_every_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in write(tmp_path / "new")) == sorted(
-        f"{name}.schema.json" for name in ("skill", "config", "run", "proposal", "transcript")
+        f"{name}.schema.json" for name in ("skill", "config", "run", "proposal", "transcript", "attestation")
     )
 
 
