@@ -132,6 +132,7 @@ def refused(action: Callable[[], object]) -> RunnerError:
 def human(here: Here, email: str = "ada@example.com", message: str = "mine") -> str:
     """A commit on top of what was proposed."""
     head = here.head()
+    here.changeset.fetch(here.forge.remote(), f"+refs/heads/{BRANCH}:refs/looked/{BRANCH}")
     tree = here.changeset.write(head, [Edit("docs/a.md", 0o100644, b"better\n")])
     made = here.changeset.commit(tree, [head], message, "Ada", email, datetime.now(UTC))
     here.changeset.push(here.forge.remote(), made, BRANCH, head)

@@ -18,6 +18,7 @@ from runner.core.model import DoctorLine, Phase, Reason, Remote
 from runner.core.plugins import Family, Plugin
 
 if TYPE_CHECKING:
+    from runner.publish.forges._commits import SignedCommits
     from runner.publish.forges._threads import Threads
     from runner.workspace.changeset import Changeset
 
@@ -221,6 +222,10 @@ class Forge(Protocol):
     def comments(self, number: int) -> Sequence[Comment]:
         """What was said on a pull request, oldest first."""
         return ()
+
+    def signed_commits(self) -> "SignedCommits | None":
+        """Commits that the forge makes and signs; None: it makes none."""
+        return None
 
     def is_queued(self, number: int) -> bool:
         """Whether it waits in a merge queue, which a push would take it out of."""

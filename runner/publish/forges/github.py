@@ -27,6 +27,7 @@ from runner.publish.forges import (
     PullRequest,
     PullRequestCommands,
 )
+from runner.publish.forges._github_commits import GitHubCommits
 from runner.publish.forges._github_threads import GitHubThreads
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
@@ -233,6 +234,9 @@ class GitHubForge(Forge):
     def comments(self, number: int) -> Sequence[Comment]:
         found = self.api.pages(f"/issues/{number}/comments")
         return [Comment(author=_login(item), body=item.get("body") or "") for item in found]
+
+    def signed_commits(self) -> GitHubCommits:
+        return GitHubCommits(self.api)
 
     def is_queued(self, number: int) -> bool:
         """REST does not tell, and an older server has no merge queue."""

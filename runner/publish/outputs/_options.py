@@ -56,6 +56,10 @@ class PullRequestOptions(Model):
     signoff: bool = Field(
         default=False, description="Whether the commit has a Signed-off-by of the bot that commits (DCO)"
     )
+    commits: Literal["git", "api"] = Field(
+        default="git",
+        description="Who makes the commit: git, unsigned, or the forge by its API, which signs it for an App",
+    )
     rebase: Literal["conflict", "behind", "never"] = Field(
         default="conflict",
         description="When the same change is made anew on a base that has moved: where the two conflict,"

@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING, ClassVar
 from runner.config.documents import Model
 from runner.core.errors import RunnerError
 from runner.core.model import OutputSpec, Phase, Reason, Receipt, RunSpec
-from runner.publish.outputs import RUN_TRAILER, Offer, Output, Start, _limits, _marker, _people, _rebase
+from runner.publish.outputs import (
+    RUN_TRAILER,
+    Offer,
+    Output,
+    Start,
+    _limits,
+    _marker,
+    _people,
+    _rebase,
+    _signed,
+)
 from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
+from runner.publish.outputs._commits import BranchCommits
 from runner.publish.outputs._labels import HOLD, has_label, orders
 from runner.publish.outputs._marker import Marker, branch
 from runner.publish.outputs._message import commit_message, title_of
@@ -75,7 +86,8 @@ def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     _people.respect_a_closed_one(offer, target, forge)
     _people.respect_another_key(offer, target)
     _rebase.respect_labels(target)
-    commits = target.commits(offer, changeset)
+    is_left = _signed.is_left_by_this_run(offer, target, tree, changeset)
+    commits = BranchCommits() if is_left else target.commits(offer, changeset)
     _people.respect_commits(offer, target, forge, commits)
     _people.respect_readiness(offer, target)
     is_same = _rebase.is_same_change(offer, target, commits, tree, changeset)
@@ -85,8 +97,9 @@ def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
         return _receipt(offer, target, target.open, target.head or "", action)
     _rebase.respect_what_is_left_alone(offer, target, forge, changeset)
     offer.stop()
-    sha = target.head if is_same and target.head else _push(offer, target, tree, changeset)
+    sha = target.head if is_same and target.head else _push(offer, target, tree, changeset, forge)
     offer.stop()
+    _signed.tell_verification(offer, sha, forge)
     pull, action = _open_or_update(offer, target, sha, forge)
     return _receipt(offer, target, pull, sha, action)
 
@@ -145,12 +158,14 @@ def _has_base_as_told(pull: "PullRequest", found: Marker | None) -> bool:
     return found is None or found.base in ("", pull.base)
 
 
-def _push(offer: Offer, target: Target, tree: str, changeset: "Changeset") -> str:
+def _push(offer: Offer, target: Target, tree: str, changeset: "Changeset", forge: "Forge") -> str:
     """The commit that the branch is on afterwards; nothing is pushed that is there already."""
     if target.head is not None and changeset.tree_of(target.head) == tree:
         ours = changeset.commits(target.base, target.head)
         if len(ours) == 1 and ours[0].parents == (target.base,):
             return target.head
+    if signed := _signed.push_signed(offer, target, tree, changeset, forge):
+        return signed
     sha = changeset.commit(
         tree, [target.base], commit_message(offer), offer.bot.name, offer.bot.email, datetime.now(UTC)
     )

@@ -1,9 +1,15 @@
 """How our pull requests behave among people: one test for each point, and it carries the point's number."""
 
+import base64
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from subprocess import CalledProcessError, check_output
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,6 +27,7 @@ from runner.core.model import (
 from runner.core.model.decision import Actor, Cause, Decision, Event, Facts, History, Verdict
 from runner.core.units import Rate
 from runner.publish.forges import NewPullRequest, PullRequest
+from runner.publish.forges._github_commits import GitHubCommits
 from runner.publish.forges.github import GitHubForge
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, _marker
@@ -33,6 +40,7 @@ from runner.run.limits import refuse_beyond_limits
 from runner.scheduler.admission import AdmissionLimits, QueueState, StartedRun, WaitingRun, admit
 from runner.scheduler.decide import decide_event, decide_slots
 from runner.skills import Skill
+from runner.workspace.changeset import Edit
 from tests.parts.publishing import BRANCH, Here, human, publish, refused
 from tests.parts.repos import commit, git
 from tests.parts.skills import folder, the_skill
@@ -320,6 +328,167 @@ def test_b09_github_tells_by_graphql_what_is_in_the_merge_queue(answer: Any, que
     api = FakeApi(graphql=answer)
     assert api.forge.is_queued(7) is queued
     assert "pullRequest(number: 7) { mergeQueueEntry { id } }" in api.asked[0]
+
+
+# --- B12: commits that GitHub signs -----------------------------------------------------------------
+
+
+@dataclass
+class Answer:
+    said: Any
+
+    def json(self) -> Any:
+        return self.said
+
+
+class GitData(FakeApi):
+    """GitHub's git database on a bare repository: strict about the old commit, as GitHub is."""
+
+    def __init__(self, source: Path, *, verified: bool = True) -> None:
+        super().__init__()
+        self.source, self.verified = source, verified
+        self.fault = ""
+
+    def call(self, method: str, path: str, data: Any = None, *_: Any, **__: Any) -> Any:
+        self.asked.append(f"{method} {path}")
+        return Answer({"sha": getattr(self, f"_{path.rpartition('/')[2]}")(data)})
+
+    def get(self, path: str, **_: str | int) -> Any:
+        if path.startswith("/git/ref/"):
+            return {
+                "object": {"sha": git(self.source, "rev-parse", f"refs/{path.removeprefix('/git/ref/')}")}
+            }
+        reason = "valid" if self.verified else "unsigned"
+        return {"node_id": "R_1", "verification": {"verified": self.verified, "reason": reason}}
+
+    def graphql(self, query: str, **variables: str) -> Any:
+        assert "beforeOid: $before" in query
+        self.asked.append("updateRefs")
+        if self.fault:
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, self.fault)
+        try:
+            git(self.source, "update-ref", variables["name"], variables["after"], variables["before"])
+        except CalledProcessError as error:
+            raise RunnerError(Phase.PUBLISH, Reason.FORGE_REJECTED, "GitHub said: it moved") from error
+        return {}
+
+    def _blobs(self, data: Any) -> str:
+        assert data["encoding"] == "base64"
+        return git(self.source, "hash-object", "-w", "--stdin", stdin=base64.b64decode(data["content"]))
+
+    def _trees(self, data: Any) -> str:
+        index = self.source / "etiquette-index"
+        variables = {"GIT_INDEX_FILE": str(index), "PATH": os.environ["PATH"]}
+        run = partial(check_output, cwd=self.source, env=variables)
+        run(["git", "read-tree", data["base_tree"]])
+        lines = "".join(
+            f"{one['mode'] if one['sha'] else '0'} {one['sha'] or '0' * 40}\t{one['path']}\n"
+            for one in data["tree"]
+        )
+        run(["git", "update-index", "--index-info"], input=lines.encode())
+        return run(["git", "write-tree"]).decode().strip()
+
+    def _commits(self, data: Any) -> str:
+        assert "author" not in data
+        assert "committer" not in data
+        who = ("-c", "user.name=GitHub", "-c", "user.email=noreply@github.com")
+        parents = [part for parent in data["parents"] for part in ("-p", parent)]
+        return git(self.source, *who, "commit-tree", data["tree"], *parents, "-m", data["message"])
+
+
+class Signing(LocalForge):
+    """The local forge with GitHub's way to make commits."""
+
+    api: ClassVar[GitData]
+
+    def signed_commits(self) -> GitHubCommits:
+        return GitHubCommits(self.api)
+
+
+@pytest.fixture
+def signing(here: Here, monkeypatch: pytest.MonkeyPatch) -> GitData:
+    made = GitData(here.scene.source)
+    monkeypatch.setattr(Signing, "api", made, raising=False)
+    return made
+
+
+API = {"commits": "api", "signoff": True}
+
+
+def test_b12_the_api_makes_the_very_tree_with_modes_and_links_and_its_word_is_read_back(
+    here: Here, signing: GitData
+) -> None:
+    forge, base = here.forge_of(Signing), here.scene.mirror.resolve("main")
+    edits = [
+        Edit("docs/a.md", 0o100644, b"new\n"),
+        Edit("bin/go", 0o100755, b"#!/bin/sh\n"),
+        Edit("to", 0o120000, b"README.md"),
+        Edit("logo.png", 0o100644, b"\x89PNG\xff"),
+        Edit("src/app.py"),
+    ]
+    tree = here.changeset.write(base, edits)
+    patch = here.changeset.patch(base, tree)
+    offer = here.offer(options=API)
+    digest = sha256(patch).hexdigest()
+    offer = replace(offer, patch=patch, proposal=replace(offer.proposal, tree_sha=tree, patch_sha256=digest))
+    first = publish(offer, forge, here.changeset)
+    assert here.log("-1", "--format=%T %P %ce", BRANCH) == [f"{tree} {base} noreply@github.com"]
+    assert message(here)[-1] == "Signed-off-by: bot <bot@example.com>"
+    assert here.said[-1] == f"local says that the commit {(first.sha or '')[:12]} is verified"
+    assert publish(replace(offer, run_id="run-2"), forge, here.changeset).action == "unchanged"
+    assert publish(here.offer(NEWER, run_id="run-3", options=API), forge, here.changeset).action == "updated"
+    human(here)
+    after = here.offer({"docs/a.md": b"newest\n"}, run_id="run-4", options=API)
+    assert refused(lambda: publish(after, forge, here.changeset)).reason is Reason.HUMAN_COMMIT
+
+
+def test_b12_what_is_not_verified_is_a_warning_with_githubs_reason(here: Here, signing: GitData) -> None:
+    signing.verified, warnings = False, list[str]()
+    offer = here.offer(options=API, warn=warnings.append)
+    sha = publish(offer, here.forge_of(Signing), here.changeset).sha or ""
+    assert warnings == [
+        (
+            f"local says that the commit {sha[:12]} is not verified (unsigned):"
+            " only the commits of an App's token are signed"
+        )
+    ]
+
+
+def test_b12_a_branch_that_moved_meanwhile_is_not_written_over(here: Here, signing: GitData) -> None:
+    forge = here.forge_of(Signing)
+    first = publish(here.offer(options=API), forge, here.changeset)
+    theirs = human(here)
+    with pytest.raises(RunnerError) as caught:
+        GitHubCommits(signing).move(BRANCH, first.sha, here.scene.mirror.resolve("main"))
+    assert (caught.value.reason, here.head()) == (Reason.BRANCH_MOVED, theirs)
+    signing.fault = "Repository rule violations found"
+    with pytest.raises(RunnerError) as caught:
+        GitHubCommits(signing).move(BRANCH, theirs, here.scene.mirror.resolve("main"))
+    assert caught.value.reason is Reason.BRANCH_PROTECTED
+
+
+def test_b12_killed_before_the_pull_request_was_opened_it_is_opened_by_the_next_attempt(
+    here: Here, signing: GitData
+) -> None:
+    class Killed(Signing):
+        def create(self, new: NewPullRequest) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(here.offer(options=API), here.forge_of(Killed), here.changeset)
+    left = here.head()
+    another = here.offer(options=API, run_id="run-2")
+    assert refused(lambda: publish(another, here.forge_of(Signing), here.changeset)).reason is (
+        Reason.HUMAN_COMMIT  # whose it is nobody can tell
+    )
+    receipt = publish(here.offer(options=API), here.forge_of(Signing), here.changeset)
+    assert (receipt.action, receipt.sha, here.head()) == ("created", left, left)
+
+
+def test_b12_where_the_forge_makes_no_commits_git_does_and_says_so(here: Here) -> None:
+    here.publish(here.offer(options=API))
+    assert here.said[0] == "the commit is not signed: local makes no commits"
+    assert here.log("-1", "--format=%ce", BRANCH) == ["bot@example.com"]
 
 
 # --- B13 and B14: what a commit and a body say -------------------------------------------------------

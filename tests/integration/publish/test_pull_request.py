@@ -66,6 +66,7 @@ def test_what_a_skill_may_say_and_need_not() -> None:
         "commit": None,
         "co_authors": (),
         "signoff": False,
+        "commits": "git",
         "rebase": "conflict",
         "stop_after": None,
         "max_open": 5,
