@@ -19,7 +19,7 @@ class MadeCommit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignatureVerdict:
+class CommitVerification:
     """What the forge says of a commit's signature."""
 
     verified: bool
@@ -41,4 +41,4 @@ class SignedCommits(Protocol):
         """
 
     @abstractmethod
-    def verification(self, sha: str) -> SignatureVerdict: ...
+    def verification(self, sha: str) -> CommitVerification: ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runner.clients.github.api import GitHubApi
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
-from runner.publish.forges._commits import MadeCommit, SignatureVerdict, SignedCommits
+from runner.publish.forges._commits import CommitVerification, MadeCommit, SignedCommits
 
 if TYPE_CHECKING:
     from runner.workspace.changeset import Edit
@@ -48,9 +48,9 @@ class GitHubCommits(SignedCommits):
                 raise
             raise self._not_moved(branch, before, error) from error
 
-    def verification(self, sha: str) -> SignatureVerdict:
+    def verification(self, sha: str) -> CommitVerification:
         found = self.api.get(f"/git/commits/{sha}").get("verification") or {}
-        return SignatureVerdict(
+        return CommitVerification(
             verified=bool(found.get("verified")), reason=str(found.get("reason") or "unknown")
         )
 
