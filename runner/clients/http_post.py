@@ -1,5 +1,6 @@
 """Posts JSON to a URL, such as a chat room's or a pager's webhook."""
 
+import json
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -18,8 +19,13 @@ def post(url: str, data: Mapping[str, object]) -> str:
     Redirects are not followed. After a connection error or a busy answer it is sent again, at most twice, so
     it may arrive twice. We retry ourselves, because urllib3 would log the URL.
     """
+    return post_bytes(url, json.dumps(data).encode(), {})
+
+
+def post_bytes(url: str, body: bytes, headers: Mapping[str, str]) -> str:
+    """The same with a body of JSON as it is, and headers besides."""
     try:
-        retry(lambda: _send(url, data), _NotSentError, lambda error: error.is_temporary, _PAUSES)
+        retry(lambda: _send(url, body, headers), _NotSentError, lambda error: error.is_temporary, _PAUSES)
     except _NotSentError as error:
         return str(error)
     return ""
@@ -31,13 +37,16 @@ class _NotSentError(Exception):
         self.is_temporary = is_temporary
 
 
-def _send(url: str, data: Mapping[str, object]) -> None:
+def _send(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     import requests
 
     with requests.Session() as session:
         session.auth = _as_it_is
         try:
-            with session.post(url, json=data, timeout=_TIMEOUT, allow_redirects=False, stream=True) as answer:
+            sent = {"Content-Type": "application/json", **headers}
+            with session.post(
+                url, data=body, headers=sent, timeout=_TIMEOUT, allow_redirects=False, stream=True
+            ) as answer:
                 status = answer.status_code
         except requests.RequestException as error:
             is_cut = isinstance(error, requests.ConnectionError)

@@ -1,7 +1,7 @@
 """The composition root: creates the objects that the configuration and a spec name."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -169,6 +169,7 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
         signer=signer,
         statement_signer=choose_signer(place.config.attestation.signer, place.config.state),
         secrets={name: _allowed_secret(place, name, spec, find) for name in spec.environment.secrets},
+        output_secrets={name: _allowed_secret(place, name, spec, find) for name in output_secrets(spec)},
         model_key=find(model.key_variable, kind) if model else "",
         model_upstream=os.environ.get(model.upstream_variable, "") if model else "",
         fallback=_fallback(configured, kind, find) if model else (),
@@ -182,6 +183,12 @@ def make_options(place: Place, spec: RunSpec, find: SecretLookup | None = None) 
         max_duration=place.config.maxima.run,
         private_hosts=tuple(gateway.private_hosts),
     )
+
+
+def output_secrets(spec: RunSpec) -> Sequence[str]:
+    """The names of secrets that the outputs of a run need."""
+    options = ((OUTPUTS.get(one.kind), one.options) for one in spec.outputs)
+    return sorted({name for kind, said in options for name in kind.secrets(said)})
 
 
 def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -> tuple["Fallback", ...]:

@@ -66,6 +66,7 @@ class RunOptions:
         None  # of what the run states about its work; None: it states nothing
     )
     secrets: Mapping[str, str] = field(repr=False)  # by name: those that the skill asked for
+    output_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # by name; no agent gets them
     model_key: str = field(default="", repr=False)
     model_upstream: str = ""
     fallback: tuple[Fallback, ...] = ()  # further providers of the model
@@ -90,7 +91,7 @@ class RunOptions:
     def confidential(self) -> set[str]:
         """Every secret value: no record may contain one."""
         keys = (self.model_key, self.signer.key.decode(), *(one.key for one in self.fallback))
-        return {*self.secrets.values(), *keys} - {""}
+        return {*self.secrets.values(), *self.output_secrets.values(), *keys} - {""}
 
 
 @dataclass(frozen=True, slots=True)

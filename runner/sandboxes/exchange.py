@@ -86,13 +86,19 @@ def _clear(name: str, where: int) -> None:
 
 
 def get(folder: Path, name: str, limit: int) -> bytes | None:
-    """At most `limit` bytes of a plain file; None when there is no plain file of that name."""
+    """At most `limit` bytes of a plain file; None when there is no plain file of that name.
+
+    No link is followed, in the folders that the name has neither.
+    """
+    *folders, name = map(_plain, name.split("/"))
     try:
         where = os.open(folder, _FOLDER)
+        for one in folders:
+            where = _below(where, one)
     except OSError:
         return None
     try:
-        file = os.open(_plain(name), _READ, dir_fd=where)
+        file = os.open(name, _READ, dir_fd=where)
     except OSError:
         return None
     finally:
@@ -102,6 +108,14 @@ def get(folder: Path, name: str, limit: int) -> bytes | None:
         return None
     with os.fdopen(file, "rb") as opened:
         return opened.read(limit)
+
+
+def _below(where: int, name: str) -> int:
+    """The folder `name` in the folder `where`, which is closed."""
+    try:
+        return os.open(name, _FOLDER, dir_fd=where)
+    finally:
+        os.close(where)
 
 
 def _plain(name: str) -> str:

@@ -68,6 +68,7 @@ class Bench:
     mirror: Mirror
     folder: Path
     count: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
+    files: dict[str, bytes] = field(default_factory=dict)  # of the runs
 
     def offer(self, cause: str = "v1", empty: bool = False, **changes: Any) -> tuple[Offer, Changeset]:
         changeset = Changeset(self.folder / f"changeset-{next(self.count)}.git", self.mirror.objects)
@@ -92,8 +93,14 @@ class Bench:
             checks=(Check(command="true", exit_code=0, duration=0.1, output="", ok=True),),
             bot=BotIdentity(name="bot", email="bot@example.com"),
             item=declared[0] if declared and self.output.each else None,
+            load=lambda name: self.files.get(f"{cause}/{name}", self._left_by_agent(name)),
+            save=lambda name, content, _: self.files.update({f"{cause}/{name}": content}),
         )
         return replace(offer, **changes), changeset
+
+    @staticmethod
+    def _left_by_agent(name: str) -> bytes | None:
+        return b"A chart." if name.startswith("artifact-") else None
 
     @property
     def _declared(self) -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Receipt:
         what = self.kind.replace("_", " ")
         if self.action in ("staged", "suggested"):
             return f"{what} {self.action}, not published"
+        if self.url.startswith("run:") and "#" in self.url:
+            return f"{what} {self.action}: the run's file {self.url.partition('#')[2]}"
         return f"{what} {self.action}: {self.url}" if self.is_public else "nothing is published"
 
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from runner.config.documents import Model
 from runner.core.model import Check, DeclaredOutput, Outcome, OutputSpec, Proposal, Receipt, RunSpec, Trigger
@@ -49,6 +49,10 @@ class Offer:
     position: int = 0  # of the item among those of its kind
     references: Mapping[str, str] = field(default_factory=dict)  # by temporary id: "#12", or an address
     receipts: tuple[Receipt, ...] = ()  # of the outputs that this run has published until now
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # by name: those that outputs use
+    load: Callable[[str], bytes | None] = lambda _: None  # a file of the run, by name; None: there is none
+    # Writes a file of the run: its name, content and media type.
+    save: Callable[[str, bytes, str], object] = lambda *_: None
     say: Callable[[str], None] = lambda _: None  # what it does, for the log
     warn: Callable[[str], None] = lambda _: None  # what did not go, and fails nothing; people are shown it
     stop: Callable[[], None] = lambda: (
@@ -106,6 +110,10 @@ class Output(Plugin, Protocol):
     def base_branch(self, options: Model) -> str | None:
         """The branch that the work has to start from, as the file says it: a template; None: the default."""
         return None
+
+    def secrets(self, options: Mapping[str, Any]) -> Sequence[str]:
+        """The names of secrets that it needs to publish, by its options in a run. No agent gets them."""
+        return ()
 
     def labels(self, options: Model) -> Sequence[str]:
         """Labels that it sets, and that must be in the repository before."""

@@ -204,6 +204,16 @@ def receipt(offer: Offer, key: str, action: Any, url: str, number: int | None = 
     return Receipt(kind=offer.output.kind, key=key, action=action, url=url, number=number)
 
 
+def keep(offer: Offer, key: str, name: str, content: bytes, media_type: str) -> Receipt:
+    """Keep a file with the run; the receipt says whether it was there already."""
+    is_there = offer.load(name) == content
+    if not is_there:
+        offer.stop()
+        offer.save(name, content, media_type)
+    action = "unchanged" if is_there else "created"
+    return receipt(offer, key, action, f"run:{offer.run_id}#{name}")
+
+
 def references_of(fields: Mapping[str, Any]) -> set[str]:
     """The temporary ids that the texts of an item name."""
     found: set[str] = set()

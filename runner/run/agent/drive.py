@@ -16,6 +16,8 @@ from runner.sandboxes import Sandbox
 
 PROMPT = "prompt.md"
 OUTPUTS = "outputs.jsonl"
+ARTIFACTS = "artifacts"
+_ARTIFACTS_README = b"Files that the run declares as `artifact` are read from here.\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +169,13 @@ def _put(sandbox: Sandbox, task: Task, launch: Launch) -> dict[str, str]:
         **launch.variables,
         "SKILLRUNNER_PROMPT": sandbox.put(PROMPT, task.prompt.encode()),
         "SKILLRUNNER_OUTPUTS": sandbox.put(OUTPUTS, b"", 0o666),
+        "SKILLRUNNER_ARTIFACTS": _artifacts(sandbox),
     }
+
+
+def _artifacts(sandbox: Sandbox) -> str:
+    """The folder for files that are kept with the run and stand in no patch."""
+    return sandbox.put(f"{ARTIFACTS}/README", _ARTIFACTS_README).rpartition("/")[0]
 
 
 def _put_home(sandbox: Sandbox, launch: Launch) -> None:

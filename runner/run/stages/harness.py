@@ -14,6 +14,7 @@ from runner.run.context import RunContext
 from runner.run.environment.mcp_scripts import with_launch_scripts
 from runner.run.stages import gateway
 from runner.run.stages.agent_skills import install_skills
+from runner.run.stages.artifacts import collect_artifacts
 from runner.sandboxes import Sandbox
 from runner.store import messages
 from runner.workspace.changeset import Changeset
@@ -62,6 +63,7 @@ def drive_harness(context: RunContext, box: Sandbox) -> HarnessResult:
             box, parts.harness, task, context.record.folder, secrets, parts.observe, context.mailbox
         )
         driven = replace(driven, declared=context.outbox.merge(driven.declared, context.record.add_event))
+    collect_artifacts(context, box, driven.declared)
     for cut in driven.cuts:
         context.record.add_event(cut)
     for path in driven.files:

@@ -7,9 +7,11 @@ from runner.core.errors import RunnerError
 from runner.core.model import ANSWER, Outcome, Phase, Proposal, Reason
 from runner.core.redact import readable
 from runner.publish import policy
+from runner.publish.outputs._artifacts import artifact_path, collected_name
 from runner.publish.outputs.escape import one_line
 from runner.run.context import RunContext
 from runner.run.stages import gateway
+from runner.run.stages.artifacts import load_file
 from runner.workspace.changeset import Changeset
 
 _MAX_ANSWER = 64 * 1024  # characters
@@ -23,7 +25,7 @@ def judge(
     run_id = context.record.run_id
     count = len(proposal.changes)
     with context.record.stage(Phase.POLICY, "1 changed file" if count == 1 else f"{count} changed files"):
-        contents = _contents(proposal, patch, changeset)
+        contents = _contents(context, proposal, patch, changeset)
         refusals = policy.check(context.spec, proposal, contents, context.options.secrets)
         if not any(refusal.rule == "secret" for refusal in refusals):
             context.record.save_artifact("patch", patch, "text/x-diff")
@@ -87,12 +89,20 @@ def _with_key(context: RunContext, message: str) -> str:
     return f"{message} ({access.key_variable} at {hosts})"
 
 
-def _contents(proposal: Proposal, patch: bytes, changeset: Changeset) -> Mapping[str, bytes]:
+def _contents(
+    context: RunContext, proposal: Proposal, patch: bytes, changeset: Changeset
+) -> Mapping[str, bytes]:
     """Everything that would be published, by name. A patch has binary files in a form that hides them."""
+    artifacts = {
+        name: content
+        for one in proposal.declared
+        if (name := artifact_path(one)) and (content := load_file(context, collected_name(name))) is not None
+    }
     edits = changeset.edits(proposal.base_sha, proposal.tree_sha)
     return {
         policy.PATCH: patch,
         "summary": proposal.summary.encode(),
         "declared outputs": repr([item.fields for item in proposal.declared]).encode(),
+        **{f"artifact {name}": content for name, content in artifacts.items()},
         **{edit.path: edit.content for edit in edits if edit.content is not None},
     }

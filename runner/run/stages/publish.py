@@ -3,22 +3,25 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from runner.core.errors import RunnerError
 from runner.core.model import Check, Outcome, Phase, Proposal, Reason, Receipt
 from runner.publish.outputs import Offer
 from runner.publish.outputs._order import held_back, in_order, items
 from runner.run.context import RunContext
+from runner.run.stages.artifacts import load_file
 from runner.run.stages.publication import Publication, discard
 from runner.workspace.changeset import Changeset
 
-_REFUSED_BY_FORGE = (
+_REFUSED_FOR_GOOD = (
     Reason.FORGE_DENIED,
     Reason.FORGE_NOT_FOUND,
     Reason.FORGE_REJECTED,
     Reason.UNSUPPORTED,
+    Reason.INCOMPLETE,
 )
-"""What it refuses for good of one item keeps no other from being published."""
+"""What cannot be published of one item, for good, keeps no other from being published."""
 
 _REFUSED_BY_PEOPLE = (Reason.CLOSED_BY_HUMAN, Reason.HUMAN_COMMIT, Reason.LEFT_ALONE)
 """A person's no to one output is none to the others."""
@@ -105,7 +108,7 @@ def _leave_out(
     context: RunContext, offer: Offer, error: RunnerError, changeset: Changeset, progress: _Progress
 ) -> None:
     """Go on without what people refused or what has no changes. Raises every other error again."""
-    lasting = (*_REFUSED_BY_FORGE, *_REFUSED_BY_PEOPLE) if offer.item else _REFUSED_BY_PEOPLE
+    lasting = (*_REFUSED_FOR_GOOD, *_REFUSED_BY_PEOPLE) if offer.item else _REFUSED_BY_PEOPLE
     if error.reason not in (Reason.NO_CHANGES, *lasting):
         raise error
     told = f"no {offer.output.kind.replace('_', ' ')}: {error.message}"
@@ -113,7 +116,7 @@ def _leave_out(
         context.record.add_event(told)
         progress.left_out.append(_told(error, _withdraw(context, offer, changeset)))
         return
-    note = context.record.add_warning if error.reason in _REFUSED_BY_FORGE else context.record.add_event
+    note = context.record.add_warning if error.reason in _REFUSED_FOR_GOOD else context.record.add_event
     note(told)
     progress.left_out.insert(0, error)
     progress.refused.append(told)
@@ -163,6 +166,9 @@ def _offer(
         bot=context.options.bot,
         signer=context.options.signer.of_repository(context.spec.repository.name),
         again=context.options.propose_again,
+        secrets=context.options.output_secrets,
+        load=partial(load_file, context),
+        save=context.record.save_artifact,
         say=context.record.add_event,
         warn=context.record.add_warning,
         stop=context.parts.stop,
