@@ -41,6 +41,7 @@ from runner.store.tables import comments, forge_items, pull_requests
 from runner.workspace.changeset import Changeset, Edit
 from runner.workspace.mirror import Mirror
 from tests.parts.cli import Project
+from tests.parts.listener import Listener
 
 PUBLISHING = [name for name, one in OUTPUTS.all().items() if one.publishes]
 WHOLE = [name for name in PUBLISHING if not OUTPUTS.get(name).each]
@@ -67,6 +68,7 @@ class Bench:
     store: Store
     mirror: Mirror
     folder: Path
+    listener: Listener
     count: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
     files: dict[str, bytes] = field(default_factory=dict)  # of the runs
 
@@ -93,6 +95,7 @@ class Bench:
             checks=(Check(command="true", exit_code=0, duration=0.1, output="", ok=True),),
             bot=BotIdentity(name="bot", email="bot@example.com"),
             item=declared[0] if declared and self.output.each else None,
+            secrets={"HOOK_URL": self.listener.url},
             load=lambda name: self.files.get(f"{cause}/{name}", self._left_by_agent(name)),
             save=lambda name, content, _: self.files.update({f"{cause}/{name}": content}),
         )
@@ -143,9 +146,9 @@ class Bench:
         """How many things the forge holds."""
         with self.store.engine.connect() as connection:
             tables = (forge_items, comments, pull_requests)
-            return sum(
-                connection.execute(select(func.count()).select_from(one)).scalar_one() for one in tables
-            )
+            count = select(func.count())
+            stored = sum(connection.execute(count.select_from(one)).scalar_one() for one in tables)
+        return stored + len(self.files) + len({*self.listener.ids})  # the same id is one message
 
     def _forge(self) -> LocalForge:
         table = LocalPullRequests(self.store.engine, self.store.database, "demo")
@@ -155,14 +158,14 @@ class Bench:
 
 @pytest.fixture
 def make_bench(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: Listener
 ) -> Iterator[Callable[[str], Bench]]:
     monkeypatch.setenv("HOME", str(project.home))
     monkeypatch.chdir(tmp_path)
     mirror = Mirror(project.state, str(project.origin))
     mirror.fetch(Remote(url=str(project.origin)))
     store = Store(project.state)
-    yield lambda kind: Bench(OUTPUTS.get(kind), project, store, mirror, tmp_path)
+    yield lambda kind: Bench(OUTPUTS.get(kind), project, store, mirror, tmp_path, listener)
     store.close()
 
 

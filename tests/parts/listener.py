@@ -15,6 +15,7 @@ class Listener:
     url: str = ""
     heard: list[dict[str, Any]] = field(default_factory=list)  # bodies, in order
     paths: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)  # their `webhook-id`
     answers: list[int] = field(default_factory=list)  # the next ones; then 204
 
     def facts(self) -> list[tuple[str, str, str]]:
@@ -29,6 +30,7 @@ def listener() -> Iterator[Listener]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.paths.append(self.path)
+            found.ids.append(self.headers.get("webhook-id", ""))
             found.heard.append(json.loads(body))
             self.send_response(found.answers.pop(0) if found.answers else 204)
             self.send_header("Location", f"{found.url}/elsewhere")

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 _TEXT = 30_000  # characters; Slack takes 40,000
 _TIMEOUT = 30.0  # seconds for a mail server
-_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}$"
-Address = Annotated[str, Field(pattern=_ADDRESS)]
+Address = Annotated[str, Field(pattern=r"^[^\s@<>]+@[^\s@<>]+$", max_length=320)]
 
 
 class EmailOptions(Model):
