@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 DURATION = r"^(?=.*[1-9])([0-9]{1,4}d)?([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,7}s)?$"
 SIZE = r"^[1-9][0-9]{0,9}[bkmg]$"
 
+MOMENT = (
+    r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+    r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?)?$"
+    r"|^20[0-9]{2}-(0[13-9]|1[0-2])-(29|30)"
+    r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?)?$"
+    r"|^20[0-9]{2}-(0[13578]|1[02])-31"
+    r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?)?$"
+)
 RATE = r"^[1-9][0-9]{0,5}/(min|h|d)$"
 
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -70,6 +78,20 @@ def parse_rate(text: object) -> Rate:
     return Rate(int(most), _STRETCHES[unit])
 
 
+def parse_moment(text: object) -> datetime:
+    """An instant such as 2027-01-31T18:00, in UTC where it names no other zone; a date means its end.
+
+    Raises ValueError.
+    """
+    if not isinstance(text, str) or re.fullmatch(MOMENT, text) is None:
+        raise ValueError("should be a date such as 2027-01-31, or a time such as 2027-01-31T18:00")
+    found = parse_time(text)
+    return found if "T" in text else found + timedelta(days=1)
+
+
+Moment = Annotated[
+    datetime, BeforeValidator(parse_moment), WithJsonSchema({"type": "string", "pattern": MOMENT})
+]
 Duration = Annotated[
     float, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION})
 ]

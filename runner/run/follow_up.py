@@ -42,11 +42,13 @@ def report_end(
     skills: Mapping[str, Skill],
     decide: Callable[[Event, DecideFunction], Sequence[Decision]],
     now: datetime,
+    look_up: Callable[[Event, Facts], Facts],
 ) -> FollowUps:
     """Record a run's end in the log, and decide for each skill that listens whether it starts.
 
     `decision` is the one that started the run; None: a person did. `decide` passes the known history to a
-    function, and stores the decisions that it returns. Safe to repeat. Raises RunnerError of the forge.
+    function, and stores the decisions that it returns; `look_up` adds the limits and conditions to the facts.
+    Safe to repeat. Raises RunnerError of the forge.
     """
     url = result_url(store.receipts(run.id))
     if decision is not None:
@@ -62,9 +64,10 @@ def report_end(
     if not listening_skills(skills, event):
         return FollowUps(event)
     is_last = chain_length(store, run) >= MAX_CHAIN
+    facts = look_up(event, Facts())
 
     def follow(history: History) -> list[Decision]:
-        found = decide_event(skills, event, Facts(), history, now)
+        found = decide_event(skills, event, facts, history, now)
         return [_refuse(one, run) for one in found] if is_last else found
 
     return FollowUps(event, decide(event, follow))

@@ -7,6 +7,7 @@ from datetime import datetime
 from runner.core.model import Repository
 from runner.core.model.decision import Decision, Event, Facts, History, Verdict
 from runner.publish.forges import Forge
+from runner.run.conditions import unmet_condition
 from runner.run.limits import reached_limit
 from runner.run.start import trigger_of, work_of
 from runner.scheduler.decide import decide_event, decide_slots
@@ -22,23 +23,30 @@ class LimitLookup:
     sha: str
     skills: Mapping[str, Skill]
 
-    def of_slots(
-        self, introduced: Mapping[str, datetime], history: History, now: datetime
-    ) -> Mapping[str, str]:
-        """By skill with a slot that would start a run: the limit that is reached. Raises RunnerError."""
-        return self._reached(decide_slots(self.skills, introduced, history, now), None, now)
+    def of_slots(self, introduced: Mapping[str, datetime], history: History, now: datetime) -> Facts:
+        """The limits and conditions that keep skills from starting whose slots would. Raises RunnerError."""
+        return self._facts(decide_slots(self.skills, introduced, history, now), None, now, Facts())
 
     def of_event(self, event: Event, facts: Facts) -> Facts:
-        """The facts, with the limits that are reached by the skills that the event would start."""
+        """The facts, with the limits and conditions that keep skills from starting whom the event would."""
         found = decide_event(self.skills, event, facts, History(), event.at)
-        return replace(facts, limits=self._reached(found, event, event.at))
+        return self._facts(found, event, event.at, facts)
 
-    def _reached(
-        self, decisions: Sequence[Decision], event: Event | None, now: datetime
-    ) -> Mapping[str, str]:
+    def _facts(
+        self, decisions: Sequence[Decision], event: Event | None, now: datetime, facts: Facts
+    ) -> Facts:
         starts = [one for one in decisions if one.verdict is Verdict.STARTED]
-        found = {one.skill: self._of(one, event, now) for one in starts}
-        return {name: reached for name, reached in found.items() if reached}
+        limits = {one.skill: self._of(one, event, now) for one in starts}
+        unmet = {
+            one.skill: unmet_condition(self.skills[one.skill], self.forge, self.sha)
+            for one in starts
+            if one.trigger != "manual" and not limits[one.skill]
+        }
+        return replace(
+            facts,
+            limits={name: reached for name, reached in limits.items() if reached},
+            conditions={name: one for name, one in unmet.items() if one is not None},
+        )
 
     def _of(self, decision: Decision, event: Event | None, now: datetime) -> str:
         skill = self.skills[decision.skill]

@@ -28,8 +28,10 @@ class _Decider:
 
     history: History
     now: datetime
-    limits: Mapping[str, str] = field(default_factory=dict)  # by skill: which one is reached
+    facts: Facts = Facts()
+    is_requested: bool = False  # a person asks for it, whatever conditions the skill has
     started: dict[str, str] = field(default_factory=dict)
+    last_starts: dict[str, datetime] = field(default_factory=dict)  # by skill, of this call
 
     def decide(
         self,
@@ -51,17 +53,46 @@ class _Decider:
             return made.refuse(Cause.PAUSED, paused, Verdict.HELD)
         if empty := self.history.budget.refusal(skill.name):
             return made.refuse(Cause.BUDGET, empty, Verdict.HELD)
-        if reached := self.limits.get(skill.name):
+        if reached := self.facts.limits.get(skill.name):
             return made.refuse(Cause.LIMIT, reached, Verdict.HELD)
+        if not self.is_requested and trigger != "manual" and (found := self._condition(skill)):
+            return made.refuse(*found)
         if active and skill.options.overlap == "skip":
             whose = f"{skill.name} on {event.subject}" if event and about and event.subject else skill.name
             return made.refuse(Cause.OVERLAP, f"run {active} of {whose} has not ended, and `overlap` is skip")
         self.started[name] = "that was just started"
+        self.last_starts[skill.name] = self.now
         goes_on = event and event.subject and skill.options.continues
         before = self.history.latest_runs.get(f"{skill.name} {event.subject}") if event and goes_on else None
         if before is None:
             return made.start(why)
         return replace(made.start(f"{why}, goes on from run {before}"), continues=before)
+
+    def _condition(self, skill: Skill) -> tuple[Cause, str, Verdict] | None:
+        """What the skill itself says against a start now; None: nothing."""
+        stop, cooldown = skill.options.stop_after, skill.options.cooldown
+        if stop is not None and self.now >= stop:
+            return (
+                Cause.STOPPED,
+                f"`stop_after` has nothing start it from {_minute(stop)} on",
+                Verdict.SKIPPED,
+            )
+        last = self._last_start(skill.name) if cooldown is not None else None
+        again = last + timedelta(seconds=cooldown) if last is not None and cooldown is not None else None
+        if last is not None and again is not None and self.now < again:
+            message = f"a run was started at {_minute(last)}, and `cooldown` lasts until {_minute(again)}"
+            return Cause.COOLDOWN, message, Verdict.SKIPPED
+        unmet = self.facts.conditions.get(skill.name)
+        if unmet is None:
+            return None
+        return Cause.CONDITION, unmet.message, Verdict.HELD if unmet.is_unknown else Verdict.SKIPPED
+
+    def _last_start(self, skill: str) -> datetime | None:
+        return self.last_starts.get(skill) or self.history.last_starts.get(skill)
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +165,7 @@ def decide_event(
     skills: Mapping[str, Skill], event: Event, facts: Facts, history: History, now: datetime
 ) -> list[Decision]:
     """One decision for each skill that listens for events of this kind."""
-    decider = _Decider(history, now, facts.limits)
+    decider = _Decider(history, now, facts)
     return [_decide_event(skill, event, facts, decider) for skill in listening_skills(skills, event)]
 
 
@@ -209,14 +240,14 @@ def decide_slots(
     introduction_times: Mapping[str, datetime],
     history: History,
     now: datetime,
-    limits: Mapping[str, str] | None = None,
+    facts: Facts = Facts(),  # noqa: B008 - it is frozen
 ) -> list[Decision]:
     """One decision for each slot that came due since the last decided one.
 
     `introduction_times` is by skill: when the trusted ref got its present version. No earlier slot is due.
-    `limits` is by skill: the limit on what it may publish that is reached.
+    `facts` holds the limits that are reached, and the conditions that are not met.
     """
-    decider = _Decider(history, now, limits or {})
+    decider = _Decider(history, now, facts)
     return [
         decision
         for _, skill in sorted(skills.items())
@@ -262,7 +293,8 @@ def decide_slot_again(
     """The decision on a slot that was started before, and that somebody asks for again."""
     at = f"{decision.due:%Y-%m-%d %H:%M} UTC" if decision.due else decision.key
     why = f"the slot of {at}, which somebody asked for again"
-    return _Decider(history, now).decide(skill, key, decision.trigger, why, decision.due)
+    decider = _Decider(history, now, is_requested=True)
+    return decider.decide(skill, key, decision.trigger, why, decision.due)
 
 
 def window_of(schedule: Schedule) -> timedelta:

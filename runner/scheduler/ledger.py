@@ -198,7 +198,11 @@ def _history(files: Mapping[str, bytes], now: datetime) -> History:
         if one.verdict is Verdict.STARTED and one.run_id not in ended and _is_current(one, now)
     }
     since = {name: datetime.fromisoformat(at) for name, at in _schedules(files).items()}
-    return History(decisions=decided, active=active, decided_until=since)
+    starts: dict[str, datetime] = {}
+    for one in decided.values():
+        if one.verdict is Verdict.STARTED:
+            starts[one.skill] = max(one.at, starts.get(one.skill, one.at))
+    return History(decisions=decided, active=active, decided_until=since, last_starts=starts)
 
 
 def _lines(files: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ class ObstacleKind(StrEnum):
     PAUSED = "paused"
     CIRCUIT = "circuit"
     APPROVAL = "approval"
+    CONDITION = "condition"  # a condition of the skill could not be answered
     DISABLED = "disabled"
     INVALID = "invalid skill"
     OVERDUE = "overdue"  # what was due has no decision
@@ -206,6 +207,7 @@ _HELD = {
     Cause.BUDGET: ObstacleKind.BUDGET,
     Cause.LIMIT: ObstacleKind.LIMIT,
     Cause.APPROVAL: ObstacleKind.APPROVAL,
+    Cause.CONDITION: ObstacleKind.CONDITION,
 }
 
 

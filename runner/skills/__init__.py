@@ -1,5 +1,6 @@
 """Skill files: text -> Skill, or every fault at once; and the prompt that a skill becomes in a run."""
 
+from runner.skills.conditions import Condition
 from runner.skills.inputs import inputs_from_words, resolve_inputs
 from runner.skills.kinds import skill_model
 from runner.skills.loader import Skill, SkillSet, load
@@ -17,6 +18,7 @@ from runner.skills.prompt import (
 
 __all__ = [
     "AllowanceOptions",
+    "Condition",
     "McpOptions",
     "Prompt",
     "PromptContext",

@@ -11,7 +11,8 @@ from runner.config.documents import Many, Model, Text
 from runner.config.network import PROVIDER_USES
 from runner.config.options import Glob, LimitOptions, ResourceOptions, Variable
 from runner.core import model
-from runner.core.units import Duration, Maybe, Size
+from runner.core.units import Duration, Maybe, Moment, Size
+from runner.skills.conditions import Condition
 
 InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 Host = Annotated[
@@ -257,6 +258,20 @@ class SkillFile(Model):
     on: Any = None
     overlap: Literal["skip", "queue", "cancel_running"] = Field(
         default="skip", description="When it is due while it still runs"
+    )
+    run_if: Annotated[Many[Condition], Field(max_length=10)] = Field(
+        default=(), description="Start only if each of these conditions is met"
+    )
+    skip_if: Annotated[Many[Condition], Field(max_length=10)] = Field(
+        default=(), description="Do not start if one of these conditions is met"
+    )
+    cooldown: Maybe[Duration] = Field(
+        default=None, description="Do not start before so much time has passed since the last start"
+    )
+    stop_after: Maybe[Moment] = Field(
+        default=None,
+        description="After this nothing starts it: a date, or a time, in UTC unless it says so",
+        examples=["2027-01-31"],
     )
     priority: Literal["high", "normal", "low"] = Field(
         default="normal", description="Which of the runs that wait for a worker go first"

@@ -61,6 +61,7 @@ class DecisionStore:
                 decided_until=_decided_until(connection, self.repository),
                 pauses=pause_messages(connection, self.repository),
                 latest_runs=_LatestRuns(self.store, self.repository),
+                last_starts=_LastStarts(self.store, self.repository),
             )
             settled = list(decide(history))
             for decision in settled:
@@ -77,6 +78,7 @@ class DecisionStore:
                 decided_until=_decided_until(connection, self.repository),
                 pauses=pause_messages(connection, self.repository),
                 latest_runs=_LatestRuns(self.store, self.repository),
+                last_starts=_LastStarts(self.store, self.repository),
             )
 
     def contains(self, decision: Decision) -> bool:
@@ -169,6 +171,34 @@ class _LatestRuns(Mapping[str, str]):
         query = select(runs.c.skill, runs.c.subject).where(*begun).distinct()
         with database_errors(self.store.database), self.store.engine.connect() as connection:
             return iter([f"{skill} {subject}" for skill, subject in connection.execute(query)])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LastStarts(Mapping[str, datetime]):
+    """By skill: when a run of it was last started, read on access."""
+
+    store: Store
+    repository: str
+
+    def __getitem__(self, skill: str) -> datetime:
+        mine = (decisions.c.repository == self.repository, decisions.c.skill == skill)
+        started = decisions.c.verdict == Verdict.STARTED.value
+        newest = decisions.c.at.desc()
+        query = select(decisions.c.at).where(*mine, started).order_by(newest).limit(1)
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
+            found: str | None = connection.execute(query).scalar()
+        if found is None:
+            raise KeyError(skill)
+        return datetime.fromisoformat(found)
+
+    def __iter__(self) -> Iterator[str]:
+        mine = (decisions.c.repository == self.repository, decisions.c.verdict == Verdict.STARTED.value)
+        query = select(decisions.c.skill).where(*mine).distinct()
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
+            return iter([*connection.execute(query).scalars()])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

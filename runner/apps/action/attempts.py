@@ -20,11 +20,14 @@ def host_of(job: JobInput) -> str:
 
 
 def without_attempts(job: JobInput, history: History) -> History:
-    """The history without the active runs of this workflow run's earlier attempts, which have all ended."""
+    """The history without the active runs of this workflow run's earlier attempts, which have all ended.
+
+    Nor do earlier starts count for a cooldown: somebody asks for it again.
+    """
     if job.attempt == 1:
         return history
     active = {name: one for name, one in history.active.items() if one.host != host_of(job)}
-    return replace(history, active=active)
+    return replace(history, active=active, last_starts={})
 
 
 def decide_again(

@@ -164,10 +164,10 @@ def _deciding_slots(
 ) -> DecideFunction:
     introduced = trusted.introduction_times()
     history = Ledger(trusted.mirror, trusted.remote).history(now)
-    limits = replace(trusted.limits, skills=skills).of_slots(introduced, history, now)
+    facts = replace(trusted.limits, skills=skills).of_slots(introduced, history, now)
     return lambda history: [
         *decide_again(job, skills, history, now),
-        *decide_slots(skills, introduced, history, now, limits),
+        *decide_slots(skills, introduced, history, now, facts),
     ]
 
 

@@ -80,6 +80,7 @@ _NEEDED = {
     "actions": "read",
     "id-token": "write",
     "metadata": "read",
+    "statuses": "read",
 }
 _PINNED = re.compile(r"\.\.?/.*|[^@]+@[0-9a-fA-F]{40}|docker://[^@]+@sha256:[0-9a-fA-F]{64}")
 _DEFAULT_TOKEN = frozenset({("github", "token"), ("secrets", "github_token")})

@@ -139,7 +139,9 @@ def _follow_ups(step: ActionStep, done: RunResult) -> list[_Due]:
         return step.ledger.decide(lambda history: assign_run_ids(decide(history), now, host), now)
 
     run = runs.run(decision.run_id)
-    told = report_end(runs, run, done.end, decision, step.ledger, skills, decide, now)
+    told = report_end(
+        runs, run, done.end, decision, step.ledger, skills, decide, now, step.repository.limits.of_event
+    )
     return [_Due(one, told.event) for one in told.decisions if one.verdict is Verdict.STARTED]
 
 

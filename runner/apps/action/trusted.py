@@ -110,13 +110,18 @@ def _credential(job: JobInput) -> tuple[Callable[[], str], str]:
     from runner.clients.github.app import RenewingToken, installation_token
 
     app = job.inputs["app-id"], job.inputs["app-private-key"]
-    token = RenewingToken(lambda: installation_token(job.api_url, *app, job.repository, PERMISSIONS))
+    token = RenewingToken(
+        lambda: installation_token(job.api_url, *app, job.repository, PERMISSIONS, QUESTIONS)
+    )
     token()
     return token, f"{token.slug}[bot]"
 
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
 """The permissions that the App's token gets."""
+
+QUESTIONS = {"issues": "read", "checks": "read", "statuses": "read"}
+"""What it gets besides where the App has it: conditions ask for it."""
 
 
 def _flags(job: JobInput) -> dict[str, Any]:

@@ -186,9 +186,9 @@ class Controller:
     def _decide(self, name: str, now: datetime) -> None:
         repository = self.snapshots[name]
         decision_log, introduced = self._decision_log(repository), repository.introduction_times
-        limits = repository.limits.of_slots(introduced, decision_log.history(now), now)
+        facts = repository.limits.of_slots(introduced, decision_log.history(now), now)
         decided = decision_log.decide(
-            lambda known: decide_slots(repository.skills, introduced, known, now, limits),
+            lambda known: decide_slots(repository.skills, introduced, known, now, facts),
             repository.queue_entry,
             now,
         )
@@ -261,6 +261,7 @@ class Controller:
             repository.skills,
             partial(self._decide_event, run.repository),
             self.now(),
+            repository.limits.of_event,
         )
         if has_failed(run):
             self._break_circuit(run.repository, run.skill, run.end.message)

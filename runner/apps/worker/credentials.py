@@ -15,8 +15,8 @@ from runner.core.paths import with_home
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}
 READ_PERMISSIONS = {"contents": "read", "metadata": "read"}
-POLL_PERMISSIONS = {"issues": "read", "actions": "read"}
-"""What polling needs for some events, and an App need not have: `issues`, `issue_comment`, `workflow_run`."""
+POLL_PERMISSIONS = {"issues": "read", "actions": "read", "checks": "read", "statuses": "read"}
+"""What polling needs for some events, and conditions for some questions, and an App need not have."""
 
 
 @dataclass(slots=True)

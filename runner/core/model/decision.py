@@ -29,6 +29,9 @@ class Cause(StrEnum):
     LIMIT = "limit"
     APPROVAL = "approval"
     PAUSED = "paused"
+    CONDITION = "condition"  # `run_if` is not met, `skip_if` is, or one of them cannot be answered
+    COOLDOWN = "cooldown"  # too little time has passed since the last start
+    STOPPED = "stopped"  # the time after which nothing starts the skill has come
     INVALID = "invalid"  # the skill, what it needs, or what it was given is not in order
 
 
@@ -94,6 +97,14 @@ class Event:
     delivery: str = ""  # GitHub's id of the delivery, by which people find it in the webhook's settings
 
 
+@dataclass(frozen=True, slots=True)
+class UnmetCondition:
+    """A condition that keeps a skill from starting."""
+
+    message: str  # which it is, and what was found
+    is_unknown: bool = False  # it could not be answered
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The facts of an event that have to be looked up before a decision."""
@@ -105,6 +116,9 @@ class Facts:
     limits: Mapping[str, str] = field(
         default_factory=dict
     )  # by skill: the limit on what it may publish that is reached, in a sentence
+    conditions: Mapping[str, UnmetCondition] = field(
+        default_factory=dict
+    )  # by skill: the condition that keeps it from starting
     mention: str = ""  # the login by which people mention us
     commands: frozenset[str] = frozenset()  # the names of all commands of the repository
 
@@ -142,6 +156,9 @@ class History:
     pauses: Mapping[str, str] = field(
         default_factory=dict
     )  # by skill, "*" for all of them: who paused it, when and why, in a sentence
+    last_starts: Mapping[str, datetime] = field(
+        default_factory=dict
+    )  # by skill: when a run of it was last started
     latest_runs: Mapping[str, str] = field(
         default_factory=dict
     )  # by "SKILL SUBJECT": the id of the run that started last

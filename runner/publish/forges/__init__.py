@@ -253,6 +253,14 @@ class Forge(Protocol):
         """Issues, pull requests and what is said on them. Raises RunnerError UNSUPPORTED else."""
         raise self._unsupported("have issues and comments")
 
+    def count_issues(self, query: str) -> int:
+        """How many issues and pull requests of the repository a search finds. Raises RunnerError."""
+        raise self._unsupported("search among issues")
+
+    def check_results(self, sha: str) -> Mapping[str, str]:
+        """By name: how the checks of a commit ended, or how far they are. Raises RunnerError."""
+        raise self._unsupported("tell the checks of a commit")
+
     def permission(self, login: str) -> str:
         """What `login` may do here: "none", "read", "triage", "write", "maintain" or "admin".
 

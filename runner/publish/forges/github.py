@@ -26,6 +26,7 @@ from runner.publish.forges import (
     NewPullRequest,
     PullRequest,
     PullRequestCommands,
+    _github_questions,
 )
 from runner.publish.forges._github_commits import GitHubCommits
 from runner.publish.forges._github_threads import GitHubThreads
@@ -289,6 +290,12 @@ class GitHubForge(Forge):
     def threads(self) -> GitHubThreads:
         login = self._own_login()
         return GitHubThreads(self.api, login, partial(_is_by, login))
+
+    def count_issues(self, query: str) -> int:
+        return _github_questions.count_issues(self.api, query)
+
+    def check_results(self, sha: str) -> Mapping[str, str]:
+        return _github_questions.check_results(self.api, sha)
 
     def permission(self, login: str) -> str:
         """What `login` may do on the repository: "none" to "admin"; "unknown" where GitHub does not say.

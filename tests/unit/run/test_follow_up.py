@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.core.model import End, Phase, Receipt, Run, RunState
-from runner.core.model.decision import Cause, Decision, Event, History, Verdict
+from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
 from runner.run.follow_up import MAX_CHAIN, FollowUps, chain_length, report_end
 from runner.scheduler.ledger import DecideFunction
 from runner.skills import Skill, load
@@ -35,6 +35,10 @@ class Log:
 
     def add_end(self, decision: Decision, end: End, url: str, now: datetime) -> None:
         self.ends.append((decision.run_id, end, url))
+
+
+def as_they_are(_: Event, facts: Facts) -> Facts:
+    return facts
 
 
 def skills(**listening: str) -> dict[str, Skill]:
@@ -78,7 +82,7 @@ def report(
         return decide(History())
 
     decision = None if by_hand else started_by(made)
-    return report_end(store, made, DONE, decision, log, listening, decide, NOW)
+    return report_end(store, made, DONE, decision, log, listening, decide, NOW, as_they_are)
 
 
 def test_the_log_is_told_and_those_who_listen_start(store: Store) -> None:
@@ -99,7 +103,9 @@ def test_nobody_decides_where_nobody_listens(store: Store) -> None:
 
     made, log = run(store, "r-0"), Log()
     listening = skills(other="{issues: {}}")
-    assert not report_end(store, made, DONE, started_by(made), log, listening, decide, NOW).decisions
+    assert not report_end(
+        store, made, DONE, started_by(made), log, listening, decide, NOW, as_they_are
+    ).decisions
     assert len(log.ends) == 1
 
 

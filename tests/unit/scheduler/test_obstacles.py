@@ -134,7 +134,7 @@ def test_why_a_skill_has_no_run(
 
 @pytest.mark.parametrize("cause", list(Cause))
 def test_what_a_held_decision_waits_for(cause: Cause) -> None:
-    held = {Cause.PAUSED, Cause.BUDGET, Cause.LIMIT, Cause.APPROVAL}
+    held = {Cause.PAUSED, Cause.BUDGET, Cause.LIMIT, Cause.APPROVAL, Cause.CONDITION}
     made = Decision(
         key="k", skill="docs", trigger="schedule", verdict=Verdict.HELD, cause=cause, message="m", at=NOW
     )

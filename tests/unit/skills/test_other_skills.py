@@ -11,8 +11,9 @@ from runner.config.documents.wording import PATTERNS
 from runner.config.network import PATTERN
 from runner.config.options import GLOB
 from runner.config.zones import ZONE
-from runner.core.units import DURATION, RATE, SIZE
+from runner.core.units import DURATION, MOMENT, RATE, SIZE
 from runner.skills import load
+from runner.skills.conditions import QUERY
 from runner.skills.discover import discover
 from runner.skills.models import MCP_NAME
 from runner.skills.schema import schemas
@@ -349,5 +350,5 @@ def test_no_pattern_is_shown_to_anybody() -> None:
     """Each pattern that Pydantic checks has words; the others are checked by a function that has them."""
     known = schemas()
     named = {*_patterns(known["skill"]), *_patterns(known["config"])}
-    by_function = {CRON, ZONE, DURATION, SIZE, RATE, PATTERN, REF, GLOB, MCP_NAME}
+    by_function = {CRON, ZONE, DURATION, SIZE, RATE, PATTERN, REF, GLOB, MCP_NAME, QUERY, MOMENT}
     assert named - PATTERNS.keys() - by_function == set(), "add words to runner/config/documents/wording.py"

@@ -22,6 +22,9 @@ _SPARE = 15  # minutes, for what no limit of a skill counts: setting up and publ
 _RECORD = {"contents": "write"}
 """What every job needs of the token: decisions are recorded in a git ref of the repository."""
 
+_SEARCH, _CHECKS = ("issues", "pull-requests"), ("checks", "statuses")
+"""What conditions read."""
+
 _IDENTITY = {"id-token": "write"}
 """What a job needs of it besides, where a secret is the job's own identity token."""
 
@@ -38,7 +41,10 @@ _SUBJECT = "${{ needs.plan.outputs.subject }}"
 
 def jobs(skills: Sequence[Skill], use: Use) -> Mapping[str, Any]:
     """The workflow's `jobs:`. Raises RunnerError INVALID_SKILL where a secret cannot be one on GitHub."""
-    return {_PLAN: _plan(use), **{_id(skill): _job(skill, chain(skill, skills), use) for skill in skills}}
+    return {
+        _PLAN: _plan(skills, use),
+        **{_id(skill): _job(skill, chain(skill, skills), use) for skill in skills},
+    }
 
 
 def chain(skill: Skill, skills: Sequence[Skill]) -> list[Skill]:
@@ -66,11 +72,11 @@ def secrets(skill: Skill, use: Use) -> list[str]:
     return sorted({*own, *keys})
 
 
-def _plan(use: Use) -> Mapping[str, Any]:
+def _plan(skills: Sequence[Skill], use: Use) -> Mapping[str, Any]:
     return {
         "runs-on": use.runs_on,
         "timeout-minutes": 10,
-        "permissions": _RECORD,
+        "permissions": _strongest([_RECORD, *map(_asking, skills)]),
         "outputs": {name: f"${{{{ steps.plan.outputs.{name} }}}}" for name in ("runs", "subject")},
         "steps": _steps(use, {"command": "plan"}, {"id": "plan"}, {}),
     }
@@ -85,7 +91,7 @@ def _job(skill: Skill, chained: Sequence[Skill], use: Use) -> Mapping[str, Any]:
     keys = f"fromJSON(needs.plan.outputs.runs)['{skill.name}']"
     named = {name for one in chained for name in secrets(one, use)}
     env = {name: f"${{{{ secrets.{name} }}}}" for name in sorted(named - use.identities)}
-    published = dict(sorted(right for one in chained for right in _publishing(one).items()))
+    published = _strongest([*map(_publishing, chained), *map(_asking, chained)])
     identity = _IDENTITY if named & use.identities else {}
     overlap = _OVERLAP[skill.options.overlap]
     return {
@@ -108,8 +114,19 @@ def _minutes(skill: Skill, use: Use) -> int:
 def _publishing(skill: Skill) -> Mapping[str, str]:
     """What the token must be allowed for the skill's outputs; `write` includes `read`."""
     needed = [OUTPUTS.get(kind).permissions for kind in skill.outputs]
-    rights = sorted({(right, level) for one in needed for right, level in one.items()})
-    return dict(rights)  # of two levels the last one counts: "write" comes after "read"
+    return _strongest(needed)
+
+
+def _asking(skill: Skill) -> Mapping[str, str]:
+    """What the token must be allowed for the skill's conditions."""
+    asked = (*skill.options.run_if, *skill.options.skip_if)
+    rights = [right for one in asked for right in (_SEARCH if one.query is not None else _CHECKS)]
+    return dict.fromkeys(rights, "read")
+
+
+def _strongest(several: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """The rights of all; of two levels the last one counts: "write" comes after "read"."""
+    return dict(sorted({right for one in several for right in one.items()}))
 
 
 def _steps(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -149,3 +150,20 @@ def test_two_issues_opened_in_the_same_second_are_both_queued_by_a_worker(
     assert [one.verdict for one in made] == [Verdict.STARTED] * 3
     waiting = RunQueue(store).state(NOW).waiting
     assert {one.subject_key for one in waiting} == {"issue:1", "issue:2", "issue:3"}
+
+
+def test_store_and_ledger_know_when_a_skill_was_last_started(project: Project, store: Store) -> None:
+    log = book(project, store)
+
+    def seen(*, shared: bool) -> dict[str, datetime]:
+        history = ledger(project, "look").history(NOW) if shared else log.local.history()
+        return dict(history.last_starts)
+
+    assert seen(shared=True) == seen(shared=False) == {}
+    hour = timedelta(hours=1)
+    for number, (verdict, at) in enumerate(
+        [(Verdict.STARTED, NOW - hour), (Verdict.STARTED, NOW - 2 * hour), (Verdict.SKIPPED, NOW)]
+    ):
+        made = replace(decision(f"release:{number}"), verdict=verdict, at=at)
+        log.decide(lambda _, made=made: [made], work, NOW)  # type: ignore[misc]
+    assert seen(shared=True) == seen(shared=False) == {"docs": NOW - hour}

@@ -342,3 +342,16 @@ def test_plugins_are_installed_by_each_step_and_stay_when_the_file_is_written_ag
     assert given == dict.fromkeys(("plan", "a"), "acme-skillrunner==1.0\nneeded==2.1")
     assert Use(**choices(text)).plugins == asked.plugins
     assert "plugins" not in render(skills(a="on: {release: {}}\n"), USE)
+
+
+def test_who_asks_conditions_may_read_what_they_ask_for() -> None:
+    found = workflow(
+        ask="on: {release: {}}\nrun_if: [{query: 'is:open'}]\noutput: {pull_request: {title: t}}",
+        check="on: {release: {}}\nskip_if: [{failing_check: [CI]}]",
+        plain="on: {release: {}}",
+    )["jobs"]
+    search, checks = {"issues": "read", "pull-requests": "read"}, {"checks": "read", "statuses": "read"}
+    assert found["plan"]["permissions"] == {"contents": "write", **search, **checks}
+    assert found["ask"]["permissions"] == {"contents": "write", **search, "pull-requests": "write"}
+    assert found["check"]["permissions"] == {"contents": "write", **checks}
+    assert found["plain"]["permissions"] == {"contents": "write"}
