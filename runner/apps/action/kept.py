@@ -17,6 +17,7 @@ FILES = (
     "egress.jsonl",
     "setup-egress.jsonl",
     "image.log",
+    "attestation.json",
 )
 """Files of a run that are kept: those in which every secret is masked."""
 

@@ -41,6 +41,7 @@ VERBS = {
     "diff": "Show what a run proposed.",
     "attest": "Show and verify how what was published came about.",
     "pr": "Work with the pull requests of the local forge.",
+    "app": "Make a GitHub App for a worker or the Action.",
     "action": "Decide and run inside a GitHub workflow.",
     "schema": "Print the JSON schema of a file or record.",
     "completion": "Print what a shell needs to complete command lines.",
