@@ -45,7 +45,8 @@ def summary(
     artifact: str,
 ) -> str:
     """The job's summary, in Markdown; `artifact` is the name of what is kept of its runs, or empty."""
-    return "\n".join([*_faults(repository), *_decisions(job, decisions), *_runs(ran, artifact)])
+    page = f"{job.server_url}/{job.repository}/actions/runs/{job.run_id}"
+    return "\n".join([*_faults(repository), *_decisions(job, decisions), *_runs(ran, artifact, page)])
 
 
 def _faults(trusted: TrustedRepository) -> Iterator[str]:
@@ -73,16 +74,18 @@ def _cost(one: RunResult) -> str:
     return "" if one.cost_at_least is None else f"at least ${one.cost_at_least:.2f}"
 
 
-def _runs(ran: Sequence[RunResult], artifact: str) -> Iterator[str]:
+def _runs(ran: Sequence[RunResult], artifact: str, page: str) -> Iterator[str]:
+    """`page` is the address of the workflow's run."""
     if not ran:
         return
     yield from ("### Runs\n", "| skill | run | end | cost | result |", "|---|---|---|---|---|")
     for one in ran:
-        cost = _cost(one)
         links = ", ".join(_link(receipt) for receipt in one.receipts if _OPENS.match(receipt.url))
         result = links or _cell(one.end.message)
-        yield f"| {one.decision.skill} | {one.decision.run_id} | {one.end.state} | {cost} | {result} |"
+        yield f"| {one.decision.skill} | {one.decision.run_id} | {one.end.state} | {_cost(one)} | {result} |"
     yield ""
+    if len(ran) > 1 and (total := _total(ran)):
+        yield f"All runs together cost {total}.\n"
     for one in ran:
         if one.end.reason is not None and one.end.hint:
             hint = hint_there(one.end.hint, artifact)
@@ -90,10 +93,37 @@ def _runs(ran: Sequence[RunResult], artifact: str) -> Iterator[str]:
     for one in ran:
         yield from (f"- **{one.decision.skill}**, warning: {_cell(warning)}" for warning in one.warnings)
     for one in ran:
-        if one.answer and not any(_OPENS.match(receipt.url) for receipt in one.receipts):
-            yield f"\n### {one.decision.skill} said\n\n{neutralise(one.answer, _LONGEST_ANSWER)}\n"
+        yield from _run(one)
     if artifact:
-        yield f"\nThe record, transcript and patch of each run are in the artifact `{artifact}`."
+        where = f"[below this run of the workflow]({page}#artifacts)"
+        yield f"\nThe record, transcript and patch of each run are in the artifact `{artifact}`, {where}."
+
+
+def _run(one: RunResult) -> Iterator[str]:
+    """What one run published, and what its agent said last."""
+    if not one.is_stored or not (one.answer or one.receipts):
+        return
+    yield f"\n### {one.decision.skill}\n"
+    yield from (f"- {_published(receipt)}" for receipt in one.receipts)
+    if not any(receipt.is_public for receipt in one.receipts):
+        yield "- nothing was published"
+    if one.answer:
+        yield f"\n**{one.decision.skill} said:**\n\n{neutralise(one.answer, _LONGEST_ANSWER)}\n"
+
+
+def _published(receipt: Receipt) -> str:
+    what = f"{receipt.kind.replace('_', ' ')} {receipt.action}"
+    if receipt.action in ("staged", "suggested"):
+        return f"{what}, not published"
+    return f"{what}: {_link(receipt)}" if _OPENS.match(receipt.url) else _cell(receipt.text)
+
+
+def _total(ran: Sequence[RunResult]) -> str:
+    """What the runs cost together, as far as that is known; empty: nothing is."""
+    costs = [one.cost_at_least if one.cost_usd is None else one.cost_usd for one in ran]
+    known = [cost for cost in costs if cost is not None]
+    is_exact = all(one.cost_usd is not None for one in ran)
+    return f"{'' if is_exact else 'at least '}${sum(known):.2f}" if known else ""
 
 
 def _link(receipt: Receipt) -> str:

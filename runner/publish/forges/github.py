@@ -155,7 +155,7 @@ class GitHubForge(Forge):
 
     def pull_requests_below(self, prefix: str, since: datetime) -> Sequence[PullRequest] | None:
         newest = self.api.pages("/pulls", state="all", sort="created", direction="desc")
-        recent = takewhile(lambda item: _created_at(item) > since, newest)
+        recent = takewhile(lambda item: (_created_at(item) or since) > since, newest)
         found = {
             item["number"]: _pull_request(item)
             for item in chain(recent, self.api.pages("/pulls", state="open"))
@@ -364,8 +364,9 @@ def _login(item: Mapping[str, Any]) -> str:
     return str((item.get("user") or {}).get("login") or "")
 
 
-def _created_at(item: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(item["created_at"])
+def _created_at(item: Mapping[str, Any]) -> datetime | None:
+    at = item.get("created_at")
+    return datetime.fromisoformat(at) if at else None
 
 
 def _pull_request(item: Mapping[str, Any]) -> PullRequest:
