@@ -15,6 +15,7 @@ from runner.run.stages.harness import drive_harness, keep_session, restore_chang
 from runner.run.stages.judge import judge, save_answer
 from runner.run.stages.publication import Publication, find
 from runner.run.stages.publish import Published, publish, withdraw
+from runner.run.stages.refused import leave_out, report_refusal
 from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
@@ -106,7 +107,7 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
             driven = drive_harness(context, box)
             keep_session(context, tree, driven, box.places)
         with record.stage(Phase.PROPOSAL):
-            harvested = harvest(tree, spec.allowance, changeset, baseline)
+            harvested = leave_out(context, harvest(tree, spec.allowance, changeset, baseline), changeset)
 
     outcome = gateway.outcome_with_usage(context, driven.outcome(bool(harvested.changes)))
     outcome = gateway.outcome_with_answers(context, outcome)
@@ -116,7 +117,7 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
         judge(context, outcome, proposal, harvested.patch, changeset)
     except RunnerError as error:
         if error.reason is not Reason.NO_CHANGES:
-            raise
+            raise report_refusal(context, error, proposal, harvested.patch) from None
         raise withdraw(context, error, proposal, outcome, changeset) from error
 
     record.enter_state(RunState.VERIFYING)

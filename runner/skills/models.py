@@ -170,6 +170,13 @@ class AllowanceOptions(Model):
     mode_changes: bool = Field(default=False, description="Whether file modes may change")
     binaries: bool = Field(default=False, description="Whether binary files may change")
     deletions: bool = Field(default=True, description="Whether files may be deleted")
+    on_refused: Literal["fail", "issue", "leave_out"] = Field(
+        default="fail",
+        description=(
+            "What becomes of changes that the policy refuses: the run is blocked, an issue gets the patch"
+            " besides, or the rest is verified and published without them"
+        ),
+    )
 
 
 def allowance(options: AllowanceOptions) -> model.Allowance:
@@ -187,6 +194,7 @@ def allowance(options: AllowanceOptions) -> model.Allowance:
         mode_changes=options.mode_changes,
         binaries=options.binaries,
         deletions=options.deletions,
+        on_refused=options.on_refused,
     )
 
 

@@ -44,6 +44,7 @@ class Harvest:
     changes: tuple[FileChange, ...]
     patch: bytes
     truncated: str = ""
+    left_out: tuple[str, ...] = ()  # what was left and is not in it, with the cause
 
     def proposal(self, declared: tuple[DeclaredOutput, ...] = (), summary: str = "") -> Proposal:
         return Proposal(
@@ -55,6 +56,7 @@ class Harvest:
             declared=declared,
             summary=summary,
             truncated=self.truncated,
+            left_out=self.left_out,
         )
 
 

@@ -96,7 +96,8 @@ def _skills_of(step: WorkflowStep, skills: Mapping[str, "Skill"]) -> Collection[
 def _rights(skills: Iterable["Skill"]) -> Mapping[str, str]:
     """What the token must be allowed: to keep decisions, and for each output; `write` includes `read`."""
     rights = {"contents": "write"}
-    for one in (OUTPUTS.get(kind).permissions for skill in skills for kind in skill.outputs):
+    outputs = [(OUTPUTS.get(kind), options) for skill in skills for kind, options in skill.outputs.items()]
+    for one in (output.permissions_for(options) for output, options in outputs):
         rights |= {scope: level for scope, level in one.items() if rights.get(scope) != "write"}
     return dict(sorted(rights.items()))
 

@@ -43,6 +43,9 @@ class Proposal:
     declared: tuple[DeclaredOutput, ...] = ()
     summary: str = ""
     truncated: str = ""  # why the list of changes is not whole; empty: it is
+    left_out: tuple[
+        str, ...
+    ] = ()  # changes that the policy refused and the skill does without, with the cause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

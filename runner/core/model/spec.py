@@ -133,6 +133,7 @@ class Allowance:
     mode_changes: bool = False
     binaries: bool = False
     deletions: bool = True
+    on_refused: str = "fail"  # or "issue", or "leave_out": what becomes of what the policy refuses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

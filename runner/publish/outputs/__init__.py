@@ -107,6 +107,10 @@ class Output(Plugin, Protocol):
     permissions: ClassVar[Mapping[str, str]] = {}
     """What GitHub's token must be allowed for it, in the words of a workflow's `permissions:`."""
 
+    def permissions_for(self, options: Model) -> Mapping[str, str]:
+        """The same for these options of a skill file."""
+        return self.permissions
+
     def base_branch(self, options: Model) -> str | None:
         """The branch that the work has to start from, as the file says it: a template; None: the default."""
         return None

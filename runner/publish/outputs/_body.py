@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from runner.core.model import Check, FileChange, Trigger
+from runner.core.model import Check, Proposal, Trigger
 from runner.publish.outputs import Offer, _edits, _marker
 from runner.publish.outputs._edits import STEER, WARNING
 from runner.publish.outputs._marker import Marker
@@ -34,7 +34,7 @@ def body(offer: Offer, found: Marker, before: str = "") -> str:
 
 def _sections(offer: Offer, room: int) -> dict[str, str]:
     """Our sections by their headings, in so many characters; what is least needed goes first."""
-    ours = (_warning(offer), _why(offer), _files(offer.proposal.changes), _evidence(offer, _OUTPUT))
+    ours = (_warning(offer), _why(offer), _files(offer.proposal), _evidence(offer, _OUTPUT))
     if sum(map(len, ours)) > room - _LEAST:
         ours = (*ours[:3], _evidence(offer, 0))
     room -= sum(map(len, ours)) + 200  # and what stands between
@@ -83,14 +83,27 @@ def _cause(trigger: Trigger) -> str:
     return f"Started by: {what}{subject}."
 
 
-def _files(changes: tuple[FileChange, ...]) -> str:
+def _files(proposal: Proposal) -> str:
+    changes = proposal.changes
     rows = [
         f"| {_code(change.path)} | {change.change} | +{change.additions} -{change.deletions} |"
         for change in changes[:_FILES]
     ]
     more = len(changes) - len(rows)
     rest = f"\n\nand {more} more" if more > 0 else ""
-    return "### Files\n\n| file | change | lines |\n|---|---|---|\n" + "\n".join(rows) + rest
+    return (
+        "### Files\n\n| file | change | lines |\n|---|---|---|\n"
+        + "\n".join(rows)
+        + rest
+        + _left_out(proposal)
+    )
+
+
+def _left_out(proposal: Proposal) -> str:
+    if not proposal.left_out:
+        return ""
+    rows = "\n".join(f"- {_code(one)}" for one in proposal.left_out[:_FILES])
+    return f"\n\nThe agent changed these as well, and the policy refused them:\n\n{rows}"
 
 
 def _check(check: Check, most: int) -> str:

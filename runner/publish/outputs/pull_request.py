@@ -33,7 +33,7 @@ from runner.publish.outputs._options import Declaration, PullRequestOptions
 from runner.publish.outputs._target import Target, find_target, key_of
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from runner.publish.forges import Forge, PullRequest
     from runner.workspace.changeset import Changeset, Conflict
@@ -45,6 +45,10 @@ class PullRequestOutput(Output):
     declares = Declaration
     files = True
     permissions: ClassVar = {"contents": "write", "pull-requests": "write"}
+
+    def permissions_for(self, options: Model) -> "Mapping[str, str]":
+        refused = "on_refused" in type(options).model_fields and options.model_dump()["on_refused"]
+        return {**self.permissions, "issues": "write"} if refused == "issue" else self.permissions
 
     def base_branch(self, options: Model) -> str | None:
         return options.base if isinstance(options, PullRequestOptions) else None

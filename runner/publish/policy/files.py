@@ -1,6 +1,6 @@
 """What kinds of files a proposal may hold, and how much of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from runner.core.model import Allowance, FileChange, Proposal, Refusal
 from runner.publish.policy.paths import is_dot_git
@@ -10,10 +10,15 @@ _SYMLINK = 0o120000
 
 def refusals(proposal: Proposal, allowance: Allowance) -> Iterator[Refusal]:
     """Every change that is of a kind or a size that is not allowed, and the limits on the whole."""
-    for change in proposal.changes:
+    yield from single_refusals(proposal.changes, allowance)
+    yield from _whole(proposal, allowance)
+
+
+def single_refusals(changes: Sequence[FileChange], allowance: Allowance) -> Iterator[Refusal]:
+    """Every change that is of a kind or a size that is not allowed."""
+    for change in changes:
         yield from _kind(change, allowance)
         yield from _content(change, allowance)
-    yield from _whole(proposal, allowance)
 
 
 def _kind(change: FileChange, allowance: Allowance) -> Iterator[Refusal]:

@@ -79,6 +79,7 @@ def _publication(told: Mapping[str, Any], patch: bytes) -> Publication:
         **{
             **said,
             "changes": tuple(FileChange(**one) for one in said["changes"]),
+            "left_out": tuple(said.get("left_out", ())),
             "declared": tuple(DeclaredOutput(**one) for one in said["declared"]),
         }
     )

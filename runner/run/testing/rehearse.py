@@ -128,7 +128,7 @@ class _Unpublished(Output):
 
     def __init__(self, real: Output, observations: _Observations) -> None:
         self.name, self.options, self.declares = real.name, real.options, real.declares
-        self.files = real.files
+        self.files, self.each = real.files, real.each
         self.observations = observations
 
     def publish(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:

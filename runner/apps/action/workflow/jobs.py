@@ -113,8 +113,8 @@ def _minutes(skill: Skill, use: Use) -> int:
 
 def _publishing(skill: Skill) -> Mapping[str, str]:
     """What the token must be allowed for the skill's outputs; `write` includes `read`."""
-    needed = [OUTPUTS.get(kind).permissions for kind in skill.outputs]
-    return _strongest(needed)
+    outputs = skill.outputs.items()
+    return _strongest([OUTPUTS.get(kind).permissions_for(options) for kind, options in outputs])
 
 
 def _asking(skill: Skill) -> Mapping[str, str]:

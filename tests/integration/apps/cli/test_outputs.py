@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runner.publish.outputs.notify import headers
+from runner.store import LocalItems, Store
 from tests.parts.cli import Done, Project, skill_files
 from tests.parts.listener import Listener
 
@@ -219,3 +220,43 @@ def test_a_message_by_mail_says_whose_it_is(project: Project) -> None:
     assert "To: team@example.com" in got
     assert not any(line.startswith("Bcc:") for line in got)
     assert any("skill look" in line for line in got)
+
+
+REFUSED = '{pull_request: {title: t, paths: ["docs/**"], on_refused: HOW}}'
+BOTH = "echo z >> docs/guide.md; echo y > other.txt"
+
+
+def test_what_the_policy_refuses_is_left_out_and_named(project: Project) -> None:
+    run(project, REFUSED.replace("HOW", "leave_out"), script=BOTH)
+    assert receipts(project) == [("pull_request", "created")]
+    names = project.git("ls-tree", "-r", "--name-only", "skillrunner/look/default", cwd=project.origin)
+    assert "other.txt" not in names
+    shown = project.skillrunner("pr", "show", "1").out
+    assert "`other.txt: is outside the paths this skill may change: docs/**`" in shown
+    assert any(one["message"].startswith("left out: other.txt") for one in record(project)["events"])
+
+
+def test_where_all_is_refused_nothing_is_left_out(project: Project) -> None:
+    run(project, REFUSED.replace("HOW", "leave_out"), script="echo y > other.txt", code=4)
+    assert receipts(project) == []
+
+
+def test_a_secret_is_never_left_out(project: Project) -> None:
+    project.variables["TOKEN"] = "s3cr3t-value-1234567890"
+    yaml = YAML.format(
+        script=json.dumps(f"{BOTH}; echo $TOKEN > docs/key"), output=REFUSED.replace("HOW", "leave_out")
+    )
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    project.commit(skill_files("look", yaml + "environment: {secrets: [TOKEN]}\n"))
+    assert project.skillrunner("run", "look").code == 4
+    assert receipts(project) == []
+
+
+def test_an_issue_holds_the_refused_patch(project: Project) -> None:
+    done = run(project, REFUSED.replace("HOW", "issue"), script=BOTH, code=4)
+    assert "the patch is in local:#1" in done.out
+    store = Store(project.state)
+    (issue,) = LocalItems(store.engine, store.database, str(project.origin)).find("issue")
+    store.close()
+    assert "+y" in issue.data["body"]
+    assert "`other.txt` is outside the paths" in issue.data["body"]
