@@ -218,6 +218,12 @@ def failure(method: str, url: str, response: "Response") -> RunnerError:
     if status == 401:
         hint = "the token is wrong or has expired: set GITHUB_TOKEN to a new one"
         return RunnerError(Phase.PUBLISH, Reason.FORGE_DENIED, message, hint=hint)
+    if status == 403 and "not permitted to create or approve pull requests" in said:
+        hint = (
+            "allow it in Settings, Actions, General, Workflow permissions: Allow GitHub Actions to create and"
+            " approve pull requests; or give the Action an App's token, which starts CI as well"
+        )
+        return RunnerError(Phase.PUBLISH, Reason.FORGE_DENIED, message, hint=hint)
     if status == 403:
         needed = response.headers.get("X-Accepted-GitHub-Permissions", "contents=write, pull_requests=write")
         hint = f"the token needs one of these permissions: {needed}"

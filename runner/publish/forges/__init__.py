@@ -227,6 +227,10 @@ class Forge(Protocol):
         """Commits that the forge makes and signs; None: it makes none."""
         return None
 
+    def checks_passed(self, sha: str) -> bool:
+        """Whether a commit has checks, and all of them have ended well; False: not, or the forge has none."""
+        return False
+
     def is_queued(self, number: int) -> bool:
         """Whether it waits in a merge queue, which a push would take it out of."""
         return False

@@ -32,6 +32,7 @@ from runner.publish.forges._github_commits import GitHubCommits
 from runner.publish.forges._github_threads import GitHubThreads
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
+_PASSED = frozenset({"success", "neutral", "skipped"})
 _SETTLING = (
     1.0,
     2.0,
@@ -238,6 +239,13 @@ class GitHubForge(Forge):
 
     def signed_commits(self) -> GitHubCommits:
         return GitHubCommits(self.api)
+
+    def checks_passed(self, sha: str) -> bool:
+        """By the check runs of Actions and Apps, and by the statuses of everybody else."""
+        runs = self.api.get(f"/commits/{sha}/check-runs", per_page=100)["check_runs"]
+        statuses = self.api.get(f"/commits/{sha}/status")["statuses"]
+        ends = {str(one.get("conclusion") or "pending") for one in runs} | {one["state"] for one in statuses}
+        return bool(ends) and ends <= _PASSED
 
     def is_queued(self, number: int) -> bool:
         """REST does not tell, and an older server has no merge queue."""

@@ -46,7 +46,10 @@ class PullRequestOptions(Model):
     reviewers: Annotated[Many[Text], Field(max_length=30)] = Field(
         default=(), description='Who is asked for a review: "login", or "org/team"'
     )
-    draft: bool = Field(default=True, description="Whether it opens as a draft")
+    draft: bool | Literal["until_checks"] = Field(
+        default=True,
+        description="Whether it opens as a draft; `until_checks`: until a run finds its checks passed",
+    )
     commit: Maybe[Text] = Field(
         default=None, description="Template of the first line of the commit; default: the title"
     )
@@ -68,6 +71,10 @@ class PullRequestOptions(Model):
     stop_after: Maybe[Duration] = Field(
         default=None,
         description="How long after its opening it is kept up to date; default: always",
+    )
+    close_after: Maybe[Duration] = Field(
+        default=None,
+        description="How long one of the skill stays open that nobody has touched; default: for ever",
     )
     max_open: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=5, description="How many of the skill's may be open in the repository before no run starts"

@@ -22,6 +22,7 @@ from runner.publish.outputs import (
     _people,
     _rebase,
     _signed,
+    _stale,
 )
 from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
@@ -70,18 +71,27 @@ class PullRequestOutput(Output):
         VERIFICATION_FAILED, BRANCH_MOVED, or what git or the forge said.
         """
         try:
-            return _publish(offer, forge, changeset)
+            return _publish_and_close_stale(offer, forge, changeset)
         except RunnerError as error:
             if error.reason is not Reason.BRANCH_MOVED:
                 raise
             offer.say(f"{error.message}; looking at what is there now")
-        return _publish(offer, forge, changeset)
+        return _publish_and_close_stale(offer, forge, changeset)
 
     def withdraw(self, offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt | None:
         return _withdraw(offer, find_target(offer, forge, changeset), forge, changeset)
 
 
 PLUGINS = (PullRequestOutput,)
+
+
+_UNTIL_CHECKS = "until_checks"
+
+
+def _publish_and_close_stale(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
+    receipt = _publish(offer, forge, changeset)
+    _stale.close_stale(offer, receipt.number, forge, changeset)
+    return receipt
 
 
 def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
@@ -95,6 +105,7 @@ def _publish(offer: Offer, forge: "Forge", changeset: "Changeset") -> Receipt:
     _people.respect_commits(offer, target, forge, commits)
     _people.respect_readiness(offer, target)
     is_same = _rebase.is_same_change(offer, target, commits, tree, changeset)
+    offer = _with_readiness(offer, target, is_same, forge)
     if target.open is not None and target.marker is not None and is_same and _is_proposed(offer, target):
         action = "adopted" if _is_of_this_run(offer, target, changeset) else "unchanged"
         _attach(offer, target.open, target.marker, target.open.body, forge)
@@ -146,6 +157,15 @@ def _is_of_this_run(offer: Offer, target: Target, changeset: "Changeset") -> boo
     """Whether an attempt of the same run pushed it, and was killed before it could tell."""
     trailer = f"\n{RUN_TRAILER}: {offer.run_id}\n"
     return any(trailer in one.message for one in changeset.commits(target.base, target.head or target.base))
+
+
+def _with_readiness(offer: Offer, target: Target, is_same: bool, forge: "Forge") -> Offer:
+    """The offer, with `draft: until_checks` as what it means now: the checks are of what is open."""
+    if offer.output.options.get("draft") != _UNTIL_CHECKS:
+        return offer
+    passed = is_same and target.open is not None and forge.checks_passed(target.head or "")
+    options = {**offer.output.options, "draft": not passed}
+    return replace(offer, output=replace(offer.output, options=options))
 
 
 def _is_draft(offer: Offer) -> bool:

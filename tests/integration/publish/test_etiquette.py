@@ -3,17 +3,28 @@
 import base64
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from queue import SimpleQueue
 from subprocess import CalledProcessError, check_output
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from requests import Response
 
-from runner.clients.github.api import GitHubApi
+from runner.apps.action.main import _deciding_slots
+from runner.apps.action.preflight import dangers
+from runner.apps.worker.controller import Controller
+from runner.apps.worker.credentials import Credentials
+from runner.apps.worker.error_log import ErrorLog
+from runner.apps.worker.repositories import RepositoryList
+from runner.clients.github.api import GitHubApi, failure
+from runner.config.settings import load_config
 from runner.core.errors import RunnerError
 from runner.core.model import (
     Allowance,
@@ -40,7 +51,10 @@ from runner.run.limits import refuse_beyond_limits
 from runner.scheduler.admission import AdmissionLimits, QueueState, StartedRun, WaitingRun, admit
 from runner.scheduler.decide import decide_event, decide_slots
 from runner.skills import Skill
+from runner.store import LocalPullRequests, Store
+from runner.store.decisions import find_newest
 from runner.workspace.changeset import Edit
+from tests.parts.cli import make_project, skill_files
 from tests.parts.publishing import BRANCH, Here, human, publish, refused
 from tests.parts.repos import commit, git
 from tests.parts.skills import folder, the_skill
@@ -195,6 +209,75 @@ def test_b07_a_limit_on_open_ones_is_asked_before_the_model_is_paid(here: Here) 
     assert slot_decision(here, keyed).verdict is Verdict.STARTED
 
 
+def test_b07_a_worker_holds_the_slot_and_stores_why(tmp_path: Path) -> None:
+    yaml = (
+        'on: {schedule: [{cron: "0 * * * *"}]}\nharness: {kind: command, command: [x]}\n'
+        'output: {pull_request: {title: t, key: "{{ run.id }}-new", max_open: 1}}\n'
+    )
+    project = make_project(tmp_path, skill_files("docs", yaml))
+    name, now = str(project.origin), datetime.now(UTC) + 2 * HOUR
+    text = f"worker: {{poll: 1m, repositories: ['{name}']}}\n".encode()
+    config = load_config(tmp_path, read=lambda _: text, flags={"state_dir": str(tmp_path / "state")})
+    store, errors, woken = Store(config.state), ErrorLog(), SimpleQueue[None]()
+    listed = RepositoryList(config, Credentials(config), errors)
+    controller = Controller(config, store, listed, lambda: now, lambda: woken.put(None), errors)
+    LocalPullRequests(store.engine, store.database, name).insert(
+        NewPullRequest(branch="skillrunner/docs/old", base="main", title="t", body=""), "bot"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        controller.start_polls(pool)
+        while not controller.collect_polls(pool):
+            woken.get(timeout=60)
+    controller.decide_slots()
+    found = find_newest(store, "docs", name, None, None)
+    store.close()
+    assert found is not None
+    assert (found[1].verdict, found[1].cause) == (Verdict.HELD, Cause.LIMIT)
+    assert found[1].message.startswith("1 pull requests of the skill are open, and `max_open` is 1")
+
+
+def test_b07_the_action_holds_the_slot_as_a_worker_does(here: Here) -> None:
+    now = datetime.now(UTC)
+    opened(here, 1)
+    one = skill("max_open: 1, key: k9")
+    trusted: Any = SimpleNamespace(
+        mirror=here.scene.mirror,
+        remote=here.scene.remote,
+        introduction_times=lambda: {"docs": now - HOUR},
+        limits=lookup(here, one),
+    )
+    job: Any = SimpleNamespace(attempt=1)
+    decision = _deciding_slots(job, trusted, {"docs": one}, now)(History())[-1]
+    assert (decision.verdict, decision.cause) == (Verdict.HELD, Cause.LIMIT)
+
+
+def test_b07_github_is_asked_for_the_skills_open_and_recent_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def item(number: int, branch: str, minutes: int, fork: bool = False) -> dict[str, Any]:
+        at = NOW - timedelta(minutes=minutes)
+        return {
+            "number": number,
+            "html_url": "u",
+            "state": "open",
+            "title": "t",
+            "created_at": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "head": {"ref": branch, "repo": {"id": 2 if fork else 1}},
+            "base": {"ref": "main", "repo": {"id": 1}},
+        }
+
+    api, asked = FakeApi(), list[Any]()
+    recent = [item(9, "skillrunner/docs/a", 5), item(8, "else", 6), item(7, "skillrunner/docs/b", 61)]
+    every = [*recent, item(3, "skillrunner/docs/c", 9_000), item(2, "skillrunner/docs/d", 9_999, fork=True)]
+
+    def pages(path: str, **said: Any) -> Any:
+        asked.append((path, said["state"]))
+        return iter(recent if said["state"] == "all" else every)
+
+    monkeypatch.setattr(api, "pages", pages)
+    found = api.forge.pull_requests_below("skillrunner/docs/", NOW - HOUR)
+    assert sorted(one.number for one in found or ()) == [3, 7, 9]
+    assert asked == [("/pulls", "all"), ("/pulls", "open")]
+
+
 def test_b07_a_limit_holds_schedules_only_unless_all_are_said(here: Here) -> None:
     on = "on: {issues: {}}"
     event = Event(
@@ -328,6 +411,43 @@ def test_b09_github_tells_by_graphql_what_is_in_the_merge_queue(answer: Any, que
     api = FakeApi(graphql=answer)
     assert api.forge.is_queued(7) is queued
     assert "pullRequest(number: 7) { mergeQueueEntry { id } }" in api.asked[0]
+
+
+# --- B10 and B11: what a token cannot do --------------------------------------------------------------
+
+
+def test_b10_the_default_token_starts_no_checks_and_the_doctor_says_so() -> None:
+    step = "      - uses: acme/skillrunner@0123456789abcdef0123456789abcdef01234567\n"
+    head = (
+        "on: release\npermissions: {}\njobs:\n  skills:\n    runs-on: ubuntu-latest\n    timeout-minutes: 9\n"
+    )
+    text = f"{head}    permissions: {{contents: write, pull-requests: write}}\n    steps:\n{step}"
+    found = {one.rule: one for one in dangers("skills.yml", text.encode(), "acme/skillrunner")}
+    assert "CI does not start by itself" in found["default_token"].message
+    assert "app-id" in found["default_token"].hint
+    app = f"{text}        with: {{app-id: 12345}}\n"
+    assert not [
+        one for one in dangers("s.yml", app.encode(), "acme/skillrunner") if one.rule == "default_token"
+    ]
+
+
+def test_b10_a_repository_where_actions_may_open_none_is_told_the_setting() -> None:
+    answer = Response()
+    answer.status_code = 403
+    answer._content = b'{"message": "GitHub Actions is not permitted to create or approve pull requests."}'
+    error = failure("POST", "/pulls", answer)
+    assert error.reason is Reason.FORGE_DENIED
+    assert "Allow GitHub Actions to create and approve pull requests" in error.hint
+
+
+def test_b11_workflows_are_refused_unless_the_skill_names_them() -> None:
+    change = [FileChange(path=".github/workflows/ci.yml", change="modified")]
+    assert [one.rule for one in paths.refusals(change, Allowance())] == ["protected_path"]
+    named = Allowance(protected=(".github/workflows/**",))
+    assert list(paths.refusals(change, named)) == []
+    assert (
+        "workflows" not in OUTPUTS.get("pull_request").permissions
+    )  # nothing asks for the right to push them
 
 
 # --- B12: commits that GitHub signs -----------------------------------------------------------------
@@ -657,6 +777,54 @@ def test_b17_it_opens_as_a_draft_unless_the_skill_says_otherwise(
     assert here.pulls()[0].draft is draft
 
 
+def test_b17_until_its_checks_have_passed_it_is_a_draft(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Checked(LocalForge):
+        passed: ClassVar[set[str]] = set()
+
+        def checks_passed(self, sha: str) -> bool:
+            return sha in self.passed
+
+    forge, options = here.forge_of(Checked), {"draft": "until_checks"}
+    sha = publish(here.offer(options=options), forge, here.changeset).sha
+    assert here.pulls()[0].draft
+    assert publish(here.offer(options=options, run_id="run-2"), forge, here.changeset).action == "unchanged"
+    monkeypatch.setattr(Checked, "passed", {sha})
+    publish(here.offer(options=options, run_id="run-3"), forge, here.changeset)
+    assert not here.pulls()[0].draft
+    publish(here.offer(NEWER, options=options, run_id="run-4"), forge, here.changeset)
+    assert here.pulls()[0].draft  # its checks are of another commit
+
+
+@pytest.mark.parametrize(
+    ("runs", "states", "passed"),
+    [
+        ([], [], False),
+        (["success", "skipped"], [], True),
+        (["success", None], [], False),
+        (["success"], ["pending"], False),
+        ([], ["success"], True),
+        (["success", "failure"], ["success"], False),
+    ],
+)
+def test_b17_checks_are_check_runs_and_statuses(
+    runs: list[str | None], states: list[str], passed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = FakeApi()
+    answers = {
+        "check-runs": {"check_runs": [{"conclusion": one} for one in runs]},
+        "status": {"statuses": [{"state": one} for one in states]},
+    }
+    monkeypatch.setattr(api, "get", lambda path, **_: answers[path.rpartition("/")[2]])
+    assert api.forge.checks_passed("a" * 40) is passed
+
+
+def test_b22_a_dry_run_shows_the_branch_and_the_title_and_what_would_hold_it(here: Here) -> None:
+    offer = here.offer()
+    told = OUTPUTS.get("pull_request").preview(offer.spec, offer.output)
+    assert list(told) == [("branch", BRANCH), ("title", "docs: update")]
+    assert here.pulls() == []
+
+
 @pytest.mark.parametrize("label", ["skillrunner:hold", "Skillrunner:Stop-Updating"])
 def test_b23_labels_keep_us_away_until_they_are_taken_away(here: Here, label: str) -> None:
     first, _ = here.publish(here.offer()), here.forge.add_labels(1, [label])
@@ -695,6 +863,40 @@ def test_b23_the_label_run_starts_a_skill_that_listens_for_it() -> None:
     assert [one.verdict for one in found] == [Verdict.STARTED, Verdict.SKIPPED]
 
 
+def test_b24_only_what_nobody_has_touched_is_closed_as_stale(here: Here) -> None:
+    keys = ["plain", "commit", "title", "body", "label", "again", "young"]
+    for key in keys:
+        here.publish(here.offer(options={"key": key}, run_id=f"run-{key}"))
+    names = {key: f"skillrunner/docs/{key}" for key in keys}
+    number = {key: here.pulls(name)[0].number for key, name in names.items()}
+    for key in keys[:-1]:
+        long_ago = (datetime.now(UTC) - timedelta(days=40)).isoformat()
+        here.forge.table.update(number[key], created_at=long_ago)
+    plain = here.head(names["plain"])
+    git(
+        here.scene.source,
+        "update-ref",
+        f"refs/heads/{names['commit']}",
+        commit(here.scene.source, {"x": b"y"}),
+    )
+    body = here.pulls(names["body"])[0].body
+    here.forge.update(number["title"], title="Mine", body=here.pulls(names["title"])[0].body)
+    here.forge.update(number["body"], title="docs: update", body=f"Please keep.\n\n{body}")
+    here.forge.add_labels(number["label"], ["skillrunner:hold"])
+    here.forge.close_pull_request(number["again"])
+    here.forge.reopen_pull_request(number["again"])
+    options = {"key": "now", "close_after": 30 * 86_400.0}
+    here.publish(here.offer(options=options, run_id="run-9"))
+    states = {key: here.pulls(name)[0].state for key, name in names.items()}
+    assert states == {**dict.fromkeys(keys, "open"), "plain": "closed"}
+    assert here.pulls(names["plain"])[0].title == "docs: update (closed as stale)"
+    (note,) = here.forge.table.comments(number["plain"])
+    assert note.startswith("Nobody has touched this for 30 days, so it is closed, as `close_after` of the")
+    assert names["plain"] not in git(here.scene.source, "branch", "--format=%(refname:short)").splitlines()
+    again = here.publish(here.offer(options={"key": "plain"}, run_id="run-10"))  # our close is no person's no
+    assert (again.action, again.number != number["plain"], plain != "") == ("created", True, True)
+
+
 def test_b26_the_first_line_of_the_commit_has_a_template_of_its_own(here: Here) -> None:
     here.publish(here.offer(options={"title": "Update the docs", "commit": "docs(api): update #7"}))
     assert message(here)[0] == "docs(api): update #\u200b7"
@@ -718,6 +920,20 @@ def test_b27_trailers_name_skill_run_and_co_authors(here: Here) -> None:
             " Name <mail@example.com>"
         ),
     ]
+
+
+@pytest.mark.parametrize(("author", "posts"), [("bot", 0), ("eve", 1)])
+def test_b28_a_comment_is_found_by_its_mark_and_by_who_wrote_it(
+    author: str, posts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mark that somebody has copied keeps no comment of ours away."""
+    api, posted = FakeApi(), list[Any]()
+    there = [{"body": "hello <!-- mark -->", "user": {"login": author}}]
+    monkeypatch.setattr(api, "pages", lambda path, **_: iter(there))
+    monkeypatch.setattr(api, "get", lambda path, **_: {"login": "bot"})
+    monkeypatch.setattr(api, "call", lambda *said, **_: posted.append(said))
+    api.forge.comment_once(7, "hello", "<!-- mark -->")
+    assert [(said[0], said[1]) for said in posted] == [("POST", "/issues/7/comments")] * posts
 
 
 # --- ends of their own ------------------------------------------------------------------------------

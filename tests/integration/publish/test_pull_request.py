@@ -69,6 +69,7 @@ def test_what_a_skill_may_say_and_need_not() -> None:
         "commits": "git",
         "rebase": "conflict",
         "stop_after": None,
+        "close_after": None,
         "max_open": 5,
         "max_hourly": 5,
         "window": None,
