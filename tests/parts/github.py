@@ -66,6 +66,11 @@ class Call:
     body: Any
     status: int
 
+    @property
+    def only_reads(self) -> bool:
+        asks = self.path == "/graphql" and str((self.body or {}).get("query", "")).startswith("query")
+        return self.method == "GET" or asks
+
 
 @dataclass
 class GitHub:
@@ -99,7 +104,8 @@ class GitHub:
         self.tokens -= self.dead
 
     def writes(self) -> list[str]:
-        return [f"{call.method} {call.path}" for call in self.calls if call.method != "GET"]
+        """What was asked to be changed: a query of GraphQL is a POST, and changes nothing."""
+        return [f"{call.method} {call.path}" for call in self.calls if not call.only_reads]
 
 
 def free_port() -> int:

@@ -389,5 +389,5 @@ def _pull_request(item: Mapping[str, Any]) -> PullRequest:
         draft=bool(item.get("draft")),
         labels=tuple(label["name"] for label in item.get("labels", ())),
         author=_login(item),
-        created_at=_created_at(item),
+        created_at=_created_at(item) if "created_at" in item else None,
     )
