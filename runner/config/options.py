@@ -1,12 +1,21 @@
 """Options of both skill files and the configuration: limits, resources, names and paths."""
 
 import re
-from dataclasses import fields
-from typing import Annotated, Any
+from dataclasses import asdict, fields
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
-from runner.config.documents import Model
+from runner.config.documents import Many, Model
 from runner.core import model
 from runner.core.units import Duration, Maybe, Size
 
@@ -35,6 +44,89 @@ Glob = Annotated[
     AfterValidator(_check_glob),
     WithJsonSchema({"type": "string", "pattern": GLOB, "maxLength": 500}),
 ]
+
+
+KindName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+_RULES = ("always", "paths", "max_lines", "changed_skill", "outputs")
+_ANY_RULE: JsonValue = [{"required": [name]} for name in _RULES]
+
+
+class ApprovalOptions(Model):
+    """When a proposal waits for a person before it is published. Any rule that fits is enough."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": _ANY_RULE})
+
+    always: bool = Field(default=False, description="Every proposal, as `approval: required` says in short")
+    paths: Annotated[Many[Glob], Field(max_length=200)] = Field(
+        default=(), description="If a changed path matches one of these globs"
+    )
+    max_lines: Maybe[Annotated[int, Field(ge=0)]] = Field(
+        default=None, description="If more lines than this are added and removed"
+    )
+    changed_skill: bool = Field(
+        default=False, description="If nothing was published by the skill as it is written now"
+    )
+    outputs: Annotated[Many[KindName], Field(max_length=50)] = Field(
+        default=(), description="If the skill publishes by one of these kinds of output"
+    )
+    expires: Duration = Field(
+        default=model.ApprovalRules().expires,
+        description="How long a proposal waits; after that it is not published",
+        validate_default=False,
+    )
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> "ApprovalOptions":
+        if not self.model_fields_set & {*_RULES}:
+            raise ValueError(f"names no rule: give one of {', '.join(_RULES)}")
+        return self
+
+    def rules(self) -> model.ApprovalRules:
+        """The record that the policy reads."""
+        return model.ApprovalRules(
+            **{one.name: getattr(self, one.name) for one in fields(model.ApprovalRules)}
+        )
+
+
+_IS_RULES = Discriminator(lambda given: "rules" if isinstance(given, (dict, ApprovalOptions)) else "word")
+Required = Annotated[Literal["required"], Tag("word")]
+ApprovalChoice = Annotated[Required | Annotated[ApprovalOptions, Tag("rules")], _IS_RULES]
+
+
+def approval_choice(options: type[ApprovalOptions]) -> Any:
+    """The annotation of an `approval` with more exact options."""
+    return Annotated[Required | Annotated[options, Tag("rules")], _IS_RULES]
+
+
+def approval_rules(choice: Literal["required"] | ApprovalOptions | None) -> model.ApprovalRules:
+    """What a file says under `approval`; None: nothing."""
+    if choice is None:
+        return model.ApprovalRules()
+    return model.ApprovalRules(always=True) if choice == "required" else choice.rules()
+
+
+def all_approval_rules(*rules: model.ApprovalRules) -> model.ApprovalRules:
+    """All rules together: each only adds, and the shortest time of those that say anything counts."""
+    said = [one for one in rules if one != model.ApprovalRules()]
+    lines = [one.max_lines for one in said if one.max_lines is not None]
+    return model.ApprovalRules(
+        always=any(one.always for one in said),
+        paths=tuple(dict.fromkeys(path for one in said for path in one.paths)),
+        max_lines=min(lines, default=None),
+        changed_skill=any(one.changed_skill for one in said),
+        outputs=tuple(dict.fromkeys(kind for one in said for kind in one.outputs)),
+        expires=min((one.expires for one in said), default=model.ApprovalRules().expires),
+    )
+
+
+def both_approvals(ours: ApprovalChoice | None, theirs: ApprovalChoice | None) -> ApprovalChoice | None:
+    """What two files say under `approval`, as one would: neither takes any of the other's away."""
+    if ours is None or theirs is None:
+        return theirs if ours is None else ours
+    found = all_approval_rules(approval_rules(ours), approval_rules(theirs))
+    return ApprovalOptions.model_construct(**asdict(found))
 
 
 class ResourceOptions(Model):

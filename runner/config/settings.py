@@ -22,7 +22,9 @@ from runner.config.documents import (
 from runner.config.documents.yaml import resolve
 from runner.config.harness import HarnessConfig
 from runner.config.options import (
+    ApprovalChoice,
     Glob,
+    KindName,
     LimitOptions,
     MaximaOptions,
     PriceOptions,
@@ -41,7 +43,6 @@ MAX_FILE = 256 * 1024
 Url = Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")]
 
 
-KindName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=201)]
 RepositoryPlace = Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+|/[^\n]*|~/[^\n]*)$")]
 ModelName = Annotated[str, Field(pattern=r"^\S+$", max_length=200)]
@@ -60,6 +61,11 @@ class PolicySettings(Model):
     locked: Many[Glob] = Field(default=(), description="Paths that no skill may change, whatever it names")
     signed_marks: bool = Field(
         default=False, description="Hidden marks count only if they are signed by the key of this host"
+    )
+    approval: Maybe[ApprovalChoice] = Field(
+        default=None,
+        description="When a proposal waits for a person, besides what its skill says: required, or rules",
+        examples=["required", {"paths": [".github/**"]}],
     )
 
 

@@ -15,6 +15,10 @@ _STATES = {
     Reason.LEFT_ALONE: RunState.NOTHING_TO_DO,
     Reason.POLICY_REFUSED: RunState.BLOCKED,
     Reason.LIMIT_REACHED: RunState.BLOCKED,
+    Reason.APPROVAL_AWAITED: RunState.WAITING,
+    Reason.APPROVAL_REFUSED: RunState.BLOCKED,
+    Reason.APPROVAL_EXPIRED: RunState.BLOCKED,
+    Reason.APPROVAL_VOID: RunState.SUPERSEDED,
     Reason.HUMAN_COMMIT: RunState.SUPERSEDED,
     Reason.BRANCH_MOVED: RunState.SUPERSEDED,
     Reason.BASE_GONE: RunState.SUPERSEDED,
@@ -87,7 +91,7 @@ class ExitCode(IntEnum):
     FAILED = 1  # the skill or the agent did not do it
     USAGE = 2  # the command line was wrong
     INVALID = 3  # a skill file, a configuration or an input is not valid, or a secret is missing
-    BLOCKED = 4  # the policy refused, or a human's work goes first
+    BLOCKED = 4  # the policy refused, a human's work goes first, or a human has to approve it
     TIMED_OUT = 5
     ERROR = 6  # the runner or its surroundings broke
     BUG = 70  # an unexpected error: a report is written
@@ -99,6 +103,7 @@ _BY_STATE = {
     RunState.NOTHING_TO_DO: ExitCode.OK,
     RunState.FAILED: ExitCode.FAILED,
     RunState.BLOCKED: ExitCode.BLOCKED,
+    RunState.WAITING: ExitCode.BLOCKED,
     RunState.SUPERSEDED: ExitCode.BLOCKED,
     RunState.TIMED_OUT: ExitCode.TIMED_OUT,
     RunState.CANCELLED: ExitCode.INTERRUPTED,

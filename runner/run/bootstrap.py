@@ -10,6 +10,7 @@ from runner.clients.git import remote_host
 from runner.clients.secrets import Secrets
 from runner.config.documents import closest
 from runner.config.harness import HarnessConfig
+from runner.config.options import approval_rules
 from runner.config.settings import FILE, Config
 from runner.core.errors import RunnerError
 from runner.core.model import Limits, Phase, Reason, Remote, Repository, Resources, RunSpec
@@ -119,6 +120,7 @@ def make_defaults(config: Config, force: Mapping[str, Any]) -> Defaults:
         resources=config.resources.merge(Resources()),
         guarded=(*folders, *config.policy.protected),
         locked=tuple(config.policy.locked),
+        approval=approval_rules(config.policy.approval),
         maxima=config.maxima.model_dump(exclude_none=True, exclude={"run"}),
         routes={kind: tuple(one.route for one in own.routes) for kind, own in config.harnesses.items()},
         **force,
@@ -189,6 +191,26 @@ def output_secrets(spec: RunSpec) -> Sequence[str]:
     """The names of secrets that the outputs of a run need."""
     options = ((OUTPUTS.get(one.kind), one.options) for one in spec.outputs)
     return sorted({name for kind, said in options for name in kind.secrets(said)})
+
+
+def make_publishing_options(place: Place, spec: RunSpec) -> "RunOptions":
+    """What the configuration says of a run whose work is done: it needs no secret of an agent.
+
+    Raises RunnerError when a secret of its outputs is missing.
+    """
+    from runner.publish.attestation.signers import choose_signer
+    from runner.run.context import RunOptions
+
+    bot, find = place.config.bot, Secrets(place.config.secrets).value
+    publishes = any(OUTPUTS.get(output.kind).publishes for output in spec.outputs)
+    return RunOptions(
+        bot=BotIdentity(name=bot.name, email=bot.email),
+        signer=find_signer(place, publishes=publishes),
+        statement_signer=choose_signer(place.config.attestation.signer, place.config.state),
+        secrets={},
+        output_secrets={name: _allowed_secret(place, name, spec, find) for name in output_secrets(spec)},
+        only_publishes=True,
+    )
 
 
 def _fallback(configured: HarnessConfig | None, kind: str, find: SecretLookup) -> tuple["Fallback", ...]:

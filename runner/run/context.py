@@ -82,6 +82,7 @@ class RunOptions:
     max_duration: float | None = None  # seconds that an attempt may take until it publishes
     private_hosts: tuple[str, ...] = ()  # hosts that a skill may name although their addresses are private
     propose_again: bool = False  # propose again what people closed unmerged
+    only_publishes: bool = False  # the work is done and was approved: no agent works
     worker: str = ""  # the worker that executes the run
     earlier_run: EarlierRun | None = None  # the run that this one continues
     skill_files: SkillFiles | None = None  # of a skill read from a working tree; None: its commit has them

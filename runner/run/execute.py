@@ -10,6 +10,7 @@ from runner.core.model import End, Phase, Reason, Receipt, RunSpec, RunState
 from runner.run.context import Parts, RunContext, RunOptions
 from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
+from runner.run.stages.approval import require_approval
 from runner.run.stages.attest import attested
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
 from runner.run.stages.judge import judge, save_answer
@@ -87,6 +88,10 @@ def _attempt(context: RunContext) -> End:
 def _run(context: RunContext, stack: ExitStack) -> Published:
     if (unpublished := find(context)) is not None:
         return _publish_kept(*unpublished, stack)
+    if context.options.only_publishes:
+        message = "what was approved cannot be published any more: the commit that it stands on is gone"
+        hint = f"skillrunner run --from-run {context.record.run_id}"
+        raise RunnerError(Phase.PUBLISH, Reason.CONFLICT, message, hint=hint)
     context.record.enter_state(RunState.PREPARING)
     if whose := context.spec.strangers:
         context.record.add_event(f"no secrets, and no hosts but the model's: {whose}")
@@ -125,6 +130,7 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
 
     ready = Publication(proposal=proposal, patch=harvested.patch, outcome=outcome, checks=checks)
     ready.save(context)
+    require_approval(context, ready)
     record.enter_state(RunState.PUBLISHING)
     with attested(context, ready, changeset) as stated:
         return publish(context, stated, changeset)
@@ -132,6 +138,7 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
 
 def _publish_kept(context: RunContext, ready: Publication, stack: ExitStack) -> Published:
     """An earlier attempt did all the work and was stopped while it published: only that is done again."""
+    require_approval(context, ready)
     context.record.enter_state(RunState.PUBLISHING, "what the attempt before has left is published")
     changeset = stack.enter_context(open_changeset(context))
     with attested(context, ready, changeset, kept=True) as stated:

@@ -19,7 +19,7 @@ from runner.run.place import Host, Place
 from runner.run.plan import Base, digest_of, plan
 from runner.run.recorder import Observe, RunRecorder
 from runner.skills import Skill
-from runner.store import hold_lock
+from runner.store import Store, hold_lock
 from runner.store.specs import StoredSpec
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class ContinuedRun(RunRequest):
     """A run that continues an earlier one, with its plan."""
 
     spec: RunSpec
+    only_publishes: bool = False  # the same run goes on: what it made was approved
 
 
 def plan_run(place: Place, start: NewRun) -> RunSpec:
@@ -87,25 +88,22 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
     place, runs = host.place, host.store
     host.forge.check_credential()
     spec = start.spec if isinstance(start, ContinuedRun) else plan_run(place, start)
-    stored = StoredSpec(spec=spec, continues=start.earlier.run_id if start.earlier else "")
+    only_publishes = isinstance(start, ContinuedRun) and start.only_publishes
     folder = runs.run_folder(start.run_id, start.attempt)
     with hold_lock(folder):
-        if start.queued:
-            runs.plan_run(start.run_id, stored)
-        else:
-            runs.create_run(run_record(spec, start.run_id), stored)
+        if not only_publishes:
+            _store_plan(runs, start, spec)
         record = RunRecorder(runs, start.run_id, folder, observe, earlier_usage=runs.run(start.run_id).usage)
         if host.forge.notice:
             record.add_event(host.forge.notice)
-        record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
-        if spec.trigger.event:
-            event = json.dumps(spec.trigger.event, indent=2).encode()
-            record.save_artifact(EVENT_ARTIFACT, event, "application/json")
+        if not only_publishes:
+            _save_plan(record, spec)
         try:
             if start.attempt == 1:
                 refuse_beyond_limits(spec, host.forge, datetime.now(UTC))
             parts = bootstrap.make_parts(host, spec, start.mirror, watch, start.stop)
-            options = bootstrap.make_options(place, spec)
+            make = bootstrap.make_publishing_options if only_publishes else bootstrap.make_options
+            options = make(place, spec)
         except RunnerError as error:
             record.finish(error.end)
             return error.end
@@ -115,6 +113,22 @@ def launch(host: Host, start: NewRun | ContinuedRun, observe: Observe, watch: "O
         if isinstance(start, NewRun):
             options = replace(options, skill_files=start.skill_files)
         return execute(spec, record, parts, options, start.attempt, _requeue(start, spec, record))
+
+
+def _store_plan(runs: Store, start: NewRun | ContinuedRun, spec: RunSpec) -> None:
+    stored = StoredSpec(spec=spec, continues=start.earlier.run_id if start.earlier else "")
+    if start.queued:
+        runs.plan_run(start.run_id, stored)
+    else:
+        runs.create_run(run_record(spec, start.run_id), stored)
+
+
+def _save_plan(record: RunRecorder, spec: RunSpec) -> None:
+    """Keep what the store's record of the plan leaves out."""
+    record.save_artifact("prompt.md", spec.prompt.encode(), "text/markdown")
+    if spec.trigger.event:
+        event = json.dumps(spec.trigger.event, indent=2).encode()
+        record.save_artifact(EVENT_ARTIFACT, event, "application/json")
 
 
 def _requeue(start: RunRequest, spec: RunSpec, record: RunRecorder) -> Requeue | None:

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from runner.config.documents import DocumentPath, Model
-from runner.config.options import LimitOptions, ResourceOptions
+from runner.config.options import LimitOptions, ResourceOptions, all_approval_rules, approval_rules
 from runner.core.errors import RunnerError
 from runner.core.model import (
     Allowance,
+    ApprovalRules,
     Environment,
     HarnessSpec,
     Limits,
@@ -30,6 +31,7 @@ from runner.core.model import (
     Trigger,
 )
 from runner.harnesses import HARNESSES
+from runner.publish.outputs import OUTPUTS
 from runner.sandboxes import SANDBOXES
 from runner.skills import (
     AllowanceOptions,
@@ -60,6 +62,7 @@ class Defaults:
     resources: Resources = Resources()
     guarded: tuple[str, ...] = ()
     locked: tuple[str, ...] = ()
+    approval: ApprovalRules = ApprovalRules()  # which the skill only adds to
     maxima: Mapping[str, float] = field(default_factory=dict)  # by option: what no skill may exceed
     verify: tuple[str, ...] = ()  # besides what the skill verifies
     force_sandbox: str | None = None  # the flags of one run go before the skill
@@ -116,6 +119,7 @@ def plan(
         allowance=_allowance(outputs.values(), defaults),
         verify=(*skill.options.verify, *defaults.verify),
         draft_on_failed_verify=skill.options.on_verify_failure == "draft",
+        approval=_approval(skill, defaults),
         outputs=tuple(
             OutputSpec(kind=kind, options=_render_options(skill, kind, options, context))
             for kind, options in outputs.items()
@@ -343,6 +347,14 @@ def _routes(spec: HarnessSpec, defaults: Defaults) -> tuple[Route, ...]:
         hint = f"write in skillrunner.yaml: harnesses: {{{spec.kind}: {{routes: {rules}}}}}"
         raise RunnerError(Phase.PLAN, Reason.INVALID_CONFIG, message, hint=hint)
     return found
+
+
+def _approval(skill: Skill, defaults: Defaults) -> ApprovalRules:
+    """When a person has to approve: what the skill says, and what whoever runs it says besides."""
+    made = all_approval_rules(approval_rules(skill.options.approval), defaults.approval)
+    for kind in made.outputs:
+        OUTPUTS.get(kind)  # a misspelt one would never ask
+    return made
 
 
 def _allowance(outputs: Iterable[Model], defaults: Defaults) -> Allowance:

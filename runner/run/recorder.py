@@ -24,6 +24,7 @@ from runner.core.model import (
     Usage,
 )
 from runner.store import Store
+from runner.store.approvals import ApprovalStore, Question
 
 Observe = Callable[[RunEvent], None]
 
@@ -45,6 +46,7 @@ class RunRecorder:
     phase: Phase = Phase.PLAN
     earlier_usage: Usage = Usage()  # of the attempts before
     attempt_usage: Usage = Usage()  # of the attempt that is under way, as far as it is known
+    question: Question | None = None  # the proposal that people are to be shown
     charged: Decimal = Decimal(0)  # what all attempts count for against `limits.cost_usd`, in US dollars
 
     @property
@@ -117,9 +119,13 @@ class RunRecorder:
         return self.store.receipts(self.run_id)
 
     def finish(self, end: End) -> None:
-        """The run has ended; nothing changes its record any more."""
+        """The run has ended, and nothing changes its record any more; or it waits for a person."""
         self.phase = end.phase
         told = self._event(end.message or end.state.value, end.state)
+        if end.state is RunState.WAITING and self.question is not None:
+            ApprovalStore(self.store).ask(self.question, told, self.usage)
+            self.observe(told)
+            return
         self.store.finish(self.run_id, end, told.at, self.usage, told)
         self.observe(told)
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from runner.clients.git import files_at, last_changes
 from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason, Run, RunState, Trigger
+from runner.core.model import Phase, Reason, Run, RunSpec, RunState, Trigger
 from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict
 from runner.run import bootstrap
-from runner.run.agent.resume import EarlierRun, planned_spec, read_earlier_run
+from runner.run.agent.resume import EarlierRun, kept_prompt, planned_spec, read_earlier_run
+from runner.run.earlier_trigger import earlier_trigger
 from runner.run.launch import ContinuedRun, NewRun, continuation_spec
 from runner.run.limits import reached_limit
 from runner.run.place import Host
@@ -31,6 +32,7 @@ from runner.scheduler.loop_guard import OwnIdentity
 from runner.skills import Skill, load
 from runner.store import Store, new_run_id
 from runner.store.decisions import QueueEntry
+from runner.store.queue import RunQueue
 from runner.store.work import Work
 from runner.triggers import TRIGGERS, EventCommit, actor
 from runner.triggers.slots import Slot, jittered_start, line_of
@@ -280,14 +282,37 @@ def _earlier_run(store: Store, work: Work) -> EarlierRun | None:
     return earlier if earlier is not None and (earlier.patch or earlier.session) else None
 
 
+def approved_run(host: Host, run: Run) -> ContinuedRun:
+    """The same run, whose proposal was approved: with its plan as it was shown. Raises RunnerError."""
+    spec = planned_spec(host.store, run)
+    base, mirror = bootstrap.find_base(host.place, host.forge, None)
+    _check_repository(run, spec, base)
+    work = RunQueue(host.store).find_work(run.id)
+    trigger = trigger_of(work) if work is not None else earlier_trigger(host.store, run)
+    return ContinuedRun(
+        run_id=run.id,
+        mirror=mirror,
+        spec=replace(
+            spec, prompt=kept_prompt(host.store, run.id), trigger=replace(spec.trigger, event=trigger.event)
+        ),
+        only_publishes=True,
+        queued=True,
+        attempt=run.attempt,
+    )
+
+
+def _check_repository(run: Run, spec: RunSpec, base: Base) -> None:
+    if base.repository.url != spec.repository.url:
+        message = f"run {run.id} is of {spec.repository.url}, and this is {base.repository.url}"
+        hint = "go to its repository, or name it: skillrunner -C DIR ..."
+        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+
+
 def continued_run(host: Host, run: Run, text: str, again: bool) -> ContinuedRun:
     """A run that continues an ended one with the text of a person. Raises RunnerError."""
     earlier, spec = read_earlier_run(host.store, run), planned_spec(host.store, run)
     base, mirror = bootstrap.find_base(host.place, host.forge, spec.base_ref)
-    if base.repository.url != spec.repository.url:
-        message = f"run {run.id} is of {spec.repository.url}, and this is {base.repository.url}"
-        hint = "go to its repository, or name it: skillrunner -C DIR continue ..."
-        raise RunnerError(Phase.PLAN, Reason.INVALID_INPUT, message, hint=hint)
+    _check_repository(run, spec, base)
     now = datetime.now(UTC)
     sha, default = mirror.resolve(spec.base_sha), base.repository.default_branch
     trusted = spec.trusted_sha or trusted_commit(mirror, default, spec.base_ref, sha)

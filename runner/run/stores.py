@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runner.core.errors import RunnerError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 def open_store(config: "Config") -> Iterator["Store"]:
     """Open the configured store, and end the runs of this machine whose process is gone."""
     from runner.store import Store
+    from runner.store.approvals import ApprovalStore
 
     # A worker's database is for those who are given its address: who is not has a store of their own.
     variable = config.worker.database
@@ -24,6 +26,7 @@ def open_store(config: "Config") -> Iterator["Store"]:
     try:
         if lost := opened.sweep_lost():
             _sweep(set(lost))
+        ApprovalStore(opened).expire(datetime.now(UTC))
         yield opened
     finally:
         opened.close()

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from runner.core.model import ApprovalRecord
 from runner.core.model.decision import Budget, Cause, Decision
 from runner.scheduler.admission import AdmissionLimits, QueueState, waiting_reasons
+
+_DIGITS = 12  # of a digest, by which people know it
 
 
 class ObstacleKind(StrEnum):
@@ -194,6 +197,13 @@ def _with_overdue(cause: Obstacle, skill: SkillFacts, now: datetime) -> Obstacle
         return cause
     message = f"the slot of {_time(skill.next_due)} has no decision: {cause.message}"
     return Obstacle(kind=cause.kind, message=message)
+
+
+def why_waiting(approval: ApprovalRecord) -> Obstacle:
+    """What a run waits for whose work is done."""
+    command = f"skillrunner approve {approval.run_id} --digest {approval.digest[:_DIGITS]}"
+    message = f"somebody has to approve it: {approval.why}; until {_time(approval.expires_at)}: {command}"
+    return Obstacle(kind=ObstacleKind.APPROVAL, message=message, until=approval.expires_at)
 
 
 def why_held(decision: Decision) -> Obstacle | None:

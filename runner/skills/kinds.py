@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, RootModel, create_model
 
 from runner.config.documents import Many, Model, Text
+from runner.config.options import ApprovalOptions, approval_choice
 from runner.core.units import Absent
 from runner.harnesses import HARNESSES
 from runner.publish.outputs import OUTPUTS
@@ -42,6 +43,14 @@ def skill_model() -> type[SkillFile]:
             _harness(),
             Field(description="The agent CLI that does the work", examples=[{"kind": "claude-code"}]),
         ),
+        "approval": (
+            Annotated[approval_choice(_approval()) | None, Absent()],
+            Field(
+                default=None,
+                description="When a proposal waits for a person before it is published: required, or rules",
+                examples=["required", {"paths": ["src/**"], "max_lines": 200}],
+            ),
+        ),
         "strangers": (
             Many[_kinds_for_strangers()],  # type: ignore[misc]
             Field(
@@ -70,6 +79,16 @@ def _fit_together(output: Model) -> Model:
     if len(files := [kind for kind, one in named.items() if one.files]) > 1:
         raise ValueError(f"publishes the changed files by {' and '.join(files)}: keep one of them")
     return output
+
+
+def _approval() -> TypeForm:
+    kinds: TypeForm = Literal[tuple(OUTPUTS.all())]
+    fields: dict[str, Any] = {
+        "outputs": (Many[kinds], Field(default=(), description="If it publishes by one of these outputs"))
+    }
+    return create_model(
+        "ApprovalOptions", __base__=ApprovalOptions, __doc__=ApprovalOptions.__doc__, **fields
+    )
 
 
 def _kinds_for_strangers() -> TypeForm:

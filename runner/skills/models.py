@@ -305,6 +305,7 @@ class SkillFile(Model):
     on_verify_failure: Literal["refuse", "draft"] = Field(
         default="refuse", description="Publish nothing, or a draft that says so"
     )
+    approval: Any = None
     output: Any
 
     @property

@@ -7,7 +7,8 @@ from typing import Any
 
 from runner.config.worker import WorkerConfig
 from runner.scheduler.admission import WaitingRun, limits_of
-from runner.scheduler.obstacles import Obstacle, QueueFacts, SkillFacts, why_idle, why_queued
+from runner.scheduler.obstacles import Obstacle, QueueFacts, SkillFacts, why_idle, why_queued, why_waiting
+from runner.store.approvals import WaitingApproval
 from runner.store.queue import RunQueue
 from runner.store.runs import Store
 from runner.store.spending import budget_of
@@ -29,6 +30,13 @@ class HeldRun:
 def obstacle_document(obstacle: Obstacle) -> dict[str, Any]:
     """An obstacle as `--json` shows it."""
     return {"kind": obstacle.kind.value, "why": obstacle.message, "until": obstacle.until}
+
+
+def approval_document(waiting: WaitingApproval) -> dict[str, Any]:
+    """A run that waits for a person, as `--json` shows it."""
+    approval = waiting.approval
+    facts = {"run_id": approval.run_id, "repository": waiting.repository, "skill": waiting.skill}
+    return {**facts, "digest": approval.digest, **obstacle_document(why_waiting(approval))}
 
 
 def held_runs(store: Store, worker: WorkerConfig, now: datetime) -> list[HeldRun]:

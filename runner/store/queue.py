@@ -333,7 +333,7 @@ def _running(connection: Connection) -> list[RunningRun]:
     query = (
         select(runs.c.repository, runs.c.skill, decisions.c.subject_key)
         .select_from(runs.outerjoin(queue).outerjoin(*_DECISION))
-        .where(runs.c.state.in_(ACTIVE), taken)
+        .where(runs.c.state.in_(ACTIVE), runs.c.state != RunState.WAITING, taken)
     )
     return [
         RunningRun(repository=repository, skill=skill, subject_key=subject or "")

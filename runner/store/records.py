@@ -76,9 +76,12 @@ class Records:
         return folder / f"attempt-{attempt}" if attempt > 1 else folder
 
     def files_of(self, run: Run) -> Path:
-        """The folder of the files of a run's last attempt."""
-        folder = self.run_folder(run.id, run.attempt)
-        return folder if folder.is_dir() else self.run_folder(run.id)
+        """The folder of the files of a run's last attempt that has any: one that only publishes has none."""
+        for attempt in range(run.attempt, 1, -1):
+            folder = self.run_folder(run.id, attempt)
+            if folder.is_dir() and any(one.name != "lock" for one in folder.iterdir()):
+                return folder
+        return self.run_folder(run.id)
 
     def run(self, name: str, scope: RunScope | None = None) -> Run:
         """The run with this id, with an id that begins so, or the `latest`. Raises RunnerError otherwise.
@@ -144,6 +147,13 @@ class Records:
             environment = self.spec_document(row["id"]).get("environment", {})
             return str(environment.get("image", "")), row["image_digest"]
         return None
+
+    def has_published(self, repository: str, skill: str, digest: str) -> bool:
+        """Whether a run of a skill succeeded whose text had this digest."""
+        runs = tables.runs
+        same = (runs.c.repository == repository, runs.c.skill == skill, runs.c.state == RunState.SUCCEEDED)
+        query = select(runs.c.id).where(*same, runs.c.spec.contains(f'"digest": "{digest}"', autoescape=True))
+        return bool(self._read(query.limit(1)))
 
     def spec(self, run_id: str) -> StoredSpec | None:
         """What the run was to do; None: it was never planned. Raises RunnerError when it cannot be read."""

@@ -108,7 +108,14 @@ class Store(Records):
         active = and_(tables.runs.c.id == run_id, tables.runs.c.state.in_(ACTIVE))
         return and_(active, tables.runs.c.worker == self.worker) if self.worker else active
 
-    def _change(self, run_id: str, changes: Mapping[str, Any], event: RunEvent | None = None) -> None:
+    def _change(
+        self,
+        run_id: str,
+        changes: Mapping[str, Any],
+        event: RunEvent | None = None,
+        also: Callable[[Connection], object] | None = None,
+    ) -> None:
+        """Change a run that is active and ours, and what else `also` changes, in one transaction."""
         tried = False
 
         def change(connection: Connection) -> None:
@@ -118,6 +125,8 @@ class Store(Records):
             if done.rowcount == 1:
                 if event is not None:
                     connection.execute(insert(tables.events).values(**rows.event_row(event)))
+                if also is not None:
+                    also(connection)
             elif not (again and _has_values(connection, run_id, changes)):
                 raise _lost_run(run_id)
 
@@ -160,6 +169,12 @@ class Store(Records):
         if state is RunState.PREPARING:
             changes["started_at"] = rows.utc_time(at)
         self._change(run_id, changes, event)
+
+    def wait_for_person(
+        self, run_id: str, event: RunEvent, usage: Usage, also: Callable[[Connection], object]
+    ) -> None:
+        """Have a run wait for a person, with `event` and with what `also` stores in the same transaction."""
+        self._change(run_id, rows.usage_row(usage) | {"state": RunState.WAITING}, event, also)
 
     def set_facts(self, run_id: str, **changes: str | int) -> None:
         """Set `image_digest` or `attempt` of an active run."""
@@ -220,7 +235,8 @@ class Store(Records):
         server's database, whose processes cannot be seen from here.
         """
         queued = select(tables.queue.c.run_id)
-        query = select(tables.runs).where(tables.runs.c.state.in_(ACTIVE), tables.runs.c.id.not_in(queued))
+        works = and_(tables.runs.c.state.in_(ACTIVE), tables.runs.c.state != RunState.WAITING)
+        query = select(tables.runs).where(works, tables.runs.c.id.not_in(queued))
         if not self.database.is_file:
             query = query.where(tables.runs.c.worker.startswith(f"{os.uname().nodename}:", autoescape=True))
         gone = [row["id"] for row in self._read(query) if not is_held(self.run_folder(row["id"]))]

@@ -94,6 +94,25 @@ refusals = Table(
     Column("message", Text, nullable=False),
 )
 
+approvals = Table(
+    "approvals",  # proposals that were shown to people, and what they said
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("target", Text, nullable=False),  # what it would be published to: of equal ones one waits
+    Column("why", Text, nullable=False),
+    Column("asked_at", String(32), nullable=False),
+    Column("expires_at", String(32), nullable=False),
+    Column("verdict", String(10), nullable=False),  # empty: nobody has said anything
+    Column("who", Text, nullable=False, default=""),
+    Column("via", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("decided_at", String(32)),
+    Column("proposal", Text, nullable=False),  # what is published then, on whichever machine; empty: it was
+    Index("approvals_waiting", "verdict", "expires_at"),
+)
+
 messages = Table(
     "messages",  # what people say to an agent while it works
     metadata,

@@ -21,6 +21,8 @@ VERBS = {
     "init": "Prepare a repository for skills.",
     "new": "Make a skill that validates as it is.",
     "validate": "Check skill files.",
+    "approve": "Publish what a run waits with.",
+    "refuse": "Publish nothing of what a run waits with.",
     "cancel": "Stop a run of a worker.",
     "retry": "Have a worker do a run again.",
     "worker": "Work for repositories: poll, decide, and run what is due.",

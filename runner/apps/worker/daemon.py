@@ -26,6 +26,7 @@ from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason
 from runner.store import Store, hold_lock, state_dir_id
 from runner.store.alerts import AlertStore
+from runner.store.approvals import ApprovalStore
 from runner.store.engine import Engine, open_engine
 from runner.store.workers import Worker, WorkerStore
 
@@ -335,6 +336,8 @@ class Daemon:
             if self.recovery.has_new_dead:
                 self.recovery.has_new_dead = False
                 self.controller.requeue_orphans(list(self.controller.snapshots))
+            for run_id in ApprovalStore(self.recovery.store).expire(self.now()):
+                log.info("run %s: nobody approved what it waited with", run_id)
             self.controller.report_ends(self.id)
         if (
             self.executor.needs_sweep

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.clients.git import files_at
 from runner.clients.github.rate_limit import RateLimiter
+from runner.config.options import both_approvals
 from runner.config.settings import FILE, Config, PolicySettings, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
@@ -166,10 +167,13 @@ def _repository_config(config: Config, mirror: Mirror, sha: str) -> Config:
 def _policy(ours: PolicySettings, theirs: PolicySettings) -> PolicySettings:
     """A repository's policy adds to the worker's; neither it nor a skill takes any of the worker's away."""
     locked = (*ours.protected, *ours.locked, *theirs.locked)
+    approval = both_approvals(ours.approval, theirs.approval)
+    said = {} if approval is None else {"approval": approval}
     return PolicySettings(
         protected=theirs.protected,
         locked=locked,
         signed_marks=ours.signed_marks or theirs.signed_marks,
+        **said,
     )
 
 

@@ -11,12 +11,13 @@ from runner.apps.worker.lease import Lease
 from runner.apps.worker.repository import RepositorySnapshot
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Run, RunEvent, RunState, Usage
-from runner.run.launch import NewRun, RequeueRun, launch
+from runner.run.launch import ContinuedRun, NewRun, RequeueRun, launch
 from runner.run.stages import publication
-from runner.run.start import run_of_work
+from runner.run.start import approved_run, run_of_work
 from runner.sandboxes import SANDBOXES
 from runner.scheduler.retry import may_publish_lost, may_retry_lost, retry_delay
 from runner.store import Store
+from runner.store.approvals import ApprovalStore
 from runner.store.queue import ClaimedRun, RunQueue
 
 log = logging.getLogger("skillrunner.worker")
@@ -79,7 +80,7 @@ def run_job(job: RunJob) -> End:
     requeue = _requeue_function(job)
     try:
         _remove_earlier_sandbox(job)
-        begin = _new_run(job, requeue)
+        begin = _approved_run(job, requeue) or _new_run(job, requeue)
         return launch(job.repository.host(job.store), begin, _log_event, lambda _: None)
     except RunnerError as error:
         end = error.end
@@ -146,6 +147,15 @@ def _is_ready(job: RunJob) -> bool:
 
 def _log_event(event: Any) -> None:
     log.info("%s %s: %s", event.run_id, event.phase, event.message)
+
+
+def _approved_run(job: RunJob, requeue: RequeueRun) -> ContinuedRun | None:
+    """The run as it was shown to whoever approved it; None: nobody has."""
+    if not ApprovalStore(job.store).approved_proposal(job.run.id):
+        return None
+    found = approved_run(job.repository.host(job.store), job.run)
+    stop, owner = job.stop_signals.check_for(job.run.id), job.claim.owner
+    return replace(found, stop=stop, worker=owner, requeue=requeue)
 
 
 def _check_that_skill_is_there(run: Run, repository: RepositorySnapshot) -> None:

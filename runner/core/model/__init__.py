@@ -4,6 +4,7 @@ Paths inside a repository are POSIX strings, times are aware UTC datetimes, dura
 sizes are bytes, costs are US dollars.
 """
 
+from runner.core.model.approval import Answer, ApprovalRecord, ApprovalRules
 from runner.core.model.doctor import DoctorLine
 from runner.core.model.lifecycle import End, Phase, Reason, RunState
 from runner.core.model.process import Caps, Exit, NextInput, OnOutput, Places, Remote, Stream
@@ -51,6 +52,9 @@ from runner.core.model.transcript import (
 __all__ = [
     "ANSWER",
     "Allowance",
+    "Answer",
+    "ApprovalRecord",
+    "ApprovalRules",
     "Artifact",
     "Caps",
     "Check",

@@ -11,6 +11,7 @@ class RunState(StrEnum):
     PREPARING = "preparing"
     RUNNING = "running"
     VERIFYING = "verifying"
+    WAITING = "waiting"  # the work is done, and a person has to agree before it is published
     PUBLISHING = "publishing"
     SUCCEEDED = "succeeded"
     NOTHING_TO_DO = "nothing_to_do"
@@ -28,7 +29,14 @@ class RunState(StrEnum):
 
 
 _ACTIVE = frozenset(
-    {RunState.QUEUED, RunState.PREPARING, RunState.RUNNING, RunState.VERIFYING, RunState.PUBLISHING}
+    {
+        RunState.QUEUED,
+        RunState.PREPARING,
+        RunState.RUNNING,
+        RunState.VERIFYING,
+        RunState.WAITING,
+        RunState.PUBLISHING,
+    }
 )
 
 
@@ -44,6 +52,7 @@ class Phase(StrEnum):
     PROPOSAL = "proposal"
     POLICY = "policy"
     VERIFY = "verify"
+    APPROVAL = "approval"
     PUBLISH = "publish"
     STORE = "store"
 
@@ -84,6 +93,10 @@ class Reason(StrEnum):
     LEFT_ALONE = "left_alone"  # a label, the merge queue or an option says that nothing is pushed there now
     BASE_GONE = "base_gone"  # the branch that it goes to was deleted or renamed
     BRANCH_PROTECTED = "branch_protected"  # a rule of the repository refuses the push
+    APPROVAL_AWAITED = "approval_awaited"
+    APPROVAL_REFUSED = "approval_refused"
+    APPROVAL_EXPIRED = "approval_expired"
+    APPROVAL_VOID = "approval_void"  # another proposal took its place
     # the runner and its surroundings
     INVALID_CONFIG = "invalid_config"
     NOT_A_REPOSITORY = "not_a_repository"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from runner.core.model.approval import ApprovalRules
 from runner.core.model.process import Caps
 
 
@@ -161,6 +162,7 @@ class RunSpec:
     allowance: Allowance
     verify: tuple[str, ...] = ()
     draft_on_failed_verify: bool = False
+    approval: ApprovalRules = ApprovalRules()
     outputs: tuple[OutputSpec, ...]  # in the order in which they are published; at least one
     tree: str = ""  # what `base_sha` is, as people name it; empty: the head of `base_ref`
     trusted_sha: str = ""  # where set-up, image and the harness's settings come from; empty: `base_sha`

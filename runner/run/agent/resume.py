@@ -71,6 +71,12 @@ def read_earlier_run(store: Store, run: Run) -> EarlierRun:
     )
 
 
+def kept_prompt(store: Store, run_id: str) -> str:
+    """The prompt of a run; empty: it is not kept on this machine."""
+    path = next((Path(one.path) for one in store.artifacts(run_id) if one.name == "prompt.md"), None)
+    return _content(path).decode(errors="replace")
+
+
 def planned_spec(store: Store, run: Run) -> RunSpec:
     """The spec of the run, without its event. Raises RunnerError when the run was never planned."""
     if (stored := store.spec(run.id)) is None:

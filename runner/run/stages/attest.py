@@ -26,6 +26,7 @@ from runner.publish.attestation import statement as statements
 from runner.publish.attestation.statement import (
     Agent,
     AgentEnvironment,
+    Approval,
     Change,
     Cost,
     Digests,
@@ -50,6 +51,7 @@ from runner.run.agent.transcript import TRANSCRIPT
 from runner.run.context import RunContext
 from runner.run.stages import publication
 from runner.run.stages.gateway import CALLS, EGRESS, SETUP_EGRESS
+from runner.store.approvals import ApprovalStore
 from runner.workspace.changeset import Changeset
 
 FILE = "attestation.json"
@@ -184,9 +186,19 @@ def _work(context: RunContext, ready: publication.Publication) -> RunWork:
             for one in ready.checks
         ),
         refused=_refused(context, masked),
-        approvals=(),
+        approvals=_approvals(context),
         cost=_cost(context),
     )
+
+
+def _approvals(context: RunContext) -> tuple[Approval, ...]:
+    """Who agreed to exactly what is published."""
+    masked = Redactor(context.options.confidential)
+    last = ApprovalStore(context.record.store).last(context.record.run_id)
+    if last is None or last.verdict != "approved" or last.decided_at is None:
+        return ()
+    why = _text(last.reason, masked) if last.reason else ""
+    return (Approval(by=last.who, at=last.decided_at.isoformat(), sha256=last.digest, why=why),)
 
 
 def _run(context: RunContext) -> RunIdentity:

@@ -3,6 +3,7 @@
 A worker that is killed between push and pull request, or a forge that is away, costs nothing twice.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from runner.core.model import Check, DeclaredOutput, FileChange, Outcome, Propos
 from runner.core.payload import parse_json
 from runner.run.context import RunContext
 from runner.store import Store
+from runner.store.approvals import ApprovalStore
 
 _NAME, _PATCH = "publication.json", "patch"
 _PASSING = (Reason.FORGE_UNAVAILABLE, Reason.FORGE_RATE_LIMITED, Reason.WORKER_LOST)
@@ -31,28 +33,36 @@ class Publication:
     work_sha256: str = ""  # digest of what is stated about the work; empty: nothing is
 
     def save(self, context: RunContext) -> None:
-        told = {
+        context.record.save_artifact(_NAME, json.dumps(self._document()).encode(), "application/json")
+
+    def dump(self) -> str:
+        """All of it as a text, for where the run's files are not."""
+        return json.dumps({**self._document(), "patch": base64.b64encode(self.patch).decode()})
+
+    def _document(self) -> dict[str, Any]:
+        return {
             "proposal": asdict(self.proposal),
             "usage": asdict(self.outcome.usage),
             "checks": [asdict(check) for check in self.checks],
         }
-        context.record.save_artifact(_NAME, json.dumps(told).encode(), "application/json")
 
 
 def discard(context: RunContext, error: RunnerError) -> None:
     """Another attempt begins anew, unless the error passes: what conflicts now would conflict again."""
     if error.reason not in _PASSING:
         context.record.save_artifact(_NAME, b"{}", "application/json")
+        ApprovalStore(context.record.store).discard(context.record.run_id)
 
 
 def is_kept(store: Store, run_id: str) -> bool:
-    """Whether a run of this machine was about to publish, so that another attempt needs no agent."""
-    return _read(store, run_id) is not None
+    """Whether a run was about to publish, so that another attempt needs no agent."""
+    return _find(store, run_id) is not None
 
 
 def find(context: RunContext) -> tuple[RunContext, Publication] | None:
     """What an earlier attempt was about to publish, and the context with its base; None: there is nothing."""
-    found = _read(context.record.store, context.record.run_id) if context.attempt > 1 else None
+    store, run_id = context.record.store, context.record.run_id
+    found = _find(store, run_id) if context.attempt > 1 else None
     if found is None:
         return None
     base = found.proposal.base_sha
@@ -63,14 +73,31 @@ def find(context: RunContext) -> tuple[RunContext, Publication] | None:
     return replace(context, spec=replace(context.spec, base_sha=base)), found
 
 
+def _find(store: Store, run_id: str) -> Publication | None:
+    return _read(store, run_id) or load(ApprovalStore(store).approved_proposal(run_id))
+
+
+def load(text: str) -> Publication | None:
+    """What `Publication.dump` wrote; None: it is nothing, or is damaged."""
+    try:
+        told = parse_json(text)
+        return _whole(told, base64.b64decode(told["patch"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _whole(told: Mapping[str, Any], patch: bytes) -> Publication | None:
+    found = _publication(told, patch)
+    return found if hashlib.sha256(patch).hexdigest() == found.proposal.patch_sha256 else None
+
+
 def _read(store: Store, run_id: str) -> Publication | None:
     kept = {one.name: Path(one.path) for one in store.artifacts(run_id) if one.name in (_NAME, _PATCH)}
     try:
         told, patch = parse_json(kept[_NAME].read_bytes()), kept[_PATCH].read_bytes()
-        found = _publication(told, patch)
+        return _whole(told, patch)
     except (OSError, KeyError, TypeError, ValueError):
         return None
-    return found if hashlib.sha256(patch).hexdigest() == found.proposal.patch_sha256 else None
 
 
 def _publication(told: Mapping[str, Any], patch: bytes) -> Publication:

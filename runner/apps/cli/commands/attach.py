@@ -20,10 +20,10 @@ from runner.apps.cli.commands.logs import event_line
 from runner.apps.terminal import say
 from runner.core.errors import RunnerError, exit_code
 from runner.core.jsonl import LineSplitter, json_object
+from runner.core.model import End, Phase, Reason, RunState
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
-    from runner.core.model import End
     from runner.store import Store
 
 _PAUSE = 0.3  # seconds between two polls
@@ -75,10 +75,22 @@ def _attached(runs: "Store", run_id: str, interrupted: Event) -> "End | None":
                     say(text)
             if run.end is not None:
                 return run.end
+            if run.state is RunState.WAITING:
+                return _waits(runs, run_id)
             for words in typed.lines():
                 _say(runs, run_id, words)
             runs.sweep_lost()
     return None
+
+
+def _waits(runs: "Store", run_id: str) -> "End":
+    """As far as its agent is concerned a run that waits for a person has ended."""
+    from runner.scheduler.obstacles import why_waiting
+    from runner.store.approvals import ApprovalStore
+
+    last = ApprovalStore(runs).last(run_id)
+    message, reason = why_waiting(last).message if last else "", Reason.APPROVAL_AWAITED
+    return End(state=RunState.WAITING, phase=Phase.APPROVAL, reason=reason, message=message)
 
 
 def _say(runs: "Store", run_id: str, words: str) -> None:

@@ -7,7 +7,7 @@ import click
 
 from runner.apps.cli.commands import json_option, say_result, scope_of
 from runner.core.errors import RunnerError
-from runner.core.model import Phase, Reason
+from runner.core.model import Phase, Reason, RunState
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -29,6 +29,10 @@ def command(options: "Options", run: str, reason: str, as_json: bool) -> None:
         if found.end is not None:
             message = f"run {found.id} has ended: {found.end.state}"
             hint = f"skillrunner show {found.id}"
+            raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
+        if found.state is RunState.WAITING:
+            message = f"run {found.id} waits for somebody's approval: nothing of it goes on"
+            hint = f'skillrunner refuse {found.id} --reason "..."'
             raise RunnerError(Phase.STORE, Reason.INVALID_INPUT, message, hint=hint)
         began = RunQueue(store).request_stop(found.id, reason, datetime.now(UTC))
     text = f"{'asked to stop' if began else 'cancelled before it began'}: {found.id}"

@@ -61,6 +61,7 @@ def _list_runs(
         none = "no runs of this repository (--all lists others')" if scope else "no runs"
         say(f"{none}: `skillrunner run SKILL` makes one")
         return
+    waits = _waits(runs)
     rows = [
         (
             run.id,
@@ -69,7 +70,7 @@ def _list_runs(
             run.state,
             run.trigger,
             age_text(run.created_at),
-            one_line(_why(run), 60),
+            one_line(waits.get(run.id) or _why(run), 60),
         )
         for run in found
     ]
@@ -78,6 +79,15 @@ def _list_runs(
         say(line)
     if len(found) == limit:
         say(f"more: skillrunner list{'' if scope else ' --all'} --before {found[-1].id}")
+
+
+def _waits(runs: "Store") -> dict[str, str]:
+    """By run: what it waits for, where that is a person."""
+    from runner.scheduler.obstacles import why_waiting
+    from runner.store.approvals import ApprovalStore
+
+    found = ApprovalStore(runs).waiting()
+    return {one.approval.run_id: why_waiting(one.approval).message for one in found}
 
 
 def _why(run: Run) -> str:

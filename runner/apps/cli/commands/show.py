@@ -36,11 +36,13 @@ def command(options: "Options", run: str, as_json: bool) -> None:
 def record_json(runs: "Store", run_id: str) -> dict[str, Any]:
     """The whole record of a run: its own fields, and all that belongs to it."""
     from runner.apps.console import answer_text
+    from runner.store.approvals import ApprovalStore
 
     return {
         **asdict(runs.run(run_id)),
         "checks": [asdict(check) for check in runs.checks(run_id)],
         "refusals": [asdict(refusal) for refusal in runs.refusals(run_id)],
+        "approvals": [asdict(approval) for approval in ApprovalStore(runs).of_run(run_id)],
         "receipts": [asdict(receipt) for receipt in runs.receipts(run_id)],
         "artifacts": [asdict(artifact) for artifact in runs.artifacts(run_id)],
         "events": [{"seq": seq, **asdict(event)} for seq, event in runs.events(run_id)],
@@ -60,6 +62,7 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
         if run.end.hint:  # one that leads here leads no further
             hint = run.end.hint.replace(f"skillrunner show {run.id}", f"skillrunner logs {run.id}")
             yield f"  next: {one_line(hint, 300)}"
+    yield from _approvals(runs, run)
     yield ""
     yield from _facts(runs, run)
     yield f"started     {age_text(run.started_at)}, attempt {run.attempt}"
@@ -85,6 +88,22 @@ def lines(runs: "Store", run: "Run") -> Iterator[str]:
     yield from _states(events, run)
     for artifact in runs.artifacts(run.id):
         yield f"file        {artifact.name}: {artifact.path} ({artifact.size:,} bytes)"
+
+
+def _approvals(runs: "Store", run: "Run") -> Iterator[str]:
+    """What it waits for, and who said what to that."""
+    from runner.apps.console import age_text, one_line
+    from runner.scheduler.obstacles import why_waiting
+    from runner.store.approvals import ApprovalStore
+
+    for approval in ApprovalStore(runs).of_run(run.id):
+        if not approval.verdict:
+            yield f"  {one_line(why_waiting(approval).message, 1000)}"
+            yield f"  digest {approval.digest}; look at it: skillrunner diff {run.id}"
+            continue
+        who = f" by {one_line(approval.who)} ({one_line(approval.via, 200)})" if approval.who else ""
+        said = f": {one_line(approval.reason, 1000)}" if approval.reason else ""
+        yield f"  {approval.verdict}{who} {age_text(approval.decided_at)}{said}"
 
 
 def _words(events: Sequence["RunEvent"], answer: str) -> Iterator[str]:

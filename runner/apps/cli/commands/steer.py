@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.apps.cli.commands import json_option, say_result, scope_of, settings
+from runner.core.errors import RunnerError
+from runner.core.model import Phase, Reason, RunState
 
 if TYPE_CHECKING:
     from runner.apps.cli.commands import Options
@@ -34,5 +36,9 @@ def command(options: "Options", run: str, text: str, act: "MessageAction | None"
         raise click.UsageError("say something: skillrunner steer RUN TEXT, or --stop, --pause, --resume")
     with stores.open_store(settings(options)) as runs:
         found = runs.run(run, scope_of(options))
+        if found.state is RunState.WAITING:
+            message = f"the agent of run {found.id} has ended: what it made waits for somebody's approval"
+            hint = f'skillrunner approve {found.id}, or: skillrunner refuse {found.id} --reason "..."'
+            raise RunnerError(Phase.APPROVAL, Reason.INVALID_INPUT, message, hint=hint)
         messages.send(runs, found.id, text or _TOLD[act or "say"], datetime.now(UTC), act or "say")
     say_result(as_json, f"sent: {found.id}", id=found.id, act=act or "say")

@@ -110,10 +110,14 @@ def _of_time(asked: _Asked, skill: "SkillFacts", idle: "Obstacle") -> "Obstacle"
 
 def _of_run(store: "Store", config: "Config", decision: "Decision", now: datetime) -> "Obstacle | None":
     """Why the decision's run is not running; None: it runs, has ended, or there is none."""
+    from runner.scheduler.obstacles import why_waiting
+    from runner.store.approvals import ApprovalStore
     from runner.store.obstacles import held_runs
 
     if not decision.run_id:
         return None
+    if (last := ApprovalStore(store).last(decision.run_id)) is not None and not last.verdict:
+        return why_waiting(last)
     held = held_runs(store, config.worker, now)
     return next((one.obstacle for one in held if one.run.run_id == decision.run_id), None)
 

@@ -52,13 +52,15 @@ def status(
 
 def _data(store: "Store", config: "Config", now: datetime) -> dict[str, Any]:
     from runner.store.alerts import AlertStore
-    from runner.store.obstacles import held_runs
+    from runner.store.approvals import ApprovalStore
+    from runner.store.obstacles import approval_document, held_runs
     from runner.store.pauses import present_pauses
     from runner.store.workers import WorkerStore
 
     return {
         "workers": [asdict(one) for one in WorkerStore(store).all(now - _RECENT)],
         "waiting": [one.document() for one in held_runs(store, config.worker, now)],
+        "approvals": [approval_document(one) for one in ApprovalStore(store).waiting()],
         "paused": [{**asdict(one), "message": one.message} for one in present_pauses(store)],
         "unread": [asdict(one) for one in AlertStore(store).unreadable()],
         "troubles": [asdict(one) for one in _troubles(store, config, now)],
@@ -83,6 +85,8 @@ def _lines(found: dict[str, Any], now: datetime) -> Iterator[str]:
     reasons = Counter((one["kind"], one["why"]) for one in found["waiting"])
     for (kind, reason), count in reasons.items():
         yield f"  {count} wait: {kind}: {one_line(reason, 300)}"
+    for one in found["approvals"]:
+        yield f"approval: {one['repository']} {one['skill']} {one['run_id']}: {one_line(one['why'], 300)}"
     for one in found["paused"]:
         yield f"paused: {pause_text(one['repository'], one['skill'])}: {one_line(one['message'], 300)}"
     for one in found["unread"]:
