@@ -17,8 +17,10 @@ from pathlib import Path
 from runner.clients.git import Git, blobs
 from runner.clients.git.failures import failure
 from runner.core.errors import RunnerError
+from runner.core.hunks import Hunk
 from runner.core.model import Phase, Reason, Remote
 from runner.core.retrying import retry
+from runner.workspace.diff_hunks import diff_hunks
 
 _SYNTHETIC = ("skillrunner", "skillrunner@localhost", datetime(2000, 1, 1, tzinfo=UTC))
 _FILES = (0o100644, 0o100755, 0o120000)  # plain, executable, a symbolic link
@@ -134,6 +136,10 @@ class Changeset:
         wanted = ("--numstat", "-z", "--no-ext-diff", "--no-textconv", "--no-renames")
         out = self._git.run("diff-tree", "-r", *wanted, f"{base}^{{tree}}", tree).stdout
         return dict(_stat(record) for record in out.split(b"\0") if record)
+
+    def hunks(self, old: str, new: str) -> Mapping[str, Sequence[Hunk]]:
+        """By path: what changed between two commits, without unchanged lines around it."""
+        return diff_hunks(self._git, old, new, context=0)
 
     def apply(self, base: str, patch: bytes) -> str:
         """The tree of `base` with `patch` applied. Raises RunnerError(CONFLICT) when it does not apply."""

@@ -34,6 +34,7 @@ from runner.core.model import (
     SkillRef,
     Trigger,
 )
+from runner.publish.forges import NewPullRequest
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output, _item, publishing_order
 from runner.store import LocalItems, LocalPullRequests, Store
@@ -42,9 +43,11 @@ from runner.workspace.changeset import Changeset, Edit
 from runner.workspace.mirror import Mirror
 from tests.parts.cli import Project
 from tests.parts.listener import Listener
+from tests.parts.repos import git
 
 PUBLISHING = [name for name, one in OUTPUTS.all().items() if one.publishes]
 WHOLE = [name for name in PUBLISHING if not OUTPUTS.get(name).each]
+ON_PULL_REQUESTS = ("review",)  # what these publish is about a pull request
 _POINTS = 12  # at which an output is killed
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -134,9 +137,21 @@ class Bench:
         """What is about an issue of its own, where the output publishes items."""
         if not self.output.each:
             return {}
+        if self.output.name in ON_PULL_REQUESTS:
+            return self._pull_request_event(cause)
         threads = self._forge().threads()
         known = {one.title: one.number for one in threads.search("is:issue")}
         return {"issue": {"number": known.get(cause) or threads.create(cause, "A subject.").number}}
+
+    def _pull_request_event(self, cause: str) -> dict[str, Any]:
+        """What is about a pull request of its own, whose head is the base."""
+        table = LocalPullRequests(self.store.engine, self.store.database, "demo")
+        if not (found := table.find(cause)):
+            git(self.project.origin, "branch", cause, "main")
+            new = NewPullRequest(branch=cause, base="main", title=cause, body="")
+            found = [table.insert(new, "alice")[0]]
+        sha = git(self.project.origin, "rev-parse", "main")
+        return {"pull_request": {"number": found[0].number, "head": {"sha": sha}}}
 
     def publish(self, cause: str = "v1", **changes: Any) -> Receipt:
         offer, changeset = self.offer(cause, **changes)

@@ -128,7 +128,7 @@ class GitHubApi:
                 self.sleep(asked)
         raise AssertionError("counting never ends")
 
-    def graphql(self, query: str, **variables: str) -> Any:
+    def graphql(self, query: str, **variables: str | int) -> Any:
         """The data of a query that says the same when it comes twice. Raises RunnerError as `call` does."""
         base = self.api_url.rstrip("/").removesuffix("/v3")
         answer = self.call(

@@ -19,6 +19,7 @@ from runner.core.plugins import Family, Plugin
 
 if TYPE_CHECKING:
     from runner.publish.forges._commits import SignedCommits
+    from runner.publish.forges._reviews import PullRequestHead, Reviews
     from runner.publish.forges._threads import Threads
     from runner.workspace.changeset import Changeset
 
@@ -264,6 +265,14 @@ class Forge(Protocol):
     def check_results(self, sha: str) -> Mapping[str, str]:
         """By name: how the checks of a commit ended, or how far they are. Raises RunnerError."""
         raise self._unsupported("tell the checks of a commit")
+
+    def pull_request_head(self, number: int) -> "PullRequestHead":
+        """A pull request, and the commit that it is at now. Raises RunnerError."""
+        raise self._unsupported("tell where the branch of a pull request is")
+
+    def reviews(self) -> "Reviews":
+        """Reviews of pull requests. Raises RunnerError UNSUPPORTED else."""
+        raise self._unsupported("have reviews")
 
     def permission(self, login: str) -> str:
         """What `login` may do here: "none", "read", "triage", "write", "maintain" or "admin".

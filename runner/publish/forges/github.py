@@ -29,7 +29,9 @@ from runner.publish.forges import (
     _github_questions,
 )
 from runner.publish.forges._github_commits import GitHubCommits
+from runner.publish.forges._github_reviews import GitHubReviews
 from runner.publish.forges._github_threads import GitHubThreads
+from runner.publish.forges._reviews import PullRequestHead
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 _PASSED = frozenset({"success", "neutral", "skipped"})
@@ -304,6 +306,24 @@ class GitHubForge(Forge):
 
     def check_results(self, sha: str) -> Mapping[str, str]:
         return _github_questions.check_results(self.api, sha)
+
+    def pull_request_head(self, number: int) -> PullRequestHead:
+        item = self.api.get(f"/pulls/{number}")
+        pull = _pull_request(item)
+        return PullRequestHead(
+            number=number,
+            url=pull.url,
+            state=pull.state,
+            branch=pull.branch,
+            sha=item["head"]["sha"],
+            base=pull.base,
+            is_in_repository=is_own_branch(item),
+            is_own=self._is_by_us(item),
+            labels=pull.labels,
+        )
+
+    def reviews(self) -> GitHubReviews:
+        return GitHubReviews(self.api, partial(_is_by, self._own_login()))
 
     def permission(self, login: str) -> str:
         """What `login` may do on the repository: "none" to "admin"; "unknown" where GitHub does not say.

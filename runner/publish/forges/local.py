@@ -21,7 +21,9 @@ from runner.publish.forges import (
     PullRequestCommands,
     PullRequestTable,
 )
+from runner.publish.forges._local_reviews import LocalReviews
 from runner.publish.forges._local_threads import LocalThreads
+from runner.publish.forges._reviews import PullRequestHead
 from runner.workspace.changeset import Changeset, Conflict
 
 
@@ -138,6 +140,30 @@ class LocalForge(Forge):
     def threads(self) -> LocalThreads:
         return LocalThreads(self.table, self.items, self.author)
 
+    def pull_request_head(self, number: int) -> PullRequestHead:
+        try:
+            pull = self.table.get(number)
+        except KeyError:
+            raise _missing(f"there is no pull request {number} here") from None
+        ref = f"refs/heads/{pull.branch}"
+        sha = Git(self.path, phase=Phase.PUBLISH).output("rev-parse", "--verify", "-q", ref, ok=(0, 1))
+        if not sha:
+            raise _missing(f"the branch {pull.branch} of pull request {number} is gone")
+        return PullRequestHead(
+            number=number,
+            url=pull.url,
+            state=pull.state,
+            branch=pull.branch,
+            sha=sha,
+            base=pull.base,
+            is_in_repository=True,
+            is_own=pull.author == self.author,
+            labels=pull.labels,
+        )
+
+    def reviews(self) -> LocalReviews:
+        return LocalReviews(self.path, self.items, self.author, self.pull_request_head)
+
     def was_reopened(self, number: int) -> bool | None:
         return any(body.endswith(_REOPENED) for body in self.table.comments(number))
 
@@ -164,7 +190,8 @@ class LocalForge(Forge):
         return self.table.all(state)
 
     def show_pull_request(self, number: int) -> tuple[PullRequest, Sequence[str]]:
-        return self._get(number), self.table.comments(number)
+        said = [*self.table.comments(number), *self.reviews().texts(number)]
+        return self._get(number), said
 
     def _get(self, number: int) -> PullRequest:
         """Raises RunnerError INVALID_INPUT when there is no such pull request."""
@@ -248,6 +275,11 @@ class LocalForge(Forge):
         if pull.state != "open":
             raise _invalid(f"pull request {number} is {pull.state} already", f"skillrunner pr show {number}")
         return pull
+
+
+def _missing(message: str) -> RunnerError:
+    hint = "skillrunner pr list --all shows what there is"
+    return RunnerError(Phase.PUBLISH, Reason.FORGE_NOT_FOUND, message, hint=hint)
 
 
 def _invalid(message: str, hint: str) -> RunnerError:

@@ -130,6 +130,16 @@ class Output(Plugin, Protocol):
         """
         return ()
 
+    def check_there(
+        self, item: DeclaredOutput, spec: RunSpec, output: OutputSpec, forge: "Forge"
+    ) -> Sequence[str]:
+        """What is wrong with it as the forge is now, in sentences; `check` found nothing.
+
+        It is asked while the agent works, and fails nothing where the forge does not answer: `publish` looks
+        again, and does what is right then.
+        """
+        return ()
+
     def preview(self, spec: RunSpec, output: OutputSpec) -> Sequence[tuple[str, str]]:
         """What a dry run tells of it besides its kind, in lines of a name and a value."""
         return ()

@@ -4,7 +4,7 @@ Everything that an agent passes to a tool is untrusted: it becomes data of its r
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -54,13 +54,25 @@ class _ToolCalls:
 
     def declare(self, given: Any) -> str:
         one = DeclaredOutput(kind=given.kind, fields=_validate_fields(given.kind, self.context, given.fields))
-        if wrong := "; ".join(declared.faults(one, self.context.spec)):
+        wrong = "; ".join(declared.faults(one, self.context.spec) or self._faults_there(one))
+        if wrong:
             raise ToolError(f"it is not taken, as it {wrong}")
         if wrong := self.context.outbox.add(one, declared.limit(one.kind, self.context.spec)):
             raise ToolError(wrong)
         if one.kind in declared.CONCLUSIONS:
             return "It is noted as this run's result. End now."
         return f"Declared: {given.kind}. It is checked and published after you have ended."
+
+    def _faults_there(self, one: DeclaredOutput) -> list[str]:
+        """What only the forge can tell is wrong; nothing where it does not answer."""
+        context = self.context
+        if (output := context.parts.outputs.get(one.kind)) is None:
+            return []
+        wanted = next(wanted for wanted in context.spec.outputs if wanted.kind == one.kind)
+        with suppress(RunnerError):
+            found = output.check_there(one, context.spec, wanted, context.parts.forge)
+            return [f"declares {one.kind}, which {fault}" for fault in found]
+        return []
 
     def note(self, given: _Note) -> str:
         text = self._checked_text(given.text, _MAX_NOTE)
