@@ -160,6 +160,9 @@ class LimitOptions(Model):
     attempts: Maybe[Annotated[int, Field(ge=1, le=10)]] = Field(
         default=None, description="Launches; default 1"
     )
+    repairs: Maybe[Annotated[int, Field(ge=0, le=10)]] = Field(
+        default=None, description="Times that a failed verification goes back to the agent; default 1"
+    )
 
     def merge(self, defaults: model.Limits) -> model.Limits:
         """These limits, completed by `defaults`."""
@@ -180,6 +183,9 @@ class MaximaOptions(Model):
     output: Maybe[Size] = Field(default=None, description="What the harness may print")
     cost_usd: Maybe[Annotated[float, Field(gt=0)]] = Field(default=None, description="US dollars of a run")
     attempts: Maybe[Annotated[int, Field(ge=1, le=10)]] = Field(default=None, description="Launches")
+    repairs: Maybe[Annotated[int, Field(ge=0, le=10)]] = Field(
+        default=None, description="Times that a failed verification goes back to the agent"
+    )
     build_timeout: Maybe[Duration] = Field(default=None, description="How long an image may take to build")
     run: Maybe[Duration] = Field(
         default=None, description="Wall-clock time of an attempt, until it publishes"

@@ -22,6 +22,7 @@ from runner.run.agent.mailbox import Mailbox
 from runner.run.agent.resume import EarlierRun
 from runner.run.agent.session import AgentSession
 from runner.run.agent.transcript import ObserveTranscript
+from runner.run.agent.turns import Turn
 from runner.run.environment.install import Install, Program
 from runner.run.recorder import RunRecorder
 from runner.sandboxes import Mount, SandboxKind
@@ -113,6 +114,7 @@ class RunContext:
         default_factory=dict
     )  # other repositories: folder -> commit
     outbox: Outbox = field(default_factory=Outbox)
+    turn: Turn | None = None  # of the agent, after its first one
     started_at: float = field(default_factory=time.monotonic)
 
     def check_time(self) -> None:
@@ -132,7 +134,9 @@ class RunContext:
 
     @property
     def earlier_session(self) -> AgentSession | None:
-        """The session of an earlier run that the harness continues."""
+        """The session that the harness continues, whose files are not in the sandbox yet."""
+        if self.turn is not None:
+            return self.turn.session
         return (
             self.options.earlier_run.session_for(self.spec.harness.kind) if self.options.earlier_run else None
         )

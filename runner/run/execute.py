@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from runner.core.errors import RunnerError
-from runner.core.model import End, Phase, Reason, Receipt, RunSpec, RunState
+from runner.core.model import Check, End, Phase, Reason, Receipt, RunSpec, RunState
 from runner.run.context import Parts, RunContext, RunOptions
 from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
@@ -17,6 +17,7 @@ from runner.run.stages.judge import judge, save_answer
 from runner.run.stages.publication import Publication, find
 from runner.run.stages.publish import Published, publish, withdraw
 from runner.run.stages.refused import leave_out, report_refusal
+from runner.run.stages.repair import AgentWork, repair
 from runner.run.stages.repositories import check_out_repositories
 from runner.run.stages.sandbox import find_setup, open_changeset, open_sandbox, open_workspace, resolve_image
 from runner.run.stages.setup import set_up
@@ -24,6 +25,7 @@ from runner.run.stages.skill_files import put_skill, skill_edits
 from runner.run.stages.tree import put_tree
 from runner.run.stages.verify import verify
 from runner.workspace.baseline import NO_SETUP, take_baseline
+from runner.workspace.changeset import Changeset
 from runner.workspace.harvest import harvest
 
 Requeue = Callable[[End, int], bool]
@@ -96,8 +98,27 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
     if whose := context.spec.strangers:
         context.record.add_event(f"no secrets, and no hosts but the model's: {whose}")
     context = stack.enter_context(check_out_repositories(resolve_image(context)))
-    spec, record = context.spec, context.record
     changeset = stack.enter_context(open_changeset(context))
+    work = partial(_work, changeset=changeset)
+
+    def check(context: RunContext, made: AgentWork) -> tuple[Check, ...]:
+        context.record.enter_state(RunState.VERIFYING)
+        return verify(context, made.harvested.tree_sha, changeset)
+
+    made, checks = repair(context, work(context), work, check)
+    ready = Publication(
+        proposal=made.proposal, patch=made.harvested.patch, outcome=made.outcome, checks=tuple(checks)
+    )
+    ready.save(context)
+    require_approval(context, ready)
+    context.record.enter_state(RunState.PUBLISHING)
+    with attested(context, ready, changeset) as stated:
+        return publish(context, stated, changeset)
+
+
+def _work(context: RunContext, changeset: Changeset) -> AgentWork:
+    """One turn of the agent, from a clean workspace to a proposal that the policy allows."""
+    spec, record = context.spec, context.record
     with open_workspace(context) as tree:
         own = skill_edits(context)
         kept = None if own else find_setup(context)
@@ -110,7 +131,7 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
                 restore_changes(context, tree, changeset)
             record.enter_state(RunState.RUNNING)
             driven = drive_harness(context, box)
-            keep_session(context, tree, driven, box.places)
+            session = keep_session(context, tree, driven, box.places)
         with record.stage(Phase.PROPOSAL):
             harvested = leave_out(context, harvest(tree, spec.allowance, changeset, baseline), changeset)
 
@@ -123,17 +144,10 @@ def _run(context: RunContext, stack: ExitStack) -> Published:
     except RunnerError as error:
         if error.reason is not Reason.NO_CHANGES:
             raise report_refusal(context, error, proposal, harvested.patch) from None
+        if context.turn is not None:
+            raise
         raise withdraw(context, error, proposal, outcome, changeset) from error
-
-    record.enter_state(RunState.VERIFYING)
-    checks = verify(context, harvested.tree_sha, changeset)
-
-    ready = Publication(proposal=proposal, patch=harvested.patch, outcome=outcome, checks=checks)
-    ready.save(context)
-    require_approval(context, ready)
-    record.enter_state(RunState.PUBLISHING)
-    with attested(context, ready, changeset) as stated:
-        return publish(context, stated, changeset)
+    return AgentWork(driven=driven, session=session, harvested=harvested, outcome=outcome, proposal=proposal)
 
 
 def _publish_kept(context: RunContext, ready: Publication, stack: ExitStack) -> Published:

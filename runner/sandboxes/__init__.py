@@ -105,7 +105,10 @@ class Sandbox(Protocol):
         ...
 
     def listener(self) -> socket:
-        """A socket that listens on a loopback address inside. It is the caller's to close."""
+        """A socket that listens on a loopback address inside. It is the caller's to close.
+
+        Called once for each turn of the agent, after the socket of the turn before is closed.
+        """
         ...
 
 

@@ -110,6 +110,7 @@ class Limits:
     output: int = 4 * 1024**3  # bytes that a harness may print before it is stopped
     cost_usd: float | None = None
     attempts: int = 1
+    repairs: int = 1  # how often what failed in verification goes back to the agent
 
     @property
     def caps(self) -> Caps:

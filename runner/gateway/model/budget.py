@@ -192,6 +192,11 @@ class Account:
             return self._charged
 
     @property
+    def charged_in_all(self) -> Decimal:
+        """What this account and those of earlier attempts count for against the limit, in US dollars."""
+        return self._before + self.charged
+
+    @property
     def spent_share(self) -> float:
         """The spent share of the limit: 0.5 is half of it. Without a limit it is 0."""
         with self._changed:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.core.errors import RunnerError
-from runner.core.model import DeclaredOutput, Exit, NextInput, Outcome, Phase, Places, Reason
+from runner.core.model import DeclaredOutput, Exit, NextInput, Outcome, Phase, Places, Reason, Usage
 from runner.core.redact import Redactor, escape_invisible
 from runner.gateway.model.refusals import BudgetError
 from runner.harnesses import Harness, Launch, Reader, Speaker, Task
@@ -22,12 +22,14 @@ _ARTIFACTS_README = b"Files that the run declares as `artifact` are read from he
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarnessResult:
-    """The result of a harness, before the runner looks at the tree."""
+    """The result of a harness after its last turn, before the runner looks at the tree."""
 
     exit: Exit
     declared: tuple[DeclaredOutput, ...]  # unmasked: the policy has to see them as they are
     files: tuple[Path, ...]  # the raw stream, the complaints and the transcript; secrets are masked
     events: int
+    seconds: float  # that it worked, in all turns
+    earlier_usage: Usage = Usage()  # as it reported it in the turns before
     cuts: tuple[str, ...] = ()  # what of the stream is not in the files, in words
     reader: Reader = field(repr=False)
     redactor: Redactor
@@ -45,6 +47,7 @@ class HarnessResult:
             message=self._masked(found.message),
             summary=self._masked(found.summary),
             printed=self._masked(found.printed),
+            usage=self.earlier_usage + found.usage,
         )
 
     def _masked(self, text: str) -> str:
@@ -59,11 +62,13 @@ def drive(
     secrets: Collection[str],
     observe: ObserveTranscript,
     mail: Mailbox | None = None,
+    goes_on: bool = False,
 ) -> HarnessResult:
     """Run the harness, record its stream in `folder`, and pass every event to `observe` as it comes.
 
-    Messages of `mail` go to an agent that accepts any. No file and no event contains one of `secrets`.
-    Raises RunnerError when the sandbox breaks; a harness that fails is an outcome.
+    `goes_on`: the record of the turns before is in `folder`, and stays. Messages of `mail` go to an agent
+    that accepts any. No file and no event contains one of `secrets`. Raises RunnerError when the sandbox
+    breaks; a harness that fails is an outcome.
     """
     masked = {*secrets, task.model_token} - {""}
     launch, mail = harness.launch(task), mail or Mailbox()
@@ -78,7 +83,7 @@ def drive(
         else:
             mail.note_work()
 
-    with TranscriptLog(folder, reader, masked, observe, idle, mail.clock, note_end) as log:
+    with TranscriptLog(folder, reader, masked, observe, idle, mail.clock, note_end, goes_on) as log:
         stdin: bytes | NextInput = launch.stdin
         if (speaker := reader.speaker()) is not None:
             speaker.begin(task)
@@ -110,6 +115,7 @@ def drive(
         declared=declared,
         files=log.files,
         events=log.events,
+        seconds=log.age,
         cuts=tuple(log.cuts),
         reader=log.reader,
         redactor=Redactor(masked),

@@ -108,12 +108,14 @@ class Mailbox:
         note: DeliveryCallback,
         speaks: bool,
     ) -> Iterator[None]:
-        """Look for new messages while the body runs.
+        """Look for new messages while the body runs, which is one turn of the agent; another may follow.
 
         `speaks`: the agent accepts messages, and can stop by itself. When the database is away, the next look
         may find what this one did not.
         """
         over = threading.Event()
+        self._over = self._finished = False
+        self._until = self._exit_by = None
 
         def look() -> None:
             while not over.wait(_FETCH_INTERVAL):

@@ -44,13 +44,14 @@ class EarlierRun:
         if self.session_for(harness):
             return "\n\n".join(filter(None, [said or task, "" if self.patch else note]))
         ended = f"A run before this one had this task, and ended so: {self.end.state}. {note}"
-        mark = fence(self.last_words)
-        words = (
-            f"Its agent's last words, as data:\n\n<{mark}>\n{self.last_words}\n</{mark}>"
-            if self.last_words
-            else ""
-        )
+        words = last_words_text(self.last_words)
         return "\n\n".join(filter(None, [task.rstrip(), ended, words, said and f"Now do this:\n\n{said}"]))
+
+
+def last_words_text(words: str) -> str:
+    """What a prompt says of an earlier agent's last words; empty: there were none."""
+    mark = fence(words)
+    return f"Its agent's last words, as data:\n\n<{mark}>\n{words}\n</{mark}>" if words else ""
 
 
 def read_earlier_run(store: Store, run: Run) -> EarlierRun:

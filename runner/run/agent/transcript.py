@@ -55,8 +55,12 @@ class TranscriptLog:
         idle: float,
         clock: Callable[[], float] = monotonic,
         note_end: Callable[[bool], None] = lambda is_last: None,
+        goes_on: bool = False,
     ) -> None:
-        """`note_end` is told when the agent says its last word (True), and when it works on (False)."""
+        """`note_end` is told when the agent says its last word (True), and when it works on (False).
+
+        `goes_on`: the files hold the turns before, and what comes now is added to them.
+        """
         self.reader = reader
         self.cuts: list[str] = []  # what is not kept, in words
         self.has_ended = False  # nothing but noise came after the agent's end marker
@@ -66,6 +70,7 @@ class TranscriptLog:
         self._idle = idle
         self._clock = clock
         self._note_end = note_end
+        self._mode: Literal["ab", "wb"] = "ab" if goes_on else "wb"
         self._began = self._progress = clock()
         self._taken = 0
         self._mask = Redactor(secrets)
@@ -75,10 +80,10 @@ class TranscriptLog:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        raw, complaints, transcript = (self._open.enter_context(path.open("wb")) for path in self.files)
+        raw, complaints, transcript = (self._open.enter_context(path.open(self._mode)) for path in self.files)
         self._raw = {"stdout": HeadAndTail(raw), "stderr": HeadAndTail(complaints)}
         self._transcript = transcript
-        self._size = self._left_out = 0
+        self._size, self._left_out = transcript.tell(), 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,9 +188,12 @@ class HeadAndTail:
     """Writes the beginning and the end of a stream to a file, and between them how many bytes are missing."""
 
     file: IO[bytes]
-    room: int = field(default_factory=lambda: _RAW_HEAD)
+    room: int = field(default=0, init=False)  # bytes of the beginning that may still be written
     _tail: bytearray = field(default_factory=bytearray)
     _missing: int = 0
+
+    def __post_init__(self) -> None:
+        self.room = max(0, _RAW_HEAD - self.file.tell())
 
     def write(self, data: bytes) -> None:
         head, rest = data[: self.room], data[self.room :]

@@ -124,7 +124,7 @@ def egress(context: RunContext, box: Sandbox) -> Iterator[Mapping[str, str]]:
 def _record_traffic(context: RunContext, log: EgressLog, model: ModelRouteOptions) -> None:
     """Record what the closed gateway saw, however the run goes on."""
     record = context.record
-    record.charged += context.account.charged
+    record.charged = context.account.charged_in_all
     record.attempt_usage = context.account.usage
     for path in (record.folder / name for name in (CALLS, TRAFFIC)):
         if path.exists():

@@ -212,7 +212,7 @@ class Container:
             raise RunnerError(
                 Phase.SANDBOX, Reason.ENGINE_FAILED, "this sandbox was opened without a gateway"
             )
-        return self.open_socket
+        return self.open_socket.dup()
 
 
 class _Beginning:
