@@ -5,10 +5,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from runner.core.errors import RunnerError
-from runner.core.model.decision import Cause, Decision, Event, Facts, History, Verdict, subject_name
+from runner.core.model.decision import (
+    Cause,
+    Decision,
+    Event,
+    Facts,
+    History,
+    Verdict,
+    actor_name,
+    subject_name,
+)
 from runner.core.units import span_text
 from runner.skills import Skill, inputs_from_words
-from runner.triggers import TriggerOptions
+from runner.triggers import TriggerOptions, actor
 from runner.triggers.options import BotNames, CommandArguments
 from runner.triggers.schedule import Schedule
 from runner.triggers.slots import Slot, line_of, slots
@@ -32,6 +41,7 @@ class _Decider:
     is_requested: bool = False  # a person asks for it, whatever conditions the skill has
     started: dict[str, str] = field(default_factory=dict)
     last_starts: dict[str, datetime] = field(default_factory=dict)  # by skill, of this call
+    actor: str = ""  # the login of the event's actor; empty: nobody
 
     def decide(
         self,
@@ -46,7 +56,7 @@ class _Decider:
         about = event.subject_key if event else ""
         name, decided = subject_name(skill.name, about), self.history.decisions.get(f"{skill.name} {key}")
         active = self.started.get(name) or getattr(self.history.active.get(name), "run_id", None)
-        made = _DecisionMaker(skill, key, trigger, self.now, due, about)
+        made = _DecisionMaker(skill, key, trigger, self.now, due, about, self.actor)
         if decided is not None:
             return made.refuse(Cause.DUPLICATE, f"decided before: {decided.message}")
         if paused := _pause_message(skill, self.history):
@@ -82,10 +92,28 @@ class _Decider:
         if last is not None and again is not None and self.now < again:
             message = f"a run was started at {_minute(last)}, and `cooldown` lasts until {_minute(again)}"
             return Cause.COOLDOWN, message, Verdict.SKIPPED
+        if limited := self._actor_limit(skill):
+            return Cause.ACTOR_LIMIT, limited, Verdict.SKIPPED
         unmet = self.facts.conditions.get(skill.name)
         if unmet is None:
             return None
         return Cause.CONDITION, unmet.message, Verdict.HELD if unmet.is_unknown else Verdict.SKIPPED
+
+    def _actor_limit(self, skill: Skill) -> str:
+        """Why the actor may start no further run now; empty: they may."""
+        rate = skill.options.runs_per_actor
+        if rate is None or not self.actor:
+            return ""
+        window = timedelta(seconds=rate.seconds)
+        starts = self.history.actor_starts.get(actor_name(skill.name, self.actor), ())
+        recent = sorted((at for at in starts if at > self.now - window), reverse=True)
+        if len(recent) < rate.count:
+            return ""
+        again = recent[rate.count - 1] + window
+        return (
+            f"{self.actor} has started {len(recent)} runs, and `runs_per_actor` is {rate}: the next at"
+            f" {_minute(again)} or later"
+        )
 
     def _last_start(self, skill: str) -> datetime | None:
         return self.last_starts.get(skill) or self.history.last_starts.get(skill)
@@ -103,6 +131,7 @@ class _DecisionMaker:
     now: datetime
     due: datetime | None = None
     subject_key: str = ""
+    actor: str = ""
 
     def start(self, message: str) -> Decision:
         limits = self.skill.options.limits
@@ -126,6 +155,7 @@ class _DecisionMaker:
             due=self.due,
             expires=expires,
             subject_key=self.subject_key,
+            actor=self.actor,
         )
 
 
@@ -165,12 +195,13 @@ def decide_event(
     skills: Mapping[str, Skill], event: Event, facts: Facts, history: History, now: datetime
 ) -> list[Decision]:
     """One decision for each skill that listens for events of this kind."""
-    decider = _Decider(history, now, facts)
+    who = facts.actor.login if facts.actor else actor(event.payload) or ""
+    decider = _Decider(history, now, facts, actor=who)
     return [_decide_event(skill, event, facts, decider) for skill in listening_skills(skills, event)]
 
 
 def _decide_event(skill: Skill, event: Event, facts: Facts, decider: _Decider) -> Decision:
-    made = _DecisionMaker(skill, event.key, event.kind, decider.now)
+    made = _DecisionMaker(skill, event.key, event.kind, decider.now, actor=decider.actor)
     said: CommandArguments | None = None
     inputs: Mapping[str, str] = {}
     if f"{skill.name} {event.key}" not in decider.history.decisions:

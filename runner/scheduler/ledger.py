@@ -15,7 +15,7 @@ from typing import Any
 from runner.clients.git import blobs, entries
 from runner.core.errors import RunnerError
 from runner.core.model import End, Phase, Reason, Remote
-from runner.core.model.decision import Cause, Decision, History, Verdict
+from runner.core.model.decision import Cause, Decision, History, Verdict, actor_name
 from runner.core.payload import parse_json
 from runner.core.retrying import chance, delay
 from runner.workspace.mirror import Mirror
@@ -199,10 +199,19 @@ def _history(files: Mapping[str, bytes], now: datetime) -> History:
     }
     since = {name: datetime.fromisoformat(at) for name, at in _schedules(files).items()}
     starts: dict[str, datetime] = {}
+    actors: dict[str, list[datetime]] = {}
     for one in decided.values():
         if one.verdict is Verdict.STARTED:
             starts[one.skill] = max(one.at, starts.get(one.skill, one.at))
-    return History(decisions=decided, active=active, decided_until=since, last_starts=starts)
+        if one.verdict is Verdict.STARTED and one.actor:
+            actors.setdefault(actor_name(one.skill, one.actor), []).append(one.at)
+    return History(
+        decisions=decided,
+        active=active,
+        decided_until=since,
+        last_starts=starts,
+        actor_starts={name: sorted(times, reverse=True) for name, times in actors.items()},
+    )
 
 
 def _lines(files: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:
@@ -248,5 +257,6 @@ def _decision(line: Mapping[str, Any]) -> Decision:
         continues=line.get("continues", ""),
         host=line.get("host", ""),
         subject_key=line.get("subject_key", ""),  # the first programs knew none
+        actor=line.get("actor", ""),  # nor this
     )
     return replace(known, due=times.get("due"), expires=times.get("expires"))

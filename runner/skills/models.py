@@ -11,7 +11,7 @@ from runner.config.documents import Many, Model, Text
 from runner.config.network import PROVIDER_USES
 from runner.config.options import Glob, LimitOptions, ResourceOptions, Variable
 from runner.core import model
-from runner.core.units import Duration, Maybe, Moment, Size
+from runner.core.units import Duration, Maybe, Moment, PerTime, Size
 from runner.skills.conditions import Condition
 
 InputName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
@@ -275,6 +275,10 @@ class SkillFile(Model):
     )
     cooldown: Maybe[Duration] = Field(
         default=None, description="Do not start before so much time has passed since the last start"
+    )
+    runs_per_actor: Maybe[PerTime] = Field(
+        default=None,
+        description="How many runs one person may start in any stretch of time, such as 5/d",
     )
     stop_after: Maybe[Moment] = Field(
         default=None,

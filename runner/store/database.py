@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-VERSION = "0009"
+VERSION = "0010"
 """The newest revision in migrations/versions: they are numbered from 0001 on, without a gap."""
 
 FILE = "skillrunner.db"

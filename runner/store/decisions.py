@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, text, update
 
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Run
-from runner.core.model.decision import Cause, Decision, History, Verdict
+from runner.core.model.decision import Cause, Decision, History, Verdict, actor_name
 from runner.scheduler.admission import PRIORITIES, rank
 from runner.scheduler.backfill import PREFIX
 from runner.store import rows
@@ -62,6 +62,7 @@ class DecisionStore:
                 pauses=pause_messages(connection, self.repository),
                 latest_runs=_LatestRuns(self.store, self.repository),
                 last_starts=_LastStarts(self.store, self.repository),
+                actor_starts=_ActorStarts(self.store, self.repository),
             )
             settled = list(decide(history))
             for decision in settled:
@@ -79,6 +80,7 @@ class DecisionStore:
                 pauses=pause_messages(connection, self.repository),
                 latest_runs=_LatestRuns(self.store, self.repository),
                 last_starts=_LastStarts(self.store, self.repository),
+                actor_starts=_ActorStarts(self.store, self.repository),
             )
 
     def contains(self, decision: Decision) -> bool:
@@ -204,6 +206,31 @@ class _LastStarts(Mapping[str, datetime]):
         return sum(1 for _ in self)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _ActorStarts(Mapping[str, Sequence[datetime]]):
+    """By skill and login: when they started its runs, the newest first."""
+
+    store: Store
+    repository: str
+
+    def __getitem__(self, name: str) -> Sequence[datetime]:
+        skill, _, login = name.partition(" ")
+        mine = (decisions.c.repository == self.repository, decisions.c.skill == skill)
+        started = (decisions.c.verdict == Verdict.STARTED.value, func.lower(decisions.c.actor) == login)
+        query = select(decisions.c.at).where(*mine, *started).order_by(decisions.c.at.desc())
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
+            return [datetime.fromisoformat(at) for at in connection.execute(query).scalars()]
+
+    def __iter__(self) -> Iterator[str]:
+        mine = (decisions.c.repository == self.repository, decisions.c.verdict == Verdict.STARTED.value)
+        query = select(decisions.c.skill, func.lower(decisions.c.actor)).where(*mine, decisions.c.actor != "")
+        with database_errors(self.store.database), self.store.engine.connect() as connection:
+            return iter([actor_name(skill, login) for skill, login in connection.execute(query.distinct())])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def _active(connection: Connection, repository: str) -> dict[str, Decision]:
     """By skill and subject: the decision that started the active run."""
     query = (
@@ -300,6 +327,7 @@ def _record(row: Mapping[Any, Any]) -> Decision:
             host=row["host"],
             expires=rows.stored_time(row["expires"]),
             subject_key=row["subject_key"],
+            actor=row["actor"],
         )
 
 

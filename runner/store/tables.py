@@ -215,6 +215,7 @@ decisions = Table(
     Column("host", Text, nullable=False, default=""),
     Column("expires", String(32)),
     Column("subject_key", Text, nullable=False, default=""),  # what its run is about; empty: the skill itself
+    Column("actor", Text, nullable=False, default=""),  # the login of whoever caused it; empty: nobody
     Index("decisions_newest", "repository", "skill", "at"),
     Index("decisions_of_run", "run_id"),
 )

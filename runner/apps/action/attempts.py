@@ -27,7 +27,7 @@ def without_attempts(job: JobInput, history: History) -> History:
     if job.attempt == 1:
         return history
     active = {name: one for name, one in history.active.items() if one.host != host_of(job)}
-    return replace(history, active=active, last_starts={})
+    return replace(history, active=active, last_starts={}, actor_starts={})
 
 
 def decide_again(

@@ -1,6 +1,6 @@
 """Decisions: every slot and every event gets exactly one for each skill."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +31,7 @@ class Cause(StrEnum):
     PAUSED = "paused"
     CONDITION = "condition"  # `run_if` is not met, `skip_if` is, or one of them cannot be answered
     COOLDOWN = "cooldown"  # too little time has passed since the last start
+    ACTOR_LIMIT = "actor_limit"  # the event's actor has started as many runs as one person may
     STOPPED = "stopped"  # the time after which nothing starts the skill has come
     INVALID = "invalid"  # the skill, what it needs, or what it was given is not in order
 
@@ -52,6 +53,7 @@ class Decision:
     host: str = ""  # the store or workflow that decided, and has the run
     expires: datetime | None = None  # a started run without an end counts as ended from then on
     subject_key: str = ""  # what the run is about: "issue:7"; empty: the skill itself
+    actor: str = ""  # the login of whoever caused the event; empty: nobody
     inputs: Mapping[str, Any] = field(default_factory=dict)  # that the event says; kept with the run alone
 
     @property
@@ -68,6 +70,11 @@ class Decision:
 def subject_name(skill: str, subject_key: str) -> str:
     """A skill, and one of its subjects where it is not the skill itself."""
     return f"{skill} {subject_key}".rstrip()
+
+
+def actor_name(skill: str, login: str) -> str:
+    """A skill, and one who starts it; logins are the same in capitals and small letters."""
+    return f"{skill} {login.lower()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +166,9 @@ class History:
     last_starts: Mapping[str, datetime] = field(
         default_factory=dict
     )  # by skill: when a run of it was last started
+    actor_starts: Mapping[str, Sequence[datetime]] = field(
+        default_factory=dict
+    )  # by `actor_name`: when they started its runs, the newest first
     latest_runs: Mapping[str, str] = field(
         default_factory=dict
     )  # by "SKILL SUBJECT": the id of the run that started last

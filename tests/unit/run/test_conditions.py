@@ -16,7 +16,7 @@ from runner.apps.worker.repository import RepositorySnapshot
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote, Repository
-from runner.core.model.decision import Cause, Decision, Event, Facts, History, UnmetCondition, Verdict
+from runner.core.model.decision import Actor, Cause, Decision, Event, Facts, History, UnmetCondition, Verdict
 from runner.core.units import parse_moment
 from runner.run.conditions import unmet_condition
 from runner.run.place import Place
@@ -309,3 +309,55 @@ def test_after_that_time_nothing_starts_it(stop: str, at: str, stopped: bool) ->
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match="should be a date"):
         parse_moment(text)
+
+
+# --- how much one person may start ------------------------------------------------------------------
+
+
+def by(login: str | None, number: int, at: datetime) -> Event:
+    sender = {} if login is None else {"login": login, "type": "User"}
+    return Event(kind="release", key=f"release:{number}", at=at, payload={**RELEASED, "sender": sender})
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["ada", "Ada", "bob"]), st.integers(0, 1800)), max_size=40),
+    st.integers(1, 4),
+)
+def test_nobody_starts_more_in_any_hour_and_nobody_pays_for_others(
+    steps: list[tuple[str, int]], most: int
+) -> None:
+    skill = skill_of(f"runs_per_actor: {most}/h\noverlap: queue", "{release: {actor: {permission: none}}}")
+    at, starts = NOW, dict[str, list[datetime]]()
+    for number, (login, gap) in enumerate(steps):
+        at += timedelta(seconds=gap)
+        mine = starts.setdefault(login.lower(), [])
+        history = History(actor_starts={f"docs {name}": times[::-1] for name, times in starts.items()})
+        actor = Actor(login=login, bot=False, permission="none")
+        (decision,) = decide_event({"docs": skill}, by(login, number, at), Facts(actor=actor), history, at)
+        is_full = len([one for one in mine if one > at - timedelta(hours=1)]) >= most
+        assert (decision.cause is Cause.ACTOR_LIMIT) is is_full
+        assert (decision.verdict is Verdict.STARTED) is not is_full
+        assert decision.actor == login
+        mine += [] if is_full else [at]
+
+
+def test_who_reached_the_limit_is_told_until_when() -> None:
+    skill = skill_of("runs_per_actor: 2/d")
+    starts = {"docs ada": [NOW - timedelta(hours=1), NOW - timedelta(hours=5)]}
+    (decision,) = decide_event({"docs": skill}, by("Ada", 1, NOW), Facts(), History(actor_starts=starts), NOW)
+    assert (decision.verdict, decision.cause) == (Verdict.SKIPPED, Cause.ACTOR_LIMIT)
+    assert decision.message == (
+        "Ada has started 2 runs, and `runs_per_actor` is 2/d: the next at 2026-11-22 07:00 UTC or later"
+    )
+
+
+def test_somebody_unknown_is_one_person_and_a_slot_is_nobodys() -> None:
+    skill = skill_of(
+        "runs_per_actor: 1/d", "{release: {actor: {permission: none}}, schedule: [{cron: '@hourly'}]}"
+    )
+    unknown = Facts(actor=Actor(login="somebody unknown", bot=False, permission="none"))
+    history = History(actor_starts={"docs somebody unknown": [NOW]})
+    (decision,) = decide_event({"docs": skill}, by(None, 1, NOW), unknown, history, NOW)
+    assert decision.cause is Cause.ACTOR_LIMIT
+    (slot,) = decide_slots({"docs": skill}, {"docs": NOW - timedelta(hours=1)}, history, NOW)
+    assert (slot.verdict, slot.actor) == (Verdict.STARTED, "")

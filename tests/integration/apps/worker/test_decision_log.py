@@ -167,3 +167,20 @@ def test_store_and_ledger_know_when_a_skill_was_last_started(project: Project, s
         made = replace(decision(f"release:{number}"), verdict=verdict, at=at)
         log.decide(lambda _, made=made: [made], work, NOW)  # type: ignore[misc]
     assert seen(shared=True) == seen(shared=False) == {"docs": NOW - hour}
+
+
+def test_store_and_ledger_know_who_started_what(project: Project, store: Store) -> None:
+    log = book(project, store)
+    for number, (login, verdict) in enumerate(
+        [("ada", Verdict.STARTED), ("Ada", Verdict.STARTED), ("ada", Verdict.SKIPPED), ("", Verdict.STARTED)]
+    ):
+        at = NOW + timedelta(minutes=number)
+        made = replace(decision(f"release:{number}"), verdict=verdict, at=at, actor=login)
+        log.decide(lambda _, made=made: [made], work, NOW)  # type: ignore[misc]
+    wanted = {"docs ada": [NOW + timedelta(minutes=1), NOW]}
+    for history in (ledger(project, "look").history(NOW), log.local.history()):
+        assert {name: list(times) for name, times in history.actor_starts.items()} == wanted
+        assert list(history.actor_starts.get("docs bob", ())) == []
+    found = log.local.find("docs", "release:1")
+    assert found is not None
+    assert found.actor == "Ada"
