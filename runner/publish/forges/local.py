@@ -109,8 +109,8 @@ class LocalForge(Forge):
 
     def add_labels(self, number: int, labels: Sequence[str]) -> None:
         if labels:
-            known = self.table.get(number).labels
-            self.table.update(number, labels=list(dict.fromkeys((*known, *labels))))
+            threads = self.threads()
+            threads.set_labels(number, (*threads.get(number).labels, *labels))
 
     def request_reviewers(self, number: int, reviewers: Sequence[str]) -> list[str]:
         if reviewers:
@@ -127,8 +127,9 @@ class LocalForge(Forge):
         self.table.update(number, state="closed", body=body)
 
     def remove_label(self, number: int, label: str) -> None:
-        known = self.table.get(number).labels
-        self.table.update(number, labels=[one for one in known if one.casefold() != label.casefold()])
+        threads = self.threads()
+        known = threads.get(number).labels
+        threads.set_labels(number, [one for one in known if one.casefold() != label.casefold()])
 
     def comment_once(
         self, number: int, body: str, marker: str, counts: Callable[[str], bool] = lambda _: True

@@ -122,7 +122,8 @@ def words(offer: Offer, text: str, limit: int) -> str:
 
 def title(offer: Offer, text: str, prefix: str = "") -> str:
     """A title of one line, inert, with what the skill has all of them begin with."""
-    return one_line(text if text.startswith(prefix) else f"{prefix}{text}", 200)
+    prefix = prefix.strip()
+    return one_line(text if text.startswith(prefix) else f"{prefix} {text}", 200)
 
 
 def signed(offer: Offer, text: str, kind: str, key: str) -> str:
