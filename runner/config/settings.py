@@ -198,6 +198,10 @@ class Config(Model):
         description="By image: the content that runs use, so that a tag that moves changes nothing",
         examples=[{"python:3.12-slim": "sha256:" + "0" * 64}],
     )
+    commands: bool = Field(
+        default=False,
+        description="Whether people who may write can ask a worker for runs in comments: /skillrunner",
+    )
     policy: PolicySettings = Field(default=PolicySettings.model_construct(), description="What is guarded")
     github: GitHubSettings = Field(default=GitHubSettings.model_construct(), description="The forge")
     builds: BuildSettings = Field(

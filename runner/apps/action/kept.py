@@ -22,6 +22,7 @@ FILES = (
 """Files of a run that are kept: those in which every secret is masked."""
 
 _LOOK = re.compile(r"`?\bskillrunner (show|logs|diff)\b[^`;,\n]*`?")
+_ANSWER = re.compile(r"`?\bskillrunner (approve|refuse)\b[^`;,\n]*`?")
 _AGAIN = re.compile(r"`?\bskillrunner (retry|continue|run|steer|handoff|cancel)\b[^`;,\n]*`?")
 
 
@@ -46,5 +47,6 @@ def lay_out(store: Store, runs: Sequence[str], temp: Path) -> tuple[str, Path] |
 
 def hint_there(hint: str, artifact: str) -> str:
     """A hint whose commands are replaced by what works once the job's machine is gone."""
+    hint = _ANSWER.sub("nobody can approve it here: take the patch, or run it by a worker", hint)
     looked = _LOOK.sub(f"see record.json, transcript.jsonl and patch in the artifact {artifact}", hint)
     return _AGAIN.sub("run the job again", looked)

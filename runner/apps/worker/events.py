@@ -11,6 +11,7 @@ from operator import itemgetter
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from runner.apps.worker.comment_commands import obey
 from runner.apps.worker.error_log import ErrorLog
 from runner.apps.worker.repository import RepositorySnapshot, is_repository_failure
 from runner.core.errors import RunnerError
@@ -56,6 +57,7 @@ class EventSources:
         Raises RunnerError of the first source that cannot be polled, after all were.
         """
         wanted = {kind for skill in repository.skills.values() for kind in skill.heard_kinds}
+        wanted |= {"issue_comment"} if repository.hears_commands("approve") else set()
         new, errors = 0, list[RunnerError]()
         for source, feed in repository.feeds.items():
             try:
@@ -153,7 +155,9 @@ class EventSources:
         found: list[_EventWithFacts] = []
         for number, event in events:
             try:
-                found.append(_EventWithFacts(number, event, self.facts(repository, event)))
+                facts = self.facts(repository, event)
+                obey(self.store, repository, event, self.login, self.now())
+                found.append(_EventWithFacts(number, event, facts))
             except RunnerError as error:
                 found.append(_EventWithFacts(number, event, error))
                 if _is_temporary(error):

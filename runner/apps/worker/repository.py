@@ -28,7 +28,7 @@ from runner.store.decisions import QueueEntry
 from runner.triggers.sources import SOURCES, Feed, PollTarget
 from runner.workspace.mirror import Mirror
 
-_OWN = ("image", "skills", "bot")
+_OWN = ("image", "skills", "bot", "commands")
 """The keys that a repository's own file may set, besides a policy and digests. The worker sets its sandbox,
 limits and programs."""
 
@@ -63,6 +63,12 @@ class RepositorySnapshot:
             sha=self.base.sha,
             skills=self.skills,
         )
+
+    def hears_commands(self, verb: str) -> bool:
+        """Whether people may give this command in a comment: answers where something may wait for one."""
+        config = self.place.config
+        asks = config.policy.approval or any(one.options.approval for one in self.skills.values())
+        return config.commands or (verb in ("approve", "refuse") and bool(asks))
 
     def host(self, store: Store) -> Host:
         return Host(self.place, store, self.forge)

@@ -220,6 +220,10 @@ class Forge(Protocol):
         """Take a label away; nothing happens where it is not set."""
         raise self._unsupported("take a label away")
 
+    def react(self, comment: int, reaction: str) -> None:
+        """Answer a comment with "+1", "-1", "eyes" or "confused"; a forge without reactions does nothing."""
+        return
+
     def comments(self, number: int) -> Sequence[Comment]:
         """What was said on a pull request, oldest first."""
         return ()

@@ -325,6 +325,10 @@ class GitHubForge(Forge):
     def reviews(self) -> GitHubReviews:
         return GitHubReviews(self.api, partial(_is_by, self._own_login()))
 
+    def react(self, comment: int, reaction: str) -> None:
+        path = f"/issues/comments/{comment}/reactions"
+        self.api.call("POST", path, {"content": reaction}, repeatable=True)
+
     def permission(self, login: str) -> str:
         """What `login` may do on the repository: "none" to "admin"; "unknown" where GitHub does not say.
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from runner.core.errors import RunnerError
-from runner.core.model import Proposal, Reason
+from runner.core.model import ApprovalRules, Proposal, Reason
 from runner.publish.outputs._item import create_once
 from runner.publish.outputs.escape import fence, neutralise, one_line
 from runner.publish.policy import files, paths
@@ -51,7 +51,12 @@ def report_refusal(context: RunContext, error: RunnerError, proposal: Proposal, 
     """
     refusals = context.record.store.refusals(context.record.run_id)
     wanted = context.spec.allowance.on_refused == "issue" and error.reason is Reason.POLICY_REFUSED
-    if not wanted or not patch or any(one.rule == "secret" for one in refusals):
+    if (
+        not wanted
+        or not patch
+        or context.spec.approval != ApprovalRules()
+        or any(one.rule == "secret" for one in refusals)
+    ):
         return error
     mark = f"<!-- skillrunner-item: refused {context.record.run_id} -->"
     title = f"{context.spec.skill.name}: the policy refused a change"

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from runner.apps.worker.comment_commands import obey
 from runner.apps.worker.credentials import Credentials
 from runner.apps.worker.daemon import Daemon
 from runner.apps.worker.error_log import ErrorLog
@@ -126,3 +129,66 @@ def test_a_worker_ends_what_nobody_approved_in_time(shop: Shop) -> None:
         ApprovalStore(shop.store).answer(run.id, _yes(), late)
     assert shop.runs[0].state is RunState.BLOCKED
     assert shop.project.branches() == ["main"]
+
+
+class _Forge:
+    """A forge that knows two people, and keeps the reactions."""
+
+    repository = "acme/app"
+
+    def __init__(self) -> None:
+        self.reactions: list[tuple[int, str]] = []
+
+    def without_waiting(self) -> "_Forge":
+        return self
+
+    def permission(self, login: str) -> str:
+        return {"ada": "write", "tri": "triage"}.get(login, "none")
+
+    def react(self, comment: int, reaction: str) -> None:
+        self.reactions.append((comment, reaction))
+
+
+def test_a_comment_of_somebody_who_may_write_approves_what_waits(shop: Shop) -> None:
+    shop.hear(1)
+    shop.work()
+    (run,) = shop.runs
+    (waiting,) = ApprovalStore(shop.store).waiting()
+    forge = _Forge()
+    repository: Any = SimpleNamespace(
+        name=run.repository, forge=forge, skills={"docs": None}, hears_commands=lambda verb: True
+    )
+
+    def say(number: int, login: str, body: str) -> None:
+        user = {"login": login, "type": "User"}
+        comment = {"id": number, "body": body, "user": user, "html_url": f"https://example.com/{number}"}
+        payload = {"action": "created", "comment": comment, "sender": user}
+        event = Event(kind="issue_comment", key=f"c:{number}", at=datetime.now(UTC), payload=payload)
+        obey(shop.store, repository, event, "our-app[bot]", datetime.now(UTC))
+
+    digest = waiting.approval.digest
+    for number, login in enumerate(("eve", "tri", "our-app[bot]")):  # who may not gets no answer
+        say(number, login, f"/approve {digest[:12]}")
+    assert (shop.runs[0].state, forge.reactions) == (RunState.WAITING, [])
+    say(10, "ada", f"/approve {'0' * 12}")
+    say(11, "ada", f"/approve {digest[:12]} checked")
+    say(11, "ada", f"/approve {digest[:12]} checked")  # delivered once more
+    say(12, "ada", f"/refuse {digest[:12]} no")
+    assert forge.reactions == [(10, "-1"), (11, "+1"), (11, "+1"), (12, "-1")]
+    found = ApprovalStore(shop.store).last(run.id)
+    assert found is not None
+    assert (found.who, found.via, found.reason) == ("ada", "https://example.com/11", "checked")
+    assert (shop.runs[0].state, shop.runs[0].attempt) == (RunState.QUEUED, 2)
+
+    say(20, "ada", "/skillrunner run docs package=core")
+    say(21, "ada", "/skillrunner run nothing")
+    say(22, "ada", f"/skillrunner stop {run.id}")
+    asked = [one for _, _, one in Inbox(shop.store).waiting([run.repository])]
+    assert [(one.only, one.inputs, one.payload["sender"]["login"]) for one in asked] == [
+        ("docs", {"package": "core"}, "ada")
+    ]
+    assert forge.reactions[4:] == [(20, "+1"), (21, "-1"), (22, "+1")]
+    assert shop.runs[0].state is RunState.CANCELLED
+    say(23, "ada", f"/skillrunner retry {run.id}")
+    say(23, "ada", f"/skillrunner retry {run.id}")
+    assert [one.trigger_key for one in shop.runs[1:]] == [f"retry:{run.id}:comment-23"]
