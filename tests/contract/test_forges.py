@@ -6,6 +6,7 @@ A kind that `github` is not in gets a bare repository of this machine as its ori
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -172,6 +173,31 @@ def test_texts_and_labels_are_changed_and_nothing_comes_twice(bench: Bench) -> N
     (found,) = forge.pull_requests("work")
     assert (found.title, found.body) == ("Another", "And another")
     assert sorted(found.labels) == ["a", "b", "c"]
+
+
+def test_it_tells_what_is_open_below_a_prefix_or_that_it_cannot(bench: Bench) -> None:
+    forge, hour = bench.open(), timedelta(hours=1)
+    for name in ("bot/a", "bot/b", "else/c"):
+        forge.create(bench.new(name))
+    found = forge.pull_requests_below("bot/", datetime.now(UTC) - hour)
+    if found is None:
+        return
+    assert sorted(one.branch for one in found) == ["bot/a", "bot/b"]
+    assert all(one.created_at and abs(datetime.now(UTC) - one.created_at) < hour for one in found)
+    gone = next(one for one in found if one.branch == "bot/a")
+    forge.close(gone.number, gone.body)
+    later = forge.pull_requests_below("bot/", datetime.now(UTC) + hour)
+    assert [one.branch for one in later or ()] == ["bot/b"]
+
+
+def test_nothing_of_it_waits_in_a_merge_queue_and_labels_may_be_made(bench: Bench) -> None:
+    forge = bench.open()
+    pull, _ = forge.create(bench.new())
+    assert forge.is_queued(pull.number) is False
+    for _ in range(2):
+        forge.make_label("made-by-us")
+    forge.add_labels(pull.number, ["made-by-us"])
+    assert forge.pull_requests("work")[0].labels == ("made-by-us",)
 
 
 def test_a_comment_with_a_mark_is_made_once(bench: Bench) -> None:

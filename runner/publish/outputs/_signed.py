@@ -42,7 +42,13 @@ def push_signed(
         offer.warn(f"the commit is not signed, as {forge.name} made another tree of it: {made.tree[:12]}")
         return None
     offer.say(f"moving {target.branch} to {made.sha[:12]}")  # on the record before it is out
-    commits.move(target.branch, target.head, made.sha)
+    try:
+        commits.move(target.branch, target.head, made.sha)
+    except RunnerError as error:
+        if error.reason not in _REFUSED:
+            raise
+        offer.warn(f"the commit is not signed, as {forge.name} did not move the branch: {error.message}")
+        return None
     return made.sha
 
 

@@ -54,7 +54,7 @@ from runner.skills import Skill
 from runner.store import LocalPullRequests, Store
 from runner.store.decisions import find_newest
 from runner.workspace.changeset import Edit
-from tests.parts.cli import make_project, skill_files
+from tests.parts.cli import Project, make_project, skill_files
 from tests.parts.publishing import BRANCH, Here, human, publish, refused
 from tests.parts.repos import commit, git
 from tests.parts.skills import folder, the_skill
@@ -234,6 +234,22 @@ def test_b07_a_worker_holds_the_slot_and_stores_why(tmp_path: Path) -> None:
     assert found is not None
     assert (found[1].verdict, found[1].cause) == (Verdict.HELD, Cause.LIMIT)
     assert found[1].message.startswith("1 pull requests of the skill are open, and `max_open` is 1")
+
+
+def test_b07_a_run_by_hand_is_held_only_where_all_are_said(project: Project) -> None:
+    yaml = (
+        "on: {manual: {}}\nharness: {kind: command, command: [sh, -c, 'cat > docs/new.md']}\n"
+        "output: {pull_request: {title: t, key: '{{ run.id }}', max_open: 1%s}}\n"
+    )
+    project.variables["SKILLRUNNER_SANDBOX"] = "process"
+    for name, more in (("free", ""), ("held", ", limits_for: all")):
+        project.commit(skill_files(name, yaml % more))
+        ends = [project.skillrunner("run", name) for _ in range(2)]
+        assert [one.code for one in ends] == ([0, 4] if more else [0, 0]), ends[-1].out + ends[-1].err
+    assert "blocked: 1 pull requests of the skill are open, and `max_open` is 1" in ends[-1].out
+    shown = project.skillrunner("show", "latest", "--json").out
+    assert '"limit_reached"' in shown
+    assert "transcript" not in shown  # no agent began
 
 
 def test_b07_the_action_holds_the_slot_as_a_worker_does(here: Here) -> None:
@@ -603,6 +619,23 @@ def test_b12_killed_before_the_pull_request_was_opened_it_is_opened_by_the_next_
     )
     receipt = publish(here.offer(options=API), here.forge_of(Signing), here.changeset)
     assert (receipt.action, receipt.sha, here.head()) == ("created", left, left)
+
+
+def test_b12_a_server_that_cannot_move_a_branch_in_one_step_gets_a_push(here: Here, signing: GitData) -> None:
+    signing.fault = "Field 'updateRefs' doesn't exist on type 'Mutation'"
+    monkey = here.forge_of(Signing)
+    signing.get = lambda path, **_: (
+        (_ for _ in ()).throw(  # type: ignore[method-assign]
+            RunnerError(Phase.PUBLISH, Reason.FORGE_NOT_FOUND, "404")
+        )
+        if path.startswith("/git/ref/")
+        else {"node_id": "R_1", "verification": None}
+    )
+    assert publish(here.offer(options=API), monkey, here.changeset).action == "created"
+    assert here.log("-1", "--format=%ce", BRANCH) == ["bot@example.com"]
+    told = [line for line in here.said if "not signed" in line or "not verified" in line]
+    assert told[0].startswith("the commit is not signed, as local did not move the branch: ")
+    assert "is not verified (unknown)" in told[1]
 
 
 def test_b12_where_the_forge_makes_no_commits_git_does_and_says_so(here: Here) -> None:
