@@ -157,7 +157,8 @@ class Output(Plugin, Protocol):
 
         Raises RunnerError where nothing was published, with the reason that says why. The run's other outputs
         are published all the same after NO_CHANGES, where there is nothing to publish, and CLOSED_BY_HUMAN,
-        HUMAN_COMMIT or LEFT_ALONE, where a person refused it; after what the forge refused for good where `each` is set.
+        HUMAN_COMMIT or LEFT_ALONE, where a person refused it; after what the forge refused for good where
+        `each` is set.
         """
         ...
 
