@@ -12,6 +12,7 @@ from runner.run.recorder import RunRecorder
 from runner.run.stages import gateway
 from runner.run.stages.approval import require_approval
 from runner.run.stages.attest import attested
+from runner.run.stages.correction import correct
 from runner.run.stages.harness import drive_harness, keep_session, restore_changes
 from runner.run.stages.judge import judge, save_answer
 from runner.run.stages.publication import Publication, find
@@ -130,7 +131,7 @@ def _work(context: RunContext, changeset: Changeset) -> AgentWork:
                 baseline = take_baseline(tree, changeset) if spec.environment.setup or own else NO_SETUP
                 restore_changes(context, tree, changeset)
             record.enter_state(RunState.RUNNING)
-            driven = drive_harness(context, box)
+            driven = correct(context, box, drive_harness(context, box))
             session = keep_session(context, tree, driven, box.places)
         with record.stage(Phase.PROPOSAL):
             harvested = leave_out(context, harvest(tree, spec.allowance, changeset, baseline), changeset)

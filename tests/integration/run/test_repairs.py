@@ -251,3 +251,50 @@ def test_an_outputs_tail_is_fenced_masked_and_cut() -> None:
     assert "and 52 more commands failed" in repair_text(many, Redactor([]))
     stopped = replace(long, exit_code=None, output="")
     assert "`make` was stopped and printed nothing" in repair_text([stopped], Redactor([]))
+
+
+DECLARES = (
+    """if grep -q "cannot be published" "$SKILLRUNNER_PROMPT"; then %s; else echo made > b.txt; %s; fi"""
+)
+
+
+def _declare(line: str) -> str:
+    return f"echo '{line}' >> $SKILLRUNNER_OUTPUTS"
+
+
+def test_what_is_wrong_with_declared_outputs_goes_back_once_in_the_same_sandbox(repairs: Repairs) -> None:
+    wrong = _declare('{"kind": "comment", "body": "no"}')
+    right = "test -e b.txt && " + _declare('{"kind": "pull_request", "body": "as it should be"}')
+    end = repairs.run(DECLARES % (right, wrong), verify="true")
+    assert end.state is RunState.SUCCEEDED, end
+    (pull,) = _pulls(repairs.scene)
+    assert "as it should be" in pull.body
+    told = [event for event in repairs.scene.events if "correction" in event.data]
+    assert [event.message.endswith("and the skill names pull_request") for event in told] == [True]
+    assert repairs.states.count("running") == 1
+
+
+def test_what_is_wrong_after_a_correction_is_refused(repairs: Repairs) -> None:
+    wrong = _declare('{"kind": "comment", "body": "no"}')
+    end = repairs.run(DECLARES % (wrong, wrong), verify="true")
+    assert (end.state, end.reason) == (RunState.BLOCKED, Reason.POLICY_REFUSED)
+    assert len([event for event in repairs.scene.events if "correction" in event.data]) == 1
+
+
+def test_an_agent_that_failed_is_not_corrected(repairs: Repairs) -> None:
+    end = repairs.run(_declare('{"kind": "comment"}') + "; exit 3", verify="true")
+    assert end.reason is Reason.HARNESS_FAILED
+    assert not [event for event in repairs.scene.events if "correction" in event.data]
+
+
+def test_a_correction_and_a_repair_follow_each_other(repairs: Repairs) -> None:
+    """Corrections come before verification, and repairs after it: each has its own bound."""
+    wrong = _declare('{"kind": "comment"}')
+    good = f'if grep -q "{ASKED}" "$SKILLRUNNER_PROMPT"; then echo good > a.txt; {wrong}'
+    told = 'grep -q "cannot be" "$SKILLRUNNER_PROMPT"'
+    script = f"{good}; elif {told}; then true; else echo bad > a.txt; {wrong}; fi"
+    end = repairs.run(script)
+    assert end.reason is Reason.POLICY_REFUSED, "what a repair declares is not corrected"
+    loops = {"correction", "repair"}
+    order = [name for event in repairs.scene.events for name in event.data if name in loops]
+    assert order == ["correction", "repair"]
