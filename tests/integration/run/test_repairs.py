@@ -298,3 +298,25 @@ def test_a_correction_and_a_repair_follow_each_other(repairs: Repairs) -> None:
     loops = {"correction", "repair"}
     order = [name for event in repairs.scene.events for name in event.data if name in loops]
     assert order == ["correction", "repair"]
+
+
+def test_a_repair_cannot_spend_more_than_the_run_may(
+    repairs: Repairs, model_server: ModelServer, tmp_path: Path
+) -> None:
+    """The first turn spends most of the limit: the gateway refuses the repair's call."""
+    name = f"repairs-spent-{tmp_path.name}"
+    spec = repairs.scene.spec(
+        environment=Environment(sandbox="process", image=""),
+        limits=Limits(timeout=60, idle=60, cost_usd=0.006),
+        verify=("false",),
+    )
+    _, end = repairs.scene.run(
+        spec,
+        sandbox=SANDBOXES.get("process"),
+        harness=CallingHarness(MODEL, 1),
+        model_upstream=model_server.url(name, [[{"say": "Hello."}]]),
+        model_key="k",
+    )
+    assert (end.state, end.reason) == (RunState.FAILED, Reason.VERIFICATION_FAILED)
+    assert "(the repair came to nothing: it has cost $0.0041" in end.message
+    assert len(model_server.asked(name)) == 1
