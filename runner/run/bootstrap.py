@@ -48,6 +48,7 @@ def make_forge(place: Place, runs: "Store") -> Forge:
         origin=place.origin,
         default_branch=place.default_branch,
         token=place.token,
+        limited_token=place.limited_token,
         pacer=place.rate_limiter,
         pull_requests=partial(_pull_requests, runs),
         items=partial(_items, runs),
@@ -87,6 +88,10 @@ def _items(runs: "Store", repository: str) -> "LocalItems":
     return LocalItems(runs.engine, runs.database, repository)
 
 
+READ = {"contents": "read"}
+"""What fetching needs, in the words of a workflow's `permissions:`."""
+
+
 def find_base(
     place: Place,
     target: Forge,
@@ -98,7 +103,7 @@ def find_base(
     A function tells which is wanted in a repository. Raises RunnerError INVALID_INPUT with the branches that
     there are, where a person typed another's name, and else REF_NOT_FOUND.
     """
-    remote = target.remote()
+    remote = target.limited_to(READ).remote()
     mirror = Mirror(place.config.state, remote.url)
     mirror.fetch(remote)
     default = target.default_branch()

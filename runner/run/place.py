@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner.clients.git import LocalRepository, discover, remote_host, ssh_url
 from runner.clients.github.rate_limit import RateLimiter
 from runner.config.settings import Config, load_config
-from runner.publish.forges import Forge, choose_kind, is_served
+from runner.publish.forges import Forge, LimitedToken, choose_kind, is_served
 
 if TYPE_CHECKING:
     from runner.store import Store
@@ -31,6 +31,7 @@ class Place:
     origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
     default_branch: str = ""  # of `root` itself
     token: Callable[[], str] = field(default=str, repr=False)  # for the forge, at this moment; empty: none
+    limited_token: LimitedToken | None = field(default=None, repr=False)  # with fewer permissions; None: none
     rate_limiter: RateLimiter = field(default_factory=RateLimiter, repr=False)  # of the token
     keeps_state: bool = True  # whether its state folder is there the next time
     allowed_secrets: AllowedNames | None = None  # names of secrets; None: all

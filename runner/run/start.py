@@ -227,7 +227,7 @@ def event_commit(skill: Skill, trigger: Trigger) -> EventCommit | None:
 
 def _standing_on(base: Base, found: EventCommit, mirror: Mirror, host: Host, skill: Skill) -> Base:
     """The base at the event's commit; set-up and the harness's settings are those of the default branch."""
-    fetched = fetch(mirror, host.forge.remote(), found)
+    fetched = fetch(mirror, host.forge.limited_to(bootstrap.READ).remote(), found)
     ours = not fetched.is_strangers
     known = ours and skill.base_branch is None and mirror.has_branch(found.branch)
     return replace(

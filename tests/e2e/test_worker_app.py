@@ -68,6 +68,10 @@ def test_a_glob_means_what_the_app_is_installed_on(app_project: Project, github:
     assert {"permissions": {"metadata": "read"}} in asked
     assert any(body["permissions"].get("issues") == "read" for body in asked), "it may hear of issues"
     assert not any("actions" in body["permissions"] for body in asked), "the App was not given it"
+    given = [body["permissions"] for body in asked]
+    assert {"contents": "read", "metadata": "read"} in given, "a clone reads"
+    published = {"contents": "write", "pull_requests": "write", "metadata": "read"}
+    assert published in given, "what is published asks for what its output needs"
     narrow = [json.dumps(body["repositories"]) for body in asked if "repositories" in body]
     assert set(narrow) == {json.dumps([name.removeprefix(f"{OWNER}/")])}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +16,7 @@ from runner.clients.git import files_at
 from runner.config.settings import FILE, Config, load_config
 from runner.core.errors import RunnerError
 from runner.core.model import Phase, Reason, Remote, Repository
-from runner.publish.forges import Forge
+from runner.publish.forges import Forge, LimitedToken
 from runner.run import bootstrap, stores
 from runner.run.limit_lookup import LimitLookup
 from runner.run.place import Host, Place
@@ -68,14 +69,15 @@ class TrustedRepository:
 
 def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
     """Fetch the repository, and read its configuration and skills. Raises RunnerError."""
-    token, login = _credential(job)
+    credential = _credential(job)
     flags = _flags(job)
     asked = load_config(job.workspace, read=_nothing, flags=flags)
     place = Place(
         config=asked,
         root=job.workspace,
         origin=f"{job.server_url}/{job.repository}",
-        token=token,
+        token=credential.token,
+        limited_token=credential.limited_token,
         keeps_state=False,
     )
     runs = stack.enter_context(stores.open_store(asked))
@@ -91,7 +93,7 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
         sha=base.sha,
         skill_set=load(files_at(mirror.directory, base.sha, config.skills)),
         identity=OwnIdentity(
-            login=login,
+            login=credential.login,
             email=config.bot.email,
             workflow=job.workflow,
             name=config.bot.name,
@@ -100,21 +102,33 @@ def fetch_trusted(job: JobInput, stack: ExitStack) -> TrustedRepository:
     )
 
 
-def _credential(job: JobInput) -> tuple[Callable[[], str], str]:
-    """The token to work with, and the login that it has on GitHub where that is known.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Credential:
+    """The token to work with, those with fewer permissions, and the login on GitHub where that is known."""
 
-    The job's own lives as long as the job; an App's is renewed, as a run may be longer than its hour.
-    """
+    token: Callable[[], str]
+    limited_token: LimitedToken | None = None
+    login: str = ""
+
+
+def _credential(job: JobInput) -> _Credential:
+    """The job's own token lives as long as the job; an App's are renewed, as a run may be longer."""
     if not job.inputs["app-id"]:
-        return lambda: job.inputs["token"], ""
+        return _Credential(token=lambda: job.inputs["token"])
     from runner.clients.github.app import RenewingToken, installation_token
 
-    app = job.inputs["app-id"], job.inputs["app-private-key"]
-    token = RenewingToken(
-        lambda: installation_token(job.api_url, *app, job.repository, PERMISSIONS, QUESTIONS)
+    ask = partial(
+        installation_token, job.api_url, job.inputs["app-id"], job.inputs["app-private-key"], job.repository
     )
+    limited: dict[frozenset[tuple[str, str]], RenewingToken] = {}
+
+    def limited_token(permissions: Mapping[str, str]) -> str:
+        new = partial(ask, permissions)
+        return limited.setdefault(frozenset(permissions.items()), RenewingToken(new))()
+
+    token = RenewingToken(partial(ask, PERMISSIONS, QUESTIONS))
     token()
-    return token, f"{token.slug}[bot]"
+    return _Credential(token=token, limited_token=limited_token, login=f"{token.slug}[bot]")
 
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write", "metadata": "read"}

@@ -1,7 +1,7 @@
 """A worker's GitHub tokens: the configured one, or one per repository that its App gets and renews."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -37,6 +37,11 @@ class Credentials:
     def read_token(self, repository: str) -> str:
         """A token that reads a repository. Raises RunnerError as `token` does."""
         return self._token("reading", repository, partial(installation_token, permissions=READ_PERMISSIONS))
+
+    def limited_token(self, repository: str, permissions: Mapping[str, str]) -> str:
+        """A token for a repository with these permissions alone. Raises RunnerError as `token` does."""
+        what = ", ".join(f"{name}: {level}" for name, level in sorted(permissions.items()))
+        return self._token(what, repository, partial(installation_token, permissions=permissions))
 
     def list_token(self, owner: str) -> str:
         """A token that sees which repositories of `owner` there are. Raises RunnerError as `token` does."""

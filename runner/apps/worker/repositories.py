@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from runner.apps.worker.credentials import Credentials
@@ -99,7 +99,11 @@ class RepositoryList:
     def place(self, name: str) -> Place:
         """The place of a repository, with its credentials."""
         token, pacer = partial(self.token, name), self.credentials.pacer(name.split("/")[0])
-        return place_of(self.config, name, token, pacer, self.credentials.read_token)
+        found = place_of(self.config, name, token, pacer, self.credentials.read_token)
+        kind, _ = locate_repository(name, self.config)
+        if self.config.worker.app is None or not kind.uses_app:
+            return found
+        return replace(found, limited_token=partial(self.credentials.limited_token, name))
 
     def token(self, name: str) -> str:
         """The token for a repository's forge; empty where that needs none. Raises RunnerError."""

@@ -293,6 +293,13 @@ class Forge(Protocol):
         """The same for who comes again soon: it raises at once where the forge asks to wait."""
         return self
 
+    def limited_to(self, permissions: Mapping[str, str]) -> "Forge":
+        """The same with a token that may do this and no more, where such a one can be had.
+
+        `permissions` are in the words of a workflow's `permissions:`, as an output names its own.
+        """
+        return self
+
     def check_credential(self) -> None:
         """Raises RunnerError FORGE_DENIED when it is plain that nothing can be published from here."""
         return
@@ -313,6 +320,10 @@ class Forge(Protocol):
         return [DoctorLine(ok=True, subject="forge", message=f"{self.name}: {self.repository}")]
 
 
+LimitedToken = Callable[[Mapping[str, str]], str]
+"""A token for the repository with these permissions alone, in the words of a GitHub App."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgeContext:
     """What a forge is opened with."""
@@ -322,6 +333,7 @@ class ForgeContext:
     origin: str  # the repository: a URL without credentials, or a folder; empty: `root` itself
     default_branch: str  # of `root` itself, where it is known
     token: Callable[[], str] = field(repr=False)  # for the forge, at this moment; empty: none
+    limited_token: "LimitedToken | None" = field(default=None, repr=False)  # None: there is only `token`
     pacer: RateLimiter = field(repr=False)  # of the token
     pull_requests: Callable[[str], PullRequestTable]  # that the runner keeps, by repository
     items: Callable[[str], ItemTable]  # whatever else it keeps, by repository

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from runner.clients.git import address
 from runner.clients.github.api import INSIDERS, GitHubApi, is_own_branch
+from runner.clients.github.manifest import app_permissions
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
@@ -23,6 +24,7 @@ from runner.publish.forges import (
     Forge,
     ForgeContext,
     ForgeKind,
+    LimitedToken,
     NewPullRequest,
     PullRequest,
     PullRequestCommands,
@@ -67,7 +69,7 @@ class GitHubKind(ForgeKind):
                 hint="git remote set-url origin ..., or use the local forge: --forge local",
             )
         api = GitHubApi(api_url=options.api_url, repository=slug, token=context.token, pacer=context.pacer)
-        return GitHubForge(api, options.git_url, options.token_env)
+        return GitHubForge(api, options.git_url, options.token_env, context.limited_token)
 
 
 PLUGINS = (GitHubKind,)
@@ -88,6 +90,7 @@ class GitHubForge(Forge):
     api: GitHubApi
     git_url: str
     token_variable: str
+    limited_token: LimitedToken | None = field(default=None, repr=False)
     _seen: list[tuple[str, str]] = field(
         default_factory=list, repr=False
     )  # ETag and default branch, at most one
@@ -117,6 +120,13 @@ class GitHubForge(Forge):
 
     def without_waiting(self) -> "GitHubForge":
         return replace(self, api=self.api.without_waiting())
+
+    def limited_to(self, permissions: Mapping[str, str]) -> "GitHubForge":
+        if self.limited_token is None:
+            return self
+        token = partial(self.limited_token, app_permissions([permissions]))
+        api = replace(self.api, token=token)  # with a session of its own, as that holds the token
+        return replace(self, api=api, limited_token=None)
 
     def check_credential(self) -> None:
         variable = self.token_variable

@@ -7,6 +7,7 @@ from functools import partial
 
 from runner.core.errors import RunnerError
 from runner.core.model import Check, Outcome, Phase, Proposal, Reason, Receipt
+from runner.publish.forges import Forge
 from runner.publish.outputs import Offer
 from runner.publish.outputs._order import held_back, in_order, items
 from runner.run.context import RunContext
@@ -94,7 +95,7 @@ def _publish_one(context: RunContext, offer: Offer, changeset: Changeset, progre
         return
     try:
         receipt = _held_back(offer) or context.parts.outputs[offer.output.kind].publish(
-            offer, context.parts.forge, changeset
+            offer, _forge(context, offer.output.kind), changeset
         )
     except RunnerError as error:
         _leave_out(context, offer, error, changeset, progress)
@@ -175,11 +176,16 @@ def _offer(
     )
 
 
+def _forge(context: RunContext, kind: str) -> Forge:
+    """The forge with what this output needs, and no more."""
+    return context.parts.forge.limited_to(context.parts.outputs[kind].permissions)
+
+
 def _withdraw(context: RunContext, offer: Offer, changeset: Changeset) -> Receipt | None:
     """What cannot be taken back now is told, and tried again by the next run that finds nothing to do."""
     kind = offer.output.kind
     try:
-        receipt = context.parts.outputs[kind].withdraw(offer, context.parts.forge, changeset)
+        receipt = context.parts.outputs[kind].withdraw(offer, _forge(context, kind), changeset)
     except RunnerError as error:
         if error.reason is Reason.CANCELLED:
             raise

@@ -1,13 +1,24 @@
 """An App's token, from an emulator that verifies the JWT and holds every token to its permissions."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from runner.apps.worker.credentials import Credentials
+from runner.apps.worker.error_log import ErrorLog
+from runner.apps.worker.repositories import RepositoryList
 from runner.clients.github.api import GitHubApi as Door
 from runner.clients.github.app import Token, installation_token, owner_token
+from runner.config.settings import Config, GitHubSettings
+from runner.config.worker import AppOptions, WorkerConfig
 from runner.core.errors import RunnerError
 from runner.core.model import Reason
+from runner.publish.forges import Forge, NewPullRequest
+from runner.publish.outputs import OUTPUTS
+from runner.run import bootstrap, stores
+from tests.parts.cli import Project
 from tests.parts.github import APP_ID, OWNER, GitHub, private_key
 
 pytestmark = pytest.mark.emulator
@@ -75,6 +86,59 @@ def test_the_token_works_for_nothing_else(github: GitHub, repository: str) -> No
         "repositories": ["for-the-app"],
         "permissions": {"contents": "read", "metadata": "read"},
     }
+
+
+def forge(github: GitHub, repository: str, folder: Path) -> Forge:
+    """As a worker with the App opens it."""
+    (folder / "key.pem").write_text(github.app_key)
+    app = AppOptions(id=APP_ID, private_key_file=str(folder / "key.pem"))
+    config = Config(
+        state_dir=str(folder),
+        github=GitHubSettings(api_url=github.url, git_url=github.url),
+        worker=WorkerConfig(app=app),
+    )
+    place = RepositoryList(config, Credentials(config), ErrorLog()).place(repository)
+    with stores.open_store(config) as runs:
+        return bootstrap.make_forge(place, runs)
+
+
+def test_each_step_gets_what_it_needs_and_no_more(github: GitHub, repository: str, tmp_path: Path) -> None:
+    whole = forge(github, repository, tmp_path)
+    reads = whole.limited_to({"contents": "read"})
+    assert reads.default_branch() == "main"
+    new = NewPullRequest(branch="skillrunner/b", base="main", title="T", body="", draft=False)
+    with pytest.raises(RunnerError) as caught:
+        reads.create(new)
+    assert caught.value.reason in (Reason.FORGE_DENIED, Reason.FORGE_NOT_FOUND)
+    for output in ("pull_request", "issue", "pull_request"):
+        needed = OUTPUTS.get(output).permissions
+        assert whole.limited_to(needed).default_branch() == "main"
+    asked = [call.body for call in github.calls if call.path.endswith("/access_tokens")]
+    assert [one["permissions"] for one in asked] == [
+        {"contents": "read", "metadata": "read"},
+        {"contents": "write", "metadata": "read", "pull_requests": "write"},
+        {"issues": "write", "metadata": "read"},
+    ], "one token for each set of permissions, and each is used again"
+    assert {tuple(one["repositories"]) for one in asked} == {("for-the-app",)}
+    remotes = [whole.remote(), whole.limited_to({"contents": "read"}).remote()]
+    assert len({json.dumps(dict(one.variables)) for one in remotes}) == 2
+
+
+def test_what_the_app_was_not_given_is_told(github: GitHub, repository: str, tmp_path: Path) -> None:
+    with pytest.raises(RunnerError) as caught:
+        forge(github, repository, tmp_path).limited_to({"discussions": "write"}).default_branch()
+    assert caught.value.reason is Reason.FORGE_REJECTED
+    assert "may not do on" in caught.value.message
+    assert "discussions: write" in caught.value.message
+
+
+def test_a_token_of_a_person_has_one_size(project: Project) -> None:
+    """Nobody can have a narrower one made of it."""
+    config = Config(state_dir=str(project.state))
+    place = RepositoryList(config, Credentials(config), ErrorLog()).place("acme/app")
+    with stores.open_store(config) as runs:
+        opened = bootstrap.make_forge(place, runs)
+    assert opened.limited_to({"contents": "read"}) is opened
 
 
 def test_a_token_for_an_owner_lists_and_does_no_more(github: GitHub, repository: str) -> None:
