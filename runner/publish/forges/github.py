@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from runner.clients.git import address
 from runner.clients.github.api import INSIDERS, GitHubApi, is_own_branch
 from runner.clients.github.manifest import app_permissions
+from runner.clients.github.token_kinds import kind_of
 from runner.config.settings import Config
 from runner.core.errors import RunnerError
 from runner.core.model import DoctorLine, Phase, Reason, Remote
@@ -369,7 +370,11 @@ class GitHubForge(Forge):
                 )
             ]
         try:
-            return list(_permissions(self.api.repository, self.api.get("")))
+            seen = list(_permissions(self.api.repository, self.api.get("")))
+            token = self.api.token()
+            kind = kind_of(token, self._own_login() if token.startswith("ghs_") else "")
+            told = f"it is {kind.name}, which cannot {kind.cannot}"
+            return [*seen, DoctorLine(ok=True, subject="token", message=told)]
         except RunnerError as error:
             return [DoctorLine(ok=False, subject="token", message=error.message, hint=error.hint)]
 

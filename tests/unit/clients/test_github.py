@@ -245,7 +245,10 @@ def test_a_bad_reviewer_keeps_no_other_away() -> None:
 )
 def test_doctor(repository: Mapping[str, Any], subjects: list[tuple[str, bool]]) -> None:
     made, _, _ = forge(answer(200, repository))
-    assert [(finding.subject, finding.ok) for finding in made.doctor()] == subjects
+    found = made.doctor()
+    assert [(finding.subject, finding.ok) for finding in found] == [*subjects, ("token", True)]
+    assert found[-1].message.startswith("it is a ")
+    assert "cannot" in found[-1].message
     refused, _, _ = forge(answer(401))
     assert [finding.ok for finding in refused.doctor()] == [False]
 
