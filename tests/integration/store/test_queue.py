@@ -252,6 +252,7 @@ def test_the_clock_may_go_back_between_a_decision_and_its_run(store: Store) -> N
 WRITES: dict[str, Callable[[Store], None]] = {
     "plan_run": lambda store: store.plan_run("run-1", STORED),
     "set_state": lambda store: store.set_state("run-1", RunState.RUNNING, NOW),
+    "wait_for_person": lambda store: store.wait_for_person("run-1", event("run-1"), Usage(), lambda _: None),
     "set_facts": lambda store: store.set_facts("run-1", attempt=2),
     "finish": lambda store: store.finish("run-1", DONE, NOW, Usage(), event("run-1")),
     "add_event": lambda store: store.add_event(event("run-1")),
