@@ -47,7 +47,7 @@ from tests.parts.repos import git
 
 PUBLISHING = [name for name, one in OUTPUTS.all().items() if one.publishes]
 WHOLE = [name for name in PUBLISHING if not OUTPUTS.get(name).each]
-ON_PULL_REQUESTS = ("review",)  # what these publish is about a pull request
+ON_PULL_REQUESTS = ("push_to_pull_request", "review")  # what these publish is about a pull request
 _POINTS = 12  # at which an output is killed
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -135,10 +135,10 @@ class Bench:
 
     def _event(self, cause: str) -> dict[str, Any]:
         """What is about an issue of its own, where the output publishes items."""
-        if not self.output.each:
-            return {}
         if self.output.name in ON_PULL_REQUESTS:
             return self._pull_request_event(cause)
+        if not self.output.each:
+            return {}
         threads = self._forge().threads()
         known = {one.title: one.number for one in threads.search("is:issue")}
         return {"issue": {"number": known.get(cause) or threads.create(cause, "A subject.").number}}

@@ -164,6 +164,11 @@ def _pull(model: GitHubModel, number: int) -> dict[str, Any]:
     return model.pulls[number]
 
 
+@route("GET", "")
+def _get_repository(model: GitHubModel, match: "re.Match[str]", _: Any) -> Answer:
+    return 200, {"default_branch": "main"}
+
+
 @route("GET", "/issues/{number}")
 def _get_issue(model: GitHubModel, match: "re.Match[str]", _: Any) -> Answer:
     number = int(match["number"])
@@ -196,6 +201,7 @@ def _get_pull(model: GitHubModel, match: "re.Match[str]", _: Any) -> Answer:
             "repo": {"id": pull.get("repo", 1)},
         },
         "base": {"ref": pull["base"], "repo": {"id": 1}},
+        "labels": [{"name": name} for name in pull.get("labels", ())],
     }
 
 
