@@ -34,7 +34,7 @@ from runner.core.model import (
     SkillRef,
     Trigger,
 )
-from runner.publish.forges import NewPullRequest
+from runner.publish.forges import Forge, NewPullRequest
 from runner.publish.forges.local import LocalForge
 from runner.publish.outputs import OUTPUTS, BotIdentity, Offer, Output, _item, publishing_order
 from runner.store import LocalItems, LocalPullRequests, Store
@@ -165,7 +165,7 @@ class Bench:
             stored = sum(connection.execute(count.select_from(one)).scalar_one() for one in tables)
         return stored + len(self.files) + len({*self.listener.ids})  # the same id is one message
 
-    def _forge(self) -> LocalForge:
+    def _forge(self) -> Forge:
         table = LocalPullRequests(self.store.engine, self.store.database, "demo")
         items = LocalItems(self.store.engine, self.store.database, "demo")
         return LocalForge(self.project.origin, table, "bot", items)

@@ -30,6 +30,7 @@ import pytest
 
 from tests.parts.agents import _alone
 from tests.parts.cli import Project, make_project
+from tests.parts.github_strict import StrictModel, as_answer, assignable
 from tests.parts.need import missing, require
 
 CACHE = Path(__file__).parent.parent.parent / ".cache"
@@ -57,6 +58,10 @@ github:
 APP_ID = "12345"
 
 Fault = Callable[[str, str], "tuple[int, dict[str, str]] | str | None"]
+"""By method and path: an answer in place of the emulator's, or what becomes of the emulator's answer.
+
+`lost`: the connection ends without one; `late 502`: a proxy between answers for it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class GitHub:
     down: bool = False  # nothing is served, the API as little as git
     life: float | None = None  # seconds that an App is told its tokens live; None: an hour, as GitHub's do
     dead: set[str] = field(default_factory=set)  # tokens that have ended
+    strict: StrictModel | None = None  # refuses what GitHub refuses and the emulator takes
 
     def api(self, method: str, path: str, data: Any = None) -> Any:
         """A request by somebody else than the runner."""
@@ -220,12 +226,15 @@ class _Proxy(BaseHTTPRequestHandler):
             error = {"message": "Validation Failed", "errors": [{"message": _EXISTS}]}
             self._answer(422, {}, json.dumps(error).encode())
             return
-        status, headers, body = self._pass_on(self.command, self.path, raw)
+        status, headers, body = self._strictly(raw) or self._pass_on(self.command, self.path, raw)
         self._record(ours, raw, status)
         if self.path.endswith("/access_tokens") and status == 201:
             body = self._given(json.loads(body))
         if fault == "lost":
             self.close_connection = True
+            return
+        if fault == "late 502":
+            self._answer(502, {}, b"<html>Unicorn!</html>")
             return
         self._answer(status, headers, body)
 
@@ -235,6 +244,21 @@ class _Proxy(BaseHTTPRequestHandler):
         if ours:
             body = json.loads(raw) if raw else None
             self.github.calls.append(Call(self.command, self.path, body, status))
+
+    def _strictly(self, raw: bytes) -> tuple[int, dict[str, str], bytes] | None:
+        """GitHub's answer, where the test wants it strict and the emulator would give another one."""
+        if self.github.strict is None or self.headers.get("X-From") == "test":
+            return None
+        body = json.loads(raw) if raw else None
+        if self.command == "POST" and self.path.endswith("/assignees"):
+            known = {"assignees": assignable(body["assignees"], self._ask)}
+            return self._pass_on(self.command, self.path, json.dumps(known).encode())
+        found = self.github.strict.answer(self.command, self.path, body, self._ask)
+        return as_answer(found) if found else None
+
+    def _ask(self, path: str) -> tuple[int, Any]:
+        status, _, body = self._pass_on("GET", path, b"")
+        return status, json.loads(body)
 
     def _given(self, token: dict[str, Any]) -> bytes:
         """An App's new token, which ends when the test wants it to."""
@@ -366,7 +390,7 @@ def github(github_servers: GitHub) -> Iterator[GitHub]:
     """The servers; every request of the test is held against GitHub's own description."""
     github_servers.calls.clear()
     yield github_servers
-    github_servers.fault = github_servers.life = None
+    github_servers.fault = github_servers.life = github_servers.strict = None
     github_servers.down = False
     check_requests(github_servers.calls)
 

@@ -46,6 +46,8 @@ _SKIP = re.compile(
 _INFO = re.compile(r"[A-Za-z0-9+#.-]{1,20}")
 _ACTING_CODE = frozenset({"suggestion", "mermaid", "geojson", "topojson", "stl"})
 _CUT = "\n\n*(cut)*"
+_READ = 2  # times the limit: what stands behind it is not looked at
+_SPARE = 8  # characters
 _TABLES = ("table", "strikethrough")
 
 
@@ -55,11 +57,12 @@ def neutralise(text: str, limit: int) -> str:
     Emphasis, lists, quotes, tables, code and https links stay. A heading becomes a bold line.
     """
     shown = escape_invisible(text).strip()
-    written = _written(shown)
-    room = limit - len(_CUT)
+    room = min(len(shown), _READ * limit)
+    written = _written(shown[:room]) + (_CUT if room < len(shown) else "")
     while len(written) > limit and room > 0:
-        written = _written(shown[:room].rstrip()) + _CUT
-        room -= max(len(written) - limit, 1)
+        # Markdown is slow to write: the room is guessed by how much longer the text became, and a bit less.
+        room = min(room * max(limit - len(_CUT), 0) // len(written), room - 1) - _SPARE
+        written = _written(shown[: max(room, 0)].rstrip()) + _CUT
     return written if len(written) <= limit else ""
 
 

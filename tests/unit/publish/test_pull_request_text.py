@@ -446,3 +446,11 @@ def test_no_commit_and_no_order_to_a_bot_is_left(said: str, shown: str) -> None:
 @pytest.mark.parametrize("said", ["$x^2$", "a $$y$$ b", "($z$)", "$1+x$"])
 def test_no_formula_is_left(said: str) -> None:
     assert re.search(r"\$[^\s\u200b][^$]*[^\s$]\$(?!\u200b)", neutralise(said, 1000)) is None
+
+
+@pytest.mark.parametrize("piece", ["# Heading\n\n**words** @alice\n", "a\n\n", "x", "- item\n", "@a "])
+@pytest.mark.parametrize("limit", [40, 3_000])
+def test_a_text_that_is_too_long_fills_its_room_and_says_that_it_is_cut(piece: str, limit: int) -> None:
+    shown = neutralise(piece * (10 * limit // len(piece)), limit)
+    assert limit - 40 - len(piece) <= len(shown) <= limit
+    assert shown.endswith("*(cut)*")
