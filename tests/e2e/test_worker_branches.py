@@ -37,8 +37,8 @@ def force_push(team: Team) -> None:
 
 
 ENDS: dict[object, tuple[RunState, Reason | None]] = {
-    rename: (RunState.ERROR, Reason.REF_NOT_FOUND),
-    delete: (RunState.ERROR, Reason.REF_NOT_FOUND),
+    rename: (RunState.SUPERSEDED, Reason.BASE_GONE),
+    delete: (RunState.SUPERSEDED, Reason.BASE_GONE),
     force_push: (RunState.SUCCEEDED, None),  # the change still fits, and is proposed for what is there now
 }
 
