@@ -131,7 +131,8 @@ def test_a_person_goes_on_with_the_agents_session(
 
     went = by_hand(agent, given, installed, project, tmp_path / "bin")
     assert went.code == 0, (went, given)
-    said = json.dumps(model_server.asked(name)[asked].body)
+    # One of them: an agent may ask its model for a title or the like before.
+    said = max((json.dumps(one.body) for one in model_server.asked(name)[asked:]), key=len)
     assert TASK in said
     assert "The token is ***." in said
     assert "The page is done." in said

@@ -253,7 +253,8 @@ def test_from_a_container_only_what_is_named_is_reached(container: Rig, certific
     assert all("URLError" in line for line in lines[2:])
     for _ in range(2):
         way.last()  # is there a moment after the answer
-    assert [bool(one.refused) for one in way.told] == [False, True]
+    # Each is told when its connection has ended: which ends first is chance.
+    assert sorted((one.host, bool(one.refused)) for one in way.told) == sorted([(OPEN, False), (OTHER, True)])
 
 
 def test_attempts_are_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

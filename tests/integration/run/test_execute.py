@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -476,6 +476,7 @@ class Flaky:
     """A forge door that breaks so many times, and then works."""
 
     each = False
+    permissions: ClassVar[dict[str, str]] = {}
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
@@ -548,6 +549,7 @@ def test_an_interruption_is_an_end(scene: Scene) -> None:
 def test_a_bug_is_stored_as_an_error_and_goes_on(scene: Scene) -> None:
     class Broken:
         each = False
+        permissions: ClassVar[dict[str, str]] = {}
 
         def publish(self, *_: Any) -> Any:
             raise ZeroDivisionError
@@ -560,6 +562,7 @@ def test_a_bug_is_stored_as_an_error_and_goes_on(scene: Scene) -> None:
 def test_a_full_disk_is_named(scene: Scene) -> None:
     class Full:
         each = False
+        permissions: ClassVar[dict[str, str]] = {}
 
         def publish(self, *_: Any) -> Any:
             raise OSError(28, "No space left on device")
