@@ -258,3 +258,25 @@ def test_a_comment_on_a_locked_issue_is_refused_and_says_why(
     with pytest.raises(RunnerError, match="locked") as caught:
         bench.publish()
     assert caught.value.reason is Reason.FORGE_DENIED
+
+
+def test_whose_token_it_is_is_asked_once_for_each_publication(make_bench: Callable[..., GitHubBench]) -> None:
+    bench = make_bench("issue", labels=["new one"])
+    bench.subject("v1")
+    before = len(bench.github.calls)
+    assert bench.publish().action == "created"
+    asked = [one.path for one in bench.github.calls[before:]]
+    assert [path.partition("?")[0] for path in asked].count("/user") == 1
+
+
+def test_a_label_with_a_name_that_none_may_have_is_a_warning(make_bench: Callable[..., GitHubBench]) -> None:
+    """GitHub answers 422 for it as for one that is there: which it is, is looked up."""
+    bench, told = make_bench("issue", labels=["ours", "n" * 60]), list[str]()
+    bench.github.api("POST", f"{bench.where}/labels", {"name": "ours", "color": "ededed"})
+    bench.github.fault = lambda method, path: (
+        (422, {}) if (method, path) == ("POST", f"{bench.where}/labels") else None
+    )
+    receipt = bench.publish(warn=told.append)
+    there = bench.github.api("GET", f"{bench.where}/issues/{receipt.number}")
+    assert [one["name"] for one in there["labels"]] == ["ours"]
+    assert len(told) == 1

@@ -83,13 +83,6 @@ class GitHubThreads(Threads):
     def known_labels(self) -> Sequence[str]:
         return [str(item["name"]) for item in self.api.pages("/labels")]
 
-    def create_label(self, name: str) -> None:
-        try:
-            self.api.call("POST", "/labels", {"name": name, "color": "ededed"})
-        except RunnerError as error:
-            if error.reason is not Reason.FORGE_REJECTED or "already" not in error.message:
-                raise
-
     def set_labels(self, number: int, labels: Sequence[str]) -> None:
         self.api.call("PUT", f"/issues/{number}/labels", {"labels": list(labels)})
 

@@ -9,7 +9,7 @@ from runner.core.model import Phase, Reason
 from runner.publish.forges import ItemTable, PullRequest, PullRequestTable, StoredItem
 from runner.publish.forges._threads import Thread, ThreadChange, ThreadComment, Threads
 
-_ISSUE, _COMMENT, _LABEL = "issue", "comment", "label"
+_ISSUE, _COMMENT, LABEL = "issue", "comment", "label"
 _ON_PULL_REQUEST = "pull_request"  # what a pull request has besides the columns of its own table
 _OF_PULL_REQUEST = ("title", "body", "state")
 
@@ -60,11 +60,7 @@ class LocalThreads(Threads):
         self.items.update(int(comment.id), {"minimised": reason})
 
     def known_labels(self) -> Sequence[str]:
-        return [item.parent for item in self.items.find(_LABEL)]
-
-    def create_label(self, name: str) -> None:
-        if name.casefold() not in {known.casefold() for known in self.known_labels()}:
-            self.items.insert(_LABEL, {}, parent=name)
+        return [item.parent for item in self.items.find(LABEL)]
 
     def set_labels(self, number: int, labels: Sequence[str]) -> None:
         self._change(number, {"labels": list(dict.fromkeys(labels))})

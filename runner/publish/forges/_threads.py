@@ -95,10 +95,6 @@ class Threads(Protocol):
         """The labels of the repository."""
 
     @abstractmethod
-    def create_label(self, name: str) -> None:
-        """Make a label; nothing happens where it is there."""
-
-    @abstractmethod
     def set_labels(self, number: int, labels: Sequence[str]) -> None:
         """The labels of a thread are these and no others."""
 

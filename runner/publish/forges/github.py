@@ -95,6 +95,7 @@ class GitHubForge(Forge):
     _seen: list[tuple[str, str]] = field(
         default_factory=list, repr=False
     )  # ETag and default branch, at most one
+    _logins: dict[str, str] = field(default_factory=dict, repr=False)  # by token, at most one
 
     def remote(self) -> Remote:
         """The repository over HTTPS; the token travels in a header that git sends to this origin alone.
@@ -223,8 +224,17 @@ class GitHubForge(Forge):
         try:
             self.api.call("POST", "/labels", {"name": name, "color": "ededed"}, repeatable=True)
         except RunnerError as error:
-            if error.reason is not Reason.FORGE_REJECTED:  # 422: it is there
+            if error.reason is not Reason.FORGE_REJECTED or not self._has_label(name):
                 raise
+
+    def _has_label(self, name: str) -> bool:
+        try:
+            self.api.get(f"/labels/{quote(name, safe='')}")
+        except RunnerError as error:
+            if error.reason is not Reason.FORGE_NOT_FOUND:
+                raise
+            return False
+        return True
 
     def remove_label(self, number: int, label: str) -> None:
         try:
@@ -301,7 +311,15 @@ class GitHubForge(Forge):
         return _is_by(self._own_login(), item)
 
     def _own_login(self) -> str:
-        """The login of the token; empty: GitHub does not tell. REST knows people, GraphQL Apps as well."""
+        """The login of the token of this moment, asked for once; empty: GitHub does not tell it, as yet."""
+        token = self.api.token()
+        if token not in self._logins and (login := self._ask_login()):
+            self._logins.clear()
+            self._logins[token] = login
+        return self._logins.get(token, "")
+
+    def _ask_login(self) -> str:
+        """REST knows people, GraphQL Apps as well."""
         with suppress(RunnerError, KeyError):
             return str(self.api.get("user")["login"])
         with suppress(RunnerError, KeyError, TypeError):

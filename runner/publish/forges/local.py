@@ -22,7 +22,7 @@ from runner.publish.forges import (
     PullRequestTable,
 )
 from runner.publish.forges._local_reviews import LocalReviews
-from runner.publish.forges._local_threads import LocalThreads
+from runner.publish.forges._local_threads import LABEL, LocalThreads
 from runner.publish.forges._reviews import PullRequestHead
 from runner.workspace.changeset import Changeset, Conflict
 
@@ -125,6 +125,10 @@ class LocalForge(Forge):
 
     def close(self, number: int, body: str) -> None:
         self.table.update(number, state="closed", body=body)
+
+    def make_label(self, name: str) -> None:
+        if name.casefold() not in {known.casefold() for known in self.threads().known_labels()}:
+            self.items.insert(LABEL, {}, parent=name)
 
     def remove_label(self, number: int, label: str) -> None:
         threads = self.threads()

@@ -19,14 +19,12 @@ from runner.core.payload import scalar_at
 from runner.core.retrying import retry
 from runner.core.units import Maybe
 from runner.publish.outputs import Offer
+from runner.publish.outputs._body import LIMIT
 from runner.publish.outputs.escape import neutralise, one_line
 
 if TYPE_CHECKING:
     from runner.publish.forges import Forge
     from runner.publish.forges._threads import Thread
-
-BODY = 65_536
-"""Characters of a body that GitHub takes."""
 
 ID = r"^[a-z][a-z0-9_-]{0,39}$"
 REFERENCE = re.compile(r"#id:([a-z][a-z0-9_-]{0,39})(?![a-z0-9_-])")
@@ -134,7 +132,7 @@ def signed(offer: Offer, text: str, kind: str, key: str) -> str:
     why = f"\n\n**Why:** {words(offer, str(rationale), 2_000)}" if rationale else ""
     whose = f"{offer.run_id} · skill {spec.skill.name}{commit} · {spec.harness.kind}"
     foot = f"{why}\n{_FOOT}{whose}\n{mark(kind, key)}"
-    return words(offer, text, BODY - len(foot)) + foot
+    return words(offer, text, LIMIT - len(foot)) + foot
 
 
 def subject_number(spec: RunSpec) -> int | None:
@@ -242,6 +240,6 @@ def existing_labels(offer: Offer, forge: "Forge", labels: "Sequence[str]") -> tu
     """The labels in the repository's own writing; a missing one is made, or left out and told."""
     known = {label.casefold(): label for label in forge.threads().known_labels()}
     for label in labels:
-        if label.casefold() not in known and attempt(offer, partial(forge.threads().create_label, label)):
+        if label.casefold() not in known and attempt(offer, partial(forge.make_label, label)):
             known[label.casefold()] = label
     return tuple(known[label.casefold()] for label in labels if label.casefold() in known)

@@ -27,6 +27,7 @@ from runner.publish.outputs import (
 from runner.publish.outputs._attachments import attach
 from runner.publish.outputs._body import body
 from runner.publish.outputs._commits import BranchCommits
+from runner.publish.outputs._item import attempt
 from runner.publish.outputs._labels import HOLD, has_label, orders
 from runner.publish.outputs._marker import Marker, branch
 from runner.publish.outputs._message import commit_message, title_of
@@ -34,7 +35,7 @@ from runner.publish.outputs._options import Declaration, PullRequestOptions
 from runner.publish.outputs._target import Target, find_target, key_of
 
 if TYPE_CHECKING:  # what only publishing needs is not loaded to check a skill
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from runner.publish.forges import Forge, PullRequest
     from runner.workspace.changeset import Changeset, Conflict
@@ -242,38 +243,30 @@ def _update(offer: Offer, target: Target, pull: "PullRequest", sha: str, forge: 
             title, made = pull.title, replace(made, title=found.title)
     if not _has_base_as_told(pull, found):  # a person decided
         made = replace(made, base=found.base if found else "")
-    elif pull.base != target.base_ref and not _try(
+    elif pull.base != target.base_ref and not attempt(
         offer, lambda: forge.set_base(pull.number, target.base_ref)
     ):
         made = replace(made, base=pull.base)
     if not _is_draft_as_told(pull, found):  # a person decided
         made = replace(made, draft=found.draft if found else None)
-    elif pull.draft != made.draft and not _try(offer, lambda: forge.set_draft(pull.number, not pull.draft)):
+    elif pull.draft != made.draft and not attempt(
+        offer, lambda: forge.set_draft(pull.number, not pull.draft)
+    ):
         made = replace(made, draft=pull.draft)
     text = body(offer, made, pull.body)
     forge.update(pull.number, title=title, body=text)
     _attach(offer, replace(pull, title=title), made, text, forge)
 
 
-def _try(offer: Offer, change: "Callable[[], None]") -> bool:
-    """Change something of a pull request; where that does not go, it is told and fails nothing."""
-    try:
-        change()
-    except RunnerError as error:
-        offer.warn(f"{error.message}: {error.hint}" if error.hint else error.message)
-        return False
-    return True
-
-
 def _attach(offer: Offer, pull: "PullRequest", marker: Marker, text: str, forge: "Forge") -> None:
     """Labels and reviewers; then the body says which of them were set, so that no run sets them twice."""
     for label in orders(pull):
-        _try(offer, partial(forge.remove_label, pull.number, label))
+        attempt(offer, partial(forge.remove_label, pull.number, label))
     written = _marker.read(text, offer.signer) or marker
     made = attach(offer, pull, written, forge)
     if made != written:
         text = _marker.replace_in(text, made, offer.signer)
-        _try(offer, lambda: forge.update(pull.number, title=pull.title, body=text))
+        attempt(offer, lambda: forge.update(pull.number, title=pull.title, body=text))
 
 
 def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changeset") -> Receipt | None:
@@ -296,11 +289,11 @@ def _withdraw(offer: Offer, target: Target, forge: "Forge", changeset: "Changese
         f"{why} This pull request is needed no more, so it is closed. Another is opened when one is needed."
     )
     mark = f"<!-- skillrunner: ended {target.head} -->"
-    _try(offer, lambda: _people.comment_once(offer, pull, text, mark, forge))
+    attempt(offer, lambda: _people.comment_once(offer, pull, text, mark, forge))
     forge.close(pull.number, _marker.replace_in(pull.body, replace(found, ended=True), offer.signer))
     if target.head is not None:
         head = target.head
-        _try(offer, lambda: changeset.delete(target.remote, target.branch, head))
+        attempt(offer, lambda: changeset.delete(target.remote, target.branch, head))
     return _receipt(offer, target, pull, target.head or "", "closed")
 
 

@@ -88,8 +88,8 @@ def _said(proposal: Proposal) -> str:
 
 def _patch(context: RunContext, patch: bytes) -> str:
     text = patch.decode("utf-8", "replace")
-    how = f"skillrunner diff {context.record.run_id} | git apply"
     if len(text) > _PATCH:
+        how = f"skillrunner diff {context.record.run_id} | git apply"
         return f"The patch is too long for an issue. Where the run was made: `{how}`"
     how = "To take it, look at it, save it as `refused.patch`, then `git apply refused.patch`:"
     return f"{how}\n\n{fence(text)}"
