@@ -43,7 +43,8 @@ def write(name: str) -> dict[str, Any]:
 
 SCRIPT = [
     [{"say": "I will write it."}, write("page")],
-    [{"shell": "echo The token is $DOCS_TOKEN."}],
+    # Qwen Code loses what a program prints that ends at once: "Output: (empty)", on a busy machine.
+    [{"shell": "echo The token is $DOCS_TOKEN.; sleep 1"}],
     [{"say": "The page is done."}],
     [{"say": "I go on."}, {"shell": "echo More. > docs/more.md"}],
     [{"say": "All is done now."}],
@@ -131,8 +132,7 @@ def test_a_person_goes_on_with_the_agents_session(
 
     went = by_hand(agent, given, installed, project, tmp_path / "bin")
     assert went.code == 0, (went, given)
-    # One of them: an agent may ask its model for a title or the like before.
-    said = max((json.dumps(one.body) for one in model_server.asked(name)[asked:]), key=len)
+    said = json.dumps(model_server.asked(name)[asked].body)
     assert TASK in said
     assert "The token is ***." in said
     assert "The page is done." in said
